@@ -2,10 +2,9 @@
  * The data plane behind the web-standard `Request` and `Response`: a Hono app under Bun.serve or
  * @hono/node-server, embedding, HTTP/2 in front.
  *
- * The request is said again as HTTP/1.1 over a connection in memory to the same server, so there is one parser, one set
- * of limits, one hold and one replay, and not a second set of rules that could differ. What `Request` and `Response`
- * cannot carry is lost on the way (docs/DATA-PLANE.md): header case and order, 1xx, trailers, upgrades, the target's
- * exact bytes.
+ * The request is replayed as HTTP/1.1 over an in-memory connection to the same server, so there is one parser, one set
+ * of limits, one hold and one replay, not a second set of rules that could differ. Parts that `Request` and `Response`
+ * cannot carry are lost (docs/DATA-PLANE.md): header case and order, 1xx, trailers, upgrades, the target's exact bytes.
  */
 import { Buffer } from "node:buffer";
 import { once } from "node:events";
@@ -25,7 +24,7 @@ export interface FetchClient {
   readonly secure: boolean;
 }
 
-/** Said anew for this hop, or not possible on it. */
+/** Fields that are regenerated for this hop, or not possible on it. */
 const notCopied = new Set([
   "host",
   "connection",
@@ -39,7 +38,7 @@ const notCopied = new Set([
   "expect",
 ]);
 
-/** Answers `request` by `server`. Never rejects for what the client or the upstream did. */
+/** Answers `request` with `server`. Never rejects because of the client or the upstream. */
 export async function fetchThrough(server: HttpServer, request: Request, client: FetchClient): Promise<Response> {
   const head = headOf(request);
   const parsed = checked(head.bytes, server);
@@ -98,7 +97,10 @@ function headOf(request: Request): { bytes: Buffer; chunked: boolean } {
   return { bytes: Buffer.from(`${text}\r\n`, "latin1"), chunked };
 }
 
-/** Until the body is sent, or the answer is there: then the server reads or drops the rest as on any connection. */
+/**
+ * Resolves once the body is sent, or the response has arrived: the server then reads or drops the rest as on any
+ * connection.
+ */
 async function sendBody(
   near: MemorySocket,
   request: Request,
@@ -152,7 +154,7 @@ class FetchSink implements ResponseSink {
   }
 
   onInterim(): void {
-    // A Response has no place for it.
+    // A Response has no place for trailers or interim responses.
   }
 
   onSwitch(): void {

@@ -1,12 +1,10 @@
-/**
- * Reads one message body out of a stream of chunks and says where it ends; the content goes to a sink without copying.
- */
+/** Reads one message body out of a stream of chunks and finds its end; the content goes to a sink without copying. */
 import type { Buffer } from "node:buffer";
 import { ChunkedReader, type BodySink, type BodyLimits } from "./chunked-reader.ts";
 import type { Framing } from "./head.ts";
 
 export class BodyReader {
-  /** Bytes left of a body with a length; of one that ends with its connection, more than will ever come. */
+  /** Bytes left of a body with a length; for a body that ends with its connection, more than can ever arrive. */
   #left: number;
   #done: boolean;
   readonly #chunked: ChunkedReader | undefined;
@@ -22,12 +20,12 @@ export class BodyReader {
     return this.#chunked === undefined ? this.#done : this.#chunked.done;
   }
 
-  /** A part of the last chunk is kept. */
+  /** True if a part of the last chunk is kept. */
   get holdsBytes(): boolean {
     return this.#chunked?.holdsBytes === true;
   }
 
-  /** Hands the body's part of `chunk` to `sink` and returns the offset after it. Throws `ProtocolError`. */
+  /** Passes the body's part of `chunk` to `sink` and returns the offset after it. Throws `ProtocolError`. */
   read(chunk: Buffer, from: number, sink: BodySink): number {
     if (this.done || from >= chunk.length) return from;
     if (this.#chunked !== undefined) return this.#chunked.read(chunk, from, sink);

@@ -33,7 +33,7 @@ const sections: Readonly<Record<string, string>> = {
   version_not_supported: "RFC 9112, 2.3",
 };
 
-/** Of those that no standard has, the limits of this server, only the words. */
+/** For rules without a standard, the limits of this server, returns only the message. */
 export function brokenRule({ code, message }: ProtocolError): string {
   const section = Object.hasOwn(sections, code) ? ` (${sections[code]})` : "";
   return `${message}${section}`;

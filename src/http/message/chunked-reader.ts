@@ -11,7 +11,7 @@ import { ProtocolError } from "./protocol-error.ts";
 import { scanTrailers, type HeadLimits } from "./scan-head.ts";
 
 export interface BodySink {
-  /** The body goes on with the bytes `from` to `to`. */
+  /** The bytes `from` to `to` are the next part of the body. */
   onBody(bytes: Buffer, from: number, to: number): void;
   onBodyEnd(trailers: HeaderList | undefined): void;
 }
@@ -59,7 +59,7 @@ export class ChunkedReader {
     return this.#trailerBytes !== undefined;
   }
 
-  /** Hands the content in `chunk` to `sink` and returns the offset after the body's part. Throws `ProtocolError`. */
+  /** Passes the content in `chunk` to `sink` and returns the offset after the body's part. Throws `ProtocolError`. */
   read(chunk: Buffer, from: number, sink: BodySink): number {
     let at = from;
     while (at < chunk.length) {
@@ -79,7 +79,7 @@ export class ChunkedReader {
     return at;
   }
 
-  /** One byte of a size line or of the line end after chunk data. */
+  /** Takes one byte of a size line or of the line end after chunk data. */
   #step(byte: number): void {
     switch (this.#state) {
       case SIZE: {
@@ -210,7 +210,7 @@ const badExtension = (): ProtocolError =>
   bad("chunk_extension_malformed", "a chunk extension must be ;name or ;name=value");
 
 /**
- * Fields that must not come as trailers (RFC 9110, 6.5.1): they decide about framing, routing, request handling,
+ * Fields that are not allowed as trailers (RFC 9110, 6.5.1): they decide about framing, routing, request handling,
  * authentication or how the content is read, and merging them into the head would deceive the recipient.
  */
 const forbidden = new Set([

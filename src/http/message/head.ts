@@ -1,13 +1,11 @@
-/**
- * Heads as everybody but the codec sees them. Strings hold one character per byte (latin1): what came is what leaves.
- */
+/** Heads outside the codec. Strings hold one character per byte (latin1), so they leave exactly as they arrived. */
 import type { HeaderList } from "./headers.ts";
 
 export type HttpVersion = "1.0" | "1.1";
 
 export interface RequestHead {
   readonly method: string;
-  /** The request target, byte for byte as it came. */
+  /** The request target, byte for byte as received. */
   readonly target: string;
   readonly version: HttpVersion;
   readonly headers: HeaderList;
@@ -15,7 +13,7 @@ export interface RequestHead {
 
 export interface ResponseHead {
   readonly status: number;
-  /** The reason phrase as it came, possibly empty. */
+  /** The reason phrase as received, possibly empty. */
   readonly reason: string;
   readonly version: HttpVersion;
   readonly headers: HeaderList;

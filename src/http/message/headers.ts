@@ -1,36 +1,36 @@
 /**
- * A list of fields as they came: order, case and duplicates kept; names are compared without case. It never changes; an
- * edit makes another list.
+ * An immutable list of fields as received: order, case and duplicates are kept; names are compared without case. An
+ * edit makes a new list.
  *
- * A proxy mostly passes a head on as it is. So a list that was read holds on to the head's own bytes, and cuts fields
- * out of them only on a question that the scan has not already answered; lines that are added stay lines.
+ * A proxy passes most heads on unchanged. A parsed list therefore keeps the head's own bytes, and cuts fields out of
+ * them only for a query that the scan has not already answered; added lines stay lines.
  */
 import type { Buffer } from "node:buffer";
 import { isToken } from "./bytes.ts";
 import type { FieldSet } from "./known-fields.ts";
 import { ProtocolError } from "./protocol-error.ts";
 
-/** A head as it came, checked: a part of `bytes`. */
+/** A head as received, checked: a part of `bytes`. */
 export interface HeadSource {
-  /** Those of a response are gone when it has left. */
+  /** For a response, invalid once it has been written (the buffer is freed). */
   readonly bytes: Buffer;
-  /** Where the start line, the fields, and the empty line after them begin. */
+  /** Offsets of the start line, the fields, and the empty line after them. */
   readonly start: number;
   readonly fieldsStart: number;
   readonly fieldsEnd: number;
   /** The known fields that occur. */
   readonly seen: FieldSet;
-  /** Value of a request's Host; -1 when there is none. */
+  /** Offset of the value of a request's Host; -1 if there is none. */
   readonly hostStart: number;
   readonly hostEnd: number;
-  /** Each line is written as this code writes lines itself (`Name: value`, numbers without leading zeros). */
+  /** True if each line has the form in which this code writes lines (`Name: value`, numbers without leading zeros). */
   readonly isPlain: boolean;
 }
 
 export class HeaderList {
-  /** Where the fields come from, as long as none of them was taken out or changed. */
+  /** The origin of the fields, as long as none was removed or changed. */
   readonly source: HeadSource | undefined;
-  /** Complete lines that follow them, and the known fields in those. */
+  /** Complete lines that follow them, and the known fields among those. */
   readonly added: string;
   readonly #addedFields: FieldSet;
   #flat: string[] | undefined;
@@ -58,12 +58,12 @@ export class HeaderList {
     return this.flat.length / 2;
   }
 
-  /** False: certainly none of `fields`. True: look. */
+  /** False: certainly none of `fields`. True: perhaps. */
   mayHave(fields: FieldSet): boolean {
     return this.source === undefined || ((this.source.seen | this.#addedFields) & fields) !== 0;
   }
 
-  /** First value of that name, or undefined. */
+  /** Returns the first value of that name, or undefined. */
   get(name: string): string | undefined {
     const { source } = this;
     if (name === "host" && source !== undefined && source.hostStart !== -1)
@@ -75,7 +75,7 @@ export class HeaderList {
     return undefined;
   }
 
-  /** Whether the value of Host is `value`, without making a string of it. */
+  /** Compares Host with `value` without making a string of it. */
   hostIs(value: string | undefined): boolean {
     const { source } = this;
     if (source === undefined || source.hostStart === -1) return this.get("host") === value;
@@ -87,7 +87,7 @@ export class HeaderList {
     return true;
   }
 
-  /** All values of that name, in order. */
+  /** Returns all values of that name, in order. */
   getAll(name: string): string[] {
     const values: string[] = [];
     for (const [fieldName, value] of this) {
@@ -100,7 +100,7 @@ export class HeaderList {
     return this.get(name) !== undefined;
   }
 
-  /** A copy without the fields whose lower-case name `drop` accepts; this list itself when it accepts none. */
+  /** Returns a copy without the fields whose lower-case name `drop` accepts; this list itself if it accepts none. */
   without(drop: (lowerCaseName: string) => boolean): HeaderList {
     const { flat } = this;
     const kept: string[] = [];
@@ -111,7 +111,7 @@ export class HeaderList {
     return kept.length === flat.length ? this : new HeaderList(kept);
   }
 
-  /** A copy in which `name` occurs once, with `value`, at the end. */
+  /** Returns a copy in which `name` occurs once, with `value`, at the end. */
   with(name: string, value: string): HeaderList {
     const lower = name.toLowerCase();
     const copy = this.without((other) => other === lower);
@@ -119,8 +119,8 @@ export class HeaderList {
   }
 
   /**
-   * A copy with `lines` (`Name: value\r\n`, one or more) at the end; `fields`: the known ones among them. They are sent
-   * as they are: they are the caller's own, checked, and none of them is about framing, routing or this hop.
+   * Returns a copy with `lines` (`Name: value\r\n`, one or more) at the end; `fields`: the known ones among them. The
+   * lines are sent as they are: they are the caller's own, checked, and none is about framing, routing or this hop.
    */
   withLines(lines: string, fields: FieldSet): HeaderList {
     if (this.source !== undefined) return new HeaderList(this.source, this.added + lines, this.#addedFields | fields);
@@ -141,9 +141,7 @@ export class HeaderList {
   }
 }
 
-/**
- * Lines that have been checked: each ends with CR LF and has a colon; spaces and tabs around the value are not its own.
- */
+/** Splits checked lines: each ends with CR LF and has a colon; spaces and tabs around the value do not belong to it. */
 export function cutLines(lines: string): string[] {
   const flat: string[] = [];
   for (let at = 0; at < lines.length; ) {
@@ -182,8 +180,8 @@ const neverOptions = new Set([
 /**
  * Adds the options of one value of `Connection` (RFC 9110, 7.6.1) to `options`, in lower case.
  *
- * A sender must not name an end-to-end field there; naming those that decide where a message ends, where it goes or who
- * sent it is an attempt to have this proxy remove them, and is refused.
+ * A sender must not name an end-to-end field there. Naming a field that decides where a message ends, where it goes or
+ * who sent it is an attempt to make this proxy remove it, and is refused.
  */
 export function addConnectionOptions(options: string[], value: string): void {
   for (const part of value.split(",")) {
@@ -200,7 +198,7 @@ export function addConnectionOptions(options: string[], value: string): void {
   }
 }
 
-/** Without spaces and tabs at both ends. */
+/** Removes spaces and tabs at both ends. */
 function trimOws(text: string): string {
   let start = 0;
   let end = text.length;

@@ -1,7 +1,7 @@
 /**
  * The fields that this code must understand or may have to change, recognised while a head is scanned: by length, then
- * letter by letter. Numbers, because this runs for every field of every message, and so that a set of them is one
- * number.
+ * letter by letter. They are numbers, because this runs for every field of every message, and so that a set of them is
+ * one number.
  */
 import type { Buffer } from "node:buffer";
 
@@ -16,11 +16,11 @@ export const UPGRADE = 7;
 export const EXPECT = 8;
 export const PROXY_CONNECTION = 9;
 export const HTTP2_SETTINGS = 10;
-/** What says who the client is: `Forwarded`, `X-Forwarded-For/-Proto/-Host`, `X-Real-IP`. */
+/** Fields that identify the client: `Forwarded`, `X-Forwarded-For/-Proto/-Host`, `X-Real-IP`. */
 export const FORWARDED = 11;
 export const X_REQUEST_ID = 12;
 export const TRACEPARENT = 13;
-/** Our own: everything that begins with `Stead-`. */
+/** Our own: every field that begins with `Stead-`. */
 export const STEAD = 14;
 export type KnownField = number;
 
@@ -64,10 +64,7 @@ interface Candidate {
 const byLength: Candidate[][] = [];
 for (const [name, field] of Object.entries(names)) (byLength[name.length] ??= []).push({ name, field });
 
-/**
- * Which of the known fields the name at `from` is, or `OTHER`. The name is a token: then bit 5 is all that case
- * changes.
- */
+/** Returns the known field whose name is at `from`, or `OTHER`. The name is a token, so case changes bit 5 only. */
 export function knownFieldAt(bytes: Buffer, from: number, end: number): KnownField {
   const candidates = byLength[end - from];
   if (candidates !== undefined) {
@@ -86,7 +83,7 @@ function isAt(bytes: Buffer, from: number, name: string): boolean {
   return true;
 }
 
-/** The same for a name that has been cut out. */
+/** Same for a name that has been cut out. */
 export function knownField(name: string): KnownField {
   const lower = name.toLowerCase();
   return names[lower] ?? (lower.length > ours.length && lower.startsWith(ours) ? STEAD : OTHER);

@@ -1,8 +1,8 @@
 /**
  * A message that breaks RFC 9110/9112 or a limit, or that different implementations would read differently.
  *
- * `code` is stable and goes to logs; `message` says what is wrong in words and never repeats raw input, so it may be
- * shown to anybody. `status` is what a client gets; for a response from upstream the client gets 502 whatever it says.
+ * `code` is stable and goes to logs. `message` describes the error and never repeats raw input, so it is safe to show
+ * to any client. `status` is the response to a client; for an invalid upstream response the client always gets 502.
  */
 export type ProtocolStatus = 400 | 408 | 413 | 414 | 417 | 431 | 501 | 505;
 

@@ -1,6 +1,6 @@
 /**
- * From a scanned request head to what it means for this hop: framing, persistence, upgrade, expectation.
- * Everything that RFC 9112 calls an error or that is known from request smuggling is refused here.
+ * Interprets a scanned request head for this hop: framing, persistence, upgrade, expectation. Everything that RFC 9112
+ * calls an error or that is known from request smuggling is refused here.
  */
 import { Buffer } from "node:buffer";
 import { COLON } from "./bytes.ts";
@@ -14,7 +14,7 @@ export interface ParsedRequest extends RequestHead {
   readonly framing: Framing;
   /** The client allows another request on this connection. */
   readonly keepAlive: boolean;
-  /** Value of Upgrade when the client asks for a protocol that may be tunnelled. */
+  /** Value of Upgrade if the client asks for a protocol that may be tunnelled. */
   readonly upgrade: string | undefined;
   readonly expectsContinue: boolean;
   readonly acceptsTrailers: boolean;
@@ -30,7 +30,10 @@ const noOptions: readonly string[] = [];
 /** Known fields with higher numbers mean nothing to this hop. */
 const lastUnderstood = EXPECT;
 
-/** The request at `from` and the offset after its head; undefined when it is not complete; throws `ProtocolError`. */
+/**
+ * Reads the request at `from` and the offset after its head; returns undefined if it is not complete; throws
+ * `ProtocolError`.
+ */
 export function readRequest(
   bytes: Buffer,
   from: number,
@@ -127,8 +130,8 @@ export function readRequest(
 }
 
 /**
- * HTTP/2 in clear text is never tunnelled: its requests would pass unread. Such an offer is ignored, as RFC 9110, 7.8
- * allows.
+ * HTTP/2 in clear text is never tunnelled, because its requests would pass unread. The offer is ignored, as RFC 9110,
+ * 7.8 allows.
  */
 function isTunnelled(upgrade: string): boolean {
   const lower = upgrade.toLowerCase();
@@ -158,7 +161,7 @@ function requestFraming(
 /** `Content-Length: 0`: there is no body, but the field is passed on. */
 export const emptyBody: Framing = { kind: "length", bytes: 0 };
 
-/** Exactly one coding, `chunked`. Another known shape gets 501, garbage 400; both close the connection. */
+/** Accepts exactly one coding, `chunked`. Another valid coding gets 501, garbage 400; both close the connection. */
 export function checkOnlyChunked(transferEncoding: string): void {
   const lower = transferEncoding.toLowerCase();
   if (lower === "chunked") return;
@@ -237,9 +240,9 @@ const hostBytes = (() => {
 })();
 
 /**
- * Whether the bytes `from` to `end` are a value of `Host`, uri-host [":" port] (RFC 9110, 7.2). It is not interpreted,
- * only checked: what is not a registered name, an IPv4 address or a bracketed IP literal with an optional port is
- * refused.
+ * True if the bytes `from` to `end` are a value of `Host`, uri-host [":" port] (RFC 9110, 7.2). The value is only
+ * checked, not interpreted: anything but a registered name, an IPv4 address or a bracketed IP literal with an optional
+ * port is refused.
  */
 export function isValidHost(bytes: Buffer, from: number, end: number): boolean {
   let at = from;

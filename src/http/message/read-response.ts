@@ -1,4 +1,4 @@
-/** From a scanned response head to its framing and persistence, as strict towards upstream as towards clients. */
+/** Interprets a scanned response head: framing and persistence, as strict towards upstreams as towards clients. */
 import type { Buffer } from "node:buffer";
 import { chunkedBody, closeDelimitedBody, noBody, type Framing, type ResponseHead } from "./head.ts";
 import { addConnectionOptions, HeaderList } from "./headers.ts";
@@ -19,7 +19,8 @@ export interface ParsedResponse extends ResponseHead {
 const noOptions: readonly string[] = [];
 
 /**
- * The response to a request with `method` at `from`; undefined when its head is not complete; throws `ProtocolError`.
+ * Reads the response to a request with `method` at `from`; returns undefined if its head is not complete; throws
+ * `ProtocolError`.
  */
 export function readResponse(
   bytes: Buffer,
@@ -104,8 +105,7 @@ export function readResponse(
 /** RFC 9112, 6.3. */
 function responseFraming(status: number, method: string, contentLength: number, chunked: boolean): Framing {
   if (status < 200 || status === 204) {
-    // RFC 9110, 8.6 and RFC 9112, 6.1: neither field is allowed; `Content-Length: 0` is common and says the same as
-    // nothing.
+    // RFC 9110, 8.6 and RFC 9112, 6.1: neither field is allowed; `Content-Length: 0` is common and changes nothing.
     if (chunked || contentLength > 0)
       throw new ProtocolError(400, "body_not_allowed", "a response with this status cannot announce a body");
     return noBody;

@@ -1,10 +1,10 @@
 /**
  * Finds and checks one head (start line and fields) in bytes, all or nothing.
  *
- * Stateless: the same bytes always give the same answer, however they arrived, so an incomplete head is simply scanned
- * again when more has come (the caller does that only when a line end has come, which bounds the work by
- * `headerCountMax`). Each byte is looked at once. Only what this hop must understand is noted on the way (`known`);
- * fields are not cut out here (headers.ts).
+ * Stateless: the same bytes always give the same result, however they arrived, so an incomplete head is scanned again
+ * when more arrives (the caller does so only after a line end, which bounds the work by `headerCountMax`). A scan
+ * examines each byte once. It notes only the fields that this hop must understand (`known`); headers.ts cuts fields
+ * out.
  *
  * Strict by RFC 9112: nothing is repaired. Bare CR or LF, obs-fold, space before the colon, an empty or non-token name
  * and control characters in values are errors, because two implementations may read them differently.
@@ -47,7 +47,7 @@ export interface ScannedResponse {
   readonly end: number;
 }
 
-/** The known fields of the head that was scanned last, in order. Reused by the next scan: read it before then. */
+/** The known fields of the last scanned head, in order. The next scan reuses the object: read it before. */
 class KnownFieldsFound {
   count = 0;
   seen: FieldSet = 0;
@@ -90,8 +90,8 @@ class KnownFieldsFound {
 export const known = new KnownFieldsFound();
 
 /**
- * The request head at `from`, or undefined when it is not complete yet. One empty line before it is skipped (RFC 9112,
- * 2.2).
+ * Scans the request head at `from`; returns undefined if it is not complete yet. Skips one empty line before it (RFC
+ * 9112, 2.2).
  */
 export function scanRequest(bytes: Buffer, from: number, to: number, limits: HeadLimits): ScannedRequest | undefined {
   let at = from;
@@ -143,7 +143,7 @@ export function scanRequest(bytes: Buffer, from: number, to: number, limits: Hea
   };
 }
 
-/** The response head at `from`, or undefined when it is not complete yet. */
+/** Scans the response head at `from`; returns undefined if it is not complete yet. */
 export function scanResponse(bytes: Buffer, from: number, to: number, limits: HeadLimits): ScannedResponse | undefined {
   if (to - from < 14) {
     checkVersionSoFar(bytes, from, Math.min(to, from + 8));
@@ -158,8 +158,8 @@ export function scanResponse(bytes: Buffer, from: number, to: number, limits: He
     throw malformedStatusLine("the status must be three digits from 100 to 599 after one space");
   at += 4;
   let reasonStart = at;
-  // RFC 9112, 4: the space is part of the line, but servers leave it out with an empty reason, and every recipient
-  // reads that in the same way.
+  // RFC 9112, 4: the space is part of the line, but servers omit it with an empty reason, and every recipient reads
+  // that the same way.
   if (bytes[at] === SP) {
     at++;
     reasonStart = at;
@@ -174,7 +174,7 @@ export function scanResponse(bytes: Buffer, from: number, to: number, limits: He
   const end = scanFields(bytes, at, to, limits.headerCountMax);
   if (end === -1) return incomplete(from, to, limits);
   if (end - from > limits.headBytesMax) throw headTooLarge();
-  // A status line that is short of its second space is written with it.
+  // A status line without its second space is written with it.
   if (reasonStart === from + 12) known.isPlain = false;
   return {
     status,
@@ -185,7 +185,9 @@ export function scanResponse(bytes: Buffer, from: number, to: number, limits: He
   };
 }
 
-/** A trailer section at `from`: its fields and the offset after it, or undefined when it is not complete yet. */
+/**
+ * Scans a trailer section at `from`: its fields and the offset after it; returns undefined if it is not complete yet.
+ */
 export function scanTrailers(
   bytes: Buffer,
   from: number,
@@ -198,15 +200,15 @@ export function scanTrailers(
   return { flat: cutLines(bytes.toString("latin1", from, end - 2)), end };
 }
 
-/** The usual method and reason phrase, without making a string of them each time. */
+/** Recognises the usual method and reason phrase without making a string each time. */
 const isGet = (bytes: Buffer, from: number, end: number): boolean =>
   end - from === 3 && bytes[from] === 71 && bytes[from + 1] === 69 && bytes[from + 2] === 84;
 const isOk = (bytes: Buffer, from: number, end: number): boolean =>
   end - from === 2 && bytes[from] === 79 && bytes[from + 1] === 75;
 
 /**
- * Offset after the empty line that ends the fields, or -1 when it has not come yet. Leaves what is known of them in
- * `known`.
+ * Returns the offset after the empty line that ends the fields, or -1 if it has not arrived yet. Leaves the known
+ * fields in `known`.
  */
 function scanFields(bytes: Buffer, from: number, to: number, countMax: number): number {
   known.clear();
@@ -250,7 +252,7 @@ function scanFields(bytes: Buffer, from: number, to: number, countMax: number): 
   }
 }
 
-/** `HTTP/1.0` or `HTTP/1.1` at `at`; undefined for another well-formed version; anything else throws. */
+/** Returns `HTTP/1.0` or `HTTP/1.1` at `at`; undefined for another well-formed version; throws for anything else. */
 function scanVersion(bytes: Buffer, at: number): "1.0" | "1.1" | undefined {
   checkVersionSoFar(bytes, at, at + 8);
   if (bytes[at + 5] !== 49) return undefined;
@@ -290,7 +292,9 @@ const malformedRequestLine = (why: string): ProtocolError => new ProtocolError(4
 const malformedStatusLine = (why: string): ProtocolError => new ProtocolError(400, "status_line_malformed", why);
 const bareCarriageReturn = (): ProtocolError => new ProtocolError(400, "bare_cr", "a CR must be followed by LF");
 
-/** Framing as it is written here: a length without leading zeros, `chunked` in lower case. */
+/**
+ * True if framing has the form in which it is written here: a length without leading zeros, `chunked` in lower case.
+ */
 function isPlainFraming(bytes: Buffer, field: KnownField, from: number, end: number): boolean {
   if (field === CONTENT_LENGTH) return bytes[from] !== 48 || end - from === 1;
   return field !== TRANSFER_ENCODING || bytes.toString("latin1", from, end) === "chunked";

@@ -1,14 +1,12 @@
 /**
- * Heads as they leave: what came in, in order and case, without the fields of the hop before and with those of the
- * next.
+ * Serialises heads: fields in their order and case, without those of the previous hop and with those of the next.
  *
- * Framing is said again from what was understood, at the place where it stood: whatever an edit did to the fields, the
- * bytes that follow are what the head announces.
+ * Framing fields are regenerated from the parsed framing, in their original position, so the head always matches the
+ * body whatever an edit did to the fields.
  *
- * Most heads need none of this: when writing one again would give the same bytes, it passes as it came, with what was
- * added. That is so when nothing was taken out, no field belongs to the hop before, and each line is written as it
- * would be here (`isPlain`). A Content-Length is then exactly what was understood: there is one at most, in plain
- * digits.
+ * Most heads need none of this: if rewriting would produce the same bytes, the head passes as received, with the added
+ * fields. That holds if nothing was removed, no field belongs to the previous hop, and each line has the form written
+ * here (`isPlain`). Content-Length is then exactly the parsed one: there is at most one, in plain digits.
  */
 import type { Buffer } from "node:buffer";
 import { BufferView, type Piece } from "../../runtime/tcp/tcp.ts";
@@ -37,8 +35,8 @@ const requestRewritten = hopFields | fieldSet(TRANSFER_ENCODING);
 const framingFields = fieldSet(CONTENT_LENGTH, TRANSFER_ENCODING);
 
 /**
- * Adds the head for the upstream to `pieces`. `headers` are its fields as edited, `parsed` the request as it came.
- * Without Host it gets `client.localAuthority`.
+ * Adds the head for the upstream to `pieces`. `headers` are its fields as edited, `parsed` the request as received. A
+ * request without Host gets `client.localAuthority`.
  */
 export function pushRequestHead(
   pieces: Piece[],
@@ -63,8 +61,8 @@ function requestText(headers: HeaderList, parsed: ParsedRequest, client: { reado
 }
 
 /**
- * Whether the head of a final response, with `headers`, may go to the client byte by byte as it came. `framing` is how
- * its body is sent on, `keepFraming` says that its framing fields describe a body that is not there.
+ * True if the head of a final response, with `headers`, may go to the client byte by byte as received. `framing` is how
+ * its body is sent on, `keepFraming` means that its framing fields describe a body that is absent.
  */
 export function passesAsItCame(
   headers: HeaderList,
@@ -81,14 +79,15 @@ export function passesAsItCame(
     (source.seen & hopFields) !== 0
   )
     return false;
-  // 204 has no framing fields; what ends with the upstream's connection gets other framing for the client.
+  // 204 has no framing fields; a body that ends with the upstream's connection gets other framing for the client.
   return (
     framing === response.framing && (framing.kind !== "none" || keepFraming || (source.seen & framingFields) === 0)
   );
 }
 
 /**
- * The head of a final or interim response for the client. `connection` is the value of Connection, if one is needed.
+ * Returns the head of a final or interim response for the client. `connection` is the value of Connection, if one is
+ * needed.
  */
 export function responseText(
   head: ResponseHead,
@@ -148,7 +147,7 @@ export function pushChunk(pieces: Piece[], data: Buffer): void {
   pieces.push(`${data.length.toString(16)}\r\n`, data, "\r\n");
 }
 
-/** Last chunk and trailers of a chunked body. */
+/** Returns the last chunk and the trailers of a chunked body. */
 export function lastChunk(trailers: HeaderList | undefined): string {
   if (trailers === undefined) return "0\r\n\r\n";
   let text = "0\r\n";

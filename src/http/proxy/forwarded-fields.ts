@@ -1,8 +1,8 @@
 /**
- * Tells the upstream who the client is: `X-Forwarded-For/-Proto/-Host` and `Forwarded` (RFC 7239).
+ * Tells the upstream the client's identity: `X-Forwarded-For/-Proto/-Host` and `Forwarded` (RFC 7239).
  *
- * What a client says about itself is dropped; only a trusted proxy's fields are kept and extended. So the last address
- * of the list is always the one that this server saw, and a list without trusted proxies has exactly one address.
+ * A client's own values are dropped; only a trusted proxy's fields are kept and extended. The last address of the list
+ * is therefore always the one that this server saw, and without trusted proxies the list has exactly one address.
  */
 import type { EditRequestFields, Exchange } from "../upstream/exchange.ts";
 import type { HeaderList } from "../message/headers.ts";
@@ -19,7 +19,9 @@ const set = fieldSet(FORWARDED);
 /** Use the result as `editRequestFields`. Throws a RangeError for an entry that is not an address or range. */
 export function forwardedFields(options: ForwardedOptions = {}): EditRequestFields {
   const trusted = new TrustedProxies(options.trustedProxies ?? []);
-  /** What was added to the last request of a client connection, with its Host: mostly the next one gets the same. */
+  /**
+   * The lines added to the last request of a client connection, with its Host: the next request usually gets the same.
+   */
   const last = new WeakMap<object, { readonly host: string | undefined; readonly lines: string }>();
   return function addForwardedFields(headers, exchange) {
     if (!headers.mayHave(set)) {
@@ -58,7 +60,7 @@ interface ClientFields {
   readonly forwarded: string | undefined;
 }
 
-/** What the trusted proxy said. Lists are joined in their order (RFC 9110, 5.3). */
+/** Returns the fields of the trusted proxy. Lists are joined in their order (RFC 9110, 5.3). */
 function clientFields(headers: HeaderList): ClientFields {
   const joined = (name: string): string | undefined => {
     const values = headers.getAll(name).filter((value) => value !== "");

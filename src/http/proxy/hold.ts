@@ -1,9 +1,10 @@
 /**
- * Where requests wait while a service has no primary: bounded in number, bytes and time, first come, first served.
+ * Holds requests while a service has no primary: bounded in number, bytes and time, first come, first served.
  *
- * Open, it lets everybody through. When it opens with requests waiting, they are released in order of arrival, at most
- * `releaseConcurrency` of them being sent at a time: a released request calls `done`, and the next one follows. So a
- * new primary gets a steady queue and not a herd. Requests that arrive meanwhile queue up behind, so order is kept.
+ * An open hold lets every request pass. When it opens with requests waiting, they are released in order of arrival, at
+ * most `releaseConcurrency` in flight at a time: a released request calls `done`, and the next one follows. A new
+ * primary thus gets a steady queue instead of a thundering herd. Requests that arrive meanwhile queue up behind, so the
+ * order is kept.
  */
 import type { Histogram } from "../../metrics/metrics.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
@@ -12,16 +13,16 @@ export interface HoldOptions {
   readonly requestsMax: number;
   readonly bytesMax: number;
   readonly waitMsMax: number;
-  /** Released requests that may be on their way at the same time while others still wait. */
+  /** Released requests in flight at a time while others still wait. */
   readonly releaseConcurrency: number;
   readonly clock: Clock;
-  /** How long requests waited, in seconds; default: that is not measured. */
+  /** How long requests waited, in seconds; default: not measured. */
   readonly waits?: HoldWaits | undefined;
 }
 
 export type HoldResult = "released" | { readonly refused: "full" | "timeout" | "gone" };
 
-/** By what ended the wait. */
+/** By how the wait ended. */
 export type HoldWaits = Readonly<Record<(typeof holdEnds)[number], Histogram>>;
 export const holdEnds = ["released", "full", "timeout", "gone"] as const;
 
@@ -57,25 +58,25 @@ export class Hold {
     return this.#open;
   }
 
-  /** True when a request may proceed without waiting: none is queued before it. */
+  /** True if a request may proceed without waiting: none is queued before it. */
   get isPassable(): boolean {
     return this.#open && this.#queue.size === 0;
   }
 
-  /** Lets requests through, those that wait first. */
+  /** Lets requests pass, waiting ones first. */
   open(): void {
     this.#open = true;
     this.#releaseMore();
   }
 
-  /** From now on requests wait. */
+  /** Makes requests wait from now on. */
   close(): void {
     this.#open = false;
   }
 
   /**
-   * Waits for the hold to open. `bytes` is what the request may occupy meanwhile. A result of "released" obliges to
-   * call `done` when the request has been answered or comes back to wait again.
+   * Waits for the hold to open. `bytes` is what the request may occupy meanwhile. After "released" the caller must call
+   * `done` once the request has been answered or returns to wait again.
    */
   wait(bytes: number, signal: AbortSignal): Promise<HoldResult> {
     if (signal.aborted) return Promise.resolve({ refused: "gone" });
@@ -105,7 +106,7 @@ export class Hold {
     });
   }
 
-  /** A released request is no longer on its way. */
+  /** Records that a released request is no longer in flight. */
   done(): void {
     if (this.#released === 0) throw new Error("done without a released request");
     this.#released--;
@@ -133,7 +134,7 @@ export class Hold {
     }
   }
 
-  /** Arrival order is expiry order, so one timer for the first is enough. */
+  /** Arrival order is expiry order, so one timer for the first suffices. */
   #expire(): void {
     this.#timer = undefined;
     const { clock, waitMsMax } = this.#options;

@@ -1,8 +1,8 @@
 /**
- * The gateway's request loop for one service: hold, forward, decide about a replay, answer honestly.
+ * The gateway's request loop for one service: hold, forward, decide about a replay, answer.
  *
- * A request that comes back from an attempt and may be sent again waits like a new one until the service is served; its
- * whole life is bounded by `patienceMs`. Each request is counted exactly once, in `onDone`.
+ * A request that returns from an attempt and may be resent waits like a new one until the service is served;
+ * `patienceMs` bounds its whole life. Each request is counted exactly once, in `onDone`.
  */
 import { decideReplay, type LossCause, type ReplayDecision } from "../../core/replay.ts";
 import { allRules, type Rules } from "../../core/rules.ts";
@@ -12,22 +12,22 @@ import type { Hold, HoldResult } from "./hold.ts";
 import { refusal } from "../server/own-response.ts";
 import type { Upstream } from "../upstream/upstream.ts";
 
-/** Where a service's requests go now. */
+/** The present destination of a service's requests. */
 export interface Route {
   /** The primary's connections, or undefined while there is none. */
   current(): Upstream | undefined;
-  /** Where requests wait for a primary; open exactly while there is one. */
+  /** The hold for requests without a primary; open exactly while there is one. */
   whenServing(): Hold;
 }
 
 export type RequestEnd = "ok" | "unknown" | "failed" | "client-gone";
 
 export interface ProxyHooks {
-  /** A request is finished. `held`: it has waited for a primary. `replays`: how often it was sent again. */
+  /** A request is finished. `held`: it waited for a primary. `replays`: how often it was resent. */
   onDone?(end: RequestEnd, held: boolean, replays: number): void;
-  /** A request was answered here instead of by the application. */
+  /** This proxy answered a request instead of the application. */
   onRefused?(exchange: Exchange, status: number, code: string, why: string): void;
-  /** The upstream refused a connection or lost a request: a reason to look at it at once. */
+  /** The upstream refused a connection or lost a request: a reason to probe it at once. */
   onConnectionError?(upstream: Upstream, reason: string): void;
 }
 
@@ -35,14 +35,17 @@ export interface ProxyOptions {
   readonly route: Route;
   readonly clock: Clock;
   readonly hooks?: ProxyHooks;
-  /** How long a request is tried, from its arrival, before it is given back; at least the longest wait of the hold. */
+  /**
+   * How long a request is tried, from its arrival, before it is answered as failed; at least the longest wait of the
+   * hold.
+   */
   readonly patienceMs: number;
   /**
-   * Pause before a request goes again to the same upstream that has just failed it; it grows by half each time, up to
+   * Pause before a request goes again to the upstream that has just failed it; it grows by half each time, up to
    * `againDelayMsMax`.
    */
   readonly againDelayMs?: number;
-  /** How often in all a request that was sent and lost may be sent again (core/replay.ts). Default 1. */
+  /** How many times in all a request that was sent and lost may be resent (core/replay.ts). Default 1. */
   readonly againMax?: number;
   /** Seconds for `Retry-After`. */
   readonly retryAfterSeconds?: number;
@@ -52,9 +55,9 @@ export interface ProxyOptions {
 }
 
 const againDelayMsMax = 250;
-/** In pauses of `againDelayMs`: how long a host that lost a request is left alone before it is sent there again. */
+/** Pause, in units of `againDelayMs`, before a request is resent to a host that lost one. */
 const lostHostDelays = 13;
-/** How long a request that may have changed something waits for another primary before it is answered "unknown". */
+/** How long a request that may have changed something waits for another primary before it is answered as "unknown". */
 const replacementWaitMs = 3_000;
 const replacementLookMs = 20;
 
@@ -67,7 +70,7 @@ export class Proxy implements ForwardUser {
     this.#forward = options.forward ?? {};
   }
 
-  /** Answers one request. Give it to `HttpServer` as `onExchange`. */
+  /** Answers one request. Pass it to `HttpServer` as `onExchange`. */
   handle(exchange: Exchange): Handling {
     const { route } = this.#options;
     const upstream = route.current();
@@ -79,7 +82,7 @@ export class Proxy implements ForwardUser {
     return this.#handleHeld(exchange, this.#newLife());
   }
 
-  /** What came of the first try. */
+  /** Handles the outcome of the first try. */
   onOutcome(exchange: Exchange, upstream: Upstream, outcome: ForwardOutcome): Handling {
     if (outcome.kind !== "completed") return this.#handleOutcome(exchange, this.#newLife(), upstream, outcome);
     this.#options.hooks?.onDone?.("ok", false, 0);
@@ -105,7 +108,7 @@ export class Proxy implements ForwardUser {
       await this.#refuseHeld(exchange, life, result);
       return;
     }
-    // The place in the queue's concurrency is given back with the head of the response: a stream may last for hours.
+    // The place in the hold's concurrency is freed with the head of the response: a stream may last for hours.
     let onItsWay = true;
     const arrived = (): void => {
       if (onItsWay) hold.done();
@@ -114,7 +117,7 @@ export class Proxy implements ForwardUser {
     const upstream = route.current();
     let outcome: ForwardOutcome = { kind: "not-sent", reason: "there is no primary" };
     try {
-      // The primary may have changed back while it waited: what was lost in an epoch is never sent in that epoch again.
+      // The primary may have changed back meanwhile: a request lost in an epoch is never resent in that epoch.
       if (upstream !== undefined && life.lostOn !== undefined && isSameTerm(upstream, life.lostOn)) {
         outcome = {
           kind: "lost",
@@ -171,10 +174,9 @@ export class Proxy implements ForwardUser {
   }
 
   /**
-   * Before the same upstream is asked again: it has just failed, and detection needs a moment to see it. A host that
-   * was lost gets longer: a process that is being killed takes connections still for as long as the kernel closes its
-   * files, and what they bring is lost with it, a second time. The wait ends as soon as the service is held or served
-   * elsewhere.
+   * Pauses before the same upstream is asked again: it has just failed, and detection needs a moment. A host that lost
+   * a request gets longer: a process that is being killed still accepts connections while the kernel closes its files,
+   * and requests on them would be lost a second time. The wait ends as soon as the service is held or served elsewhere.
    */
   async #pause(upstream: Upstream, life: Life, outcome: ForwardOutcome): Promise<void> {
     const { clock, route } = this.#options;
@@ -187,8 +189,8 @@ export class Proxy implements ForwardUser {
   }
 
   /**
-   * Waits until the service is served in another epoch than the one in which the request was lost (core/replay.ts). A
-   * host that is well keeps its epoch: then it is not waited for long.
+   * Waits until the service is served in an epoch other than the one in which the request was lost (core/replay.ts). A
+   * healthy host keeps its epoch; the wait for it is short.
    */
   async #isReplaced(exchange: Exchange, life: Life, lostOn: Upstream): Promise<boolean> {
     const { route, clock } = this.#options;
@@ -263,7 +265,7 @@ export class Proxy implements ForwardUser {
     });
   }
 
-  /** Out of patience. An idempotent request that was sent may have been executed; one that was not sent has not. */
+  /** Patience is over. An idempotent request that was sent may have been executed; one that was not sent has not. */
   async #notExecutedOrUnknown(
     exchange: Exchange,
     life: Life,
@@ -326,11 +328,11 @@ interface Refused {
 interface Life {
   held: boolean;
   replays: number;
-  /** How tries were lost that had been sent, oldest first. */
+  /** How tries that had been sent were lost, oldest first. */
   readonly losses: LossCause[];
-  /** An earlier try was lost after it had been sent (only idempotent requests are tried again then). */
+  /** An earlier try was lost after it had been sent (only idempotent requests are retried then). */
   maybeExecuted: boolean;
-  /** Where a try was lost that may have changed something: it is not sent in that epoch again. */
+  /** The upstream that lost a try which may have changed something: it is not resent in that epoch. */
   lostOn?: Upstream | undefined;
   /** Monotonic milliseconds. */
   readonly until: number;
@@ -350,5 +352,5 @@ function withHeadHook(options: ForwardOptions, onHead: () => void): ForwardOptio
   };
 }
 
-/** What a waiting request occupies besides its body, roughly. */
+/** Approximate memory of a waiting request beside its body. */
 const headBytesHeld = 2_048;

@@ -1,19 +1,19 @@
 /**
- * One line per request, as JSON or in the combined log format of Apache and nginx. Whatever a client has sent is
- * escaped: a line is always one line, and nothing in it can move a terminal's cursor.
+ * One line per request, as JSON or in the combined log format of Apache and nginx. Everything that a client sent is
+ * escaped: an entry is always one line, and nothing in it can control a terminal.
  */
 export interface AccessEntry {
-  /** Calendar time of the request's arrival, milliseconds. */
+  /** Wall-clock time of the request's arrival, milliseconds. */
   readonly wallTime: number;
   readonly remoteAddress: string;
   readonly method: string;
   readonly target: string;
   readonly version: string;
-  /** 0 when no final response was started. */
+  /** 0 if no final response was started. */
   readonly status: number;
-  /** The response went out whole. */
+  /** True if the whole response was sent. */
   readonly complete: boolean;
-  /** Body of the request, as far as it came. */
+  /** Bytes of the request's body that arrived. */
   readonly requestBytes: number;
   /** Heads and bodies of the response. */
   readonly responseBytes: number;
@@ -25,7 +25,7 @@ export interface AccessEntry {
 
 export type AccessLogFormat = "json" | "combined";
 
-/** The line for `entry`, without a line end. */
+/** Returns the line for `entry`, without a line end. */
 export function accessLine(entry: AccessEntry, format: AccessLogFormat): string {
   return format === "json" ? jsonLine(entry) : combinedLine(entry);
 }
@@ -52,7 +52,7 @@ function commonTime(wallTime: number): string {
   return `${iso.slice(8, 10)}/${months[Number(iso.slice(5, 7)) - 1] ?? ""}/${iso.slice(0, 4)}:${iso.slice(11, 19)} +0000`;
 }
 
-/** Quotation marks, backslashes and everything that is not visible ASCII as `\xHH`. */
+/** Escapes quotation marks, backslashes and everything that is not visible ASCII as `\xHH`. */
 function escape(text: string): string {
   let escaped = "";
   for (let i = 0; i < text.length; i++) {

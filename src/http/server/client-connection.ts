@@ -1,9 +1,10 @@
 /**
- * One connection from a client: reads requests one after the other, has them answered in order, and ends.
+ * One connection from a client: reads its requests one after the other and has them answered in order.
  *
- * Bytes go, by the connection's state, to the head being read, to the body of the current request, to the tunnel, or
- * wait (pipelined requests, up to `readAheadBytesMax`; then reading stops). A broken request is answered once, with its
- * reason and never with its bytes, and the connection closes, because where the next request starts is unknown.
+ * Depending on the connection's state, bytes go to the head being read, to the body of the current request, to the
+ * tunnel, or wait (pipelined requests, up to `readAheadBytesMax`; then reading stops). A broken request is answered
+ * once, with the reason and never with its bytes, and the connection closes, because the start of the next request is
+ * unknown.
  */
 import type { Buffer } from "node:buffer";
 import type { Piece, TcpSocket, TcpUser } from "../../runtime/tcp/tcp.ts";
@@ -18,12 +19,12 @@ import { ProtocolError } from "../message/protocol-error.ts";
 import { RequestInput, type NextRequest } from "./request-input.ts";
 import { type ExchangeConnection, ServerExchange } from "./server-exchange.ts";
 
-/** `head`: some bytes of a request have come. `lingering`: our side is ended, the rest is read and thrown away. */
+/** `head`: a part of a request has arrived. `lingering`: our side is ended, the rest is read and discarded. */
 type State = "idle" | "head" | "exchange" | "tunnel" | "lingering" | "closed";
 
 export class ClientConnection implements Timed, TcpUser, ExchangeConnection, OwnedConnection {
   deadlineAt = Infinity;
-  /** The client's, as the PROXY protocol says where that is read. */
+  /** The client's address, from the PROXY protocol where it is used. */
   remoteAddress: string;
   remotePort: number;
   readonly peerAddress: string;
@@ -153,7 +154,8 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
         this.#refuse(error);
         return;
       }
-      // The exchange may have ended with its body, and the connection with it or gone on to the next request.
+      // The exchange may have ended with its body, and the connection may have ended or continued with the next
+      // request.
       if (this.#exchange !== exchange) {
         if (at < chunk.length) this.onData(chunk.subarray(at));
         return;
@@ -194,7 +196,7 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
     this.#discarded = 0;
     this.#rate.stop();
     this.deadlineAt = Infinity;
-    // The part of the body that has come with the head is taken first, so that a small request is sent on in one write.
+    // The part of the body that arrived with the head is taken first, so that a small request is sent on in one write.
     let at = bodyStart;
     if (!exchange.bodyDone) {
       at = exchange.readBody(bytes, at);
@@ -301,8 +303,8 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
     )
       this.cut("destroy");
     else if (exchange === undefined && this.#state !== "lingering") this.#linger();
-    // Otherwise its answer is on its way, or it only ends its side and is to be served (`HalfClose`); a reset shows
-    // then that it is gone.
+    // Otherwise its answer is in progress, or it only ends its side and is to be served (`HalfClose`); only a reset
+    // then shows that it is gone.
   }
 
   #refuse(error: unknown): void {
@@ -329,7 +331,7 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
     this.#linger();
   }
 
-  /** Ends our side and reads a little longer, so that the client gets to see the last response (RFC 9112, 9.6). */
+  /** Ends our side and keeps reading for a while, so that the client receives the last response (RFC 9112, 9.6). */
   #linger(): void {
     if (this.#state === "closed" || this.#state === "lingering") return;
     const exchange = this.#exchange;

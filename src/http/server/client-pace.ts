@@ -1,10 +1,10 @@
 /**
- * Is a client too slow? Two questions with two limits: how fast its request body arrives, and whether it takes what
- * waits for it. Only time in which it is the client's turn counts.
+ * Detects clients that are too slow, with two limits: how fast a request body arrives, and whether the client reads
+ * what waits for it. Only time in which it is the client's turn counts.
  */
 import type { HttpLimits } from "../limits.ts";
 
-/** Arrival of a request body, looked at once per `bodyRateWindowMs`. */
+/** Arrival of a request body, checked once per `bodyRateWindowMs`. */
 export class BodyRate {
   readonly #limits: HttpLimits;
   #bytesAtStart = 0;
@@ -18,7 +18,7 @@ export class BodyRate {
     return this.#watching;
   }
 
-  /** A window begins. False when there is no limit. */
+  /** Starts a window. Returns false if there is no limit. */
   start(bodyBytes: number): boolean {
     this.#bytesAtStart = bodyBytes;
     this.#watching = this.#limits.bodyBytesPerSecondMin > 0;
@@ -29,20 +29,20 @@ export class BodyRate {
     this.#watching = false;
   }
 
-  /** At the end of a window: whether less came than must. */
+  /** At the end of a window: true if too little arrived. */
   isTooSlow(bodyBytes: number): boolean {
     const { bodyBytesPerSecondMin, bodyRateWindowMs } = this.#limits;
     return bodyBytes - this.#bytesAtStart < (bodyBytesPerSecondMin * bodyRateWindowMs) / 1000;
   }
 }
 
-/** What waits for the client, looked at once per `writeStallMs`. Slow is not stuck: any progress is enough. */
+/** Bytes that wait for the client, checked once per `writeStallMs`. Any progress is enough. */
 export class WriteStall {
-  /** More waits than `writeBufferBytesMax`; until the client has taken all of it. */
+  /** More bytes wait than `writeBufferBytesMax`; stays true until the client has taken all of them. */
   congested = false;
   #waitingBytes = 0;
 
-  /** Something was written. True when congestion begins. */
+  /** Records a write. Returns true when congestion begins. */
   onWrite(waitingBytes: number, limits: HttpLimits): boolean {
     if (this.congested || waitingBytes <= limits.writeBufferBytesMax) return false;
     this.congested = true;
@@ -50,7 +50,7 @@ export class WriteStall {
     return true;
   }
 
-  /** At the end of a window: whether the client has taken nothing. */
+  /** At the end of a window: true if the client has taken nothing. */
   isStuck(waitingBytes: number): boolean {
     if (waitingBytes >= this.#waitingBytes) return true;
     this.#waitingBytes = waitingBytes;

@@ -1,7 +1,4 @@
-/**
- * What a client connection needs of its server, and the server of a connection: two ports, so that neither file imports
- * the other in a circle.
- */
+/** The ports between a client connection and its server, so that neither file imports the other. */
 import type { Deadlines } from "../../runtime/deadlines.ts";
 import type { Handling } from "../upstream/exchange.ts";
 import type { HttpLimits } from "../limits.ts";
@@ -10,9 +7,9 @@ import type { RandomNames } from "../../runtime/random-names.ts";
 import type { ServerExchange } from "./server-exchange.ts";
 
 /**
- * A client that has ended its side of the connection may be gone, or may still read (half-close): TCP shows both alike.
- * `gone`: it is, as nginx, Caddy and Envoy have it, because browsers and load balancers end that way and hardly any
- * client half-closes. `serve`: it gets its answer.
+ * How to treat a client that has ended its side of the connection: it may be gone, or may still read (half-close); TCP
+ * shows both alike. `gone`: as in nginx, Caddy and Envoy, because browsers and load balancers end that way and hardly
+ * any client half-closes. `serve`: it gets its answer.
  */
 export type HalfClose = "gone" | "serve";
 
@@ -22,7 +19,7 @@ export interface ConnectionOwner {
   /** Body bytes kept for replays, of all connections. */
   readonly keptBytes: { total: number };
   readonly draining: boolean;
-  /** What a client is that has ended its side. */
+  /** How to treat a client that has ended its side. */
   readonly halfClose: HalfClose;
   readonly names: RandomNames;
   wallTime(): number;
@@ -33,12 +30,12 @@ export interface ConnectionOwner {
   onConnectionClosed(connection: OwnedConnection): void;
 }
 
-/** A connection as its server sees it. */
+/** A connection for its server. */
 export interface OwnedConnection {
   /** Address of the other end of the connection, even if that is a proxy. */
   readonly peerAddress: string;
-  /** Closes when nothing is going on; otherwise the current exchange is the last. */
+  /** Closes the connection if it is idle; otherwise the current exchange is the last. */
   drain(): void;
-  /** Ends now; not a byte more is written. */
+  /** Ends the connection now; no further byte is written. */
   cut(how: "destroy" | "reset"): void;
 }

@@ -1,4 +1,4 @@
-/** Listening with errors that say what to do. */
+/** Listens, with errors that say what to do. */
 import { OperatorError } from "../../runtime/operator-error.ts";
 import type { Tcp, TcpListener, TcpListenOptions, TcpSocket } from "../../runtime/tcp/tcp.ts";
 import { authority } from "../message/head.ts";

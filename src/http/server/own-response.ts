@@ -52,7 +52,7 @@ function httpDate(wallTime: number): string {
   return lastDate;
 }
 
-/** A refusal: why, in plain text or JSON by what the client accepts, and nothing of what the client sent. */
+/** Builds a refusal: the reason, in plain text or JSON as the client accepts, and nothing that the client sent. */
 export function refusal(status: number, code: string, message: string, accept: string | undefined): OwnResponse {
   const json = accept?.toLowerCase().includes("application/json") ?? false;
   return {

@@ -1,7 +1,7 @@
 /**
- * The PROXY protocol, versions 1 and 2 (HAProxy's proxy-protocol.txt): a load balancer in front says at the start of a
- * connection who the client is. Read only from addresses that are configured; there it is required, because a
- * connection with the header missing cannot be told from one whose client forged its first line.
+ * The PROXY protocol, versions 1 and 2 (HAProxy's proxy-protocol.txt): a load balancer identifies the client at the
+ * start of a connection. It is read only from configured addresses, and required from them, because a connection
+ * without the header cannot be told from one whose client forged its first line.
  */
 import { Buffer } from "node:buffer";
 import { isIPv4, isIPv6 } from "node:net";
@@ -13,7 +13,7 @@ export interface ProxySource {
 }
 
 export interface ProxyHeader {
-  /** Undefined: the balancer speaks for itself (health checks) or does not know. */
+  /** Undefined: the balancer connects for itself (health checks) or does not know the client. */
   readonly source: ProxySource | undefined;
   /** Offset of the first byte after the header. */
   readonly end: number;
@@ -23,17 +23,17 @@ const signatureV2 = Buffer.from([13, 10, 13, 10, 0, 13, 10, 81, 85, 73, 84, 10])
 const signatureV1 = Buffer.from("PROXY ", "latin1");
 /** The longest line that version 1 allows, with its line end. */
 const lineBytesMax = 107;
-/** Addresses and extensions of version 2; certificates of clients are not expected here. */
+/** Addresses and extensions of version 2; client certificates are not expected here. */
 const payloadBytesMax = 2_048;
 
-/** The header at the start of `bytes`; undefined when it is not complete yet; throws `ProtocolError`. */
+/** Reads the header at the start of `bytes`; returns undefined if it is not complete yet; throws `ProtocolError`. */
 export function readProxyHeader(bytes: Buffer): ProxyHeader | undefined {
   if (startsAs(bytes, signatureV1)) return bytes.length < signatureV1.length ? undefined : readV1(bytes);
   if (startsAs(bytes, signatureV2)) return bytes.length < 16 ? undefined : readV2(bytes);
   throw malformed("the connection must start with a PROXY protocol header");
 }
 
-/** As far as both go, they are the same. */
+/** True if one is a prefix of the other. */
 function startsAs(bytes: Buffer, signature: Buffer): boolean {
   const length = Math.min(bytes.length, signature.length);
   return bytes.compare(signature, 0, length, 0, length) === 0;
@@ -86,7 +86,7 @@ function readV2(bytes: Buffer): ProxyHeader | undefined {
   return { source: undefined, end };
 }
 
-/** RFC 5952, 4.2: the longest run of at least two zero groups is left out, the first one of several. */
+/** RFC 5952, 4.2: the longest run of at least two zero groups is omitted, the first of several. */
 function canonicalIPv6(groups: readonly string[]): string {
   let start = -1;
   let length = 1;

@@ -1,6 +1,5 @@
 /**
- * Gives each request a name that gateway, host, application and logs can share: `X-Request-Id`, and `traceparent` if
- * wanted.
+ * Gives each request an id that gateway, host, application and logs share: `X-Request-Id`, and `traceparent` if wanted.
  */
 import type { Random } from "../../runtime/random.ts";
 import type { EditRequestFields } from "../upstream/exchange.ts";
@@ -12,16 +11,14 @@ const idBytesMax = 128;
 const idField = fieldSet(X_REQUEST_ID);
 const traceField = fieldSet(TRACEPARENT);
 
-/**
- * What the client calls the request, when that is short and plain enough to go into logs; otherwise a name of our own.
- */
+/** Returns the client's id for the request if it is short and plain enough for logs; otherwise a new one. */
 export function requestIdOf(headers: HeaderList, names: RandomNames): string {
   const given = headers.mayHave(idField) ? headers.get("x-request-id") : undefined;
   return given !== undefined && /^[\w.:=+/@-]+$/.test(given) && given.length <= idBytesMax ? given : names.hex(16);
 }
 
 /**
- * Use the result as `editRequestFields`: adds what is missing and passes on what is there (W3C Trace Context, level 1).
+ * Use the result as `editRequestFields`: adds missing fields and passes existing ones on (W3C Trace Context, level 1).
  */
 export function requestIdFields(options: {
   readonly traceparent: "pass" | "make";

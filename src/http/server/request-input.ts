@@ -1,4 +1,4 @@
-/** Bytes of a client connection that no request has taken yet, and the requests that are read out of them. */
+/** Buffers the bytes of a client connection that no request has taken yet, and reads requests out of them. */
 import { Buffer } from "node:buffer";
 import type { HttpLimits } from "../limits.ts";
 import { readProxyHeader, type ProxySource } from "./proxy-protocol.ts";
@@ -6,7 +6,7 @@ import { readRequest, type ParsedRequest } from "../message/read-request.ts";
 
 export interface NextRequest {
   readonly request: ParsedRequest;
-  /** What follows the head: the body, then perhaps the next request. */
+  /** The bytes after the head: the body, then perhaps the next request. */
   readonly bytes: Buffer;
   readonly bodyStart: number;
 }
@@ -24,7 +24,7 @@ export class RequestInput {
     this.#onProxySource = onProxySource;
   }
 
-  /** Bytes that wait. */
+  /** Number of buffered bytes. */
   get length(): number {
     return this.#bytes?.length ?? 0;
   }
@@ -33,7 +33,7 @@ export class RequestInput {
     this.#bytes = this.#bytes === undefined ? bytes : Buffer.concat([this.#bytes, bytes]);
   }
 
-  /** All that waits, which is then no longer here. */
+  /** Removes and returns all buffered bytes. */
   take(): Buffer | undefined {
     const bytes = this.#bytes;
     this.#bytes = undefined;
@@ -41,9 +41,9 @@ export class RequestInput {
   }
 
   /**
-   * The next request out of what waits and `fresh`, or undefined when it is not complete; then everything is kept.
-   * Throws `ProtocolError`. A head is looked at again only when the fresh part has a line end: that bounds the work of
-   * a client that sends byte by byte.
+   * Returns the next request from the buffer and `fresh`, or undefined if it is not complete; everything is then kept.
+   * Throws `ProtocolError`. A head is scanned again only if the fresh part has a line end, which bounds the work for a
+   * client that sends byte by byte.
    */
   next(fresh: Buffer | undefined): NextRequest | undefined {
     const before = this.take();
@@ -60,7 +60,7 @@ export class RequestInput {
       return undefined;
     }
     if (bytes === undefined) return undefined;
-    // Kept for the case that it throws: what the client accepts says how it wants to hear of it.
+    // Kept in case it throws: the client's Accept field decides the form of the refusal.
     this.#bytes = bytes;
     const found = readRequest(bytes, 0, bytes.length, this.#limits);
     if (found === undefined) return undefined;
@@ -68,13 +68,13 @@ export class RequestInput {
     return { request: found.request, bytes, bodyStart: found.end };
   }
 
-  /** The `Accept` field of what waits, looked for without any trust: for the refusal of a head that cannot be read. */
+  /** Searches the buffer, untrusted, for the `Accept` field, for the refusal of a head that cannot be read. */
   get accept(): string | undefined {
     const head = this.#bytes?.toString("latin1", 0, this.#limits.headBytesMax);
     return head === undefined ? undefined : /\naccept:([^\r\n]*)/i.exec(head)?.[1];
   }
 
-  /** What follows the header; undefined when nothing does yet. */
+  /** Returns the bytes after the header; undefined if there are none yet. */
   #readProxyHeader(bytes: Buffer): Buffer | undefined {
     const header = readProxyHeader(bytes);
     if (header === undefined) {

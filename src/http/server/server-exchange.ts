@@ -1,7 +1,7 @@
 /**
  * A request on a client connection: its body as it arrives, kept while a replay is possible, and its one response.
  *
- * The body goes to the current attempt as it comes. It is also kept, up to `keepBodyBytesMax`, until a final response
+ * The body goes to the current attempt as it arrives. It is also kept, up to `keepBodyBytesMax`, until a final response
  * has started; while it is not consumed, reading from the client stops at that bound.
  */
 import type { Buffer } from "node:buffer";
@@ -48,21 +48,21 @@ export interface ExchangeConnection extends AttemptConnection {
   /** The server is ending, or the client can send nothing more. */
   readonly lastExchange: boolean;
   write(pieces: readonly Piece[]): void;
-  /** The exchange's handler has done its part when `rest` is undefined or resolves. */
+  /** The exchange's handler is done once `rest` is undefined or resolves. */
   onHandling(exchange: ServerExchange, rest: Handling): void;
-  /** The exchange may be finished now; the connection asks it what it has become. */
+  /** The exchange may be finished now; the connection reads its state. */
   onProgress(): void;
   updateFlow(): void;
   startTunnel(tunnel: ClientTunnel): void;
   cut(how: "destroy" | "reset"): void;
 }
 
-/** Who waits for the end of a forward: a promise, or a user that is called. */
+/** The receiver of a forward's end: a promise, or a user that is called. */
 type ForwardEnding =
   | { readonly kind: "promise"; resolve(outcome: ForwardOutcome): void; reject(error: unknown): void }
   | { readonly kind: "user"; readonly upstream: Upstream; readonly user: ForwardUser };
 
-/** Shared by all without a body; nothing is ever added to it. */
+/** Shared by all requests without a body; nothing is ever added to it. */
 const none: Buffer[] = [];
 
 export class ServerExchange implements Exchange, AttemptClient, BodySink {
@@ -73,7 +73,7 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
   readonly remotePort: number;
   readonly client: object;
   readonly secure: boolean;
-  /** All of the response is on its way. */
+  /** The whole response has been written. */
   responseDone = false;
   /** `onExchange` has returned. */
   handlerSettled = false;
@@ -84,9 +84,9 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
   bodyBytes = 0;
   /** Bytes of the response that have been written. */
   responseBytes = 0;
-  /** Of the final response; 0 before it has started. */
+  /** Status of the final response; 0 before it has started. */
   status = 0;
-  /** Monotonic and calendar time of arrival; set only when something reads it. */
+  /** Monotonic and wall-clock time of arrival; set only if something reads it. */
   arrivedAt: { readonly now: number; readonly wallTime: number } | undefined;
   readonly #reader: BodyReader;
   #kept: Buffer[] = none;
@@ -142,14 +142,14 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
     return this.#abort.signal;
   }
 
-  /** Reading from the client must stop for the moment. */
+  /** True if reading from the client must pause. */
   get wantsPause(): boolean {
     if (this.#reader.done || this.responseDone) return false;
     if (this.#flow === "paused") return true;
     return this.#flow === "none" && (this.#keptBytes >= this.limits.keepBodyBytesMax || this.#overTotal());
   }
 
-  /** Hands body bytes to the exchange; returns the offset after the body. Throws `ProtocolError`. */
+  /** Passes body bytes to the exchange; returns the offset after the body. Throws `ProtocolError`. */
   readBody(chunk: Buffer, from: number): number {
     return this.#reader.read(chunk, from, this);
   }
@@ -206,7 +206,9 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
     this.connection.onProgress();
   }
 
-  /** What is left of the request's body can be read and thrown away. A client that waits for 100 may never send it. */
+  /**
+   * True if the rest of the request's body can be read and discarded. A client that waits for 100 may never send it.
+   */
   #restIsSmall(): boolean {
     if (this.#reader.done) return true;
     if (this.request.expectsContinue && this.bodyBytes === 0) return false;
@@ -214,7 +216,7 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
     return framing.kind !== "length" || framing.bytes - this.bodyBytes <= this.limits.discardBytesMax;
   }
 
-  /** Called for each read while the rest is thrown away: false when it has become too much. */
+  /** Called for each read while the rest is discarded: false once it is too much. */
   restIsBearable(discardedBytes: number): boolean {
     return discardedBytes <= this.limits.discardBytesMax && this.#restIsSmall();
   }
@@ -322,13 +324,13 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
     this.#dropKept();
   }
 
-  /** The last call on every exchange: nothing stays accounted. */
+  /** The last call on every exchange: releases all accounting. */
   onFinished(): void {
     this.#dropKept();
   }
 }
 
-/** What the user has left to do; what it throws is its rejection. */
+/** Wraps the user's remaining work; an exception becomes its rejection. */
 function restOf(
   { user, upstream }: ForwardEnding & { kind: "user" },
   exchange: Exchange,

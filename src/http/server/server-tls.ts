@@ -1,8 +1,8 @@
 /**
- * Certificates of a TLS listener: a default one, others by server name (SNI), all replaceable while connections go on.
+ * Certificates of a TLS listener: a default one, others by server name (SNI), all replaceable while connections
+ * continue.
  *
- * A replacement is checked as a whole before any of it is used: a certificate that cannot be read leaves everything as
- * it was.
+ * A replacement is checked as a whole before any of it is used: an unreadable certificate changes nothing.
  */
 import { createSecureContext, createServer, type SecureContext, type Server } from "node:tls";
 import { messageOf, OperatorError } from "../../runtime/operator-error.ts";
@@ -16,7 +16,7 @@ export interface Certificate {
 }
 
 export interface TlsCertificates extends Certificate {
-  /** Server name, or `*.` and a domain for one label before it, to its certificate. */
+  /** Maps a server name, or `*.` and a domain for one label before it, to its certificate. */
   readonly names?: Readonly<Record<string, Certificate>>;
 }
 
@@ -49,13 +49,13 @@ export class ServerTls implements Pick<Tcp, "listen"> {
     this.#server = createServer(options);
   }
 
-  /** Sockets come when their handshake is done. */
+  /** Sockets are passed on once their handshake is done. */
   listen(options: TcpListenOptions, onSocket: (socket: TcpSocket) => void): Promise<TcpListener> {
     this.#server.on("secureConnection", (socket) => onSocket(nodeSocket(socket)));
     return listenWith(this.#server, options);
   }
 
-  /** New connections get these. Throws `CertificateError`, and then nothing has changed. */
+  /** Replaces the certificates for new connections. Throws `CertificateError` without changing anything. */
   replace(certificates: TlsCertificates): void {
     const names = checked(certificates);
     this.#server.setSecureContext({ key: certificates.key, cert: certificates.cert, minVersion: "TLSv1.2" });

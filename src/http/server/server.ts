@@ -28,7 +28,7 @@ export interface HttpServerOptions {
   /** Address to listen on; port 0 takes any free port. */
   readonly host: string;
   readonly port: number;
-  /** A listening socket that this process has inherited, instead of one of its own. */
+  /** An inherited listening socket to use instead of opening one. */
   readonly descriptor?: number | undefined;
   readonly limits?: Partial<HttpLimits>;
   readonly clock: Clock;
@@ -36,9 +36,9 @@ export interface HttpServerOptions {
   readonly tcp?: Tcp;
   /** Default: `gone`. */
   readonly halfClose?: HalfClose;
-  /** Answers one request. A request that is unanswered when nothing is left to do gets 500. */
+  /** Answers one request. A request that is still unanswered when its handler is done gets 500. */
   onExchange(exchange: Exchange): Handling;
-  /** A request is over, answered or not. Without it nothing is measured. */
+  /** Called when a request ends, answered or not. Without it, requests are not timed. */
   onAccess?(entry: AccessEntry): void;
   /** Default: the system's. */
   readonly random?: Random;
@@ -62,9 +62,9 @@ const handshakeMs = 1_000;
 export interface CloseOptions {
   readonly drainMs: number;
   /**
-   * What becomes of connections on which nothing is going on. `close` (default): closed now; a request that is just on
-   * its way is lost with them. `serve-once`: one more request is answered, with `Connection: close`, so that a client
-   * never meets a closed one by surprise; for a process that another one replaces.
+   * What happens to idle connections. `close` (default): closed now; a request that is just in transit is lost with
+   * them. `serve-once`: one more request is answered, with `Connection: close`, so that no client unexpectedly meets a
+   * closed connection; for a process that another one replaces.
    */
   readonly idle?: "close" | "serve-once";
 }
@@ -87,7 +87,7 @@ export class HttpServer implements ConnectionOwner {
   #refusedConnections = 0;
   #onEmpty: (() => void) | undefined;
 
-  /** Listens. Throws `ListenError` with what to do when the address cannot be used. */
+  /** Starts listening. Throws `ListenError` with what to do if the address cannot be used. */
   static async listen(options: HttpServerOptions): Promise<HttpServer> {
     const server = new HttpServer(options);
     const { host, port, descriptor, tcp = systemTcp } = options;
@@ -118,12 +118,12 @@ export class HttpServer implements ConnectionOwner {
     return this.#listener?.port ?? 0;
   }
 
-  /** Of the listening socket; -1 where the runtime does not tell. */
+  /** Descriptor of the listening socket; -1 if the runtime does not report it. */
   get descriptor(): number {
     return this.#listener?.descriptor ?? -1;
   }
 
-  /** Requests that have been handed to `onExchange` and are not finished. */
+  /** Requests that were passed to `onExchange` and are not finished. */
   get activeExchanges(): number {
     return this.#activeExchanges;
   }
@@ -132,20 +132,20 @@ export class HttpServer implements ConnectionOwner {
     return this.#connections.size;
   }
 
-  /** Connections that were closed at once because a bound was reached. */
+  /** Connections that were closed immediately because a limit was reached. */
   get refusedConnections(): number {
     return this.#refusedConnections;
   }
 
   /**
-   * Stops accepting, lets exchanges finish (their responses say `Connection: close`), and ends what is left after
-   * `drainMs`. Resolves when no connection is left.
+   * Stops accepting, lets exchanges finish (their responses say `Connection: close`), and ends the rest after
+   * `drainMs`. Resolves once no connection is left.
    */
   async close(options: CloseOptions): Promise<void> {
     this.draining = true;
     this.#refusing = options.idle !== "serve-once";
     this.#listener?.close();
-    // Handshakes that are under way when the listener closes are not connections yet.
+    // Handshakes in progress when the listener closes are not connections yet.
     if (!this.#refusing && this.#tls !== undefined)
       await this.#options.clock.sleep(Math.min(options.drainMs, handshakeMs));
     if (options.idle !== "serve-once") for (const connection of [...this.#connections]) connection.drain();
@@ -158,7 +158,7 @@ export class HttpServer implements ConnectionOwner {
     this.destroy();
   }
 
-  /** Ends every connection now; not a byte more is sent. Stops accepting. */
+  /** Ends every connection now without sending another byte. Stops accepting. */
   destroy(): void {
     this.draining = true;
     this.#refusing = true;
@@ -166,13 +166,16 @@ export class HttpServer implements ConnectionOwner {
     for (const connection of [...this.#connections]) connection.cut("destroy");
   }
 
-  /** New connections get these certificates. Throws `CertificateError` and changes nothing when they cannot be used. */
+  /**
+   * Replaces the certificates for new connections. Throws `CertificateError` and changes nothing if they cannot be
+   * used.
+   */
   replaceCertificates(certificates: TlsCertificates): void {
     if (this.#tls === undefined) throw new Error("this server was not started with TLS");
     this.#tls.replace(certificates);
   }
 
-  /** Serves a connection that did not come in by the listener (fetch-entry.ts); the same bounds hold. */
+  /** Serves a connection that did not come through the listener (fetch-entry.ts), with the same limits. */
   adopt(socket: MemorySocket, { secure }: { readonly secure: boolean }): void {
     this.#accept(nodeSocket(socket as unknown as Socket), secure, false);
   }

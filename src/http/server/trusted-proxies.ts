@@ -1,11 +1,11 @@
-/** Addresses whose word about the client is believed: single addresses and CIDR ranges, IPv4 and IPv6. */
+/** Addresses whose claims about the client are trusted: single addresses and CIDR ranges, IPv4 and IPv6. */
 import { BlockList, isIP } from "node:net";
 
 export class TrustedProxies {
   readonly #list = new BlockList();
   readonly #isEmpty: boolean;
 
-  /** Throws a RangeError that names the entry which is not an address or range. */
+  /** Throws a RangeError that names an entry which is not an address or range. */
   constructor(entries: readonly string[]) {
     this.#isEmpty = entries.length === 0;
     for (const entry of entries) this.#add(entry);
@@ -36,7 +36,7 @@ export class TrustedProxies {
   }
 }
 
-/** An IPv4 address that came in through an IPv6 socket, as IPv4. */
+/** Returns an IPv4 address that arrived through an IPv6 socket as IPv4. */
 export function plainAddress(address: string): string {
   return address.startsWith("::ffff:") && address.includes(".") ? address.slice(7) : address;
 }

@@ -1,8 +1,8 @@
 /**
  * One attempt to have an upstream answer a request: request out, response in, checked, gated, released.
  *
- * The attempt ends exactly once, with a `ForwardOutcome`. What makes a replay decidable is kept here: whether a byte of
- * the request was written, and whether a byte of a response was released. Pieces that wait for the gate when an attempt
+ * The attempt ends exactly once, with a `ForwardOutcome`. It keeps what a replay decision needs: whether a byte of the
+ * request was written, and whether a byte of a response was released. Pieces that wait for the gate when an attempt
  * ends are dropped: no client was promised them.
  */
 import type { Buffer } from "node:buffer";
@@ -26,11 +26,11 @@ import { Tunnel, type TunnelOwner } from "./tunnel.ts";
 import type { UpstreamConnection, UpstreamUser } from "./upstream-connection.ts";
 import type { ConnectionWaiter, Upstream } from "./upstream.ts";
 
-/** `waiting` for a connection, `open` with one, `complete`: only the gate is still to agree, `tunnel`, `settled`. */
+/** `waiting` for a connection, `open` with one, `complete`: only the gate's answer is missing, `tunnel`, `settled`. */
 type Phase = "waiting" | "open" | "complete" | "tunnel" | "settled";
 
 export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, ReleaseTarget, TunnelOwner, OpenAttempt {
-  /** Releases of parts of the answer. */
+  /** Number of released parts of the response. */
   released = 0;
   readonly release: GatedRelease;
   readonly flow: ResponseFlow;
@@ -45,11 +45,11 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
   #tunnel: Tunnel | undefined;
   #reused = false;
   #sender: RequestSender | undefined;
-  /** A byte of a response has come. */
+  /** A byte of a response has arrived. */
   #received = false;
   #finalReleased = false;
   #response: ParsedResponse | undefined;
-  /** What the host said instead of a response of its application; that is for the gateway and not for the client. */
+  /** The host's verdict in place of a response of its application; it is for the gateway, not for the client. */
   #verdict: HostVerdict | undefined;
   readonly #firstByteMs: number;
   #sentAt = 0;
@@ -62,7 +62,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
     this.flow = new ResponseFlow(client.connection, this.release, client.limits.writeBufferBytesMax);
     this.#reader = new ResponseReader(client.request, client.limits, this);
     this.#writer = new ResponseWriter(client, this.release, options.editResponseFields);
-    // An application's connection that ends means that it has the request, and is not answered by sending that again.
+    // If an application's connection ends, the application has the request, and resending it would not get an answer.
     this.mayReuseOld = options.upstreamIsHost !== false && isIdempotent(client.request.method);
     this.#firstByteMs = options.firstByteMs?.(client.request.target) ?? client.limits.firstByteMs;
   }
@@ -194,7 +194,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
     this.release.end();
   }
 
-  /** The answer is known with its head; a body that did not come with it is not waited for. */
+  /** The head decides the outcome; a body that did not arrive with it is not waited for. */
   #settleVerdict(verdict: HostVerdict): void {
     this.#settle(
       verdictOutcome(verdict, this.#response?.headers.get("stead-reason"), this.client.bodyHeld, this.released > 0),
@@ -281,7 +281,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
     this.#end({ kind: "upstream-invalid", reason: brokenRule(error) }, "no");
   }
 
-  /** An owner's function threw: a programming error, which is reported to the caller of `forward`. */
+  /** A function of an owner threw: a programming error, which is reported to the caller of `forward`. */
   #fail(error: unknown): void {
     this.client.onAttemptFailed(error);
     this.#end({ kind: "client-gone" }, "destroy");
@@ -300,7 +300,8 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
   }
 
   /**
-   * How the client must see that its response is incomplete: where only the end of the connection ends it, as a reset.
+   * Returns how the client can see that its response is incomplete: as a reset if only the end of the connection ends
+   * it.
    */
   #cut(): CloseMode {
     return !this.#finalReleased ? "no" : this.#writer.endsWithConnection ? "reset" : "destroy";

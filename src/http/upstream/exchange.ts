@@ -1,4 +1,4 @@
-/** One request of a client and everything that can be done about it. The port between the data plane and its owners. */
+/** One request of a client and the operations on it: the port between the data plane and its owners. */
 import type { Buffer } from "node:buffer";
 import type { LossCause } from "../../core/replay.ts";
 import type { CancellationGroup } from "../../runtime/cancellation-group.ts";
@@ -25,38 +25,38 @@ export interface OwnResponse {
 export interface ForwardOptions {
   /**
    * Awaited before any chunk is released to the client: status lines including 1xx, body, trailers, tunnel bytes, and
-   * the end where the end itself says something. It is called after the chunk has arrived. Returning undefined releases
-   * at once, without a turn of the event loop. When it throws or rejects, nothing more is released and the client
-   * connection is destroyed.
+   * the end if it carries information. It is called after the chunk has arrived. Returning undefined releases at once,
+   * without a turn of the event loop. If it throws or rejects, nothing more is released and the client connection is
+   * destroyed.
    */
   readonly gate?: () => void | Promise<void>;
-  /** Changes what fields the upstream gets; framing and hop-by-hop fields are set afterwards and cannot be changed. */
+  /** Edits the fields for the upstream; framing and hop-by-hop fields are set afterwards and cannot be changed. */
   readonly editRequestFields?: EditRequestFields;
-  /** Changes what fields the client gets; called for interim responses too. */
+  /** Edits the fields for the client; called for interim responses too. */
   readonly editResponseFields?: (head: ResponseHead) => HeaderList;
   /**
-   * The upstream is a host, so that its `Stead-Outcome` is an outcome and not a response. Default true. False towards
-   * an application: what it says there is its own response, whatever it means by it.
+   * True (default) if the upstream is a host, whose `Stead-Outcome` is an outcome and not a response. False towards an
+   * application, whose fields are always its own response.
    */
   readonly upstreamIsHost?: boolean;
-  /** How long the first byte of the final response to this target may take; undefined: as the limits say. */
+  /** Limit for the first byte of the final response to this target; undefined: as in the limits. */
   readonly firstByteMs?: (target: string) => number | undefined;
-  /** Ends the attempt at once, with those of other exchanges; not a byte is released after it. */
+  /** Ends the attempt at once, together with those of other exchanges; no byte is released after it. */
   readonly cancellation?: CancellationGroup;
 }
 
 export type ForwardOutcome =
-  /** Answered as far as the client took it; 101 when a tunnel has ended. */
+  /** Answered as far as the client read it; 101 after the end of a tunnel. */
   | { readonly kind: "completed"; readonly status: number }
-  /** Not a byte of the request was written. */
+  /** No byte of the request was written. */
   | { readonly kind: "not-sent"; readonly reason: string }
   /** The upstream answered 503 with `Stead-Outcome: not-executed`; no byte of a final response was released. */
   | { readonly kind: "not-executed"; readonly bodyHeld: boolean; readonly reason: string }
   /**
    * The request was sent at least in part and there is no complete response, or the host answered for its application
    * with 502 and `Stead-Outcome: unknown`. `released`: at least one byte of a response went to the client (its
-   * connection is destroyed then, unless it was only an interim one). `reused`: the connection had served before and
-   * broke before any byte of a response.
+   * connection is then destroyed, unless the response was only interim). `reused`: the connection had been used before
+   * and broke before any byte of a response.
    */
   | {
       readonly kind: "lost";
@@ -67,20 +67,20 @@ export type ForwardOutcome =
       readonly reason: string;
     }
   /**
-   * The host did not execute it and wants it not to be sent again for a while; no byte of a final response was
+   * The host did not execute the request and wants it not to be resent for a while; no byte of a final response was
    * released.
    */
   | { readonly kind: "put-aside"; readonly retryAfterSeconds: number; readonly reason: string }
-  /** The upstream broke RFC 9112, which `reason` says with the section; nothing of that response was released. */
+  /** The upstream broke RFC 9112; `reason` names the rule and section. Nothing of that response was released. */
   | { readonly kind: "upstream-invalid"; readonly reason: string }
   | { readonly kind: "client-gone" };
 
-/** What is left of a handler's work: undefined when nothing is, or when a `ForwardUser` takes over. */
+/** The rest of a handler's work: undefined if there is none, or if a `ForwardUser` takes over. */
 export type Handling = Promise<void> | undefined;
 
-/** Who is told what came of `forwardTo`. */
+/** The receiver of the outcome of `forwardTo`. */
 export interface ForwardUser {
-  /** Called once. The exchange is over when nothing is left to do. */
+  /** Called once. The exchange is over once nothing is left to do. */
   onOutcome(exchange: Exchange, upstream: Upstream, outcome: ForwardOutcome): Handling;
 }
 
@@ -97,15 +97,15 @@ export interface Exchange {
   readonly requestId: string;
   /** Aborted when the client's connection is gone. */
   readonly clientGone: AbortSignal;
-  /** Something of a response has gone to the client: only the client connection's end can follow, no other response. */
+  /** A part of a response has gone to the client: only the end of its connection can follow, no other response. */
   readonly responseStarted: boolean;
-  /** Of the request's body so many bytes have come. */
+  /** Bytes of the request's body that have arrived. */
   readonly bodyBytes: number;
   /** Most bytes of the request's body that can be kept while it waits, for accounting. */
   readonly bodyBytesHeldMax: number;
-  /** All body bytes that came are still kept, so that `forward` can send the request from its start. */
+  /** All body bytes that arrived are still kept, so that `forward` can send the request from its start. */
   readonly bodyHeld: boolean;
-  /** Answers the request itself. The connection stays usable when the rest of the request's body is small. */
+  /** Answers the request itself. The connection stays usable if the rest of the request's body is small. */
   respond(response: OwnResponse): Promise<void>;
   /**
    * Sends the request to `upstream` and its response to the client. May be called again while `bodyHeld` and not
@@ -118,16 +118,14 @@ export interface Exchange {
   destroy(): void;
 }
 
-/**
- * What becomes of the client connection; `reset` where an orderly end would make an incomplete response look complete.
- */
+/** What happens to the client connection; `reset` if an orderly end would make an incomplete response look complete. */
 export type CloseMode = "no" | "destroy" | "reset";
 
-/** The client connection of an exchange, as an attempt needs it. */
+/** The client connection of an exchange, for an attempt. */
 export interface AttemptConnection {
   /** More bytes wait for the client than `writeBufferBytesMax`. */
   readonly congested: boolean;
-  /** Nothing that was written to the client is held any more. */
+  /** No byte written to the client is held any more. */
   readonly isClear: boolean;
   /** Address that the client connected to, for requests of HTTP/1.0 without Host. */
   readonly localAuthority: string;
@@ -135,34 +133,34 @@ export interface AttemptConnection {
   endTunnel(): void;
 }
 
-/** What the client sends after a 101 goes to it. */
+/** Receives what the client sends after a 101. */
 export interface ClientTunnel {
   sendData(data: Buffer): void;
   sendEnd(): void;
 }
 
-/** An exchange as an attempt to answer it needs it. */
+/** An exchange, for an attempt to answer it. */
 export interface AttemptClient extends Exchange {
   readonly request: ParsedRequest;
   readonly limits: HttpLimits;
   readonly connection: AttemptConnection;
-  /** Body bytes that came before the attempt. */
+  /** Body bytes that arrived before the attempt. */
   readonly kept: readonly Buffer[];
   readonly bodyDone: boolean;
   readonly bodyTrailers: HeaderList | undefined;
   write(pieces: readonly Piece[]): void;
-  /** A final head is on its way to the client. */
+  /** A final head has been sent to the client. */
   onFinalReleased(status: number): void;
   /** The response ends with the connection. */
   closeAfterwards(): void;
   /** Value of Connection in a final response. */
   connectionField(): string | undefined;
-  /** The attempt takes what the client sends from now on (`sendBody`), or cannot take more for the moment. */
+  /** Whether the attempt takes the client's bytes from now on (`sendBody`), or cannot take more for the moment. */
   setBodyFlow(flow: "to-attempt" | "paused"): void;
-  /** The connection has become a tunnel: what the client sends goes to `tunnel`, what it has sent already first. */
+  /** The connection has become a tunnel: the client's bytes go to `tunnel`, those already received first. */
   startTunnel(tunnel: ClientTunnel): void;
   /**
-   * An owner's function threw: a programming error, which is reported to the caller of `forward`. `onAttemptSettled`
+   * A function of an owner threw: a programming error, which is reported to the caller of `forward`. `onAttemptSettled`
    * follows.
    */
   onAttemptFailed(error: unknown): void;

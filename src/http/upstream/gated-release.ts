@@ -1,10 +1,10 @@
 /**
- * Lets pieces of a response out, each batch only after the gate has agreed to it (docs/PROTOCOL.md, "gate").
+ * Releases pieces of a response, each batch only after the gate has agreed to it (docs/PROTOCOL.md, "gate").
  *
- * The rule: a piece leaves only after a call of the gate that began *after* the piece had arrived. So what arrives
- * while a call is pending waits for a call of its own; it is never covered by the pending one, which may have looked at
- * the write-ahead log before the application wrote what this piece acknowledges. Order is kept, and the end is gated
- * like a piece, because an end can say as much as a byte.
+ * The rule: a piece leaves only after a call of the gate that began *after* the piece had arrived. A piece that arrives
+ * while a call is pending therefore waits for a call of its own; the pending one never covers it, because it may have
+ * read the write-ahead log before the application wrote what this piece acknowledges. Order is kept, and the end is
+ * gated like a piece, because an end can carry as much information as a byte.
  *
  * The fast path, a gate that returns undefined, releases in the same turn.
  */
@@ -28,7 +28,7 @@ export class GatedRelease {
   readonly #gate: (() => void | Promise<void>) | undefined;
   readonly #target: ReleaseTarget;
   #batch: Piece[] = none;
-  /** The last piece of the batch as long as it may grow: bytes `#runFrom` to `#runTo` of `#run`. */
+  /** The last piece of the batch while it may still grow: bytes `#runFrom` to `#runTo` of `#run`. */
   #run: Buffer | undefined;
   #runFrom = 0;
   #runTo = 0;
@@ -47,17 +47,14 @@ export class GatedRelease {
     return this.#batchBytes;
   }
 
-  /** Where pieces are collected until `flush`. */
+  /** Collects a piece until `flush`. */
   push(piece: Piece): void {
     this.#endRun();
     this.#add(piece);
     this.#batchBytes += piece.length;
   }
 
-  /**
-   * A part of `bytes`. What follows a part directly leaves with it as one piece: a head and its body that came in one
-   * read.
-   */
+  /** Adds a part of `bytes`. Adjacent parts leave as one piece: a head and its body that arrived in one read. */
   pushBytes(bytes: Buffer, from: number, to: number): void {
     this.#batchBytes += to - from;
     if (this.#run !== bytes || this.#runTo !== from) {
@@ -82,12 +79,12 @@ export class GatedRelease {
     else this.#batch.push(piece);
   }
 
-  /** Nothing follows what was pushed so far. Needs `flush`. */
+  /** Marks the end: nothing follows. Needs `flush`. */
   end(): void {
     this.#ending = true;
   }
 
-  /** Nothing more leaves, and no callback is called. */
+  /** Stops: nothing more leaves, and no callback is called. */
   kill(): void {
     this.#dead = true;
     this.#batch = none;

@@ -1,11 +1,11 @@
 /**
- * What a host says instead of a response of its application: 503 with `Stead-Outcome: not-executed`, or 502 with
- * `Stead-Outcome: unknown` (504 when it took too long). It decides about a replay, so it is only believed of a host,
- * never of an application.
+ * A host's verdict in place of a response of its application: 503 with `Stead-Outcome: not-executed`, or 502 with
+ * `Stead-Outcome: unknown` (504 on a time-out). It decides about a replay, so it is accepted only from a host, never
+ * from an application.
  *
- * `Stead-Cause` says which it was, because only a request whose application *ended* may be sent again; a word that is
- * not known here (another version) is taken for the end of the application, which is what an unknown outcome has always
- * meant. `Stead-Reason` is for people.
+ * `Stead-Cause` gives the cause, because only a request whose application *ended* may be resent. An unknown value
+ * (another version) is taken for the end of the application, which an unknown outcome has always meant. `Stead-Reason`
+ * is for people.
  */
 import type { LossCause } from "../../core/replay.ts";
 import type { ForwardOutcome } from "./exchange.ts";
@@ -13,12 +13,12 @@ import type { ResponseHead } from "../message/head.ts";
 
 export type HostVerdict =
   | { readonly kind: "not-executed" }
-  /** Not executed, and not to be sent again: the request is put aside (core/suspects.ts). */
+  /** Not executed, and not to be resent: the request is set aside (core/suspects.ts). */
   | { readonly kind: "put-aside"; readonly retryAfterSeconds: number }
   | { readonly kind: "lost"; readonly cause: LossCause }
   | { readonly kind: "invalid" };
 
-/** What a host can say about a request that its application had and did not answer. */
+/** Causes that a host can give for a request that its application had and did not answer. */
 export type UnknownCause = "application-ended" | "closed" | "timed-out" | "invalid-answer";
 
 const verdicts: Readonly<Record<UnknownCause, HostVerdict>> = {
@@ -75,7 +75,7 @@ export const unknownFields = (cause: UnknownCause, reason: string): [string, str
   ["Stead-Reason", fieldText(reason)],
 ];
 
-/** A text as the value of a field: what may not stand in one becomes a question mark. */
+/** Converts a text to a field value: characters that are not allowed become question marks. */
 const fieldText = (text: string): string =>
   text
     .replaceAll(/[^\x20-\x7e]/g, "?")

@@ -1,4 +1,4 @@
-/** Writes one request to an upstream connection: head and what is kept of the body at once, the rest as it comes. */
+/** Writes one request to an upstream connection: head and kept body at once, the rest as it arrives. */
 import type { Buffer } from "node:buffer";
 import type { Piece } from "../../runtime/tcp/tcp.ts";
 import type { AttemptClient } from "./exchange.ts";

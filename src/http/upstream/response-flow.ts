@@ -1,6 +1,6 @@
 /**
- * Stops reading from an upstream while the client, or the gate, is behind, and goes on when they have caught up. The
- * bytes in between are bounded by `writeBufferBytesMax` on either side of the gate, plus one read.
+ * Stops reading from an upstream while the client, or the gate, is behind, and resumes when they have caught up.
+ * `writeBufferBytesMax` on either side of the gate, plus one read, bounds the bytes in between.
  */
 import type { GatedRelease } from "./gated-release.ts";
 import type { UpstreamConnection } from "./upstream-connection.ts";
@@ -17,7 +17,7 @@ export class ResponseFlow {
     this.#waitingBytesMax = waitingBytesMax;
   }
 
-  /** Call it after every release and drain. True when reading has been resumed: a new time limit begins. */
+  /** Call it after every release and drain. Returns true if reading was resumed: a new time limit begins. */
   balance(connection: UpstreamConnection): boolean {
     const behind = this.#client.congested || this.#release.waitingBytes > this.#waitingBytesMax;
     if (behind === this.#paused) return false;

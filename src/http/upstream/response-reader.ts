@@ -35,14 +35,12 @@ export class ResponseReader {
     this.#sink = sink;
   }
 
-  /** A part of the last chunk is kept, because what it belongs to is not complete. */
+  /** True if a part of the last chunk is kept, because its message part is not complete. */
   get holdsBytes(): boolean {
     return this.#headBytes !== undefined || this.#body?.holdsBytes === true;
   }
 
-  /**
-   * Takes the next bytes. Throws `ProtocolError`; then nothing of what was reported for this chunk may be passed on.
-   */
+  /** Takes the next bytes. Throws `ProtocolError`; then nothing reported for this chunk may be passed on. */
   read(chunk: Buffer): void {
     let bytes = chunk;
     let at = 0;
@@ -69,7 +67,8 @@ export class ResponseReader {
   }
 
   /**
-   * The upstream has ended its side. True when that is the end of the response; false when the response is incomplete.
+   * The upstream has ended its side. Returns true if that is the end of the response; false if the response is
+   * incomplete.
    */
   end(): boolean {
     if (this.#done || !this.#untilEnd) return this.#done;
@@ -80,7 +79,7 @@ export class ResponseReader {
 
   #onHead(response: ParsedResponse): void {
     if (response.status >= 200) {
-      // How long a response may be is the upstream's business; only requests are bounded.
+      // Responses may have any length; only requests are bounded.
       this.#body = new BodyReader(response.framing, this.#limits, Number.MAX_SAFE_INTEGER);
       this.#untilEnd = response.framing.kind === "close";
       this.#sink.onFinal(response);

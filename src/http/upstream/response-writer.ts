@@ -1,7 +1,6 @@
 /**
- * Says a response again for the client, piece by piece into the gated release: own framing, no fields of the hop
- * before. How the body is framed depends on what the client can read: chunked for HTTP/1.1, until the end of the
- * connection for 1.0.
+ * Serialises a response into the gate with our own framing; hop-by-hop fields are dropped. The framing of the body
+ * depends on the client: chunked for HTTP/1.1, until the end of the connection for 1.0.
  */
 import type { Buffer } from "node:buffer";
 import type { AttemptClient, ForwardOptions } from "./exchange.ts";
@@ -12,9 +11,9 @@ import type { ParsedResponse } from "../message/read-response.ts";
 import { lastChunk, passesAsItCame, responseText } from "../message/serialize.ts";
 
 export class ResponseWriter {
-  /** A final head (or a 101) has been written into the release. */
+  /** A final head (or a 101) has been pushed. */
   started = false;
-  /** Of the final response, as edited. */
+  /** Status of the final response, as edited. */
   status = 0;
   readonly #client: AttemptClient;
   readonly #release: GatedRelease;
@@ -27,7 +26,7 @@ export class ResponseWriter {
     this.#edit = edit;
   }
 
-  /** Only the end of the connection says that the body is complete. */
+  /** Only the end of the connection shows that the body is complete. */
   get endsWithConnection(): boolean {
     return this.#framing.kind === "close";
   }
@@ -65,7 +64,7 @@ export class ResponseWriter {
     const headers = this.#edit?.(response) ?? response.headers;
     this.started = true;
     this.status = response.status;
-    // HEAD and 304: the framing fields describe what is not there, and are passed on as they are.
+    // HEAD and 304: the framing fields describe an absent body, and are passed on as they are.
     const keepFraming = response.framing.kind === "none" && response.status !== 204;
     const connection = client.connectionField();
     const { source } = headers;

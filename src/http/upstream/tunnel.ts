@@ -1,7 +1,8 @@
 /**
- * The time after a 101: bytes go both ways, those from the upstream through the gate, and each side may end on its own.
+ * A connection after a 101: bytes go both ways, those from the upstream through the gate, and each side may end
+ * separately.
  *
- * When the upstream is lost the client sees an orderly end, so that it connects again, to the primary of that moment.
+ * If the upstream is lost, the client sees an orderly end, so that it reconnects, to the primary of that moment.
  */
 import type { Buffer } from "node:buffer";
 import type { ChunkUse } from "../../runtime/tcp/tcp.ts";
@@ -15,7 +16,7 @@ export interface TunnelOwner {
   readonly client: AttemptClient;
   readonly release: GatedRelease;
   readonly flow: ResponseFlow;
-  /** Nothing will follow in either direction; the upstream connection is the tunnel's no more. */
+  /** Nothing will follow in either direction; the upstream connection no longer belongs to the tunnel. */
   onTunnelOver(): void;
 }
 
@@ -67,7 +68,7 @@ export class Tunnel implements UpstreamUser, ClientTunnel {
     this.#owner.release.flush();
   }
 
-  /** All that the upstream has sent is out, and the gate has agreed to its end. */
+  /** Everything that the upstream has sent is out, and the gate has agreed to its end. */
   onReleaseEnd(): void {
     this.#owner.client.connection.endTunnel();
     if (this.#clientEnded) this.destroy("both sides of the tunnel have ended");
@@ -89,7 +90,7 @@ export class Tunnel implements UpstreamUser, ClientTunnel {
     if (!this.#over && this.#owner.flow.balance(this.#connection)) this.#expire();
   }
 
-  /** Ends the upstream's side; the client's side is ended in order. */
+  /** Ends the upstream's side; the client's side ends in order. */
   destroy(reason: string): void {
     if (this.#over) return;
     this.#connection.leave();

@@ -1,8 +1,8 @@
 /**
  * One connection to an upstream. It belongs to its pool while unused and to exactly one user during an exchange.
  *
- * Bytes that arrive while it is idle, its end and its errors make it unusable: an unsolicited response must
- * never be taken for the next one.
+ * Bytes that arrive while it is idle, its end, and errors make it unusable: an unsolicited response must never be taken
+ * for the next one.
  */
 import type { Buffer } from "node:buffer";
 import type { ChunkUse, Piece, Tcp, TcpConnectUser, TcpSocket } from "../../runtime/tcp/tcp.ts";
@@ -13,7 +13,7 @@ export interface UpstreamUser {
   /** The upstream has sent its end; it may still read. */
   onEnd(): void;
   onDrain(): void;
-  /** The connection is gone, whatever the reason; called at most once, nothing follows. */
+  /** The connection is gone, for any reason; called at most once, nothing follows. */
   onGone(reason: string): void;
   /** A deadline that the user has set with `expire` has passed. */
   onExpired(): void;
@@ -32,11 +32,11 @@ export class UpstreamConnection implements Timed, TcpConnectUser {
   deadlineAt = Infinity;
   /** Exchanges that this connection has completed. */
   uses = 0;
-  /** When it was given back last, monotonic milliseconds. */
+  /** When it was last returned, monotonic milliseconds. */
   unusedSince = 0;
-  /** Longest time it may stay unused, as the upstream said in Keep-Alive. */
+  /** Longest time it may stay unused, from the upstream's Keep-Alive. */
   idleMsMax = Infinity;
-  /** Where the user's time ends, whatever it lets expire later. */
+  /** End of the user's time, whatever deadlines it sets later. */
   notAfter = Infinity;
   readonly #pool: UpstreamPool;
   readonly #socket: TcpSocket;
@@ -70,7 +70,7 @@ export class UpstreamConnection implements Timed, TcpConnectUser {
     this.#user = user;
   }
 
-  /** The user is done with it; the pool decides what becomes of it. */
+  /** The user is done with the connection; the pool decides what happens to it. */
   leave(): void {
     this.#user = undefined;
     this.notAfter = Infinity;
@@ -88,7 +88,7 @@ export class UpstreamConnection implements Timed, TcpConnectUser {
     if (this.#state === "open") this.#socket.writeAll(pieces);
   }
 
-  /** Sends our end; reading goes on. */
+  /** Ends our direction; reading continues. */
   end(): void {
     if (this.#state === "open") this.#socket.end();
   }

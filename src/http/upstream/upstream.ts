@@ -1,9 +1,9 @@
 /**
  * A bounded keep-alive pool of connections to one upstream.
  *
- * A request takes an unused connection (the one used last, so that the others age and go) or a new one, or waits in
- * order of arrival. Unused connections are kept for less time than the upstream keeps them, so that a request rarely
- * meets one that is just being closed; when it does, its user is told "gone" and decides about a replay.
+ * A request takes an unused connection (the most recent one, so that the others age out) or a new one, or waits in
+ * order of arrival. Unused connections are kept for less time than the upstream keeps them, so a request rarely meets
+ * one that is just being closed; if it does, its user is told "gone" and decides about a replay.
  */
 import type { Histogram } from "../../metrics/metrics.ts";
 import type { Clock } from "../../runtime/clock.ts";
@@ -23,11 +23,11 @@ export interface UpstreamOptions {
   readonly clock: Clock;
   /** Default: the runtime's. */
   readonly tcp?: Tcp;
-  /** The epoch that its host serves in: every request names it. Undefined: not a host, or no epochs. */
+  /** The epoch that its host serves: every request names it. Undefined: not a host, or no epochs. */
   readonly epoch?: number | undefined;
-  /** A connection could not be made or broke during an exchange: a reason to look at the host at once. */
+  /** A connection could not be made or broke during an exchange: a reason to probe the host at once. */
   readonly onConnectionError?: (reason: string) => void;
-  /** Seconds from sending a request until the first byte of its answer; default: that is not measured. */
+  /** Seconds from sending a request until the first byte of its response; default: not measured. */
   readonly firstByte?: Histogram | undefined;
 }
 
@@ -37,9 +37,8 @@ const epochFields = fieldSet(STEAD);
 /** A request for a connection. Exactly one of the two is called once, possibly before `acquire` returns. */
 export interface ConnectionWaiter {
   /**
-   * Whether a connection that was unused for a while may serve it. The upstream may be closing such a connection, and
-   * then a request that must not be sent twice would have an unknown outcome; a new connection costs far less than
-   * that.
+   * Whether a connection that was idle for a while may serve it. The upstream may be closing such a connection, and a
+   * request that must not be sent twice would then have an unknown outcome; a new connection costs far less than that.
    */
   readonly mayReuseOld: boolean;
   onConnection(connection: UpstreamConnection): void;
@@ -51,7 +50,7 @@ export interface UpstreamStats {
   readonly unused: number;
   readonly tunnels: number;
   readonly waiting: number;
-  /** Connections made, and requests that were sent over one that had served before. */
+  /** Connections made, and requests sent over a previously used one. */
   readonly connected: number;
   readonly reused: number;
   readonly connectFailures: number;
@@ -70,7 +69,7 @@ export class Upstream implements UpstreamPool {
   readonly #onConnectionError: ((reason: string) => void) | undefined;
   readonly #all = new Set<UpstreamConnection>();
   readonly #unused: UpstreamConnection[] = [];
-  /** Those that have become tunnels: they last, and do not count against the bound. */
+  /** Connections that have become tunnels: they last, and do not count against the bound. */
   readonly #tunnels = new Set<UpstreamConnection>();
   readonly #waiters: ConnectionWaiter[] = [];
   #connecting = 0;
@@ -109,7 +108,7 @@ export class Upstream implements UpstreamPool {
     return this.#closed !== undefined;
   }
 
-  /** The fields of a request with the epoch for which it was routed; what a client says about that is dropped. */
+  /** Returns the fields of a request with the epoch for which it was routed; a client's own epoch field is dropped. */
   nameEpoch(headers: HeaderList): HeaderList {
     if (this.#epochLine === undefined) return headers;
     const clean = headers.mayHave(epochFields) ? headers.without((name) => name === epochName) : headers;
@@ -125,7 +124,7 @@ export class Upstream implements UpstreamPool {
     for (let connection = this.#unused.pop(); connection !== undefined; connection = this.#unused.pop()) {
       if (!connection.isOpen) continue;
       if (!waiter.mayReuseOld && this.deadlines.now - connection.unusedSince > this.limits.upstreamFreshMs) {
-        // The others are older still. One of them makes room if a new connection would be one too many.
+        // The others are older still. One of them makes room if a new connection would exceed the bound.
         this.#unused.push(connection);
         if (!this.#hasRoom) this.#unused.shift()?.destroy("replaced by a new connection");
         break;
@@ -143,19 +142,18 @@ export class Upstream implements UpstreamPool {
     this.#connectForWaiters();
   }
 
-  /** Takes back what `acquire` has not answered yet. */
+  /** Withdraws a request that `acquire` has not answered yet. */
   cancel(waiter: ConnectionWaiter): void {
     const at = this.#waiters.indexOf(waiter);
     if (at !== -1) this.#waiters.splice(at, 1);
   }
 
   /**
-   * The exchange on `connection` is complete and it may serve another. `keepAliveMs`: how long the upstream says that
-   * it keeps it.
+   * The exchange on `connection` is complete and it may serve another. `keepAliveMs`: how long the upstream keeps it.
    */
   release(connection: UpstreamConnection, keepAliveMs?: number): void {
     connection.leave();
-    // One second less than that, so that it is not closing the connection while we use it.
+    // One second less, so that the upstream is not closing the connection while we use it.
     if (keepAliveMs !== undefined) connection.idleMsMax = Math.max(1, keepAliveMs - 1000);
     connection.uses++;
     if (!connection.isOpen || this.#closed !== undefined || this.#retired !== undefined) {
@@ -191,21 +189,21 @@ export class Upstream implements UpstreamPool {
   }
 
   /**
-   * Closes connections that no exchange has, also those that are being made: the process at their other end is gone.
-   * Not each of them is told that: a server with TCP_DEFER_ACCEPT (nginx, Apache, Bun) hears of a connection with its
-   * first bytes, and when it ends before them, the kernel forgets the connection without a word. What is sent on it
-   * later is answered by a reset, as by a process that lives.
+   * Closes connections without an exchange, including those being made: the process at their other end is gone. Not
+   * every connection learns of that: a server with TCP_DEFER_ACCEPT (nginx, Apache, Bun) hears of a connection with its
+   * first bytes, and if it ends before them, the kernel forgets the connection silently. Bytes sent on it later are
+   * answered with a reset, as from a living process.
    */
   dropUnused(reason: string): void {
     for (const connection of [...this.#all]) if (!connection.isUsed) connection.destroy(reason);
   }
 
-  /** An exchange found the upstream broken; called by the forwarding code. */
+  /** Called by the forwarding code when an exchange found the upstream broken. */
   reportError(reason: string): void {
     if (this.#closed === undefined) this.#onConnectionError?.(reason);
   }
 
-  /** The connection is a tunnel from now on; it will not come back. */
+  /** The connection is a tunnel from now on; it will not be returned. */
   onTunnel(connection: UpstreamConnection): void {
     this.#tunnels.add(connection);
     this.#connectForWaiters();
@@ -246,7 +244,7 @@ export class Upstream implements UpstreamPool {
     if (this.#closed === undefined) this.#connectForWaiters();
   }
 
-  /** One connection attempt for each waiter that has none on the way, as far as the bound allows. */
+  /** Starts one connection attempt for each waiter without one, as far as the bound allows. */
   #connectForWaiters(): void {
     while (this.#connecting < this.#waiters.length && this.#hasRoom) {
       this.#connecting++;
