@@ -1,5 +1,5 @@
 /**
- * What the demo shows. On a terminal: lines that stay, and below them a few that are drawn again ten times a second.
+ * The demo's output. On a terminal: permanent lines, and below them a few that are redrawn ten times a second.
  * Elsewhere: lines only.
  */
 import type { EventResult } from "./verdict.ts";
@@ -11,7 +11,7 @@ export interface DisplayStream {
   readonly columns?: number;
 }
 
-/** The live part, made anew for each drawing. */
+/** The live part, rebuilt for each drawing. */
 export interface LiveView {
   readonly elapsedMs: number;
   /** One short text per host, for example `host-1 primary`. */
@@ -40,7 +40,7 @@ export class Display {
     this.#timer = setInterval(() => this.#draw(), drawEveryMs);
   }
 
-  /** A line that stays. */
+  /** Prints a permanent line. */
   line(text: string): void {
     this.#erase();
     this.#stream.write(`${text}\n`);
@@ -84,10 +84,10 @@ export function stripOf(values: readonly number[]): string {
 
 export const seconds = (ms: number): string => `${(ms / 1000).toFixed(1).padStart(6)}s`;
 
-/** A gap that begins so long after the event has another cause, and is said to. */
+/** A gap that begins this long after the event has another cause, and is marked so. */
 const laterMs = 50;
 
-/** An event with its phases; phases that took no time are left out. */
+/** Formats an event with its phases; phases that took no time are left out. */
 export function eventLine(atMs: number, what: string, result: EventResult): string {
   const phases = phaseNames
     .filter((name) => result.phases[name] >= 0.05)

@@ -1,6 +1,6 @@
 /**
- * What the demo and the bench do to a primary, each to its end: a new primary serves, and the old one is back as a
- * secondary; or its application was started again. What the clients saw meanwhile is measured over the whole event.
+ * What the demo and the bench do to a primary, each to its end: a new primary serves and the old one is a secondary
+ * again, or its application was restarted. The clients' view is measured over the whole event.
  */
 import type { Clock } from "../runtime/clock.ts";
 import type { Cluster, HostMember } from "../../harness/cluster.ts";
@@ -38,11 +38,11 @@ export interface EventOutcome {
 const failoverWithinMs = 30_000;
 const rejoinWithinMs = 60_000;
 const processesGoneWithinMs = 5_000;
-/** A dead host is started again after this, as a service manager would. */
+/** A dead host is restarted after this, as by a service manager. */
 const restartAfterMs = 300;
 /** How long the zombie is probed before it may run again, and after it is a secondary. */
 const zombieProbeMs = 500;
-/** The clients are measured for so long after everything is whole again. */
+/** How long the clients are still measured after everything is whole again. */
 const measureAfterMs = 300;
 
 export async function runEvent(kind: EventKind, stage: EventStage): Promise<EventOutcome> {
@@ -54,7 +54,7 @@ export async function runEvent(kind: EventKind, stage: EventStage): Promise<Even
   await cluster.whenWhole(rejoinWithinMs, signal);
   await clock.sleep(measureAfterMs, signal);
   const gap = meter.longestGap(startedAt, clock.now());
-  // An application that is started again in place is no failover, and has no phases.
+  // Restarting an application in place is no failover, and has no phases.
   const phases = kind === "hang-application" ? noPhases : (await recordedAfter(known, stage)).phases;
   return { result: { kind, phases, gapMs: gap.ms, gapAfterMs: gap.fromMs - startedAt }, what, zombieAcknowledged };
 }
@@ -124,7 +124,7 @@ async function hang(primary: HostMember, stage: EventStage): Promise<Act> {
   }
 }
 
-/** SIGSTOP to the application alone, and to nothing of what watches it. */
+/** Sends SIGSTOP to the application alone, and to nothing that watches it. */
 async function hangApplication(primary: HostMember, { cluster, signal, say }: EventStage): Promise<Act> {
   const application = descendantsOf(processOf(primary).pid).filter(
     ({ pid }) => commandOf(pid)?.includes("stead-watcher") === false,
@@ -139,7 +139,7 @@ async function hangApplication(primary: HostMember, { cluster, signal, say }: Ev
     () => "it is not",
     async () => {
       const now = await cluster.primary();
-      // It is the same host, unless the application was stuck there a moment ago already.
+      // It is the same host, unless the application had been stuck there a moment before.
       return now !== undefined && now.status.application?.state === "ready" && livingOf(application).length === 0
         ? ([now.host === primary, now.host] as const)
         : undefined;
@@ -169,7 +169,7 @@ async function newPrimary(old: HostMember, { cluster, signal }: EventStage): Pro
   );
 }
 
-/** What the dead host had started, its application above all, must be gone too. */
+/** Every process that the dead host had started, above all its application, must be gone too. */
 async function familyGone(
   host: HostMember,
   family: readonly ProcessMark[],

@@ -1,9 +1,9 @@
 /**
- * What the demo does to gateways while it does something to a primary: one is killed with SIGKILL and started again.
+ * What the demo does to gateways during an event at a primary: one is killed with SIGKILL and restarted.
  *
- * `acting`: the gateway that has begun a failover, in the middle of it: as soon as it says that it is promoting a host.
- * `beside`: one drawn, at the moment of the event. In the end one comes back with an empty database (`emptied`):
- * everything that it had known it must get from its peers.
+ * `acting`: the gateway in the middle of a failover, as soon as it reports that it is promoting a host. `beside`: a
+ * random one, at the moment of the event. At the end one comes back with an empty database (`emptied`) and must get
+ * everything it had known from its peers.
  */
 import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -25,7 +25,7 @@ export interface StrikeOptions {
 }
 
 const lookEveryMs = 3;
-/** A gateway that was never seen acting within this is not waited for: the failover was over before it was seen. */
+/** How long to wait for a gateway that is acting; without one, the failover was over before it was seen. */
 const actingWithinMs = 10_000;
 const restartAfterMs = 300;
 const backWithinMs = 30_000;
@@ -38,18 +38,18 @@ export class GatewayStrikes {
     this.#options = options;
   }
 
-  /** How often a gateway was killed while no host was primary yet that it had chosen. */
+  /** How often a gateway was killed before its chosen candidate was primary. */
   get inTheMiddle(): number {
     return this.#inTheMiddle;
   }
 
-  /** Resolves when the gateway that was struck serves again. Call when the event begins. */
+  /** Resolves once the struck gateway serves again. Call when the event begins. */
   async during(kind: StrikeKind): Promise<void> {
     const struck = kind === "acting" ? await this.#strikeActing() : await this.#strikeBeside();
     if (struck !== undefined) await this.#bringBack(struck);
   }
 
-  /** Kills one and starts it with an empty database; resolves with the time of the start when the process is there. */
+  /** Kills one gateway and starts it with an empty database; resolves with the start time once the process exists. */
   async emptied(): Promise<number> {
     const { cluster, clock, say } = this.#options;
     const gateway = this.#drawn(0);
@@ -98,7 +98,7 @@ export class GatewayStrikes {
     return undefined;
   }
 
-  /** `spared`: the first so many stay, because a switchover is ordered through them. */
+  /** `spared`: the first ones stay, because a switchover is ordered through them. */
   #drawn(spared: number): GatewayMember {
     const { fleet, dice } = this.#options;
     const gateway = dice.shuffled(fleet.living.slice(spared))[0];

@@ -1,4 +1,4 @@
-/** The demo's result, and whether it is good. The object is what `stead demo --json` prints as its last line. */
+/** The demo's result and verdict. `stead demo --json` prints the object as its last line. */
 import type { PhaseTimes } from "../../harness/gateway-view.ts";
 import type { History, HistoryResult } from "../../harness/history.ts";
 import type { LoadCounts } from "../../harness/load.ts";
@@ -27,7 +27,7 @@ export interface VerdictInput {
   /** Successful answers of a host that had been replaced. */
   readonly zombieAcknowledged: number;
   readonly history: Pick<History, "violations" | "count">;
-  /** Until all gateways had the same rows; null: they never had. Left out: there is one gateway. */
+  /** Time until all gateways had the same rows; null: never. Left out: there is one gateway. */
   readonly gatewaysConvergeMs?: number | null;
 }
 
@@ -39,11 +39,11 @@ export interface VerdictObject {
   readonly writes: Readonly<Record<"acknowledged" | "missing" | "phantom", number>>;
   readonly zombie_acknowledged: number;
   /**
-   * The application's own invariant holds, and every other check of the history: nothing twice, nothing stale, nothing
-   * that was shown and taken back, nothing that no client sent.
+   * The application's own invariant holds, and so does every other check of the history: nothing duplicated, nothing
+   * stale, nothing shown and then taken back, nothing that no client sent.
    */
   readonly invariant_ok: boolean;
-  /** Until all gateways had the same rows; null: they never had. 0 with one gateway. */
+  /** Time until all gateways had the same rows; null: never. 0 with one gateway. */
   readonly gateways_converge_ms: number | null;
 }
 
@@ -79,7 +79,7 @@ export function isGood(verdict: VerdictObject): boolean {
   );
 }
 
-/** For people. */
+/** Formats the verdict for a terminal. */
 export function verdictLines(verdict: VerdictObject, gateways = 1): string[] {
   const { requests, writes } = verdict;
   const mark = (good: boolean): string => (good ? "✓" : "✗");

@@ -1,9 +1,9 @@
 /**
- * Reads the configuration file again when it changes, or at once when told to (SIGHUP), and gives it to the gateway.
+ * Rereads the configuration file when it changes, or at once on request (SIGHUP), and passes it to the gateway.
  *
- * The file is looked at every `pollMs` by time, size and inode (watching is unreliable on network file systems and
- * where editors replace files), and read once it has looked the same twice, so that a half-written file is not taken
- * for a wrong one. A file that is wrong in any part is refused whole, and said so until a good one comes.
+ * The file is checked every `pollMs` by time, size and inode (watching is unreliable on network file systems and where
+ * editors replace files), and read once it has looked the same twice, so that a half-written file is not taken for an
+ * invalid one. A file that is invalid in any part is refused as a whole; this is reported until a valid one arrives.
  */
 import { stat } from "node:fs/promises";
 import { formatProblems } from "../config/problems.ts";
@@ -29,12 +29,12 @@ export class ConfigWatch {
   readonly #options: ConfigWatchOptions;
   readonly #background = new Background();
   #timer: Timer | undefined;
-  /** How the file looked when it was read last, and at the last look. */
+  /** State of the file at the last read, and at the last check. */
   #read = "";
   #seen = "";
   #stopped = false;
 
-  /** The file as it is now counts as read. */
+  /** The present file counts as read. */
   static async start(options: ConfigWatchOptions): Promise<ConfigWatch> {
     const watch = new ConfigWatch(options);
     watch.#read = watch.#seen = await lookOf(options.file);
@@ -46,7 +46,7 @@ export class ConfigWatch {
     this.#options = options;
   }
 
-  /** Whether or not it has changed. */
+  /** Reloads whether or not the file has changed. */
   reloadNow(): void {
     this.#background.own(this.#lookAndReload(true));
   }

@@ -1,4 +1,4 @@
-/** Which configuration is in force on this gateway, and whether a newer one was refused. Part of `/v1/cluster`. */
+/** The configuration in force on this gateway, and whether a newer one was refused. Part of `/v1/cluster`. */
 import type { ConfigurationStatus } from "../control/gateway-api.ts";
 import type { Clock } from "../runtime/clock.ts";
 

@@ -1,7 +1,7 @@
 /**
- * What a gateway decides and remembers, without a listener: registry and memory (state/), a state machine per service
- * that watches the hosts, and the peers it shares all of it with. The process around it (gateway.ts) and the simulation
- * (test/sim) give it the ways to hosts, peers, disk and data plane.
+ * A gateway's decisions and memory, without a listener: registry and memory (state/), a state machine per service that
+ * watches the hosts, and the peers that share all of it. The process around it (gateway.ts) and the simulation
+ * (test/sim) supply the connections to hosts, peers, disk and data plane.
  */
 import type { ServiceConfig } from "../config/types.ts";
 import type { HostList, HostChange } from "../control/gateway-api.ts";
@@ -25,7 +25,7 @@ import type { failovers, hosts as hostsTable, services as servicesTable } from "
 import type { Remembered, StateStore } from "./state/store.ts";
 import { withoutNulls, withNulls } from "../control/nulls.ts";
 
-/** How long a failover may take before a process that is to be replaced gives up its control plane all the same. */
+/** How long a process that is to be replaced waits for a failover before it gives up its control plane anyway. */
 const settleMsMax = 10_000;
 const settleLookMs = 20;
 const failoversShown = 100;
@@ -37,12 +37,12 @@ export interface ControlPlaneOptions {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly store: StateStore;
-  /** What the store gave when it was opened. */
+  /** The contents of the store when it was opened. */
   readonly remembered: Remembered;
   readonly plane: Pick<Plane, "route" | "follow">;
   /** The control API of a host. */
   readonly control: (controlUrl: string) => HostControl;
-  /** The way to the peer at an admin address. */
+  /** The transport to the peer at an admin address. */
   readonly transport: (url: string) => PeerTransport;
   readonly startedAtMs: number;
   /** Default: all. */
@@ -58,7 +58,7 @@ export class ControlPlane {
   readonly #served: ServedServices;
   readonly #interrupted: Interrupted;
 
-  /** Routes to what is remembered, then watches the hosts; peers are talked to after `peers.start()`. */
+  /** Routes to what is remembered, then watches the hosts; talks to peers after `peers.start()`. */
   constructor(options: ControlPlaneOptions) {
     const { config, clock, log, metrics, store, remembered, plane, control, transport } = options;
     const { id, adminUrl, peers: seeds, services } = config();
@@ -90,7 +90,7 @@ export class ControlPlane {
     return this.#served.runtimes;
   }
 
-  /** The newest that any gateway recorded, of earlier runs too, oldest first. */
+  /** Returns the newest failovers of all gateways, including earlier runs, oldest first. */
   failoversOf(service: string): readonly FailoverRow[] {
     const rows = [...this.#options.store.replica.rowsOf("failovers")]
       .filter(({ deleted, values }) => !deleted && values["service"] === service)
@@ -134,7 +134,7 @@ export class ControlPlane {
     this.#writeService(service.name, config?.match ?? { host: undefined, path: undefined }, paused, false);
   }
 
-  /** The configuration in force is another one, `before` were the services of the last. */
+  /** Applies a changed configuration; `before` were the previous services. */
   reconfigure(before: readonly ServiceConfig[]): void {
     const { services } = this.#options.config();
     this.registry.reconfigure(services);
@@ -148,8 +148,8 @@ export class ControlPlane {
   }
 
   /**
-   * Orders nothing any more, for a process that replaces this one; what hosts say of the primary is followed. A
-   * failover that is under way comes to its end first, for a bounded time: the requests that wait for it wait here.
+   * Stops ordering anything, for a process that replaces this one; still follows what hosts report about the primary. A
+   * failover in progress first finishes, for a bounded time: the requests that wait for it wait here.
    */
   async handOver(): Promise<void> {
     const { clock, log } = this.#options;
@@ -157,7 +157,7 @@ export class ControlPlane {
     while (this.services().some(({ isChanging }) => isChanging) && clock.now() < until) await clock.sleep(settleLookMs);
     for (const { name, isChanging } of this.services())
       if (isChanging) log.warn("handed over in the middle of a failover", { service: name });
-    // Plain hosts cannot say who is primary: each process finds that out by itself, to the same end, and goes on to.
+    // Plain hosts cannot report the primary: each process keeps detecting it itself; all reach the same result.
     for (const runtime of this.services())
       if (!runtime.isPlain) runtime.send({ kind: "command", id: "handed-over", command: { kind: "pause" } });
     this.#interrupted.stop();
@@ -170,7 +170,7 @@ export class ControlPlane {
     await this.#served.stop();
   }
 
-  /** Serves what the configuration names; `remembered` is what the database knew at the start. */
+  /** Serves what the configuration names; `remembered` is the database's content at the start. */
   #follow(remembered: Remembered | undefined): void {
     const added = this.#served.follow();
     // Before anything else: a gateway with peers must never count itself as all of them.
@@ -180,7 +180,7 @@ export class ControlPlane {
   }
 
   /**
-   * With manual rejoin the failed host leaves the registry, so that it takes part again only when an operator says so.
+   * With manual rejoin the failed host leaves the registry, so that it takes part again only after an operator adds it.
    */
   #onFailedOver(service: string, failover: Failover): void {
     const { from, to, kind } = failover;
@@ -208,7 +208,7 @@ export class ControlPlane {
     );
     if (paused) runtime.send({ kind: "command", id: "start", command: { kind: "pause" } });
     const epoch = remembered?.epochs.find(({ service }) => service === runtime.name);
-    // Registered before the recall: what is remembered of an unknown host would look like a host without a monitor.
+    // Registered before the recall: a memory of an unknown host would look like a host without a monitor.
     this.#apply(runtime.name);
     if (epoch !== undefined) runtime.send({ kind: "recall", ...epoch });
   }
@@ -220,7 +220,7 @@ export class ControlPlane {
     );
   }
 
-  /** Rows that came from peers: what this gateway acts upon changes at once. */
+  /** Applies rows from peers: whatever this gateway acts upon changes at once. */
   #onApplied(rows: readonly ReplicatedRow[]): void {
     const changed = new Set<string>();
     for (const row of rows) {

@@ -1,6 +1,6 @@
 /**
- * A gateway with its configuration file, as a process runs it: started, told to read its file again, stopped, or
- * replaced by another process that has its listening socket (upgrade/keeper.ts).
+ * A gateway with its configuration file, as run by a process: started, reloaded, stopped, or replaced by another
+ * process that has its listening socket (upgrade/keeper.ts).
  */
 import type { ConfigResult, GatewayConfig } from "../config/types.ts";
 import { duplicateDescriptor } from "../runtime/descriptors.ts";
@@ -17,15 +17,15 @@ export interface GatewayRunOptions extends GatewayDeps {
   readonly descriptor?: number;
 }
 
-/** The process that serves now, as its successor sees it. The steps come in this order. */
+/** The serving process, as its successor sees it. The steps come in this order. */
 export interface Incumbent {
   /**
-   * Another process may have the database, the admin listener and the name among peers; clients are served as before.
+   * Frees the database, the admin listener and the name among peers for another process; continues to serve clients.
    */
   handOver(): Promise<void>;
-  /** The takeover failed: it has everything again. */
+  /** The takeover failed: takes everything back. */
   resume(): Promise<void>;
-  /** The successor took over: accepts nothing more, finishes what is under way, and ends. */
+  /** The successor took over: accepts nothing more, finishes the requests in progress, and ends. */
   drain(): Promise<void>;
 }
 
@@ -48,7 +48,7 @@ export class GatewayRun implements Incumbent {
     this.#sayServing();
   }
 
-  /** Of the socket that clients come in by. */
+  /** Descriptor of the socket for clients. */
   get descriptor(): number {
     return this.#gateway.descriptor;
   }

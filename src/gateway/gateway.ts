@@ -1,8 +1,8 @@
 /**
- * One gateway, whole: registry and memory (state/), a state machine per service, the data plane and the admin listener.
+ * A whole gateway: registry and memory (state/), a state machine per service, the data plane and the admin listener.
  *
- * Order at start: what the database remembers is routed to first (static stability), then hosts are watched, then the
- * listeners open. Nothing waits for the database after that.
+ * Order at start: route to what the database remembers (static stability), then watch the hosts, then open the
+ * listeners. Nothing waits for the database after that.
  */
 import { gatewaySettings, hostKey, restartKeys, serviceSettings } from "../config/settings.ts";
 import type { GatewayConfig } from "../config/types.ts";
@@ -35,10 +35,10 @@ export interface GatewayDeps {
   readonly clock: Clock;
   /** Program and arguments of the SQL reader process (state/sql-reader.ts); the database's path is added. */
   readonly sqlReader: readonly [string, ...string[]];
-  /** Program and arguments of a worker process (workers/worker.ts); needed when the configuration has more than one. */
+  /** Program and arguments of a worker process (workers/worker.ts); required if the configuration has more than one. */
   readonly worker?: readonly [string, ...string[]];
   readonly log: Logger;
-  /** Where the configuration came from. */
+  /** Path of the configuration file. */
   readonly configFile?: string;
 }
 
@@ -59,9 +59,8 @@ export class Gateway implements AdminTarget {
   #admin: ApiListener | undefined;
 
   /**
-   * Throws `ListenError` when an address cannot be used and `DatabaseInUseError` when another gateway has the database;
-   * one that cannot be used is shown in the status instead. `descriptor`: a socket for clients that listens already,
-   * inherited.
+   * Throws `ListenError` if an address cannot be used and `DatabaseInUseError` if another gateway has the database; an
+   * unusable database is shown in the status instead. `descriptor`: an inherited listening socket for clients.
    */
   static async start(config: GatewayConfig, deps: GatewayDeps, descriptor?: number): Promise<Gateway> {
     const store = new StateStore({
@@ -100,12 +99,12 @@ export class Gateway implements AdminTarget {
     });
   }
 
-  /** In force. */
+  /** The configuration in force. */
   get config(): GatewayConfig {
     return this.#config;
   }
 
-  /** Of the socket that clients come in by. */
+  /** Descriptor of the socket for clients. */
   get descriptor(): number {
     return this.#plane.descriptor;
   }
@@ -126,7 +125,7 @@ export class Gateway implements AdminTarget {
     return this.#admin?.port ?? 0;
   }
 
-  /** This gateway's data plane as a Hono app, to be served or embedded beside its own listener. */
+  /** Returns this gateway's data plane as a Hono app, to be served or embedded beside its own listener. */
   proxyApp(clientOf: Parameters<typeof createProxyApp>[1]): ReturnType<typeof createProxyApp> {
     if (this.#plane.server === undefined)
       throw new Error("the gateway's data plane does not listen yet, or runs in workers");
@@ -210,7 +209,7 @@ export class Gateway implements AdminTarget {
     };
   }
 
-  /** Takes over another configuration as a whole, without touching a connection; or refuses it, and nothing changes. */
+  /** Applies another configuration as a whole, without touching a connection, or refuses it without any change. */
   reload(config: GatewayConfig): ReloadOutcome {
     const restart = restartKeys(this.#config, config);
     if (restart.length > 0) {
@@ -225,7 +224,7 @@ export class Gateway implements AdminTarget {
     return { kind: "applied" };
   }
 
-  /** A configuration that cannot even be read; the one before stays in force. */
+  /** Reports a configuration that cannot even be read; the previous one stays in force. */
   refuseReload(why: string): void {
     this.configuration.refuse(why);
   }
@@ -234,7 +233,7 @@ export class Gateway implements AdminTarget {
     return this.#queries.query(request, timeoutMs);
   }
 
-  /** Stops taking connections, finishes requests within `drainMs`, writes what waits, and ends. */
+  /** Stops accepting connections, finishes requests within `drainMs`, writes pending rows, and ends. */
   async stop(drainMs: number): Promise<void> {
     await this.#plane.close({ drainMs });
     await this.#closeAdmin();
@@ -245,8 +244,7 @@ export class Gateway implements AdminTarget {
 
   /**
    * Gives up the database, the admin listener and its place among peers, for a process that replaces this one. From now
-   * on nothing is ordered and nothing is stored; clients are served, and the primary is followed where hosts say that
-   * it is.
+   * on it orders and stores nothing; it serves clients, and follows the primary that hosts report.
    */
   async handOver(): Promise<void> {
     await this.#control.handOver();
@@ -255,7 +253,7 @@ export class Gateway implements AdminTarget {
     await this.#store.close();
   }
 
-  /** After `handOver`: another process accepts now. Finishes what is under way, and ends. */
+  /** After `handOver`: another process accepts now. Finishes the requests in progress, and ends. */
   async drain(): Promise<void> {
     await this.#plane.close({ drainMs: this.#config.drainTimeoutMs, idle: "serve-once" });
     await this.#control.stop();

@@ -47,7 +47,7 @@ import type { ServiceRuntime } from "../service/service.ts";
 import type { ReaderAnswer, ReaderRequest } from "../state/sql-reader.ts";
 import { withNulls, withoutNulls } from "../../control/nulls.ts";
 
-/** What the admin API is about; src/gateway/gateway.ts is one. */
+/** The target of the admin API; src/gateway/gateway.ts implements it. */
 export interface AdminTarget {
   readonly authenticator: Authenticator;
   readonly clock: Clock;
@@ -182,7 +182,7 @@ async function rehearse(service: ServiceRuntime, host: string): Promise<Rehearsa
   });
 }
 
-/** On every host: each hands what it knows to the next primary. */
+/** Clears them on every host, because each host passes its knowledge to the next primary. */
 async function clearSuspects(service: ServiceRuntime): Promise<SuspectsCleared> {
   const hosts = [...service.state.hosts.keys()];
   const answers = await Promise.all(
@@ -201,7 +201,7 @@ async function clearSuspects(service: ServiceRuntime): Promise<SuspectsCleared> 
 type DatabaseCall = (client: HostControl) => Promise<HostAnswer<DatabaseList>> | undefined;
 
 /**
- * The primary, or without one the first host that answers: what is excluded is excluded for all of them, in the vault.
+ * Asks the primary, or without one the first host that answers: an exclusion is in the vault and applies to all hosts.
  */
 async function askAboutDatabases(service: ServiceRuntime, call: DatabaseCall): Promise<DatabasesAnswer> {
   const primary = service.state.primary?.host;
@@ -231,7 +231,7 @@ async function changeDatabase(
   change: DatabaseChange,
 ): Promise<DatabasesAnswer> {
   const answer = await askAboutDatabases(service, (client) => client.changeDatabase?.(act, change));
-  // A host that is about to become primary has read the list already, perhaps before this change.
+  // A host that is about to become primary has already read the list, perhaps before this change.
   const others = [...service.state.hosts.keys()].filter((host) => host !== answer.host);
   await Promise.all(others.map(async (host) => service.clientOf(host)?.changeDatabase?.(act, change)));
   service.recorder.note(
@@ -274,7 +274,9 @@ function addHosts(app: Api, target: AdminTarget): void {
 const unknownHost = (host: string): ApiRefusal =>
   new ApiRefusal("unknown-host", { found: `there is no host "${host}"`, advice: "see `stead hosts list`" });
 
-/** First never a candidate again, then away from it: in the other order it could be chosen again at once. */
+/**
+ * First excludes the host as a candidate, then moves away from it: in the other order it could be chosen again at once.
+ */
 async function drain(target: AdminTarget, service: ServiceRuntime, host: string): Promise<CommandDone> {
   if (!target.changeHost(service.name, host, { nofailover: true })) throw unknownHost(host);
   const { primary } = service.state;

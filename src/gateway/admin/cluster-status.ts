@@ -1,4 +1,4 @@
-/** What `/v1/cluster` says, from what the gateway knows right now. */
+/** Builds the answer to `/v1/cluster` from what the gateway knows now. */
 import { effectiveNofailover, effectivePriority } from "../../core/failover/candidate.ts";
 import { brakeInWords, currentRow } from "../../core/failover/brake.ts";
 import { whyDown } from "../../core/failover/order.ts";
@@ -85,7 +85,7 @@ function hostStatus(
   };
 }
 
-/** A host that is of an earlier version than others. */
+/** Notes for a host that has an earlier version than others. */
 function formatNotes(service: ServiceRuntime, { recordFormat }: HostStatus): string[] {
   const others = [...service.state.hosts.keys()].map(
     (id) => service.monitorOf(id)?.status?.recordFormat?.reads ?? oldestRecordFormat,
@@ -100,7 +100,7 @@ function formatNotes(service: ServiceRuntime, { recordFormat }: HostStatus): str
 }
 
 /**
- * Passes when it was replaced: it is about to read that in the log. Stays when its log begins anew: then no gateway
+ * Passes if the host was replaced: it is about to read that in the log. Lasts if its log starts over: no gateway then
  * routes to it.
  */
 const olderPrimary = (epoch: number): string =>
@@ -119,7 +119,7 @@ const toldBy = ({
   recordFormat,
 }: HostStatus) => ({ application, impairments, retry, suspects, vault, rehearsal, capture, recordFormat });
 
-/** What its application, its disks and its vault are like, in an operator's words; nothing when all is well. */
+/** Notes about the host's application, disks and vault, in an operator's words; none if all is healthy. */
 function conditionNotes({ application, impairments, retry, suspects, rehearsal, capture }: HostStatus): string[] {
   const notes: string[] = [];
   if (retry !== null) {

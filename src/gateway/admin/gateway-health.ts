@@ -1,9 +1,9 @@
 /**
  * Whether this gateway can serve: for load balancers and keepalived in front of several gateways.
  *
- * A gateway that routes somewhere is well, also while it doubts the primary: taking it out would not help a client, and
- * every other gateway has the same primary. A vault that no host has reached for a while is said, and is not well:
- * nothing is answered until it is back. One that is only slow is said too, and is well.
+ * A gateway that routes is healthy, even while it doubts the primary: taking it out would not help a client, and every
+ * other gateway has the same primary. A vault that no host has reached for a while makes it unhealthy, with that
+ * reason: nothing is answered until the vault is back. A slow vault is reported, but healthy.
  */
 import type { HealthAnswer } from "../../control/gateway-api.ts";
 import { vaultInWords } from "../../core/failover/vault.ts";

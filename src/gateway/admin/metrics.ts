@@ -1,4 +1,4 @@
-/** What the status says as gauges, and as the counters that hosts and the data plane keep themselves. */
+/** Exposes the status as gauges, and as counters that hosts and the data plane keep themselves. */
 import type { ClusterStatus } from "../../control/gateway-api.ts";
 import type { CaptureStatus } from "../../control/host-status.ts";
 import type { LabelsOf, Metrics, Sample } from "../../metrics/metrics.ts";
@@ -7,7 +7,7 @@ type Service = ClusterStatus["services"][number];
 type Host = Service["hosts"][number];
 type LongLog = CaptureStatus["longLogs"][number];
 
-/** To be called before each scrape. */
+/** Call before each scrape. */
 export function showStatus(metrics: Metrics, status: ClusterStatus): void {
   metrics.show("stead_up", [[{ gateway: status.gateway }, 1]]);
   metrics.show("stead_troubles", [[{}, status.troubles.length]]);

@@ -1,6 +1,6 @@
 /**
- * Whom this gateway listens to: not to itself, not to a second process with an id that is in use, not to a gateway that
- * was removed and has not joined anew since.
+ * Which messages this gateway accepts: not its own, not those of a second process with an id in use, not those of a
+ * gateway that was removed and has not joined again.
  */
 import type { PeerMessage, PeerRefusal } from "../../control/peer-api.ts";
 import type { RowReplica } from "../../core/replication/replication.ts";
@@ -15,7 +15,7 @@ export interface AdmissionQuestion {
   readonly now: number;
 }
 
-/** Undefined: it is heard, and noted as such. */
+/** Returns undefined if the sender is accepted, and records it. */
 export function refusalOf({ self, from, replica, watch, now }: AdmissionQuestion): PeerRefusal | undefined {
   if (from.origin === replica.origin)
     return {

@@ -1,13 +1,12 @@
 /**
- * Finds two processes that use one gateway id: each run has its own name, and of an id only one run may be heard at a
+ * Detects two processes with one gateway id: each run has its own name, and only one run of an id is accepted at a
  * time.
  *
- * The run that is there stays; another is refused until the first was silent for `silentMs`. So a second process never
- * gets in while the first lives, and a gateway that was restarted waits at most that long (not at all when it said
- * good-bye).
+ * The present run stays; another is refused until the first was silent for `silentMs`. A second process therefore never
+ * gets in while the first lives, and a restarted gateway waits at most that long (not at all after an orderly stop).
  */
 
-/** Longer than two sweeps of a gateway that lives. */
+/** Longer than two sweeps of a living gateway. */
 export const silentMs = 2_500;
 
 export type InstanceVerdict = { readonly kind: "ok" } | { readonly kind: "duplicate"; readonly heardMsAgo: number };

@@ -1,8 +1,8 @@
 /**
- * Who the gateways are: the shared table `gateways`, plus this one, plus those of the file that were not met yet.
+ * The gateways of the cluster: the shared table `gateways`, this one, and those of the file that were not met yet.
  *
- * A gateway that was told of peers and has not met any would otherwise be a majority of one, and could depose a well
- * primary on its own word. So peers of the file count by their addresses until another gateway is known.
+ * A gateway that was given peers and has not met any would otherwise be a majority of one, and could depose a healthy
+ * primary alone. Peers of the file therefore count by their addresses until another gateway is known.
  */
 import type { RowReplica } from "../../core/replication/replication.ts";
 import { fromValues } from "../state/replication-tables.ts";
@@ -13,7 +13,7 @@ export interface Member {
   readonly adminUrl: string;
 }
 
-/** Registered gateways and removed ones, without the own. */
+/** Returns registered and removed gateways, without this one. */
 export function others(replica: RowReplica, self: string): { readonly members: Member[]; readonly removed: Member[] } {
   const rows = [...replica.rowsOf("gateways")]
     .map((row) => fromValues<typeof gateways.$inferSelect>(row))
@@ -22,9 +22,9 @@ export function others(replica: RowReplica, self: string): { readonly members: M
 }
 
 export interface Membership {
-  /** Addresses to talk to, with the id where it is known. */
+  /** Addresses to talk to, with the id if known. */
   readonly links: ReadonlyMap<string, string | undefined>;
-  /** Ids that count for a majority; an address where the id is not known. */
+  /** Ids that count for a majority; an address where the id is unknown. */
   readonly registered: readonly string[];
 }
 

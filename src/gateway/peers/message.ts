@@ -1,4 +1,4 @@
-/** Puts together what is said to a peer, and reads a message's vector. */
+/** Builds the messages to a peer, and reads a message's vector. */
 import { peerFormat, type PeerMessage } from "../../control/peer-api.ts";
 import type { RowReplica } from "../../core/replication/replication.ts";
 import type { ReplicatedRow } from "../../core/replication/row.ts";

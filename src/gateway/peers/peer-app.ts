@@ -8,7 +8,7 @@ import { ApiRefusal } from "../../control/server/refusal.ts";
 import type { Peers } from "./peers.ts";
 import { withNulls } from "../../control/nulls.ts";
 
-/** Goes after the authentication and before the limit of other bodies: messages of peers may be longer. */
+/** Mounted after the authentication and before the limit of other bodies: messages of peers may be longer. */
 export function addPeerSync(app: Api, peers: Peers): void {
   app.post("/v1/peer/sync", limitBody(peerMessageBytesMax), async (c) => {
     const message = await readJson(c, peerMessageSchema);

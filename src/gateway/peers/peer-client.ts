@@ -1,6 +1,6 @@
 /**
  * The transport between gateways: one kept-alive connection per peer, one call at a time, each with a time limit. It
- * knows nothing of what the messages mean; failures are data.
+ * does not interpret messages; failures are data.
  */
 import { Agent, request, type IncomingMessage } from "node:http";
 import * as v from "valibot";
@@ -23,9 +23,9 @@ type Raw =
   | { readonly kind: "answer"; readonly status: number; readonly text: string }
   | { readonly kind: "broken"; readonly why: string; readonly wasIdle: boolean };
 
-/** One peer, as its caller sees it. */
+/** A peer, for its caller. */
 export interface PeerTransport {
-  /** One exchange; what fails is an answer, not an exception. */
+  /** Makes one exchange; a failure is an answer, not an exception. */
   sync(message: PeerMessage, timeoutMs: number, signal: AbortSignal): Promise<SyncAnswer>;
   close(): void;
 }
@@ -45,7 +45,7 @@ export class PeerClient implements PeerTransport {
   async sync(message: PeerMessage, timeoutMs: number, signal: AbortSignal): Promise<SyncAnswer> {
     const body = Buffer.from(JSON.stringify(message));
     let raw = await this.#call(body, timeoutMs, signal);
-    // The other side may close an idle connection just as it is used again: that says nothing about the peer.
+    // The other side may close an idle connection just as it is reused: that says nothing about the peer.
     if (raw.kind === "broken" && raw.wasIdle && !signal.aborted) raw = await this.#call(body, timeoutMs, signal);
     if (raw.kind === "broken") return { kind: "failed", why: raw.why };
     return understand(raw.status, raw.text);

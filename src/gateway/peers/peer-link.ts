@@ -1,6 +1,6 @@
 /**
- * When this gateway talks to one peer: every `sweepMs`, sooner when something changed, again at once while there is
- * more to give or take, and never two calls at a time. What is said is peers.ts's.
+ * Schedules the exchanges with one peer: every `sweepMs`, sooner after a change, at once while there is more to
+ * exchange, and never two calls at a time. peers.ts determines the content.
  */
 import { unknownPeer, type PeerMemory } from "../../core/replication/exchange.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
@@ -9,10 +9,10 @@ import { messageOf } from "../../runtime/operator-error.ts";
 import type { PeerTransport } from "./peer-client.ts";
 
 export const sweepMs = 1_000;
-/** After a call that failed, news wait this long before they are tried. */
+/** After a failed call, news wait this long before the next try. */
 const failedPauseMs = 200;
 
-/** `more`: go on at once. `idle`: this peer is not to be asked for a while. */
+/** `more`: continue at once. `idle`: do not ask this peer for a while. */
 export type ExchangeEnd = "done" | "more" | "failed" | "idle";
 
 const idleMs = 30_000;
@@ -21,11 +21,11 @@ export class PeerLink {
   readonly url: string;
   readonly client: PeerTransport;
   memory: PeerMemory = unknownPeer;
-  /** When it was last asked for all that is lacking here. */
+  /** When it was last asked for everything that is missing here. */
   pulledAt = -Infinity;
   /** Known once it has answered, or from the registry. */
   id: string | undefined;
-  /** Why the last exchange was not good; undefined when it was. */
+  /** Why the last exchange failed; undefined if it succeeded. */
   trouble: string | undefined = "not reached yet";
   readonly #clock: Clock;
   readonly #exchange: (link: PeerLink, signal: AbortSignal) => Promise<ExchangeEnd>;
@@ -50,7 +50,7 @@ export class PeerLink {
     this.#exchange = exchange;
   }
 
-  /** Talk within `delayMs` at the latest. */
+  /** Makes an exchange within `delayMs`. */
   poke(delayMs: number): void {
     if (this.#stop.signal.aborted) return;
     const at = Math.max(this.#clock.now() + delayMs, this.#notBefore);
@@ -80,7 +80,7 @@ export class PeerLink {
     try {
       end = await this.#exchange(this, this.#stop.signal);
     } catch (error) {
-      // A defect in talking to one peer is shown, and neither ends the gateway nor the talk with the others.
+      // A defect in talking to one peer is shown; it ends neither the gateway nor the exchanges with other peers.
       this.trouble = `defect: ${messageOf(error)}`;
     }
     this.#busy = false;

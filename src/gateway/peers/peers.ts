@@ -1,9 +1,9 @@
 /**
- * This gateway among its peers: who they are, what is said to them and what they say (src/control/peer-api.ts).
+ * This gateway among its peers: membership, outgoing messages and incoming ones (src/control/peer-api.ts).
  *
- * Rows are the core's (core/replication/exchange.ts); here they get addresses, time, and an identity that is checked: a
- * second process with an id that is in use is refused, and so is a gateway that was removed. Losing every peer changes
- * nothing but who is heard: routing and this gateway's own rows go on.
+ * core/replication/exchange.ts handles rows; this file adds addresses, time, and a checked identity: a second process
+ * with an id in use is refused, and so is a removed gateway. Losing every peer changes only which views are heard:
+ * routing and this gateway's own rows continue.
  */
 import type { PeerMessage, PeerRefusal } from "../../control/peer-api.ts";
 import { rowAnswer, rowRequest, takeAnswer } from "../../core/replication/exchange.ts";
@@ -24,14 +24,14 @@ import { PeerLink, sweepMs, type ExchangeEnd } from "./peer-link.ts";
 import { Views } from "./views.ts";
 import { decodeRows } from "./wire.ts";
 
-/** Connecting, asking and hearing the whole answer. */
+/** Limit for connecting, sending and receiving the whole answer. */
 const exchangeMs = 1_500;
-/** Among many peers only so many are asked per second for what is lacking; what is new comes from its writer anyway. */
+/** Peers that are asked for missing rows per second; new rows come from their writer anyway. */
 const pullsPerSweep = 4;
 /** Changes that are not urgent are sent together. */
 const gatherMs = 100;
 const goodbyeMs = 300;
-/** A run that was not heard for so long, and of which no row is left, is taken out of the vector. */
+/** A run that was not heard for this long, and has no rows left, is removed from the vector. */
 const runForgottenMs = 3600 * 1_000;
 const housekeepingMs = 60_000;
 /** Tables whose changes peers act upon. */
@@ -40,7 +40,7 @@ const urgent = new Set(["services", "hosts", "gateways", "epochs"]);
 export interface PeersOptions {
   readonly id: string;
   readonly adminUrl: string;
-  /** The way to the peer at an admin address. */
+  /** The transport to the peer at an admin address. */
   readonly transport: (url: string) => PeerTransport;
   /** Addresses of the file. */
   readonly seeds: readonly string[];
@@ -84,7 +84,7 @@ export class Peers {
     return this.#registered;
   }
 
-  /** What an operator must look at. */
+  /** Problems that an operator must look at. */
   get troubles(): readonly string[] {
     return [...this.#troubles.values()];
   }
@@ -108,12 +108,12 @@ export class Peers {
     );
   }
 
-  /** Since any run of a gateway was heard; undefined: not since this one started. */
+  /** Time since any run of a gateway was heard; undefined: not since this one started. */
   heardMsAgo(gateway: string): number | undefined {
     return this.#watch.heardMsAgo(gateway, this.#options.clock.now());
   }
 
-  /** Registers this gateway and works out who else there is; nothing is sent yet. */
+  /** Registers this gateway and determines the others; sends nothing yet. */
   register(startedAtMs: number): void {
     const { id, adminUrl, store } = this.#options;
     store.write(putGateway({ id, adminUrl, startedAtMs, deleted: false }));
@@ -145,13 +145,13 @@ export class Peers {
     for (const service of this.#options.services()) service.send({ kind: "gateways", ids: registered });
   }
 
-  /** This gateway wrote a row. */
+  /** Records that this gateway wrote a row. */
   wrote(row: ReplicatedRow): void {
     if (row.table === "gateways") this.refresh();
     this.#poke(urgent.has(row.table) ? 0 : gatherMs);
   }
 
-  /** A service's state moved on: peers hear of it at once when what is seen of the primary changed. */
+  /** Records that a service's state changed: peers hear of it at once if the view of the primary changed. */
   moved(service: ServiceRuntime): void {
     if (this.#links.size > 0 && this.#views.changed(service)) this.#poke(0);
   }
@@ -272,7 +272,7 @@ export class Peers {
     return taken.more ? "more" : "done";
   }
 
-  /** Views count once this gateway has the rows that they are about. */
+  /** Views count once this gateway has the rows that they refer to. */
   #hear(message: PeerMessage): void {
     if (this.#joined) this.#views.heard(message.from.id, message.views);
   }
@@ -324,7 +324,7 @@ export class Peers {
     }
   }
 
-  /** True when the registry says that this gateway was removed. */
+  /** True if the registry says that this gateway was removed. */
   #removed(): boolean {
     const { store, id } = this.#options;
     const removed = store.replica.get("gateways", id)?.deleted === true;

@@ -1,7 +1,4 @@
-/**
- * What this gateway sees of each service's primary, as it tells its peers; and what they say, as the state machines
- * take it.
- */
+/** This gateway's views of each service's primary, for its peers; and the peers' views, for the state machines. */
 import type { PeerViewMessage } from "../../control/peer-api.ts";
 import { viewForPeers } from "../../core/failover/relation.ts";
 import type { ServiceRuntime } from "../service/service.ts";
@@ -20,7 +17,7 @@ function viewOf(service: ServiceRuntime, now: number): View {
   };
 }
 
-/** The position moves with every record: it goes along and is no news by itself. */
+/** The position changes with every record: it is sent along and is no news by itself. */
 const isSame = (a: View, b: View): boolean => a.primary === b.primary && a.epoch === b.epoch && a.sees === b.sees;
 
 export class Views {
@@ -42,7 +39,7 @@ export class Views {
     });
   }
 
-  /** True when something changed since `now` was last asked. */
+  /** True if something changed since the last query of `now`. */
   changed(service: ServiceRuntime): boolean {
     const before = this.#since.get(service.name)?.view;
     return before === undefined || !isSame(before, viewOf(service, service.now()));

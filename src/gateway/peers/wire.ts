@@ -1,4 +1,7 @@
-/** Rows as messages carry them (src/control/peer-api.ts), and back, refusing what this version cannot keep whole. */
+/**
+ * Converts rows to and from messages (src/control/peer-api.ts), and refuses rows that this version cannot keep
+ * completely.
+ */
 import type { PeerMessage, WireRow } from "../../control/peer-api.ts";
 import { type Cell, isStampAhead, stampMs, type ReplicatedRow } from "../../core/replication/row.ts";
 import {
@@ -31,7 +34,7 @@ export type Decoded =
   | { readonly kind: "unknown"; readonly why: string }
   | { readonly kind: "clock"; readonly why: string };
 
-/** Where a message's rows have what this version's tables want. */
+/** Positions in a message's rows of the columns of this version's tables. */
 interface Layout {
   readonly table: SharedTable;
   /** Of each cell. */

@@ -1,9 +1,9 @@
 /**
- * Where access lines go: collected in memory, written a few times a second by one write, so that a line costs no system
+ * Collects access lines in memory and writes them a few times a second with one write, so that a line costs no system
  * call.
  *
- * Bounded: a disk that does not keep up loses lines, never requests; how many is counted and said. A file that was
- * moved away (logrotate) is noticed at the next write and opened anew.
+ * Bounded: a slow disk loses lines, never requests; the number of lost lines is counted and reported. A file that was
+ * moved away (logrotate) is noticed at the next write and reopened.
  */
 import { Buffer } from "node:buffer";
 import { closeSync, fstatSync, openSync, statSync, write } from "node:fs";
@@ -28,7 +28,7 @@ export class AccessLogFile {
   #writing: Promise<void> | undefined;
   /** Lines that could not be written. */
   dropped = 0;
-  /** The last error of the file; undefined when the last write went well. */
+  /** The last error of the file; undefined if the last write succeeded. */
   trouble: string | undefined;
 
   /** Throws the system's error when the file cannot be opened. */
@@ -50,7 +50,7 @@ export class AccessLogFile {
     this.#timer ??= this.#clock.setTimer(writeEveryMs, () => this.#flush());
   }
 
-  /** Writes what waits, and closes. */
+  /** Writes pending lines, and closes. */
   async close(): Promise<void> {
     this.#timer?.cancel();
     await this.#writing;

@@ -1,10 +1,9 @@
 /**
- * The certificates of the listener as files: read at the start, looked at every second, handed over when one has
- * changed.
+ * The certificate files of the listener: read at the start, checked every second, replaced when one has changed.
  *
- * Looked at rather than watched: renewals replace files, folders and symbolic links, and a watch follows only some of
- * them. What cannot be read or does not fit together (half of a renewal) leaves the old certificates in use and is said
- * once; the next look tries again.
+ * Polling instead of watching: renewals replace files, folders and symbolic links, and a watch follows only some of
+ * them. Unreadable or mismatched files (half of a renewal) leave the old certificates in use and are reported once; the
+ * next check tries again.
  */
 import { readFileSync, statSync } from "node:fs";
 import type { CertificateFiles, TlsConfig } from "../../config/types.ts";
@@ -40,7 +39,7 @@ export class CertificateWatch {
   readonly #replace: (certificates: TlsCertificates) => void;
   #seen: string;
   #timer: Timer | undefined;
-  /** Why the files as they are now are not in use; undefined when they are. */
+  /** Why the present files are not in use; undefined if they are. */
   trouble: string | undefined;
 
   /** `seen`: the state of the files when those in use were read, from `fingerprint` before reading. */
@@ -85,7 +84,10 @@ export class CertificateWatch {
   }
 }
 
-/** Changes when one of the files does. Taken before reading: a change in between is then seen at the next look. */
+/**
+ * Returns a value that changes with any of the files. Taken before reading: the next check then sees a change in
+ * between.
+ */
 export function fingerprint(config: TlsConfig): string {
   return [config, ...config.names].flatMap(({ certPath, keyPath }) => [state(certPath), state(keyPath)]).join(" ");
 }

@@ -1,6 +1,6 @@
 /**
- * The gateway's client side: the listener with its certificates, who is believed about clients, what requests are given
- * on their way, and the access log. What happens to a request is the service's (src/http/proxy/proxy.ts).
+ * The gateway's client side: the listener with its certificates, trusted proxies, fields added to requests, and the
+ * access log. src/http/proxy/proxy.ts handles the requests of a service.
  */
 import type { Exchange, ForwardOptions, Handling } from "../../http/upstream/exchange.ts";
 import { forwardedFields } from "../../http/proxy/forwarded-fields.ts";
@@ -16,7 +16,7 @@ import { AccessLogFile } from "./access-log-file.ts";
 import { CertificateWatch, fingerprint, readCertificates } from "./certificate-files.ts";
 import type { GatewayConfig, ServiceConfig } from "../../config/types.ts";
 
-/** What a data plane needs of a configuration. */
+/** The settings that a data plane needs. */
 export interface PlaneSettings
   extends Pick<GatewayConfig, "listen" | "limits" | "hold" | "dataPlane" | "replayAgainMax" | "clientHalfClose"> {
   readonly services: readonly Pick<ServiceConfig, "name" | "match" | "firstByte">[];
@@ -26,7 +26,7 @@ export interface DataPlaneDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
-  /** For what clients can cause as often as they like. */
+  /** For messages that clients can cause without limit. */
   readonly refusals: BoundedLog;
   /** A listening socket that this process has inherited. */
   readonly descriptor?: number | undefined;
@@ -81,7 +81,7 @@ export class DataPlane {
     this.#certificates = certificates;
   }
 
-  /** What an operator should know, one sentence each. */
+  /** Warnings for the operator, one sentence each. */
   get troubles(): string[] {
     return [this.#accessLog?.trouble, this.#certificates?.trouble].filter((trouble) => typeof trouble === "string");
   }
@@ -93,7 +93,7 @@ export class DataPlane {
   }
 }
 
-/** What each request is given on its way: who the client is, and a name of its own. */
+/** Options for each request: the client's identity, and a request id. */
 export function forwardOptionsOf({ dataPlane }: Pick<PlaneSettings, "dataPlane">): ForwardOptions {
   const addClient = forwardedFields({ trustedProxies: dataPlane.trustedProxies });
   const addName = requestIdFields({ traceparent: dataPlane.traceparent, random: systemRandom });

@@ -1,6 +1,6 @@
 /**
- * The client side of a gateway as its control plane sees it: listens, has a route per service, and is told what to do
- * with them. It runs in this process (LocalPlane) or in several of their own (workers/worker-pool.ts).
+ * The client side of a gateway, for its control plane: listens, and has a route per service that is told where requests
+ * go. It runs in this process (LocalPlane) or in worker processes (workers/worker-pool.ts).
  */
 import type { ServiceConfig } from "../../config/types.ts";
 import { firstByteMsOf, serviceMatcher, type ServiceMatcher } from "../../core/routing.ts";
@@ -20,31 +20,31 @@ export interface WorkerStatus {
   readonly pid: number | undefined;
   readonly state: "starting" | "serving" | "waiting";
   readonly connections: number;
-  /** Processes that ended before this one, in its place. */
+  /** Processes that ended before this one in its place. */
   readonly restarts: number;
 }
 
 export interface Plane {
   readonly port: number;
   readonly connections: number;
-  /** What an operator should know, one sentence each. */
+  /** Warnings for the operator, one sentence each. */
   readonly troubles: readonly string[];
   readonly workers: readonly WorkerStatus[];
-  /** Of the listening socket, to be duplicated for a process that takes over. */
+  /** Descriptor of the listening socket, to be duplicated for a process that takes over. */
   readonly descriptor: number;
   /** For embedding; undefined where the data plane is not in this process. */
   readonly server: HttpServer | undefined;
-  /** The route of a service that `settings` has, or will have at the next `follow`. */
+  /** Returns the route of a service that `settings` has, or will have at the next `follow`. */
   route(service: string, hooks: RouteHooks): RouteTarget;
-  /** The services or the settings are others now. */
+  /** The services or the settings have changed. */
   follow(): void;
-  /** `descriptor`: a socket that listens already. Throws what DataPlane.listen throws. */
+  /** `descriptor`: an inherited listening socket. Throws what DataPlane.listen throws. */
   listen(descriptor?: number): Promise<void>;
   close(options: CloseOptions): Promise<void>;
 }
 
 export interface PlaneDeps {
-  /** In force now. */
+  /** The settings in force. */
   readonly settings: () => PlaneSettings;
   readonly clock: Clock;
   readonly log: Logger;

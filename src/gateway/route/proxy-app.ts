@@ -1,6 +1,6 @@
 /**
- * The gateway as a Hono app: everything that no other route takes goes through the gateway's own data plane. For
- * embedding it in another app and for servers that speak what `node:net` here does not (HTTP/2).
+ * The gateway as a Hono app: requests that no other route takes go through the gateway's own data plane. For embedding
+ * it in another app, and behind servers with protocols that `node:net` here lacks (HTTP/2).
  *
  * @example Bun.serve({ fetch: (request, server) => createProxyApp(dataPlane.server, () =>
  * clientOf(server.requestIP(request))).fetch(request) });

@@ -1,5 +1,5 @@
 /**
- * Where the decision about a service's route goes: to the data plane of this process (service-route.ts), or to worker
+ * The receiver of decisions about a service's route: the data plane of this process (service-route.ts), or worker
  * processes (workers/pool-route.ts).
  */
 import type { RequestEnd } from "../../http/proxy/proxy.ts";
@@ -9,21 +9,21 @@ export interface RouteTarget {
   readonly host: string | undefined;
   /** Requests that wait for a primary. */
   readonly waiting: { readonly requests: number; readonly bytes: number };
-  /** Send requests there, those that wait first. Another epoch is another upstream. Epoch undefined: a plain host. */
+  /** Sends requests there, waiting ones first. Another epoch is another upstream. Epoch undefined: a plain host. */
   route(host: string, dataUrl: string, epoch: number | undefined): void;
-  /** New requests wait; those in flight go on. */
+  /** Makes new requests wait; those in flight continue. */
   holdRequests(): void;
   /** Ends every connection to a host that is no longer primary. */
   drop(host: string, reason: string): void;
-  /** The port of the last known primary refuses, and no host can take over: wait for the port. */
+  /** The port of the last known primary refuses connections, and no host can take over: waits for the port. */
   waitForPort(): void;
   close(): void;
 }
 
-/** What the data plane tells of one service's requests. */
+/** Reports of the data plane about one service's requests. */
 export interface RouteHooks {
-  /** `count` requests are over, in the same way. */
+  /** `count` requests ended with the same outcome. */
   onDone(end: RequestEnd, held: boolean, replays: number, count: number): void;
-  /** The host that has the route refused a connection or lost a request: a reason to look at it at once. */
+  /** The routed host refused a connection or lost a request: a reason to probe it at once. */
   onConnectionError(host: string, cause: string): void;
 }

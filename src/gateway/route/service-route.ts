@@ -1,11 +1,11 @@
 /**
- * Where one service's requests go, as the data plane asks for it (`Route` of src/http/proxy/proxy.ts): the primary's
- * connections, and the hold for requests without one. It is told by the state machine's effects and decides only one
- * thing itself:
+ * The destination of one service's requests for the data plane (`Route` of src/http/proxy/proxy.ts): the primary's
+ * connections, and the hold for requests without one. The state machine's effects drive it; it decides only one thing
+ * itself:
  *
- * When no host can take over and the last known primary refuses connections, sending every request against a closed
- * port would burn its patience. So the hold closes, and one connection attempt per `retryConnectMs` finds out when it
- * is back.
+ * If no host can take over and the last known primary refuses connections, sending every request to a closed port would
+ * use up its patience. The hold then closes, and one connection attempt per `retryConnectMs` detects when the port is
+ * back.
  */
 import { connect } from "node:net";
 import { Hold, holdEnds, type HoldOptions, type HoldWaits } from "../../http/proxy/hold.ts";
@@ -21,14 +21,14 @@ const connectTimeoutMs = 500;
 
 export interface ServiceRouteOptions {
   readonly clock: Clock;
-  /** Read again for every request, so that a new configuration counts at once. */
+  /** Read for every request, so that a new configuration applies at once. */
   readonly hold: () => Omit<HoldOptions, "clock" | "waits">;
   readonly limits: Partial<HttpLimits>;
   /** Default: connections of this process. */
   readonly upstream?: (options: UpstreamOptions) => Upstream;
   /** Default: a TCP connection that is closed again. */
   readonly tryConnect?: (host: string, port: number, done: (open: boolean) => void) => void;
-  /** Default: nothing is measured. */
+  /** Default: not measured. */
   readonly measures?: RouteMeasures;
 }
 
@@ -47,7 +47,7 @@ export function routeMeasures(metrics: Metrics, service: string): RouteMeasures 
 interface Active {
   readonly host: string;
   readonly dataUrl: string;
-  /** Undefined: a plain host, which knows no epochs. */
+  /** Undefined: a plain host, which has no epochs. */
   readonly epoch: number | undefined;
   readonly upstream: Upstream;
 }
@@ -56,7 +56,7 @@ export class ServiceRoute implements Route, RouteTarget {
   readonly #options: ServiceRouteOptions;
   readonly #hold: Hold;
   #active: Active | undefined;
-  /** Set while the hold is closed only because the port is. */
+  /** Set while the hold is closed only because the port is closed. */
   #waitingForPort: Timer | undefined;
   #wanted: "route" | "hold" = "hold";
 

@@ -4,18 +4,18 @@ import type { Clock } from "../../runtime/clock.ts";
 
 export interface TrafficCounts {
   readonly ok: number;
-  /** Of all requests, those that waited for a primary. */
+  /** Requests that waited for a primary. */
   readonly held: number;
-  /** Of all requests, those that were sent more than once. */
+  /** Requests that were sent more than once. */
   readonly replayed: number;
   readonly unknown: number;
   readonly failed: number;
   readonly clientGone: number;
 }
 
-/** The rate is the mean over so many whole seconds. */
+/** Whole seconds over which the rate is averaged. */
 const rateSeconds = 5;
-/** A service without a success for longer than this before an event was idle: there is no gap to speak of. */
+/** A service without a success for longer than this before an event was idle: there is no meaningful gap. */
 const idleMs = 5_000;
 
 interface GapWatch {
@@ -47,7 +47,7 @@ export class Traffic {
     return sum / rateSeconds;
   }
 
-  /** `count` requests, that ended alike. */
+  /** Records `count` requests with the same outcome. */
   ended(end: RequestEnd, held: boolean, replays: number, count = 1): void {
     if (held) this.#counts.held += count;
     if (replays > 0) this.#counts.replayed += count;

@@ -1,6 +1,6 @@
 /**
- * Counts and times a service's failovers as they end. One is told several times, the last time when the new primary has
- * the traffic: it counts once, and each of its phases too. Unlike the list that the status shows, a count forgets
+ * Counts and times a service's failovers as they end. One failover is reported several times, finally when the new
+ * primary has the traffic: it and each of its phases count once. Unlike the list in the status, a count forgets
  * nothing.
  */
 import type { Failover, FailoverOutcome } from "../../core/failover/state.ts";
@@ -50,5 +50,5 @@ export class FailoverMeter {
   }
 }
 
-/** As in the columns of the table of failovers: `catch_up`. */
+/** As in the columns of the failovers table: `catch_up`. */
 const snakeCase = (name: string): string => name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);

@@ -1,13 +1,13 @@
 /**
- * Rows of failovers whose gateway ended in the middle: without this they would say `running` for ever.
+ * Concludes the rows of failovers whose gateway ended in the middle; otherwise they would stay `running`.
  *
- * A row belongs to the run of a gateway that wrote it last. One of an earlier run of this gateway is concluded at once;
- * one of a peer when that was not heard for `silentMsMax`, so that a gateway which is only cut off writes the end
- * itself; a peer that comes back as another run concludes its own. Two that do so at once write the same. Should the
- * writer live after all, its next word about the failover is newer, and stands.
+ * A row belongs to the run of a gateway that wrote it last. A row of an earlier run of this gateway is concluded at
+ * once; a peer's row once the peer was not heard for `silentMsMax`, so that a gateway which is only cut off writes the
+ * end itself. A peer that comes back as another run concludes its own rows. Two gateways that do so at once write the
+ * same. If the writer is alive after all, its next row is newer and wins.
  *
- * `interrupted` says that the gateway ended, not the failover: `to_host` and `epoch_to` become who took the next epoch,
- * by whose order ever, where that is known.
+ * `interrupted` says that the gateway ended, not the failover: `to_host` and `epoch_to` name the owner of the next
+ * epoch, if known, whoever ordered it.
  */
 import type { ReplicatedRow } from "../../core/replication/row.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
@@ -17,14 +17,14 @@ import type { epochs, failovers } from "../state/schema.ts";
 import { gatewayOf, type StateStore } from "../state/store.ts";
 
 const lookEveryMs = 5_000;
-/** A peer that was not heard for so long has ended, as far as its unfinished failovers go. */
+/** A peer that was not heard for this long counts as ended for its unfinished failovers. */
 export const silentMsMax = 60_000;
 
 export interface InterruptedOptions {
   readonly gateway: string;
   readonly store: StateStore;
   readonly clock: Clock;
-  /** Since a gateway was heard; undefined: not by this run. */
+  /** Time since a gateway was heard; undefined: not by this run. */
   heardMsAgo(gateway: string): number | undefined;
 }
 
@@ -38,7 +38,7 @@ export class Interrupted {
     this.#startedAt = options.clock.now();
   }
 
-  /** Looks now and from time to time, until `stop`. */
+  /** Checks now and periodically, until `stop`. */
   begin(): void {
     this.look();
     this.#timer = this.#options.clock.setTimer(lookEveryMs, () => this.begin());
@@ -79,7 +79,7 @@ export class Interrupted {
     store.writeAfter(stored.hlc, putFailover({ ...row, outcome: "interrupted", ...known }));
   }
 
-  /** The first known claim after an epoch. */
+  /** Returns the first known claim after an epoch. */
   #successor(service: string, epochFrom: number): { readonly host: string; readonly epoch: number } | undefined {
     const later = [...this.#options.store.replica.rowsOf("epochs")]
       .map((row) => fromValues<typeof epochs.$inferSelect>(row))

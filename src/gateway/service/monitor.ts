@@ -1,9 +1,9 @@
 /**
- * Watches one host: keeps its status stream open and probes it, and tells the state machine what it sees.
+ * Watches one host: keeps its status stream open and probes it, and reports to the state machine.
  *
  * The stream brings news at once, and its end is the fastest sign of a death. Probes run beside it at a fixed interval,
- * whether or not the last one was answered, so that a host that hangs is noticed after
- * `timeout + interval * (fall - 1)` and not after the sum of time-outs. It decides nothing.
+ * whether or not the last one was answered, so that a hung host is noticed after `timeout + interval * (fall - 1)` and
+ * not after the sum of time-outs. The monitor decides nothing.
  */
 import type { HostStatus } from "../../control/host-status.ts";
 import type { FailoverEvent } from "../../core/failover/state.ts";
@@ -12,9 +12,9 @@ import { Background } from "../../runtime/background.ts";
 import type { HostControl } from "./plain-control.ts";
 import { withoutNulls } from "../../control/nulls.ts";
 
-/** Pause before a stream that ended is opened again. */
+/** Pause before a stream that ended is reopened. */
 const reconnectMs = 200;
-/** The same after the host did not accept our secret: only an operator can mend that. */
+/** The same pause after the host refused our secret: only an operator can fix that. */
 const unauthorizedMs = 2_000;
 
 export interface ProbeTimes {
@@ -27,7 +27,7 @@ export interface MonitorOptions {
   readonly client: HostControl;
   readonly clock: Clock;
   readonly probe: ProbeTimes;
-  /** What each probe tells the host (src/core/record-format.ts). */
+  /** The value sent to the host with each probe (src/core/record-format.ts). */
   readonly recordFormat: () => number;
   /** Called in order, never from within the constructor. */
   send(event: FailoverEvent): void;
@@ -53,7 +53,7 @@ export class HostMonitor {
     return this.#status;
   }
 
-  /** Why this host cannot be watched properly: a wrong secret, an answer that the contract does not have. */
+  /** Why this host cannot be watched properly: a wrong secret, an answer that violates the contract. */
   get problem(): string | undefined {
     return this.#problem;
   }
@@ -67,12 +67,12 @@ export class HostMonitor {
     this.#tick();
   }
 
-  /** New times count from the next probe on. */
+  /** New times apply from the next probe on. */
   retime(probe: ProbeTimes): void {
     this.#probeTimes = probe;
   }
 
-  /** Asks at once, beside the probes of the interval. */
+  /** Probes at once, beside the regular probes. */
   probeNow(): void {
     this.#background.own(this.#probe());
   }

@@ -1,6 +1,6 @@
 /**
- * Promotions and demotions under way: each call of the state machine is one HTTP call to a host, and what the host says
- * becomes events. A call that was cancelled says nothing any more.
+ * Promotions and demotions in progress: each call of the state machine is one HTTP call to a host, and the host's
+ * answers become events. A cancelled call reports nothing.
  */
 import type { StreamEnd } from "../../control/host-client.ts";
 import type { FailoverEffect, FailoverEvent } from "../../core/failover/state.ts";
@@ -12,7 +12,7 @@ import type { Refusal } from "../../core/refusal.ts";
 type PromoteOrder = Extract<FailoverEffect, { kind: "promote" }>;
 type DemoteOrder = Extract<FailoverEffect, { kind: "demote" }>;
 
-/** What the hosts of the service told, for the one that is to be primary. */
+/** What the hosts of the service reported, for the future primary. */
 interface PromoteKnowledge {
   readonly suspects: readonly KnownSuspect[];
   readonly recordFormat: number;

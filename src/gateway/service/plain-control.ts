@@ -1,15 +1,15 @@
 /**
- * Stands in for the control API of a plain host: an ordinary HTTP server that knows nothing of stead, watched by the
- * status of one path. So the same decisions route, hold and fail over between plain hosts; there is nothing to restore
- * or to promote.
+ * Stands in for the control API of a plain host: an ordinary HTTP server without stead, watched by the status of one
+ * path. The same decisions thus route, hold and fail over between plain hosts; there is nothing to restore or to
+ * promote.
  *
- * What a plain host cannot give: its epochs live in this gateway's memory, so nothing fences a plain primary that was
- * thought dead (it may still take what reaches it by other ways), its data are its own affair, and several gateways
- * could not agree about it: the configuration refuses plain hosts together with peers, and mixed with others in one
+ * Limits of a plain host: its epochs live in this gateway's memory, so nothing fences a plain primary that was thought
+ * dead (it may still receive requests by other routes), stead does not protect its data, and several gateways could not
+ * agree about it. The configuration therefore refuses plain hosts together with peers, and mixed with others in one
  * service.
  *
- * A plain host's control address is written `plain:URL/path` everywhere (registry, status): one string, one identity.
- * The cluster's secret is never sent to it.
+ * A plain host's control address is written as `plain:URL/path` everywhere (registry, status): one string, one
+ * identity. The cluster's secret is never sent to it.
  */
 import { request, type IncomingMessage } from "node:http";
 import type { DatabaseAct, DatabaseChange, DatabaseList } from "../../control/databases.ts";
@@ -26,19 +26,19 @@ import type {
 } from "../../control/messages.ts";
 import type { Clock } from "../../runtime/clock.ts";
 
-/** What the gateway uses of a host's control API; `HostClient` is the real one. */
+/** The calls of a host's control API that the gateway uses; `HostClient` is the real one. */
 export interface HostControl {
-  /** `recordFormat`: the newest format of records that all hosts read, for the host to know. */
+  /** `recordFormat`: tells the host the newest record format that all hosts read. */
   status(timeoutMs: number, signal?: AbortSignal, recordFormat?: number): Promise<HostAnswer<HostStatus>>;
   streamStatus(onStatus: (status: HostStatus) => void, signal: AbortSignal): Promise<StreamEnd>;
   promote(request: PromoteRequest, onEvent: (event: PromoteEvent) => void, signal: AbortSignal): Promise<StreamEnd>;
   demote(request: DemoteRequest, onEvent: (event: DemoteEvent) => void, signal: AbortSignal): Promise<StreamEnd>;
   checkpoint(signal?: AbortSignal): Promise<HostAnswer<CheckpointDone>>;
   rehearse(signal?: AbortSignal): Promise<HostAnswer<RehearsalDone>>;
-  /** Tells the host that this gateway does not have it in its registry any more; undefined: it cannot be told. */
+  /** Tells the host that this gateway has removed it from its registry; undefined: not possible. */
   removed?(signal: AbortSignal): Promise<HostAnswer<HostStatus>>;
   clearSuspects(signal?: AbortSignal): Promise<HostAnswer<HostStatus>>;
-  /** Undefined: of a plain host, which captures none. */
+  /** Undefined for a plain host, which captures no databases. */
   databases?(signal?: AbortSignal): Promise<HostAnswer<DatabaseList>>;
   changeDatabase?(act: DatabaseAct, change: DatabaseChange, signal?: AbortSignal): Promise<HostAnswer<DatabaseList>>;
 }
@@ -47,7 +47,7 @@ const prefix = "plain:";
 
 export const isPlain = (controlUrl: string): boolean => controlUrl.startsWith(prefix);
 
-/** Who of a service's plain hosts is primary, in this gateway's memory: what the log is for other hosts. */
+/** The primary among a service's plain hosts, in this gateway's memory: the substitute for the log. */
 export class PlainEpochs {
   epoch = 0;
   host: string | undefined;

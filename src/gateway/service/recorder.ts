@@ -1,9 +1,9 @@
 /**
- * What happened, said in the log and kept twice: the last of it in memory for the admin API, all of it in the database
- * (written behind).
+ * Records events and failovers in the log and twice more: the newest in memory for the admin API, all of them in the
+ * database (written behind).
  *
  * The state machine knows no wall time and no ids; both are added here. A failover's id is the gateway, the start of
- * this run and the failover's number, so that its row is found again as it goes on.
+ * this run and the failover's number, so that its row can be updated later.
  */
 import type { ApplicationStatus, CaptureStatus, HostStatus } from "../../control/host-status.ts";
 import type { EventLevel, Failover, FailoverEffect, FailoverOutcome, HostView } from "../../core/failover/state.ts";
@@ -16,7 +16,7 @@ import { FailoverMeter } from "./failover-meter.ts";
 
 const eventsInMemory = 200;
 const failoversInMemory = 100;
-/** A host's position alone is written this often at most; any other change at once. */
+/** A change of position alone is written at most this often; any other change at once. */
 const positionEveryMs = 1_000;
 
 export interface RecorderOptions {
@@ -28,7 +28,7 @@ export interface RecorderOptions {
   readonly store: StateStore;
 }
 
-/** A check that fails for a moment is no event: an application may just be busy. */
+/** A check that fails only briefly is no event: the application may just be busy. */
 const failingNotedAfterMs = 5_000;
 
 interface WrittenHealth {
@@ -44,7 +44,7 @@ export class Recorder {
   readonly #events: EventRow[] = [];
   readonly #failovers = new Map<number, FailoverRow>();
   readonly #health = new Map<string, WrittenHealth>();
-  /** Of each host whose application is in trouble, what was noted last of that. */
+  /** What was last noted of each host with a troubled application. */
   readonly #applicationTrouble = new Map<string, ApplicationStatus["state"]>();
   #lastEvent = 0;
 
@@ -145,8 +145,7 @@ export class Recorder {
   }
 
   /**
-   * Writes the health of a host when something about it changed that others should see. `suspects`: requests that are
-   * set aside; undefined: not told.
+   * Writes the health of a host when a change concerns others. `suspects`: requests that are set aside; undefined: unknown.
    */
   health(view: HostView, status: Pick<HostStatus, "application" | "suspects" | "capture"> | undefined): void {
     const { gateway, service, clock, store } = this.#options;
@@ -234,7 +233,7 @@ export class Recorder {
   }
 }
 
-/** What a host says of its application, its disks and its vault, as its row of health has it; `retryAtMs` monotonic. */
+/** Returns a host's application, disks and vault for its row of health; `retryAtMs` monotonic. */
 function conditionOf({ report, reportAt }: HostView) {
   const impairments = report?.impairments.map(({ kind, reason }) => `${kind}: ${reason}`).join("; ") ?? "";
   return {
@@ -246,7 +245,7 @@ function conditionOf({ report, reportAt }: HostView) {
   };
 }
 
-/** Its write-ahead logs that cannot start over, as its row of health has them; `longLogsSinceMs` monotonic. */
+/** Returns its write-ahead logs that cannot start over, for its row of health; `longLogsSinceMs` monotonic. */
 function longLogsOf({ reportAt }: HostView, logs: CaptureStatus["longLogs"]) {
   if (logs.length === 0) return { longLogs: null, longLogsSinceMs: null };
   const longLogs = logs
@@ -258,5 +257,5 @@ function longLogsOf({ reportAt }: HostView, logs: CaptureStatus["longLogs"]) {
   return { longLogs, longLogsSinceMs: reportAt - Math.max(...logs.map(({ heldMs }) => heldMs)) };
 }
 
-/** The power of two below it, in MiB: a log that grows is not written anew with each look. */
+/** Rounds down to a power of two, in MiB, so that a growing log is not rewritten at each look. */
 const wholeMiB = (bytes: number): number => 2 ** Math.floor(Math.log2(bytes / 2 ** 20));

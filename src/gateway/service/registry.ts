@@ -1,9 +1,9 @@
 /**
- * Which hosts each service has: the configuration file plus what operators changed at run time.
+ * The hosts of each service: the configuration file plus operators' changes at run time.
  *
- * Precedence: what an operator added, changed or removed at run time wins over the file, also after a restart and when
- * the file is read again. What an operator said through another gateway counts the same. A host that only another
- * gateway's file names is a host here too. A host that only this file named goes when the file no longer names it.
+ * Precedence: a host that an operator added, changed or removed at run time wins over the file, also after a restart
+ * and a reload. A change through another gateway counts the same. A host that only another gateway's file names is a
+ * host here too. A host that only this file named is removed when the file no longer names it.
  */
 import type { ServiceConfig } from "../../config/types.ts";
 import type { RegisteredHost } from "../../core/failover/state.ts";
@@ -15,7 +15,7 @@ export interface RegistryEntry extends RegisteredHost {
   readonly source: "config" | "operator";
 }
 
-/** What an operator said of a host: the entry, or with `removed` that it is gone. */
+/** An operator's change of a host: the entry, or with `removed` its removal. */
 interface Said {
   readonly entry: RegistryEntry;
   readonly removed: boolean;
@@ -25,7 +25,7 @@ export class Registry {
   readonly #store: StateStore;
   /** By service and host id. */
   readonly #said = new Map<string, Map<string, Said>>();
-  /** What only other gateways' files name. */
+  /** Hosts that only other gateways' files name. */
   readonly #elsewhere = new Map<string, RegistryEntry>();
   #services: readonly ServiceConfig[];
 
@@ -60,24 +60,24 @@ export class Registry {
     return this.of(service).find((entry) => entry.id === id);
   }
 
-  /** Hosts that the file names and an operator, or a manual rejoin, took out. */
+  /** Hosts in the file that an operator, or a manual rejoin, removed. */
   removed(service: string): readonly string[] {
     const file = this.#services.find(({ name }) => name === service);
     return (file?.hosts ?? []).map(({ id }) => id).filter((id) => this.#said.get(service)?.get(id)?.removed === true);
   }
 
-  /** Adds a host or replaces what is known of it. */
+  /** Adds a host or replaces its entry. */
   put(entry: Omit<RegistryEntry, "source">): void {
     const added: RegistryEntry = { ...entry, source: "operator" };
     this.#say(added, false);
     this.#store.write(putHost({ ...rowOf(added), deleted: false }));
   }
 
-  /** False when there was no such host. */
+  /** Returns false if there was no such host. */
   remove(service: string, id: string): boolean {
     const entry = this.find(service, id);
     if (entry === undefined) return false;
-    // A tombstone of an operator: the file does not bring the host back.
+    // An operator's tombstone: the file does not bring the host back.
     this.#say({ ...entry, source: "operator" }, true);
     this.#store.write(putHost({ ...rowOf(entry), source: "operator", deleted: true }));
     return true;
@@ -89,7 +89,7 @@ export class Registry {
     if (row.source === "operator") this.#say(entryOf(row), row.deleted === true);
     else if (row.deleted === true) {
       this.#elsewhere.delete(keyOf(row));
-      // Another file no longer names it; this one does.
+      // Another file no longer names it, but this one does.
       if (inFile !== undefined)
         this.#store.write(putHost({ ...inFile, service: row.service, source: "config", deleted: false }));
     } else this.#elsewhere.set(keyOf(row), entryOf(row));

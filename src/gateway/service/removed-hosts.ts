@@ -1,9 +1,8 @@
 /**
- * Tells hosts that they are not in this gateway's registry any more, so that an operator who looks at such a host
- * learns it there.
+ * Tells hosts that they are no longer in this gateway's registry, so that an operator sees it in the host's own status.
  *
- * A host that failed is often removed while it is down: it is told when it answers again, however late, as long as this
- * gateway runs and it has not been added again. Hosts of older versions do not know the call; they are told once.
+ * A failed host is often removed while it is down: it is told when it answers again, however late, as long as this
+ * gateway runs and the host has not been added again. Hosts of older versions do not know the call; they are told once.
  */
 import type { Clock } from "../../runtime/clock.ts";
 import { Background } from "../../runtime/background.ts";

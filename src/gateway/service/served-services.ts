@@ -1,8 +1,8 @@
 /**
- * The services of this gateway: each with a route in the data plane (plane.ts) and a state machine of its own.
+ * The services of this gateway, each with a route in the data plane (plane.ts) and its own state machine.
  *
- * They change when the configuration is read again. A service that stays keeps its route, its connections and its
- * state; one that goes takes no new requests at once, and those under way get the drain time to finish.
+ * They change when the configuration is reloaded. A service that stays keeps its route, its connections and its state;
+ * a removed one takes no new requests at once, and those in progress get the drain time to finish.
  */
 import type { GatewayConfig, ServiceConfig } from "../../config/types.ts";
 import { heartbeatMs } from "../../control/messages.ts";
@@ -52,7 +52,7 @@ export class ServedServices {
     return this.#all;
   }
 
-  /** Makes it so that exactly the configured services are served; answers those that are new. */
+  /** Serves exactly the configured services; returns the new ones. */
   follow(): readonly ServiceRuntime[] {
     const { plane } = this.#options;
     const config = this.#options.config();

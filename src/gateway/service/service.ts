@@ -2,8 +2,8 @@
  * One service on this gateway: drives its state machine (src/core/failover/failover.ts) and performs the effects in
  * order.
  *
- * Events come from monitors, orders, the data plane, operators and a timer; they are taken one at a time. A defect in
- * deciding is shown as an event and in `defect`, and does not stop routing: the route stays as it is (static
+ * Events come from monitors, orders, the data plane, operators and a timer, and are handled one at a time. A defect in
+ * deciding is shown as an event and in `defect`, and does not stop routing: the route stays unchanged (static
  * stability).
  */
 import { step, wakeAt } from "../../core/failover/failover.ts";
@@ -45,7 +45,7 @@ export interface ServiceOptions {
   readonly rules?: Rules | undefined;
   /** Called after each turn of the state machine. */
   moved?(service: ServiceRuntime): void;
-  /** A failover is done; it is told again when more is known of it. */
+  /** A failover is done; called again when more is known about it. */
   onFailedOver?(failover: Failover): void;
 }
 
@@ -69,9 +69,9 @@ export class ServiceRuntime {
   readonly #queue: FailoverEvent[] = [];
   readonly #plainEpochs = new PlainEpochs();
   readonly #stopping: Promise<void>[] = [];
-  /** Requests that hosts have put aside, by host. */
+  /** Requests that hosts have set aside, by host. */
   readonly #suspects = new Map<string, ReadonlySet<string>>();
-  /** When the last rehearsal of each host was, by its own wall clock; 0: there was none. */
+  /** Time of each host's last rehearsal, by its own wall clock; 0: none. */
   readonly #rehearsedAt = new Map<string, number>();
   #state: ServiceState;
   #taking = false;
@@ -96,23 +96,23 @@ export class ServiceRuntime {
     return this.#state;
   }
 
-  /** Who is primary is being found out or changed. */
+  /** True while the primary is being determined or changed. */
   get isChanging(): boolean {
     const { kind } = this.#state.phase;
     return kind !== "serving" && kind !== "down" && kind !== "unknown";
   }
 
-  /** All hosts are plain ones. */
+  /** True if all hosts are plain ones. */
   get isPlain(): boolean {
     return [...this.#state.hosts.values()].every(({ controlUrl }) => isPlain(controlUrl));
   }
 
-  /** Monotonic milliseconds, as the state machine counts them. */
+  /** Monotonic milliseconds of the state machine. */
   now(): number {
     return this.#options.clock.now();
   }
 
-  /** A programming error that was met while deciding; undefined when there was none. */
+  /** A programming error met while deciding; undefined: none. */
   get defect(): string | undefined {
     return this.#defect;
   }
@@ -125,7 +125,7 @@ export class ServiceRuntime {
     return this.#watched.get(host)?.client;
   }
 
-  /** The registry as it is now; monitors of hosts that are new start, those of hosts that are gone stop. */
+  /** Applies the registry: monitors of new hosts start, those of removed hosts stop. */
   register(hosts: readonly RegisteredHost[]): void {
     const wanted = new Map(hosts.map((host) => [host.id, host]));
     for (const [id, watched] of this.#watched) {
@@ -141,7 +141,7 @@ export class ServiceRuntime {
     for (const host of hosts) if (!this.#watched.has(host.id)) this.#watch(host);
   }
 
-  /** The configuration was read again: what is known and under way stays. */
+  /** Applies a reloaded configuration: knowledge and operations in progress stay. */
   reconfigure(settings: FailoverSettings, probe: ProbeTimes): void {
     this.#probe = probe;
     for (const { monitor } of this.#watched.values()) monitor.retime(probe);
@@ -162,7 +162,7 @@ export class ServiceRuntime {
     this.#options.moved?.(this);
   }
 
-  /** Orders something; resolves when it has come to its end, one way or the other. */
+  /** Issues an operator's command; resolves once it has finished. */
   command(command: Command, signal: AbortSignal): Promise<CommandOutcome> {
     const id = String(++this.#lastCommand);
     return new Promise((resolve) => {
@@ -189,7 +189,7 @@ export class ServiceRuntime {
     this.route.close();
   }
 
-  /** Watches and decides nothing any more; requests that are under way go on. */
+  /** Stops watching and deciding; requests in progress continue. */
   async retire(): Promise<void> {
     this.#stopped = true;
     this.#timer?.cancel();
@@ -284,13 +284,13 @@ export class ServiceRuntime {
     return commonFormat([...this.#state.hosts.keys()].map((id) => this.monitorOf(id)?.status?.recordFormat?.reads));
   }
 
-  /** Of all hosts: the one that is to be primary counts on from there. */
+  /** Combines the knowledge of all hosts: the future primary continues the count. */
   #knownSuspects(): KnownSuspect[] {
     const statuses = [...this.#watched.values()].flatMap(({ monitor }) => monitor.status ?? []);
     return statuses.flatMap(({ suspects, watchedRequests }) => [...suspects, ...watchedRequests]).slice(0, suspectsMax);
   }
 
-  /** An event for each that a host has put aside since its last word. */
+  /** Notes an event for each request that a host has set aside since its last report. */
   #noteSuspects(host: string, suspects: readonly KnownSuspect[]): void {
     const before = this.#suspects.get(host);
     const now = new Set(suspects.map(({ method, path }) => `${method} ${path}`));
@@ -308,7 +308,7 @@ export class ServiceRuntime {
       if (!now.has(request)) this.recorder.note("info", "suspect-cleared", host, `${request} is forwarded again`);
   }
 
-  /** An event for each that has ended since this gateway heard of the host first. */
+  /** Notes an event for each rehearsal that ended since this gateway first heard of the host. */
   #noteRehearsal(host: string, rehearsal: RehearsalResult | undefined): void {
     const before = this.#rehearsedAt.get(host);
     this.#rehearsedAt.set(host, rehearsal?.atMs ?? 0);

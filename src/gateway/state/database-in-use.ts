@@ -1,4 +1,4 @@
-/** Another gateway has the database: what each remembers would be overwritten by the other. */
+/** Another gateway has the database: each would overwrite the other's rows. */
 import { OperatorError } from "../../runtime/operator-error.ts";
 
 export class DatabaseInUseError extends OperatorError {

@@ -1,7 +1,7 @@
 /**
- * A hybrid logical clock (Kulkarni et al. 2014): wall time that never goes back, with a counter for what happens within
- * one millisecond. Its stamps are text that sorts like time, so that "the newest of two writes" is the same everywhere,
- * whatever the machines' clocks do. A stamp that came from elsewhere moves it forward.
+ * A hybrid logical clock (Kulkarni et al. 2014): wall time that never goes back, with a counter for events within one
+ * millisecond. Its stamps are text that sorts like time, so "the newer of two writes" is the same everywhere, whatever
+ * the machines' clocks do. A stamp from elsewhere moves it forward.
  */
 export class HybridClock {
   readonly #wallTime: () => number;
@@ -23,12 +23,12 @@ export class HybridClock {
     return format(this.#lastMs, this.#counter);
   }
 
-  /** The last stamp that was made or seen. */
+  /** The last stamp made or seen. */
   get last(): string {
     return format(this.#lastMs, this.#counter);
   }
 
-  /** Forgets what was made and seen: for a clock that was far ahead. */
+  /** Forgets all stamps: for a clock that was far ahead. */
   reset(): void {
     this.#lastMs = 0;
     this.#counter = 0;

@@ -1,8 +1,8 @@
 /**
  * Brings a database to the current schema: every migration once, in order, each in one transaction with its own mark.
  *
- * A database that has a migration this build does not know was written by a newer build: it is refused, because what
- * this build would write could be wrong there.
+ * A database with a migration that this build does not know was written by a newer build. It is refused, because this
+ * build's writes could be wrong there.
  */
 import type { Client } from "@libsql/client";
 import { OperatorError } from "../../runtime/operator-error.ts";

@@ -1,6 +1,6 @@
 /**
- * A copy (src/core/replication/replication.ts) on disk: opening, loading, writing changes in one transaction, and what
- * to do with a file that is damaged.
+ * A copy (src/core/replication/replication.ts) on disk: opens, loads, writes changes in one transaction, and handles a
+ * damaged file.
  *
  * The vector is stored only together with everything that it claims: in a transaction that leaves nothing waiting.
  * After a crash the stored claims are true of the stored rows, and peers send the rest.
@@ -31,17 +31,17 @@ export interface Loaded {
 /** An open database, as the store uses it. */
 export type OpenDisk = Pick<ReplicaDisk, "write" | "close">;
 
-/** Where a gateway's memory is kept: a libSQL file, or the simulation's disk. */
+/** The storage of a gateway's memory: a libSQL file, or the simulation's disk. */
 export interface StateDisk {
-  /** For people. */
+  /** For messages. */
   readonly path: string;
   /** Opens, migrates and reads everything. */
   open(): Promise<{ readonly disk: OpenDisk; readonly loaded: Loaded }>;
-  /** True when the file was deleted or moved: what an open connection writes then is lost. */
+  /** True if the file was deleted or moved: writes through an open connection are then lost. */
   isGone(): boolean;
-  /** True when what was thrown says that the database itself is broken. */
+  /** True if the error says that the database itself is broken. */
   isDamage(error: unknown): boolean;
-  /** Moves a damaged database out of the way, keeping it. Gives its new name. */
+  /** Moves a damaged database out of the way, keeping it. Returns its new name. */
   setAside(wallTimeMs: number): Promise<string>;
 }
 
@@ -66,9 +66,8 @@ export class ReplicaDisk {
   }
 
   /**
-   * Opens, migrates and reads everything. No other gateway can, until it is closed: the lock is beside the database,
-   * since libSQL's own would be in the way of its readers. Throws `DatabaseInUseError`, and what SQLite says; see
-   * `isDamage`.
+   * Opens, migrates and reads everything. No other gateway can until it is closed: the lock is beside the database,
+   * since libSQL's own would block its readers. Throws `DatabaseInUseError`, and SQLite's errors; see `isDamage`.
    */
   static async open(path: string): Promise<{ readonly disk: ReplicaDisk; readonly loaded: Loaded }> {
     await mkdir(dirname(path), { recursive: true });
@@ -102,7 +101,7 @@ export class ReplicaDisk {
     }
   }
 
-  /** Writes in one transaction. `vector` null: something else still waits, so that nothing may be claimed yet. */
+  /** Writes in one transaction. `vector` null: other changes still wait, so that nothing may be claimed yet. */
   async write(changes: readonly DiskChange[], vector: VersionVector | null): Promise<void> {
     const statements: InStatement[] = changes.map((change) =>
       change.kind === "put" ? upsert(change.row) : removal(change.table, change.key),
@@ -135,12 +134,12 @@ class DamagedDatabaseError extends Error {
   override readonly name = "DamagedDatabaseError";
 }
 
-/** True when the file itself is broken, so that trying again cannot help. */
+/** True if the file itself is broken, so that a retry cannot help. */
 const isDamage = (error: unknown): boolean =>
   error instanceof DamagedDatabaseError ||
   (error instanceof LibsqlError && /^SQLITE_(CORRUPT|NOTADB)/.test(error.code));
 
-/** Moves a damaged database with its journal out of the way, keeping it. Gives its new name. */
+/** Moves a damaged database with its journal out of the way, keeping it. Returns its new name. */
 async function setAside(path: string, wallTimeMs: number): Promise<string> {
   const target = `${path}.damaged-${new Date(wallTimeMs).toISOString().replaceAll(":", "-")}`;
   for (const suffix of ["-wal", "-shm", ""])

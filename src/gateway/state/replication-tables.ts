@@ -1,7 +1,7 @@
 /**
- * The shared tables as the replication sees them: names, columns, keys; and rows to and from SQL.
+ * The shared tables for the replication: names, columns, keys, and rows to and from SQL.
  *
- * It follows the schema (schema.ts), so that a column that is added there is replicated without another list to keep.
+ * It follows the schema (schema.ts), so that a new column there is replicated without another list.
  */
 import type { InStatement, Row } from "@libsql/client";
 import { getTableColumns, getTableName } from "drizzle-orm";
@@ -57,7 +57,7 @@ function typeOf(sqlType: string): SharedColumn["type"] {
   throw new Error(`a column of type ${sqlType} cannot be shared between gateways`);
 }
 
-/** True when the column can hold the cell, in the program as well as in SQL. */
+/** True if the column can hold the cell, in the program as well as in SQL. */
 export function isAccepted({ type, isRequired }: SharedColumn, cell: Cell): boolean {
   if (cell === null) return !isRequired;
   switch (type) {
@@ -85,7 +85,7 @@ export function sharedTable(name: string): SharedTable {
 export const rowKey = (table: SharedTable, values: Readonly<Record<string, Cell>>): string =>
   table.keys.map((name) => String(values[name])).join("\n");
 
-/** A row of the program (properties of the schema) as values by column. */
+/** Converts a row of the program (properties of the schema) to values by column. */
 export function toValues(table: SharedTable, row: Readonly<Record<string, unknown>>): Record<string, Cell> {
   return Object.fromEntries(
     table.columns.map(({ name, property, fallback }) => [
@@ -95,7 +95,7 @@ export function toValues(table: SharedTable, row: Readonly<Record<string, unknow
   );
 }
 
-/** The reverse, for rows that the program uses itself. */
+/** Converts back, for rows that the program uses itself. */
 export function fromValues<T>(row: ReplicatedRow): T {
   const entries = sharedTable(row.table).columns.map(({ name, property, type }) => {
     const value = row.values[name] ?? null;

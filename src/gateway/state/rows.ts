@@ -1,4 +1,4 @@
-/** What the gateway writes to its shared tables: one function per kind of row. */
+/** The gateway's writes to its shared tables: one function per kind of row. */
 import type { InferInsertModel } from "drizzle-orm";
 import type { TableName } from "./replication-tables.ts";
 import type { epochs, events, failovers, gateways, health, hosts, services } from "./schema.ts";
@@ -13,11 +13,11 @@ export type EpochRow = Row<typeof epochs>;
 export type FailoverRow = Row<typeof failovers>;
 export type EventRow = Row<typeof events>;
 
-/** A row to be written; where and when is added by the store. */
+/** A row to be written; the store adds origin and time. */
 export interface RowWrite {
   readonly table: TableName;
   readonly row: Readonly<Record<string, unknown>> & { readonly deleted?: boolean | undefined };
-  /** True: an assumption, which any statement of a peer overrides. */
+  /** True: an assumption, which any row of a peer overrides. */
   readonly assumed?: boolean;
 }
 
@@ -25,7 +25,7 @@ export const putService = (row: ServiceRow, assumed = false): RowWrite => ({ tab
 export const putHost = (row: HostRow): RowWrite => ({ table: "hosts", row });
 export const putGateway = (row: GatewayRow): RowWrite => ({ table: "gateways", row });
 export const putHealth = (row: HealthRow): RowWrite => ({ table: "health", row });
-/** An epoch's owner never changes; where it serves may, and when it was first seen stays (store.ts). */
+/** An epoch's owner never changes; its address may, and the time it was first seen stays (store.ts). */
 export const putEpoch = (row: EpochRow): RowWrite => ({ table: "epochs", row });
 export const putFailover = (row: FailoverRow): RowWrite => ({ table: "failovers", row });
 export const addEvent = (row: EventRow): RowWrite => ({ table: "events", row });

@@ -1,11 +1,10 @@
 /**
  * The gateway's tables. People and programs read the views of the same names without `t_` (migrations/0001_views.sql);
- * those are stable, the tables are not.
+ * the views are stable, the tables are not.
  *
- * Every row that is to be shared between gateways says where and when it was written: `origin` (the run of a gateway,
- * `id~run`), `seq` (that run's own counter, so that a peer can ask for what it lacks by version vector) and `hlc` (a
- * hybrid logical clock, so that the newest of two writes to one row is the same for everybody). `deleted` marks a
- * tombstone.
+ * Every shared row says where and when it was written: `origin` (the run of a gateway, `id~run`), `seq` (that run's own
+ * counter, so that a peer can ask for what it lacks by version vector) and `hlc` (a hybrid logical clock, so that the
+ * newer of two writes to one row is the same everywhere). `deleted` marks a tombstone.
  */
 import { index, integer, primaryKey, real, sqliteTable, text } from "drizzle-orm/sqlite-core";
 
@@ -30,7 +29,7 @@ export const hosts = sqliteTable(
     service: text("service").notNull(),
     id: text("id").notNull(),
     controlUrl: text("control_url").notNull(),
-    /** Null: the host's own word counts. */
+    /** Null: the host's own setting applies. */
     priority: integer("priority"),
     nofailover: integer("nofailover", { mode: "boolean" }),
     /** `config` or `operator`. */
@@ -47,7 +46,7 @@ export const gateways = sqliteTable("t_gateways", {
   ...provenance,
 });
 
-/** What one gateway sees of one host. */
+/** One gateway's view of one host. */
 export const health = sqliteTable(
   "t_health",
   {
@@ -62,7 +61,7 @@ export const health = sqliteTable(
     epoch: integer("epoch"),
     position: integer("position"),
     changedAtMs: integer("changed_at_ms").notNull(),
-    /** State of its application. Null, as in the columns below: it does not tell, or there is nothing. */
+    /** State of its application. Null, here and in the columns below: unknown, or none. */
     application: text("application"),
     /** `kind: reason`, several separated by `; `. */
     impairments: text("impairments"),
@@ -116,7 +115,7 @@ export const failovers = sqliteTable(
     routeMs: real("route_ms"),
     waitMs: real("wait_ms"),
     retryMs: real("retry_ms"),
-    /** The longest time without a successful response around it, as this gateway's clients saw it. */
+    /** The longest time without a successful response around it, as seen by this gateway's clients. */
     gapMs: real("gap_ms"),
     /** What ended the primary, in words. */
     cause: text("cause"),

@@ -1,6 +1,6 @@
 /**
- * Queries of operators, answered by a reader process (sql-reader.ts): one at a time, each with a time limit after which
- * the process is killed and the next query starts another. A gateway without queries has no such process.
+ * Operators' queries, answered by a reader process (sql-reader.ts): one at a time, each with a time limit after which
+ * the process is killed; the next query starts another. A gateway without queries has no such process.
  */
 import { spawn, type ChildProcessByStdio } from "node:child_process";
 import { createInterface } from "node:readline";
@@ -15,7 +15,7 @@ export interface SqlQueriesOptions {
   readonly clock: Clock;
 }
 
-/** Queries that may wait for their turn. */
+/** Queries that may wait. */
 const waitingMax = 32;
 
 type Reader = ChildProcessByStdio<Writable, Readable, null>;

@@ -1,9 +1,8 @@
 /**
- * A process of its own that answers queries on the gateway's database, read-only: one line of JSON in, one line out.
+ * A separate process that answers queries on the gateway's database, read-only: one line of JSON in, one line out.
  *
- * Its own process, because SQLite runs a statement to its end on the thread that called it: a query without an end
- * would stop a gateway, and killing this process ends it. The connection is opened read-only, so that no statement can
- * write.
+ * It is separate because SQLite runs a statement to its end on the calling thread: an endless query would stop a
+ * gateway, while killing this process ends it. The connection is read-only, so no statement can write.
  */
 import { createInterface } from "node:readline";
 import { DatabaseSync } from "node:sqlite";
@@ -30,7 +29,7 @@ export type ReaderAnswer =
   | { readonly kind: "description"; readonly result: HranaDescription }
   | { readonly kind: "error"; readonly message: string; readonly code: string };
 
-/** All cells of one answer together; rows beyond it are left out and the answer is `truncated`. */
+/** Limit of all cells of one answer; further rows are left out and the answer is `truncated`. */
 const answerBytesMax = 2 * 1024 * 1024;
 
 /** Serves requests from standard input until it ends. */

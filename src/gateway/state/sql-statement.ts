@@ -1,8 +1,8 @@
 /**
- * Which statements the SQL endpoint takes: exactly one, and one that only reads.
+ * The statements that the SQL endpoint accepts: exactly one, and a reading one.
  *
- * The connection is read-only anyway; this is here for a message that says why, and against what a read-only connection
- * still allows: ATTACH (other files), and a second statement after a semicolon, which would be left out silently.
+ * The connection is read-only anyway; this gives a message with the reason, and refuses what a read-only connection
+ * still allows: ATTACH (other files), and a second statement after a semicolon, which would be ignored silently.
  */
 
 /** Why a statement is refused. */
@@ -32,8 +32,8 @@ export function faultOfStatement(sql: string): StatementFault | undefined {
 }
 
 /**
- * The statement with each comment as a space and each string or quoted name as `''`, so that its words can be looked
- * at.
+ * Replaces each comment by a space and each string or quoted name by `''`, so that the statement's words can be
+ * examined.
  */
 function withoutCommentsAndStrings(sql: string): string {
   return sql.replace(
@@ -43,8 +43,8 @@ function withoutCommentsAndStrings(sql: string): string {
 }
 
 /**
- * The names of a statement's parameters in the order of their numbers, null for those without a name (`?`, `?3`).
- * Numbers as SQLite gives them: `?` and a new name take the next, `?NNN` takes its own
+ * Returns the names of a statement's parameters in the order of their numbers, null for those without a name (`?`,
+ * `?3`). Numbers are as in SQLite: `?` and a new name take the next, `?NNN` takes its own
  * (sqlite.org/c3ref/bind_blob.html).
  */
 export function parameterNames(sql: string): (string | null)[] {

@@ -2,9 +2,9 @@
  * Statements with parameters, alone or as the steps of a batch with conditions, on the reader's read-only connection,
  * with results in Hrana's values (integers and floats apart, which plain JSON cannot say).
  *
- * A batch may be a read transaction: BEGIN, statements, COMMIT give them one snapshot. It must end within the batch:
- * one that stayed open would keep the gateway's own WAL from being reset for as long as a client likes. So a batch that
- * leaves it open is refused whole, and the transaction is rolled back whatever happened.
+ * A batch may be a read transaction: BEGIN, statements, COMMIT share one snapshot. It must end within the batch: an
+ * open transaction would keep the gateway's own WAL from being reset for as long as a client likes. A batch that leaves
+ * it open is therefore refused as a whole, and the transaction is always rolled back.
  */
 import type { DatabaseSync, SQLInputValue } from "node:sqlite";
 import type {
@@ -26,10 +26,10 @@ export interface SqlStep {
   readonly condition: HranaCondition | null;
 }
 
-/** All cells of one answer together. */
+/** Limit of all cells of one answer. */
 export const stepsBytesMax = 2 * 1024 * 1024;
 
-/** What a statement was refused or failed with. */
+/** Why a statement was refused or failed. */
 export class SqlFailure extends Error {
   override readonly name = "SqlFailure";
   readonly code: string;
@@ -44,7 +44,7 @@ interface Budget {
   bytesLeft: number;
 }
 
-/** Runs the steps in order; a step whose condition does not hold has neither result nor error. */
+/** Runs the steps in order; a step whose condition is false has neither result nor error. */
 export function runSteps(database: DatabaseSync, steps: readonly SqlStep[], rowsMax: number): HranaBatchResult {
   const results: (HranaStatementResult | null)[] = [];
   const errors: (HranaError | null)[] = [];
@@ -99,7 +99,7 @@ function runStep(
   }
 }
 
-/** `BEGIN READONLY` is libSQL's own, unknown to SQLite. IMMEDIATE and EXCLUSIVE want to write. */
+/** `BEGIN READONLY` is libSQL's own, unknown to SQLite. IMMEDIATE and EXCLUSIVE would write. */
 function transactionControl(sql: string): "begin" | "end" | null {
   const words = sql.trim().replace(/;\s*$/, "").toUpperCase().split(/\s+/).join(" ");
   if (/^BEGIN( DEFERRED)?( TRANSACTION)?( READONLY)?$/.test(words)) return "begin";

@@ -1,12 +1,12 @@
 /**
  * The gateway's memory: its copy of the shared tables (src/core/replication/replication.ts), and the libSQL file that
- * is written behind it, never waited for.
+ * is written behind it and never waited for.
  *
- * Routing decides from memory; the disk is told afterwards. Changes wait at most `flushDelayMs`, go together in one
- * transaction, and of a row that changed twice only the newer version is written. The queue is bounded: beyond it the
+ * Routing decides from memory; the disk follows. Changes wait at most `flushDelayMs` and are written together in one
+ * transaction; of a row that changed twice only the newer version is written. The queue is bounded: beyond it the
  * oldest events are dropped first, and counted. A database that cannot be opened or written is `trouble`, shown in
- * status and metrics, tried again, and never an exception for the caller; one that is damaged is set aside and begun
- * anew, with what is in memory and what peers have.
+ * status and metrics, and retried; it is never an exception for the caller. A damaged one is set aside and rebuilt from
+ * memory and peers.
  */
 import { RowReplica } from "../../core/replication/replication.ts";
 import { assumedStamp, isStampAhead, stampMs, type Cell, type ReplicatedRow } from "../../core/replication/row.ts";
@@ -28,12 +28,12 @@ const batchMax = 200;
 export const writeRetryDelayMs = 1_000;
 export const eventsKept = 10_000;
 export const failoversKept = 2_000;
-/** A gateway that was away for longer does not hear of what was removed meanwhile. */
+/** A gateway that was away for longer misses removals. */
 export const tombstonesKeptMs = 30 * 24 * 3600 * 1_000;
-/** Old rows are looked for after this many changes. */
+/** Changes between two searches for old rows. */
 const changesPerPrune = 1_000;
 
-/** What a gateway starts from. */
+/** The state from which a gateway starts. */
 export interface Remembered {
   readonly services: readonly { readonly name: string; readonly paused: boolean }[];
   /** Tombstones included. */
@@ -54,16 +54,16 @@ export interface StateStoreOptions {
   readonly random: Random;
 }
 
-/** A run's name: the gateway's id, and something that no other run has. Ids have no `~`. */
+/** Returns a run's name: the gateway's id, and a part unique to the run. Ids have no `~`. */
 const newOrigin = ({ gateway, clock, random }: StateStoreOptions): string =>
   `${gateway}~${Math.floor(clock.wallTime()).toString(36)}${Buffer.from(random.bytes(2)).toString("hex")}`;
 
-/** The gateway whose run wrote something. */
+/** Returns the gateway whose run wrote something. */
 export const gatewayOf = (origin: string): string => origin.split("~")[0] ?? origin;
 
 export class StateStore {
   readonly replica: RowReplica;
-  /** Told of this run's own writes, and of rows that came from peers or, late, from disk. */
+  /** Called for this run's own writes, and for rows that came from peers or, late, from disk. */
   onWrite: ((row: ReplicatedRow) => void) | undefined;
   onApplied: ((rows: readonly ReplicatedRow[]) => void) | undefined;
   readonly #options: StateStoreOptions;
@@ -73,7 +73,7 @@ export class StateStore {
   readonly #notices: string[] = [];
   #disk: OpenDisk | undefined;
   #timer: Timer | undefined;
-  /** Flushes one after the other; none rejects. */
+  /** Flushes run one after the other; none rejects. */
   #flushing: Promise<void> = Promise.resolve();
   #changes = 0;
   #closed = false;
@@ -86,14 +86,12 @@ export class StateStore {
     this.replica = new RowReplica(newOrigin(options));
   }
 
-  /** Why nothing is being stored; undefined when all is well. */
+  /** Why nothing is being stored; undefined: no problem. */
   get trouble(): string | undefined {
     return this.#trouble;
   }
 
-  /**
-   * What an operator should know of the database and can do nothing about any more, for example that it was set aside.
-   */
+  /** Past events of the database that an operator should know, for example that it was set aside. */
   get notices(): readonly string[] {
     return this.#notices;
   }
@@ -102,14 +100,14 @@ export class StateStore {
     return this.#queue.size;
   }
 
-  /** Writes that were given up because the queue was full. */
+  /** Writes that were dropped because the queue was full. */
   get dropped(): number {
     return this.#dropped;
   }
 
   /**
-   * Opens and reads. With a database that cannot be opened it remembers nothing, and goes on trying; throws
-   * `DatabaseInUseError` when another gateway has it.
+   * Opens and reads. If the database cannot be opened it remembers nothing and keeps trying; throws
+   * `DatabaseInUseError` if another gateway has it.
    */
   async open(): Promise<Remembered> {
     try {
@@ -122,7 +120,7 @@ export class StateStore {
     return this.#remembered();
   }
 
-  /** Writes a row of this gateway. What says nothing new, or is known better by a peer, is no write. */
+  /** Writes a row of this gateway, unless it changes nothing or a peer has a stronger version. */
   write(write: RowWrite): void {
     if (this.#closed) return;
     const table = sharedTable(write.table);
@@ -136,13 +134,13 @@ export class StateStore {
     this.onWrite?.(row);
   }
 
-  /** A write that must be newer than `stamp`, whatever the clocks say. */
+  /** Writes a row that must be newer than `stamp`, whatever the clocks say. */
   writeAfter(stamp: string, write: RowWrite): void {
     this.#hybrid.observe(stamp);
     this.write(write);
   }
 
-  /** Rows that an exchange put into `replica`: they are to be stored, and later writes here are newer. */
+  /** Records rows that an exchange put into `replica`: stores them, and makes later writes here newer. */
   applied(rows: readonly ReplicatedRow[]): void {
     if (rows.length === 0 || this.#closed) return;
     for (const row of rows) {
@@ -152,7 +150,7 @@ export class StateStore {
     this.onApplied?.(rows);
   }
 
-  /** Everything that waits is on disk, or in `trouble`, when it resolves. */
+  /** Resolves once everything pending is on disk, or in `trouble`. */
   flush(): Promise<void> {
     this.#flushing = this.#flushing.then(() => this.#flushOnce());
     return this.#flushing;
@@ -197,8 +195,7 @@ export class StateStore {
   }
 
   /**
-   * A clock that was corrected while the gateway ran: what it wrote before would be refused by every peer for as long
-   * as it was ahead.
+   * After a clock correction at run time, every peer would refuse earlier writes for as long as the clock was ahead.
    */
   #stamp(): string {
     if (isStampAhead(this.#hybrid.last, this.#options.clock.wallTime())) this.#outdate();
@@ -206,8 +203,8 @@ export class StateStore {
   }
 
   /**
-   * Rows from a clock that was more than a day ahead count as old, so that this gateway's stamps follow its corrected
-   * clock, and its peers take its rows at once. No peer has them: peers refuse such stamps.
+   * Restamps rows from a clock that was more than a day ahead as old, so that this gateway's stamps follow its
+   * corrected clock and its peers accept its rows at once. No peer has these rows: peers refuse such stamps.
    */
   #outdate(): readonly ReplicatedRow[] {
     const wallTimeMs = this.#options.clock.wallTime();
@@ -316,7 +313,7 @@ export class StateStore {
     if (this.#queue.size > 0) this.#schedule(flushDelayMs);
   }
 
-  /** History beyond what is kept, and tombstones that everybody has had the time to hear of. */
+  /** Removes history beyond what is kept, and tombstones that all gateways have had time to receive. */
   #prune(): void {
     const oldest = (table: string, time: string, kept: number): ReplicatedRow[] => {
       if (this.replica.countOf(table) <= kept) return [];
@@ -354,7 +351,7 @@ export class StateStore {
   }
 }
 
-/** An epoch that is known already: its owner and first sight stay, and where it serves unless there is news. */
+/** For a known epoch: its owner and the time it was first seen stay, and its address unless there is a new one. */
 function sameEpoch(values: Record<string, Cell>, known: ReplicatedRow | undefined): Record<string, Cell> {
   if (known === undefined) return values;
   return {

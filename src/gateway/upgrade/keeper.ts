@@ -1,19 +1,17 @@
 /**
- * The process that was started as `stead gateway`, and what becomes of it when it is told to upgrade (SIGUSR2): it
- * starts the binary at its own path anew, hands over, finishes its requests, and stays as the keeper of the one that
- * serves. So its process id, which a service manager or a container knows, stays the same through any number of
- * upgrades.
+ * The process that was started as `stead gateway`, and its upgrade (SIGUSR2): it starts the binary at its own path,
+ * hands over, finishes its requests, and stays as the keeper of the serving process. Its process id, which a service
+ * manager or a container knows, thus stays the same through any number of upgrades.
  *
  * No connection is refused or reset, because the listening socket is never closed: the new process inherits it. Both
- * accept from its one queue until the old one stops, and closing a descriptor of a socket that others have takes
- * nothing out of the queue. (With a socket for each process, SO_REUSEPORT, Linux resets what waits in the queue of the
- * one that closes, and handshakes that it had begun, unless net.ipv4.tcp_migrate_req is set.) Connections that are kept
- * alive get one more answer, with `Connection: close`.
+ * accept from its one queue until the old one stops, and closing one descriptor of a shared socket removes nothing from
+ * the queue. (With one socket per process, SO_REUSEPORT, Linux resets what waits in the queue of the socket that
+ * closes, and handshakes that it had begun, unless net.ipv4.tcp_migrate_req is set.) Kept-alive connections get one
+ * more response, with `Connection: close`.
  *
  * There is one control plane at any time: the old one has closed its database, its admin listener and its links to
- * peers before the new one opens them, and orders nothing from then on; where hosts say that the primary is, it goes on
- * to follow for the requests that it still has. A new process that cannot begin is killed, and the old one has
- * everything again.
+ * peers before the new one opens them, and orders nothing from then on; it still follows the primary that hosts report,
+ * for its remaining requests. If the new process cannot begin, it is killed, and the old one takes everything back.
  */
 import { duplicateDescriptor } from "../../runtime/descriptors.ts";
 import type { Clock } from "../../runtime/clock.ts";
@@ -25,7 +23,7 @@ import { SuccessorProcess, UpgradeError } from "./successor-process.ts";
 export interface KeeperOptions {
   readonly run: GatewayRun;
   readonly gateway: string;
-  /** The address that clients come in by, as the configuration has it. */
+  /** The configured address for clients. */
   readonly listen: string;
   /** Program and arguments of a process that takes over. */
   readonly command: readonly [string, ...string[]];
@@ -34,7 +32,7 @@ export interface KeeperOptions {
 }
 
 export class Keeper {
-  /** Resolves, with how it ended, when a process that had taken over has ended unexpectedly. */
+  /** Resolves, with how it ended, if a process that had taken over ended unexpectedly. */
   readonly lost: Promise<string>;
   readonly #options: KeeperOptions;
   #successor: SuccessorProcess | undefined;
@@ -48,7 +46,7 @@ export class Keeper {
     this.lost = new Promise((resolve) => (this.#onLost = resolve));
   }
 
-  /** Never rejects for what an operator can cause: it is said, and the one that serves goes on. */
+  /** Never rejects for an operator's mistake: the failure is reported, and the serving process continues. */
   async upgrade(): Promise<void> {
     const { log } = this.#options;
     if (this.#upgrading || this.#stopping) {

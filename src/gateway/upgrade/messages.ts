@@ -1,6 +1,6 @@
 /**
- * What a keeper and the process that takes over say to each other, as lines of JSON (workers/line-channel.ts). The two
- * may be different versions of the binary: a later one must understand these messages, and may add to them.
+ * Messages between a keeper and the process that takes over, as lines of JSON (workers/line-channel.ts). The two may be
+ * different versions of the binary: a later version must understand these messages, and may add to them.
  */
 import * as v from "valibot";
 

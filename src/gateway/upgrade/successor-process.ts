@@ -1,4 +1,4 @@
-/** The process that takes over, seen from the keeper that has started it. */
+/** The process that takes over, for the keeper that started it. */
 import { spawn, type ChildProcess } from "node:child_process";
 import type { Clock } from "../../runtime/clock.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
@@ -6,12 +6,12 @@ import type { Incumbent } from "../gateway-run.ts";
 import { readMessages, sendMessage } from "../workers/line-channel.ts";
 import { fromSuccessorSchema, type FromSuccessor, type ToSuccessor } from "./messages.ts";
 
-/** Starting the binary and reading the configuration. */
+/** Limit for starting the binary and reading the configuration. */
 const readyMsMax = 20_000;
-/** Opening or closing the database and the listeners. */
+/** Limit for opening or closing the database and the listeners. */
 const stepMsMax = 30_000;
 
-/** An upgrade came to nothing; the gateway that was there goes on. */
+/** An upgrade failed; the old gateway continues. */
 export class UpgradeError extends OperatorError {
   constructor(found: string, advice = "read what the new process wrote, and upgrade again") {
     super("unexpected", { found, advice });
@@ -58,7 +58,7 @@ export class SuccessorProcess implements Incumbent {
     return this.#child.pid ?? 0;
   }
 
-  /** It could serve. Throws `UpgradeError`. */
+  /** Resolves when the new process could serve. Throws `UpgradeError`. */
   async ready(): Promise<Extract<FromSuccessor, { kind: "ready" }>> {
     const message = await this.#expect("ready", readyMsMax);
     if (message.kind !== "ready") throw new UpgradeError("it sent an unexpected message");

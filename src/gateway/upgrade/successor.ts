@@ -1,6 +1,6 @@
 /**
- * The side of the process that takes over: says that it could, serves when it is told to, and may hand over in its
- * turn. When its keeper is gone it stops: the next start of the gateway must find its ports free.
+ * The process that takes over: reports that it could, serves when told to, and may hand over in turn. It stops when its
+ * keeper is gone: the next start of the gateway must find its ports free.
  */
 import type { Readable, Writable } from "node:stream";
 import type { Logger } from "../../runtime/log.ts";
@@ -9,7 +9,7 @@ import type { GatewayRun } from "../gateway-run.ts";
 import { readMessages, sendMessage } from "../workers/line-channel.ts";
 import { toSuccessorSchema, type FromSuccessor, type ToSuccessor } from "./messages.ts";
 
-/** Where the listening socket is, by the order of `stdio` in successor-process.ts. */
+/** Number of the listening socket, from the order of `stdio` in successor-process.ts. */
 export const successorDescriptor = 3;
 
 export interface SuccessorOptions {
@@ -18,7 +18,7 @@ export interface SuccessorOptions {
   readonly ready: Omit<Extract<FromSuccessor, { kind: "ready" }>, "kind">;
   readonly log: Logger;
   start(): Promise<GatewayRun>;
-  /** It serves: what concerns the process can be given to it. */
+  /** The gateway serves: signals of the process may be passed to it. */
   onRun(run: GatewayRun): void;
   /** The process is told to stop. */
   readonly signal: AbortSignal;
@@ -29,7 +29,7 @@ export function runSuccessor(options: SuccessorOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     const successor = new Successor(options);
     let work: Promise<boolean> = Promise.resolve(false);
-    /** One step after the other; the last one ends the process. */
+    /** Runs one step after the other; the last one ends the process. */
     const next = (step: () => Promise<boolean>): void => {
       work = work.then((done) => done || step());
       work.then((done) => done && resolve(), reject);
@@ -52,7 +52,7 @@ class Successor {
     this.#options = options;
   }
 
-  /** True: that was the last step. */
+  /** Returns true if that was the last step. */
   async take(message: ToSuccessor): Promise<boolean> {
     try {
       return await this.#take(message);

@@ -3,14 +3,14 @@ import type { Readable, Writable } from "node:stream";
 import * as v from "valibot";
 import { messageOf } from "../../runtime/operator-error.ts";
 
-/** A longer line is not one of ours. */
+/** A longer line is not one of our messages. */
 const lineCharactersMax = 4 * 1024 * 1024;
-/** The other side does not read any more. */
+/** Beyond this the other side is no longer reading. */
 const waitingBytesMax = 8 * 1024 * 1024;
 
 export interface LineChannelEvents<Message> {
   onMessage(message: Message): void;
-  /** Nothing more comes. `why`: what was wrong; undefined at an ordinary end. Called once. */
+  /** The end of the channel. `why`: the error; undefined at an ordinary end. Called once. */
   onEnd(why: string | undefined): void;
 }
 
@@ -58,7 +58,7 @@ function parse<Schema extends v.GenericSchema>(
   }
 }
 
-/** False: the other side does not read, or is gone; nothing more should be sent to it. */
+/** Returns false if the other side does not read, or is gone; nothing more should be sent to it. */
 export function sendMessage(output: Writable, message: object): boolean {
   if (output.destroyed || output.writableEnded) return false;
   output.write(`${JSON.stringify(message)}\n`);

@@ -1,9 +1,10 @@
 /**
- * What the control plane of a gateway and its workers say to each other, one JSON object per line: control on the
- * worker's standard input, the worker on its standard output. The end of the input is the end of the control plane.
+ * Messages between the control plane of a gateway and its workers, one JSON object per line: control on the worker's
+ * standard input, the worker on its standard output. The end of the input is the end of the control plane.
  *
- * Both sides are the same binary, so there is no version; schemas hold all the same, because what is wrong must be said
- * and not half believed. Routes have numbers: a service that was removed and added again is another route.
+ * Both sides are the same binary, so there is no version; schemas check every message all the same, because an invalid
+ * one must be reported, not half accepted. Routes have numbers: a service that was removed and added again is another
+ * route.
  */
 import * as v from "valibot";
 import { gatewayLimits } from "../../config/limits.ts";
@@ -50,14 +51,14 @@ const settingsSchema = v.object({
 export type WorkerSettings = v.InferOutput<typeof settingsSchema>;
 
 export const toWorkerSchema = v.variant("kind", [
-  /** The first message, and again when something of it has changed. */
+  /** The first message, and again when a setting has changed. */
   v.object({ kind: v.literal("settings"), settings: settingsSchema }),
   v.object({ kind: v.literal("route"), route: count, host: text, dataUrl: text, epoch: v.optional(count) }),
   v.object({ kind: v.literal("hold"), route: count }),
   v.object({ kind: v.literal("drop"), route: count, host: text, reason: text }),
   v.object({ kind: v.literal("wait-for-port"), route: count }),
   v.object({ kind: v.literal("close"), route: count }),
-  /** Accept nothing more, finish what is under way, and end. */
+  /** Accept nothing more, finish the requests in progress, and end. */
   v.object({ kind: v.literal("drain"), drainMs: count, idle: v.picklist(["close", "serve-once"]) }),
 ]);
 export type ToWorker = v.InferOutput<typeof toWorkerSchema>;
@@ -69,7 +70,7 @@ const endedSchema = v.object({
   count,
 });
 
-/** What a worker's metrics have grown by (src/metrics/deltas.ts). */
+/** The growth of a worker's metrics (src/metrics/deltas.ts). */
 const name = v.picklist(Object.keys(definitions) as MetricName[]);
 const amount = v.pipe(v.number(), v.minValue(0));
 const deltaSchema = v.variant("kind", [
@@ -84,9 +85,9 @@ const deltaSchema = v.variant("kind", [
 
 export const fromWorkerSchema = v.variant("kind", [
   v.object({ kind: v.literal("listening") }),
-  /** It cannot serve, and ends: for example a certificate that cannot be read. */
+  /** The worker cannot serve, and ends: for example because of an unreadable certificate. */
   v.object({ kind: v.literal("failed"), found: text, accepted: v.optional(text), advice: v.optional(text) }),
-  /** What happened since the last one; at least one per `reportIdleMs`. */
+  /** Everything since the last report; at least one per `reportIdleMs`. */
   v.object({
     kind: v.literal("report"),
     connections: count,
@@ -94,13 +95,13 @@ export const fromWorkerSchema = v.variant("kind", [
     metrics: v.array(deltaSchema),
     routes: v.array(v.object({ route: count, requests: count, bytes: count, ended: v.array(endedSchema) })),
   }),
-  /** Said at once. */
+  /** Sent at once. */
   v.object({ kind: v.literal("connection-error"), route: count, host: text, cause: text }),
 ]);
 export type FromWorker = v.InferOutput<typeof fromWorkerSchema>;
 export type EndedRequest = v.InferOutput<typeof endedSchema>;
 
-/** Requests that ended are told of together, at most so late: what a gap around a failover is measured to. */
+/** Requests that ended are reported together, at most this late: the resolution of a gap around a failover. */
 export const reportMs = 20;
-/** A worker with nothing to tell says at least that. */
+/** A worker without news sends at least an empty report this often. */
 export const reportIdleMs = 1_000;

@@ -1,6 +1,6 @@
 /**
- * One service's route as workers have it: each decision goes to all of them, and is kept so that a worker that starts
- * later is brought to the same state.
+ * One service's route on all workers: each decision goes to all of them, and is kept so that a worker that starts later
+ * gets the same state.
  */
 import type { RouteHooks, RouteTarget } from "../route/route-target.ts";
 import type { ToWorker } from "./messages.ts";
@@ -23,7 +23,7 @@ export class PoolRoute implements RouteTarget {
   readonly id: number;
   readonly #options: PoolRouteOptions;
   #active: Extract<ToWorker, { kind: "route" }> | undefined;
-  /** What was said about it since. */
+  /** The last message since the route. */
   #after: "hold" | "wait-for-port" | undefined;
 
   constructor(options: PoolRouteOptions) {
@@ -41,7 +41,7 @@ export class PoolRoute implements RouteTarget {
     return this.#options.waiting(this.id);
   }
 
-  /** What a worker that has heard nothing yet must be told. */
+  /** The messages for a worker that has just started. */
   get history(): readonly RouteMessage[] {
     if (this.#active === undefined) return [];
     return this.#after === undefined ? [this.#active] : [this.#active, { kind: this.#after, route: this.id }];

@@ -1,8 +1,7 @@
 /**
- * The data plane in several processes. One listening socket is opened here and inherited by all of them: they take from
- * one queue, so a worker that ends takes nothing with it but what it had accepted, and one that hangs gets no more.
- * That is also why it is not one socket for each (SO_REUSEPORT): Linux resets what waits in the queue of a socket that
- * is closed.
+ * The data plane in several processes. One listening socket is opened here and inherited by all of them: they accept
+ * from one queue, so a worker that ends loses only what it had accepted, and a hung one gets no more. One socket per
+ * worker (SO_REUSEPORT) would be worse: Linux resets what waits in the queue of a socket that is closed.
  */
 import { closeSync } from "node:fs";
 import type { CloseOptions } from "../../http/server/server.ts";
@@ -31,7 +30,7 @@ export interface WorkerPoolOptions extends PlaneDeps {
 
 const workerAdvice = "read what the worker wrote above";
 
-/** A worker cannot serve at all, with what it said. */
+/** A worker cannot serve at all; includes its own message. */
 export class WorkerStartError extends OperatorError {
   constructor(said: OperatorErrorText) {
     super("resource", said);
@@ -118,14 +117,14 @@ export class WorkerPool implements Plane {
   }
 
   async close({ drainMs, idle = "close" }: CloseOptions): Promise<void> {
-    // First: connections must be refused once no process accepts them, not wait in the queue of a socket that we still
-    // have.
+    // First: once no process accepts connections they must be refused, not wait in the queue of a socket that is still
+    // open here.
     if (this.#descriptor >= 0) closeSync(this.#descriptor);
     this.#descriptor = -1;
     await Promise.all(this.#processes.map((process) => process.stop(drainMs, idle)));
   }
 
-  /** Opened by the event loop, kept as a descriptor that it does not know: nothing is accepted here. */
+  /** Opened by the event loop, but kept as a descriptor that the loop does not know: nothing is accepted here. */
   async #open({ host, port }: PlaneSettings["listen"]): Promise<number> {
     const listener = await listenOn(systemTcp, { host, port }, (socket) => socket.destroy());
     try {
@@ -197,6 +196,6 @@ export class WorkerPool implements Plane {
   }
 }
 
-/** What is read-only here is not in a message. */
+/** Messages have no read-only types. */
 const copyOf = (dataPlane: PlaneSettings["dataPlane"]): WorkerSettings["dataPlane"] =>
   structuredClone(dataPlane) as WorkerSettings["dataPlane"];

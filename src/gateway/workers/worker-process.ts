@@ -1,4 +1,4 @@
-/** One worker's place: the process that has it now, started again when it ends, killed when it is silent. */
+/** One worker's place: its present process, restarted when it ends, killed when it is silent. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { afterEnd, freshRestart, type RestartState } from "../../core/worker-restart.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
@@ -7,9 +7,9 @@ import type { WorkerStatus } from "../route/plane.ts";
 import { readMessages, sendMessage } from "./line-channel.ts";
 import { fromWorkerSchema, type FromWorker, type ToWorker } from "./messages.ts";
 
-/** It reports every second; a process that says nothing for so long does not serve either. */
+/** A worker reports every second; a process that is silent for this long does not serve either. */
 const silentMsMax = 10_000;
-/** Beyond the drain time: closing files and connections. */
+/** Time beyond the drain time: closing files and connections. */
 const endMsMax = 2_000;
 
 export interface WorkerProcessOptions {
@@ -20,7 +20,7 @@ export interface WorkerProcessOptions {
   readonly descriptor: number;
   readonly clock: Clock;
   readonly log: Logger;
-  /** What a process that knows nothing must be told, in order. */
+  /** The messages for a process that has just started, in order. */
   greeting(): readonly ToWorker[];
   onMessage(message: FromWorker): void;
   /** A process ended without being told to. */
@@ -60,7 +60,7 @@ export class WorkerProcess {
     };
   }
 
-  /** What it said last; undefined while there is no process that said something. */
+  /** Its last report; undefined before the first one of a process. */
   get report(): Extract<FromWorker, { kind: "report" }> | undefined {
     return this.#report;
   }
@@ -149,7 +149,7 @@ export class WorkerProcess {
     this.#restartTimer = clock.setTimer(delayMs, () => this.#start());
   }
 
-  /** For the troubles of the gateway: undefined while all is well. */
+  /** For the gateway's troubles: undefined if there is none. */
   get trouble(): string | undefined {
     if (this.#restart.endsInRow < 3 || this.#running?.listening === true) return undefined;
     return `worker ${this.#options.number} ended ${this.#restart.endsInRow} times in a row`;

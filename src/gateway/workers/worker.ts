@@ -1,10 +1,10 @@
 /**
- * A worker process: the data plane of one gateway on a listening socket that it has inherited, without any decision of
- * its own. Where requests go it is told (messages.ts); what becomes of them it tells.
+ * A worker process: the data plane of one gateway on an inherited listening socket, without any decision of its own.
+ * Messages tell it where requests go (messages.ts); it reports their outcomes.
  *
- * When its control plane is gone it would not hear of a failover, and its port must be free for a gateway that is
- * started again: so it accepts nothing more, finishes what is under way, and ends. A gateway whose control plane died
- * is a gateway that died, with workers as without.
+ * Without its control plane it would not hear of a failover, and its port must be free for a restarted gateway: it
+ * therefore accepts nothing more, finishes the requests in progress, and ends. A gateway whose control plane died is a
+ * dead gateway, with workers as without.
  */
 import type { Readable, Writable } from "node:stream";
 import type { CloseOptions } from "../../http/server/server.ts";
@@ -26,7 +26,7 @@ import {
   type WorkerSettings,
 } from "./messages.ts";
 
-/** Where the listening socket is, by the order of `stdio` in worker-process.ts. */
+/** Number of the listening socket, from the order of `stdio` in worker-process.ts. */
 export const listenDescriptor = 3;
 
 export interface WorkerOptions {

@@ -1,8 +1,8 @@
 /**
- * Hrana over HTTP (docs/GATEWAY-API.md): `@libsql/client`, drizzle and whatever else speaks it read a gateway's
- * database by its admin address. JSON only; `/v3-protobuf` is answered 404, after which clients fall back to JSON.
+ * Hrana over HTTP (docs/GATEWAY-API.md): `@libsql/client`, drizzle and other Hrana clients read a gateway's database at
+ * its admin address. JSON only; `/v3-protobuf` is answered with 404, after which clients fall back to JSON.
  *
- * The version checks tell nothing but that the protocol is spoken here, and clients send them without the secret.
+ * The version checks reveal only that the protocol is supported, and clients send them without the secret.
  */
 import { Hono, type Context } from "hono";
 import {
@@ -54,7 +54,7 @@ async function pipeline(c: Context, streams: HranaStreams, deps: PipelineDeps): 
   return c.json({ baton: streams.keep(stream), base_url: null, results } satisfies HranaPipelineAnswer);
 }
 
-/** How deep brackets stand in brackets, outside of strings. */
+/** Returns the nesting depth of brackets outside strings. */
 function nestingOf(json: string): number {
   let depth = 0;
   let deepest = 0;

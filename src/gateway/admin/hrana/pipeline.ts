@@ -1,5 +1,5 @@
 /**
- * One Hrana pipeline: its requests in order, each answered by a result or a typed error; an error ends only its
+ * One Hrana pipeline: its requests in order, each answered with a result or a typed error; an error ends only its
  * request.
  *
  * SQL goes to the reader process (state/sql-reader.ts), which cannot write and is killed at the time limit. A pipeline

@@ -1,9 +1,9 @@
 /**
- * Hrana streams: what a client may keep between two pipelines. On a read-only server without interactive transactions
- * that is only the SQL texts that it stored.
+ * Hrana streams: the state that a client may keep between two pipelines. On a read-only server without interactive
+ * transactions that is only the SQL texts that it stored.
  *
- * A baton is 128 random bits and good for one request: the answer carries the next one. So a guessed, repeated or
- * reordered baton finds nothing, and a stream whose client has gone is forgotten after `idleMs`.
+ * A baton is 128 random bits and valid for one request; the answer carries the next one. A guessed, repeated or
+ * reordered baton therefore finds nothing, and a stream whose client has gone is forgotten after `idleMs`.
  */
 import { randomBytes } from "node:crypto";
 import type { Clock } from "../../../runtime/clock.ts";
@@ -19,7 +19,7 @@ export class HranaStream {
   readonly #texts = new Map<number, string>();
   isClosed = false;
 
-  /** False: it would be too much. */
+  /** Returns false if it would exceed the limit. */
   store(id: number, sql: string): boolean {
     const others = [...this.#texts].filter(([known]) => known !== id);
     const length = others.reduce((sum, [, text]) => sum + text.length, sql.length);
@@ -46,7 +46,7 @@ export class HranaStreams {
     this.#clock = clock;
   }
 
-  /** A new stream without a baton; undefined: no stream has this baton (any more). */
+  /** Returns a new stream without a baton; undefined if no stream has this baton (any more). */
   take(baton: string | null): HranaStream | undefined {
     if (baton === null) return new HranaStream();
     const found = this.#waiting.get(baton);
@@ -54,7 +54,7 @@ export class HranaStreams {
     return found !== undefined && found.until > this.#clock.now() ? found.stream : undefined;
   }
 
-  /** The baton of the stream's next request; null when it is closed. */
+  /** Returns the baton for the stream's next request; null if it is closed. */
   keep(stream: HranaStream): string | null {
     if (stream.isClosed) return null;
     const now = this.#clock.now();
