@@ -1,15 +1,14 @@
 /**
- * The databases at which every look of the gate looks, among all that are open: those in which something happened
- * lately.
+ * The active databases, which every look of the gate checks: those among the open ones in which something happened
+ * recently.
  *
- * A database is *quiet* when nothing was written for a while and nothing lies in its log behind what is captured. Its
- * index cannot move then without a write into the log, and each is told by the kernel before the commit returns
- * (folder-events.ts): `hear` reads what was told, and whatever was touched is active again. So a look costs one read
+ * A database is *quiet* if nothing was written for a while and nothing lies in its log behind what is captured. Its
+ * index then cannot move without a write into the log, and the kernel reports each write before the commit returns
+ * (folder-events.ts): `hear` reads these reports, and a touched database is active again. A look thus costs one read
  * for all quiet databases, and two or three for each active one.
  *
- * The argument that no commit passes unseen is in docs/CAPTURE.md. What it rests on is checked as well: quiet databases
- * are looked at in turn, and one that moved without a word ends the trust: from then on all are active. The same where
- * the kernel tells nothing.
+ * docs/CAPTURE.md argues that no commit goes unseen. Its premise is checked as well: quiet databases are checked in
+ * turn, and if one moved without an event, all are active from then on. The same holds if the kernel reports nothing.
  */
 import { DormantDatabase } from "./dormant-database.ts";
 import { DormantDatabases } from "./dormant-databases.ts";
@@ -19,7 +18,7 @@ import { closedPerTick, quietPerTick, type SourceLimits } from "./limits.ts";
 import { type Housekeeping, rest, tidy } from "./seal.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
 
-/** At how many databases each look looks, at how many open ones it does not, and how many nobody has open. */
+/** How many databases each look checks, how many open ones it need not check, and how many no process has open. */
 export interface DatabaseCounts {
   readonly active: number;
   readonly quiet: number;
@@ -30,7 +29,7 @@ export class ActiveDatabases {
   readonly #options: Housekeeping;
   readonly #active = new Set<TrackedDatabase>();
   readonly #quiet = new Set<TrackedDatabase>();
-  /** What is written for them is told. */
+  /** Databases whose writes the kernel reports. */
   readonly #told = new Set<TrackedDatabase>();
   readonly dormant = new DormantDatabases();
   #events: FolderEvents<TrackedDatabase | DormantDatabase> | undefined;
@@ -43,8 +42,8 @@ export class ActiveDatabases {
   }
 
   /**
-   * Another one whenever another database is active than before: a list that was made under this one is complete as
-   * long as it stays.
+   * Changes whenever the set of active databases grows: a list made under this generation is complete as long as it
+   * stays.
    */
   get generation(): number {
     return this.#generation;
@@ -55,8 +54,8 @@ export class ActiveDatabases {
   }
 
   /**
-   * Events are had from here on when there are more databases than can be looked at each time. True when that has just
-   * begun.
+   * Requests events from here on if there are more databases than can be checked each time. Returns true if that has
+   * just begun.
    */
   async begin(count: number): Promise<boolean> {
     if (this.#isTried || count <= this.#options.limits.lookedAtMax) return false;
@@ -81,7 +80,7 @@ export class ActiveDatabases {
     return this.#events !== undefined;
   }
 
-  /** What happens in this folder is told from here on; false when it is not. */
+  /** Requests events of this folder; returns false if there are none. */
   watch(folder: FilePath): boolean {
     return this.#events?.watch(folder) ?? false;
   }
@@ -97,14 +96,17 @@ export class ActiveDatabases {
     this.#events?.remove(database.files.path, database);
   }
 
-  /** Nobody has it open, this process neither; whoever touches it is told of. False: that cannot be had. */
+  /**
+   * Adds a database that no process has open, this one included; any access to it is reported. Returns false if that is
+   * impossible.
+   */
   addDormant(database: DormantDatabase): boolean {
     if (this.#events?.add(database.path, database) !== true) return false;
     this.dormant.add(database);
     return true;
   }
 
-  /** It was touched while it was being closed, or must be opened again for another reason. */
+  /** Adds one that was touched while it was being closed, or must be reopened for another reason. */
   addTouched(database: DormantDatabase): void {
     this.#events?.add(database.path, database);
     this.dormant.add(database);
@@ -116,7 +118,7 @@ export class ActiveDatabases {
     this.#events?.remove(database.path, database);
   }
 
-  /** Takes what was told since the last call. Sync. */
+  /** Takes the events since the last call. Sync. */
   hear(): void {
     const events = this.#events;
     if (events === undefined) {
@@ -128,7 +130,7 @@ export class ActiveDatabases {
     if (isIncomplete) this.activateAll();
   }
 
-  /** True once for each time that `hear` heard of a file that came, went or was renamed. */
+  /** True once for each time that `hear` saw a file appear, vanish or be renamed. */
   takeFolderChange(): boolean {
     const isChanged = this.#isFolderChanged;
     this.#isFolderChanged = false;
@@ -147,7 +149,7 @@ export class ActiveDatabases {
     this.#generation += 1;
   }
 
-  /** Housekeeping: what has been still for long becomes quiet, and some of the quiet ones are looked at. */
+  /** Housekeeping: databases that have been still for long become quiet, and some quiet ones are checked. */
   tick(nowMs: number): void {
     const { limits } = this.#options;
     for (const database of this.#active) {
@@ -166,13 +168,15 @@ export class ActiveDatabases {
     }
   }
 
-  /** Some of those that need not be open, or not with so many descriptors: nothing has happened in them for long. */
+  /**
+   * Returns some that need not be open, or not with so many descriptors, because nothing has happened in them for long.
+   */
   idle(nowMs: number): TrackedDatabase[] {
     const found: TrackedDatabase[] = [];
     for (const database of this.#unmoved()) {
       if (found.length === closedPerTick) break;
       const { watch, files } = database;
-      // What is written for one that is closed must be told.
+      // Writes to a closed database must be reported.
       const isTooOpen = watch.isUnused ? this.#told.has(database) : files.hasSpareDescriptors;
       if (isTooOpen && database.isStill(nowMs, this.#options.limits.dormantAfterMs)) found.push(database);
     }
@@ -200,7 +204,7 @@ export class ActiveDatabases {
       if (!database.isWoken && database.isTouchedBy(isCompanion)) this.dormant.wake(database);
       return false;
     }
-    // Its files may be in another folder by now, with links at their names: it stays active.
+    // Its files may be in another folder now, with links at their names: it stays active.
     if (isMoved) this.#told.delete(database);
     this.activate(database);
     return true;
@@ -213,7 +217,7 @@ export class ActiveDatabases {
   #lookAtQuiet(database: TrackedDatabase, nowMs: number): void {
     const index = database.look();
     if (index !== undefined && database.isAhead() && index.mxFrame > 0) {
-      // What was written for it was told before its index moved. A generation without a frame is begun without a write.
+      // Its write was reported before its index moved. A generation without a frame begins without a write.
       this.hear();
       if (this.#quiet.has(database)) this.#distrust(database.name);
     }
@@ -238,8 +242,8 @@ export class ActiveDatabases {
 }
 
 /**
- * Nothing has happened for a while, and its next commit begins with a write. Its connections but the pin are closed
- * then.
+ * True if nothing has happened for a while and its next commit begins with a write. Its connections except the pin are
+ * then closed.
  */
 function isStill(database: TrackedDatabase, nowMs: number, { quietAfterMs }: SourceLimits): boolean {
   return database.isStill(nowMs, quietAfterMs) && rest(database, nowMs);

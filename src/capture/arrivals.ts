@@ -1,7 +1,6 @@
 /**
- * How databases come to be captured, and come to rest: what is found in the folders is attached, what the replica wrote
- * before the start stays closed until somebody uses it, and what nobody uses any more is closed again
- * (dormant-database.ts).
+ * How capture of a database begins and rests: databases found in the folders are attached, those that the replica wrote
+ * before the start stay closed until a process uses them, and unused ones are closed again (dormant-database.ts).
  */
 import type { ActiveDatabases } from "./active-databases.ts";
 import { DeferredNames } from "./deferred-names.ts";
@@ -19,7 +18,7 @@ import type { TrackedDatabase } from "./tracked-database.ts";
 import type { Uncaptured } from "./uncaptured.ts";
 import type { Clock } from "../runtime/clock.ts";
 
-/** Stamps have settled after so many tries to close something. */
+/** Stamps have settled after this many attempts to close a database. */
 const idleTriesMax = 5;
 
 export interface ArrivalsOptions {
@@ -35,7 +34,7 @@ export interface ArrivalsOptions {
   onAttached(database: TrackedDatabase): void;
   /** Its files are closed. */
   onClosed(database: TrackedDatabase): void;
-  /** Finds out which databases other processes use. */
+  /** Determines which databases other processes use. */
   audit(): void;
   onWarning(text: string): void;
 }
@@ -47,7 +46,7 @@ export class Arrivals {
   #isBegun = false;
   #openMax = openAtStartMax;
   #idleTries = 0;
-  /** At the start: some of what was found is not attached yet, because so much is open. */
+  /** At the start: some of the databases found are not attached yet, because so many are open. */
   isUnfinished = false;
 
   constructor(options: ArrivalsOptions) {
@@ -61,8 +60,8 @@ export class Arrivals {
   }
 
   /**
-   * Attaches what appeared, and what was dormant and is touched. `awaitsRemoval`: the deletion of a database of that
-   * name is due.
+   * Attaches databases that appeared, and dormant ones that were touched. `awaitsRemoval`: the deletion of a database
+   * of that name is due.
    */
   async attach(found: ReadonlyMap<string, FoundFile>, awaitsRemoval: (name: string) => boolean): Promise<void> {
     this.deferred.begin();
@@ -94,15 +93,15 @@ export class Arrivals {
     }
   }
 
-  /** Closes some of those that nobody uses, and what idle ones need not have open. */
+  /** Closes some unused databases, and the spare descriptors of idle ones. */
   rest(): void {
     const { active, clock } = this.#options;
     for (const database of active.idle(clock.now())) this.#settle(database);
   }
 
   /**
-   * At the start, for those that are still to be attached: closes what nobody uses; what cannot be closed stays open
-   * beside them.
+   * At the start, makes room for those that are still to be attached: closes unused databases; those that cannot be
+   * closed stay open beside them.
    */
   makeRoom(): void {
     const { databases, audit } = this.#options;
@@ -123,7 +122,7 @@ export class Arrivals {
     active.addTouched(dormant);
   }
 
-  /** What the replica wrote before the start needs no connection until somebody uses it. */
+  /** A database that the replica wrote before the start needs no connection until a process uses it. */
   #adopt(name: string, { path }: FoundFile): boolean {
     const { known, active, limits } = this.#options;
     const pages =

@@ -1,4 +1,4 @@
-/** Begins to capture a database that exists: switches it to WAL, takes the first pin. */
+/** Begins to capture an existing database: switches it to WAL, takes the first pin. */
 import { fstatSync, statSync } from "node:fs";
 import { DatabaseFiles } from "./database-files.ts";
 import type { FilePath } from "./data-path.ts";
@@ -15,18 +15,18 @@ export interface Attachment extends TrackingOptions {
   readonly file: FoundFile;
   readonly writeLocks: WriteLocks;
   /**
-   * The application has not started: what its predecessors left is gone, and who has the database open elsewhere is
-   * found by the first audit.
+   * The application has not started: leftovers of its predecessors are gone, and the first audit finds processes that
+   * have the database open elsewhere.
    */
   readonly isAtStart: boolean;
-  /** Called in the same turn in which the files were opened, so that nobody opens them again. */
+  /** Called in the turn in which the files were opened, so that they are not opened twice. */
   readonly onAttached: (database: TrackedDatabase) => void;
 }
 
-/** `elsewhere`: processes that have the database open with another log than the one beside its name. */
+/** `elsewhere`: processes that have the database open with a log other than the one beside its name. */
 export type AttachOutcome = "attached" | "locked" | "gone" | { readonly elsewhere: readonly number[] };
 
-/** One try, without waiting. Throws `CaptureError` when the file cannot be captured, and what SQLite says. */
+/** Tries once, without waiting. Throws `CaptureError` if the file cannot be captured, and SQLite's errors. */
 export function attach({ name, file, writeLocks, isAtStart, onAttached, ...options }: Attachment): AttachOutcome {
   let files: DatabaseFiles | undefined;
   let outcome: AttachOutcome = "locked";

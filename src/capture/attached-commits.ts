@@ -1,28 +1,28 @@
 /**
- * Whether a cut would show half of a transaction over several ATTACHed databases.
+ * Detects cuts that would show half of a transaction over several ATTACHed databases.
  *
  * SQLite commits such a transaction database by database. In WAL mode there is no super-journal: `vdbeCommit`
  * (vdbeaux.c) calls sqlite3BtreeCommitPhaseOne for each, which writes the commit frame and moves the index, and only
- * when all have done so sqlite3BtreeCommitPhaseTwo, which lets the write locks go. So SQLite itself promises no
- * atomicity across a power failure here (https://www.sqlite.org/lang_attach.html); but while everything runs, readers
- * of the application see both parts, and so must those of the next primary.
+ * when all have done so sqlite3BtreeCommitPhaseTwo, which releases the write locks. SQLite itself therefore promises no
+ * atomicity across a power failure here (https://www.sqlite.org/lang_attach.html); but in normal operation the
+ * application's readers see both parts, and so must those of the next primary.
  *
- * Claim: when the index of A stands at p and nobody holds A's write lock (byte 120 of the index), every transaction
- * that brought A to p has moved the indexes of all its databases. For it held the lock of A until all of them were
- * moved, and whoever took it since has committed nothing to A. Likewise when who holds it holds the write lock of no
- * other database: then it is a later transaction, or one over A alone. p is *settled* then, and stays so for as long as
- * A stands at p. A cut is whole when every database that moved since the last capture is settled where it stands: all
- * parts of what is visible in one database were in the others before the indexes were read the second time, which found
- * them unchanged (consistent-cut.ts), so they are in the cut. The lock is asked *between* the two reads. Before the
- * first, a transaction could begin and move A after the question; after the second, one that was half visible could
- * have ended before it.
+ * Claim: if the index of A stands at p and no process holds A's write lock (byte 120 of the index), every transaction
+ * that brought A to p has moved the indexes of all its databases. The transaction held A's lock until all of them were
+ * moved, and a later holder has committed nothing to A. The same follows if the process that holds it holds the write
+ * lock of no other database: then it is a later transaction, or one over A alone. p is *settled* then, and stays so for
+ * as long as A stands at p. A cut is whole if every database that moved since the last capture is settled where it
+ * stands: all parts of a transaction visible in one database were in the others before the second read of the indexes,
+ * which found them unchanged (consistent-cut.ts), so they are in the cut. The lock is queried *between* the two reads.
+ * Before the first, a transaction could begin and move A after the question; after the second, one that was half
+ * visible could have ended before it.
  *
- * A writer that never pauses lets the lock go for microseconds, so the gap is looked for without a pause. Processes are
- * told apart, not their threads: threads that write into several databases look like one transaction over them, and may
- * leave no such gap. So the wait is bounded by `attachedWaitMsMax`, and by less after waits that were for nothing. Then
- * the cut is taken as it is: a transaction whose commit takes longer than that between two of its databases can be
- * taken in two flushes. It is an unacknowledged one: whoever made it has had no answer, and its answer waits for the
- * second flush.
+ * A writer that never pauses releases the lock for microseconds only, so the search for the gap does not pause. Locks
+ * distinguish processes, not threads: threads that write to several databases look like one transaction over them, and
+ * may leave no such gap. The wait is therefore bounded by `attachedWaitMsMax`, and by less after unnecessary waits.
+ * Then the cut is taken as it is: a transaction whose commit takes longer than that between two of its databases can
+ * end up in two flushes. Such a transaction is unacknowledged: its client has had no answer, and the answer waits for
+ * the second flush.
  */
 import { type LockHolder, loadLockHolder } from "../runtime/posix-locks.ts";
 import { FileLocks, writerLockByte } from "./file-locks.ts";
@@ -37,7 +37,7 @@ export class AttachedCommits {
   #sinceMs: number | undefined;
   #patienceMs = attachedWaitMsMax;
 
-  /** `all`: every database that is captured, also those in which nothing happens. */
+  /** `all`: every captured database, including idle ones. */
   constructor(all: Iterable<TrackedDatabase>) {
     this.#all = all;
   }
@@ -46,14 +46,14 @@ export class AttachedCommits {
     this.#locks ??= await loadLockHolder();
   }
 
-  /** A new cut is looked for. */
+  /** Starts the search for a new cut. */
   forget(): void {
     this.#settled.clear();
     this.#sinceMs = undefined;
   }
 
   /**
-   * True when every database of the cut that moved is settled where it stands. Call it between the two reads of the
+   * True if every database of the cut that moved is settled where it stands. Call it between the two reads of the
    * indexes. Sync.
    */
   areSettled(cut: ReadonlyMap<TrackedDatabase, WalIndex>): boolean {
@@ -70,7 +70,7 @@ export class AttachedCommits {
     return areSettled;
   }
 
-  /** It was waited for long enough. */
+  /** True once the wait was long enough. */
   isOverdue(nowMs: number): boolean {
     this.#sinceMs ??= nowMs;
     if (nowMs - this.#sinceMs <= this.#patienceMs) return false;
@@ -78,17 +78,17 @@ export class AttachedCommits {
     return true;
   }
 
-  /** Nobody had the lock for a moment in which the index still stood there. Looks without a pause. */
+  /** True if the lock was free at a moment at which the index still stood there. Looks without a pause. */
   #hasGap(database: TrackedDatabase, { salt1, salt2, mxFrame }: WalIndex): boolean {
     const giveUpMs = performance.now() + attachedSpinMs;
     do {
-      // In this order: the index must stand there when the lock is free.
+      // In this order: the index must stand there while the lock is free.
       if (this.#writerOf(database) === undefined) return database.index.isAt(salt1, salt2, mxFrame);
     } while (performance.now() < giveUpMs && database.index.isAt(salt1, salt2, mxFrame));
     return false;
   }
 
-  /** Who holds its write lock holds that of another database as well. */
+  /** True if the process with its write lock also holds that of another database. */
   #isMidTransaction(database: TrackedDatabase): boolean {
     const holder = this.#writerOf(database);
     if (holder === undefined) return false;

@@ -1,17 +1,17 @@
 /**
- * What no event and no stamp tells, looked for at intervals: whether files are still the ones at their paths (a link on
- * the way may lead elsewhere, something may be mounted there), whether somebody uses another log of a database, and
- * which databases in use nobody captures.
+ * Checks at intervals what no event and no stamp shows: whether files are still the ones at their paths (a link may
+ * lead elsewhere now, something may be mounted there), whether a process uses another log of a database, and which
+ * databases in use are not captured.
  *
- * Who uses a database the kernel tells by itself (F_GETLK), in a microsecond: one process, the earliest of several. The
- * list of locks has all of them, and while it is read no lock on the machine is granted: read ten times a second, it
- * cost writers a third of their throughput (1 client, vault and databases on tmpfs). So it is read when the kernel
- * names a process that the WAL index does not have first, and besides every `listMs`: the second process of a database,
- * which opened it by another name without an event in a folder, is seen that late.
+ * The kernel names one user of a database in a microsecond (F_GETLK): the earliest of several. The list of locks has
+ * all of them, but no lock on the machine is granted while it is read: reading it ten times a second cost writers a
+ * third of their throughput (1 client, vault and databases on tmpfs). It is therefore read when the kernel names a
+ * process that is not first in the WAL index, and also every `listMs`. A second process of a database, which opened it
+ * under another name without an event in a folder, is detected that late.
  *
- * The kernel writes the list in a time that grows faster than the list, so it is read once for all databases, and the
- * less often the longer it is. In this thread: read in another one, it would tell of databases as unused that were
- * opened meanwhile, and have them closed.
+ * The time to write the list grows faster than the list, so it is read once for all databases, and less often the
+ * longer it is. It is read in this thread: a list read in another thread would show databases as unused that were
+ * opened meanwhile, and they would be closed.
  */
 import { type LockHolder, loadedLockHolder } from "../runtime/posix-locks.ts";
 import { pathOf } from "./data-path.ts";
@@ -25,7 +25,7 @@ export interface AuditorOptions {
   readonly root: string;
   readonly unlisted: UnlistedLogs;
   onUsedElsewhere(database: TrackedDatabase): void;
-  /** A database is not at its path: what is in the folders has to be looked at again. */
+  /** A database is not at its path: the folders must be rescanned. */
   onMisplaced(): void;
 }
 
@@ -41,7 +41,7 @@ export class Auditor {
     this.#options = options;
   }
 
-  /** `next`: the database whose turn it is; of all of them one place is looked at each time. */
+  /** `next`: the database whose turn it is; each audit checks one place among all of them. */
   audit(nowMs: number, databases: ReadonlyMap<string, TrackedDatabase>, next: () => TrackedDatabase | undefined): void {
     if (nowMs >= this.#placeAtMs) {
       const database = databases.size === 0 ? undefined : next();
@@ -71,9 +71,9 @@ export class Auditor {
   }
 
   /**
-   * True when a process uses another log of one of these databases. Nothing else is asked here: while commits are being
-   * collected, what is behind the captured state in a log looks suspicious, and the collection would begin anew until
-   * the folder's stamp has settled.
+   * True if a process uses another log of one of these databases. It checks nothing else: while commits are being
+   * collected, data behind the captured state in a log looks suspicious, and the collection would start over until the
+   * folder's stamp has settled.
    */
   auditUsers(databases: Iterable<TrackedDatabase>): boolean {
     const locks = FileLocks.now();
@@ -90,12 +90,12 @@ export class Auditor {
     return isUsedElsewhere;
   }
 
-  /** Its files are at their paths, and its name leads to them. */
+  /** True if its files are at their paths, and its name leads to them. */
   #isInPlace({ name, files }: TrackedDatabase): boolean {
     const found = identityAt(pathOf(this.#options.root, name));
     return found !== undefined && sameFile(found, files.identity) && files.companions() === "same";
   }
 }
 
-/** 1 up to `longLockList`; the time to read it grows with its square. */
+/** 1 up to `longLockList`; the time to read the list grows with its square. */
 const listLength = (locks: FileLocks | undefined): number => Math.max(1, (locks?.characters ?? 0) / longLockList) ** 2;

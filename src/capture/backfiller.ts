@@ -1,10 +1,10 @@
 /**
- * Backfills that take longer than a moment, in a thread of their own: hundreds of megabytes in one call would stop the
- * gate, the status stream and the renewals of the lease.
+ * Long backfills, in a separate thread: hundreds of megabytes in one call would stop the gate, the status stream and
+ * the renewals of the lease.
  *
- * SQLite's locks belong to the process and are kept by its one library, which the thread shares: its connections count
- * like ours, and what it does is what a checkpoint of the application does, against which the pins hold (pin.ts). It
- * copies up to the pin at most. The thread is started by the first backfill that needs it.
+ * SQLite's locks belong to the process and are kept by its one library, which the thread shares. Its connections count
+ * like ours, and it acts like a checkpoint of the application, against which the pins hold (pin.ts). It copies up to
+ * the pin at most. The first backfill that needs it starts the thread.
  */
 import { Worker } from "node:worker_threads";
 import type { Backfilled } from "./database-files.ts";
@@ -28,7 +28,7 @@ export class Backfiller {
   #worker: Worker | undefined;
   #count = 0;
 
-  /** `uri`: of the database. Rejects with what SQLite says, except that a database is busy. */
+  /** `uri`: of the database. Rejects with SQLite's errors, except that a database is busy. */
   backfill(uri: string): Promise<Backfilled> {
     const asked: Asked = { id: (this.#count += 1), uri };
     const running = new Promise<Backfilled>((done, failed) => {
@@ -41,7 +41,7 @@ export class Backfiller {
     return running;
   }
 
-  /** Resolves when no backfill is under way and the thread has ended. */
+  /** Resolves once no backfill is in progress and the thread has ended. */
   async close(): Promise<void> {
     await Promise.allSettled(this.#running);
     const worker = this.#worker;
@@ -55,7 +55,7 @@ export class Backfiller {
     worker.unref();
     worker.on("message", (answer: Answer) => this.#take(answer));
     worker.on("error", (error: Error) => this.#fail(error));
-    // Also a thread that ends without a word must not leave its callers waiting.
+    // A thread that ends silently must not leave its callers waiting either.
     worker.on("exit", () => this.#fail(new Error("the backfill thread has ended"), worker));
     this.#worker = worker;
     return worker;
@@ -77,7 +77,7 @@ export class Backfiller {
 }
 
 /**
- * What the thread runs. It is handed over as text, so that it is in every kind of build: nothing of this file exists
+ * The code of the thread. It is passed as text, so that it works in every kind of build; nothing of this file exists
  * there.
  */
 function serve(): void {

@@ -1,6 +1,6 @@
 /**
- * Reads all of a database: for its first capture, and for its first one after nobody had it open, which finds what
- * changed since by comparing with what was captured then.
+ * Reads all of a database: for its first capture, and for the first one after no process had it open, which finds
+ * changes by comparing with the state captured before.
  */
 import { fstatSync } from "node:fs";
 import { hashPage, lockPage, PageHashes } from "./page-hashes.ts";
@@ -9,13 +9,13 @@ import type { Changes, TrackedDatabase } from "./tracked-database.ts";
 import type { WalIndex } from "./wal-index.ts";
 import { readFrames } from "./wal-reader.ts";
 
-/** The database file instead of a frame. */
+/** Marks a page that is in the database file instead of a frame. */
 export const inDatabaseFile = 0;
 
-/** What was captured of a database that was closed: all of it in its file, no log. */
+/** The captured state of a closed database: all of it in its file, no log. */
 export interface Resumed {
   readonly hashes: PageHashes;
-  /** Of the file at that time (`stampOf`). */
+  /** Stamp of the file at that time (`stampOf`). */
   readonly stamp: string;
 }
 
@@ -28,7 +28,7 @@ interface BaseOptions {
   readonly slice: Slice;
 }
 
-/** Changes with every write. Writes within one tick of the file system's clock may share one. */
+/** Changes with every write. Writes within one tick of the file system's clock may share a stamp. */
 export function stampOf({
   size,
   mtimeMs,
@@ -42,9 +42,9 @@ export function stampOf({
 }
 
 /**
- * The whole database. SQLite changes nothing of it while it is pinned, but whoever is still filling the file does: when
- * its stamp moved meanwhile (a checkpoint moves it too), the pages in the file are compared with what was just read.
- * Undefined: they changed, so this is not a database yet.
+ * Reads the whole database. SQLite changes nothing of it while it is pinned, but a process that is still filling the
+ * file does: if its stamp moved meanwhile (a checkpoint moves it too), the pages in the file are compared with those
+ * just read. Undefined: they changed, so this is not a database yet.
  */
 export async function readBase(options: BaseOptions): Promise<Changes | undefined> {
   const { database, to, pageCount, keepContents, slice } = options;
@@ -60,7 +60,7 @@ export async function readBase(options: BaseOptions): Promise<Changes | undefine
     !(await isStill(database, frames, slice, (page, hash) => hashes.isSame(page, hash)))
   )
     return undefined;
-  // Written over since it was opened: SQLite still has the size from before, and the two together are no database.
+  // Overwritten since it was opened: SQLite still has the former size, and the two together are no database.
   if (
     to.nBackfill >= to.mxFrame &&
     frames.get(1) === inDatabaseFile &&
@@ -71,11 +71,11 @@ export async function readBase(options: BaseOptions): Promise<Changes | undefine
 }
 
 /**
- * What changed since it was closed, in whichever way: by frames that are still in the log, or by others that were
- * copied into the file and are gone. A page that is what it was is none of the changes.
+ * Reads what changed since it was closed, in any way: by frames that are still in the log, or by others that were
+ * copied into the file and are gone. Unchanged pages are not among the changes.
  *
- * The file need not be read when its stamp is the one of that time: no checkpoint copied anything into it, so no log
- * was begun anew or removed since, and every commit up to the pin is in the one that is there, from its first frame on.
+ * The file need not be read if its stamp is unchanged: then no checkpoint copied anything into it, so no log was
+ * restarted or removed, and every commit up to the pin is in the existing log, from its first frame on.
  */
 export async function readSince({ hashes: known, stamp }: Resumed, options: BaseOptions): Promise<Changes | undefined> {
   const { database, to, pageCount, keepContents, slice } = options;
@@ -100,8 +100,8 @@ export async function readSince({ hashes: known, stamp }: Resumed, options: Base
 }
 
 /**
- * The header names another number of pages, and the name is valid (fileformat2.html, section 1.3.7: the counters at 24
- * and 92 are the same).
+ * True if the header states another number of pages, validly (fileformat2.html, section 1.3.7: the counters at 24 and
+ * 92 are equal).
  */
 export function claimsOtherSize(page1: Uint8Array, pageCount: number): boolean {
   const header = new DataView(page1.buffer, page1.byteOffset, 100);
@@ -109,7 +109,7 @@ export function claimsOtherSize(page1: Uint8Array, pageCount: number): boolean {
   return named !== 0 && header.getUint32(24) === header.getUint32(92) && named !== pageCount;
 }
 
-/** Hashes the last content of each page; fills `contents` where it has none. */
+/** Hashes the last content of each page; fills `contents` where it is missing. */
 export async function hashPages(
   database: TrackedDatabase,
   frames: ReadonlyMap<number, number>,
@@ -129,16 +129,14 @@ export async function hashPages(
   }
 }
 
-/**
- * Where the last content of each page is; pages without content are left out. Without the file: of those in the log.
- */
+/** Finds the last content of each page; pages without content are left out. Without the file: only pages in the log. */
 async function locate(
   { database, to, pageCount, slice }: BaseOptions,
   withFile: boolean,
 ): Promise<Map<number, number>> {
   const { name, pageSize, files } = database;
   const frames = new Map<number, number>();
-  // With everything backfilled the file alone is the state, and the frames may be overwritten at any time.
+  // If everything is backfilled the file alone is the state, and the frames may be overwritten at any time.
   if (to.nBackfill < to.mxFrame) {
     const from = { salt1: to.salt1, salt2: to.salt2, mxFrame: 0, checksum1: 0, checksum2: 0 };
     await readFrames({ name, walFd: files.walFd, from, to }, slice, (page, frame) => void frames.set(page, frame));
@@ -151,7 +149,7 @@ async function locate(
   return frames;
 }
 
-/** The pages in the database file are what was read. */
+/** True if the pages in the database file equal those that were read. */
 async function isStill(
   database: TrackedDatabase,
   frames: ReadonlyMap<number, number>,

@@ -1,16 +1,15 @@
 /**
- * What one collection found: deltas for the journal, cut into parts that fit a record.
+ * The result of one collection: deltas for the journal, cut into parts that fit a record.
  *
- * Small batches hold their pages in memory. Large ones read each page when its part is made, from the place where the
- * pin keeps it readable; `done()` lets that pin go. Parts can be made again (a put that is retried needs the same
- * bytes). Frames of a transaction that is large are read for the first time then (frame-stream.ts): the captured state
- * follows with the last part.
+ * Small batches hold their pages in memory. Large ones read each page when its part is made, from where the pin keeps
+ * it readable; `done()` releases that pin. Parts can be made again (a retried put needs the same bytes). Frames of a
+ * large transaction are read for the first time then (frame-stream.ts): the captured state follows with the last part.
  *
- * What is put is what was hashed. The pin keeps SQLite from changing a page that is read twice, but nothing keeps a
- * program that writes into the file by other means (a copy, a download into a file of full size). So a page that is
- * read again is hashed again, and one that differs ends the collection before its part can be put: a flush with a wrong
- * page has a checksum that no host accepts, and a log that goes on after it cannot be applied by anybody. The parts
- * before it do no harm: without the last one they are dropped at the next claim.
+ * The pages that are put are the pages that were hashed. The pin keeps SQLite from changing a page that is read twice,
+ * but it does not stop a program that writes to the file by other means (a copy, a download into a file of full size).
+ * A page that is read again is therefore hashed again, and a difference ends the collection before its part can be put:
+ * a flush with a wrong page has a checksum that no host accepts, and no host could apply the log after it. Earlier
+ * parts do no harm: without the last one they are dropped at the next claim.
  */
 import { setImmediate as immediate } from "node:timers/promises";
 import type { DatabaseDelta, Page } from "../core/delta.ts";
@@ -30,26 +29,23 @@ export interface Batch {
    * The deltas of each part, at most `partBytesMax` of page content each (or one page). Reads lazily and synchronously.
    */
   parts(): Iterable<readonly DatabaseDelta[]>;
-  /**
-   * Reads and proves the part after the last one that was taken, so that this is done while that one is put. Rejects
-   * with `CaptureError`.
-   */
+  /** Reads and proves the part after the last one taken, while that one is being put. Rejects with `CaptureError`. */
   readAhead(): Promise<void>;
-  /** All parts are durable: pins may move. Calling it again does nothing. */
+  /** All parts are durable: pins may move. Idempotent. */
   done(): void;
 }
 
-/** All changes of one database in a batch; `pages` in the order in which they are put. */
+/** All changes of one database in a batch; `pages` in the order of the put. */
 export interface DatabaseChanges {
   readonly name: string;
   readonly pageSize: number;
   readonly pageCount: number;
-  /** Of the state that the last of its pages leads to; asked for when that one was read. */
+  /** Checksum of the state after the last of its pages; available once that page was read. */
   readonly checksum: () => Uint8Array;
   readonly pages: readonly number[];
   /** Contents of pages of this batch, in their order. */
   contents(pages: readonly number[]): Uint8Array[];
-  /** Set when `contents` reads through the database's pin. */
+  /** Set if `contents` reads through the database's pin. */
   readonly holds: TrackedDatabase | undefined;
 }
 
@@ -61,7 +57,7 @@ export function databaseChanges(changes: Changes): DatabaseChanges {
       changes,
       new FrameStream(unread, frames, (proved) => database.accept({ ...changes, hashes: proved })),
     );
-  // The table of a first capture becomes the database's own, which goes on changing.
+  // The table of a first capture becomes the database's own, which keeps changing.
   const hashed = contents === undefined && hashes instanceof PageHashes ? hashes.copy() : hashes;
   return {
     name: database.name,
@@ -96,10 +92,10 @@ function streamed({ database, pageCount }: Changes, stream: FrameStream): Databa
 }
 
 const constant = (checksum: Uint8Array) => (): Uint8Array => checksum;
-/** Of a part that others of its flush follow: what a database is in the middle of a flush is nowhere. */
+/** For a part with later parts in its flush: a database has no state in the middle of a flush. */
 const noChecksum = new Uint8Array(pageHashBytes);
 
-/** Reads pages again, those that lie one after the other with one call, and proves that they are what was hashed. */
+/** Reads pages again, adjacent ones with one call, and proves that they are the hashed ones. */
 function readAgain(
   database: TrackedDatabase,
   pages: readonly number[],
@@ -155,7 +151,7 @@ export function removalOf({ name, pageSize }: Pick<TrackedDatabase, "name" | "pa
   };
 }
 
-/** `later` follows `changes`: one flush has one size and checksum of each database. Both keep their pages in memory. */
+/** `later` follows `changes`: one flush has one size and checksum per database. Both keep their pages in memory. */
 export function overlay(changes: DatabaseChanges[], later: readonly DatabaseChanges[]): void {
   for (const change of later) {
     const at = changes.findLastIndex(({ name }) => name === change.name);
@@ -169,7 +165,7 @@ function overlaid(before: DatabaseChanges, after: DatabaseChanges): DatabaseChan
   const inAfter = new Set(after.pages);
   const inBefore = new Set(before.pages);
   const pages = new Set([...before.pages.filter((page) => page <= after.pageCount), ...after.pages]);
-  // Cut off by the first and added again by the second without content: zeros, and not what a replica has there.
+  // Cut off by the first and added again by the second without content: zeros, not the replica's former content.
   for (let page = before.pageCount + 1; page <= after.pageCount; page++) pages.add(page);
   const contentsOf = (page: number): Uint8Array[] => {
     if (inAfter.has(page)) return after.contents([page]);
@@ -179,9 +175,9 @@ function overlaid(before: DatabaseChanges, after: DatabaseChanges): DatabaseChan
 }
 
 /**
- * Deletions wait until nothing is left out: a database that was renamed, or replaced, would otherwise be deleted in the
- * journal a moment before the file that it is now is captured, and a failover in that moment would lose it. A name that
- * is captured again cannot wait.
+ * Returns the removals that are due. Deletions wait until nothing is left out: otherwise a renamed or replaced database
+ * would be deleted in the journal a moment before its new file is captured, and a failover in that moment would lose
+ * it. A name that is captured again cannot wait.
  */
 export function dueRemovals(
   removals: readonly DatabaseChanges[],
@@ -228,7 +224,7 @@ export function batchOf(databases: readonly DatabaseChanges[], partBytesMax: num
     async readAhead() {
       const pieces = plan[taken];
       if (isDone || pieces === undefined) return;
-      // What waits for the last part is begun first: it is the disk's work.
+      // Begin first whatever waits for the last part: it is the disk's work.
       await immediate();
       ahead = { at: taken, deltas: pieces.map(deltaOf) };
     },

@@ -1,10 +1,10 @@
 /**
- * What happens under the write lock of one database: what was committed since the last cut is captured, all databases
- * at one instant again, and the log is sealed. It is a moment (seal.ts), or nothing is done.
+ * Work under the write lock of one database: commits since the last cut are captured, again all databases at one
+ * instant, and the log is sealed. It takes a moment (seal.ts), or nothing is done.
  *
- * A seal is not needed for what was committed, so an error that may pass (fault.ts) puts it off: the next collection
- * meets it too, and holds answers. One could lose a write here: what is accepted must be returned, so nothing behind
- * `acceptChanges` throws such an error.
+ * A seal is not needed for committed data, so a transient error (fault.ts) postpones it: the next collection meets the
+ * error too, and holds responses. How a write could be lost here: whatever is accepted must be returned, so nothing
+ * behind `acceptChanges` throws such an error.
  */
 import type { DatabaseChanges } from "./batch.ts";
 import { acceptChanges, backlogBytes, beginPins, readCut } from "./collection.ts";
@@ -13,7 +13,10 @@ import type { DatabaseSet } from "./database-set.ts";
 import { type Housekeeping, lockForSeal, putOff, seal } from "./seal.ts";
 import type { Changes, TrackedDatabase } from "./tracked-database.ts";
 
-/** Every database has been captured before. Returns what it captured, in memory; it follows the last collection. */
+/**
+ * Requires that every database has been captured before. Returns what it captured, in memory; it follows the last
+ * collection.
+ */
 export async function captureAndSeal(
   database: TrackedDatabase,
   databases: DatabaseSet,
@@ -34,7 +37,7 @@ export async function captureAndSeal(
   }
 }
 
-/** Undefined: something moves, or it is too much to be read under a lock. */
+/** Undefined: something moves, or it is too much to read under a lock. */
 async function readAll(databases: DatabaseSet, { limits, clock }: Housekeeping): Promise<Changes[] | undefined> {
   const { active, commits } = databases;
   active.hear();

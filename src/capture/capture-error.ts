@@ -1,23 +1,23 @@
 import { OperatorError } from "../runtime/operator-error.ts";
 
 /**
- * Why capture refuses to go on. Every kind is something that would make the journal wrong if it were overlooked, so the
- * host stops acknowledging when it sees one.
+ * Why capture refuses to continue. Each kind would make the journal wrong if it were overlooked, so the host stops
+ * acknowledging.
  *
  * - `not-wal`: the database is not in WAL mode and cannot be switched, or uses a WAL format that SQLite does not
  *   document.
- * - `exclusive`: somebody holds the database exclusively (`locking_mode=EXCLUSIVE`), so its WAL index is not shared.
+ * - `exclusive`: a process holds the database exclusively (`locking_mode=EXCLUSIVE`), so its WAL index is not shared.
  * - `network-file-system`: the data folder is where POSIX locks and shared memory cannot be trusted.
- * - `replaced`: the path leads to another file than the one that is captured.
+ * - `replaced`: the path leads to a file other than the captured one.
  * - `page-size`: the page size changed under a captured database.
  * - `not-a-database`: the file's header is not SQLite's (encrypted, or another kind of file).
- * - `continuity`: frames that were committed cannot be read any more, or do not fit what was captured before.
+ * - `continuity`: committed frames cannot be read any more, or do not continue the captured state.
  * - `locked`: the database stayed locked or its WAL index torn for longer than the limit.
  * - `name`: a database name or pattern that is absolute, leaves the data folder, or cannot be a database.
  * - `limit`: more databases than the limit.
- * - `uncoordinated`: somebody commits without the WAL index and its locks, so that nobody else sees it.
+ * - `uncoordinated`: a process commits without the WAL index and its locks, so that others do not see it.
  * - `damaged`: SQLite cannot open the file.
- * - `unreadable`: a captured database, or the folder of one, cannot be read just now.
+ * - `unreadable`: a captured database, or its folder, cannot be read now.
  * - `linked`: the file has a second name (hard link), under which SQLite would keep another log.
  */
 export type CaptureErrorKind =
@@ -42,7 +42,7 @@ export interface CaptureProblem {
   readonly database: string;
   readonly found: string;
   readonly accepted: string;
-  /** One sentence: what an operator can do about it. */
+  /** What an operator can do, in one sentence. */
   readonly advice: string;
 }
 

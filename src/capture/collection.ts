@@ -1,6 +1,6 @@
 /**
  * The steps of a collection, for all databases of a service: begin the next pins, (a cut is read), read and prove all
- * frames up to it, accept them, let the old pins go. This order is what makes it lossless; pin.ts has the argument.
+ * frames up to it, accept them, release the old pins. This order makes it lossless; pin.ts has the argument.
  */
 import { type DatabaseChanges, databaseChanges } from "./batch.ts";
 import type { Cut } from "./consistent-cut.ts";
@@ -9,9 +9,9 @@ import { Slice } from "./slice.ts";
 import type { Changes, Reading, TrackedDatabase } from "./tracked-database.ts";
 
 /**
- * Second pins, where there is something to capture. `forSnapshot`: and a read transaction that a snapshot keeps. One
- * that cannot be begun (the file is being deleted or replaced, the index repaired, no descriptor is left) costs this
- * snapshot and nothing else: it says that it leaves something out.
+ * Begins second pins where there is something to capture. `forSnapshot`: also a read transaction that a snapshot keeps.
+ * If one cannot begin (the file is being deleted or replaced, the index repaired, no descriptor is left), only this
+ * snapshot is affected: it reports that it leaves something out.
  */
 export function beginPins(databases: Iterable<TrackedDatabase>, nowMs: number, forSnapshot: boolean): void {
   for (const database of databases) naming(database.name, () => beginPin(database, nowMs, forSnapshot));
@@ -43,7 +43,7 @@ export async function readCut(cut: Cut, reading: Reading): Promise<Changes[]> {
   return changes;
 }
 
-/** Makes changes the captured state (those that are streamed once they are read), and lets the old pins go. */
+/** Makes changes the captured state (streamed ones once they are read), and releases the old pins. */
 export function acceptChanges(databases: Iterable<TrackedDatabase>, changes: readonly Changes[]): DatabaseChanges[] {
   const deltas: DatabaseChanges[] = [];
   for (const change of changes) {
@@ -51,7 +51,7 @@ export function acceptChanges(databases: Iterable<TrackedDatabase>, changes: rea
     const isFirst = !database.isKnown;
     const isOther = database.pageCount !== change.pageCount;
     if (unread === undefined) database.accept(change);
-    // The batch reads through the pin that is held: it must not move yet.
+    // The batch reads through the held pin: it must not move yet.
     if (unread !== undefined || (contents === undefined && frames.size > 0)) database.pin.cancel();
     if (unread !== undefined || frames.size > 0 || isFirst || isOther) deltas.push(databaseChanges(change));
   }

@@ -1,10 +1,10 @@
 /**
  * One instant over all databases of a service, without stopping writers.
  *
- * Every index is read, then every index again (double collect): when none changed, all of them had these values at the
- * instant between the two passes, because a position never returns once it was left. When writers are too quick for
- * that, the databases that kept changing are locked against commits one after the other (`BEGIN IMMEDIATE`), tried and
- * never waited for on the event loop, until a pass is quiet; for `writeLockMsMax` at most, and then anew. `undisturbed`
+ * Every index is read, then every index again (double collect): if none changed, all had these values at the instant
+ * between the two passes, because a position never returns once it was left. If writers are too quick for that, the
+ * databases that keep changing are locked against commits one after the other (`BEGIN IMMEDIATE`, tried and never
+ * waited for on the event loop) until a pass is quiet; for `writeLockMsMax` at most, then it starts over. `undisturbed`
  * joins the set of files to the same instant. That instant must not be in the middle of a commit over several
  * databases: attached-commits.ts.
  */
@@ -51,7 +51,7 @@ export async function consistentCut(
   }
 }
 
-/** The cut, if nobody commits just now; never waits. */
+/** Returns the cut if no commit is in progress; never waits. */
 export function cutNow(
   databases: readonly TrackedDatabase[],
   commits: AttachedCommits,
@@ -80,7 +80,7 @@ function collectTwice(
   return { cut, restless, areSettled };
 }
 
-/** True when another one is locked now. */
+/** Returns true if another one is now locked. */
 function quieten(restless: readonly TrackedDatabase[], locked: TrackedDatabase[]): boolean {
   const before = locked.length;
   for (const database of restless) {

@@ -1,17 +1,17 @@
 /**
- * Whether the database file changed otherwise than by checkpoints: somebody writes into it without a log (`cp` over it,
- * a tool that rewrites it in place, an engine with its own log), or gave it a second name, under which SQLite would
- * keep another log.
+ * Detects changes of the database file other than by checkpoints: a process writes to it without a log (`cp` over it, a
+ * tool that rewrites it in place, an engine with its own log), or it got a second name, under which SQLite would keep
+ * another log.
  *
- * In WAL mode only checkpoints write there, and before the first page each says in the index up to which frame it is
- * going to copy (nBackfillAttempted, wal.c since SQLite 3.16; when it is done nBackfill says the same). So a change
- * between two looks is explained when at the first one a checkpoint was under way or had failed, or when these two or
- * the generation are others since. The index is read before the stamp at each look, and once more when a change seems
- * unexplained: what a checkpoint could have copied since must show there. (A recovery and a complete checkpoint between
- * two looks do not show; comparing the pages then finds nothing.)
+ * In WAL mode only checkpoints write there, and before its first page each records in the index up to which frame it
+ * will copy (nBackfillAttempted, wal.c since SQLite 3.16; at its end nBackfill has the same value). A change between
+ * two looks is therefore explained if a checkpoint was in progress or had failed at the first one, or if these two
+ * values or the generation have changed since. Each look reads the index before the stamp, and again if a change seems
+ * unexplained: anything that a checkpoint could have copied since must show there. (A recovery and a complete
+ * checkpoint between two looks do not show; comparing the pages then finds nothing.)
  *
- * A change of the ctime alone is a rename, chmod, or one that gave the file a second name, which the link count tells.
- * What is unexplained need not be harm either (`touch`): the caller compares every page with what is captured.
+ * A change of the ctime alone is a rename, a chmod, or a second name, which the link count shows. An unexplained change
+ * may still be harmless (`touch`): the caller compares every page with the captured state.
  */
 import { fstatSync } from "node:fs";
 import type { WalIndexReader } from "./wal-index.ts";
@@ -20,9 +20,9 @@ export interface FileSeen {
   readonly changedMs: number;
   readonly writtenMs: number;
   readonly size: number;
-  /** As it stood before the stamp was read; undefined while it was torn. */
+  /** The index before the stamp was read; undefined while it was torn. */
   readonly index: string | undefined;
-  /** No checkpoint was under way. */
+  /** No checkpoint was in progress. */
   readonly isAtRest: boolean;
 }
 
@@ -50,15 +50,15 @@ export class DatabaseFileLook {
     return "quiet";
   }
 
-  /** Nothing was written by now: what the index says by now explains less. Called when it has moved. */
+  /**
+   * Refreshes the look after the index has moved: nothing was written until now, and the present index explains less.
+   */
   refresh(): void {
     const now = this.see();
     if (now.changedMs === this.#seen.changedMs && now.size === this.#seen.size) this.#seen = now;
   }
 
-  /**
-   * A checkpoint is under way, or was since the last time that this was asked: its end shows in the index alone. Sync.
-   */
+  /** True if a checkpoint is in progress, or was since the last call: its end shows in the index alone. Sync. */
   isCheckpointed(): boolean {
     const { index, isAtRest } = this.#state();
     const isSame = index === this.#checkpointed;
@@ -66,7 +66,7 @@ export class DatabaseFileLook {
     return !isAtRest || !isSame;
   }
 
-  /** The content was compared, and is what it should be: `before` was seen when the comparison began. */
+  /** The content was compared, and is right: `before` was seen when the comparison began. */
   accept(before: FileSeen): void {
     this.#seen = before;
   }

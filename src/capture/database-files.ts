@@ -1,17 +1,16 @@
 /**
- * Everything that is open for one captured database: SQLite connections and raw descriptors, in the only safe order.
+ * Everything open for one captured database: SQLite connections and raw descriptors, in the only safe order.
  *
  * POSIX locks belong to the process: closing *any* descriptor of a file drops all locks that this process holds on it,
- * and a database whose locks vanish gets corrupted. So nothing else in this process may open these files while an
- * instance exists, and what is read raw is read through the descriptors that SQLite itself has open
- * (sqlite-descriptors.ts): those of the first connection, which is open always. Three descriptors, as long as nothing
- * happens; everything else is opened when it is needed first, and closed again (`rest`). SQLite keeps the database's
- * descriptor of each connection that was closed, for the next one, until this process has no lock on that file any
- * more. So the first connection is exchanged for another one when that is worth it (`reopen`). Connections never write:
- * no table of ours, no automatic checkpoint.
+ * and a database whose locks vanish gets corrupted. Nothing else in this process may therefore open these files while
+ * an instance exists, and raw reads use the descriptors that SQLite itself has open (sqlite-descriptors.ts): those of
+ * the first connection, which is always open. That is three descriptors for an idle database; everything else is opened
+ * on first use, and closed again (`rest`). SQLite keeps the database descriptor of each closed connection for the next
+ * one, until this process has no lock on that file any more; the first connection is therefore replaced when that pays
+ * off (`reopen`). Connections never write: no table of ours, no automatic checkpoint.
  *
- * Our connections hold a SHARED lock on the database file from their first read on, therefore the application's last
- * close cannot delete or fold the WAL, and `PRAGMA journal_mode=DELETE` fails for it.
+ * Our connections hold a SHARED lock on the database file from their first read on. The application's last close
+ * therefore cannot delete or checkpoint the WAL, and its `PRAGMA journal_mode=DELETE` fails.
  */
 import { type BigIntStats, closeSync, existsSync, fstatSync, unlinkSync } from "node:fs";
 import type { DatabaseSync } from "node:sqlite";
@@ -25,20 +24,20 @@ import { Reader } from "./reader.ts";
 import { busy, isBusy, isOutdated, sqliteCode } from "./sqlite-error.ts";
 import type { WriteLocks } from "./write-locks.ts";
 
-/** What `PRAGMA wal_checkpoint(PASSIVE)` says. */
+/** The result of `PRAGMA wal_checkpoint(PASSIVE)`. */
 export interface Backfilled {
-  /** False when another checkpoint was running. */
+  /** False if another checkpoint was running. */
   readonly ran: boolean;
-  /** True when every committed frame is in the database file and no checkpoint is touching it any more. */
+  /** True if every committed frame is in the database file and no checkpoint is writing to it any more. */
   readonly complete: boolean;
 }
 
 export class DatabaseFiles {
   readonly path: FilePath;
   readonly identity: FileIdentity;
-  /** It was not in WAL mode, so its header was changed when it was opened: the file right after that. */
+  /** If it was not in WAL mode, opening changed its header: the file right after that. */
   readonly switched: BigIntStats | undefined;
-  /** The first is open always; the second while something happens. */
+  /** The first is always open; the second while something happens. */
   readonly readers: readonly [Reader, Reader];
   readonly #writeLocks: WriteLocks;
   readonly #name: string;
@@ -48,7 +47,7 @@ export class DatabaseFiles {
   #checkpointer: DatabaseSync | undefined;
   #snapshot: Reader | undefined;
   #hadOthers = false;
-  /** Monotonic milliseconds; undefined: it is not locked. */
+  /** Monotonic milliseconds; undefined: not locked. */
   #lockedAtMs: number | undefined;
 
   private constructor(name: string, path: FilePath, first: FirstConnection, writeLocks: WriteLocks) {
@@ -64,15 +63,15 @@ export class DatabaseFiles {
   }
 
   /**
-   * Opens an existing database in WAL mode, switching it if it is not. Undefined when it is busy: try again.
-   * Throws `CaptureError` when it cannot be captured, and passes on what `open(2)` says.
+   * Opens an existing database in WAL mode, switching it if necessary. Returns undefined if it is busy: try again.
+   * Throws `CaptureError` if it cannot be captured, and passes on the errors of `open(2)`.
    */
   static tryOpen(name: string, path: FilePath, writeLocks: WriteLocks): DatabaseFiles | undefined {
     const first = FirstConnection.tryOpen(name, path);
     return first === undefined ? undefined : new DatabaseFiles(name, path, first, writeLocks);
   }
 
-  /** These three are others after `reopen`: to be asked for when they are read through. */
+  /** These three change with `reopen`: read them at each use. */
   get dbFd(): number {
     return this.#first.descriptors.dbFd;
   }
@@ -85,7 +84,7 @@ export class DatabaseFiles {
     return this.#first.descriptors.shmFd;
   }
 
-  /** There were connections beside the first, so SQLite keeps descriptors of theirs. */
+  /** True if there were connections beside the first, so that SQLite keeps their descriptors. */
   get hasSpareDescriptors(): boolean {
     return this.#hadOthers;
   }
@@ -96,9 +95,9 @@ export class DatabaseFiles {
   }
 
   /**
-   * Closes every connection and opens the first again, for three descriptors. Nothing is read or locked. In between
-   * this process has no lock on the files, so the application may do anything: what was captured is to be looked at
-   * again. False: everything is closed.
+   * Closes every connection and opens the first again, for three descriptors. Nothing may be reading or locked. In
+   * between this process has no lock on the files, so the application may do anything: the captured state must be
+   * checked again. Returns false if everything is closed.
    */
   reopen(): boolean {
     this.close(false);
@@ -107,7 +106,7 @@ export class DatabaseFiles {
       if (first === undefined) return false;
       this.#first = first;
     } catch {
-      // Attaching it anew tells why.
+      // Attaching it again shows why.
       return false;
     }
     this.readers[0].open();
@@ -123,16 +122,15 @@ export class DatabaseFiles {
     return isSame;
   }
 
-  /** A third reader for snapshots, opened when first needed. */
+  /** A third reader for snapshots, opened on first use. */
   snapshotReader(): Reader {
     return (this.#snapshot ??= new Reader(() => this.#another()));
   }
 
   /**
-   * Whether `-wal` and `-shm` are still the files that are open here. Nobody removes them while these connections
-   * exist, but a script can (`rm app.db-wal app.db-shm` before a backup is copied back), and the application's next
-   * connection then makes new ones: it would commit there, and everything here would see a database in which nothing
-   * happens.
+   * Compares `-wal` and `-shm` with the open files. They are not removed while these connections exist, except by a
+   * script (`rm app.db-wal app.db-shm` before a backup is copied back); the application's next connection then creates
+   * new ones and commits there, while everything here would see an idle database.
    */
   companions(): "same" | "missing" | "replaced" {
     let isMissing = false;
@@ -145,20 +143,19 @@ export class DatabaseFiles {
     return isMissing ? "missing" : "same";
   }
 
-  /** Of the three files that are open here. */
+  /** Identities of the three open files. */
   get identities(): readonly FileIdentity[] {
     return [this.identity, ...this.#companions];
   }
 
-  /** Other processes that have the database open; undefined where locks are not told. */
+  /** Other processes that have the database open; undefined if locks are not reported. */
   users(): readonly number[] | undefined {
     return usersOf(this, () => FileLocks.now(looksForAbsence));
   }
 
   /**
-   * The database was replaced or renamed, and nobody else has it open: its log must not stay beside the next database
-   * of that name, which SQLite would apply it to. Without this host it would be gone: the last close of the application
-   * removes it.
+   * Removes the log of a replaced or renamed database that no other process has open: SQLite would apply it to the next
+   * database of that name. Without this host it would be gone: the application's last close removes it.
    */
   removeCompanions(): void {
     for (const [at, suffix] of ["-wal", "-shm"].entries()) {
@@ -169,7 +166,7 @@ export class DatabaseFiles {
     }
   }
 
-  /** Nanoseconds since 1970: when the file lost its last name, and when something was written into the log last. */
+  /** Nanoseconds since 1970: when the file lost its last name, and when the log was last written. */
   deletedAndWritten(): { readonly deleted: bigint; readonly written: bigint } {
     return {
       deleted: fstatSync(this.dbFd, { bigint: true }).ctimeNs,
@@ -177,7 +174,7 @@ export class DatabaseFiles {
     };
   }
 
-  /** The database file has a name still, whichever: it was not deleted. */
+  /** True if the database file still has a name, any name: it was not deleted. */
   get hasName(): boolean {
     return fstatSync(this.dbFd).nlink > 0;
   }
@@ -191,7 +188,7 @@ export class DatabaseFiles {
     this.#snapshot = undefined;
   }
 
-  /** `BEGIN IMMEDIATE`: nobody commits until `unlockWriters`. False when a writer is at work. */
+  /** `BEGIN IMMEDIATE`: blocks commits until `unlockWriters`. Returns false if a writer is active. */
   tryLockWriters(): boolean {
     if (this.#lockedAtMs !== undefined) throw new Error("writers are locked already");
     try {
@@ -201,7 +198,7 @@ export class DatabaseFiles {
       return true;
     } catch (error) {
       if (!isBusy(error)) throw error;
-      // It had the lock for some microseconds, and found that a commit had come before.
+      // It held the lock for some microseconds, and found that a commit had come before.
       if (isOutdated(error)) this.#writeLocks.note(0);
       return false;
     }
@@ -224,7 +221,7 @@ export class DatabaseFiles {
   }
 
   /**
-   * For a connection in another thread, which opens by name. Undefined when the name leads to another file, or to none.
+   * For a connection in another thread, which opens by name. Undefined if the name leads to another file, or to none.
    */
   get uri(): string | undefined {
     const found = identityAt(this.path);
@@ -232,11 +229,11 @@ export class DatabaseFiles {
   }
 
   /**
-   * Copies frames into the database file as far as readers (our pins among them) let it.
+   * Copies frames into the database file as far as readers (our pins included) allow.
    *
-   * Without fsync: a sync of hundreds of megabytes would stop this process, its gate and its status stream for as long
-   * as the disk takes. What it costs: after a power failure the local file may be damaged. It is never believed then,
-   * the vault is: whatever was acknowledged is there (host/secondary/local-data.ts).
+   * Without fsync: syncing hundreds of megabytes would stop this process, its gate and its status stream for as long as
+   * the disk takes. The cost: after a power failure the local file may be damaged. It is never trusted then; the vault
+   * is, and has every acknowledged write (host/secondary/local-data.ts).
    */
   backfill(): Backfilled {
     const row = this.#checkpoint("PASSIVE", "OFF", () => (this.#checkpointer ??= this.#another()));
@@ -244,17 +241,17 @@ export class DatabaseFiles {
   }
 
   /**
-   * After the application is gone: everything into the database file, durably, an empty WAL. False when somebody
-   * prevents it. By the connection that is open always, which must not be reading: the file may have another name by
-   * now.
+   * After the application is gone: checkpoints everything into the database file, durably, and empties the WAL. Returns
+   * false if another process prevents it. Uses the connection that is always open, which must not be reading: the file
+   * may have another name by now.
    */
   fold(): boolean {
     return this.#checkpoint("TRUNCATE", "FULL", () => this.readers[0].connection).busy === 0;
   }
 
   /**
-   * One more connection to these very files. Throws SQLITE_BUSY when that cannot be had now: SQLite opens by name, and
-   * the name may lead to another file, whose log is none of this database's.
+   * Opens one more connection to these same files. Throws SQLITE_BUSY if that is impossible now: SQLite opens by name,
+   * and the name may lead to another file with another log.
    */
   #another(): DatabaseSync {
     let connection: DatabaseSync | undefined;
@@ -268,7 +265,7 @@ export class DatabaseFiles {
       throw busy(`${textOf(this.path)} is another file now`);
     } catch (error) {
       connection?.close();
-      // Nothing is there, or there are no descriptors: what is open goes on.
+      // Nothing is there, or there are no descriptors: open connections continue.
       throw sqliteCode(error) === cannotOpen ? busy(`${textOf(this.path)} cannot be opened again`) : error;
     }
   }
@@ -289,7 +286,7 @@ export class DatabaseFiles {
     }
   }
 
-  /** Closes what is not in use and not needed while nothing happens. */
+  /** Closes what is not in use and not needed while idle. */
   rest(): void {
     if (!this.readers[1].reading) this.readers[1].close();
     this.#checkpointer?.close();
@@ -300,8 +297,8 @@ export class DatabaseFiles {
   }
 
   /**
-   * The last connection of all processes folds and deletes the WAL as SQLite always does, unless `keepWal`: then the
-   * last one of ours is read-only, which may not take the lock that folding needs.
+   * The last connection of all processes checkpoints and deletes the WAL as SQLite always does, unless `keepWal`: then
+   * our last one is read-only, which cannot take the lock needed for that.
    */
   close(keepWal: boolean): void {
     const keeper = keepWal ? readOnlyKeeper(this.path) : undefined;
@@ -316,7 +313,7 @@ export class DatabaseFiles {
 
 const cannotOpen = 14;
 
-/** Undefined when the file is not there any more: then SQLite sees that too, and folds nothing. */
+/** Returns undefined if the file is gone: SQLite sees that too, and checkpoints nothing. */
 function readOnlyKeeper(path: FilePath): DatabaseSync | undefined {
   if (!existsSync(path)) return undefined;
   const keeper = connect(path, "ro");

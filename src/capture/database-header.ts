@@ -8,7 +8,7 @@ import { notADatabase } from "./refusals.ts";
 
 const magic = Buffer.from("SQLite format 3\0", "latin1");
 
-/** Throws `CaptureError` for what no database begins with. */
+/** Throws `CaptureError` for bytes that no database begins with. */
 export function inspectHeader(name: string, path: FilePath): "database" | "not-yet" {
   const bytes = firstBytes(path);
   if (bytes.subarray(0, 16).equals(magic)) return "database";

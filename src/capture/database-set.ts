@@ -1,15 +1,15 @@
 /**
  * The databases of a service as they come and go in the data folder.
  *
- * `differs()` says in the same turn whether the folder holds something else than what is captured; `follow()` attaches
- * what appeared and drops what vanished. A database that vanished stays open as long as a snapshot or a batch still
- * reads it: its descriptors must not come to mean another file.
+ * `differs()` tells in the same turn whether the folder differs from the captured set; `follow()` attaches new
+ * databases and drops those that vanished. A vanished database stays open as long as a snapshot or a batch still reads
+ * it: its descriptors must not be reused for another file.
  *
- * What vanished is a deletion, and journaled as one. What was replaced or renamed is one too (and the other file a new
- * database) when nobody has the old one open: an application that restores a backup closes, renames, and begins again.
- * While somebody has it open, commits go on where nobody looks, into a log that was left behind: answers wait until it
- * is closed, for as long as the patience lasts. A log that is left behind is written into its file, and removed: the
- * application did its part by closing.
+ * A vanished database is journaled as a deletion. So is a replaced or renamed one (and the other file as a new
+ * database) if no process has the old one open: an application that restores a backup closes, renames, and starts
+ * again. While a process has it open, commits continue unseen, into a log that was left behind: responses are held
+ * until it is closed, up to the patience. A log left behind is checkpointed into its file, and removed: the application
+ * did its part by closing.
  */
 import { nameMatcher } from "../core/database-pattern.ts";
 import { ActiveDatabases } from "./active-databases.ts";
@@ -38,28 +38,28 @@ export class DatabaseSet {
   readonly #options: DatabaseSetOptions;
   readonly #discovery: Discovery;
   readonly #databases = new Map<string, TrackedDatabase>();
-  /** Those among them in which something happened lately. */
+  /** Those in which something happened recently. */
   readonly active: ActiveDatabases;
-  /** The same databases, to go round them; made anew when they change. */
+  /** The same databases, for going round them; rebuilt when they change. */
   #order: TrackedDatabase[] | undefined;
   #nextSuspect = 0;
   readonly #auditor: Auditor;
   /**
-   * The last scan in which everything was in its place: a removed `-wal` changes its folder, and so makes a new one.
+   * The last scan that found everything in its place: a removed `-wal` changes its folder, and so causes a new scan.
    */
   #seen: ReadonlyMap<string, FoundFile> | undefined;
   #isWriterTold = false;
   #isBegun = false;
   readonly arrivals: Arrivals;
-  /** The scan that `follow` has dealt with. */
+  /** The scan that `follow` has processed. */
   #followed: ReadonlyMap<string, FoundFile> | undefined;
-  /** Replaced or renamed while somebody has them open, and what is at their name now. */
+  /** Replaced or renamed while a process has them open, and the file now at their name. */
   readonly #displaced = new Map<string, FileIdentity | undefined>();
   readonly #strangers: Strangers;
   readonly #newcomers: Newcomers;
   readonly uncaptured: Uncaptured;
   readonly commits: AttachedCommits = new AttachedCommits(this);
-  /** A text that was said before is not said again. */
+  /** Does not repeat a text. */
   readonly #tellOnce: (text: string) => void;
   readonly #open = new OpenFiles();
   /** Vanished, but still being read. */
@@ -131,7 +131,7 @@ export class DatabaseSet {
     return this.#databases.values();
   }
 
-  /** Those of the captured state, open or not. */
+  /** The databases of the captured state, open or not. */
   *captured(): Generator<CapturedDatabase> {
     for (const database of this.#databases.values())
       if (database.isKnown)
@@ -145,7 +145,7 @@ export class DatabaseSet {
       yield { name, pageSize: hashes.pageSize, pageCount: hashes.pageCount, checksum: hashes.checksum() };
   }
 
-  /** Of those that nobody has open. */
+  /** Snapshots of those that no process has open. */
   dormantSnapshots(): SnapshotDatabase[] {
     const { dormant } = this.active;
     return [...dormant].map((database) =>
@@ -157,8 +157,9 @@ export class DatabaseSet {
   }
 
   /**
-   * Something moved beside the WAL index of a database. Of many databases each call looks at the next ones, so that the
-   * gate of a service with thousands costs what the index costs. docs/CAPTURE.md says what that lets pass. Sync.
+   * True if something moved beside the WAL index of a database. With many databases each call checks the next ones, so
+   * that the gate of a service with thousands costs no more than the indexes. docs/CAPTURE.md says what can slip
+   * through. Sync.
    */
   isSuspicious(): boolean {
     for (let i = Math.min(suspectsPerLook, this.#databases.size); i > 0; i--) {
@@ -171,8 +172,8 @@ export class DatabaseSet {
   }
 
   /**
-   * Something appeared, vanished or was replaced since `follow`. Sync; cheap when the folders did not change, else it
-   * asks the list of locks.
+   * True if something appeared, vanished or was replaced since `follow`. Sync; cheap if the folders did not change,
+   * else it reads the list of locks.
    */
   differs(): boolean {
     if (this.active.dormant.isTouched) return true;
@@ -192,27 +193,24 @@ export class DatabaseSet {
     return this.#isBegun && this.#auditor.auditUsers(this.active);
   }
 
-  /**
-   * Asked after a look at the active databases: nothing beside them moved since there was this generation of them.
-   * Sync.
-   */
+  /** Called after a look at the active databases: true if nothing beside them moved since this generation. Sync. */
   isUndisturbed(generation: number): boolean {
     this.active.hear();
     return this.active.generation === generation && !this.differs();
   }
 
-  /** Capture has begun: what appears from now on ends nothing by being there. */
+  /** Capture has begun: a new file that is no database no longer ends anything. */
   begin(): void {
     this.#isBegun = true;
     for (const part of [this.arrivals, this.#discovery, this.#newcomers]) part.begin();
   }
 
-  /** Files that match and are no databases. */
+  /** Files that match but are not databases. */
   leftOut(): { readonly name: string; readonly reason: string }[] {
     return [...this.#strangers.leftOut(this.#discovery.strangers), ...this.#newcomers.leftOut()];
   }
 
-  /** Not what `follow` made of the folder last. */
+  /** True if it differs from what `follow` last processed. */
   #isOther(found: ReadonlyMap<string, FoundFile>): boolean {
     for (const [name, { files }] of this.#databases) {
       const identity = found.get(name)?.identity;
@@ -237,12 +235,12 @@ export class DatabaseSet {
     return false;
   }
 
-  /** At intervals, what no event and no stamp tells (auditor.ts). */
+  /** Checks at intervals what no event and no stamp shows (auditor.ts). */
   audit(nowMs: number): void {
     this.#auditor.audit(nowMs, this.#databases, () => this.#inTurn());
   }
 
-  /** The list of locks as it was at the last audit. */
+  /** The list of locks of the last audit. */
   get locks(): FileLocks | undefined {
     return this.#auditor.locks;
   }
@@ -253,13 +251,13 @@ export class DatabaseSet {
     return this.#order[this.#nextSuspect];
   }
 
-  /** Throws `CaptureError` when the data folder is not the one of the start. */
+  /** Throws `CaptureError` if the data folder is not the one of the start. */
   assertRootInPlace(): void {
     this.#discovery.assertRootInPlace();
   }
 
   /**
-   * Makes the set what the folder holds. `onGone` hears of each database that vanished, before anything else can fail;
+   * Makes the set equal the folder. `onGone` is called for each vanished database, before anything else can fail;
    * `awaitsRemoval`: its deletion is due. Throws `CaptureError`.
    */
   async follow(
@@ -278,7 +276,7 @@ export class DatabaseSet {
     this.#followed = found;
   }
 
-  /** Nothing is to be done: so it is most of the time. */
+  /** Nothing to do, as most of the time. */
   #isFollowed(found: ReadonlyMap<string, FoundFile>): boolean {
     return (
       found === this.#followed &&
@@ -336,7 +334,7 @@ export class DatabaseSet {
     this.#isWriterTold ||= advice !== undefined;
   }
 
-  /** Its files are closed: nobody uses it. */
+  /** Closes its files: no process uses it. */
   #drop(database: TrackedDatabase): void {
     this.#databases.delete(database.name);
     this.active.remove(database);
@@ -344,7 +342,7 @@ export class DatabaseSet {
     this.#order = undefined;
   }
 
-  /** A deletion. What it is called now has all of its commits, and the name is free for another. */
+  /** Handles a deletion. Its file under its present name has all of its commits, and the name is free for another. */
   #retire(database: TrackedDatabase): void {
     const { name, files } = database;
     if (files.hasName) {
@@ -360,7 +358,7 @@ export class DatabaseSet {
   }
 
   /**
-   * It is not captured any more. Of one that an operator excluded nothing else changes: it is the application's alone,
+   * Stops capturing it. A database that an operator excluded is not changed otherwise: only the application uses it,
    * with its log.
    */
   #takeOut(database: TrackedDatabase): void {
@@ -386,8 +384,8 @@ export class DatabaseSet {
   }
 
   /**
-   * Closes everything. `onUnfolded` hears of databases whose WAL could not be folded into them, with the reason (the
-   * disk is full, another process reads it): together they are the same state.
+   * Closes everything. `onUnfolded` is called for databases whose WAL could not be checkpointed into them, with the
+   * reason (the disk is full, another process reads it): together they are the same state.
    */
   close(keepWal: boolean, onUnfolded: (name: string, why: string) => void): void {
     this.endSnapshot();

@@ -1,11 +1,10 @@
 /**
  * New files under the names of databases whose deletion is still due (`dueRemovals` in batch.ts).
  *
- * d.db is renamed over a.db, which a process has open, and another d.db is made. a.db cannot be captured now; the
- * journal still has the content of the first d.db under its old name, and nowhere else. Capturing the new d.db would
- * delete it there, and a failover at that moment would lose what was acknowledged. So the new file waits for as long as
- * another database is left out, and answers wait with it. Files that wait for this reason alone do not keep each other
- * waiting.
+ * Example: d.db is renamed over a.db, which a process has open, and another d.db is created. a.db cannot be captured
+ * now; the journal has the content of the first d.db only under its old name. Capturing the new d.db would delete it
+ * there, and a failover at that moment would lose acknowledged data. The new file therefore waits as long as another
+ * database is left out, and responses wait with it. Files that wait only for this reason do not block each other.
  */
 import { waitsForAnother } from "./refusals.ts";
 import type { Uncaptured } from "./uncaptured.ts";
@@ -27,13 +26,13 @@ export class DeferredNames {
     return this.#now.has(name);
   }
 
-  /** All names are decided anew. */
+  /** Starts over for all names. */
   begin(): void {
     this.#before = this.#now;
     this.#now = new Set();
   }
 
-  /** A file whose name has a deletion that is due: true when it has to wait, which is noted. */
+  /** Returns true if a file must wait because a deletion of its name is due, and notes it. */
   defer(name: string): boolean {
     const isOther = (other: string): boolean => other !== name && !this.#before.has(other) && !this.#now.has(other);
     const cause = this.#uncaptured.list.find((each) => isOther(each.name));
@@ -43,7 +42,7 @@ export class DeferredNames {
     return true;
   }
 
-  /** Those that wait no more are not left out for this reason. `isNoted`: for another one they are. */
+  /** Releases those that need not wait any more. `isNoted`: they are left out for another reason. */
   end(isNoted: (name: string) => boolean): void {
     for (const name of this.#before) if (!this.#now.has(name) && !isNoted(name)) this.#uncaptured.clear(name);
     this.#before = new Set();

@@ -1,20 +1,17 @@
-/**
- * A captured database whose file was deleted: what was committed before belongs to nothing any more, what comes now is
- * a fault.
- */
+/** A captured database whose file was deleted: earlier commits belong to nothing any more, later ones are a fault. */
 import { auditMs } from "./limits.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
 import type { WalPosition } from "./wal-reader.ts";
 
 export class Deletion {
   readonly #database: TrackedDatabase;
-  /** Where the log stood when the file was found deleted. */
+  /** Position of the log when the file was found deleted. */
   readonly #at: WalPosition | "written" | undefined;
   #useLookAtMs = 0;
 
   /**
-   * Stamps of one timer tick do not tell the order: then what is not captured counts as committed after the deletion,
-   * if somebody is there to do so.
+   * Stamps within one timer tick do not show the order: uncaptured data then counts as committed after the deletion, if
+   * a process is there to do so.
    */
   constructor(database: TrackedDatabase) {
     this.#database = database;
@@ -23,13 +20,13 @@ export class Deletion {
     this.#at = isUsed && database.isAhead() && written >= deleted ? "written" : (database.look() ?? database.captured);
   }
 
-  /** Something was committed after the file was deleted. Sync, half a microsecond. */
+  /** True if something was committed after the file was deleted. Sync, half a microsecond. */
   wasWrittenSince(): boolean {
     const at = this.#at;
     return at === "written" || (at !== undefined && !this.#database.index.isAt(at.salt1, at.salt2, at.mxFrame));
   }
 
-  /** Another process still has it open. Looked up at intervals. */
+  /** True if another process still has it open. Checked at intervals. */
   isInUse(nowMs: number): boolean {
     if (nowMs < this.#useLookAtMs) return true;
     this.#useLookAtMs = nowMs + auditMs;

@@ -1,21 +1,20 @@
 /**
- * Which files of the data folder are databases of the service, and noticing that this has changed.
+ * Finds the databases of the service among the files of the data folder, and notices changes.
  *
  * Names are paths relative to the data folder; `*` and `?` match within one segment, `**` any folders. Creating,
  * deleting and renaming a file changes the change time (ctime) of its directory, and renaming the directory itself does
  * too, so `refresh()` needs one `fstat` per directory that the patterns lead through (half a microsecond). Unlike the
  * modification time it cannot be set back. Time stamps are coarse (up to a timer tick; whole seconds on some file
- * systems): when a directory was changed shortly before it was scanned, another change may hide behind the same stamp,
- * so it is scanned again until its stamp has settled. A file without committed content is not a database yet, and
- * growing does not touch its directory; a link that leads nowhere comes to lead somewhere without touching it: those
- * are looked at each time.
+ * systems): if a directory changed shortly before its scan, another change may hide behind the same stamp, so it is
+ * rescanned until its stamp has settled. A file without committed content is not a database yet, and growing does not
+ * touch its directory; a dangling link can become valid without touching it either: both are checked each time.
  *
- * SQLite follows symbolic links and keeps the log beside the real file, so the real path is what is captured
- * (name-choice.ts), and the name is the one that the application uses. A file that is called like a companion
- * (`trip-journal`) is a database when it is one inside and nothing is there that it could belong to.
+ * SQLite follows symbolic links and keeps the log beside the real file, so the real path is captured (name-choice.ts),
+ * under the name that the application uses. A file named like a companion (`trip-journal`) is a database if its content
+ * is one and there is no file that it could belong to.
  *
- * The data folder itself stays the same one. Were it moved away, or another mounted over it, its databases would seem
- * to be deleted, and the journal would delete them everywhere.
+ * The data folder itself must stay the same. If it were moved away, or another mounted over it, its databases would
+ * seem deleted, and the journal would delete them everywhere.
  */
 import { type BigIntStats, closeSync, fstatSync, lstatSync, openSync, readdirSync, realpathSync } from "node:fs";
 import { nameOfBytes } from "../core/database-name.ts";
@@ -36,14 +35,14 @@ import { folderDepthMax, watchedFoldersMax } from "./limits.ts";
 import { chooseNames } from "./name-choice.ts";
 import { refuseNetworkFileSystem } from "./network-fs.ts";
 
-/** Changes within this of the scan may share its time stamp, milliseconds. */
+/** Changes within this time of the scan may share its stamp, milliseconds. */
 const stampSettlesMs = 100;
 /** The same where time stamps are whole seconds (ext4 with small inodes) or even ones (FAT). */
 const coarseStampSettlesMs = 2_100;
 const none: ReadonlySet<string> = new Set();
 
 export interface FoundFile {
-  /** Of the file itself when the name is that of a symbolic link. */
+  /** Path of the file itself if the name is that of a symbolic link. */
   readonly path: FilePath;
   readonly isLink: boolean;
   readonly identity: FileIdentity;
@@ -51,7 +50,7 @@ export interface FoundFile {
 }
 
 interface WatchedFolder {
-  /** Undefined: its changes are told (`isTold`), so nothing of it is asked. */
+  /** Undefined: its changes are reported (`isTold`), so it is not queried. */
   readonly fd: number | undefined;
   /** ctime, milliseconds since 1970. */
   readonly changedMs: number;
@@ -60,20 +59,20 @@ interface WatchedFolder {
 
 export interface DiscoveryOptions {
   readonly root: string;
-  /** Patterns, and those whose files are left out all the same. */
+  /** Patterns, and patterns of files that are left out. */
   readonly databases: readonly string[];
   readonly except?: readonly string[] | undefined;
-  /** Names that an operator excluded; another set when that changes. */
+  /** Names that an operator excluded; a new set after each change. */
   readonly excluded?: (() => ReadonlySet<string>) | undefined;
   readonly wallTime: () => number;
   /**
-   * This process has connections to that file or to the database that it belongs to, so it must not be opened here
-   * (POSIX locks).
+   * True if this process has connections to that file or to the database that it belongs to, so that it must not be
+   * opened here (POSIX locks).
    */
   readonly isOpen: (identity: FileIdentity) => boolean;
-  /** From the call on changes of the folder show in `takeChange`. */
+  /** From this call on `takeChange` shows changes of the folder. */
   readonly isTold?: (folder: FilePath) => boolean;
-  /** True once for each time that an entry of such a folder came, went or was renamed. */
+  /** True once for each time that an entry of such a folder appeared, vanished or was renamed. */
   readonly takeChange?: () => boolean;
 }
 
@@ -81,7 +80,7 @@ interface Walk {
   readonly opened: WatchedFolder[];
   readonly seen: Set<string>;
   readonly found: Map<string, FoundFile>;
-  /** Links that lead nowhere. */
+  /** Dangling links. */
   readonly dangling: Map<string, FilePath>;
 }
 
@@ -90,7 +89,7 @@ export class Discovery {
   readonly #patterns: readonly (readonly string[])[];
   readonly #isExcepted: (name: string) => boolean;
   readonly #excluded: () => ReadonlySet<string>;
-  /** As it was at the last scan. */
+  /** The excluded names of the last scan. */
   #left: ReadonlySet<string> = none;
   readonly #wallTime: () => number;
   readonly #isOpen: (identity: FileIdentity) => boolean;
@@ -98,9 +97,9 @@ export class Discovery {
   readonly #takeChange: () => boolean;
   #folders: WatchedFolder[] | undefined;
   #found: ReadonlyMap<string, FoundFile> = new Map();
-  /** Files that exist but have no committed content so far, by name. */
+  /** Existing files without committed content so far, by name. */
   #waiting = new Map<string, FilePath>();
-  /** Files that match and are no databases, once capture has begun; before, they are refused. */
+  /** Files that match but are not databases, once capture has begun; before, they are refused. */
   readonly #strangers = new Map<string, CaptureError>();
   #isLenient = false;
   #aliases: ReadonlyMap<string, string> = new Map();
@@ -128,8 +127,8 @@ export class Discovery {
   }
 
   /**
-   * Names of the files below `root` that match, whatever they contain, without `-wal` and the like. Nobody has them
-   * open.
+   * Returns the names of the files below `root` that match, whatever they contain, without `-wal` and the like. No
+   * process has them open.
    */
   static namesIn(
     root: string,
@@ -146,15 +145,15 @@ export class Discovery {
   }
 
   /**
-   * All databases that match now, sorted by name, without files that have no committed content. Cheap when nothing
-   * changed.
+   * Returns all databases that match now, sorted by name, without files that have no committed content. Cheap if
+   * nothing changed.
    */
   refresh(): ReadonlyMap<string, FoundFile> {
     try {
       if (this.#changed()) this.#found = this.#scan();
       return this.#found;
     } catch (error) {
-      // The change that it was to look at is not told again: the next call scans.
+      // The change that it was to process is not reported again: the next call scans.
       this.close();
       throw error;
     }
@@ -165,29 +164,29 @@ export class Discovery {
     return this.#aliases;
   }
 
-  /** From here on a file that is no database is none of capture's business: `strangers` tells of it. */
+  /** From here on a file that is no database does not concern capture; `strangers` lists it. */
   begin(): void {
     this.#isLenient = true;
   }
 
-  /** By name, with what was found, as the last looks saw them. */
+  /** By name, with what was found, as of the last looks. */
   get strangers(): ReadonlyMap<string, CaptureError> {
     return this.#strangers;
   }
 
-  /** The next `refresh` scans: something changed that no folder tells. */
+  /** Makes the next `refresh` scan: something changed that no folder shows. */
   forget(): void {
     this.close();
   }
 
-  /** Throws `CaptureError` when the data folder is not the one of the first scan. */
+  /** Throws `CaptureError` if the data folder is not the one of the first scan. */
   assertRootInPlace(): void {
     if (this.#rootIdentity === undefined) return;
     const found = identityAt(this.#root);
     if (found === undefined || !sameFile(found, this.#rootIdentity)) throw rootMoved(this.#root);
   }
 
-  /** True when a scan could find something else than the last one did. */
+  /** True if a scan could differ from the last one. */
   #changed(): boolean {
     if (this.#takeChange() || this.#folders === undefined || this.#left !== this.#excluded()) return true;
     for (const folder of this.#folders) {
@@ -295,7 +294,7 @@ export class Discovery {
     const expression = segmentExpression(segment === anyFolders ? "*" : segment);
     const path = pathOf(this.#root, folder);
     const entries = readdirSync(path);
-    // What is not UTF-8 was read with replacement characters: once more, as bytes.
+    // Entries that are not UTF-8 were read with replacement characters: read them again, as bytes.
     const names = entries.some((entry) => /[\\\ufffd]/.test(entry))
       ? readdirSync(path, { encoding: "buffer" }).map((entry) => nameOfBytes(entry))
       : entries;
@@ -330,7 +329,9 @@ export class Discovery {
 
 const isLink = (path: FilePath): boolean => lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true;
 
-/** Of a linked file. Its folder is somebody's choice: it must be a local one like the data folder. */
+/**
+ * Returns the real path of a linked file. Its folder is outside the data folder's checks: it must also be a local one.
+ */
 function realPathOf(name: string, path: FilePath): FilePath {
   const bytes = realpathSync(path, { encoding: "buffer" });
   const text = bytes.toString();

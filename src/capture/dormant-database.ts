@@ -1,12 +1,13 @@
 /**
- * A captured database that nobody has open, this host neither: all of it is in its file, there is no log, and it costs
- * no descriptor and no connection.
+ * A captured database that no process has open, not even this host: all of it is in its file, there is no log, and it
+ * costs no descriptor and no connection.
  *
- * Whoever uses it in WAL mode makes its `-wal` and `-shm` first, and those are there until the last connection is
- * closed; whoever changes it changes the file's ctime, which no program can set back, before the last connection is
- * closed. So it is touched as long as one of them is there, and for ever once the stamp is another one. The kernel
- * tells when to look (folder-events.ts): the files are made, written and removed before an answer that depends on it
- * leaves. The stamp has settled when a database is closed for this, so that no later change can hide behind it.
+ * A process that uses it in WAL mode first creates its `-wal` and `-shm`, which exist until the last connection is
+ * closed. A process that changes it changes the file's ctime, which no program can set back, before the last connection
+ * is closed. It therefore counts as touched while one of these files exists, and for good once the stamp has changed.
+ * The kernel reports when to look (folder-events.ts): the files are created, written and removed before a response that
+ * depends on them leaves. The stamp has settled when a database is closed for this, so that no later change can hide
+ * behind it.
  */
 import { closeSync, openSync, readSync, statSync } from "node:fs";
 import { type Resumed, stampOf } from "./base-reader.ts";
@@ -28,7 +29,7 @@ export class DormantDatabase {
   readonly #isSettled: boolean;
   /** To be attached again. */
   isWoken = false;
-  /** SQLite was at it: not only the file itself was touched. */
+  /** SQLite used it: not only the file itself was touched. */
   hadLog = false;
 
   private constructor(
@@ -48,8 +49,8 @@ export class DormantDatabase {
   }
 
   /**
-   * Of a file with this content, as far as its size tells. Undefined: it cannot be dormant, or not yet. `wallMs`: since
-   * 1970; left out: a stamp that has not settled will do, since nobody who writes is there.
+   * Makes one of a file with this content, as far as its size tells. Undefined: it cannot be dormant, or not yet.
+   * `wallMs`: since 1970; if left out, an unsettled stamp is accepted, since no writer is there.
    */
   static of(name: string, path: FilePath, hashes: PageHashes, wallMs?: number): DormantDatabase | undefined {
     const identity = identityAt(path);
@@ -62,7 +63,7 @@ export class DormantDatabase {
   }
 
   /**
-   * A file that the replica wrote, before the application starts; undefined when it is to be opened and looked through.
+   * Adopts a file that the replica wrote, before the application starts; undefined if it must be opened and examined.
    */
   static adopt(name: string, path: FilePath, known: PageHashes): DormantDatabase | undefined {
     const database = DormantDatabase.of(name, path, known);
@@ -81,13 +82,13 @@ export class DormantDatabase {
   }
 
   /**
-   * Somebody uses it, changed it, or put another file in its place; or that cannot be said, and attaching it tells why.
-   * Sync; some microseconds.
+   * True if a process uses it, changed it, or put another file in its place; or if that cannot be determined, and
+   * attaching shows why. Sync; some microseconds.
    */
   isTouched(): boolean {
     try {
-      // In this order: what a log held is in the file, and so in its stamp, before the log is gone. The other way round
-      // both looks could miss it.
+      // In this order: the content of a log is in the file, and so in its stamp, before the log is gone. The other way
+      // round both looks could miss it.
       if (this.hasCompanions()) return true;
       const stats = statSync(this.path, { throwIfNoEntry: false });
       const identity = identityAt(this.path);
@@ -98,7 +99,7 @@ export class DormantDatabase {
     }
   }
 
-  /** The same after an event. */
+  /** Same after an event. */
   isTouchedBy(hasLog: boolean): boolean {
     if (hasLog) this.hadLog = true;
     return !this.#isSettled || this.isTouched();
@@ -109,8 +110,8 @@ export class DormantDatabase {
   }
 
   /**
-   * Its content for a snapshot, read when it is asked for and compared with what was captured. Rejects with
-   * `WrittenMeanwhileError` when the file has another content by then: it was used since, `onWritten` wakes it, and the
+   * Returns its content for a snapshot, read on demand and compared with the captured state. Rejects with
+   * `WrittenMeanwhileError` if the file has other content by then: it was used since, `onWritten` wakes it, and the
    * next snapshot pins it. `openIn`: a descriptor of this process, whose locks another one would drop.
    */
   snapshot(openIn: () => number | undefined, onWritten: () => void): SnapshotDatabase {

@@ -1,4 +1,4 @@
-/** The databases that nobody has open, by name, and which of them somebody touched. */
+/** The databases that no process has open, by name, and which of them were touched. */
 import type { DormantDatabase } from "./dormant-database.ts";
 import { type FileIdentity, fileIdentityKey } from "./file-identity.ts";
 
@@ -26,7 +26,7 @@ export class DormantDatabases {
     return this.#woken.size > 0;
   }
 
-  /** It is the file of one of them. */
+  /** True if it is the file of one of them. */
   has(identity: FileIdentity): boolean {
     return this.#identities.has(fileIdentityKey(identity));
   }
@@ -54,7 +54,7 @@ export class DormantDatabases {
     this.#isTouched = true;
   }
 
-  /** Looks at each: some of what happened was not told. */
+  /** Checks each: some events were not reported. */
   lookAtAll(): void {
     for (const database of this.#databases.values()) if (!database.isWoken && database.isTouched()) this.wake(database);
   }
@@ -63,7 +63,7 @@ export class DormantDatabases {
     for (const set of [this.#databases, this.#identities, this.#woken]) set.clear();
   }
 
-  /** What was touched until now is being dealt with. */
+  /** Earlier touches are being processed. */
   takeTouched(): void {
     this.#isTouched = false;
   }

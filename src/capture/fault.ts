@@ -1,23 +1,24 @@
 /**
- * Which errors of a captured database may pass, so that they hold answers (`host.uncaptured`) and end nothing before
- * the patience is over: one database is one fault.
+ * Which errors of a captured database are transient, so that they hold responses (`host.uncaptured`) and end nothing
+ * before the patience is over: a fault is confined to one database.
  *
- * They may be held because nothing is lost by trying again: a collection reads and proves before it accepts, so one
- * that could not read has changed nothing, and what was captured before is in the journal. No flush leaves meanwhile,
- * of the other databases neither: all of them at one instant, or nothing (consistent-cut.ts).
+ * Holding is safe because a retry loses nothing: a collection reads and proves before it accepts, so one that could not
+ * read has changed nothing, and what was captured before is in the journal. No flush leaves meanwhile, not even of
+ * other databases: all of them at one instant, or nothing (consistent-cut.ts).
  *
  * - The file system or SQLite could not read, open or list something (EIO, ENOENT in quick creation and deletion,
- *   EMFILE, a damaged page): the same call may work in a moment. When it does not, the term ends, and the next primary
- *   begins with what was captured.
- * - A second name (hard link), as backup programs make them for a moment. Commits by that name would go into another
- *   log. A log beside that name ends the capture at once; and when the name is gone, before an answer leaves, it is
- *   asked who has the database open, and every page of the file is compared with what was captured (file-watch.ts).
+ *   EMFILE, a damaged page): the same call may succeed in a moment. If it does not, the term ends, and the next primary
+ *   starts from what was captured.
+ * - A second name (hard link), as backup programs make briefly. Commits under that name would go into another log. A
+ *   log beside that name ends the capture at once. When the name is gone, before a response leaves, the processes that
+ *   have the database open are determined, and every page of the file is compared with the captured state
+ *   (file-watch.ts).
  *
- * All others end the term at once, because acknowledged data is at stake: frames that were captured are overwritten,
- * the file has other content than was captured, commits went into a log or a file that nobody reads. What is on this
- * disk is then not a continuation of what clients were told. To take it as a new base would make the journal forget
- * acknowledged writes; the captured state has them all, and it is what the next primary serves. Waiting could not bring
- * them back into the file, and releasing could acknowledge what is in no file.
+ * All others end the term at once, because acknowledged data is at stake: captured frames are overwritten, the file has
+ * other content than was captured, or commits went into a log or a file that is not read. This disk then no longer
+ * continues what clients were told. Taking it as a new base would make the journal forget acknowledged writes; the
+ * captured state has them all, and the next primary serves it. Waiting could not bring them back into the file, and
+ * releasing could acknowledge data that is in no file.
  */
 import { CaptureError } from "./capture-error.ts";
 import { cannotRead } from "./refusals.ts";
@@ -26,13 +27,13 @@ import type { Uncaptured } from "./uncaptured.ts";
 /** SQLite's result codes (rescode.html): NOMEM, READONLY, IOERR, CORRUPT, FULL, CANTOPEN, NOTADB. */
 const passing = [7, 8, 10, 11, 13, 14, 26];
 
-/** The fault that holds answers; undefined: the error ends the capture. */
+/** Returns the fault that holds responses; undefined: the error ends the capture. */
 export function faultOf(error: unknown): CaptureError | undefined {
   if (error instanceof CaptureError) return error.kind === "unreadable" || error.kind === "linked" ? error : undefined;
   return isOfTheSystem(error) ? cannotRead(".", error) : undefined;
 }
 
-/** Does work on one database, and names it where it cannot be read. */
+/** Runs work on one database, and names the database in read errors. */
 export function naming<T>(name: string, work: () => T): T {
   const named = (error: unknown): never => {
     throw isOfTheSystem(error) ? cannotRead(name, error) : error;
@@ -50,7 +51,7 @@ export interface FaultOptions {
   readonly patienceMs: number;
 }
 
-/** The faults of captured databases that hold answers now. */
+/** The faults of captured databases that now hold responses. */
 export class Faults {
   readonly #uncaptured: Uncaptured;
   readonly #options: FaultOptions;
@@ -62,7 +63,7 @@ export class Faults {
   }
 
   /**
-   * Undefined: a fault is noted, and answers wait. Throws what may not pass, and what lasts for longer than the
+   * Returns undefined if a fault is noted, and responses are held. Throws permanent errors, and faults that outlast the
    * patience.
    */
   async hold<T>(work: () => T | Promise<T>): Promise<T | undefined> {
@@ -78,7 +79,7 @@ export class Faults {
     }
   }
 
-  /** A whole collection went well. */
+  /** A whole collection succeeded. */
   clear(): void {
     for (const name of this.#names) this.#uncaptured.clear(name);
     this.#names.clear();

@@ -1,6 +1,6 @@
 /**
- * Which file a path or a descriptor leads to. Whole numbers of any size: inodes of zfs, btrfs and overlayfs go beyond
- * what a double holds exactly, and two files whose numbers were rounded to the same one would be taken for one.
+ * The file that a path or a descriptor leads to. Integers of any size: inodes of zfs, btrfs and overlayfs exceed what a
+ * double holds exactly, and two files whose numbers round to the same value would be taken for one.
  */
 import { type BigIntStats, fstatSync, type PathLike, statSync } from "node:fs";
 
@@ -19,7 +19,7 @@ export const sameFile = (a: FileIdentity, b: FileIdentity): boolean => a.inode =
 
 export const identityOfFd = (fd: number): FileIdentity => identityOf(fstatSync(fd, exact));
 
-/** Undefined when nothing is there, or links that lead in a circle. */
+/** Returns undefined if nothing is there, or for links that lead in a circle. */
 export function statAt(path: PathLike): BigIntStats | undefined {
   try {
     return statSync(path, { ...exact, throwIfNoEntry: false });
@@ -29,7 +29,7 @@ export function statAt(path: PathLike): BigIntStats | undefined {
   }
 }
 
-/** Undefined when nothing is there. */
+/** Returns undefined if nothing is there. */
 export function identityAt(path: PathLike): FileIdentity | undefined {
   const stats = statAt(path);
   return stats === undefined ? undefined : identityOf(stats);

@@ -1,22 +1,22 @@
 /**
- * Which other processes hold POSIX locks on a file, as Linux lists them (/proc/locks, proc_locks(5)). Asking changes
- * nothing, unlike trying to take a lock, which a writer without a busy timeout would meet.
+ * The other processes with POSIX locks on a file, as Linux lists them (/proc/locks, proc_locks(5)). Reading the list
+ * has no effect on others, unlike trying to take a lock, which a writer without a busy timeout would meet.
  *
  * A lock is listed with the inode and the device of its file system, and the device is not always the one that stat(2)
- * tells (btrfs, overlayfs). So a file is found by the lock that this process itself holds on it: same inode, and the
- * device that stands there. Without such a line nothing can be said (another system, a /proc of another process
- * namespace): the answer is undefined.
+ * returns (btrfs, overlayfs). A file is therefore found by the lock that this process itself holds on it: the same
+ * inode, and the device of that line. Without such a line nothing is known (another system, a /proc of another process
+ * namespace): the result is undefined.
  *
- * The kernel tells the list in pieces of 4 kB and counts lines to go on, so a lock that is let go between two pieces
- * hides another one that is held all the time: some 20 of 100,000 reads of a list of 10 kB missed it while three
- * processes took and let go locks, none of a list of one piece. So an absent lock is looked for again before it is
- * evidence (`now` and `read` with more looks), or the kernel is asked for it (file-users.ts).
+ * The kernel returns the list in pieces of 4 kB and continues by line count, so a lock released between two pieces
+ * hides another one that is held all the time: some 20 of 100,000 reads of a list of 10 kB missed one while three
+ * processes took and released locks, none of a list of one piece. An absent lock is therefore looked for again before
+ * it is evidence (`now` and `read` with more looks), or the kernel is asked for it (file-users.ts).
  *
- * Reading it has the kernel wait until every processor has passed a quiet state (a per-CPU lock, `percpu_down_write` in
- * fs/locks.c): 5 to 15 ms, in which a synchronous read stops the event loop. Another read within about 15 ms costs 10
- * µs. So the list is read in another thread (`read`), or made quick to read there first (`warm`), and `now` is for the
- * moments after that. Keeping it quick by reading it every few milliseconds was tried during promotions: the gap of a
- * kill grew by a third, since every lock on the machine is slower meanwhile.
+ * Reading it makes the kernel wait until every processor has passed a quiet state (a per-CPU lock, `percpu_down_write`
+ * in fs/locks.c): 5 to 15 ms, in which a synchronous read stops the event loop. Another read within about 15 ms costs
+ * 10 µs. So the list is read in another thread (`read`), or made quick to read there first (`warm`), and `now` is for
+ * the moments after that. Keeping it quick by reading it every few milliseconds was tried during promotions: the gap of
+ * a kill grew by a third, since every lock on the machine is slower meanwhile.
  */
 import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
@@ -30,7 +30,7 @@ export const writerLockByte = 120;
 /** Of its checkpointer. */
 export const checkpointLockByte = 121;
 export const connectionLockByte = 128;
-/** Of its five readers the first: slot 0, which needs no log. */
+/** The first of its five readers: slot 0, which needs no log. */
 export const readerLockByte = 123;
 /**
  * Of the database file: PENDING_BYTE and what follows (os_unix.c). Every connection in WAL mode has a shared lock
@@ -41,15 +41,14 @@ export const databaseLockBytesEnd = databaseLockByte + 511;
 
 const line = /^\d+: POSIX\s+\S+\s+(READ|WRITE)\s+(-?\d+)\s+([0-9a-f]+:[0-9a-f]+):(\d+)\s+(\d+)\s+(\d+|EOF)/;
 
-/** So many files are looked up in the text. */
+/** Up to this many files are searched in the text. */
 const asksByText = 8;
 
 const listPath = "/proc/locks";
-/** Where an absent lock is evidence. */
+/** Looks before an absent lock is evidence. */
 export const looksForAbsence = 3;
 /**
- * After a read the next ones are quick for so long. Measured on Linux 6.18: always after 10 ms, mostly after 15, never
- * after 20.
+ * How long reads stay quick after a read. Measured on Linux 6.18: always after 10 ms, mostly after 15, never after 20.
  */
 const warmMs = 10;
 /** End of the last read by this process, on the clock of `performance.now`. */
@@ -81,8 +80,8 @@ export class FileLocks {
   }
 
   /**
-   * As they are now, of several looks together; undefined where they are not told. Sync: stops the event loop for 5 to
-   * 15 ms unless `isWarm`.
+   * Returns the present locks, combined from several looks; undefined if they are not reported. Sync: stops the event
+   * loop for 5 to 15 ms unless `isWarm`.
    */
   static now(looks = 1): FileLocks | undefined {
     try {
@@ -96,8 +95,8 @@ export class FileLocks {
   }
 
   /**
-   * As they were at some moment since the call, of several looks together; undefined where they are not told. Another
-   * thread reads.
+   * Returns the locks at some moment since the call, combined from several looks; undefined if they are not reported.
+   * Another thread reads.
    */
   static async read(looks = 1): Promise<FileLocks | undefined> {
     try {
@@ -115,15 +114,14 @@ export class FileLocks {
     return performance.now() - readAtMs < warmMs;
   }
 
-  /** Resolves when `now` takes microseconds, or when there is no list. */
+  /** Resolves when `now` takes microseconds, or if there is no list. */
   static async warm(): Promise<void> {
     if (!FileLocks.isWarm) await FileLocks.read();
   }
 
   /**
-   * Other processes with a lock on any byte from `start` to `end` of a file that this process has a lock on.
-   * `writeOnly`: exclusive ones. Undefined: this process's own lock is not in the list, so nothing in it can be
-   * trusted.
+   * Returns other processes with a lock on any byte from `start` to `end` of a file that this process has a lock on.
+   * `writeOnly`: exclusive ones. Undefined: this process's own lock is not in the list, so the list cannot be trusted.
    */
   others(inode: bigint, start: number, end: number, writeOnly = false): ReadonlySet<number> | undefined {
     const locks = this.#of(inode);
@@ -140,14 +138,14 @@ export class FileLocks {
     return new Set(found.map(({ pid }) => pid));
   }
 
-  /** Other processes that have this database open in WAL mode, or are in a transaction in another mode. */
+  /** Returns other processes that have this database open in WAL mode, or are in a transaction in another mode. */
   databaseUsers(database: FileIdentity): ReadonlySet<number> | undefined {
     return this.others(database.inode, databaseLockByte, databaseLockBytesEnd);
   }
 
   /**
-   * Other processes with one of SQLite's locks on the database file with this inode. Without a lock of this process the
-   * device is not known: a database on another file system with the same inode can be taken for it.
+   * Returns other processes with one of SQLite's locks on the database file with this inode. Without a lock of this
+   * process the device is unknown: a database on another file system with the same inode can be taken for it.
    */
   databaseLockers(inode: bigint): number[] {
     const locks = this.#of(inode).filter(
@@ -156,7 +154,7 @@ export class FileLocks {
     return [...new Set(locks.map(({ pid }) => pid))];
   }
 
-  /** Those among them that do not use this WAL index: they keep the database's log somewhere else. */
+  /** Returns those that do not use this WAL index: they keep the database's log elsewhere. */
   usersElsewhere(database: FileIdentity, index: FileIdentity): number[] {
     const users = this.databaseUsers(database);
     if (users === undefined || users.size === 0) return [];
@@ -164,7 +162,7 @@ export class FileLocks {
     return here === undefined ? [] : [...users].filter((pid) => !here.has(pid));
   }
 
-  /** Other processes that use a WAL index, captured or not. */
+  /** Returns other processes that use a WAL index, captured or not. */
   indexUsers(): { readonly pid: number; readonly inode: bigint }[] {
     return this.#text.split("\n").flatMap((text) => {
       const lock = parse(text);
@@ -173,9 +171,7 @@ export class FileLocks {
     });
   }
 
-  /**
-   * A machine may have thousands of locks: few questions are answered without parsing all of them, many by an index.
-   */
+  /** A machine may have thousands of locks: a few queries search the text without parsing, many use an index. */
   #of(inode: bigint): Lock[] {
     this.#asked += 1;
     if (this.#asked > asksByText) return (this.#byInode ??= indexed(this.#text)).get(inode) ?? [];
@@ -203,7 +199,7 @@ function indexed(text: string): Map<bigint, Lock[]> {
   return index;
 }
 
-/** Undefined for other kinds of locks, and for somebody who waits for one. */
+/** Returns undefined for other kinds of locks, and for a process that waits for one. */
 function parse(text: string): Lock | undefined {
   const [, kind, pid, device, inode, start, end] = line.exec(text) ?? [];
   if (kind === undefined || device === undefined || inode === undefined) return undefined;

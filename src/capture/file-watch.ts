@@ -1,12 +1,11 @@
 /**
- * The look at what can move without the WAL index: commits of writers that do not use it, and changes of the database
- * file that no checkpoint explains. The index tells of every commit of a writer that keeps SQLite's rules; this is for
- * the others, whose commits would be acknowledged and lost. docs/CAPTURE.md has the argument: which of their commits
- * are caught before an answer leaves, which a moment later, and what cannot be seen.
+ * Detects what can move without the WAL index: commits of writers that do not use it, and changes of the database file
+ * that no checkpoint explains. The index shows every commit of a writer that follows SQLite's rules; this is for the
+ * others, whose commits would be acknowledged and lost. docs/CAPTURE.md has the argument: which of their commits are
+ * caught before a response leaves, which a moment later, and what cannot be seen.
  *
- * `isSuspicious` is asked at the gate, after the index was found where it was captured. It accuses nobody: it only
- * keeps answers until `examine`, which may wait and read, has found out, and either nothing is wrong or it throws what
- * is.
+ * The gate calls `isSuspicious` after the index was found where it was captured. A suspicion only holds responses until
+ * `examine`, which may wait and read, has either found nothing wrong or thrown the error.
  */
 import { existsSync } from "node:fs";
 import { type LockHolder, loadedLockHolder } from "../runtime/posix-locks.ts";
@@ -35,7 +34,7 @@ import type { WalIndexReader } from "./wal-index.ts";
 import type { WalPosition } from "./wal-reader.ts";
 import { type TailEnd, WalTail } from "./wal-tail.ts";
 
-/** Looks, a moment apart, before somebody is accused: the list of locks may miss one that moves. */
+/** Looks, a moment apart, before a process is accused: the list of locks may miss a moving lock. */
 const looksBeforeAccusing = 3;
 const lookAgainMs = 2;
 
@@ -45,8 +44,8 @@ export interface CapturedState {
   readonly pageSize: number;
   readonly captured: WalPosition | undefined;
   /**
-   * Throws `CaptureError` when a page of the database file is not what was captured; false when that cannot be said
-   * now.
+   * Throws `CaptureError` if a page of the database file differs from the captured state; returns false if that cannot
+   * be determined now.
    */
   proveFile(slice: Slice): Promise<boolean>;
 }
@@ -58,7 +57,7 @@ export interface FileWatchOptions {
   readonly onWarning: (text: string) => void;
 }
 
-/** Of all other processes that have the database, or its WAL index, the one that the kernel names. */
+/** The process that the kernel names among all others that have the database, or its WAL index. */
 interface FirstUsers {
   readonly database: number | undefined;
   readonly index: number | undefined;
@@ -69,15 +68,15 @@ export class FileWatch {
   readonly #tail: WalTail;
   readonly #file: DatabaseFileLook;
   readonly #walIndex: FileIdentity;
-  /** When another process was last seen to hold the lock of the writer, with the captured position at that time. */
+  /** When another process was last seen with the writer's lock, and the captured position at that time. */
   #writerSeen: { readonly at: WalPosition; readonly nowMs: number } | undefined;
-  /** Found with a second name, and the name; what was done by it is examined when it is gone. */
+  /** The second name that was found; its effects are examined once it is gone. */
   #second: { readonly path: string | undefined } | undefined;
-  /** Since when processes have the database open with another log than this one, monotonic milliseconds. */
+  /** Since when processes have had the database open with another log, monotonic milliseconds. */
   #elsewhereSinceMs: number | undefined;
 
   #isUnused = false;
-  /** What the kernel said when the list of locks last had no process with another log. */
+  /** The kernel's answer when the list of locks last had no process with another log. */
   #cleared: FirstUsers | undefined;
 
   constructor(options: FileWatchOptions) {
@@ -97,12 +96,14 @@ export class FileWatch {
     );
   }
 
-  /** It has a second name, or had one that nobody has examined since. */
+  /** True if it has a second name, or had one that was not examined since. */
   get mustExamine(): boolean {
     return this.#second !== undefined;
   }
 
-  /** Nothing moves any more, and a commit cannot come without a write. The index was just seen at `at`. Sync. */
+  /**
+   * True if nothing moves any more, and a commit cannot come without a write. The index was just seen at `at`. Sync.
+   */
   isAtRest(at: WalPosition): boolean {
     return (
       !this.mustExamine &&
@@ -117,15 +118,15 @@ export class FileWatch {
     return this.#isUnused;
   }
 
-  /** A checkpoint is under way, or was since the last time that this was asked. Sync. */
+  /** True if a checkpoint is in progress, or was since the last call. Sync. */
   isCheckpointed(): boolean {
     return this.#file.isCheckpointed();
   }
 
   /**
-   * Another process has the locks of the checkpointer and of the writer: FULL, RESTART or TRUNCATE, which copies or
-   * waits for readers, and no writer gets on meanwhile. Undefined where locks are not told without a list. Sync, a
-   * microsecond.
+   * True if another process has the locks of the checkpointer and of the writer: FULL, RESTART or TRUNCATE, which
+   * copies or waits for readers while no writer makes progress. Undefined if locks are not reported without a list.
+   * Sync, a microsecond.
    */
   get isWriterKeptOut(): boolean | undefined {
     const locks = loadedLockHolder();
@@ -141,8 +142,8 @@ export class FileWatch {
   }
 
   /**
-   * While a transaction is under way the list of locks is not read for each chunk: a writer that was there is believed
-   * to be for a moment.
+   * While a transaction is in progress the list of locks is not read for each chunk: a writer seen there is assumed to
+   * be there for a moment.
    */
   #isLogSuspicious(at: WalPosition): boolean {
     const nowMs = this.#options.clock.now();
@@ -154,8 +155,8 @@ export class FileWatch {
   }
 
   /**
-   * True when a process keeps another log of this database: it opened it under a name that it had before. A list that
-   * does not show it any more may have missed it: answers wait until `examine` has found out. Takes microseconds.
+   * True if a process keeps another log of this database: it opened it under a former name. A list that no longer shows
+   * it may have missed it: responses are held until `examine` has found out. Takes microseconds.
    */
   audit(locks: FileLocks): boolean {
     const { files, clock } = this.#options;
@@ -165,24 +166,24 @@ export class FileWatch {
     this.#isUnused = first === undefined ? users?.size === 0 : first.database === undefined;
     const isUsedElsewhere = locks.usersElsewhere(files.identity, this.#walIndex).length > 0;
     if (isUsedElsewhere) this.#elsewhereSinceMs ??= clock.now();
-    // A list that lacks the process that the kernel names has missed it.
+    // A list without the process that the kernel names has missed it.
     const isCleared = !isUsedElsewhere && first?.database !== undefined && users?.has(first.database) !== false;
     this.#cleared = isCleared ? first : undefined;
     return isUsedElsewhere;
   }
 
-  /** True when the list of locks has to say whether a process keeps another log. Sync, two microseconds. */
+  /** True if the list of locks must show whether a process keeps another log. Sync, two microseconds. */
   askForUsers(kernel: LockHolder): boolean {
     const { database, index } = this.#firstUsers(kernel);
     this.#isUnused = database === undefined;
-    // Of another namespace (0 or less) the list does not tell either.
+    // For another namespace (0 or less) the list does not help either.
     if (database === undefined || database <= 0 || database === index) return false;
     return this.#cleared?.database !== database || this.#cleared.index !== index;
   }
 
   /**
-   * The kernel names one process for each, that whose lock stands first: of an application with several it may be two
-   * different ones.
+   * The kernel names one process for each, the one with the first lock: for an application with several they may
+   * differ.
    */
   #firstUsers(kernel: LockHolder): FirstUsers {
     const { dbFd, shmFd } = this.#options.files;
@@ -192,18 +193,18 @@ export class FileWatch {
     };
   }
 
-  /** The files were opened again, and nothing was written meanwhile. */
+  /** The files were reopened, and nothing was written meanwhile. */
   reopened(at: WalPosition): void {
     this.#tail.reopened(at);
   }
 
-  /** Captured until now; the index has moved on. */
+  /** The captured position leaves `at`; the index has moved on. */
   leave(at: WalPosition): void {
     this.#tail.leave(at);
     this.#file.refresh();
   }
 
-  /** Finds out. Throws `CaptureError` (uncoordinated, linked, continuity). */
+  /** Examines a suspicion. Throws `CaptureError` (uncoordinated, linked, continuity). */
   async examine(database: CapturedState, slice: Slice): Promise<void> {
     if (this.#file.look() === "linked") throw this.#linkedError(database.name);
     if (this.mustExamine) await this.#auditNow();
@@ -217,8 +218,8 @@ export class FileWatch {
   }
 
   /**
-   * While there is a second name, answers wait; once there is a log beside it, somebody has opened the database by that
-   * name.
+   * While there is a second name, responses are held; a log beside it means that a process has opened the database
+   * under that name.
    */
   #linkedError(name: string): CaptureError {
     this.#second ??= { path: otherNameOf(this.#options.files) };
@@ -231,7 +232,7 @@ export class FileWatch {
     if (locks !== undefined) this.audit(locks);
   }
 
-  /** A connection that is being opened has the database locked a moment before its index. */
+  /** A connection that is being opened locks the database a moment before its index. */
   async #examineUsers(name: string): Promise<void> {
     const { clock, files } = this.#options;
     while (this.#elsewhereSinceMs !== undefined) {
@@ -251,7 +252,7 @@ export class FileWatch {
       const at = database.captured;
       if (at === undefined || this.#tail.isQuiet(at)) return;
       const end = await this.#tail.walk(at, slice);
-      // In this order: a commit that was being made is in the index before its writer lets the lock go.
+      // In this order: a commit in progress is in the index before its writer releases the lock.
       if (
         end.kind === "uncommitted" ||
         this.#isWriterAtWork() ||
@@ -280,14 +281,15 @@ export class FileWatch {
         name,
         `commits in its write-ahead log (${bytes} bytes) that its index (-shm) does not have${by}`,
       );
-    // Who has it open also uses the index: the commit's writer ended in the middle of it, and SQLite will overwrite it.
+    // All processes that have it open also use the index: the commit's writer ended in the middle of it, and SQLite
+    // will overwrite it.
     this.#tail.abandon(end.end);
     this.#options.onWarning(
       `${name}: a process ended in the middle of a commit; the commit was never visible and is not part of the database`,
     );
   }
 
-  /** Other processes that have the log open, and do not use the index. */
+  /** Returns other processes that have the log open, and do not use the index. */
   #strangers(): number[] {
     const users =
       FileLocks.now()?.others(this.#walIndex.inode, connectionLockByte, connectionLockByte) ?? new Set<number>();
@@ -295,8 +297,8 @@ export class FileWatch {
   }
 
   /**
-   * Another process holds the lock of the writer: what follows in the log is its transaction. The list of locks would
-   * stop the event loop for milliseconds.
+   * True if another process holds the writer's lock: what follows in the log is its transaction. The list of locks
+   * would stop the event loop for milliseconds.
    */
   #isWriterAtWork(): boolean {
     const locks = loadedLockHolder();
@@ -304,7 +306,7 @@ export class FileWatch {
     return (FileLocks.now()?.others(this.#walIndex.inode, writerLockByte, writerLockByte, true)?.size ?? 0) > 0;
   }
 
-  /** The same where locks are not told, by trying: a writer without a busy timeout may meet it. */
+  /** Same where locks are not reported, by trying: a writer without a busy timeout may meet it. */
   #isLockedUnseen(): boolean {
     const { files } = this.#options;
     if (loadedLockHolder() !== undefined) return false;

@@ -1,5 +1,5 @@
 /**
- * The first connection of this process to a database, with the descriptors that SQLite has open for it
+ * This process's first connection to a database, with the descriptors that SQLite has open for it
  * (sqlite-descriptors.ts).
  */
 import { type BigIntStats, closeSync, statSync } from "node:fs";
@@ -14,10 +14,10 @@ import { isBusy, sqliteCode } from "./sqlite-error.ts";
 export class FirstConnection {
   readonly connection: DatabaseSync;
   readonly identity: FileIdentity;
-  /** It was not in WAL mode, so its header was changed: the file right after that. */
+  /** If it was not in WAL mode, its header was changed: the file right after that. */
   readonly switched: BigIntStats | undefined;
   readonly descriptors: SqliteDescriptors;
-  /** To be closed behind the last connection (sqlite-descriptors.ts). */
+  /** To be closed after the last connection (sqlite-descriptors.ts). */
   readonly own: readonly number[];
 
   private constructor(
@@ -35,8 +35,8 @@ export class FirstConnection {
   }
 
   /**
-   * Opens an existing database in WAL mode, switching it if it is not. Undefined when it is busy: try again.
-   * Throws `CaptureError` when it cannot be captured, and passes on what `open(2)` says.
+   * Opens an existing database in WAL mode, switching it if necessary. Returns undefined if it is busy: try again.
+   * Throws `CaptureError` if it cannot be captured, and passes on the errors of `open(2)`.
    */
   static tryOpen(name: string, path: FilePath): FirstConnection | undefined {
     const identity = identityAt(path);
@@ -72,7 +72,7 @@ function close(connection: DatabaseSync | undefined, own: readonly number[]): vo
   for (const fd of own) closeSync(fd);
 }
 
-/** True when it had to be switched. */
+/** Returns true if it had to be switched. */
 function ensureWal(connection: DatabaseSync, name: string): boolean {
   if (journalMode(connection, "PRAGMA journal_mode") === "wal") return false;
   const mode = journalMode(connection, "PRAGMA journal_mode=WAL");

@@ -1,9 +1,9 @@
 /**
- * Pages of a large flush that is not complete yet, in a file instead of memory: a secondary may apply a flush only when
- * its last part is there and proved, and until then a transaction of any size is waiting. Its pages are hashed while
- * they are there, so that the proof need not read them again.
+ * Pages of a large incomplete flush, in a file instead of memory: a secondary may apply a flush only once its last part
+ * has arrived and is proved, and until then a transaction of any size is waiting. Its pages are hashed as they arrive,
+ * so that the proof need not read them again.
  *
- * The file has no name from the moment it is made, so it is gone with this process, and nobody else writes into it.
+ * The file never has a name while in use, so it vanishes with this process, and no other process writes to it.
  */
 import { closeSync, openSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
@@ -16,15 +16,12 @@ export class FlushSpool {
   #fd: number | undefined;
   #size = 0;
 
-  /** `folder`: where there is room for a transaction, and nobody looks for databases. */
+  /** `folder`: with room for a transaction, and outside the search for databases. */
   constructor(folder: string) {
     this.#path = join(folder, "flush-spool");
   }
 
-  /**
-   * The same deltas with contents that are read when they are asked for, until `forget`. Throws what the file system
-   * says.
-   */
+  /** Returns the same deltas with contents that are read on demand, until `forget`. Throws file system errors. */
   keep(deltas: readonly DatabaseDelta[]): readonly DatabaseDelta[] {
     const fd = (this.#fd ??= openNameless(this.#path));
     return deltas.map((delta) => {
@@ -34,7 +31,7 @@ export class FlushSpool {
     });
   }
 
-  /** What was kept is no longer needed. */
+  /** Frees what was kept. */
   forget(): void {
     if (this.#fd !== undefined) closeSync(this.#fd);
     this.#fd = undefined;

@@ -1,17 +1,17 @@
 /**
- * What the kernel tells of the folders in which databases lie, sorted: which database something was written for, and
- * whether files came or went.
+ * Sorts the kernel's events of the folders with databases: which database was written, and whether files appeared or
+ * vanished.
  *
- * Every commit writes into the log before it is in the index, by write(2), so its event is queued before the commit
- * returns to the application, and long before a byte of its answer arrives here. One read (a fifth of a microsecond)
- * tells for all databases of all folders that nothing was committed since the last one. docs/CAPTURE.md has the
- * argument, and what it cannot see.
+ * Every commit writes to the log before it is in the index, by write(2), so its event is queued before the commit
+ * returns to the application, and long before a byte of its response arrives here. One read (a fifth of a microsecond)
+ * shows for all databases of all folders that nothing was committed since the last one. docs/CAPTURE.md has the
+ * argument, and its limits.
  */
 import { type FilePath, folderOf, textOf } from "./data-path.ts";
 import { Inotify, type InotifyEvent, inotifyEvents } from "../runtime/inotify.ts";
 import { ownerOf } from "../core/database-pattern.ts";
 
-/** The last part of the path, as events have it. */
+/** Returns the last part of the path, as in events. */
 function entryOf(path: FilePath): string {
   const bytes = Buffer.from(path).toString("latin1");
   return bytes.slice(bytes.lastIndexOf("/") + 1);
@@ -20,7 +20,7 @@ function entryOf(path: FilePath): string {
 export interface Heard {
   /** A folder changed in a way that may add, remove or replace a database. */
   readonly isChanged: boolean;
-  /** Not everything was told: anything may have happened. */
+  /** Events were lost: anything may have happened. */
   readonly isIncomplete: boolean;
 }
 
@@ -28,8 +28,8 @@ const quiet: Heard = { isChanged: false, isIncomplete: false };
 const { create, modify, unmounted, ignored } = inotifyEvents;
 
 /**
- * `isCompanion`: of the event's file. `isMoved`: it was renamed or removed, so what is written into it may be told
- * elsewhere from now on. Returns whether companions of this database stay where they are.
+ * `isCompanion`: of the event's file. `isMoved`: it was renamed or removed, so later writes to it may be reported
+ * elsewhere. Returns whether companions of this database stay where they are.
  */
 type OnTouched<Database> = (database: Database, isCompanion: boolean, isMoved: boolean) => boolean;
 
@@ -43,18 +43,18 @@ export class FolderEvents<Database> {
     this.#inotify = inotify;
   }
 
-  /** A text instead: why there are none here. */
+  /** Returns a text with the reason if there are none here. */
   static async open<Database>(): Promise<FolderEvents<Database> | string> {
     const inotify = await Inotify.open();
     return typeof inotify === "string" ? inotify : new FolderEvents(inotify);
   }
 
-  /** From here on what happens in this folder is told; false when that cannot be had. Calling it again does nothing. */
+  /** Requests events of this folder from here on; returns false if that is impossible. Idempotent. */
   watch(path: FilePath): boolean {
     return this.#numberOf(path) !== undefined;
   }
 
-  /** Events for this file and its companions are this database's; false when its folder cannot be watched. */
+  /** Assigns events of this file and its companions to the database; returns false if its folder cannot be watched. */
   add(path: FilePath, database: Database): boolean {
     const number = this.#numberOf(folderOf(path));
     if (number === undefined) return false;
@@ -67,7 +67,7 @@ export class FolderEvents<Database> {
     if (entries?.get(entryOf(path)) === database) entries.delete(entryOf(path));
   }
 
-  /** Since the last call. Sync. */
+  /** Takes the events since the last call. Sync. */
   hear(onTouched: OnTouched<Database>): Heard {
     let isChanged = false;
     const isIncomplete = this.#inotify.read((event) => {
@@ -80,7 +80,7 @@ export class FolderEvents<Database> {
     this.#inotify.close();
   }
 
-  /** True: a database may have come or gone. */
+  /** Returns true if a database may have appeared or vanished. */
   #sort({ folder, mask, entry }: InotifyEvent, onTouched: OnTouched<Database>): boolean {
     const entries = this.#folders.get(folder);
     if ((mask & (unmounted | ignored)) !== 0) {
@@ -88,7 +88,7 @@ export class FolderEvents<Database> {
       this.#folders.delete(folder);
       return true;
     }
-    // Nobody who keeps the rules removes or renames a file of a database that is open.
+    // No process that follows the rules removes or renames a file of an open database.
     const isMoved = (mask & ~(modify | create)) !== 0;
     const itself = entries?.get(entry);
     if (itself !== undefined) {
@@ -97,10 +97,9 @@ export class FolderEvents<Database> {
     }
     const owner = ownerOf(entry);
     const owned = owner === undefined ? undefined : entries?.get(owner);
-    // Other files: logs, databases that are excluded. Those that may become databases are looked at by discovery as
-    // long as they wait.
+    // Other files: logs, excluded databases. Discovery checks those that may become databases as long as they wait.
     if (owned === undefined) return mask !== modify;
-    // Nobody who keeps the rules removes or renames a companion of a database that is open.
+    // No process that follows the rules removes or renames a companion of an open database.
     return onTouched(owned, true, isMoved) && isMoved;
   }
 

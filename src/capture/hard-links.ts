@@ -1,11 +1,13 @@
-/** The second name of a file that has several (hard links), so that a person need not search for it. */
+/** Finds the second name of a file with several (hard links), so that an operator need not search for it. */
 import { lstatSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { DatabaseFiles } from "./database-files.ts";
 import { identityOf, sameFile } from "./file-identity.ts";
 import { linkSearchEntriesMax } from "./limits.ts";
 
-/** Looks in the folder of the file, below it and in the one above; undefined when the other name is elsewhere. */
+/**
+ * Searches the folder of the file, those below it and the one above; returns undefined if the other name is elsewhere.
+ */
 export function otherNameOf({ path: itself, identity }: Pick<DatabaseFiles, "path" | "identity">): string | undefined {
   const path = itself.toString();
   const folder = dirname(path);

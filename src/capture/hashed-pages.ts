@@ -1,6 +1,6 @@
 /**
- * Pages of a flush that is not complete yet, as nothing but their hashes: for who only proves flushes, and needs no
- * memory for those of any size.
+ * Pages of an incomplete flush, kept as hashes only: for a reader that only proves flushes, and so needs little memory
+ * for any size.
  */
 import type { DatabaseDelta, Page } from "../core/delta.ts";
 import { hashPage } from "./page-hashes.ts";

@@ -1,13 +1,12 @@
 /**
- * What is done with a database in which nothing has happened for long: when no other process has it open it is closed,
- * and what is left of it is what is known of its file; when one has, it keeps three descriptors (database-files.ts says
- * why more are kept before).
+ * Handles a database that has been idle for long. If no other process has it open it is closed, and only the knowledge
+ * of its file remains; otherwise it keeps three descriptors (database-files.ts says why it has more before).
  *
  * For three descriptors all connections are closed and one is opened, so for a fraction of a millisecond there is no
- * pin, and this process has no lock. What is done to the database meanwhile shows afterwards: a commit by the index,
- * and whatever else was written by the stamps of the two files, all looked at when there is a pin again. Nothing moved:
- * it goes on as if nothing had been done. Something did: it is one that was closed and touched, which is found by
- * comparing pages (base-reader.ts), and answers wait for that.
+ * pin, and this process has no lock. Changes made meanwhile show afterwards: a commit by the index, any other write by
+ * the stamps of the two files, all checked once there is a pin again. If nothing moved, it continues as before. If
+ * something did, it is treated as a closed and touched database, whose changes are found by comparing pages
+ * (base-reader.ts), and responses are held for that.
  */
 import { fstatSync } from "node:fs";
 import type { Clock } from "../runtime/clock.ts";
@@ -17,7 +16,7 @@ import { type Housekeeping, startBackfill } from "./seal.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
 
 /**
- * `closed`: by other processes and by this one. `touched`: somebody used it while it was being opened again, and it is
+ * `closed`: by other processes and by this one. `touched`: a process used it while it was being reopened, and it is
  * closed. `open`: for now.
  */
 export type Idle =
@@ -26,7 +25,7 @@ export type Idle =
 
 const open: Idle = { kind: "open" };
 
-/** Nothing happens in it. Sync; well below a millisecond. */
+/** Requires that nothing happens in it. Sync; well below a millisecond. */
 export function settleIdle(database: TrackedDatabase, house: Housekeeping): Idle {
   const { files, pin, watch } = database;
   if (!watch.isUnused && !files.hasSpareDescriptors) return open;
@@ -39,9 +38,9 @@ export function settleIdle(database: TrackedDatabase, house: Housekeeping): Idle
 }
 
 /**
- * The last connection takes the log away, which has to be in the file before: this is done first, and the closing waits
- * for its stamp to settle. Undefined: it stays open, for now. Who opens it at this moment has its files or its stamp
- * show it afterwards.
+ * The last connection removes the log, which must be in the file before: the backfill comes first, and closing waits
+ * for the file's stamp to settle. Undefined: it stays open for now. A process that opens it at this moment shows
+ * afterwards by its files or its stamp.
  */
 function closable(database: TrackedDatabase, house: Housekeeping): DormantDatabase | undefined {
   const { name, files } = database;
@@ -56,7 +55,7 @@ function closable(database: TrackedDatabase, house: Housekeeping): DormantDataba
   const index = database.look();
   if (index === undefined || database.isAhead()) return undefined;
   if (index.nBackfill < index.mxFrame) {
-    // When an application's reader prevents it, it is tried again after as long a time as this took.
+    // If an application's reader prevents it, the next try comes after the same time again.
     if (startBackfill(database, index, house) === "incomplete") database.disturb();
     files.rest();
     return undefined;
@@ -65,7 +64,7 @@ function closable(database: TrackedDatabase, house: Housekeeping): DormantDataba
   return files.companions() === "same" ? dormant : undefined;
 }
 
-/** False: something happened in it meanwhile, or it cannot be opened now; it is closed. */
+/** Returns false if something happened in it meanwhile, or it cannot be opened now; it is then closed. */
 function reopened(database: TrackedDatabase, clock: Clock): boolean {
   const { files, pin, watch, captured } = database;
   const before = stampsOf(database);
@@ -73,7 +72,7 @@ function reopened(database: TrackedDatabase, clock: Clock): boolean {
   if (!files.reopen()) return false;
   if (pin.begin(clock.now())) {
     pin.advance();
-    // In this order: what is committed from here on is read through the pin.
+    // In this order: commits from here on are read through the pin.
     if (captured !== undefined && !database.isAhead() && stampsOf(database) === before) {
       watch.reopened(captured);
       return true;
@@ -84,7 +83,7 @@ function reopened(database: TrackedDatabase, clock: Clock): boolean {
   return false;
 }
 
-/** Of the log without its ctime, which opening it may change. */
+/** Stamp of the log without its ctime, which opening it may change. */
 function stampsOf({ files }: TrackedDatabase): string {
   const log = fstatSync(files.walFd);
   return `${stampOf(fstatSync(files.dbFd))} ${log.size} ${log.mtimeMs}`;

@@ -1,10 +1,9 @@
 /**
- * What SQLite itself says of a database file: `quick_check`, or `integrity_check` which also compares the indexes.
+ * SQLite's own check of a database file: `quick_check`, or `integrity_check`, which also compares the indexes.
  *
- * Reads every page, for as long as that takes, on the thread that calls it: for a process of its own
- * (`runIntegrityChecks`). The file is opened read-only, so that one that is refused is left as it was found; only where
- * SQLite cannot read it so (a rollback journal of a process that died has to be played back first) it is opened as an
- * application would.
+ * It reads every page on the calling thread, however long that takes, and so runs in a separate process
+ * (`runIntegrityChecks`). The file is opened read-only, so that a refused one is left unchanged; only if SQLite cannot
+ * read it that way (a dead process's rollback journal must be played back first) is it opened as by an application.
  */
 import { createInterface } from "node:readline";
 import { DatabaseSync } from "node:sqlite";
@@ -15,13 +14,13 @@ export type CheckDepth = "quick" | "full";
 
 export type Integrity =
   | { readonly kind: "whole" }
-  /** What SQLite found, the first few. */
+  /** SQLite's findings, the first few. */
   | { readonly kind: "damaged"; readonly found: readonly string[] }
-  /** Not to SQLite as it is here: encrypted, or another kind of file. */
+  /** Not a database to SQLite here: encrypted, or another kind of file. */
   | { readonly kind: "no-database" }
-  /** Needs what only the application has: its functions, collations or modules. */
+  /** Needs parts of the application: its functions, collations or modules. */
   | { readonly kind: "unchecked"; readonly reason: string }
-  /** It cannot be read now: locked, no permission, an error of the disk. */
+  /** It cannot be read now: locked, no permission, a disk error. */
   | { readonly kind: "unreadable"; readonly reason: string };
 
 export type CheckedDatabase = Integrity & { readonly name: string };
@@ -35,7 +34,7 @@ export function checkIntegrity(path: FilePath, depth: CheckDepth): Integrity {
   return check(path, depth, true) ?? check(path, depth, false) ?? { kind: "unreadable", reason: "it cannot be opened" };
 }
 
-/** undefined: it cannot be read in this way. */
+/** Returns undefined if it cannot be read this way. */
 function check(path: FilePath, depth: CheckDepth, readOnly: boolean): Integrity | undefined {
   let database: DatabaseSync | undefined;
   try {
@@ -67,8 +66,8 @@ function check(path: FilePath, depth: CheckDepth, readOnly: boolean): Integrity 
 }
 
 /**
- * Names of databases below `root` come on standard input, one JSON string a line; what is found of each goes to
- * standard output, likewise.
+ * Reads names of databases below `root` from standard input, one JSON string per line, and writes the result of each to
+ * standard output in the same way.
  */
 export async function runIntegrityChecks(root: string, depth: CheckDepth): Promise<void> {
   for await (const line of createInterface({ input: process.stdin })) {

@@ -3,29 +3,27 @@
 export interface SourceLimits {
   /** Page content in one part of a batch (one commit record), bytes; a part holds at least one page. */
   readonly partBytesMax: number;
-  /**
-   * Batches up to this size keep their pages in memory, so that they hold no pin while they are being journaled, bytes.
-   */
+  /** Batches up to this size keep their pages in memory, so that they hold no pin while being journaled, bytes. */
   readonly eagerBytesMax: number;
   /**
    * A write-ahead log longer than this is backfilled, so that it starts over in the next gap between two writes, bytes.
    */
   readonly walTidyBytes: number;
   /**
-   * Longer than this, and writers leave no gap: it is sealed under the write lock, bytes. An application without a busy
-   * timeout can meet SQLITE_BUSY then, so this is the last resort and not the rule.
+   * A longer log whose writers leave no gap is sealed under the write lock, bytes. An application without a busy
+   * timeout can then meet SQLITE_BUSY, so this is the last resort.
    */
   readonly walSealBytes: number;
-  /** A seal leaves at most this to be captured, and at most as much to be backfilled, under the write lock, bytes. */
+  /** A seal leaves at most this much to capture, and as much to backfill, under the write lock, bytes. */
   readonly sealBacklogBytesMax: number;
-  /** What a collection before a seal may keep in memory, bytes of frames. */
+  /** Bytes of frames that a collection before a seal may keep in memory. */
   readonly sealKeepBytesMax: number;
-  /** How long the write lock is tried for, on the event loop, milliseconds. Trying makes nobody wait. */
+  /** How long the write lock is tried for, on the event loop, milliseconds. Trying delays no writer. */
   readonly sealLockMs: number;
-  /** Wait after a seal that application readers did not let through; doubles up to the maximum, milliseconds. */
+  /** Pause after a seal that application readers prevented; doubles up to the maximum, milliseconds. */
   readonly sealRetryMs: number;
   readonly sealRetryMsMax: number;
-  /** A pin is taken anew at least this often, even when nothing seems to ask for it, milliseconds. */
+  /** A pin is renewed at least this often, even without an apparent reason, milliseconds. */
   readonly pinAgeMsMax: number;
   /** How long a database that appears may stay locked (or outside WAL mode) before capture gives up, milliseconds. */
   readonly attachWaitMsMax: number;
@@ -37,17 +35,14 @@ export interface SourceLimits {
   readonly databasesMax: number;
   /** Descriptors that this process may have open. */
   readonly descriptorsMax: number;
-  /**
-   * So many databases are looked at by each look of the gate; when there are more, those in which nothing happens are
-   * left out.
-   */
+  /** Number of databases that each look of the gate checks; if there are more, idle ones are left out. */
   readonly lookedAtMax: number;
   /**
-   * A database in which nothing happened for so long is quiet, milliseconds. Several times `pinAgeMsMax`: its pin was
-   * taken anew while nobody made a checkpoint, and lets those that come get through.
+   * A database without activity for this long is quiet, milliseconds. Several times `pinAgeMsMax`: its pin was renewed
+   * while no checkpoint ran, and lets later ones pass.
    */
   readonly quietAfterMs: number;
-  /** One that is quiet and that nobody else has open is closed when nothing happened for so long, milliseconds. */
+  /** A quiet database that no other process has open is closed after this long without activity, milliseconds. */
   readonly dormantAfterMs: number;
 }
 
@@ -73,7 +68,7 @@ export const defaultLimits: SourceLimits = {
 };
 
 /**
- * SQLite's busy handler asks again after so long at most (sqliteDefaultBusyCallback), with some time to be scheduled,
+ * SQLite's busy handler retries after at most this long (sqliteDefaultBusyCallback), plus some time for scheduling,
  * milliseconds.
  */
 export const busyPollMsMax = 110;
@@ -82,30 +77,32 @@ export const sliceMs = 4;
 /** One read of WAL frames or database pages, bytes. */
 export const readChunkBytes = 512 * 1024;
 /**
- * How long the write lock is held, milliseconds: nothing is begun under it any more after this, and what is begun takes
- * well under a millisecond for each `sealBacklogBytesMax`.
+ * How long the write lock is held, milliseconds: after this nothing more is begun under it, and each step takes well
+ * under a millisecond per `sealBacklogBytesMax`.
  */
 export const writeLockMsMax = 5;
-/** Collections in a row that try to catch up with writers before a seal: each leaves less, or they are too quick. */
+/**
+ * Collections in a row that try to catch up with writers before a seal: each leaves less, or the writers are too quick.
+ */
 export const sealRoundsMax = 6;
 /** A longer backfill is not done on the event loop, bytes. About 6 ms of a page cache's time. */
 export const backfillHereBytesMax = 8 * 1024 * 1024;
 /**
- * Databases whose files are looked at beside their WAL index at each look of the gate; of more, the next ones each
+ * Databases whose files are checked beside their WAL index at each look of the gate; with more, the next ones each
  * time.
  */
 export const suspectsPerLook = 4;
-/** How long a process may have a database locked before it uses its WAL index: it is opening it, milliseconds. */
+/** How long a process may have a database locked before it uses its WAL index: it may be opening it, milliseconds. */
 export const elsewhereMsMax = 1000;
 /**
  * A database is audited (identity of its files, who uses it) at most this often while the service is idle,
  * milliseconds.
  */
 export const auditMs = 100;
-/** A list of locks that is longer (that of some hundred open databases) is read less often, characters. */
+/** A longer list of locks (of some hundred open databases) is read less often, characters. */
 export const longLockList = 64 * 1024;
 /**
- * A log that is this long and cannot start over is told to operators, bytes; and how often that is looked for,
+ * A log of this length that cannot start over is reported to operators, bytes; and how often that is checked,
  * milliseconds.
  */
 export const longLogBytes = 64 * 1024 * 1024;
@@ -117,49 +114,43 @@ export const folderDepthMax = 16;
 /** Folders that the patterns lead through: each costs a descriptor. */
 export const watchedFoldersMax = 2000;
 /**
- * How often the list of locks is read besides, for what it alone tells: all users of a database, and databases that no
- * pattern matches, milliseconds.
+ * How often the list of locks is read in addition, for what it alone shows: all users of a database, and databases that
+ * match no pattern, milliseconds.
  */
 export const listMs = 2_000;
 /**
- * Databases whose users the kernel is asked for every `auditMs`, two microseconds each; with more of them the audits
- * are rarer.
+ * Databases whose users the kernel is asked for every `auditMs`, two microseconds each; with more of them audits are
+ * rarer.
  */
 export const askedPerAudit = 250;
-/** A process that held the lock of the writer is believed to be at work for so long, milliseconds. */
+/** How long a process that held the writer's lock is assumed to be at work, milliseconds. */
 export const writerTrustMs = 2;
-/** Quiet databases that are looked at by each tick, in turn: a second look, should the kernel not tell of a write. */
+/** Quiet databases checked by each tick, in turn, in case the kernel does not report a write. */
 export const quietPerTick = 4;
 /** How long a cut waits for a transaction that may have committed one of several databases, milliseconds. */
 export const attachedWaitMsMax = 250;
-/** And after waits that were for nothing at least. */
+/** The minimum after unnecessary waits. */
 export const attachedWaitMsMin = 5;
-/** Longest look without a pause for the gap between two transactions over several databases, milliseconds. */
+/** Longest search without a pause for the gap between two transactions over several databases, milliseconds. */
 export const attachedSpinMs = 4;
-/** Databases that are closed by one tick because nobody uses them: each takes a fraction of a millisecond. */
+/** Unused databases that one tick closes: each takes a fraction of a millisecond. */
 export const closedPerTick = 4;
-/**
- * Databases that are attached before they are looked through, at the start: those that nobody has open are closed again
- * then.
- */
+/** Databases attached at the start before they are examined: those that no process has open are closed again then. */
 export const openAtStartMax = 500;
 
-/** A database that is open and idle costs so many: the file, its log and the log's index. */
+/** Descriptors of an open, idle database: the file, its log and the log's index. */
 const descriptorsPerDatabase = 3;
-/**
- * While something is written there, a second connection has the file and the log open too; for moments there are two
- * more.
- */
+/** While it is written, a second connection also has the file and the log open; briefly there are two more. */
 const descriptorsPerWritten = 5;
 
 /**
- * Descriptors for so many databases that an application keeps open at the same time; those that nobody has open cost
+ * Returns the descriptors for this many databases that an application keeps open at the same time; closed ones cost
  * none.
  */
 export const descriptorsFor = (databases: number): number => databases * descriptorsPerDatabase;
-/** The same while it writes into all of them. */
+/** Same while it writes to all of them. */
 export const descriptorsInUse = (databases: number): number => databases * descriptorsPerWritten;
 /** Descriptors of a host beside its databases: some 30 for itself, and for its clients' connections. */
 export const hostDescriptors = 64;
-/** From this share of a limit on there is a warning. */
+/** Share of a limit from which on there is a warning. */
 export const warnShare = 0.8;

@@ -1,8 +1,8 @@
 /**
- * The committed state of database files that nobody has open: the file and the `-wal` of a process that is gone.
+ * The committed state of database files that no process has open: the file and the `-wal` of a process that is gone.
  *
  * Reads as SQLite's own recovery does (the longest chain of valid frames up to the last commit), without a connection
- * and without changing anything, so that the host can prove whether what lies on the disk is in the journal. Never call
+ * and without changing anything, so that the host can prove whether the data on the disk is in the journal. Never call
  * it for a file that this process has connections to (POSIX locks).
  */
 import { closeSync, existsSync, fstatSync, openSync } from "node:fs";
@@ -25,7 +25,7 @@ export type LocalState =
     }
   /** No file, or an empty one. */
   | { readonly kind: "absent" }
-  /** Not provable from outside, and why. */
+  /** Not provable from outside, with the reason. */
   | { readonly kind: "unknown"; readonly reason: string };
 
 /** The committed frames of a WAL: page -> last frame. */
@@ -34,7 +34,7 @@ interface CommittedFrames {
   readonly pageCount: number;
 }
 
-/** What the files at `path` hold. */
+/** Returns the content of the files at `path`. */
 export async function verifyLocalState(path: FilePath): Promise<LocalState> {
   if (!existsSync(path)) return { kind: "absent" };
   if (existsSync(withSuffix(path, "-journal")))
@@ -49,7 +49,7 @@ export async function verifyLocalState(path: FilePath): Promise<LocalState> {
   }
 }
 
-/** The databases below a folder, for the host's look at what an earlier life left there. */
+/** Returns the databases below a folder, for the host's check of what an earlier run left. */
 export function localDatabases(
   patterns: readonly string[],
   except: readonly string[] = [],

@@ -1,13 +1,13 @@
 /**
- * Write-ahead logs that have grown long and cannot start over, since when, and by whom: a reader that never ends its
- * transaction costs disk, and makes every read of all others slower, while all the data is right.
+ * Long write-ahead logs that cannot start over, since when, and the processes that prevent it. A reader that never ends
+ * its transaction costs disk space and slows all other reads, while all data is right.
  *
- * A log starts over when all of it is backfilled. It is kept from that when frames are left that no checkpoint copies,
- * however often it is tried (`tidy` tries all the time). Readers keep them: each has a shared lock on one of five bytes
- * of the index (walformat.html, section 2.3.1), and beside it stands the frame up to which it reads. Checkpoints copy
- * up to that of the reader that is furthest behind, so those are named whose frame is not beyond what is copied, as
- * /proc/locks tells. A later one keeps nothing: while this host writes a checkpoint, or copies a long log, ordinary
- * transactions of the application would be named for it.
+ * A log starts over once all of it is backfilled. That is prevented if frames remain that no checkpoint copies, however
+ * often it is tried (`tidy` keeps trying). Readers prevent it: each has a shared lock on one of five bytes of the index
+ * (walformat.html, section 2.3.1), with the frame up to which it reads beside it. Checkpoints copy up to the frame of
+ * the reader that is furthest behind, so the readers named are those in /proc/locks whose frame is not beyond what is
+ * copied. Later readers prevent nothing: while this host writes a checkpoint, or copies a long log, ordinary
+ * transactions of the application would otherwise be named.
  */
 import { type FileLocks, readerLockByte } from "./file-locks.ts";
 import { longLogBytes, longLogLookMs } from "./limits.ts";
@@ -20,9 +20,9 @@ export interface LongLog {
   readonly database: string;
   /** Frames that are in use, bytes. */
   readonly walBytes: number;
-  /** For how long it has been kept from starting over, milliseconds. */
+  /** How long it has been prevented from starting over, milliseconds. */
   readonly heldMs: number;
-  /** `4711 (python3)`; empty where the system does not tell. */
+  /** `4711 (python3)`; empty if the system does not report it. */
   readonly heldBy: readonly string[];
 }
 
@@ -50,7 +50,7 @@ export class LongLogs {
     return this.#held.size === 0;
   }
 
-  /** Sync; at intervals, a pread for each database. `locks`: as they were lately. */
+  /** Sync; at intervals, one pread per database. `locks`: a recent list. */
   look(databases: Iterable<TrackedDatabase>, locks: FileLocks | undefined, nowMs: number): void {
     if (nowMs < this.#lookAtMs) return;
     this.#lookAtMs = nowMs + longLogLookMs;
@@ -103,11 +103,11 @@ export class LongLogs {
   }
 }
 
-/** Who reads at a state behind which nothing is copied; this host itself only when it reads for long. */
+/** Returns the readers at a state beyond which nothing is copied; this host itself only if it reads for long. */
 function holders(database: TrackedDatabase, { nBackfill }: WalIndex, locks: FileLocks | undefined): string[] {
   const slots = database.index.readMarks().map((mark, slot) => {
     const byte = readerLockByte + slot;
-    // Who began when everything was backfilled has slot 0, and nothing is copied until it ends.
+    // A reader that began when everything was backfilled has slot 0, and nothing is copied until it ends.
     return {
       mark: slot === 0 ? 0 : mark,
       pids: locks?.others(database.watch.indexInode, byte, byte) ?? new Set<number>(),

@@ -1,13 +1,13 @@
 /**
- * One name for each file that was found under several: by symbolic links, of the file or of a folder on the way, there
- * is one real path, and SQLite uses that. It is captured once, under the name that is its place, or the first of its
- * links. Names that are hard links are different places: they stay, and are refused when they are attached.
+ * One name for each file that was found under several. With symbolic links, of the file or of a folder, there is one
+ * real path, which SQLite uses; the file is captured once, under the name that is its place, or the first of its links.
+ * Hard links are different places: they stay, and are refused when they are attached.
  */
 import { realpathSync } from "node:fs";
 import { type FilePath, textOf } from "./data-path.ts";
 import type { FoundFile } from "./discovery.ts";
 
-/** Takes the other names out of `found`, and returns them with the one that is kept. */
+/** Removes the other names from `found`, and returns them with the one that is kept. */
 export function chooseNames(found: Map<string, FoundFile>): ReadonlyMap<string, string> {
   const aliases = new Map<string, string>();
   const byFile = new Map<string, string[]>();
@@ -54,7 +54,7 @@ function realText(path: FilePath): string {
   }
 }
 
-/** What an operator should know of links: they are not copied to other hosts. May say the same more than once. */
+/** Warns operators about links, which are not copied to other hosts. May repeat itself. */
 export function tellLinks(
   found: ReadonlyMap<string, FoundFile>,
   aliases: ReadonlyMap<string, string>,

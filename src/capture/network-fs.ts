@@ -21,7 +21,7 @@ const networkFileSystems: ReadonlyMap<number, string> = new Map([
   [0x7461_636f, "OCFS2"],
 ]);
 
-/** The name of the network file system that a `statfs` type stands for, if it is one. */
+/** Returns the name of the network file system of a `statfs` type, if it is one. */
 export const networkFileSystem = (type: number): string | undefined => networkFileSystems.get(type >>> 0);
 
 /** Throws `CaptureError` when `folder` (called `name` in messages) is on one. */

@@ -1,10 +1,10 @@
 /**
- * Files that match and are not captured yet. Each look tries once and never waits, so that the journal goes on
- * meanwhile: with renewals, and with what other databases commit. What cannot be captured is noted (uncaptured.ts), and
- * answers wait for it.
+ * Files that match and are not captured yet. Each look tries once and never waits, so that the journal continues
+ * meanwhile, with renewals and with commits of other databases. A file that cannot be captured is noted
+ * (uncaptured.ts), and responses are held for it.
  *
- * A file that stays shorter than its header says, and that SQLite has not open, is no database: after the patience it
- * is left out with a warning, until it changes and is whole. It must not end a term.
+ * A file that stays shorter than its header says, and that SQLite does not have open, is no database: after the
+ * patience it is left out with a warning, until it changes and is complete. It must not end a term.
  */
 import { statSync } from "node:fs";
 import type { Rules } from "../core/rules.ts";
@@ -36,7 +36,7 @@ export interface NewcomerOptions {
 export interface KnownFiles {
   readonly open: OpenFiles;
   readonly captured: ReadonlyMap<string, TrackedDatabase>;
-  /** Of captured databases, this one not among them. */
+  /** Number of captured databases, not counting this one. */
   readonly count: number;
   /** This one was captured before, and closed. */
   readonly dormant: DormantDatabase | undefined;
@@ -45,23 +45,23 @@ export interface KnownFiles {
 interface Waiting {
   readonly identity: FileIdentity;
   readonly sinceMs: number;
-  /** Opening a database costs a millisecond: not at each look. */
+  /** Opening a database costs a millisecond: it is not tried at each look. */
   readonly retryAtMs: number;
   readonly retryMs: number;
-  /** Of a file that is left out: its stamp when it was looked at. */
+  /** For a file that is left out: its stamp when it was examined. */
   readonly leftOut: string | undefined;
-  /** What a file that is left out has. */
+  /** What was found in a file that is left out. */
   readonly found?: string;
-  /** Why it is not captured, once that is settled. */
+  /** Why it is not captured, once that is established. */
   readonly accused?: CaptureError | undefined;
   readonly file: FoundFile;
-  /** What was seen of it so far. */
+  /** Observations of it so far. */
   readonly whole: WholeFile;
 }
 
 interface Arrival {
   readonly file: FoundFile;
-  /** Undefined: SQLite looks after it, or nobody is there to make it. */
+  /** Undefined: SQLite's locks protect it, or there is no process that could be making it. */
   readonly whole: WholeFile | undefined;
   readonly dormant: DormantDatabase | undefined;
 }
@@ -81,22 +81,22 @@ export class Newcomers {
     this.#uncaptured = uncaptured;
   }
 
-  /** From here on an application may be making files. */
+  /** From here on an application may be creating files. */
   begin(): void {
     this.#isBegun = true;
   }
 
-  /** Some are to be tried again, or looked at. */
+  /** True if some must be tried again, or checked. */
   get isWaiting(): boolean {
     return this.#waiting.size > 0;
   }
 
-  /** A file of this name is to be tried again, or left out. */
+  /** True if a file of this name must be tried again, or is left out. */
   has(name: string): boolean {
     return this.#waiting.has(name);
   }
 
-  /** This very file was looked at before. */
+  /** True if this very file was examined before. */
   knows(name: string, file: FoundFile): boolean {
     return this.#sameAs(name, file) !== undefined;
   }
@@ -106,7 +106,7 @@ export class Newcomers {
     return known !== undefined && sameFile(known.identity, file.identity) ? known : undefined;
   }
 
-  /** A file that is left out changed. Sync; a microsecond for each of them. */
+  /** True if a file that is left out changed. Sync; a microsecond for each of them. */
   changed(): boolean {
     for (const { leftOut, file } of this.#waiting.values())
       if (leftOut !== undefined && stampOf(file) !== leftOut) return true;
@@ -127,14 +127,14 @@ export class Newcomers {
     for (const name of this.#waiting.keys()) if (!isWaiting(name)) this.#forget(name);
   }
 
-  /** False: it was looked at lately, and there is nothing to be done yet. */
+  /** False: it was examined recently, and there is nothing to do yet. */
   isDue(name: string, file: FoundFile): boolean {
     const known = this.#sameAs(name, file);
     if (known === undefined) return true;
     return known.leftOut === undefined ? this.#options.clock.now() >= known.retryAtMs : stampOf(file) !== known.leftOut;
   }
 
-  /** Attaches the file, or notes why not. Sync: asks the list of locks. */
+  /** Attaches the file, or notes why not. Sync: reads the list of locks. */
   look(name: string, file: FoundFile, known: KnownFiles, onAttached: (database: TrackedDatabase) => void): void {
     const nowMs = this.#options.clock.now();
     const { dormant } = known;
@@ -163,7 +163,7 @@ export class Newcomers {
       error = cause instanceof CaptureError ? cause : notReadable(name, messageOf(cause));
     }
     if (error === undefined) return this.#forget(name);
-    // A lock that comes and goes is not told anew each time.
+    // A lock that comes and goes is not reported each time.
     if (same?.accused?.kind === error.kind) error = same.accused;
     const accused = nowMs - sinceMs >= elsewhereMsMax ? error : undefined;
     const retryMs = Math.min(retryMsMax, (same?.retryMs ?? retryMsFirst / 2) * 2);
@@ -210,7 +210,7 @@ export class Newcomers {
       onWarning: (text) => onWarning(text),
     });
     if (outcome === "attached" || outcome === "gone") return undefined;
-    // The list of locks may miss one that moves: nobody is accused at the first look.
+    // The list of locks may miss a moving lock: no process is accused at the first look.
     return outcome === "locked" || waitedMs < elsewhereMsMax
       ? lockedError(name, file, waitedMs)
       : usedElsewhere(name, outcome.elsewhere);
@@ -244,7 +244,7 @@ export class Newcomers {
   }
 }
 
-/** Who locks it is said only after a moment: whoever makes a database locks it for a short time. */
+/** The locking process is named only after a moment: creating a database locks it briefly. */
 function lockedError(name: string, { path, identity }: FoundFile, waitedMs: number): CaptureError {
   if (waitedMs < elsewhereMsMax) return staysLocked(name, [], false);
   const pids = FileLocks.now()?.databaseLockers(identity.inode) ?? [];

@@ -1,22 +1,22 @@
 /**
- * Which processes have a file open, as Linux tells them (/proc/<pid>/fd). Takes milliseconds: for accusations, not for
- * each look.
+ * The processes that have a file open, as Linux reports them (/proc/<pid>/fd). Takes milliseconds: for accusations, not
+ * for each look.
  */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { type FileIdentity, identityAt, sameFile } from "./file-identity.ts";
 
 export interface OpenFile {
   readonly pid: number;
-  /** Where the file is now, as the kernel says; ends in " (deleted)" when it is nowhere. */
+  /** Present path of the file, from the kernel; ends in " (deleted)" if it has none. */
   readonly path: string;
 }
 
-/** Other processes that have this file open; those of other users may be missing. */
+/** Returns other processes that have this file open; those of other users may be missing. */
 export function processesWithOpen(file: FileIdentity): number[] {
   return processes().filter((pid) => openFilesOf(pid).some(({ entry }) => isFile(entry, file)));
 }
 
-/** What a process has open, of what it shows; nothing when it is gone or another user's. */
+/** Returns the open files of a process, as far as visible; none if it is gone or another user's. */
 export function openFilesOf(pid: number): (OpenFile & { readonly entry: string })[] {
   try {
     return readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {

@@ -1,4 +1,4 @@
-/** Which database of this process has a file open: of thousands it is asked for each file that is found. */
+/** Finds the database of this process that has a file open: with thousands of databases, for each file found. */
 import { type FileIdentity, fileIdentityKey } from "./file-identity.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
 

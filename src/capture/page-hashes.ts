@@ -3,13 +3,13 @@
  * content).
  *
  * One table of 16 bytes per page, so that changing a page costs one hash, whatever the size of the database. Source and
- * replica keep the same table by the same rules: a page that is new and was given no content is a page of zeros, pages
- * beyond the end have none, and the lock page (which SQLite never uses, at 1 GiB) counts as a page of zeros.
+ * replica keep the same table by the same rules: a new page without content is a page of zeros, pages beyond the end
+ * have no entry, and the lock page (which SQLite never uses, at 1 GiB) counts as a page of zeros.
  */
 import { sha256 } from "../runtime/sha256.ts";
 
 export const pageHashBytes = 16;
-/** A table has room for so many more when it grows; there may be thousands of tables. */
+/** Spare entries when a table grows; there may be thousands of tables. */
 const growPages = 8;
 
 /** The page at byte 2^30, which holds SQLite's locks and never any content. */
@@ -30,7 +30,7 @@ export function hashPage(page: number, content: Uint8Array): Uint8Array {
   return first;
 }
 
-/** The checksum of whole pages alone, the first of which has the number `firstPage`. */
+/** Returns the checksum of whole pages alone, the first of which has the number `firstPage`. */
 export function checksumOfPages(pageSize: number, firstPage: number, bytes: Uint8Array): Uint8Array {
   const sum = new Uint8Array(pageHashBytes);
   for (let offset = 0; offset + pageSize <= bytes.byteLength; offset += pageSize) {
@@ -80,7 +80,7 @@ export class PageHashes {
     for (const [page, hash] of hashes) this.set(page, hash);
   }
 
-  /** What the checksum would be after `change`, changing nothing. */
+  /** Returns the checksum after `change`, without changing anything. */
   checksumWith(pageCount: number, hashes: ReadonlyMap<number, Uint8Array>): Uint8Array {
     const sum = this.#sum.slice();
     const toggle = (bytes: Uint8Array, at: number): void => {
@@ -106,7 +106,7 @@ export class PageHashes {
     );
   }
 
-  /** The table as it is now, for whoever compares pages later. */
+  /** A copy of the table, for a later comparison of pages. */
   copy(): PageHashes {
     const copy = new PageHashes(this.pageSize);
     copy.#reserve(this.#pageCount);

@@ -1,10 +1,9 @@
 /**
- * What checkpoints and flushes make of databases, computed from the hashes of their pages alone.
+ * The effect of checkpoints and flushes on databases, computed from the hashes of their pages alone.
  *
- * This is the one proof of a flush: a secondary, a restore to a moment and `stead vault verify` all ask it, so whether
- * a record can be applied does not depend on who asks. The hashes of the pages of the flush, put into the table of the
- * pages that are there, must give the checksum that the primary had. Nothing is written here; who has files writes them
- * after the proof.
+ * This is the one proof of a flush: a secondary, a point-in-time restore and `stead vault verify` all use it, so
+ * whether a record can be applied does not depend on the caller. The hashes of the flush's pages, put into the table of
+ * the existing pages, must give the primary's checksum. Nothing is written here; callers write files after the proof.
  */
 import { isDatabaseName } from "../core/database-name.ts";
 import type { DatabaseChecksum, DatabaseDelta, Page } from "../core/delta.ts";
@@ -22,10 +21,10 @@ export interface LoadedDatabase {
   readonly chunks: AsyncIterable<Uint8Array>;
 }
 
-/** What a flush makes of one database. */
+/** The effect of a flush on one database. */
 export interface ProvedChange {
   readonly name: string;
-  /** Starts from nothing, whatever is there under this name. */
+  /** Starts from nothing, whatever exists under this name. */
   readonly fresh: boolean;
   readonly pageSize: number;
   /** 0: the database is removed. */
@@ -45,14 +44,14 @@ export class PageTables {
     return new Map([...this.#tables].map(([name, hashes]) => [name, hashes.checksum()]));
   }
 
-  /** The tables themselves; who takes them over changes them from then on. */
+  /** The tables themselves; a caller that takes them over may change them. */
   all(): ReadonlyMap<string, PageHashes> {
     return new Map(this.#tables);
   }
 
   /**
-   * Takes a whole database, and hands its bytes to `write`. Throws `ReplicaError` when they do not have the checksum;
-   * it is not there then.
+   * Takes a whole database, and passes its bytes to `write`. Throws `ReplicaError` if they do not match the checksum;
+   * the database is then absent.
    */
   async load(
     database: LoadedDatabase,
@@ -70,7 +69,7 @@ export class PageTables {
     this.#tables.set(name, hashes);
   }
 
-  /** What the flush makes of each of its databases; nothing is changed yet. Throws `ReplicaError`. */
+  /** Returns the effect of the flush on each of its databases; changes nothing yet. Throws `ReplicaError`. */
   async prove(flush: readonly DatabaseDelta[]): Promise<ProvedChange[]> {
     const byName = new Map<string, DatabaseDelta[]>();
     for (const delta of flush) {
@@ -84,7 +83,7 @@ export class PageTables {
     return proved;
   }
 
-  /** The change has been made. */
+  /** Records that the change has been made. */
   accept({ name, fresh, pageSize, pageCount, hashes }: ProvedChange): void {
     if (pageCount === 0) {
       this.#tables.delete(name);
@@ -102,7 +101,7 @@ export class PageTables {
     if (last === undefined) throw new Error("no deltas");
     const { pageSize, pageCount } = last;
     const table = this.#tables.get(name);
-    // A database that was removed and made again in one flush starts from nothing; only what follows the removal
+    // A database that was removed and created again in one flush starts from nothing; only what follows the removal
     // counts.
     const removedAt = deltas.findLastIndex((delta) => delta.pageCount === 0);
     const fresh = removedAt >= 0 || table === undefined;
@@ -143,7 +142,7 @@ export function assertName(name: string): void {
   if (!isDatabaseName(name)) throw new ReplicaError(name, "a name that leaves the data folder", "a relative path");
 }
 
-/** Hands on chunks and hashes the pages in them, whatever their boundaries; how many bytes there were. */
+/** Passes chunks on and hashes the pages in them, whatever their boundaries; returns the number of bytes. */
 async function fill(
   { name, pageSize, pageCount, chunks }: LoadedDatabase,
   hashes: PageHashes,

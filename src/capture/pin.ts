@@ -45,14 +45,14 @@ export class Pin {
     this.#rules = rules;
   }
 
-  /** A second pin at the newest state, beside the one that is held. False: busy, nothing changed. */
+  /** Begins a second pin at the newest state, beside the held one. Returns false if busy; nothing changed then. */
   begin(nowMs: number): boolean {
     if (this.#next !== undefined) throw new Error("a next pin is held already");
     const reader = this.#held?.reader === this.#readers[0] ? this.#readers[1] : this.#readers[0];
     if (!this.#rules.has("pin-order")) this.#held?.reader.end();
     const before = this.#look();
     if (!this.#rules.has("pin-order")) {
-      // The mutant lets go first and takes hold again only after the capture.
+      // The mutant releases first and pins again only after the capture.
       this.#next = { reader, before, sinceMs: nowMs };
       return true;
     }
@@ -61,7 +61,7 @@ export class Pin {
     return true;
   }
 
-  /** Everything up to the state of the next pin is captured: lets the old one go. */
+  /** Everything up to the state of the next pin is captured: releases the old one. */
   advance(): void {
     if (this.#next === undefined) throw new Error("no next pin");
     if (!this.#rules.has("pin-order") && !this.#next.reader.begin()) throw new Error("the mutant could not pin");
@@ -70,7 +70,7 @@ export class Pin {
     this.#next = undefined;
   }
 
-  /** The next pin may be ahead of what is captured: keeps the old one instead. */
+  /** The next pin may be ahead of the captured state: keeps the old one instead. */
   cancel(): void {
     this.#next?.reader.end();
     this.#next = undefined;
@@ -80,12 +80,12 @@ export class Pin {
     return this.#next !== undefined;
   }
 
-  /** Held by the connection that is open always, and no other. */
+  /** True if only the connection that is always open holds it. */
   get isAtHome(): boolean {
     return this.#next === undefined && this.#held?.reader === this.#readers[0];
   }
 
-  /** True when an application's checkpoint could be waiting for this pin, or when it is old. */
+  /** True if an application's checkpoint could be waiting for this pin, or if it is old. */
   isDue(index: WalIndex, nowMs: number, ageMsMax: number): boolean {
     const held = this.#held;
     if (held?.before === undefined || nowMs - held.sinceMs > ageMsMax) return true;
@@ -93,7 +93,7 @@ export class Pin {
     return index.nBackfill === index.mxFrame && held.before.nBackfill !== held.before.mxFrame;
   }
 
-  /** True when this pin lets the next writer start the WAL over. */
+  /** True if this pin lets the next writer start the WAL over. */
   letsRestart(index: WalIndex): boolean {
     const before = this.#held?.before;
     return before !== undefined && samePosition(before, index) && before.nBackfill === before.mxFrame;

@@ -1,6 +1,4 @@
-/**
- * What capture refuses, in words for the person who has to do something about it. Kinds: capture-error.ts.
- */
+/** Capture's refusals, worded for operators. Kinds: capture-error.ts. */
 import { CaptureError, lostContinuity } from "./capture-error.ts";
 import { openFilesOf, processName } from "./open-files.ts";
 
@@ -132,7 +130,7 @@ export function linked(database: string, other: string | undefined): CaptureErro
   });
 }
 
-/** What is committed by the other name goes into the log beside it. */
+/** Commits under the other name go into the log beside it. */
 export function openedByOtherName(database: string, other: string): CaptureError {
   return uncoordinated(
     database,
@@ -151,8 +149,8 @@ export function overwritten(database: string, page: number): CaptureError {
 }
 
 /**
- * `pids` have the lock, as far as that is told. `isExclusive`: there is a log and no index, which only
- * locking_mode=EXCLUSIVE leaves.
+ * `pids` have the lock, as far as known. `isExclusive`: there is a log and no index, which only locking_mode=EXCLUSIVE
+ * leaves.
  */
 export function staysLocked(name: string, pids: readonly number[], isExclusive: boolean): CaptureError {
   const by = pids.length === 0 ? "" : ` by ${pids.map(processName).join(", ")}`;
@@ -175,7 +173,7 @@ export function staysLocked(name: string, pids: readonly number[], isExclusive: 
   });
 }
 
-/** Its capture would delete from the journal what only `other` has now (deferred-names.ts). */
+/** Capturing it would delete from the journal what only `other` has now (deferred-names.ts). */
 export function waitsForAnother(name: string, other: string): CaptureError {
   return new CaptureError({
     kind: "locked",

@@ -1,5 +1,5 @@
 /**
- * One database file of a replica: created whole, written at offsets, without the companions that SQLite would believe.
+ * One database file of a replica: created whole, written at offsets, without the companions that SQLite would trust.
  */
 import { closeSync, fstatSync, fsync, ftruncateSync, openSync, statSync, writeSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
@@ -14,7 +14,7 @@ export class ReplicaFile {
   readonly #path: FilePath;
   readonly #fd: number;
   #size = 0;
-  /** Modification time after the last write of ours, milliseconds since 1970. */
+  /** Modification time after our last write, milliseconds since 1970. */
   #leftNs = 0n;
   #open = true;
 
@@ -42,15 +42,15 @@ export class ReplicaFile {
     this.#size = Math.max(this.#size, offset + bytes.byteLength);
   }
 
-  /** What was written belongs together: from here on every other change of the file is somebody else's. */
+  /** A group of writes is complete: from here on any other change of the file is foreign. */
   leave(): void {
     this.#leftNs = fstatSync(this.#fd, { bigint: true }).mtimeNs;
   }
 
   /**
-   * False when somebody else wrote into the file since `leave`, or put another in its place: an operator's SQL on a
-   * secondary, an application that escaped its process group. What comes within the same tick of the file system's
-   * clock as our last write shows only with our next one.
+   * Returns false if another process wrote to the file since `leave`, or put another in its place: an operator's SQL on
+   * a secondary, an application that escaped its process group. A write within the same tick of the file system's clock
+   * as our last write shows only with our next one.
    */
   isAsLeft(): boolean {
     const stats = statSync(this.#path, { bigint: true, throwIfNoEntry: false });

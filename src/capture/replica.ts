@@ -4,12 +4,12 @@
  * Plain file IO, no SQLite connection: while an instance exists, nothing else in this process may have these files open
  * (the host closes it before an application or a `Source` opens them). Every flush is proved before a byte of it is
  * written: the hashes of its pages, put into the table of the pages that are there, must give the checksum that the
- * primary had. A secondary that differs says so at the record where it happens, and is restored anew.
+ * primary had. A secondary that differs reports it at the record where it happens, and is restored.
  *
- * Nobody else writes there; who does all the same (SQL by hand on a secondary) is noticed by the file's time stamp, at
+ * No other process may write there; one that does (SQL by hand on a secondary) is noticed by the file's time stamp, at
  * the next flush or when the files are handed over.
  *
- * A crash in the middle of an apply leaves files that nobody trusts: a restart proves or restores them.
+ * Files left by a crash in the middle of an apply are not trusted: a restart proves or restores them.
  */
 import { mkdir } from "node:fs/promises";
 import { resolve } from "node:path";
@@ -24,7 +24,7 @@ import { ReplicaFile } from "./replica-file.ts";
 import { Slice } from "./slice.ts";
 
 export class Replica {
-  /** For parts of a flush that is not complete; undefined: they stay in memory. */
+  /** For parts of an incomplete flush; undefined: they stay in memory. */
   readonly spool: FlushSpool | undefined;
   readonly #root: string;
   readonly #tables = new PageTables();
@@ -37,7 +37,7 @@ export class Replica {
     this.spool = spool;
   }
 
-  /** `root`: a folder without databases; created when it is missing. `spoolFolder`: for large flushes, exists. */
+  /** `root`: a folder without databases; created if missing. `spoolFolder`: for large flushes, exists. */
   static async open(options: { readonly root: string; readonly spoolFolder?: string }): Promise<Replica> {
     const root = resolve(options.root);
     await mkdir(root, { recursive: true });
@@ -45,7 +45,7 @@ export class Replica {
   }
 
   /**
-   * Writes a whole database. Throws `ReplicaError` when its bytes do not have the checksum; nothing of it is left then.
+   * Writes a whole database. Throws `ReplicaError` if its bytes do not match the checksum; nothing of it is left then.
    */
   load(database: LoadedDatabase): Promise<void> {
     return this.#exclusively(async () => {
@@ -53,7 +53,7 @@ export class Replica {
       await this.#remove(name);
       let file: ReplicaFile | undefined;
       try {
-        // Made here also for a database without a single chunk; not before the name is known to be one.
+        // Created here also for a database without a single chunk; not before the name is known to be valid.
         const opened = (file = await ReplicaFile.create(this.#pathOf(name)));
         await this.#tables.load(database, (offset, bytes) => opened.write(offset, bytes));
         file.leave();
@@ -83,8 +83,8 @@ export class Replica {
   }
 
   /**
-   * The hashes of all pages, for the `Source` that takes these files over, so that it need not read them. The replica
-   * must not be used afterwards except to be closed. Throws `ReplicaError` when somebody else wrote into them.
+   * Returns the hashes of all pages, for the `Source` that takes these files over, so that it need not read them.
+   * Afterwards the replica may only be closed. Throws `ReplicaError` if another process wrote to the files.
    */
   handOver(): ReadonlyMap<string, PageHashes> {
     for (const [name, file] of this.#files) if (!file.isAsLeft()) throw writtenByOthers(name);
@@ -96,7 +96,7 @@ export class Replica {
     for (const file of this.#files.values()) await file.sync();
   }
 
-  /** Closes the files; they stay as they are, and are somebody else's from now on. */
+  /** Closes the files unchanged; they belong to another owner from now on. */
   async close(): Promise<void> {
     if (this.#busy) throw new Error("the caller must let a load or apply end before it closes");
     this.#isClosed = true;

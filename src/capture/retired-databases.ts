@@ -1,6 +1,6 @@
 /**
- * Databases that are not captured any more, and stay open as long as a snapshot or a batch reads them, or somebody may
- * still write into them.
+ * Databases that are no longer captured, and stay open as long as a snapshot or a batch reads them, or a process may
+ * still write to them.
  */
 import type { Clock } from "../runtime/clock.ts";
 import type { OpenFiles } from "./open-identities.ts";
@@ -25,12 +25,12 @@ export class RetiredDatabases {
     this.#databases.push(database);
   }
 
-  /** Something was committed into a deleted one. Sync. */
+  /** True if something was committed to a deleted one. Sync. */
   isWritten(): boolean {
     return this.#databases.some(({ deletion }) => deletion?.wasWrittenSince() === true);
   }
 
-  /** Throws `CaptureError` when something was committed into a deleted one. */
+  /** Throws `CaptureError` if something was committed to a deleted one. */
   assertUnwritten(): void {
     for (const { name, files, deletion } of this.#databases)
       if (deletion?.wasWrittenSince() === true) throw writtenAfterDeletion(name, files.users());

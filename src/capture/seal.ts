@@ -6,13 +6,12 @@
  * 0. Writers that never leave a gap append before that, so a WAL over its limit is sealed: under `BEGIN IMMEDIATE`
  * nobody commits, the little that is left is captured, the backfill completes, and the pin goes to slot 0.
  *
- * A writer without a busy timeout meets SQLITE_BUSY as long as that lock is held. So it is asked for only when the seal
- * is going to work and takes a moment: everything up to the last cut is captured and backfilled by then, without a
- * lock, and application readers did not hold that back. What is found under it is looked at once more, and when it is
- * too much or takes longer than `writeLockMsMax`, the lock is let go and the seal waits. Trying for the lock makes
- * nobody wait.
+ * A writer without a busy timeout meets SQLITE_BUSY as long as that lock is held. The lock is therefore requested only
+ * if the seal will succeed quickly: everything up to the last cut is captured and backfilled by then, without a lock,
+ * and application readers did not hold that back. The remainder is checked again under the lock; if it is too much or
+ * takes longer than `writeLockMsMax`, the lock is released and the seal waits. Trying for the lock delays no writer.
  *
- * Backfills of more than a moment are done by another thread (backfiller.ts); nothing is sealed meanwhile.
+ * Another thread does long backfills (backfiller.ts); nothing is sealed meanwhile.
  */
 import type { Clock } from "../runtime/clock.ts";
 import { messageOf } from "../runtime/operator-error.ts";
@@ -31,16 +30,16 @@ export interface Housekeeping {
 
 /**
  * Prepares the seal of a database whose WAL is over its limit: backfills what is captured. `ready`: the rest would take
- * only a moment, so that its writers may be locked. `behind`: its writers were quicker; a further collection may help.
- * Call it after a collection, while nothing of it is read through the pin.
+ * only a moment, so its writers may be locked. `behind`: its writers were quicker; a further collection may help. Call
+ * it after a collection, while nothing of it is read through the pin.
  */
 export function prepareSeal(database: TrackedDatabase, house: Housekeeping): "ready" | "behind" | "no" {
   return orPostpone(database, house, () => prepare(database, house)) ?? "no";
 }
 
 /**
- * What is done to keep a log short is not needed for what was committed: an error of the disk puts it off, and nothing
- * else. SQLite counts as backfilled only what it could write.
+ * Keeping a log short is not needed for committed data: a disk error only postpones it. SQLite counts as backfilled
+ * only what it could write.
  */
 function orPostpone<T>(database: TrackedDatabase, house: Housekeeping, work: () => T): T | undefined {
   try {
@@ -50,7 +49,7 @@ function orPostpone<T>(database: TrackedDatabase, house: Housekeeping, work: () 
   }
 }
 
-/** After an error that may pass; throws all others. */
+/** Postpones after a transient error; throws all others. */
 export function putOff(
   database: TrackedDatabase,
   { clock, limits, onWarning }: Housekeeping,
@@ -71,7 +70,7 @@ function prepare(database: TrackedDatabase, house: Housekeeping): "ready" | "beh
     if (capturedToBackfill(database, index) <= limits.sealBacklogBytesMax)
       return database.backlogBytes(index) <= limits.sealBacklogBytesMax ? "ready" : "behind";
     if (tries > 1) {
-      // Application readers hold it back, or another checkpoint is under way.
+      // Application readers hold it back, or another checkpoint is in progress.
       postpone(database, clock.now(), limits);
       return "no";
     }
@@ -79,15 +78,12 @@ function prepare(database: TrackedDatabase, house: Housekeeping): "ready" | "beh
   }
 }
 
-/** Collections of this database may keep more in memory, so that it can be sealed behind them. */
+/** True if collections of this database may keep more in memory, so that it can be sealed after them. */
 export function isSealDue(database: TrackedDatabase, { clock, limits }: Housekeeping): boolean {
   return isOver(database, clock.now(), limits.walSealBytes);
 }
 
-/**
- * Locks the writers; tried again and again for a moment, because the gaps that busy writers leave are microseconds
- * long.
- */
+/** Locks the writers; retries for a moment, because the gaps that busy writers leave are microseconds long. */
 export function lockForSeal(database: TrackedDatabase, house: Housekeeping): boolean {
   const giveUpMs = performance.now() + house.limits.sealLockMs;
   const lock = (): boolean => {
@@ -138,21 +134,22 @@ function keepShort(database: TrackedDatabase, house: Housekeeping): void {
 
 /**
  * A checkpoint of the application that keeps the writers out may be waiting for this very pin, wherever it is: one that
- * was just finishing pushes a reader from slot 0 to another one, which nothing here tells. So the pin is moved at each
- * look for as long as there is such a checkpoint. Where that is not told no pin grows old (while frames are to be
- * copied, see `mayMovePin`); where it is, an idle database needs no second connection for its age.
+ * was just finishing pushes a reader from slot 0 to another slot, which nothing here shows. The pin is therefore moved
+ * at each look for as long as there is such a checkpoint. If that is not reported, pins are renewed by age (while
+ * frames remain to be copied, see `mayMovePin`); if it is, an idle database needs no second connection for its pin's
+ * age.
  */
 function isPinDue(database: TrackedDatabase, index: WalIndex, nowMs: number, limits: SourceLimits): boolean {
   const { pin, watch } = database;
   const isKeptOut = watch.isWriterKeptOut;
-  // Asked at each look, so that it knows since when.
+  // Called at each look, so that it knows since when.
   const mayMove = database.mayMovePin(nowMs);
   if (isKeptOut === true) return mayMove;
   const mayGrowOld = isKeptOut === false && database.isStill(nowMs, limits.quietAfterMs);
   return pin.isDue(index, nowMs, mayGrowOld ? Number.POSITIVE_INFINITY : limits.pinAgeMsMax);
 }
 
-/** Backfills here, or begins to do so in the other thread (`aside`). */
+/** Backfills here, or starts it in the other thread (`aside`). */
 export function startBackfill(
   database: TrackedDatabase,
   index: WalIndex,
@@ -176,7 +173,7 @@ export function startBackfill(
   return "aside";
 }
 
-/** Its log is longer than this, and it is time to do something about it. */
+/** True if its log is longer than this, and it is time to act. */
 function isOver(database: TrackedDatabase, nowMs: number, bytesMax: number): boolean {
   if (
     database.captured === undefined ||
@@ -194,7 +191,7 @@ function capturedToBackfill(database: TrackedDatabase, index: WalIndex): number 
   return Math.max(0, (index.mxFrame - index.nBackfill) * database.pageSize - database.backlogBytes(index));
 }
 
-/** Wait longer each time before the next try. */
+/** Waits longer each time before the next try. */
 function postpone(database: TrackedDatabase, nowMs: number, limits: SourceLimits): void {
   database.sealRetryMs = Math.min(limits.sealRetryMsMax, Math.max(limits.sealRetryMs, database.sealRetryMs * 2));
   database.sealAfterMs = nowMs + database.sealRetryMs;
@@ -204,13 +201,13 @@ function postpone(database: TrackedDatabase, nowMs: number, limits: SourceLimits
 function movePin(database: TrackedDatabase, nowMs: number): void {
   const { pin } = database;
   if (database.isAhead() || !database.mayMovePin(nowMs) || !pin.begin(nowMs)) return;
-  // Looked at after the new pin began: not ahead means that its state is captured.
+  // Checked after the new pin began: not ahead means that its state is captured.
   if (database.isAhead()) pin.cancel();
   else pin.advance();
 }
 
 /**
- * Closes what a database does not need while nothing happens: what is left is one connection, with the pin. False: not
+ * Closes what a database does not need while idle: one connection remains, with the pin. Returns false if not possible
  * now.
  */
 export function rest(database: TrackedDatabase, nowMs: number): boolean {

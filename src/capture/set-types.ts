@@ -1,4 +1,4 @@
-/** What the set of databases is made of, and what it tells of each. */
+/** The parts of the set of databases, and its reports about each. */
 import type { DatabaseChecksum } from "../core/delta.ts";
 import type { SourceLimits } from "./limits.ts";
 import type { Housekeeping } from "./seal.ts";
@@ -18,7 +18,7 @@ export interface CapturedDatabase {
   readonly checksum: DatabaseChecksum;
 }
 
-/** It is not captured any more. */
+/** A database that is no longer captured. */
 export interface GoneDatabase {
   readonly name: string;
   readonly pageSize: number;

@@ -1,8 +1,8 @@
 /**
- * All databases at one instant, readable in the background while writers go on: what a checkpoint copies.
+ * All databases at one instant, readable in the background while writers continue: the source of a checkpoint.
  *
- * Each database is pinned by a read transaction of its own that began before the cut was taken. Until it is released,
- * the state at the cut is the frames of the layout, zeros, and the database file for every other page (`pin.ts`): a
+ * Each database is pinned by a separate read transaction that began before the cut was taken. Until it is released, the
+ * state at the cut is the frames of the layout, zeros, and the database file for every other page (`pin.ts`): a
  * checkpoint of the application copies only frames up to the pin into the file, and for those pages the layout reads
  * the frame. While it is held the WAL cannot start over, so it grows by what is written meanwhile.
  */
@@ -33,13 +33,13 @@ export interface Snapshot {
    * it is empty.
    */
   readonly leavesOut: boolean;
-  /** Lets the pins go. No read may be under way. Calling it again does nothing. */
+  /** Releases the pins. No read may be in progress. Idempotent. */
   release(): Promise<void>;
 }
 
 /**
  * `cut`: each open database with the index at the cut, which is its captured state; its snapshot reader is reading.
- * `others`: those that nobody has open.
+ * `others`: those that no process has open.
  */
 export function snapshotOf(
   cut: Cut,
@@ -64,7 +64,7 @@ export function snapshotOf(
     };
   });
   return {
-    // Those first: nothing keeps them as they are.
+    // Those first: no pin keeps them unchanged.
     databases: [...others, ...databases],
     leavesOut,
     release() {
@@ -119,7 +119,7 @@ class SnapshotReader {
   }
 
   /**
-   * Every whole page is what was captured (or what the replica handed over): silent decay of the disk enters no
+   * Every whole page is what was captured (or what the replica handed over): silent decay of the disk never enters a
    * checkpoint.
    */
   #prove(bytes: Uint8Array, offset: number): void {

@@ -1,4 +1,4 @@
-/** What capture is told about a service, and whom it tells. */
+/** Capture's configuration for a service, and its listeners. */
 import type { Rules } from "../core/rules.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -14,8 +14,8 @@ export interface SourceOptions {
   /** Patterns of the same kind: what matches them is left out. */
   readonly except?: readonly string[] | undefined;
   /**
-   * Names that an operator excluded: as if nothing were there. Another set when that changes, which takes effect at the
-   * next look. What `known` has of them is removed from the captured state by the first batch.
+   * Names that an operator excluded: treated as absent. A new set after each change, which takes effect at the next
+   * look. The first batch removes their `known` content from the captured state.
    */
   readonly excluded?: (() => ReadonlySet<string>) | undefined;
   readonly clock: Clock;
@@ -26,12 +26,12 @@ export interface SourceOptions {
   /** Hashes of all pages by name, from the `Replica` that wrote these files: such a database is not read at `open`. */
   readonly known?: ReadonlyMap<string, PageHashes>;
   /**
-   * What a database that cannot be captured does: `hold` (default) lets answers wait for `attachWaitMsMax`, `stop` ends
+   * What happens if a database cannot be captured: `hold` (default) holds responses for `attachWaitMsMax`, `stop` ends
    * capture at once.
    */
   readonly uncaptured?: "hold" | "stop" | undefined;
-  /** Other databases than before cannot be captured, or for other reasons. */
+  /** The set of databases that cannot be captured, or the reasons, changed. */
   onUncaptured?(now: readonly UncapturedEntry[]): void;
-  /** Something an operator should know that does not stop capture. */
+  /** A warning for the operator that does not stop capture. */
   onWarning(text: string): void;
 }

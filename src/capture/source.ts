@@ -2,11 +2,11 @@
  * The primary's side of capture: every committed page of every database of a service, in order, none twice, none lost.
  *
  * The caller serialises `collect`, `tick`, `beginSnapshot` and `close` (asserted); `isAhead` may be called at any time,
- * also while one of them is waiting. A `CaptureError` from any of them is final: the captured state may not be what it
- * should be, so nothing that follows may be acknowledged.
+ * also while one of them is waiting. A `CaptureError` from any of them is final: the captured state may be wrong, so
+ * nothing that follows may be acknowledged.
  *
- * Order inside a collection, which is what makes it lossless (argument in `pin.ts`): attach what appeared, begin the
- * next pins, read a consistent cut, read and prove all frames up to it, accept them, let the old pins go.
+ * Order inside a collection, which makes it lossless (argument in `pin.ts`): attach what appeared, begin the next pins,
+ * read a consistent cut, read and prove all frames up to it, accept them, release the old pins.
  */
 import type { DatabaseChecksum } from "../core/delta.ts";
 import type { DatabaseCounts } from "./active-databases.ts";
@@ -31,7 +31,7 @@ import { mayPass } from "./uncaptured.ts";
 import { noMetrics } from "../metrics/metrics.ts";
 import { WriteLocks } from "./write-locks.ts";
 
-/** Between two looks at a file that is still being written, at the start. */
+/** Pause between two looks at a file that is still being written, at the start. */
 const retryMs = 20;
 
 export class Source {
@@ -46,7 +46,8 @@ export class Source {
   readonly #restless = new Set<string>();
   readonly #faults: Faults;
   /**
-   * Deletions that no batch has yet: of excluded databases at the start, and those that wait for what else is left out.
+   * Deletions that are in no batch yet: of excluded databases at the start, and those that wait for other left-out
+   * databases.
    */
   #removals: DatabaseChanges[] = [];
   #snapshotActive = false;
@@ -78,8 +79,8 @@ export class Source {
   }
 
   /**
-   * Attaches all databases that exist, switches them to WAL, and computes their checksums. Before the application
-   * starts. Throws `CaptureError`.
+   * Attaches all existing databases, switches them to WAL, and computes their checksums. Before the application starts.
+   * Throws `CaptureError`.
    */
   static async open(options: SourceOptions): Promise<Source> {
     refuseNetworkFileSystem(options.root, ".");
@@ -110,9 +111,8 @@ export class Source {
   }
 
   /**
-   * True when something was committed (or a database appeared or vanished, or something moved that must be examined)
-   * that no batch taken so far covers. Sync, about half a microsecond per database and per folder. Throws
-   * `CaptureError`.
+   * True if something was committed (or a database appeared or vanished, or something moved that must be examined) that
+   * no batch so far covers. Sync, about half a microsecond per database and per folder. Throws `CaptureError`.
    */
   isAhead(): boolean {
     if (this.#failure !== undefined) throw this.#failure;
@@ -123,13 +123,13 @@ export class Source {
       for (const database of active) if (database.isAhead()) return true;
       return this.#databases.isSuspicious() || this.#databases.differs() || this.#databases.uncaptured.size > 0;
     } catch (error) {
-      // The next collection meets it as well, or it has passed by then.
+      // The next collection meets it as well, unless it has passed by then.
       if (faultOf(error) !== undefined) return true;
       throw this.#fail(error);
     }
   }
 
-  /** Everything committed up to one instant and not in an earlier batch; undefined when there is nothing. */
+  /** Collects everything committed up to one instant and not in an earlier batch; undefined if there is nothing. */
   collect(): Promise<Batch | undefined> {
     return this.#exclusively("collect", async () => {
       const sealing =
@@ -142,7 +142,7 @@ export class Source {
   }
 
   /**
-   * Keeps pins young and the WAL short: call it every few milliseconds, and call `collect` whenever `isAhead` as often,
+   * Keeps pins young and the WAL short. Call it every few milliseconds, and call `collect` whenever `isAhead` as often,
    * or an application that runs FULL, RESTART or TRUNCATE checkpoints waits. It never passes anything that is not
    * collected.
    */
@@ -150,7 +150,7 @@ export class Source {
     return this.#exclusively("tick", async () => {
       const nowMs = this.#options.clock.now();
       await this.#faults.hold(() => {
-        // A checkpoint of the application may be waiting for the pin of a quiet one.
+        // A checkpoint of the application may be waiting for the pin of a quiet database.
         this.#databases.active.hear();
         this.#databases.closeRetired();
         this.#databases.assertRootInPlace();
@@ -163,7 +163,7 @@ export class Source {
   }
 
   /**
-   * All databases at one instant, and the batch that leads there: the snapshot is the state after `batch`. Writers are
+   * Takes all databases at one instant, and the batch up to it: the snapshot is the state after `batch`. Writers are
    * not stopped. One snapshot at a time; until it is released the WAL cannot start over.
    */
   beginSnapshot(): Promise<{ batch: Batch | undefined; snapshot: Snapshot }> {
@@ -178,7 +178,7 @@ export class Source {
           await this.#options.clock.sleep(retryMs);
         const { deltas, cut } = collected;
         const captured = new Map([...cut].filter(([database]) => database.captured !== undefined));
-        // Of what is not whole nothing is read, so that nothing of it needs a pin.
+        // If something is left out nothing is read, so that nothing needs a pin.
         const leavesOut =
           this.#removals.length > 0 ||
           this.#databases.uncaptured.size > 0 ||
@@ -199,7 +199,7 @@ export class Source {
     });
   }
 
-  /** Of the captured state: everything in the batches taken so far and what was there at the start. */
+  /** Checksums of the captured state: everything in the batches so far and what was there at the start. */
   checksums(): Map<string, DatabaseChecksum> {
     return new Map([...this.#databases.captured()].map(({ name, checksum }) => [name, checksum]));
   }
@@ -209,7 +209,7 @@ export class Source {
     return this.#writeLocks;
   }
 
-  /** Databases that batches leave out: somebody is still filling their files. Sync. */
+  /** Databases that batches leave out because their files are still being filled. Sync. */
   uncaptured(): readonly {
     readonly name: string;
     readonly reason: string;
@@ -234,12 +234,12 @@ export class Source {
     return [...this.#databases.captured()].map(({ name }) => name);
   }
 
-  /** At how many databases each `isAhead` looks, and at how many it need not. Sync. */
+  /** How many databases each `isAhead` checks, and how many it need not. Sync. */
   counts(): DatabaseCounts {
     return this.#databases.active.counts();
   }
 
-  /** Files that match and are no databases, once capture has begun. Sync. */
+  /** Files that match but are not databases, once capture has begun. Sync. */
   leftOut(): readonly { readonly name: string; readonly reason: string }[] {
     return this.#databases.leftOut();
   }
@@ -251,8 +251,7 @@ export class Source {
 
   /**
    * Closes everything; the application is gone by then. `ahead`: something was committed that no batch covers. With
-   * `fold` (default) the database files alone are the state afterwards; without it the files are left exactly as they
-   * are.
+   * `fold` (default) the database files alone are the state afterwards; without it the files are left unchanged.
    */
   async close(options: { readonly fold?: boolean } = {}): Promise<{ ahead: boolean }> {
     if (this.#busy !== undefined) throw new Error(`close during ${this.#busy}: the caller must serialise them`);
@@ -266,7 +265,7 @@ export class Source {
     }
   }
 
-  /** The same as `isAhead`, with what is suspicious examined: a killed writer leaves half a commit. */
+  /** Same as `isAhead`, with suspicions examined: a killed writer leaves half a commit. */
   async #isAheadAtEnd(): Promise<boolean> {
     if (this.#failure !== undefined) return true;
     try {
@@ -278,12 +277,12 @@ export class Source {
         this.#databases.differs()
       );
     } catch {
-      // Whatever is wrong, nobody can say that all of it was collected.
+      // After any error it is unknown whether everything was collected.
       return true;
     }
   }
 
-  /** Throws `CaptureError` when something moved that must not. */
+  /** Throws `CaptureError` if something moved that must not. */
   async #examine(slice: Slice): Promise<void> {
     this.#databases.audit(this.#options.clock.now());
     for (const database of this.#databases.active)
@@ -318,7 +317,7 @@ export class Source {
     return { changes: await readCut(cut, backlogBytes(cut) <= keepBytesMax ? "keep" : large), cut };
   }
 
-  /** After a capture: which databases it left out. Throws the reason of one that stays so for too long. */
+  /** After a capture: notes which databases it left out. Throws the reason of one that was left out for too long. */
   #noteUncaptured(mode = this.#options.uncaptured): void {
     for (const { name, captured } of this.#databases.active) {
       if (captured === undefined) this.#restless.add(name);
@@ -364,7 +363,7 @@ export class Source {
    */
   async #sealAll(deltas: DatabaseChanges[]): Promise<void> {
     for (let round = 1; round <= sealRoundsMax; round++) {
-      // Nothing is read through a pin later, and everything that is there takes part in the cut.
+      // Nothing is read through a pin later, and everything that exists takes part in the cut.
       if (deltas.some(({ holds }) => holds !== undefined) || this.#databases.uncaptured.size > 0) return;
       let isBehind = false;
       for (const database of this.#databases.active) {
@@ -373,7 +372,7 @@ export class Source {
         isBehind ||= state === "behind";
       }
       if (!isBehind) return;
-      // A stream cannot be laid over what is collected already.
+      // A stream cannot be combined with what is already collected.
       const collected = await this.#collect(this.#limits.sealKeepBytesMax, "again");
       if (collected === undefined) return;
       overlay(deltas, collected.deltas);

@@ -1,11 +1,11 @@
 /**
  * The descriptors that SQLite itself has open for a connection: its database, its `-wal` and its `-shm`.
  *
- * They are read through, so that a database that is captured costs no descriptors of its own, and nothing has to be
- * closed in the right order. SQLite does not tell their numbers; they are found by what they are (device and inode),
- * beginning where the kernel puts new ones: at the lowest free number. They stay what they are for as long as the
- * connection is open: SQLite opens none of the three anew within the life of a connection in WAL mode, and the `-shm`
- * is shared by all connections of a process until the last one is closed (os_unix.c, unixShmNode).
+ * Capture reads through them, so that a captured database costs no further descriptors, and there is no order of
+ * closing to keep. SQLite does not report their numbers; they are found by identity (device and inode), starting where
+ * the kernel puts new ones: at the lowest free number. They stay valid as long as the connection is open: SQLite
+ * reopens none of the three within the life of a connection in WAL mode, and the `-shm` is shared by all connections of
+ * a process until the last one is closed (os_unix.c, unixShmNode).
  *
  * The connection must be the first of this process on that database: a descriptor of another one would be closed with
  * that one.
@@ -24,10 +24,10 @@ export interface SqliteDescriptors {
   readonly shmFd: number;
 }
 
-/** Looked at from the lowest free number on: three are new, and other threads may be opening files. */
+/** Searched from the lowest free number on: three are new, and other threads may be opening files. */
 const nearby = 16;
 
-/** Where the kernel puts the next descriptor. */
+/** Returns the number that the kernel would give the next descriptor. */
 export function lowestFreeDescriptor(): number {
   const fd = openSync("/dev/null", "r");
   closeSync(fd);
@@ -35,9 +35,9 @@ export function lowestFreeDescriptor(): number {
 }
 
 /**
- * `free`: the lowest free number before the connection was opened. `own` gets the descriptors that are opened here, for
- * the caller to close when no connection is left. Throws ENOENT when a file is not there: SQLite keeps its index in its
- * heap.
+ * `free`: the lowest free number before the connection was opened. `own` receives the descriptors opened here, for the
+ * caller to close when no connection is left. Throws ENOENT if a file does not exist: SQLite then keeps its index in
+ * its heap.
  */
 export function sqliteDescriptors(path: FilePath, free: number, own: number[]): SqliteDescriptors {
   if ("Deno" in globalThis) return ownDescriptors(path, own);
@@ -79,7 +79,7 @@ function find(wanted: readonly FileIdentity[], numbers: readonly number[]): numb
   return undefined;
 }
 
-/** Also of what is no descriptor: undefined. */
+/** Returns undefined also for a number that is no descriptor. */
 function identityOfOpen(fd: number): FileIdentity | undefined {
   try {
     return identityOf(fstatSync(fd, { bigint: true }));

@@ -1,4 +1,4 @@
-/** What SQLite said, as `node:sqlite` passes it on. */
+/** SQLite's errors, as `node:sqlite` passes them on. */
 
 /** The primary result code. */
 export function sqliteCode(error: unknown): number | undefined {
@@ -6,7 +6,7 @@ export function sqliteCode(error: unknown): number | undefined {
   return typeof code === "number" ? code & 0xff : undefined;
 }
 
-/** BUSY, LOCKED or PROTOCOL: somebody else is at it, and a later try may work. */
+/** BUSY, LOCKED or PROTOCOL: another process is active, and a later try may succeed. */
 export function isBusy(error: unknown): boolean {
   const code = sqliteCode(error);
   return code === 5 || code === 6 || code === 15;
@@ -16,5 +16,5 @@ export function isBusy(error: unknown): boolean {
 export const isOutdated = (error: unknown): boolean =>
   error instanceof Error && (error as { errcode?: unknown }).errcode === 517;
 
-/** What `isBusy` takes for it. */
+/** An error that `isBusy` recognises. */
 export const busy = (why: string): Error => Object.assign(new Error(why), { errcode: 5 });

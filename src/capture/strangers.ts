@@ -1,6 +1,6 @@
 /**
- * Files that match and are no databases: a plain file costs a warning. One that has a log beside it is used as a
- * database (an encrypted one): what is committed there is captured by nobody.
+ * Files that match but are not databases: a plain file causes a warning. One with a log beside it is used as a database
+ * (an encrypted one), whose commits would not be captured.
  */
 import { messageOf } from "../runtime/operator-error.ts";
 import type { CaptureError } from "./capture-error.ts";
@@ -11,20 +11,20 @@ import type { Uncaptured } from "./uncaptured.ts";
 export interface StrangersOptions {
   readonly root: string;
   readonly uncaptured: Uncaptured;
-  /** May hear the same more than once. */
+  /** May be called repeatedly with the same text. */
   onWarning(text: string): void;
 }
 
 export class Strangers {
   readonly #options: StrangersOptions;
-  /** Used as databases, and cannot be read as such. */
+  /** Used as databases, but not readable as such. */
   readonly #used = new Set<string>();
 
   constructor(options: StrangersOptions) {
     this.#options = options;
   }
 
-  /** Those of now, by name. Costs nothing while there are none. */
+  /** Takes the present ones, by name. Costs nothing while there are none. */
   note(strangers: ReadonlyMap<string, CaptureError>): void {
     const { root, uncaptured, onWarning } = this.#options;
     for (const name of this.#used) if (!strangers.has(name) && this.#used.delete(name)) uncaptured.clear(name);

@@ -1,11 +1,10 @@
 /**
- * One captured database: what of its log has been captured, the hash of every page at that state, and where the content
- * of every page at that state can be read.
+ * One captured database: the captured part of its log, the hash of every page at that state, and where the content of
+ * every page at that state can be read.
  *
  * A page at the captured state is, in this order: zeros (the lock page, and pages that came into being without
  * content); the frame of this generation that wrote it last; the database file. `pin.ts` says why the last two stay
- * readable. Nothing here changes the captured state but `accept`, and only with changes that were read and proved
- * completely.
+ * readable. Only `accept` changes the captured state, and only with changes that were read and proved completely.
  */
 import { fstatSync } from "node:fs";
 import type { Rules } from "../core/rules.ts";
@@ -33,11 +32,11 @@ export interface Changes {
   readonly pageCount: number;
   /** Page -> frame of generation `to`, or `inDatabaseFile`; only pages up to pageCount. */
   readonly frames: Map<number, number>;
-  /** Page -> content, when it is kept in memory. */
+  /** Page -> content, if it is kept in memory. */
   readonly contents: Map<number, Uint8Array> | undefined;
   /** These frames are still to be read and proved, and there are no hashes before that (frame-stream.ts). */
   readonly unread?: FrameRange | undefined;
-  /** Where pages lie that have the captured content, and are in the log all the same: after `resume`. */
+  /** Positions of pages that have the captured content but are in the log all the same: after `resume`. */
   readonly located?: ReadonlyMap<number, number>;
   /** Of the pages in `frames`; for the first capture of a database (every page) the whole table. */
   readonly hashes: ReadonlyMap<number, Uint8Array> | PageHashes;
@@ -54,9 +53,9 @@ export interface TrackingOptions {
   readonly rules: Rules;
   readonly clock: Clock;
   onWarning(text: string): void;
-  /** What was captured of this very file before, when it was closed and nobody had it open. */
+  /** The captured state of this very file before it was closed, when no process had it open. */
   readonly resume?: Resumed | undefined;
-  /** Of a file that SQLite need not look after: it must be whole when it is read first. */
+  /** For a file that SQLite's locks do not protect: it must be complete when it is first read. */
   readonly whole?: WholeFile | undefined;
 }
 
@@ -69,22 +68,22 @@ export class TrackedDatabase {
   readonly pageSize: number;
   /** Batches that still read pages through the pin: it must not move. */
   holds = 0;
-  /** No seal is tried before this, and how long to wait after the next one that fails, monotonic milliseconds. */
+  /** No seal is tried before this, and the pause after the next failed one, monotonic milliseconds. */
   sealAfterMs = 0;
   sealRetryMs = 0;
-  /** A backfill in another thread is under way; never rejects. */
+  /** A backfill in another thread is in progress; never rejects. */
   backfilling: Promise<void> | undefined;
   #captured: WalPosition | undefined;
   #deletion: Deletion | undefined;
-  /** Undefined: since the next time that it is asked. */
+  /** Undefined: counts from the next query. */
   #stillSinceMs: number | undefined;
   /**
-   * Since when a checkpoint is seen to keep the writers out, monotonic milliseconds, and the index then: no commit
-   * moves it meanwhile.
+   * Since when a checkpoint keeps the writers out, monotonic milliseconds, and the index then: no commit moves it
+   * meanwhile.
    */
   #keptOut: { readonly sinceMs: number; readonly at: WalIndex } | undefined;
   readonly #resume: Resumed | undefined;
-  /** False: somebody writes into it without SQLite's locks since it was attached. */
+  /** False: a process has written to it without SQLite's locks since it was attached. */
   readonly #isWhole: () => boolean;
   #hashes: PageHashes;
   #frames = new Map<number, number>();
@@ -110,7 +109,7 @@ export class TrackedDatabase {
     return this.#hashes.copy();
   }
 
-  /** The same, not a copy: for as long as nothing is captured. */
+  /** The same, not a copy: valid while nothing is captured. */
   get pageHashes(): PageHashes {
     return this.#hashes;
   }
@@ -120,7 +119,7 @@ export class TrackedDatabase {
     return this.#captured;
   }
 
-  /** The journal has it: captured, or captured when it was closed. */
+  /** True if the journal has it: captured, or captured before it was closed. */
   get isKnown(): boolean {
     return this.#captured !== undefined || this.#resume !== undefined;
   }
@@ -134,16 +133,15 @@ export class TrackedDatabase {
   }
 
   /**
-   * Takes over the hashes of the replica that wrote this file, if it is as it was left: nothing in the log, and the
-   * size fits. The caller vouches that nobody wrote in between.
+   * Takes over the hashes of the replica that wrote this file, if the file is unchanged: nothing in the log, and the
+   * size fits. The caller guarantees that no process wrote in between.
    */
   adopt(known: PageHashes | undefined): void {
     const index = this.look();
     if (known === undefined || index === undefined || index.mxFrame > 0 || this.files.switched !== undefined) return;
     if (known.pageSize !== this.pageSize || known.pageCount !== this.#pragma("page_count")) return;
     if (fstatSync(this.files.dbFd).size !== known.pageSize * known.pageCount) return;
-    // Cheap, and changes with most of what anybody could have done to the file; the rest is seen when a checkpoint
-    // reads it.
+    // Cheap, and sensitive to most changes of the file; a checkpoint's read detects the rest.
     if (!known.isSame(1, hashPage(1, this.readPage(1, inDatabaseFile)))) return;
     this.#hashes = known;
     if (known.pageCount >= lockPage(known.pageSize)) this.#zeroPages.add(lockPage(known.pageSize));
@@ -157,7 +155,7 @@ export class TrackedDatabase {
   }
 
   /**
-   * Something moved that the index does not tell: nothing may be released before it is examined. Sync, half a
+   * True if something moved that the index does not show: nothing may be released before it is examined. Sync, half a
    * microsecond.
    */
   isSuspicious(): boolean {
@@ -165,9 +163,9 @@ export class TrackedDatabase {
   }
 
   /**
-   * A new pin now may take the very slot that a checkpoint which keeps the writers out is asking for: SQLite decides
-   * once that it waits for a slot, from the mark that stood there, and does not look again whether a newer reader has
-   * it; pins that follow each other would never leave it. So while frames are to be copied the old pin stays until that
+   * A new pin may take the very slot for which a checkpoint that keeps the writers out is asking: SQLite decides once
+   * that it waits for a slot, from its mark at that time, and does not check again whether a newer reader has it;
+   * successive pins would never leave it. While frames are to be copied, the old pin therefore stays until that
    * checkpoint has asked once more. Keeping a pin is always safe. Sync, a microsecond.
    */
   mayMovePin(nowMs: number): boolean {
@@ -177,8 +175,8 @@ export class TrackedDatabase {
     }
     const index = this.look();
     if (index === undefined) return false;
-    // Commits came in between: it is another checkpoint. The time between two looks does not tell, since it is long on
-    // a busy machine.
+    // Commits came in between: it is another checkpoint. The time between two looks is no criterion, since it is long
+    // on a busy machine.
     if (this.#keptOut === undefined || !samePosition(this.#keptOut.at, index))
       this.#keptOut = { sinceMs: nowMs, at: index };
     return nowMs - this.#keptOut.sinceMs > busyPollMsMax || index.nBackfill === index.mxFrame;
@@ -193,11 +191,13 @@ export class TrackedDatabase {
     return this.#deletion;
   }
 
-  /** Nothing has happened for so long, and no commit can come without a write into the log. Sync, a microsecond. */
+  /**
+   * True if nothing has happened for this long, and no commit can come without a write to the log. Sync, a microsecond.
+   */
   isStill(nowMs: number, forMs: number): boolean {
     const at = this.#captured;
     // At its end nothing is written, and the pin must move once more, or RESTART and TRUNCATE wait for it under the
-    // lock of the writer.
+    // writer's lock.
     if (this.watch.isCheckpointed()) this.disturb();
     this.#stillSinceMs ??= nowMs;
     if (
@@ -216,7 +216,7 @@ export class TrackedDatabase {
     this.#stillSinceMs = undefined;
   }
 
-  /** The index now; undefined while it is torn. Throws when it is not one that can be captured. */
+  /** Returns the present index; undefined while it is torn. Throws if it cannot be captured. */
   look(): WalIndex | undefined {
     const look = this.index.look();
     switch (look.kind) {
@@ -235,7 +235,7 @@ export class TrackedDatabase {
     }
   }
 
-  /** Bytes of frames between what is captured and `to`, an upper bound of the pages' content. */
+  /** Bytes of frames between the captured state and `to`, an upper bound of the pages' content. */
   backlogBytes(to: WalIndex): number {
     const at = this.#captured;
     if (at === undefined) return this.#pageCountAt(to) * this.pageSize;
@@ -247,8 +247,8 @@ export class TrackedDatabase {
   }
 
   /**
-   * Reads and proves (or, for a stream, plans to) everything between the captured state and `to`, which was read from
-   * the index after the current pin (or the next one) began. Undefined: nothing new.
+   * Reads and proves (or, for a stream, plans) everything between the captured state and `to`, which was read from the
+   * index after the current pin (or the next one) began. Undefined: nothing new.
    */
   async read(to: WalIndex, reading: Reading, slice: Slice): Promise<Changes | undefined> {
     const at = this.#captured;
@@ -281,7 +281,7 @@ export class TrackedDatabase {
     const hashes = new Map<number, Uint8Array>();
     await readFrames(range, slice, (page, frame, content) => {
       frames.set(page, frame);
-      // What is not kept is hashed while it is there: to read it again costs more than to hash a page twice that was
+      // Content that is not kept is hashed at once: reading it again costs more than hashing a page twice that was
       // written twice.
       if (contents === undefined) hashes.set(page, hashPage(page, content));
       else contents.set(page, content);
@@ -316,9 +316,9 @@ export class TrackedDatabase {
   }
 
   /**
-   * Every page that stands in the database file and not in the log is what was captured. No checkpoint can bring a page
-   * of a later state there: it copies up to the pin at most. False: the index is torn, so nobody can say now. Throws
-   * `CaptureError`.
+   * Proves that every page in the database file that is not in the log equals the captured one. No checkpoint can bring
+   * a page of a later state there: it copies up to the pin at most. False: the index is torn, so the result is unknown
+   * now. Throws `CaptureError`.
    */
   async proveFile(slice: Slice): Promise<boolean> {
     const index = this.look();
@@ -334,7 +334,7 @@ export class TrackedDatabase {
     return true;
   }
 
-  /** Where the captured state can be read, as long as a pin that began before `index` was read is held. */
+  /** Returns where the captured state can be read, as long as a pin that began before `index` was read is held. */
   layout(index: WalIndex): { frames: Map<number, number>; zeroPages: Set<number> } {
     const frames = new Map<number, number>();
     for (const [page, frame] of this.#frames) if (frame > index.nBackfill) frames.set(page, frame);
@@ -346,7 +346,7 @@ export class TrackedDatabase {
     return this.readRun(page, frame, 1)[0] as Uint8Array;
   }
 
-  /** The same for consecutive pages of the file, or consecutive frames of which `page` is the first. */
+  /** Same for consecutive pages of the file, or consecutive frames of which `page` is the first. */
   readRun(page: number, frame: number, count: number): Uint8Array[] {
     const { pageSize, files } = this;
     const inFile = frame === inDatabaseFile;
@@ -362,7 +362,7 @@ export class TrackedDatabase {
     );
   }
 
-  /** From where the frames up to `to` continue what is captured. Throws when they do not. */
+  /** Returns from where the frames up to `to` continue the captured state. Throws if they do not. */
   #continuation(at: WalPosition, to: WalIndex): WalPosition {
     if (to.mxFrame > 0 && to.pageSize !== this.pageSize) {
       throw otherPageSize(this.name, to.pageSize, this.pageSize);

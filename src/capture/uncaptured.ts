@@ -1,13 +1,13 @@
 /**
- * Databases that cannot be captured now, each with the reason and since when: one database is one fault.
+ * Databases that cannot be captured now, each with the reason and since when: a fault is confined to one database.
  *
- * While there is one, nothing that follows may be acknowledged (an answer may depend on it), but nothing ends either:
- * the file may become whole, its lock may be let go, it may be deleted. Only after the patience is over does the reason
- * end the capture.
+ * While there is one, nothing that follows may be acknowledged (a response may depend on it), but nothing ends either:
+ * the file may become complete, its lock may be released, it may be deleted. The reason ends the capture only after the
+ * patience is over.
  */
 import type { CaptureError } from "./capture-error.ts";
 
-/** It is being made, or locked: a moment later it may be captured. */
+/** It is being created, or locked: a moment later it may be captured. */
 export const mayPass = ({ kind }: CaptureError): boolean => kind === "locked" || kind === "exclusive";
 
 export interface UncapturedEntry {
@@ -22,7 +22,7 @@ export class Uncaptured {
   readonly #now: () => number;
   readonly #onChange: (now: readonly UncapturedEntry[]) => void;
 
-  /** `now`: monotonic milliseconds. `onChange` hears of other names, and of other reasons. */
+  /** `now`: monotonic milliseconds. `onChange` is called when the names or the reasons change. */
   constructor(now: () => number, onChange: (now: readonly UncapturedEntry[]) => void) {
     this.#now = now;
     this.#onChange = onChange;
@@ -36,7 +36,7 @@ export class Uncaptured {
     return this.#entries.size;
   }
 
-  /** Cannot be captured, for this reason; the time counts from the first one. */
+  /** Notes that it cannot be captured, for this reason; the time counts from the first one. */
   note(name: string, error: CaptureError): void {
     const known = this.#entries.get(name);
     this.#entries.set(name, { name, error, sinceMs: known?.sinceMs ?? this.#now() });

@@ -1,12 +1,11 @@
 /**
- * Databases in WAL mode below the data folder that some process has open and nobody captures: no pattern matches them.
- * What is committed there is not there after a failover, and only the one who wrote the patterns can say whether that
- * is meant.
+ * Databases in WAL mode below the data folder that a process has open but no pattern matches. Their content is missing
+ * after a failover, and only the author of the patterns knows whether that is intended.
  *
- * Every connection in WAL mode locks byte 128 of its WAL index, so the list of locks tells whether there is one that is
- * not ours; only then the open files of its process are looked through. What has no index (another journal mode,
- * another engine) is not found. A database that is being made is open before it is captured, so only those are told
- * that are there at two looks.
+ * Every connection in WAL mode locks byte 128 of its WAL index, so the list of locks shows whether there is one that is
+ * not ours; only then are the open files of its process searched. Databases without an index (another journal mode,
+ * another engine) are not found. A database that is being created is open before it is captured, so only those seen at
+ * two looks are reported.
  */
 import { realpathSync } from "node:fs";
 import { type FileIdentity, identityAt } from "./file-identity.ts";
@@ -24,7 +23,7 @@ export interface UnlistedOptions {
 
 export class UnlistedLogs {
   readonly #options: UnlistedOptions;
-  /** Users of indexes that were not captured at the last look, and whether they were looked at already. */
+  /** Users of uncaptured indexes at the last look, and whether they were already examined. */
   #seen: ReadonlyMap<string, boolean> = new Map();
 
   constructor(options: UnlistedOptions) {

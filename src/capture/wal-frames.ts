@@ -64,7 +64,9 @@ export function addChecksum(sum: WalChecksum, words: Int32Array, bigEndian: bool
 
 const swap = (x: number): number => ((x & 0xff) << 24) | ((x & 0xff00) << 8) | ((x >>> 8) & 0xff00) | (x >>> 24);
 
-/** The header, or undefined when these bytes are not one (empty, torn, or never written). `bytes` is 4-byte aligned. */
+/**
+ * Parses the header; undefined if these bytes are not one (empty, torn, or never written). `bytes` is 4-byte aligned.
+ */
 export function parseWalHeader(bytes: Uint8Array): WalHeader | undefined {
   if (bytes.byteLength < walHeaderBytes) return undefined;
   const view = new DataView(bytes.buffer, bytes.byteOffset, walHeaderBytes);

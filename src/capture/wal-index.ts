@@ -21,14 +21,14 @@ const version = 3_007_000;
 export interface WalIndex {
   readonly pageSize: number;
   readonly bigEndian: boolean;
-  /** The two salts as they stand in the WAL, read big-endian: together they name a generation of the log. */
+  /** The two salts as in the WAL, read big-endian: together they name a generation of the log. */
   readonly salt1: number;
   readonly salt2: number;
   /** Frames 1..mxFrame of this generation are committed. */
   readonly mxFrame: number;
-  /** Pages of the database after the last commit; means nothing when mxFrame is 0. */
+  /** Pages of the database after the last commit; meaningless if mxFrame is 0. */
   readonly pageCount: number;
-  /** Cumulative checksum after frame mxFrame; means nothing when mxFrame is 0. */
+  /** Cumulative checksum after frame mxFrame; meaningless if mxFrame is 0. */
   readonly checksum1: number;
   readonly checksum2: number;
   /** Frames 1..nBackfill are in the database file. */
@@ -41,7 +41,7 @@ export type WalIndexLook =
   | { readonly kind: "index"; readonly index: WalIndex }
   /** The two copies differ, or the checksum is wrong: look again. */
   | { readonly kind: "torn" }
-  /** Not a format that is understood. */
+  /** An unknown format. */
   | { readonly kind: "unknown"; readonly version: number };
 
 /** Reads the index header of one database; owns its buffer, so one instance per database. */
@@ -51,15 +51,15 @@ export class WalIndexReader {
   readonly #words = new Uint32Array(this.#bytes.buffer);
   readonly #view = new DataView(this.#bytes.buffer);
 
-  /** `shmFd` is asked for at each look: it is another one after the files were opened again. */
+  /** `shmFd` is read at each look: it changes when the files are reopened. */
   constructor(files: { readonly shmFd: number }) {
     this.#files = files;
   }
 
   /**
-   * True when both copies of the header say exactly this position: nothing was committed since. About half a
+   * True if both copies of the header have exactly this position: nothing was committed since. About half a
    * microsecond. Sound without comparing the rest, because every commit in a generation raises mxFrame and every new
-   * one changes a salt.
+   * generation changes a salt.
    */
   isAt(salt1: number, salt2: number, mxFrame: number): boolean {
     if (readSync(this.#files.shmFd, this.#bytes, 0, walIndexBytes, 0) < walIndexBytes) return false;
@@ -100,8 +100,8 @@ export class WalIndexReader {
   }
 
   /**
-   * Up to which frame readers of slots 0 to 4 read, where one is there: marks stay when readers go. Empty while there
-   * is no index.
+   * Returns up to which frame readers of slots 0 to 4 read, if there are readers: marks stay when readers end. Empty
+   * while there is no index.
    */
   readMarks(): number[] {
     if (readSync(this.#files.shmFd, this.#bytes, 0, walIndexBytes, 0) < walIndexBytes) return [];

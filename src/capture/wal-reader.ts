@@ -1,7 +1,7 @@
 /**
  * Reads a range of committed frames and proves them: salts, page numbers, and the checksum chain from the last frame
- * that was captured to the one that the index header names. A frame that does not fit is lost continuity, never
- * skipped.
+ * that was captured to the one that the index header names. A frame that does not fit means lost continuity; it is
+ * never skipped.
  */
 import { readSync } from "node:fs";
 import { lostContinuity } from "./capture-error.ts";
@@ -18,7 +18,7 @@ import {
 } from "./wal-frames.ts";
 import type { WalIndex } from "./wal-index.ts";
 
-/** The last frame that was captured, and the checksum there. Frame 0: the start of the generation. */
+/** The last captured frame, and the checksum there. Frame 0: the start of the generation. */
 export interface WalPosition {
   readonly salt1: number;
   readonly salt2: number;
@@ -27,7 +27,7 @@ export interface WalPosition {
   readonly checksum2: number;
 }
 
-/** Where a frame's page can be found; `content` is valid for as long as the caller keeps it. */
+/** Called with a frame's page; `content` is valid for as long as the caller keeps it. */
 export type FrameVisitor = (page: number, frame: number, content: Uint8Array) => void;
 
 export interface FrameRange {
@@ -39,7 +39,7 @@ export interface FrameRange {
 }
 
 /**
- * Visits frames from+1..to in order. Throws `CaptureError` (continuity). Buffers handed to the visitor are not reused.
+ * Visits frames from+1..to in order. Throws `CaptureError` (continuity). Buffers passed to the visitor are not reused.
  */
 export async function readFrames(range: FrameRange, slice: Slice, visit: FrameVisitor): Promise<void> {
   const { name, walFd, from, to } = range;
@@ -96,7 +96,7 @@ export function generationSeed({ name, walFd, to }: FrameRange): WalChecksum {
   return { ...header.checksum };
 }
 
-/** `pread` until the buffer is full or the file ends; how many bytes. */
+/** `pread` until the buffer is full or the file ends; returns the number of bytes. */
 export function readFully(fd: number, bytes: Uint8Array, position: number): number {
   let done = 0;
   while (done < bytes.byteLength) {

@@ -36,21 +36,19 @@ import {
 import { sameGeneration } from "./wal-index.ts";
 import { readFully, type WalPosition } from "./wal-reader.ts";
 
-/** A stamp younger than this may be that of a later write too: more than a timer tick at 100 Hz, milliseconds. */
+/** A younger stamp may also be that of a later write: more than a timer tick at 100 Hz, milliseconds. */
 export const stampSettlesMs = 25;
 
-/** Frames that continue the chain, or a log that is another than the index says. */
+/** Frames that continue the chain, or a log that contradicts the index. */
 export type TailEnd =
   /** Nothing, or frames of a transaction without its end. */
   | { readonly kind: "uncommitted" }
   /**
-   * Ends in a commit: frame and checksum name it. `goesOn`: behind one that was abandoned, which no writer that uses
-   * the index does.
+   * Ends in a commit: frame and checksum name it. `goesOn`: behind an abandoned one, which no writer that uses the
+   * index continues.
    */
   | { readonly kind: "committed"; readonly end: WalPosition; readonly goesOn: boolean }
-  /**
-   * The header is of another generation though frames of this one are committed, or these are not all there any more.
-   */
+  /** The header is of another generation although frames of this one are committed, or these are incomplete now. */
   | { readonly kind: "rewritten" };
 
 interface Seen {
@@ -60,7 +58,7 @@ interface Seen {
   readonly isSettled: boolean;
 }
 
-/** From where the chain in the file goes on. */
+/** The start of the chain's continuation in the file. */
 interface Origin {
   readonly header: WalHeader;
   readonly from: WalPosition;
@@ -73,7 +71,7 @@ export class WalTail {
   #seen: Seen | undefined;
   /** The last frame of the generation before, which stays in the file until the next one has a first frame. */
   #before: WalPosition | undefined;
-  /** The end of a commit that did not come to its end: it will be overwritten. */
+  /** The end of a commit that was never completed: it will be overwritten. */
   #abandoned: WalPosition | undefined;
   #goesOn = false;
 
@@ -82,7 +80,9 @@ export class WalTail {
     this.#wallTime = wallTime;
   }
 
-  /** True when nothing follows that the index, which is at `at`, does not have. False: `walk` says what it is. Sync. */
+  /**
+   * True if nothing follows that the index, which is at `at`, does not have. False: `walk` determines what it is. Sync.
+   */
   isQuiet(at: WalPosition): boolean {
     const stats = fstatSync(this.#files.walFd);
     const seen = this.#seen;
@@ -96,7 +96,7 @@ export class WalTail {
     return true;
   }
 
-  /** True when no commit lies behind `at`, finished or not: none can come without a write. Sync. */
+  /** True if no commit lies behind `at`, finished or not: none can come without a write. Sync. */
   isAtRest(at: WalPosition): boolean {
     return this.isQuiet(at) && this.#seen?.isSettled === true && this.#abandoned === undefined;
   }
@@ -107,8 +107,7 @@ export class WalTail {
     const origin = this.#origin(at, stats.size);
     if (origin === "rewritten") return { kind: "rewritten" };
     let end = origin === undefined ? undefined : await this.#lastCommit(origin, slice);
-    // What a log held before it was looked at for the first time is its generation before: the index had begun the next
-    // one.
+    // The content of a log before the first look is its previous generation: the index had begun the next one.
     if (end !== undefined && this.#seen === undefined && at.mxFrame === 0) {
       this.#before = end;
       end = undefined;
@@ -126,16 +125,15 @@ export class WalTail {
   }
 
   /**
-   * The log was opened again, and nothing was written since it was looked at for `at`. Its ctime is another one all the
-   * same when this host runs as root: SQLite gives each log that it opens the owner of its database (os_unix.c,
-   * robustFchown).
+   * The log was reopened, and nothing was written since it was examined for `at`. Its ctime has changed all the same if
+   * this host runs as root: SQLite gives each log that it opens the owner of its database (os_unix.c, robustFchown).
    */
   reopened(at: WalPosition): void {
     const { ctimeMs, size } = fstatSync(this.#files.walFd);
     if (this.#seen?.at === at) this.#remember(at, ctimeMs, size);
   }
 
-  /** Nobody ever saw the commit that ends there. */
+  /** The commit that ends there was never visible. */
   abandon(end: WalPosition): void {
     this.#abandoned = end;
   }
@@ -160,17 +158,15 @@ export class WalTail {
     return { header, from: { salt1, salt2, mxFrame: 0, checksum1: checksum.s1, checksum2: checksum.s2 } };
   }
 
-  /**
-   * The log changed since it was looked at for this captured end: a frame that is begun behind it would explain that.
-   */
+  /** The log changed since it was examined for this captured end: a frame begun behind it would explain that. */
   #isUnexplained(at: WalPosition, { ctimeMs, size }: Pick<Stats, "ctimeMs" | "size">): boolean {
     const seen = this.#seen;
     return at.mxFrame > 0 && seen?.at === at && (seen.changedMs !== ctimeMs || seen.size !== size);
   }
 
   /**
-   * What is behind the captured end. `begun`: a frame of this generation that does not continue the chain (any more, or
-   * not yet).
+   * Returns what is behind the captured end. `begun`: a frame of this generation that does not continue the chain (any
+   * more, or not yet).
    */
   #nextOf({ header, from }: Origin): "follows" | "begun" | "nothing" {
     const position = frameOffset(from.mxFrame + 1, header.pageSize);
@@ -186,7 +182,7 @@ export class WalTail {
     return follows ? "follows" : "begun";
   }
 
-  /** All frames up to the captured end are in the file. */
+  /** True if all frames up to the captured end are in the file. */
   async #reaches(header: WalHeader, at: WalPosition, slice: Slice): Promise<boolean> {
     const size = frameBytes(header.pageSize);
     const perChunk = Math.max(1, Math.floor(readChunkBytes / size));

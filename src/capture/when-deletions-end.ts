@@ -1,5 +1,6 @@
 /**
- * Deleting a database deletes three files, in any order: in between it looks like one whose companions were removed.
+ * Deleting a database deletes three files, in any order: in between it looks like a database whose companions were
+ * removed.
  */
 import type { Clock } from "../runtime/clock.ts";
 import type { ActiveDatabases } from "./active-databases.ts";
@@ -10,10 +11,7 @@ import { companionsGone } from "./refusals.ts";
 
 const retryMs = 2;
 
-/**
- * Resolves when no database is half deleted. Throws `CaptureError` when one stays so, or has companions that are
- * others.
- */
+/** Resolves once no database is half deleted. Throws `CaptureError` if one stays so, or has other companions. */
 export async function whenDeletionsEnd(
   active: ActiveDatabases,
   discovery: Discovery,

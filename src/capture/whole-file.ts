@@ -1,19 +1,19 @@
 /**
- * Whether a file that appeared is a whole database yet, or one that somebody is still making by other means than
- * SQLite: `cp`, a download, a restore from an archive. SQLite's own writers are kept apart by its locks; a copier has
- * none, and a file that is taken in the middle is a wrong base for ever.
+ * Whether a new file is a complete database, or is still being created by other means than SQLite: `cp`, a download, a
+ * restore from an archive. SQLite's own writers are kept apart by its locks; a copier has none, and a file taken in the
+ * middle would be a permanently wrong base.
  *
- * - A process has SQLite's locks on it: SQLite looks after it, and so do the locks that attaching takes.
- * - Otherwise it is whole when it is as long as its header says, nobody has it open for writing only, and it has not
- *   changed for a moment; for longer when somebody has it open at all (a connection in rollback mode between two
+ * - A process has SQLite's locks on it: these protect it, and so do the locks that attaching takes.
+ * - Otherwise it is complete if it is as long as its header says, no process has it open for writing only, and it has
+ *   not changed for a moment; for longer if a process has it open at all (a connection in rollback mode between two
  *   transactions, or a copier that reads back what it writes).
  *
- * Between this look and the first reading of its pages the file is opened, and other databases are waited for. So it is
- * asked again right before (`isWhole`), and readBase reads between two looks at the stamp: a file that moved in between
- * is not a database yet.
+ * Between this look and the first reading of its pages the file is opened, and other databases are waited for. It is
+ * therefore checked again right before (`isWhole`), and readBase reads between two looks at the stamp: a file that
+ * moved in between is not a database yet.
  *
- * A writer that pauses for longer is taken for finished. Its next write then changes the file without a log, which is
- * seen before an answer leaves (file-watch.ts), and the capture ends: a loss of time, not of data.
+ * A writer that pauses for longer counts as finished. Its next write then changes the file without a log, which is
+ * detected before a response leaves (file-watch.ts), and the capture ends: a loss of time, not of data.
  */
 import { type BigIntStats, closeSync, fstatSync, openSync, readFileSync, readSync, statSync } from "node:fs";
 import { type FilePath, withSuffix } from "./data-path.ts";
@@ -23,7 +23,7 @@ import { openFilesOf, processesWithOpen } from "./open-files.ts";
 
 const quietMs = 60;
 const quietWhileOpenMs = 250;
-/** Between two looks at one that changed while it was being attached: each reads the list of locks. */
+/** Pause between two looks at a file that changed while it was being attached: each reads the list of locks. */
 const lookAgainMs = 20;
 const writeOnly = 1;
 
@@ -41,7 +41,7 @@ interface Seen {
 export class WholeFile {
   readonly #path: FilePath;
   #seen: Seen | undefined;
-  /** Of the file when it was found whole, without SQLite's locks. */
+  /** Stamp of the file when it was found complete, without SQLite's locks. */
   #wholeStamp: string | undefined;
   #lookAgainAtMs = 0;
 
@@ -50,8 +50,8 @@ export class WholeFile {
   }
 
   /**
-   * `fd`: where this process has the file open; another descriptor would drop its locks. `nowMs` is monotonic, `wallMs`
-   * since 1970.
+   * `fd`: this process's descriptor of the file; another one would drop its locks. `nowMs` is monotonic, `wallMs` since
+   * 1970.
    */
   look(nowMs: number, wallMs: number, fd?: number): Making {
     this.#wholeStamp = undefined;
@@ -89,7 +89,8 @@ export class WholeFile {
   }
 
   /**
-   * It is whole still, or again: asked right before it is read as a base. Sync; a microsecond while it has not changed.
+   * True if it is still, or again, complete: checked right before it is read as a base. Sync; a microsecond while it
+   * has not changed.
    */
   isWhole(fd: number, nowMs: number, wallMs: number): boolean {
     if (this.#wholeStamp !== undefined && this.#wholeStamp === stampOf(fstatSync(fd, { bigint: true }))) return true;
@@ -99,7 +100,7 @@ export class WholeFile {
   }
 }
 
-/** Before the application starts, nobody but this host or an operator has made it: its length is looked at. */
+/** Before the application starts, only this host or an operator can have created it: its length is checked. */
 export function lookAtStart(path: FilePath): Making {
   const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
   const short = shortOf(path, size);
@@ -109,8 +110,8 @@ export function lookAtStart(path: FilePath): Making {
 const stampOf = ({ ino, size, mtimeNs, ctimeNs }: BigIntStats): string => `${ino} ${size} ${mtimeNs} ${ctimeNs}`;
 
 /**
- * What is missing, by the header's own page count where it is valid (fileformat.html, section 1.3.7); a log may hold
- * the rest.
+ * Returns what is missing, by the header's own page count if that is valid (fileformat.html, section 1.3.7); a log may
+ * hold the rest.
  */
 function shortOf(path: FilePath, size: number, openFd?: number): string | undefined {
   const bytes = Buffer.alloc(100);
@@ -131,7 +132,7 @@ function shortOf(path: FilePath, size: number, openFd?: number): string | undefi
 }
 
 /**
- * How other processes have the file open, of those that can be seen: O_WRONLY is 1, O_RDWR is 2; readers are left out.
+ * Returns how other processes have the file open, as far as visible: O_WRONLY is 1, O_RDWR is 2; readers are left out.
  */
 function modesOf(path: FilePath): number[] {
   const identity = identityAt(path);

@@ -1,6 +1,6 @@
 /**
- * How often and for how long this host kept the application's writers out, in all databases: a writer without a busy
- * timeout meets SQLITE_BUSY then. Nothing else that capture does makes a writer wait.
+ * How often and for how long this host locked the application's writers out, in all databases: a writer without a busy
+ * timeout then meets SQLITE_BUSY. No other part of capture delays a writer.
  */
 import type { Histogram } from "../metrics/metrics.ts";
 

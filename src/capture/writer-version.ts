@@ -1,6 +1,6 @@
 /**
- * Which SQLite wrote a database last, as its header says (https://www.sqlite.org/fileformat.html, section 1.3.18:
- * offset 96), and what an operator should know about it.
+ * The SQLite version that last wrote a database, from its header (https://www.sqlite.org/fileformat.html, section
+ * 1.3.18: offset 96), and a warning about known defects.
  *
  * Before 3.51.3 a checkpoint that met a reset of the log by another connection at the wrong moment could lose frames
  * ("WAL-reset bug", https://www.sqlite.org/wal.html): the application's own database gets damaged, with and without
@@ -11,7 +11,7 @@ import { readSync } from "node:fs";
 const fixedIn = 3_051_003;
 const versionOffset = 96;
 
-/** A warning, or undefined when the version is a good one or not known. The descriptor is one that stays open. */
+/** Returns a warning, or undefined if the version is good or unknown. The descriptor must be one that stays open. */
 export function adviseOnWriter(name: string, dbFd: number): string | undefined {
   const bytes = Buffer.alloc(4);
   if (readSync(dbFd, bytes, 0, 4, versionOffset) < 4) return undefined;

@@ -1,6 +1,6 @@
 /**
- * A database that nobody had open when a snapshot began was written before the snapshot had read it: what it was then
- * is gone. The next snapshot has it, and keeps it.
+ * A database that no process had open when a snapshot began was written before the snapshot had read it, and its state
+ * at that time is gone. The next snapshot pins it.
  */
 export class WrittenMeanwhileError extends Error {
   override readonly name = "WrittenMeanwhileError";

@@ -106,10 +106,7 @@ export interface Primary {
 /** `impaired`: the primary was moved away from an impaired host. */
 export type FailoverKind = "kill" | "hang" | "stepped-down" | "impaired" | "switchover" | "forced" | "first";
 
-/**
- * Milliseconds of each phase; a phase that did not happen is absent. `wait`: no candidate, or paused. `retry`: failed
- * attempts.
- */
+/** Milliseconds of each phase that happened. `wait`: no candidate, or paused. `retry`: failed attempts. */
 export type PhaseName =
   | "detect"
   | "agree"
@@ -131,10 +128,7 @@ export interface Failover {
   readonly epochFrom: number;
   /** Preferred new primary; undefined: the best one. */
   readonly target: string | undefined;
-  /**
-   * True: no evidence is needed that the primary is down, because an operator ordered it or the gateway itself moves
-   * the primary away.
-   */
+  /** True: no evidence is needed that the primary is down: an operator, or the gateway itself, moves it away. */
   readonly planned: boolean;
   /** An operator forces it: what the gateways heard of the log does not bind the named host. */
   readonly force: boolean;
@@ -214,9 +208,8 @@ export type Routed =
 export type Automation = { readonly kind: "on" } | { readonly kind: "paused" };
 
 /**
- * An order whose connection died silently (a router that forgot it) would otherwise be waited for until it times out,
- * minutes later. After this time a report that the host has not begun, or has finished, decides. A candidate that
- * receives the order only then refuses it (`basedOn`).
+ * After this time without an answer to an order (its connection may have died silently) the candidate's next report
+ * decides: it has not begun, or has finished. A candidate that gets the order later refuses it (`basedOn`).
  */
 export const orderUnheardMs = 3_000;
 
@@ -240,10 +233,7 @@ export interface FailoverSettings {
   readonly retryMs: number;
   /** A candidate that has not claimed for this long, without reading on in the log, is given up. */
   readonly claimMs: number;
-  /**
-   * The same after its claim, without progress; a host that reports that its application starts is first bounded by its
-   * own ready timeout.
-   */
+  /** Same after its claim. While the host reports that its application starts, its own ready timeout applies. */
   readonly startMs: number;
   /** An impaired primary that does not step down within this time is replaced. */
   readonly demoteMs: number;
@@ -252,10 +242,7 @@ export interface FailoverSettings {
 /** The vault as the hosts see it. */
 export type VaultCondition =
   | { readonly kind: "well" }
-  /**
-   * Since `since` the primary has needed leases for what should take milliseconds. `isTold`: it has lasted long enough
-   * to be reported.
-   */
+  /** Since `since` its puts have taken leases instead of milliseconds. `isTold`: long enough to be reported. */
   | { readonly kind: "slow"; readonly since: number; readonly isTold: boolean }
   /** No host has reached it since `since`. */
   | { readonly kind: "away"; readonly since: number };

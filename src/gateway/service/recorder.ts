@@ -145,7 +145,7 @@ export class Recorder {
   }
 
   /**
-   * Writes the health of a host when a change concerns others. `suspects`: requests that are set aside; undefined: unknown.
+   * Writes a host's health when a change concerns others. `suspects`: requests that are set aside; undefined: unknown.
    */
   health(view: HostView, status: Pick<HostStatus, "application" | "suspects" | "capture"> | undefined): void {
     const { gateway, service, clock, store } = this.#options;
