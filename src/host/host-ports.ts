@@ -18,14 +18,8 @@ import type { LocalPort } from "./secondary/local-data.ts";
 import type { AskForCheckpoint } from "./secondary/log-mending.ts";
 import type { Warnings } from "./ports/warnings.ts";
 import type { CaptureSource, KnownPages, PredecessorProbe } from "./ports/ports.ts";
-import type { RestoreTarget } from "./secondary/restorer.ts";
+import type { HostReplica } from "./secondary/secondary.ts";
 import type { ApplicationOwner, SupervisedApplication } from "./application/supervised-application.ts";
-
-/** A replica that can hand its page hashes on, so that a promotion need not read the database. */
-export interface HostReplica extends RestoreTarget {
-  /** Throws when the local databases are not what this replica wrote. */
-  handOver(): KnownPages;
-}
 
 export interface HostPorts {
   readonly config: HostConfig;

@@ -20,7 +20,7 @@ import type { Logger } from "../runtime/log.ts";
 import type { LogReader } from "../vault/log/log-reader.ts";
 import type { Audience, RehearsalGround, RehearsedApplication } from "./application/rehearsal-ground.ts";
 import type { Follower } from "./secondary/follower.ts";
-import type { HostReplica } from "./host-ports.ts";
+import type { HostReplica } from "./secondary/secondary.ts";
 import { messageOf } from "../runtime/operator-error.ts";
 import type { Outcome } from "./ports/ports.ts";
 

@@ -1,27 +1,38 @@
 /**
- * One try after the other to bring this host to the end of the log: bootstrap the vault when this host was told to and
- * nobody did, restore, and when that fails, what to wait for before the next try.
+ * What a host does while it restores: one try after the other to bring its databases to the end of the log. It
+ * bootstraps the vault when this host was told to and no other did, restores, and when that fails, finds out what to
+ * wait for before the next try.
  */
+import { describeUnmatched, unmatchedNames } from "../core/database-pattern.ts";
+import type { HostEvent } from "../core/host/life.ts";
+import { messageOf } from "../runtime/operator-error.ts";
 import type { LogRecord } from "../vault/record.ts";
-import { bootstrap } from "./secondary/bootstrap.ts";
-import type { HostPorts, HostReplica } from "./host-ports.ts";
-import { LogMending } from "./secondary/log-mending.ts";
+import type { HostPorts } from "./host-ports.ts";
 import type { Warnings } from "./ports/warnings.ts";
+import { bootstrap } from "./secondary/bootstrap.ts";
+import { DamagedDatabasesError } from "./secondary/bootstrap-check.ts";
+import { LogMending } from "./secondary/log-mending.ts";
+import type { LogStatus } from "./secondary/log-status.ts";
 import { freshMemory } from "./secondary/restore-room.ts";
 import { EmptyVaultError, restore, type Restored } from "./secondary/restorer.ts";
+import { type HostReplica, Secondary } from "./secondary/secondary.ts";
+import { yieldToSuccessor } from "./secondary/yield-to-successor.ts";
 
 /** Pause after a restore that failed; it doubles up to the second. */
 const retryMs = { first: 100, most: 3_000 } as const;
 
 export interface RestoringOptions {
-  readonly parts: HostPorts;
+  readonly ports: HostPorts;
   /** Of this run of the host. */
   readonly instance: string;
+  readonly logStatus: LogStatus;
   readonly warnings: Warnings;
-  /** What takes its time. */
-  readonly onProgress: (text: string) => void;
-  /** This host wrote the first checkpoint. */
-  readonly onBootstrapped: () => void;
+  /** Reads anew which databases operators excluded. Throws what the vault says. */
+  readonly readExclusions: () => Promise<void>;
+  /** Ends whatever has the databases open, before they are touched. */
+  readonly release: () => Promise<void>;
+  readonly hold: (secondary: Secondary) => void;
+  readonly onDelayed: (reason: string, isTrouble: boolean) => void;
   readonly onRecord: (record: LogRecord) => void;
 }
 
@@ -30,11 +41,13 @@ export class Restoring {
   readonly #mending: LogMending;
   #memory = freshMemory();
   #pauseMs: number = retryMs.first;
+  #hasBootstrapped = false;
+  #setAsides: readonly string[] = [];
 
   constructor(options: RestoringOptions) {
     this.#options = options;
-    const { parts, instance, warnings } = options;
-    const { store, vaultLog: log, clock, askForCheckpoint: ask } = parts;
+    const { ports, instance, warnings } = options;
+    const { store, vaultLog: log, clock, askForCheckpoint: ask } = ports;
     this.#mending = new LogMending({
       store,
       log,
@@ -45,49 +58,101 @@ export class Restoring {
     });
   }
 
+  /** Dated folders with diverged data, oldest first. */
+  get setAsides(): readonly string[] {
+    return this.#setAsides;
+  }
+
+  /**
+   * Tries until a restore succeeds, or only a person can help; the event tells which. Undefined: aborted. `notBefore`
+   * and `vacatedAt`: see the effect `restore`.
+   */
+  async run(
+    { notBefore, vacatedAt }: { readonly notBefore?: number | undefined; readonly vacatedAt?: number | undefined },
+    signal: AbortSignal,
+  ): Promise<HostEvent | undefined> {
+    const { ports, logStatus, release } = this.#options;
+    const { clock, vaultLog, leftovers } = ports;
+    if (notBefore !== undefined) await clock.sleep(notBefore - clock.now(), signal).catch(() => undefined);
+    // Before the term's databases are closed: folding them keeps this process from telling the gateway that it has
+    // vacated.
+    if (vacatedAt !== undefined) await yieldToSuccessor({ log: vaultLog, clock, vacatedAt, signal });
+    let isAlone = false;
+    this.#forget();
+    while (!signal.aborted) {
+      try {
+        await release();
+        // Before a file is moved: also an earlier run of this host may have left an application.
+        isAlone ||= await leftovers.ensureNone();
+        logStatus.rereads();
+        return await this.#once(signal);
+      } catch (error) {
+        if (signal.aborted) return undefined;
+        if (error instanceof DamagedDatabasesError) return { kind: "broken", reason: messageOf(error) };
+        this.#options.onDelayed(messageOf(error), !(error instanceof EmptyVaultError));
+        await this.#pauseAfter(error, signal);
+      }
+    }
+    return undefined;
+  }
+
   /** The next try is the first of a new restore. */
-  begin(): void {
+  #forget(): void {
     this.#pauseMs = retryMs.first;
     this.#memory = freshMemory();
     this.#mending.over();
   }
 
   /** Throws what makes it impossible right now. */
-  async once(signal: AbortSignal): Promise<Restored<HostReplica>> {
-    const { parts, warnings, onProgress, onBootstrapped, onRecord } = this.#options;
-    const {
-      config,
-      store,
-      vaultLog,
-      clock,
-      rules,
-      local,
-      checkDatabases,
-      openReplica,
-      openSource,
-      localChunk,
-      log,
-      compression,
-    } = parts;
+  async #once(signal: AbortSignal): Promise<HostEvent | undefined> {
+    const { ports, logStatus, warnings, readExclusions, hold } = this.#options;
+    const { config, clock, local } = ports;
+    await readExclusions();
+    await this.#bootstrap(signal);
+    const { target: replica, follower, checkpoint, setAside } = await this.#restore(signal);
+    if (signal.aborted) return replica.close().then(() => undefined);
+    warnings.over("restore");
+    const secondary = new Secondary({ follower, replica, clock, pollMs: () => config.pollMs, warnings });
+    hold(secondary);
+    logStatus.checkpoint = checkpoint;
+    if (setAside !== undefined)
+      warnings.warn(
+        `local data that is not in the journal (committed here, never acknowledged) is set aside in ${setAside}`,
+      );
+    this.#setAsides = await local.setAsides();
+    logStatus.isCurrent(follower.epoch, follower.reader.position);
+    const unlisted = unlistedDatabases(secondary, ports);
+    if (unlisted !== undefined) return { kind: "broken", reason: unlisted };
+    const bootstrapped = this.#hasBootstrapped;
+    this.#hasBootstrapped = false;
+    return { kind: "restored", bootstrapped };
+  }
+
+  async #bootstrap(signal: AbortSignal): Promise<void> {
+    const { ports, warnings, onDelayed } = this.#options;
+    const { config, store, vaultLog, clock, local, checkDatabases, openSource, log, compression } = ports;
+    if (!config.bootstrap) return;
     const check =
-      checkDatabases === undefined ? undefined : (): Promise<void> => checkDatabases(onProgress, warnings, signal);
-    if (
-      config.bootstrap &&
-      (await bootstrap({
-        store,
-        log: vaultLog,
-        clock,
-        check,
-        openSource: () => openSource(undefined, warnings),
-        compression,
-      }))
-    ) {
-      log.info("bootstrapped the vault", { from: config.dataFolder });
-      await local.mark({ kind: "secondary" });
-      onBootstrapped();
-    }
-    const onTrouble = (text: string): void => warnings.warn(text, "vault");
-    const onWarning = (text: string): void => warnings.warn(text);
+      checkDatabases === undefined
+        ? undefined
+        : (): Promise<void> => checkDatabases((text) => onDelayed(text, false), warnings, signal);
+    const isFirst = await bootstrap({
+      store,
+      log: vaultLog,
+      clock,
+      check,
+      openSource: () => openSource(undefined, warnings),
+      compression,
+    });
+    if (!isFirst) return;
+    log.info("bootstrapped the vault", { from: config.dataFolder });
+    await local.mark({ kind: "secondary" });
+    this.#hasBootstrapped = true;
+  }
+
+  #restore(signal: AbortSignal): Promise<Restored<HostReplica>> {
+    const { ports, warnings, onRecord } = this.#options;
+    const { store, vaultLog, clock, rules, local, openReplica, localChunk } = ports;
     return restore<HostReplica>({
       store,
       log: vaultLog,
@@ -96,8 +161,8 @@ export class Restoring {
       local,
       openTarget: openReplica,
       localChunk,
-      onTrouble,
-      onWarning,
+      onTrouble: (text) => warnings.warn(text, "vault"),
+      onWarning: (text) => warnings.warn(text),
       onRecord,
       signal,
       memory: this.#memory,
@@ -105,11 +170,20 @@ export class Restoring {
   }
 
   /** After a try that failed. Resolves early when the signal is aborted. */
-  async pauseAfter(error: unknown, signal: AbortSignal): Promise<void> {
-    const { clock } = this.#options.parts;
+  async #pauseAfter(error: unknown, signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options.ports;
     const isWaiting = error instanceof EmptyVaultError;
     const pauseMs = isWaiting ? retryMs.first : this.#pauseMs;
     this.#pauseMs = Math.min(this.#pauseMs * 2, retryMs.most);
     await (this.#mending.after(error, signal) ?? clock.sleep(pauseMs, signal)).catch(() => undefined);
   }
+}
+
+/**
+ * Why a host that is whole may not become primary: it would not capture what the application writes into these
+ * databases. Undefined: every database of the journal matches `host.databases`.
+ */
+export function unlistedDatabases(secondary: Secondary, { config }: Pick<HostPorts, "config">): string | undefined {
+  const names = unmatchedNames(secondary.databases(), config.databases, config.databasesExcept);
+  return names.length === 0 ? undefined : describeUnmatched(names, config.databases);
 }

@@ -4,12 +4,11 @@
  */
 import type { HostConfig } from "../config/types.ts";
 import { type CaptureStatus, type HostStatus, type RehearsalResult, untold } from "../control/host-status.ts";
-import type { HostState } from "../core/host/life.ts";
-import { retryInMs, type RetrySchedule } from "../core/host/retry-schedule.ts";
+import { retryInMs } from "../core/host/retry-schedule.ts";
 import { newestRecordFormat, type RecordFormat } from "../core/record-format.ts";
 import type { Suspects } from "../core/suspects.ts";
 import type { Canary } from "./machine/canary.ts";
-import type { Duties } from "./duties.ts";
+import type { Driver } from "./driver.ts";
 import type { LogStatus } from "./secondary/log-status.ts";
 import type { Warnings } from "./ports/warnings.ts";
 import type { CaptureSource } from "./ports/ports.ts";
@@ -21,12 +20,10 @@ const setAsidesShown = 20;
 export interface SelfReportOptions {
   readonly config: HostConfig;
   readonly instance: string;
-  readonly state: HostState;
   readonly log: LogStatus;
-  readonly duties: Duties;
+  readonly driver: Driver;
   readonly warnings: Warnings;
   readonly canary: Canary;
-  readonly retry: RetrySchedule | undefined;
   readonly rehearsal: RehearsalResult | null;
   /** Of the records that it writes, as a primary. */
   readonly recordFormat: RecordFormat;
@@ -39,12 +36,10 @@ export interface SelfReportOptions {
 export function selfReport({
   config,
   instance,
-  state,
   log,
-  duties,
+  driver,
   warnings,
   canary,
-  retry,
   rehearsal,
   recordFormat,
   dataUrl,
@@ -53,8 +48,9 @@ export function selfReport({
 }: SelfReportOptions): HostStatus {
   const known = suspects.list(now);
   const { service, id: host, controlUrl, priority, nofailover, leaseMs } = config;
-  const { epoch } = log;
-  const { checkpoint } = duties;
+  const { epoch, checkpoint } = log;
+  const { state, retry, term } = driver;
+  const vaultAnsweredAt = term?.journal.lastPutStartedAt ?? driver.secondary?.follower.answeredAt;
   return {
     version: 1,
     service,
@@ -64,9 +60,9 @@ export function selfReport({
     reason: "reason" in state ? state.reason : null,
     epoch: epoch?.epoch ?? 0,
     epochHost: epoch?.host ?? null,
-    position: duties.term?.position ?? log.position,
+    position: term?.position ?? log.position,
     lastRecordAgeMs: log.lastRecordAgeMs ?? null,
-    vaultSilentMs: duties.vaultAnsweredAt === undefined ? null : now - duties.vaultAnsweredAt,
+    vaultSilentMs: vaultAnsweredAt === undefined ? null : now - vaultAnsweredAt,
     clockMs: now,
     handover: log.handover ?? null,
     vacated: epoch?.vacated ?? false,
@@ -76,11 +72,11 @@ export function selfReport({
     nofailover,
     leaseMs,
     checkpoint: checkpoint === undefined ? null : { position: checkpoint.position, wallTimeMs: checkpoint.wallTimeMs },
-    setAside: duties.setAsides.slice(-setAsidesShown),
+    setAside: driver.setAsides.slice(-setAsidesShown),
     ...untold,
-    application: duties.term?.application.status ?? {
+    application: term?.application.status ?? {
       state: "stopped",
-      forMs: now - duties.noTermSince,
+      forMs: now - driver.noTermSince,
       detail: null,
       restarts: 0,
     },
@@ -92,9 +88,9 @@ export function selfReport({
         : { reason: retry.reason, inMs: retryInMs(retry, now), attempts: retry.attempts },
     suspects: known.filter(({ pauseMs }) => pauseMs > 0),
     watchedRequests: known.filter(({ pauseMs }) => pauseMs === 0),
-    capture: captureOf(duties.term?.source),
+    capture: captureOf(term?.source),
     rehearsal,
-    recordFormat: { reads: newestRecordFormat, writes: duties.term === undefined ? null : recordFormat },
+    recordFormat: { reads: newestRecordFormat, writes: term === undefined ? null : recordFormat },
     warnings: [...warnings.texts],
   };
 }

@@ -6,7 +6,7 @@ import { lostContinuity } from "../../src/capture/capture-error.ts";
 import { sameChecksum, type PageHashes } from "../../src/capture/page-hashes.ts";
 import type { DatabaseChecksum } from "../../src/core/delta.ts";
 import type { Flush } from "../../src/core/flush.ts";
-import type { HostReplica } from "../../src/host/host-ports.ts";
+import type { HostReplica } from "../../src/host/secondary/secondary.ts";
 import type { CaptureBatch, CaptureSnapshot, CaptureSource } from "../../src/host/ports/ports.ts";
 import type { Dice } from "./dice.ts";
 import { databaseName, SimDatabase } from "./sim-database.ts";

@@ -8,26 +8,30 @@
  *   any ──(needs an operator)──► failed ──(restore requested)──► restoring
  *
  * A transient cause never lasts for good. A primary whose application ended too often, did not start, got stuck again,
- * or cannot be captured gives the service up and follows again; `put-off` sets when it may be asked again
+ * or cannot be captured gives the service up and follows again; its retry schedule says when it may be asked again
  * (retry-schedule.ts). The same holds for a primary that had to stop at once, and for a host whose stage failed. It
- * never promotes itself: gateways see the time of its next try and rank it last. `failed` is for causes that time does
- * not remove: databases that `databases` leaves out, and a second process with the same id.
+ * never promotes itself, except once when it has bootstrapped the vault: gateways see the time of its next try and rank
+ * it last. `failed` is for causes that time does not remove: databases that `databases` leaves out, and a second
+ * process with the same id.
  *
- * Pure: the driver (src/host/host.ts) performs the effects in order and reports back with events. An event that has no
- * meaning in a state is a programming error and throws, except the few that can race and are named in `isStale`.
+ * Pure; times are this host's monotonic milliseconds. One driver (src/host/driver.ts) performs the effects of a step in
+ * order, and their results come back as events; nothing else changes a `HostLife`. An event that has no meaning in a
+ * state is a programming error and throws, except the few that can race and are named in `isStale`.
  *
  * The order matters in three places. Fenced: `shut-gate` comes before everything else, so that no byte is released
  * after the host knows (R2). Claimed: the gate is opened only by `serve`, which needs both the lease (R5) and the
  * application. Given up: the restore begins when the term has ended, because both are one effect.
  */
+import type { Refusal } from "../refusal.ts";
 import type { Rules } from "../rules.ts";
+import { afterService, type RetrySchedule, scheduleRetry } from "./retry-schedule.ts";
 
 export type HostState =
   | { readonly kind: "restoring"; readonly reason: string }
   | { readonly kind: "secondary" }
   | { readonly kind: "claiming" }
   | { readonly kind: "starting"; readonly epoch: number }
-  | { readonly kind: "primary"; readonly epoch: number }
+  | { readonly kind: "primary"; readonly epoch: number; readonly servesSince: number }
   | {
       readonly kind: "draining";
       readonly epoch: number;
@@ -36,20 +40,32 @@ export type HostState =
     }
   | { readonly kind: "failed"; readonly reason: string };
 
+export interface HostLife {
+  readonly state: HostState;
+  /** This host could not stay primary, and has not been well as one since. */
+  readonly retry: RetrySchedule | undefined;
+}
+
 export type HostEvent =
-  /** The local databases equal the journal at the end of the log. */
-  | { readonly kind: "restored" }
-  /** The restore continues; why it has not succeeded yet. */
-  | { readonly kind: "restore-delayed"; readonly reason: string }
+  /**
+   * The local databases equal the journal at the end of the log. `bootstrapped`: this host has just written the first
+   * checkpoint of the vault.
+   */
+  | { readonly kind: "restored"; readonly bootstrapped: boolean }
+  /** The restore continues; why it has not succeeded yet. `isTrouble`: an error, and not work that takes its time. */
+  | { readonly kind: "restore-delayed"; readonly reason: string; readonly isTrouble: boolean }
   /** Following cannot continue from here: retention passed it, a record is damaged, the local files do not match. */
   | { readonly kind: "cannot-follow"; readonly reason: string }
-  /** A promotion was ordered, and the witness consented (core/host/witness.ts). */
-  | { readonly kind: "promote" }
+  /** A rehearsal succeeded: what kept this host from staying primary is removed. */
+  | { readonly kind: "rehearsed" }
+  /**
+   * A promotion was ordered, and the witness consented (core/host/witness.ts). `overEpoch`: the epoch that the order
+   * was judged on; the claim replaces the primary of that epoch and of no later one.
+   */
+  | { readonly kind: "promote"; readonly overEpoch: number }
   | { readonly kind: "claimed"; readonly epoch: number }
-  /** Another host's `epoch` record was first. */
-  | { readonly kind: "claim-lost"; readonly host: string }
-  /** The vault did not take the claim in time. */
-  | { readonly kind: "claim-unwritten" }
+  /** Another host's `epoch` record was first, the primary outran this host, or the vault did not take the claim. */
+  | { readonly kind: "not-claimed"; readonly refusal: Refusal }
   /** R4: the claim is at a position that retention had deleted. */
   | { readonly kind: "claim-void" }
   /** The lease of the predecessor is over (R5) and the application is ready. */
@@ -61,8 +77,8 @@ export type HostEvent =
   /** Continuity of capture is lost, or another condition under which acknowledging would be wrong. */
   | { readonly kind: "must-stop"; readonly reason: string }
   | { readonly kind: "demote"; readonly successor: string | undefined; readonly reason: string }
-  /** Drained, application ended, everything journaled, `vacate` written. */
-  | { readonly kind: "vacated" }
+  /** Drained, application ended, everything journaled, `vacate` written at `position`. */
+  | { readonly kind: "vacated"; readonly position: number }
   /** An operator requested a fresh start from the vault. */
   | { readonly kind: "restore" }
   /** The present stage ended with an unexpected error: a transient disk error, or a defect. */
@@ -72,182 +88,237 @@ export type HostEvent =
 
 export type HostEffect =
   /** Releases no byte from now on, ends connections, kills the application's group. Synchronous. */
-  | { readonly kind: "shut-gate" }
+  | { readonly kind: "shut-gate"; readonly reason: string }
+  /** Answers the order to promote that is under way, if there is one. */
+  | { readonly kind: "refuse"; readonly refusal: Refusal }
+  /** Tells operators why this host could not stay. */
+  | { readonly kind: "warn"; readonly reason: string }
+  /** Tells operators why a restore has not succeeded yet. */
+  | { readonly kind: "tell-delay"; readonly reason: string; readonly isTrouble: boolean }
   /**
-   * Sets aside what diverged, loads the newest checkpoint, reads the log to its end; reports `restored`. `paced`: not
-   * before the time of the next try, so that an immediate failure does not loop.
+   * Sets aside what diverged, loads the newest checkpoint, reads the log to its end; reports `restored`. `notBefore`:
+   * the time of the next try, so that an immediate failure does not loop. `vacatedAt`: the position of the `vacate`
+   * that names a successor, to which this host yields first.
    */
-  | { readonly kind: "restore"; readonly paced: boolean }
-  /** Keep applying new records. */
+  | { readonly kind: "restore"; readonly notBefore?: number | undefined; readonly vacatedAt?: number | undefined }
+  /** Keeps applying new records. */
   | { readonly kind: "follow" }
-  | { readonly kind: "claim" }
-  /** Start renewing, the application, and the wait for the old lease; reports `may-serve`. */
+  /** Orders this host itself to become primary, since it has just bootstrapped the vault. */
+  | { readonly kind: "promote-itself" }
+  | { readonly kind: "claim"; readonly overEpoch: number }
+  /**
+   * Starts renewing, the application, and the wait for the old lease; reports `may-serve`. The host's role is durable
+   * on its own disk before the application can commit (persist-before-send).
+   */
   | { readonly kind: "take-over" }
+  /** Opens the gate, and answers the order to promote. */
   | { readonly kind: "serve" }
-  /** Refuse new requests, finish those in flight, stop the application, journal the rest, vacate; reports `vacated`. */
-  | { readonly kind: "drain" }
-  /** This host could not stay primary: counts it, and sets the time of its next try. */
-  | { readonly kind: "put-off"; readonly reason: string }
+  /**
+   * Refuses new requests, finishes those in flight, stops the application, journals the rest, and only then vacates.
+   * Reports `vacated`.
+   */
+  | { readonly kind: "drain"; readonly successor: string | undefined; readonly reason: string }
   /** Stops serving at once, journals what is committed, vacates; restores once the term has ended. */
-  | { readonly kind: "give-up"; readonly reason: string };
+  | { readonly kind: "give-up"; readonly reason: string }
+  /** Ends a rehearsal: the databases are needed. */
+  | { readonly kind: "cut-rehearsal"; readonly reason: string };
 
 export interface HostStep {
-  readonly state: HostState;
+  readonly life: HostLife;
   readonly effects: readonly HostEffect[];
 }
 
-export const initialHostState: HostState = { kind: "restoring", reason: "starting" };
+/** The first step of every host. */
+export const firstHostStep: HostStep = {
+  life: { state: { kind: "restoring", reason: "starting" }, retry: undefined },
+  effects: [{ kind: "restore" }],
+};
 
 /** Performs one step of a host's life. Throws `IllegalHostTransition` for what can only be a defect of the caller. */
-export function stepHost(state: HostState, event: HostEvent, rules: Rules): HostStep {
-  if (event.kind === "broken") return failed(event.reason);
-  if (event.kind === "stage-failed") return state.kind === "failed" ? stay(state, event) : brokenDown(event.reason);
+export function stepHost(life: HostLife, event: HostEvent, now: number, rules: Rules): HostStep {
+  const step = decide(life, event, now, rules);
+  const { state } = step.life;
+  if (life.state.kind !== "secondary" || state.kind === "secondary") return step;
+  return { ...step, effects: [...step.effects, { kind: "cut-rehearsal", reason: `this host is ${state.kind}` }] };
+}
+
+function decide(life: HostLife, event: HostEvent, now: number, rules: Rules): HostStep {
+  const { state } = life;
+  if (event.kind === "broken") return failed(life, event.reason, now);
+  if (event.kind === "stage-failed")
+    return state.kind === "failed" ? stay(life, event) : brokenDown(life, event.reason, now);
   if (event.kind === "application-failed" && (state.kind === "starting" || state.kind === "primary")) {
-    return rules.has("retry") ? givenUp(event.reason) : failed(event.reason);
+    return rules.has("retry") ? givenUp(life, event.reason, now) : failed(life, event.reason, now);
   }
   switch (state.kind) {
     case "restoring":
-      return stepRestoring(state, event);
+      return stepRestoring(life, event);
     case "secondary":
-      return stepSecondary(state, event);
+      return stepSecondary(life, event);
     case "claiming":
-      return stepClaiming(state, event);
+      return stepClaiming(life, event);
     case "starting":
-      return stepStarting(state, event);
+      return event.kind === "may-serve"
+        ? to(life, { kind: "primary", epoch: state.epoch, servesSince: now }, { kind: "serve" })
+        : stepTerm(life, state.epoch, event, now);
     case "primary":
-      return stepPrimary(state, event);
+      return stepTerm(life, state.epoch, event, now);
     case "draining":
-      return stepDraining(state, event);
+      return stepDraining(life, state, event);
     case "failed":
-      return event.kind === "restore" ? restoring("restore requested", false) : stay(state, event);
+      return event.kind === "restore" ? askedToRestore(life) : stay(life, event);
   }
 }
 
-function stepRestoring(state: HostState, event: HostEvent): HostStep {
+function stepRestoring(life: HostLife, event: HostEvent): HostStep {
   switch (event.kind) {
     case "restored":
-      return { state: { kind: "secondary" }, effects: [{ kind: "follow" }] };
+      return event.bootstrapped
+        ? to(life, { kind: "secondary" }, { kind: "follow" }, { kind: "promote-itself" })
+        : to(life, { kind: "secondary" }, { kind: "follow" });
     case "cannot-follow":
-      return restoring(event.reason, false);
+      return restoring(life, event.reason);
     case "restore-delayed":
-      return { state: { kind: "restoring", reason: event.reason }, effects: [] };
+      return delayed(life, event);
     case "restore":
-      return { state, effects: [] };
+      return { life: { ...life, retry: undefined }, effects: [] };
     default:
-      return stay(state, event);
+      return stay(life, event);
   }
 }
 
-function stepSecondary(state: HostState, event: HostEvent): HostStep {
+function stepSecondary(life: HostLife, event: HostEvent): HostStep {
   switch (event.kind) {
     case "promote":
-      return { state: { kind: "claiming" }, effects: [{ kind: "claim" }] };
+      return to(life, { kind: "claiming" }, { kind: "claim", overEpoch: event.overEpoch });
+    case "rehearsed":
+      return { life: { ...life, retry: undefined }, effects: [] };
     case "cannot-follow":
-      return restoring(event.reason, false);
+      return restoring(life, event.reason);
     case "restore":
-      return restoring("restore requested", false);
+      return askedToRestore(life);
     default:
-      return stay(state, event);
+      return stay(life, event);
   }
 }
 
-function stepClaiming(state: HostState, event: HostEvent): HostStep {
+function stepClaiming(life: HostLife, event: HostEvent): HostStep {
   switch (event.kind) {
     case "claimed":
-      return { state: { kind: "starting", epoch: event.epoch }, effects: [{ kind: "take-over" }] };
-    case "claim-lost":
-    case "claim-unwritten":
-      return { state: { kind: "secondary" }, effects: [{ kind: "follow" }] };
+      return to(life, { kind: "starting", epoch: event.epoch }, { kind: "take-over" });
+    case "not-claimed":
+      return to(life, { kind: "secondary" }, { kind: "refuse", refusal: event.refusal }, { kind: "follow" });
     case "claim-void":
-      return restoring("the claim was put where retention had deleted the log (R4)", false);
+      return restoring(life, "the claim was put where retention had deleted the log (R4)");
     case "cannot-follow":
-      return restoring(event.reason, false);
+      return restoring(life, event.reason);
     default:
-      return stay(state, event);
+      return stay(life, event);
   }
 }
 
-function stepStarting(state: HostState & { kind: "starting" }, event: HostEvent): HostStep {
-  switch (event.kind) {
-    case "may-serve":
-      return { state: { kind: "primary", epoch: state.epoch }, effects: [{ kind: "serve" }] };
-    case "fenced":
-      return restoring(fencedReason(event), true);
-    case "must-stop":
-      return couldNotStay(event.reason);
-    case "demote":
-      return draining(state.epoch, event);
-    default:
-      return stay(state, event);
-  }
-}
-
-function stepPrimary(state: HostState & { kind: "primary" }, event: HostEvent): HostStep {
+/** Of a host that has claimed and is not stepping down: `starting`, `primary`. */
+function stepTerm(life: HostLife, epoch: number, event: HostEvent, now: number): HostStep {
   switch (event.kind) {
     case "fenced":
-      return restoring(fencedReason(event), true);
+      return termOver(afterTerm(life, now), fencedReason(event));
     case "must-stop":
-      return couldNotStay(event.reason);
-    case "demote":
-      return draining(state.epoch, event);
+      return couldNotStay(life, event.reason, now);
+    case "demote": {
+      const { successor, reason } = event;
+      const state: HostState = { kind: "draining", epoch, successor, reason };
+      return to(afterTerm(life, now), state, { kind: "drain", successor, reason });
+    }
     default:
-      return stay(state, event);
+      return stay(life, event);
   }
 }
 
-function stepDraining(state: HostState, event: HostEvent): HostStep {
+function stepDraining(life: HostLife, { successor }: HostState & { kind: "draining" }, event: HostEvent): HostStep {
   switch (event.kind) {
     case "vacated":
-      return restoring("stepped down", true);
+      return termOver(life, "stepped down", successor === undefined ? undefined : event.position);
     case "fenced":
-      return restoring(fencedReason(event), true);
+      return termOver(life, fencedReason(event));
     case "must-stop":
-      return restoring(event.reason, true);
+      return termOver(life, event.reason);
     case "application-failed":
       // It is being stopped anyway; draining continues to journal what is committed.
-      return { state, effects: [] };
+      return { life, effects: [] };
     default:
-      return stay(state, event);
+      return stay(life, event);
   }
 }
 
-function draining(epoch: number, event: HostEvent & { kind: "demote" }): HostStep {
-  return {
-    state: { kind: "draining", epoch, successor: event.successor, reason: event.reason },
-    effects: [{ kind: "drain" }],
-  };
+const to = ({ retry }: HostLife, state: HostState, ...effects: HostEffect[]): HostStep => ({
+  life: { state, retry },
+  effects,
+});
+
+const refuse = (reason: string): HostEffect => ({ kind: "refuse", refusal: { kind: "not_ready", reason } });
+
+/** For a host without a term. */
+const restoring = (life: HostLife, reason: string): HostStep =>
+  to(life, { kind: "restoring", reason }, refuse(reason), { kind: "restore" });
+
+const askedToRestore = (life: HostLife): HostStep => restoring({ ...life, retry: undefined }, "restore requested");
+
+const termOver = (life: HostLife, reason: string, vacatedAt?: number): HostStep =>
+  to(life, { kind: "restoring", reason }, { kind: "shut-gate", reason }, refuse(reason), {
+    kind: "restore",
+    vacatedAt,
+  });
+
+const failed = (life: HostLife, reason: string, now: number): HostStep =>
+  to(afterTerm(life, now), { kind: "failed", reason }, { kind: "shut-gate", reason }, refuse(reason));
+
+function delayed(life: HostLife, { reason, isTrouble }: HostEvent & { kind: "restore-delayed" }): HostStep {
+  const { state } = life;
+  if (state.kind === "restoring" && state.reason === reason) return { life, effects: [] };
+  return to(life, { kind: "restoring", reason }, { kind: "tell-delay", reason, isTrouble });
 }
 
-const failed = (reason: string): HostStep => ({ state: { kind: "failed", reason }, effects: [{ kind: "shut-gate" }] });
+const givenUp = (life: HostLife, reason: string, now: number): HostStep =>
+  to(putOff(life, reason, now), { kind: "restoring", reason }, { kind: "warn", reason }, refuse(reason), {
+    kind: "give-up",
+    reason,
+  });
 
-function givenUp(reason: string): HostStep {
-  return {
-    state: { kind: "restoring", reason },
-    effects: [
-      { kind: "put-off", reason },
-      { kind: "give-up", reason },
-    ],
-  };
+const couldNotStay = (life: HostLife, reason: string, now: number): HostStep =>
+  to(
+    putOff(life, reason, now),
+    { kind: "restoring", reason },
+    { kind: "shut-gate", reason },
+    refuse(reason),
+    { kind: "warn", reason },
+    { kind: "restore" },
+  );
+
+function brokenDown(life: HostLife, reason: string, now: number): HostStep {
+  const next = putOff(life, reason, now);
+  return to(
+    next,
+    { kind: "restoring", reason },
+    { kind: "shut-gate", reason },
+    refuse(reason),
+    { kind: "warn", reason },
+    { kind: "restore", notBefore: next.retry?.nextAt },
+  );
 }
 
-function couldNotStay(reason: string): HostStep {
-  return {
-    state: { kind: "restoring", reason },
-    effects: [{ kind: "shut-gate" }, { kind: "put-off", reason }, { kind: "restore", paced: false }],
-  };
-}
+/** This host could not stay primary: counts it, and sets the time of its next try. */
+const putOff = (life: HostLife, reason: string, now: number): HostLife => ({
+  ...life,
+  retry: scheduleRetry(life.retry, reason, servedMs(life, now), now),
+});
 
-function brokenDown(reason: string): HostStep {
-  return {
-    state: { kind: "restoring", reason },
-    effects: [{ kind: "shut-gate" }, { kind: "put-off", reason }, { kind: "restore", paced: true }],
-  };
-}
+/** A term ends without a fault of this host: one that was well for long enough clears the schedule. */
+const afterTerm = (life: HostLife, now: number): HostLife => ({
+  ...life,
+  retry: afterService(life.retry, servedMs(life, now)),
+});
 
-function restoring(reason: string, wasPrimary: boolean): HostStep {
-  const restore: HostEffect = { kind: "restore", paced: false };
-  return { state: { kind: "restoring", reason }, effects: wasPrimary ? [{ kind: "shut-gate" }, restore] : [restore] };
-}
+const servedMs = ({ state }: HostLife, now: number): number => (state.kind === "primary" ? now - state.servesSince : 0);
 
 const fencedReason = (event: HostEvent & { kind: "fenced" }): string =>
   `fenced: host ${event.host} claimed epoch ${event.epoch}`;
@@ -267,8 +338,7 @@ function isStale(state: HostState, event: HostEvent): boolean {
     case "restore-delayed":
     case "cannot-follow":
     case "claimed":
-    case "claim-lost":
-    case "claim-unwritten":
+    case "not-claimed":
     case "claim-void":
     case "stage-failed":
       return state.kind === "failed";
@@ -277,9 +347,9 @@ function isStale(state: HostState, event: HostEvent): boolean {
   }
 }
 
-function stay(state: HostState, event: HostEvent): HostStep {
-  if (isStale(state, event)) return { state, effects: [] };
-  throw new IllegalHostTransition(state, event);
+function stay(life: HostLife, event: HostEvent): HostStep {
+  if (isStale(life.state, event)) return { life, effects: [] };
+  throw new IllegalHostTransition(life.state, event);
 }
 
 export class IllegalHostTransition extends Error {

@@ -22,8 +22,8 @@ const databasesShown = 1000;
 const namedMax = 5;
 
 export interface DatabaseDeskOptions {
-  /** null: this host has no way to leave single databases out. */
-  readonly exclusions: Exclusions | null;
+  /** undefined: this host has no way to leave single databases out. */
+  readonly exclusions: Exclusions | undefined;
   readonly clock: Clock;
   readonly log: Logger;
   readonly warnings: Pick<Warnings, "warn" | "over">;
@@ -85,7 +85,7 @@ export class DatabaseDesk {
    */
   async exclude({ name, force = false }: DatabaseChange): Promise<Outcome<DatabaseList>> {
     const { exclusions, log, position } = this.#options;
-    if (exclusions === null) return refused("this host cannot exclude single databases");
+    if (exclusions === undefined) return refused("this host cannot exclude single databases");
     const isJournaled = this.#isJournaled(name);
     if (!force && !exclusions.names.has(name) && isJournaled !== false)
       return refused(isJournaled === undefined ? notKnown : isInTheJournal(name, position()));
@@ -102,7 +102,7 @@ export class DatabaseDesk {
 
   include({ name }: DatabaseChange): Promise<Outcome<DatabaseList>> {
     const { exclusions, log } = this.#options;
-    if (exclusions === null) return Promise.resolve(refused("this host cannot exclude single databases"));
+    if (exclusions === undefined) return Promise.resolve(refused("this host cannot exclude single databases"));
     return this.#change(async () => {
       if (!(await exclusions.include(name)))
         return `${name} is not excluded; excluded are: ${shorten([...exclusions.names])}`;

@@ -1,0 +1,350 @@
+/**
+ * The driver of a host's life: takes events, has the pure step decide (src/core/host/life.ts), and performs its
+ * effects.
+ *
+ * `take` is the only door: what the host is changes by an event and in no other way, and each effect is performed here
+ * and nowhere else, in the order of the step. An event that comes while effects are performed is taken after them, so
+ * that no step is performed in the middle of another.
+ *
+ * Long effects (restore, follow, claim, take over) are stages, one at a time (serial-task.ts). Each ends with the event
+ * that it returns; that of an aborted one is dropped, since another stage has begun by then. The orderly end of a term
+ * (drain, give up) is none: it must not wait for the stage that starts the application, which it ends.
+ *
+ * What the host holds belongs to one role at a time: a `Secondary` has the databases, then a `Term`, then neither.
+ */
+import type { DemoteEvent } from "../control/messages.ts";
+import {
+  firstHostStep,
+  type HostEffect,
+  type HostEvent,
+  type HostLife,
+  type HostStep,
+  type HostState,
+  stepHost,
+} from "../core/host/life.ts";
+import type { RetrySchedule } from "../core/host/retry-schedule.ts";
+import type { Refusal } from "../core/refusal.ts";
+import { messageOf } from "../runtime/operator-error.ts";
+import type { LogRecord } from "../vault/record.ts";
+import type { Promotion } from "./control/promotion.ts";
+import type { Warnings } from "./ports/warnings.ts";
+import type { Claimed } from "./primary/claim.ts";
+import type { Term } from "./primary/term.ts";
+import { Promoting, type PromotingOptions } from "./promoting.ts";
+import { Restoring } from "./restoring.ts";
+import type { Secondary } from "./secondary/secondary.ts";
+import { SerialTask } from "./serial-task.ts";
+
+type Stage = (signal: AbortSignal) => Promise<HostEvent | undefined>;
+
+export interface DriverOptions
+  extends Pick<PromotingOptions, "ports" | "instance" | "logStatus" | "recordFormat" | "readExclusions" | "onChange"> {
+  readonly warnings: Warnings;
+  /** Where clients of this host's term are sent. */
+  readonly dataUrl: () => string;
+  /** Orders this host to become primary, after it bootstrapped the vault. Never rejects. */
+  readonly promoteItself: () => void;
+  readonly cutRehearsal: (reason: string) => void;
+}
+
+/** Characters of a reason in a `vacate` record. */
+const vacateReasonMax = 500;
+
+export class Driver {
+  readonly #options: DriverOptions;
+  readonly #stage = new SerialTask();
+  readonly #restoring: Restoring;
+  readonly #promoting: Promoting;
+  #life: HostLife = firstHostStep.life;
+  #isPerforming = false;
+  readonly #waiting: HostEvent[] = [];
+  #secondary: Secondary | undefined;
+  #claimed: Claimed | undefined;
+  #term: Term | undefined;
+  #noTermSince: number;
+  /** The last order to become primary. */
+  #promotion: Promotion | undefined;
+  #reportDemotion: ((event: DemoteEvent) => void) | undefined;
+  /** The orderly end of a term under way, or the last one. Never rejects. */
+  #leaving: Promise<void> = Promise.resolve();
+
+  constructor(options: DriverOptions) {
+    this.#options = options;
+    const { ports, onChange } = options;
+    this.#noTermSince = ports.clock.now();
+    this.#restoring = new Restoring({
+      ...options,
+      release: () => this.#release(),
+      hold: (secondary) => void (this.#secondary = secondary),
+      onDelayed: (reason, isTrouble) => this.take({ kind: "restore-delayed", reason, isTrouble }),
+      onRecord: (record) => this.#onRecord(record),
+    });
+    this.#promoting = new Promoting({
+      ...options,
+      onEvent: (event) => this.take(event),
+      onPhase: (phase) => this.#promotion?.phase(phase),
+      onDuplicateId: (how) => this.onDuplicateId(how),
+      onChange,
+    });
+  }
+
+  get state(): HostState {
+    return this.#life.state;
+  }
+
+  get retry(): RetrySchedule | undefined {
+    return this.#life.retry;
+  }
+
+  get secondary(): Secondary | undefined {
+    return this.#secondary;
+  }
+
+  get term(): Term | undefined {
+    return this.#term;
+  }
+
+  /** When the last term ended, or when this host began to live. */
+  get noTermSince(): number {
+    return this.#noTermSince;
+  }
+
+  /** Dated folders with diverged data, oldest first. */
+  get setAsides(): readonly string[] {
+    return this.#restoring.setAsides;
+  }
+
+  /** Begins the host's life: it restores, and then follows. */
+  start(): void {
+    this.#apply(firstHostStep);
+  }
+
+  /** Becomes primary; resolves when the order is answered. */
+  async promote(promotion: Promotion, overEpoch: number): Promise<void> {
+    this.#promotion = promotion;
+    this.take({ kind: "promote", overEpoch });
+    await promotion.over;
+  }
+
+  /** Steps down; resolves when the order is answered. */
+  async demote(successor: string | undefined, reason: string, report: (event: DemoteEvent) => void): Promise<void> {
+    this.#reportDemotion = report;
+    this.take({ kind: "demote", successor, reason });
+    await this.#leaving;
+  }
+
+  /** Another process runs under this host's id; `how` it showed itself. */
+  onDuplicateId(how: string): void {
+    const { id } = this.#options.ports.config;
+    const reason = `another running host has the same id "${id}" (${how}); give each host its own id, then restart this one`;
+    this.take({ kind: "broken", reason });
+  }
+
+  /** Everything that changes what this host is. Throws `IllegalHostTransition`. */
+  take(event: HostEvent): void {
+    if (this.#isPerforming) return void this.#waiting.push(event);
+    const { clock, rules } = this.#options.ports;
+    this.#isPerforming = true;
+    try {
+      this.#apply(stepHost(this.#life, event, clock.now(), rules));
+    } finally {
+      this.#isPerforming = false;
+      const next = this.#waiting.shift();
+      if (next !== undefined) this.take(next);
+    }
+  }
+
+  /**
+   * First half of the host's end: stages that are asked for are not begun any more, and what holds a term vacates it.
+   * May last as long as the vault does not answer.
+   */
+  async stepDown(reason: string): Promise<void> {
+    this.#stage.closeToNew();
+    const { state } = this.#life;
+    const hasTerm = (state.kind === "starting" || state.kind === "primary") && this.#term !== undefined;
+    if (hasTerm) await this.demote(undefined, reason, () => undefined);
+    else await this.#leaving; // It may be giving up just now.
+  }
+
+  /** Second half: nothing leaves this host any more; resolves when nothing is open. */
+  async end(reason: string): Promise<void> {
+    this.#promotion?.refuse({ kind: "not_ready", reason });
+    this.#term?.cut(reason);
+    await this.#stage.close(reason);
+    await this.#release();
+  }
+
+  #apply({ life, effects }: HostStep): void {
+    const before = this.#life;
+    this.#life = life;
+    const { state } = life;
+    if (state.kind !== before.state.kind) {
+      const fields = "reason" in state ? { reason: state.reason } : {};
+      this.#options.ports.log.info(`${before.state.kind} -> ${state.kind}`, fields);
+    }
+    for (const effect of effects) this.#perform(effect);
+    if (life !== before) this.#options.onChange();
+  }
+
+  #perform(effect: HostEffect): void {
+    const { warnings, promoteItself, cutRehearsal } = this.#options;
+    switch (effect.kind) {
+      case "shut-gate":
+        return this.#term?.cut(effect.reason);
+      case "refuse":
+        return this.#promotion?.refuse(effect.refusal);
+      case "warn":
+        return warnings.warn(effect.reason);
+      case "tell-delay":
+        return this.#tellDelay(effect.reason, effect.isTrouble);
+      case "restore":
+        return this.#begin((signal) => this.#restoring.run(effect, signal));
+      case "follow":
+        return this.#begin((signal) => this.#follow(signal));
+      case "promote-itself":
+        return promoteItself();
+      case "claim":
+        return this.#begin((signal) => this.#claim(effect.overEpoch, signal));
+      case "take-over":
+        return this.#begin((signal) => this.#takeOver(signal));
+      case "serve":
+        return this.#serve();
+      case "drain":
+        return this.#drain(effect.successor, effect.reason);
+      case "give-up":
+        return this.#giveUp(effect.reason);
+      case "cut-rehearsal":
+        return cutRehearsal(effect.reason);
+    }
+  }
+
+  #begin(stage: Stage): void {
+    const run = async (signal: AbortSignal): Promise<void> => {
+      const event = await stage(signal);
+      if (event !== undefined && !signal.aborted) this.take(event);
+    };
+    this.#stage.begin(run, (error) => {
+      const reason = messageOf(error);
+      this.#options.ports.log.error("stage failed", { reason });
+      this.take({ kind: "stage-failed", reason });
+    });
+  }
+
+  async #follow(signal: AbortSignal): Promise<HostEvent | undefined> {
+    try {
+      await this.#assertSecondary().follow(signal);
+      return undefined;
+    } catch (error) {
+      return { kind: "cannot-follow", reason: messageOf(error) };
+    }
+  }
+
+  async #claim(overEpoch: number, signal: AbortSignal): Promise<HostEvent> {
+    const { event, claimed } = await this.#promoting.claim(this.#assertSecondary().follower, overEpoch, signal);
+    this.#claimed = claimed;
+    return event;
+  }
+
+  async #takeOver(signal: AbortSignal): Promise<HostEvent | undefined> {
+    const claimed = this.#claimed;
+    if (claimed === undefined) throw new Error("there is no claim to take over with");
+    this.#promoting.noteClaim(claimed);
+    const handedOver = await this.#assertSecondary().handOver();
+    if (handedOver.kind === "diverged") return { kind: "must-stop", reason: handedOver.reason };
+    await this.#closeSecondary();
+    this.#term = this.#promoting.newTerm(claimed, handedOver.known);
+    return this.#promoting.start(this.#term, claimed, signal);
+  }
+
+  #serve(): void {
+    const term = this.#assertTerm();
+    term.serve();
+    this.#promotion?.phase("ready");
+    this.#promotion?.done(term.epoch, term.position, this.#options.dataUrl());
+  }
+
+  #drain(successor: string | undefined, reason: string): void {
+    this.#leaving = this.#stepDown(this.#assertTerm(), successor, reason);
+  }
+
+  async #stepDown(term: Term, successor: string | undefined, reason: string): Promise<void> {
+    const { logStatus } = this.#options;
+    const report = this.#reportDemotion;
+    try {
+      const position = await term.stepDown(successor, reason, (phase, ms) => report?.({ kind: "phase", phase, ms }));
+      logStatus.wrote(position);
+      logStatus.vacated(successor);
+      this.take({ kind: "vacated", position });
+      report?.({ kind: "done", position });
+    } catch (error) {
+      const failure = `stepping down failed: ${messageOf(error)}`;
+      this.take({ kind: "must-stop", reason: failure });
+      report?.({ kind: "refused", refusal: notReady(failure) });
+    }
+  }
+
+  /**
+   * The application cannot run here now: with a `vacate` record the next primary need not wait for a lease. The restore
+   * after it moves the files that the term has open, so it waits for that.
+   */
+  #giveUp(reason: string): void {
+    this.#options.ports.front.shut(reason);
+    const leaving = this.#vacate(reason);
+    this.#leaving = leaving;
+    this.#begin(async (signal) => {
+      await leaving;
+      return this.#restoring.run({}, signal);
+    });
+  }
+
+  /** Never rejects. */
+  async #vacate(reason: string): Promise<void> {
+    const { logStatus, warnings } = this.#options;
+    try {
+      await this.#term?.stepDown(undefined, reason.slice(0, vacateReasonMax), () => undefined);
+      logStatus.vacated();
+    } catch (error) {
+      warnings.warn(`no vacate record was written: ${messageOf(error)}`);
+    }
+  }
+
+  #tellDelay(reason: string, isTrouble: boolean): void {
+    if (isTrouble) this.#options.warnings.warn(reason, "restore");
+    else this.#options.ports.log.info(reason);
+  }
+
+  /** Nothing has the databases open when this resolves. */
+  async #release(): Promise<void> {
+    const term = this.#term;
+    if (term !== undefined) {
+      term.cut("the term is over");
+      await term.ended();
+      this.#term = undefined;
+      this.#noTermSince = this.#options.ports.clock.now();
+    }
+    await this.#closeSecondary();
+  }
+
+  async #closeSecondary(): Promise<void> {
+    await this.#secondary?.close();
+    this.#secondary = undefined;
+  }
+
+  #assertSecondary(): Secondary {
+    if (this.#secondary === undefined) throw new Error("this host has nothing to follow with");
+    return this.#secondary;
+  }
+
+  #assertTerm(): Term {
+    if (this.#term === undefined) throw new Error("this host has no term");
+    return this.#term;
+  }
+
+  #onRecord(record: LogRecord): void {
+    const { warnings, logStatus, onChange } = this.#options;
+    warnings.over("vault");
+    if (logStatus.read(record)) onChange();
+  }
+}
+
+const notReady = (reason: string): Refusal => ({ kind: "not_ready", reason });

@@ -1,0 +1,185 @@
+/**
+ * The way from secondary to primary: the claim (R1), and then everything that has to be so before the term serves.
+ *
+ * The copy is handed over before capture opens it, that this host is a primary is durable before the application can
+ * commit, and neither waits for the old lease, which runs out meanwhile (R5). The claim itself is in primary/claim.ts.
+ */
+import type { PromotePhase } from "../control/messages.ts";
+import type { HostEvent } from "../core/host/life.ts";
+import type { RecordFormat } from "../core/record-format.ts";
+import type { Refusal } from "../core/refusal.ts";
+import { messageOf } from "../runtime/operator-error.ts";
+import { retryUntilAnswered } from "../vault/store/retry.ts";
+import type { HostPorts } from "./host-ports.ts";
+import type { KnownPages } from "./ports/ports.ts";
+import type { Warnings } from "./ports/warnings.ts";
+import { claimEpoch, type Claimed } from "./primary/claim.ts";
+import type { JournalEnd } from "./primary/journal-end.ts";
+import { waitForLeases } from "./primary/lease-wait.ts";
+import { Term } from "./primary/term.ts";
+import { DivergedCopyError } from "./primary/verify-handoff.ts";
+import type { Follower } from "./secondary/follower.ts";
+import type { LogStatus } from "./secondary/log-status.ts";
+
+export interface PromotingOptions {
+  readonly ports: HostPorts;
+  /** Of this run of the host. */
+  readonly instance: string;
+  readonly logStatus: LogStatus;
+  readonly warnings: Warnings;
+  /** Of the next record that this host writes. */
+  readonly recordFormat: () => RecordFormat;
+  /** Reads anew which databases operators excluded. Throws what the vault says. */
+  readonly readExclusions: () => Promise<void>;
+  /** What a term tells that ends by itself. */
+  readonly onEvent: (event: HostEvent) => void;
+  readonly onPhase: (phase: PromotePhase) => void;
+  readonly onDuplicateId: (how: string) => void;
+  readonly onChange: () => void;
+}
+
+/** How a claim ended; the claim itself, when it is in the log. */
+export interface ClaimEnd {
+  readonly event: HostEvent;
+  readonly claimed?: Claimed;
+}
+
+export class Promoting {
+  readonly #options: PromotingOptions;
+
+  constructor(options: PromotingOptions) {
+    this.#options = options;
+  }
+
+  /** Claims the epoch after `overEpoch`; rejects when the signal is aborted. */
+  async claim(follower: Follower, overEpoch: number, signal: AbortSignal): Promise<ClaimEnd> {
+    const { ports, instance, warnings, recordFormat, onPhase } = this.#options;
+    const { config, clock, random, rules, onClaim } = ports;
+    onClaim?.();
+    const { leaseMs, controlUrl, id: host } = config;
+    const onTrouble = (error: Error): void =>
+      warnings.warn(`the vault accepts no records: ${messageOf(error)}`, "vault");
+    const writing = { clock, random, rules, signal, onTrouble, host, leaseMs, controlUrl, instance };
+    try {
+      const result = await claimEpoch(follower, { ...writing, format: recordFormat, overEpoch });
+      switch (result.kind) {
+        case "claimed":
+          onPhase("claim");
+          return { event: { kind: "claimed", epoch: result.claimed.writer.epoch }, claimed: result.claimed };
+        case "void":
+          return { event: { kind: "claim-void" } };
+        case "lost":
+          return notClaimed({ kind: "epoch_taken", epoch: result.epoch, host: result.host });
+        case "outrun": {
+          const evidence = `${result.host} writes in the vault faster than ${host} could claim the next epoch`;
+          return notClaimed({ kind: "primary_alive", evidence });
+        }
+        case "unwritten": {
+          const reason = `the vault does not take the claim of this host: ${result.trouble}`;
+          return notClaimed({ kind: "not_ready", reason });
+        }
+      }
+    } catch (error) {
+      if (signal.aborted) throw error;
+      // Whatever it is, a restore finds out whether it lasts; a host that gave up here would stay away for good.
+      return { event: { kind: "cannot-follow", reason: `the claim failed: ${messageOf(error)}` } };
+    }
+  }
+
+  /** The claim is in the log: what this host says of the log says so at once. */
+  noteClaim({ writer }: Claimed): void {
+    const { ports, instance, logStatus } = this.#options;
+    const { id: host, leaseMs, controlUrl } = ports.config;
+    logStatus.wrote(writer.position, { epoch: writer.epoch, host, vacated: false, leaseMs, controlUrl, instance });
+  }
+
+  /**
+   * Opens the databases and starts the application while the leases of the predecessors run out. Undefined: aborted.
+   */
+  async start(term: Term, { writer, predecessors }: Claimed, signal: AbortSignal): Promise<HostEvent | undefined> {
+    const { ports, instance, readExclusions, onPhase } = this.#options;
+    const { config, local, clock, random, rules, predecessor: probe } = ports;
+    const { driftMarginMs } = config;
+    const leaseOver = waitForLeases({ predecessors, instance, clock, rules, driftMarginMs, probe, signal });
+    leaseOver.catch(() => undefined); // Awaited below, unless the start fails first.
+    try {
+      // Durable before an application can commit here: a restart must not take its files for a copy of the journal.
+      const marked = rules.has("persist-before-send")
+        ? local.mark({ kind: "primary", epoch: writer.epoch })
+        : undefined;
+      await Promise.all([marked, retryUntilAnswered({ clock, random, signal }, readExclusions)]);
+      await term.openDatabases();
+      onPhase("catch-up");
+      signal.throwIfAborted();
+      await term.startApplication();
+      onPhase("start");
+      await leaseOver;
+      onPhase("lease");
+    } catch (error) {
+      if (signal.aborted) return undefined;
+      // The copy here is wrong, not the application: a restore mends it.
+      const kind = error instanceof DivergedCopyError ? "must-stop" : "application-failed";
+      return { kind, reason: messageOf(error) };
+    }
+    return { kind: "may-serve" };
+  }
+
+  /** The term that the claim began. Its lease is renewed from now on. */
+  newTerm({ writer, wallAheadMs }: Claimed, known: KnownPages): Term {
+    const { ports, logStatus, warnings, onEvent, onChange } = this.#options;
+    const { config, clock, rules, log, metrics, store, front, openSource, application, freePort, clean, compression } =
+      ports;
+    const term: Term = new Term({
+      config,
+      clock,
+      rules,
+      log,
+      metrics,
+      store,
+      front,
+      compression,
+      freePort,
+      writer,
+      wallAheadMs,
+      base: logStatus.checkpoint,
+      openSource: () => openSource(known, warnings),
+      application: application({
+        onGaveUp: (reason) => onEvent({ kind: "application-failed", reason }),
+        onChange,
+        onWarning: (text) => warnings.warn(text),
+        commits: () => term.journal.commits,
+      }),
+      clean: (newest) => clean(newest, writer.position, writer.claimPosition),
+      onEnd: (end) => this.#onJournalEnd(end),
+      onRecord: () => {
+        warnings.over("vault");
+        logStatus.wrote(writer.position);
+      },
+      onCheckpoint: (manifest) => {
+        logStatus.checkpoint = manifest;
+        warnings.over("checkpoint");
+        onChange();
+      },
+      onCheckpointFailed: (reason) => warnings.warn(`checkpoint failed: ${reason}`, "checkpoint"),
+      onWarning: (text) => warnings.warn(text),
+    });
+    return term;
+  }
+
+  #onJournalEnd(end: JournalEnd): void {
+    const { ports, warnings, onEvent, onDuplicateId } = this.#options;
+    switch (end.kind) {
+      case "fenced":
+        // This process lives and has not claimed again: only another process with this id can have.
+        if (end.host === ports.config.id) return onDuplicateId(`it claimed epoch ${end.epoch}`);
+        return onEvent({ kind: "fenced", host: end.host, epoch: end.epoch });
+      case "must-stop":
+        warnings.warn(end.reason);
+        return onEvent({ kind: "must-stop", reason: end.reason });
+      case "unsupported":
+        return onEvent({ kind: "application-failed", reason: end.reason });
+    }
+  }
+}
+
+const notClaimed = (refusal: Refusal): ClaimEnd => ({ event: { kind: "not-claimed", refusal } });

@@ -1,0 +1,88 @@
+/**
+ * What a host holds while it is a secondary: the replica, and the follower that applies the log to it.
+ *
+ * A restore makes it, and it ends by being handed over to a term or closed: the databases belong to one holder at a
+ * time.
+ */
+import type { Clock } from "../../runtime/clock.ts";
+import { messageOf } from "../../runtime/operator-error.ts";
+import { StoreError } from "../../vault/store/store.ts";
+import type { KnownPages } from "../ports/ports.ts";
+import type { Warnings } from "../ports/warnings.ts";
+import type { Follower } from "./follower.ts";
+import type { RestoreTarget } from "./restorer.ts";
+
+/** A replica that can hand its page hashes on, so that a promotion need not read the database. */
+export interface HostReplica extends RestoreTarget {
+  /** Throws when the local databases are not what this replica wrote. */
+  handOver(): KnownPages;
+}
+
+export type HandedOver =
+  | { readonly kind: "handed-over"; readonly known: KnownPages }
+  /** Another process wrote into the databases: they are not what the journal made of them. */
+  | { readonly kind: "diverged"; readonly reason: string };
+
+export interface SecondaryOptions {
+  readonly follower: Follower;
+  readonly replica: HostReplica;
+  readonly clock: Clock;
+  /** Read anew for each run of `follow`. */
+  readonly pollMs: () => number;
+  readonly warnings: Pick<Warnings, "warn">;
+}
+
+/** Pause after a read that failed; it doubles up to the second. */
+const retryMs = { first: 100, most: 3_000 } as const;
+
+export class Secondary {
+  readonly follower: Follower;
+  readonly replica: HostReplica;
+  readonly #options: SecondaryOptions;
+
+  constructor(options: SecondaryOptions) {
+    this.follower = options.follower;
+    this.replica = options.replica;
+    this.#options = options;
+  }
+
+  /** Names of its databases. */
+  databases(): Iterable<string> {
+    return this.replica.checksums().keys();
+  }
+
+  /**
+   * Applies new records until the signal is aborted; a vault that does not answer is waited for. Rejects with the error
+   * that makes it impossible to follow from here.
+   */
+  async follow(signal: AbortSignal): Promise<void> {
+    const { clock, pollMs, warnings } = this.#options;
+    let pauseMs: number = retryMs.first;
+    while (!signal.aborted) {
+      try {
+        await this.follower.follow(pollMs(), signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        if (!(error instanceof StoreError)) throw error;
+        warnings.warn(`the vault cannot be read: ${messageOf(error)}`, "vault");
+        await clock.sleep(pauseMs, signal).catch(() => undefined);
+        pauseMs = Math.min(pauseMs * 2, retryMs.most);
+      }
+    }
+  }
+
+  /** For the term that takes the databases over, which then closes this. */
+  async handOver(): Promise<HandedOver> {
+    await this.follower.end();
+    try {
+      return { kind: "handed-over", known: this.replica.handOver() };
+    } catch (error) {
+      return { kind: "diverged", reason: messageOf(error) };
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.follower.end();
+    await this.replica.close();
+  }
+}
