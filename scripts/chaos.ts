@@ -120,7 +120,7 @@ function summaryOf(app: DemoApplicationName, { faults, epochs, exits, convergedM
     faults,
     failovers: epochs,
     converged_ms: convergedMs,
-    longest_gap_ms: client?.longestGapMs,
+    longest_gap_ms: client?.longestGapMs ?? null,
     requests: {
       ok: client?.ok ?? 0,
       unknown: client?.unknown ?? 0,

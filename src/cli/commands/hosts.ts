@@ -75,7 +75,7 @@ export const hostsAddCommand = buildCommand<AddFlags, [host: string, control: st
     const request = {
       id,
       controlUrl,
-      priority: flags.priority,
+      priority: flags.priority ?? null,
       nofailover: flags.nofailover ? true : null,
       ...(flags.service === undefined ? {} : { service: flags.service }),
     };

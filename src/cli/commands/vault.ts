@@ -142,7 +142,7 @@ export async function vaultGc(command: GcCommand): Promise<{ exitCode: ExitCode;
       signal,
     });
   });
-  if (command.json === true) command.out(JSON.stringify({ dryRun, collected: collected }));
+  if (command.json === true) command.out(JSON.stringify({ dryRun, collected: collected ?? null }));
   else printCollected(collected, dryRun, command.out);
   return { exitCode: collected === undefined ? exitCodes.refused : exitCodes.ok, collected };
 }

@@ -36,10 +36,10 @@ export class Orders {
       epoch,
       planned,
       positionHeard,
-      vault,
+      vault: vault ?? null,
       gatewaysRegistered,
       gatewaysSeeingDown: [...order.gatewaysSeeingDown],
-      basedOn: order.basedOn,
+      basedOn: order.basedOn ?? null,
       suspects: [...suspects],
       recordFormat,
     };
