@@ -49,7 +49,19 @@ export default tseslint.config(
   },
   {
     files: ["src/**/*.ts", "harness/**/*.ts"],
-    rules: { "@typescript-eslint/no-non-null-assertion": "error" },
+    rules: {
+      "@typescript-eslint/no-non-null-assertion": "error",
+      // A flag of a class reads as a statement (docs/STYLE.md, "Dialect").
+      "@typescript-eslint/naming-convention": [
+        "error",
+        {
+          selector: ["classProperty", "classicAccessor"],
+          types: ["boolean"],
+          format: ["PascalCase"],
+          prefix: ["is", "has", "can", "may", "must", "are"],
+        },
+      ],
+    },
   },
   {
     files: ["src/core/**/*.ts"],

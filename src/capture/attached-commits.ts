@@ -97,7 +97,7 @@ export class AttachedCommits {
   }
 
   #writerOf({ files, watch }: TrackedDatabase): number | undefined {
-    if (files.writersLocked) return undefined;
+    if (files.areWritersLocked) return undefined;
     if (this.#locks !== undefined) return this.#locks.writerOf(files.shmFd, writerLockByte);
     const [holder] = FileLocks.now()?.others(watch.indexInode, writerLockByte, writerLockByte, true) ?? [];
     return holder;

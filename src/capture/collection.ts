@@ -23,13 +23,13 @@ function beginPin(database: TrackedDatabase, nowMs: number, forSnapshot: boolean
     database.captured !== undefined &&
     database.holds === 0 &&
     !pin.hasNext &&
-    (database.isAhead() || files.writersLocked) &&
+    (database.isAhead() || files.areWritersLocked) &&
     database.mayMovePin(nowMs)
   )
     pin.begin(nowMs);
   if (!forSnapshot) return;
   const reader = files.snapshotReader();
-  if (!reader.reading) reader.begin();
+  if (!reader.isReading) reader.begin();
 }
 
 /** Everything between the captured state and the cut, proved (unless it is to be streamed) but not accepted. */

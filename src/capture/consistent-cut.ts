@@ -85,7 +85,7 @@ function quieten(restless: readonly TrackedDatabase[], locked: TrackedDatabase[]
   const before = locked.length;
   for (const database of restless) {
     // Any read repairs an index that a dead writer left torn; so does the attempt to lock.
-    if (!database.files.writersLocked && database.files.tryLockWriters()) locked.push(database);
+    if (!database.files.areWritersLocked && database.files.tryLockWriters()) locked.push(database);
   }
   return locked.length > before;
 }

@@ -46,7 +46,7 @@ export class DatabaseFiles {
   #sealer: DatabaseSync | undefined;
   #checkpointer: DatabaseSync | undefined;
   #snapshot: Reader | undefined;
-  #hadOthers = false;
+  #hasHadOthers = false;
   /** Monotonic milliseconds; undefined: not locked. */
   #lockedAtMs: number | undefined;
 
@@ -86,12 +86,12 @@ export class DatabaseFiles {
 
   /** True if there were connections beside the first, so that SQLite keeps their descriptors. */
   get hasSpareDescriptors(): boolean {
-    return this.#hadOthers;
+    return this.#hasHadOthers;
   }
 
   /** The thread that backfills had a connection. */
   noteOther(): void {
-    this.#hadOthers = true;
+    this.#hasHadOthers = true;
   }
 
   /**
@@ -110,7 +110,7 @@ export class DatabaseFiles {
       return false;
     }
     this.readers[0].open();
-    this.#hadOthers = false;
+    this.#hasHadOthers = false;
     const [wal, shm] = this.#companions;
     const isSame =
       wal !== undefined &&
@@ -179,8 +179,8 @@ export class DatabaseFiles {
     return fstatSync(this.dbFd).nlink > 0;
   }
 
-  get snapshotReading(): boolean {
-    return this.#snapshot?.reading ?? false;
+  get isSnapshotReading(): boolean {
+    return this.#snapshot?.isReading ?? false;
   }
 
   endSnapshot(): void {
@@ -211,7 +211,7 @@ export class DatabaseFiles {
     this.#lockedAtMs = undefined;
   }
 
-  get writersLocked(): boolean {
+  get areWritersLocked(): boolean {
     return this.#lockedAtMs !== undefined;
   }
 
@@ -255,7 +255,7 @@ export class DatabaseFiles {
    */
   #another(): DatabaseSync {
     let connection: DatabaseSync | undefined;
-    this.#hadOthers = true;
+    this.#hasHadOthers = true;
     try {
       connection = connect(this.path, "rw");
       // The first read opens the log.
@@ -288,7 +288,7 @@ export class DatabaseFiles {
 
   /** Closes what is not in use and not needed while idle. */
   rest(): void {
-    if (!this.readers[1].reading) this.readers[1].close();
+    if (!this.readers[1].isReading) this.readers[1].close();
     this.#checkpointer?.close();
     this.#checkpointer = undefined;
     if (this.#lockedAtMs !== undefined) return;

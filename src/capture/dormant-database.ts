@@ -30,7 +30,7 @@ export class DormantDatabase {
   /** To be attached again. */
   isWoken = false;
   /** SQLite used it: not only the file itself was touched. */
-  hadLog = false;
+  hasHadLog = false;
 
   private constructor(
     name: string,
@@ -101,7 +101,7 @@ export class DormantDatabase {
 
   /** Same after an event. */
   isTouchedBy(hasLog: boolean): boolean {
-    if (hasLog) this.hadLog = true;
+    if (hasLog) this.hasHadLog = true;
     return !this.#isSettled || this.isTouched();
   }
 

@@ -312,7 +312,7 @@ export class FileWatch {
     if (loadedLockHolder() !== undefined) return false;
     if (
       FileLocks.now()?.others(this.#walIndex.inode, writerLockByte, writerLockByte) !== undefined ||
-      files.writersLocked
+      files.areWritersLocked
     )
       return false;
     if (!files.tryLockWriters()) return true;

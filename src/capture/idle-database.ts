@@ -48,8 +48,8 @@ function closable(database: TrackedDatabase, house: Housekeeping): DormantDataba
     database.captured === undefined ||
     database.holds > 0 ||
     database.backfilling !== undefined ||
-    files.snapshotReading ||
-    files.writersLocked
+    files.isSnapshotReading ||
+    files.areWritersLocked
   )
     return undefined;
   const index = database.look();

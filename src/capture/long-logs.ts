@@ -116,7 +116,7 @@ function holders(database: TrackedDatabase, { nBackfill }: WalIndex, locks: File
   const behind = slots.filter(({ mark, pids }) => pids.size > 0 && mark <= nBackfill);
   const oldest = Math.min(...behind.map(({ mark }) => mark));
   const names = behind.filter(({ mark }) => mark === oldest).flatMap(({ pids }) => [...pids].map(processName));
-  if (database.files.snapshotReading) names.push("stead (a checkpoint is being written)");
+  if (database.files.isSnapshotReading) names.push("stead (a checkpoint is being written)");
   if (database.holds > 0) names.push("stead (a large transaction is being journaled)");
   return [...new Set(names)];
 }

@@ -146,7 +146,7 @@ export class Newcomers {
     let error: CaptureError | undefined;
     try {
       this.#refuse(name, file, known);
-      const isLookedAt = this.#isBegun && dormant?.hadLog !== true;
+      const isLookedAt = this.#isBegun && dormant?.hasHadLog !== true;
       const making = isLookedAt
         ? whole.look(nowMs, this.#options.clock.wallTime())
         : this.#isBegun

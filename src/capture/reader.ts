@@ -14,7 +14,7 @@ interface Open {
 export class Reader {
   readonly #connect: () => DatabaseSync;
   #open: Open | undefined;
-  #reading = false;
+  #isReading = false;
 
   constructor(connect: () => DatabaseSync) {
     this.#connect = connect;
@@ -24,17 +24,17 @@ export class Reader {
     return this.open().connection;
   }
 
-  get reading(): boolean {
-    return this.#reading;
+  get isReading(): boolean {
+    return this.#isReading;
   }
 
   /** Begins a read transaction at the newest committed state; false when the database is busy (recovery). */
   begin(): boolean {
-    if (this.#reading) throw new Error("a read transaction is open already");
+    if (this.#isReading) throw new Error("a read transaction is open already");
     try {
       const { begin, read } = this.open();
       begin.run();
-      this.#reading = true;
+      this.#isReading = true;
       read.get();
       return true;
     } catch (error) {
@@ -45,9 +45,9 @@ export class Reader {
   }
 
   end(): void {
-    if (!this.#reading) return;
+    if (!this.#isReading) return;
     this.#open?.end.run();
-    this.#reading = false;
+    this.#isReading = false;
   }
 
   open(): Open {
@@ -57,7 +57,7 @@ export class Reader {
 
   /** Ends what it reads. The next `begin` opens another connection. */
   close(): void {
-    this.#reading = false;
+    this.#isReading = false;
     this.#open?.connection.close();
     this.#open = undefined;
   }

@@ -16,7 +16,7 @@ export class ReplicaFile {
   #size = 0;
   /** Modification time after our last write, milliseconds since 1970. */
   #leftNs = 0n;
-  #open = true;
+  #isOpen = true;
 
   private constructor(path: FilePath, fd: number) {
     this.#path = path;
@@ -72,8 +72,8 @@ export class ReplicaFile {
   }
 
   close(): Promise<void> {
-    if (this.#open) closeSync(this.#fd);
-    this.#open = false;
+    if (this.#isOpen) closeSync(this.#fd);
+    this.#isOpen = false;
     return Promise.resolve();
   }
 }

@@ -29,7 +29,7 @@ export class Replica {
   readonly #root: string;
   readonly #tables = new PageTables();
   readonly #files = new Map<string, ReplicaFile>();
-  #busy = false;
+  #isBusy = false;
   #isClosed = false;
 
   private constructor(root: string, spool: FlushSpool | undefined) {
@@ -98,7 +98,7 @@ export class Replica {
 
   /** Closes the files unchanged; they belong to another owner from now on. */
   async close(): Promise<void> {
-    if (this.#busy) throw new Error("the caller must let a load or apply end before it closes");
+    if (this.#isBusy) throw new Error("the caller must let a load or apply end before it closes");
     this.#isClosed = true;
     for (const file of this.#files.values()) await file.close();
     this.#files.clear();
@@ -135,12 +135,12 @@ export class Replica {
 
   async #exclusively(work: () => Promise<void>): Promise<void> {
     if (this.#isClosed) throw new Error("the files of a closed replica belong to another owner");
-    if (this.#busy) throw new Error("the caller must serialise load and apply");
-    this.#busy = true;
+    if (this.#isBusy) throw new Error("the caller must serialise load and apply");
+    this.#isBusy = true;
     try {
       await work();
     } finally {
-      this.#busy = false;
+      this.#isBusy = false;
     }
   }
 }

@@ -40,7 +40,7 @@ export class RetiredDatabases {
   close(): void {
     this.#databases = this.#databases.filter((database) => {
       const isUsed = database.deletion?.isInUse(this.#clock.now()) === true;
-      if (database.holds > 0 || database.backfilling !== undefined || database.files.snapshotReading || isUsed)
+      if (database.holds > 0 || database.backfilling !== undefined || database.files.isSnapshotReading || isUsed)
         return true;
       database.pin.end();
       database.files.close(false);

@@ -97,7 +97,7 @@ export function lockForSeal(database: TrackedDatabase, house: Housekeeping): boo
 
 /** Writers are locked and everything is captured: completes the backfill and pins slot 0. */
 export function seal(database: TrackedDatabase, house: Housekeeping): void {
-  if (!database.files.writersLocked) throw new Error("a seal needs the write lock");
+  if (!database.files.areWritersLocked) throw new Error("a seal needs the write lock");
   orPostpone(database, house, () => sealNow(database, house));
 }
 

@@ -50,7 +50,7 @@ export class Source {
    * databases.
    */
   #removals: DatabaseChanges[] = [];
-  #snapshotActive = false;
+  #isSnapshotActive = false;
   #busy: string | undefined;
   #failure: Error | undefined;
 
@@ -133,7 +133,7 @@ export class Source {
   collect(): Promise<Batch | undefined> {
     return this.#exclusively("collect", async () => {
       const sealing =
-        !this.#snapshotActive && [...this.#databases.active].some((database) => isSealDue(database, this.#house));
+        !this.#isSnapshotActive && [...this.#databases.active].some((database) => isSealDue(database, this.#house));
       const collected = await this.#collect(sealing ? this.#limits.sealKeepBytesMax : this.#limits.eagerBytesMax);
       if (collected === undefined) return undefined;
       if (sealing) await this.#sealAll(collected.deltas);
@@ -156,7 +156,7 @@ export class Source {
         this.#databases.assertRootInPlace();
         this.#databases.audit(nowMs);
         this.#databases.active.tick(nowMs);
-        if (!this.#snapshotActive) this.#databases.arrivals.rest();
+        if (!this.#isSnapshotActive) this.#databases.arrivals.rest();
         this.longLogs.look(this.#databases, this.#databases.locks, nowMs);
       });
     });
@@ -168,9 +168,9 @@ export class Source {
    */
   beginSnapshot(): Promise<{ batch: Batch | undefined; snapshot: Snapshot }> {
     // Before the exclusive part: a caller's mistake here does not spoil the captured state.
-    if (this.#snapshotActive) return Promise.reject(new Error("a snapshot is active already"));
+    if (this.#isSnapshotActive) return Promise.reject(new Error("a snapshot is active already"));
     return this.#exclusively("beginSnapshot", async () => {
-      this.#snapshotActive = true;
+      this.#isSnapshotActive = true;
       this.#databases.active.activateAll();
       try {
         let collected = await this.#collect(this.#limits.eagerBytesMax, "again");
@@ -182,7 +182,7 @@ export class Source {
         const leavesOut =
           this.#removals.length > 0 ||
           this.#databases.uncaptured.size > 0 ||
-          [...captured.keys()].some(({ files }) => !files.snapshotReading);
+          [...captured.keys()].some(({ files }) => !files.isSnapshotReading);
         const snapshot = snapshotOf(
           leavesOut ? new Map() : captured,
           leavesOut ? [] : this.#databases.dormantSnapshots(),
@@ -344,7 +344,7 @@ export class Source {
       active.hear();
       const { generation } = active;
       // While a database is displaced its path leads to another file, which a snapshot's reader would open.
-      beginPins(active, clock.now(), this.#snapshotActive && this.#databases.uncaptured.size === 0);
+      beginPins(active, clock.now(), this.#isSnapshotActive && this.#databases.uncaptured.size === 0);
       const cut = await consistentCut(
         [...active],
         this.#databases.commits,
@@ -380,7 +380,7 @@ export class Source {
   }
 
   #endSnapshot(): void {
-    this.#snapshotActive = false;
+    this.#isSnapshotActive = false;
     this.#databases.endSnapshot();
   }
 

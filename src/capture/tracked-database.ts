@@ -204,7 +204,7 @@ export class TrackedDatabase {
       at === undefined ||
       nowMs - this.#stillSinceMs < forMs ||
       this.holds > 0 ||
-      this.files.writersLocked ||
+      this.files.areWritersLocked ||
       this.backfilling !== undefined
     )
       return false;
@@ -384,7 +384,7 @@ export class TrackedDatabase {
 
   #pragma(name: "page_size" | "page_count"): number {
     const [first, second] = this.files.readers;
-    const reader = second.reading ? second : first;
+    const reader = second.isReading ? second : first;
     const row = reader.connection.prepare(`PRAGMA ${name}`).get() as Record<string, number> | undefined;
     const value = row?.[name];
     if (value === undefined) throw new Error(`PRAGMA ${name} gave no answer`);

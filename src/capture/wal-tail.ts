@@ -73,7 +73,7 @@ export class WalTail {
   #before: WalPosition | undefined;
   /** The end of a commit that was never completed: it will be overwritten. */
   #abandoned: WalPosition | undefined;
-  #goesOn = false;
+  #isContinued = false;
 
   constructor(files: { readonly walFd: number }, wallTime: () => number) {
     this.#files = files;
@@ -112,7 +112,8 @@ export class WalTail {
       this.#before = end;
       end = undefined;
     }
-    if (end !== undefined && !isSame(end, this.#abandoned)) return { kind: "committed", end, goesOn: this.#goesOn };
+    if (end !== undefined && !isSame(end, this.#abandoned))
+      return { kind: "committed", end, goesOn: this.#isContinued };
     if (origin !== undefined && this.#isUnexplained(at, stats) && !(await this.#reaches(origin.header, at, slice)))
       return { kind: "rewritten" };
     this.#remember(at, stats.ctimeMs, stats.size);
@@ -203,13 +204,13 @@ export class WalTail {
     const bytes = new Uint8Array(perChunk * size);
     const sum = sumOf(from);
     let end: WalPosition | undefined;
-    this.#goesOn = false;
+    this.#isContinued = false;
     for (let first = from.mxFrame + 1; ; first += perChunk) {
       const count = Math.floor(readFully(this.#files.walFd, bytes, frameOffset(first, header.pageSize)) / size);
       for (let i = 0; i < count; i++) {
         const frame = takeFrame(bytes, i * size, header, sum);
         if (frame === undefined) return end;
-        if (isSame(end, this.#abandoned)) this.#goesOn = true;
+        if (isSame(end, this.#abandoned)) this.#isContinued = true;
         if (frame.commitPageCount > 0)
           end = { salt1: header.salt1, salt2: header.salt2, mxFrame: first + i, checksum1: sum.s1, checksum2: sum.s2 };
       }

@@ -32,7 +32,7 @@ export class ConfigWatch {
   /** State of the file at the last read, and at the last check. */
   #read = "";
   #seen = "";
-  #stopped = false;
+  #isStopped = false;
 
   /** The present file counts as read. */
   static async start(options: ConfigWatchOptions): Promise<ConfigWatch> {
@@ -52,13 +52,13 @@ export class ConfigWatch {
   }
 
   async stop(): Promise<void> {
-    this.#stopped = true;
+    this.#isStopped = true;
     this.#timer?.cancel();
     await this.#background.settled();
   }
 
   #schedule(): void {
-    if (this.#stopped) return;
+    if (this.#isStopped) return;
     this.#timer = this.#options.clock.setTimer(this.#options.pollMs ?? configPollMs, () => {
       this.#background.own(this.#lookAndReload(false).finally(() => this.#schedule()));
     });
@@ -68,7 +68,7 @@ export class ConfigWatch {
     const look = await lookOf(this.#options.file);
     const isStable = look === this.#seen;
     this.#seen = look;
-    if (this.#stopped || (!atOnce && (look === this.#read || !isStable))) return;
+    if (this.#isStopped || (!atOnce && (look === this.#read || !isStable))) return;
     this.#read = look;
     this.#reload();
   }

@@ -33,7 +33,7 @@ export class GatewayRun implements Incumbent {
   readonly #options: GatewayRunOptions;
   #gateway: Gateway;
   #watch: ConfigWatch;
-  #handedOver = false;
+  #isHandedOver = false;
 
   /** Throws what `Gateway.start` throws. */
   static async start(options: GatewayRunOptions): Promise<GatewayRun> {
@@ -54,11 +54,11 @@ export class GatewayRun implements Incumbent {
   }
 
   reloadNow(): void {
-    if (!this.#handedOver) this.#watch.reloadNow();
+    if (!this.#isHandedOver) this.#watch.reloadNow();
   }
 
   async handOver(): Promise<void> {
-    this.#handedOver = true;
+    this.#isHandedOver = true;
     await this.#watch.stop();
     await this.#gateway.handOver();
   }
@@ -68,7 +68,7 @@ export class GatewayRun implements Incumbent {
     const { config } = before;
     this.#gateway = await Gateway.start(config, this.#options, await duplicateDescriptor(before.descriptor));
     this.#watch = await startWatch(this.#options, this.#gateway);
-    this.#handedOver = false;
+    this.#isHandedOver = false;
     this.#sayServing();
     await before.drain();
   }
@@ -78,7 +78,7 @@ export class GatewayRun implements Incumbent {
   }
 
   async stop(): Promise<void> {
-    if (this.#handedOver) return this.drain();
+    if (this.#isHandedOver) return this.drain();
     await this.#watch.stop();
     await this.#gateway.stop(this.#gateway.config.drainTimeoutMs);
   }

@@ -52,12 +52,12 @@ export class SimExchange implements Exchange {
   readonly remoteAddress = "127.0.0.1";
   readonly remotePort = 1;
   readonly client = {};
-  readonly secure = false;
+  readonly isSecure = false;
   readonly requestId: string;
   readonly bodyBytes = 0;
   readonly bodyBytesHeldMax = 0;
-  readonly bodyHeld = true;
-  responseStarted = false;
+  readonly isBodyHeld = true;
+  hasResponseStarted = false;
   readonly #ports: ExchangePorts;
   #isGone = false;
   /** Made when somebody asks for it: most requests are forwarded at once, and nobody does. */
@@ -146,7 +146,7 @@ export class SimExchange implements Exchange {
   }
 
   #answer(answer: Answer): void {
-    this.responseStarted = true;
+    this.hasResponseStarted = true;
     this.#ports.client.answer(answer);
   }
 }

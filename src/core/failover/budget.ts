@@ -6,7 +6,8 @@
  * Progress counts, not age: reading the log before a claim may take as long as reading advances, and the start of an
  * application is bounded by the host's own ready timeout, which a gateway does not know.
  */
-import type { FailoverSettings, HostReport, Progress, PromotionStep } from "./state.ts";
+import type { HostReport, Progress, PromotionStep } from "./state.ts";
+import type { FailoverSettings } from "./settings.ts";
 
 const following: Readonly<Record<PromotionStep, PromotionStep>> = {
   claim: "catch-up",

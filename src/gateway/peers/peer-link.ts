@@ -32,7 +32,7 @@ export class PeerLink {
   readonly #stop = new AbortController();
   readonly #background = new Background();
   #timer: { readonly timer: Timer; readonly at: number } | undefined = undefined;
-  #busy = false;
+  #isBusy = false;
   #wanted = Infinity;
   #notBefore = -Infinity;
 
@@ -54,7 +54,7 @@ export class PeerLink {
   poke(delayMs: number): void {
     if (this.#stop.signal.aborted) return;
     const at = Math.max(this.#clock.now() + delayMs, this.#notBefore);
-    if (this.#busy) {
+    if (this.#isBusy) {
       this.#wanted = Math.min(this.#wanted, at);
       return;
     }
@@ -75,7 +75,7 @@ export class PeerLink {
   }
 
   async #run(): Promise<void> {
-    this.#busy = true;
+    this.#isBusy = true;
     let end: ExchangeEnd = "failed";
     try {
       end = await this.#exchange(this, this.#stop.signal);
@@ -83,7 +83,7 @@ export class PeerLink {
       // A defect in talking to one peer is shown; it ends neither the gateway nor the exchanges with other peers.
       this.trouble = `defect: ${messageOf(error)}`;
     }
-    this.#busy = false;
+    this.#isBusy = false;
     const now = this.#clock.now();
     this.#notBefore = end === "failed" ? now + failedPauseMs : end === "idle" ? now + idleMs : -Infinity;
     const wanted = this.#wanted;

@@ -68,10 +68,10 @@ export class Peers {
   readonly #stopping: Promise<void>[] = [];
   readonly #troubles = new Map<string, string>();
   #registered: readonly string[];
-  #joined = false;
+  #hasJoined = false;
   #refusedSince: number | undefined;
   #timer: Timer | undefined;
-  #stopped = false;
+  #isStopped = false;
 
   constructor(options: PeersOptions) {
     this.#options = options;
@@ -117,7 +117,7 @@ export class Peers {
   register(startedAtMs: number): void {
     const { id, adminUrl, store } = this.#options;
     store.write(putGateway({ id, adminUrl, startedAtMs, deleted: false }));
-    this.#joined = this.#membership().links.size === 0;
+    this.#hasJoined = this.#membership().links.size === 0;
     this.#registered = this.#membership().registered;
   }
 
@@ -128,7 +128,7 @@ export class Peers {
 
   /** Rows of `gateways` changed. */
   refresh(): void {
-    if (this.#stopped) return;
+    if (this.#isStopped) return;
     const { links, registered } = this.#membership();
     for (const [url, link] of this.#links) {
       if (links.has(url)) continue;
@@ -190,8 +190,8 @@ export class Peers {
   }
 
   async stop(): Promise<void> {
-    if (this.#stopped) return;
-    this.#stopped = true;
+    if (this.#isStopped) return;
+    this.#isStopped = true;
     this.#timer?.cancel();
     const links = [...this.#links.values()];
     await Promise.all([...this.#stopping, ...links.map((link) => link.stop())]);
@@ -266,7 +266,7 @@ export class Peers {
     );
     link.memory = taken.peer;
     store.applied(taken.applied);
-    if (message.vector !== null && next === null) this.#joined = true;
+    if (message.vector !== null && next === null) this.#hasJoined = true;
     this.#hear(message);
     if (isNew) this.refresh();
     return taken.more ? "more" : "done";
@@ -274,7 +274,7 @@ export class Peers {
 
   /** Views count once this gateway has the rows that they refer to. */
   #hear(message: PeerMessage): void {
-    if (this.#joined) this.#views.heard(message.from.id, message.views);
+    if (this.#hasJoined) this.#views.heard(message.from.id, message.views);
   }
 
   #judge({ from }: PeerMessage): PeerRefusal | undefined {
@@ -307,7 +307,7 @@ export class Peers {
         return "failed";
       }
       case "removed": {
-        const isFresh = link.memory.origin === undefined && !this.#joined;
+        const isFresh = link.memory.origin === undefined && !this.#hasJoined;
         if (isFresh && refusal.stamp !== undefined) {
           store.writeAfter(
             refusal.stamp,

@@ -41,7 +41,7 @@ export class HostMonitor {
   #timer: Timer | undefined;
   #status: HostStatus | undefined;
   #problem: string | undefined;
-  #streaming = false;
+  #isStreaming = false;
 
   constructor(options: MonitorOptions) {
     this.#options = options;
@@ -58,8 +58,8 @@ export class HostMonitor {
     return this.#problem;
   }
 
-  get streaming(): boolean {
-    return this.#streaming;
+  get isStreaming(): boolean {
+    return this.#isStreaming;
   }
 
   start(): void {
@@ -119,12 +119,12 @@ export class HostMonitor {
     const signal = this.#stop.signal;
     while (!signal.aborted) {
       const end = await client.streamStatus((status) => {
-        this.#streaming = true;
+        this.#isStreaming = true;
         this.#heard(status, undefined);
       }, signal);
       if (signal.aborted) return;
-      if (this.#streaming) {
-        this.#streaming = false;
+      if (this.#isStreaming) {
+        this.#isStreaming = false;
         send({ kind: "stream-ended", host });
       }
       try {

@@ -6,7 +6,7 @@
  */
 import type { GatewayConfig, ServiceConfig } from "../../config/types.ts";
 import { heartbeatMs } from "../../control/messages.ts";
-import type { Failover, FailoverSettings } from "../../core/failover/state.ts";
+import type { Failover } from "../../core/failover/state.ts";
 import type { Rules } from "../../core/rules.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 import type { Clock } from "../../runtime/clock.ts";
@@ -18,6 +18,7 @@ import { Recorder } from "./recorder.ts";
 import { ServiceRuntime } from "./service.ts";
 import type { StateStore } from "../state/store.ts";
 import { Traffic } from "../route/traffic.ts";
+import type { FailoverSettings } from "../../core/failover/settings.ts";
 
 /** What the control plane needs of a configuration. */
 export type ControlConfig = Pick<GatewayConfig, "id" | "adminUrl" | "peers" | "services" | "probe" | "drainTimeoutMs">;

@@ -14,7 +14,6 @@ import {
   type CommandOutcome,
   type FailoverEffect,
   type FailoverEvent,
-  type FailoverSettings,
   type RegisteredHost,
   type ServiceState,
 } from "../../core/failover/state.ts";
@@ -31,6 +30,7 @@ import type { Recorder } from "./recorder.ts";
 import { RemovedHosts } from "./removed-hosts.ts";
 import type { RouteTarget } from "../route/route-target.ts";
 import type { Traffic } from "../route/traffic.ts";
+import type { FailoverSettings } from "../../core/failover/settings.ts";
 
 export interface ServiceOptions {
   readonly settings: FailoverSettings;
@@ -74,11 +74,11 @@ export class ServiceRuntime {
   /** Time of each host's last rehearsal, by its own wall clock; 0: none. */
   readonly #rehearsedAt = new Map<string, number>();
   #state: ServiceState;
-  #taking = false;
+  #isTaking = false;
   #timer: Timer | undefined;
   #lastCommand = 0;
   #defect: string | undefined;
-  #stopped = false;
+  #isStopped = false;
 
   constructor(options: ServiceOptions) {
     this.#options = options;
@@ -149,14 +149,14 @@ export class ServiceRuntime {
   }
 
   send(event: FailoverEvent): void {
-    if (this.#stopped) return;
+    if (this.#isStopped) return;
     this.#queue.push(event);
-    if (this.#taking) return;
-    this.#taking = true;
+    if (this.#isTaking) return;
+    this.#isTaking = true;
     try {
       for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) this.#take(next);
     } finally {
-      this.#taking = false;
+      this.#isTaking = false;
     }
     this.#setTimer();
     this.#options.moved?.(this);
@@ -191,7 +191,7 @@ export class ServiceRuntime {
 
   /** Stops watching and deciding; requests in progress continue. */
   async retire(): Promise<void> {
-    this.#stopped = true;
+    this.#isStopped = true;
     this.#timer?.cancel();
     for (const give of [...this.#waiting.values()])
       give({ kind: "refused", code: "unfinished", why: "the gateway is stopping", advice: "ask another gateway" });
@@ -342,7 +342,7 @@ export class ServiceRuntime {
     const { clock } = this.#options;
     const now = clock.now();
     const at = wakeAt(this.#state, now);
-    if (at === undefined || this.#stopped) return;
+    if (at === undefined || this.#isStopped) return;
     this.#timer = clock.setTimer(at - now, () => this.send({ kind: "time" }));
   }
 }

@@ -76,7 +76,7 @@ export class StateStore {
   /** Flushes run one after the other; none rejects. */
   #flushing: Promise<void> = Promise.resolve();
   #changes = 0;
-  #closed = false;
+  #isClosed = false;
   #trouble: string | undefined;
   #dropped = 0;
 
@@ -122,7 +122,7 @@ export class StateStore {
 
   /** Writes a row of this gateway, unless it changes nothing or a peer has a stronger version. */
   write(write: RowWrite): void {
-    if (this.#closed) return;
+    if (this.#isClosed) return;
     const table = sharedTable(write.table);
     const values = toValues(table, write.row);
     const key = rowKey(table, values);
@@ -142,7 +142,7 @@ export class StateStore {
 
   /** Records rows that an exchange put into `replica`: stores them, and makes later writes here newer. */
   applied(rows: readonly ReplicatedRow[]): void {
-    if (rows.length === 0 || this.#closed) return;
+    if (rows.length === 0 || this.#isClosed) return;
     for (const row of rows) {
       this.#hybrid.observe(row.hlc);
       this.#enqueue({ kind: "put", row });
@@ -157,11 +157,11 @@ export class StateStore {
   }
 
   async close(): Promise<void> {
-    if (this.#closed) return;
+    if (this.#isClosed) return;
     this.#cancelTimer();
     do await this.flush();
     while (this.#queue.size > 0 && this.#trouble === undefined);
-    this.#closed = true;
+    this.#isClosed = true;
     this.#cancelTimer();
     await this.#background.settled();
     this.#disk?.close();
@@ -282,7 +282,7 @@ export class StateStore {
   }
 
   #schedule(delayMs: number): void {
-    if (this.#timer !== undefined || this.#closed) return;
+    if (this.#timer !== undefined || this.#isClosed) return;
     this.#timer = this.#options.clock.setTimer(delayMs, () => {
       this.#timer = undefined;
       this.#background.own(this.flush());
@@ -290,7 +290,7 @@ export class StateStore {
   }
 
   async #flushOnce(): Promise<void> {
-    if (this.#closed) return;
+    if (this.#isClosed) return;
     try {
       if (this.#disk !== undefined && this.#options.disk.isGone()) this.#beginAnew();
       if (this.#disk === undefined) await this.#connect();

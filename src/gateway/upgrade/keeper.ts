@@ -37,8 +37,8 @@ export class Keeper {
   readonly #options: KeeperOptions;
   #successor: SuccessorProcess | undefined;
   #descriptor: number | undefined;
-  #upgrading = false;
-  #stopping = false;
+  #isUpgrading = false;
+  #isStopping = false;
   #onLost: (how: string) => void = () => undefined;
 
   constructor(options: KeeperOptions) {
@@ -49,18 +49,18 @@ export class Keeper {
   /** Never rejects for an operator's mistake: the failure is reported, and the serving process continues. */
   async upgrade(): Promise<void> {
     const { log } = this.#options;
-    if (this.#upgrading || this.#stopping) {
+    if (this.#isUpgrading || this.#isStopping) {
       log.warn("not upgraded: the previous upgrade is not over, its old process is still finishing its requests");
       return;
     }
-    this.#upgrading = true;
+    this.#isUpgrading = true;
     try {
       await this.#replace();
     } catch (error) {
       if (!(error instanceof Error)) throw error;
       log.error(`not upgraded, the old process continues: ${messageOf(error)}`);
     } finally {
-      this.#upgrading = false;
+      this.#isUpgrading = false;
     }
   }
 
@@ -70,7 +70,7 @@ export class Keeper {
   }
 
   async stop(): Promise<void> {
-    this.#stopping = true;
+    this.#isStopping = true;
     await (this.#successor ?? this.#options.run).stop();
   }
 
@@ -99,14 +99,14 @@ export class Keeper {
     }
     this.#successor = successor;
     successor.ended.then(
-      (how) => this.#successor === successor && !this.#stopping && this.#onLost(how),
+      (how) => this.#successor === successor && !this.#isStopping && this.#onLost(how),
       () => undefined,
     );
     log.info("upgraded: the new process serves, the previous one finishes its requests", {
       pid: successor.pid,
       version,
     });
-    if (this.#stopping) await successor.stop();
+    if (this.#isStopping) await successor.stop();
     await before.drain();
     log.info("upgraded: the previous process is done");
   }

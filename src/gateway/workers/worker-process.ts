@@ -41,7 +41,7 @@ export class WorkerProcess {
   #restartTimer: Timer | undefined;
   #restarts = 0;
   #stopping: (() => void) | undefined;
-  #stopped = false;
+  #isStopped = false;
   #report: Extract<FromWorker, { kind: "report" }> | undefined;
 
   constructor(options: WorkerProcessOptions) {
@@ -74,7 +74,7 @@ export class WorkerProcess {
 
   /** Resolves when its process has ended. */
   stop(drainMs: number, idle: "close" | "serve-once"): Promise<void> {
-    this.#stopped = true;
+    this.#isStopped = true;
     this.#restartTimer?.cancel();
     const running = this.#running;
     if (running === undefined) return Promise.resolve();
@@ -139,7 +139,7 @@ export class WorkerProcess {
     this.#running = undefined;
     this.#report = undefined;
     running.silence?.cancel();
-    if (this.#stopped) return this.#stopping?.();
+    if (this.#isStopped) return this.#stopping?.();
     const { state, delayMs } = afterEnd(this.#restart, clock.now() - running.startedAt);
     this.#restart = state;
     this.#restarts += 1;

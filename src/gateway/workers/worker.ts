@@ -62,7 +62,7 @@ class Worker {
   #plane: LocalPlane | undefined;
   #timer: Timer | undefined;
   #timerIsFor: "idle" | "news" = "idle";
-  #ending = false;
+  #isEnding = false;
 
   constructor(options: WorkerOptions, onEnd: () => void) {
     this.#options = options;
@@ -91,7 +91,7 @@ class Worker {
   }
 
   orphaned(why: string | undefined): void {
-    if (this.#ending) return;
+    if (this.#isEnding) return;
     this.#options.log.warn(
       "the control plane is gone: finishing the requests in progress",
       why === undefined ? {} : { why },
@@ -179,8 +179,8 @@ class Worker {
   }
 
   #end(options: CloseOptions): void {
-    if (this.#ending) return;
-    this.#ending = true;
+    if (this.#isEnding) return;
+    this.#isEnding = true;
     const closed = this.#plane?.close(options) ?? Promise.resolve();
     closed.then(
       () => {

@@ -45,6 +45,6 @@ export async function sayUnknown(
   cause: UnknownCause,
   reason: string,
 ): Promise<void> {
-  if (end.reason === undefined && !exchange.responseStarted) await unknown(exchange, cause, reason);
+  if (end.reason === undefined && !exchange.hasResponseStarted) await unknown(exchange, cause, reason);
   else exchange.destroy();
 }

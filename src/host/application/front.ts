@@ -352,7 +352,7 @@ export class Front {
     if (this.#counted.delete(request)) return sayUnknown(exchange, end, "application-ended", reason);
     this.#lost.add(request);
     this.#options.clock.setTimer(noticeMs, () => this.#lost.delete(request));
-    if (end.reason === undefined && !exchange.responseStarted) return this.#sayWhyLost(exchange, term, end, reason);
+    if (end.reason === undefined && !exchange.hasResponseStarted) return this.#sayWhyLost(exchange, term, end, reason);
     exchange.destroy();
     return undefined;
   }

@@ -62,8 +62,8 @@ export class OpenRequests {
     // A map keeps the order in which they came.
     const all = [...this.#open];
     const sorted = [
-      ...all.filter(([exchange]) => !exchange.responseStarted),
-      ...all.filter(([exchange]) => exchange.responseStarted),
+      ...all.filter(([exchange]) => !exchange.hasResponseStarted),
+      ...all.filter(([exchange]) => exchange.hasResponseStarted),
     ];
     return sorted.slice(0, max).map(([{ request }, { since }]) => ({
       method: request.method,

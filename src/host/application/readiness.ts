@@ -151,8 +151,8 @@ function fromError(error: Error): Look {
 class Explanation {
   readonly #options: ReadinessOptions;
   #nextLookMs: number = explainAfterMs.elsewhere;
-  #saidElsewhere = false;
-  #saidNowhere = false;
+  #isSaidElsewhere = false;
+  #isSaidNowhere = false;
 
   constructor(options: ReadinessOptions) {
     this.#options = options;
@@ -169,10 +169,12 @@ class Explanation {
     this.#nextLookMs += explainAfterMs.elsewhere;
     const where = this.#where();
     if (where === undefined) return undefined;
-    const isDue = where.isElsewhere ? !this.#saidElsewhere : !this.#saidNowhere && elapsedMs >= explainAfterMs.nowhere;
+    const isDue = where.isElsewhere
+      ? !this.#isSaidElsewhere
+      : !this.#isSaidNowhere && elapsedMs >= explainAfterMs.nowhere;
     if (!isDue) return undefined;
-    if (where.isElsewhere) this.#saidElsewhere = true;
-    else this.#saidNowhere = true;
+    if (where.isElsewhere) this.#isSaidElsewhere = true;
+    else this.#isSaidNowhere = true;
     return `the application is not ready after ${Math.round(elapsedMs)} ms: ${where.text}`;
   }
 

@@ -36,7 +36,7 @@ const TRAILERS = 11;
 
 export class ChunkedReader {
   /** The whole body has been read. */
-  done = false;
+  isDone = false;
   readonly #limits: BodyLimits;
   readonly #bodyBytesMax: number;
   /** Bytes left of the chunk. */
@@ -55,7 +55,7 @@ export class ChunkedReader {
     this.#bodyBytesMax = bodyBytesMax;
   }
 
-  get holdsBytes(): boolean {
+  get hasBytes(): boolean {
     return this.#trailerBytes !== undefined;
   }
 
@@ -198,7 +198,7 @@ export class ChunkedReader {
           "a trailer must not be a field about framing, routing, authentication or content",
         );
     }
-    this.done = true;
+    this.isDone = true;
     this.#trailerBytes = undefined;
     sink.onBodyEnd(found.flat.length === 0 ? undefined : new HeaderList(found.flat));
     return held === undefined ? found.end : at + found.end - held.length;

@@ -40,7 +40,7 @@ export function forwardedFields(options: ForwardedOptions = {}): EditRequestFiel
 
 function linesOf(
   address: string,
-  { secure }: Exchange,
+  { isSecure: secure }: Exchange,
   hostField: string | undefined,
   before: ClientFields | undefined,
 ): string {

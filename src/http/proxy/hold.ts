@@ -36,14 +36,14 @@ export class Hold {
   readonly #options: HoldOptions;
   readonly #queue = new Set<Waiting>();
   #bytes = 0;
-  #open: boolean;
+  #isOpen: boolean;
   #released = 0;
   #timer: Timer | undefined;
 
   /** Starts closed: there is no primary until one is announced. */
   constructor(options: HoldOptions, state: "open" | "closed" = "closed") {
     this.#options = options;
-    this.#open = state === "open";
+    this.#isOpen = state === "open";
   }
 
   get waiting(): number {
@@ -55,23 +55,23 @@ export class Hold {
   }
 
   get isOpen(): boolean {
-    return this.#open;
+    return this.#isOpen;
   }
 
   /** True if a request may proceed without waiting: none is queued before it. */
   get isPassable(): boolean {
-    return this.#open && this.#queue.size === 0;
+    return this.#isOpen && this.#queue.size === 0;
   }
 
   /** Lets requests pass, waiting ones first. */
   open(): void {
-    this.#open = true;
+    this.#isOpen = true;
     this.#releaseMore();
   }
 
   /** Makes requests wait from now on. */
   close(): void {
-    this.#open = false;
+    this.#isOpen = false;
   }
 
   /**
@@ -114,7 +114,7 @@ export class Hold {
   }
 
   #releaseMore(): void {
-    if (!this.#open) return;
+    if (!this.#isOpen) return;
     for (const waiting of this.#queue) {
       if (this.#released >= this.#options.releaseConcurrency) return;
       this.#released++;

@@ -300,7 +300,7 @@ export class Proxy implements ForwardUser {
 
   async #respond(exchange: Exchange, { status, code, message, outcome, retryAfterSeconds }: Refused): Promise<void> {
     this.#options.hooks?.onRefused?.(exchange, status, code, message);
-    if (exchange.responseStarted) return; // cut already, visibly
+    if (exchange.hasResponseStarted) return; // cut already, visibly
     const response = refusal(status, code, message, exchange.request.headers.get("accept"));
     const retry: [string, string][] =
       outcome === "not-executed" || retryAfterSeconds !== undefined

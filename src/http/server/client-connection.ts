@@ -29,17 +29,17 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
   remotePort: number;
   readonly peerAddress: string;
   client: object = {};
-  readonly secure: boolean;
+  readonly isSecure: boolean;
   readonly limits: HttpLimits;
   readonly owner: ConnectionOwner;
   readonly #socket: TcpSocket;
   #state: State = "idle";
   #exchange: ServerExchange | undefined;
   readonly #input: RequestInput;
-  #clientEnded = false;
+  #hasClientEnded = false;
   #tunnel: ClientTunnel | undefined;
-  #tunnelEnded = false;
-  #paused = false;
+  #hasTunnelEnded = false;
+  #isPaused = false;
   #discarded = 0;
   readonly #stall = new WriteStall();
   readonly #rate: BodyRate;
@@ -52,7 +52,7 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
     this.owner = owner;
     this.limits = owner.limits;
     this.#socket = socket;
-    this.secure = how.secure;
+    this.isSecure = how.secure;
     this.#input = new RequestInput(owner.limits, how.proxyHeaderDue, ({ address, port }) => {
       this.remoteAddress = address;
       this.remotePort = port;
@@ -67,16 +67,16 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
     socket.use(this);
   }
 
-  get congested(): boolean {
-    return this.#stall.congested;
+  get isCongested(): boolean {
+    return this.#stall.isCongested;
   }
 
   get isClear(): boolean {
     return this.#socket.isClear;
   }
 
-  get lastExchange(): boolean {
-    return this.owner.draining || (this.#clientEnded && this.#input.length === 0);
+  get isLastExchange(): boolean {
+    return this.owner.isDraining || (this.#hasClientEnded && this.#input.length === 0);
   }
 
   get localAuthority(): string {
@@ -102,7 +102,7 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
 
   onDeadline(): void {
     this.deadlineAt = Infinity;
-    if (this.#stall.congested) {
+    if (this.#stall.isCongested) {
       if (this.#stall.isStuck(this.#socket.waitingBytes)) this.cut("reset");
       else this.#expire(this.limits.writeStallMs);
     } else if (this.#state === "head")
@@ -113,9 +113,9 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
 
   #checkBodyRate(): void {
     const exchange = this.#exchange;
-    if (exchange === undefined || exchange.bodyDone || !this.#rate.isWatching) return;
+    if (exchange === undefined || exchange.isBodyDone || !this.#rate.isWatching) return;
     // A client that waits for 100 (Continue) is not slow: it is the upstream's turn, and that has its own limit.
-    const clientsTurn = !this.#paused && !(exchange.request.expectsContinue && exchange.bodyBytes === 0);
+    const clientsTurn = !this.#isPaused && !(exchange.request.expectsContinue && exchange.bodyBytes === 0);
     if (clientsTurn && this.#rate.isTooSlow(exchange.bodyBytes))
       this.#refuse(new ProtocolError(408, "body_too_slow", "the request body arrives too slowly"));
     else if (this.#rate.start(exchange.bodyBytes)) this.#expire(this.limits.bodyRateWindowMs);
@@ -147,7 +147,7 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
   #onExchangeData(chunk: Buffer, exchange = this.#exchange): void {
     if (exchange === undefined) return;
     let at = 0;
-    if (!exchange.bodyDone) {
+    if (!exchange.isBodyDone) {
       try {
         at = exchange.readBody(chunk, 0);
       } catch (error) {
@@ -160,7 +160,7 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
         if (at < chunk.length) this.onData(chunk.subarray(at));
         return;
       }
-      if (!exchange.bodyDone && exchange.responseDone) {
+      if (!exchange.isBodyDone && exchange.isResponseDone) {
         this.#discarded += chunk.length;
         if (!exchange.restIsBearable(this.#discarded)) this.#linger();
         return;
@@ -187,7 +187,7 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
   #becomeIdle(): void {
     this.#state = "idle";
     this.#rate.stop();
-    if (!this.#stall.congested) this.#expire(this.limits.idleMs);
+    if (!this.#stall.isCongested) this.#expire(this.limits.idleMs);
   }
 
   #startExchange(exchange: ServerExchange, { bytes, bodyStart }: NextRequest): void {
@@ -198,9 +198,9 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
     this.deadlineAt = Infinity;
     // The part of the body that arrived with the head is taken first, so that a small request is sent on in one write.
     let at = bodyStart;
-    if (!exchange.bodyDone) {
+    if (!exchange.isBodyDone) {
       at = exchange.readBody(bytes, at);
-      if (!exchange.bodyDone && this.#rate.start(exchange.bodyBytes)) this.#expire(this.limits.bodyRateWindowMs);
+      if (!exchange.isBodyDone && this.#rate.start(exchange.bodyBytes)) this.#expire(this.limits.bodyRateWindowMs);
     }
     if (at < bytes.length) this.#input.keep(bytes.subarray(at));
     const handling = this.owner.onExchange(exchange);
@@ -216,27 +216,27 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
 
   /** A handler that leaves a request unanswered, or fails, must not leave the client waiting. */
   #onHandlerSettled(exchange: ServerExchange): void {
-    exchange.handlerSettled = true;
+    exchange.isHandlerSettled = true;
     this.owner.onExchangeEnd(exchange);
     if (exchange !== this.#exchange) return;
-    if (!exchange.responseDone && exchange.responseStarted) this.cut("destroy");
-    else if (!exchange.responseDone) this.#refuseWith(500, "internal_error", "the request could not be handled");
+    if (!exchange.isResponseDone && exchange.hasResponseStarted) this.cut("destroy");
+    else if (!exchange.isResponseDone) this.#refuseWith(500, "internal_error", "the request could not be handled");
     else this.onProgress();
   }
 
   onProgress(): void {
     const exchange = this.#exchange;
-    if (exchange === undefined || !exchange.responseDone) return;
-    if (!exchange.handlerSettled) {
+    if (exchange === undefined || !exchange.isResponseDone) return;
+    if (!exchange.isHandlerSettled) {
       this.updateFlow();
       return;
     }
     if (this.#state === "tunnel") {
       this.#linger();
-    } else if (!exchange.bodyDone) {
-      if (exchange.closes || !exchange.restIsBearable(0)) this.#linger();
+    } else if (!exchange.isBodyDone) {
+      if (exchange.mustClose || !exchange.restIsBearable(0)) this.#linger();
       else this.updateFlow();
-    } else if (exchange.closes) this.#linger();
+    } else if (exchange.mustClose) this.#linger();
     else this.#next(exchange);
   }
 
@@ -246,17 +246,17 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
     this.#becomeIdle();
     if (this.#input.length > 0) this.#readNext(undefined);
     // A client that has ended its side gets the answers to what it has sent, then the end.
-    if (this.#clientEnded && this.#exchange === undefined) this.#linger();
+    if (this.#hasClientEnded && this.#exchange === undefined) this.#linger();
     this.updateFlow();
   }
 
   updateFlow(): void {
     const exchange = this.#exchange;
     let pause = false;
-    if (exchange !== undefined && this.#state === "tunnel") pause = exchange.tunnelWantsPause;
-    else if (exchange !== undefined) pause = exchange.wantsPause || this.#input.length >= this.limits.readAheadBytesMax;
-    if (pause === this.#paused || this.#state === "closed") return;
-    this.#paused = pause;
+    if (exchange !== undefined && this.#state === "tunnel") pause = exchange.mustPauseTunnel;
+    else if (exchange !== undefined) pause = exchange.mustPause || this.#input.length >= this.limits.readAheadBytesMax;
+    if (pause === this.#isPaused || this.#state === "closed") return;
+    this.#isPaused = pause;
     if (pause) this.#socket.pause();
     else {
       if (exchange !== undefined && this.#rate.isWatching) this.#rate.start(exchange.bodyBytes);
@@ -274,15 +274,15 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
   }
 
   endTunnel(): void {
-    if (this.#tunnelEnded || this.#state !== "tunnel") return;
-    this.#tunnelEnded = true;
+    if (this.#hasTunnelEnded || this.#state !== "tunnel") return;
+    this.#hasTunnelEnded = true;
     this.#socket.end();
   }
 
   onDrain(): void {
     if (this.#state === "closed") return;
-    if (this.#stall.congested) {
-      this.#stall.congested = false;
+    if (this.#stall.isCongested) {
+      this.#stall.isCongested = false;
       if (this.#state === "idle") this.#expire(this.limits.idleMs);
       else this.#expire(this.#rate.isWatching ? this.limits.bodyRateWindowMs : 0);
     }
@@ -293,13 +293,13 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
 
   onEnd(): void {
     if (this.#state === "closed") return;
-    this.#clientEnded = true;
+    this.#hasClientEnded = true;
     const exchange = this.#exchange;
     if (this.#state === "tunnel") this.#tunnel?.sendEnd();
     else if (
       exchange !== undefined &&
-      !exchange.responseDone &&
-      (!exchange.bodyDone || this.owner.halfClose === "gone")
+      !exchange.isResponseDone &&
+      (!exchange.isBodyDone || this.owner.halfClose === "gone")
     )
       this.cut("destroy");
     else if (exchange === undefined && this.#state !== "lingering") this.#linger();
@@ -315,7 +315,7 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
 
   #refuseWith(status: number, code: string, message: string): void {
     const exchange = this.#exchange;
-    if (exchange?.responseStarted === true) {
+    if (exchange?.hasResponseStarted === true) {
       this.cut("destroy");
       return;
     }
@@ -338,11 +338,11 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
     this.#exchange = undefined;
     exchange?.onGone();
     exchange?.onFinished();
-    if (!this.#tunnelEnded) this.#socket.end();
+    if (!this.#hasTunnelEnded) this.#socket.end();
     this.#state = "lingering";
     this.#input.take();
     this.#discarded = 0;
-    this.#stall.congested = false;
+    this.#stall.isCongested = false;
     this.#expire(this.#socket.waitingBytes > 0 ? this.limits.writeStallMs : this.limits.lingerMs);
     this.updateFlow();
   }

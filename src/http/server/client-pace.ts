@@ -8,25 +8,25 @@ import type { HttpLimits } from "../limits.ts";
 export class BodyRate {
   readonly #limits: HttpLimits;
   #bytesAtStart = 0;
-  #watching = false;
+  #isWatching = false;
 
   constructor(limits: HttpLimits) {
     this.#limits = limits;
   }
 
   get isWatching(): boolean {
-    return this.#watching;
+    return this.#isWatching;
   }
 
   /** Starts a window. Returns false if there is no limit. */
   start(bodyBytes: number): boolean {
     this.#bytesAtStart = bodyBytes;
-    this.#watching = this.#limits.bodyBytesPerSecondMin > 0;
-    return this.#watching;
+    this.#isWatching = this.#limits.bodyBytesPerSecondMin > 0;
+    return this.#isWatching;
   }
 
   stop(): void {
-    this.#watching = false;
+    this.#isWatching = false;
   }
 
   /** At the end of a window: true if too little arrived. */
@@ -39,13 +39,13 @@ export class BodyRate {
 /** Bytes that wait for the client, checked once per `writeStallMs`. Any progress is enough. */
 export class WriteStall {
   /** More bytes wait than `writeBufferBytesMax`; stays true until the client has taken all of them. */
-  congested = false;
+  isCongested = false;
   #waitingBytes = 0;
 
   /** Records a write. Returns true when congestion begins. */
   onWrite(waitingBytes: number, limits: HttpLimits): boolean {
-    if (this.congested || waitingBytes <= limits.writeBufferBytesMax) return false;
-    this.congested = true;
+    if (this.isCongested || waitingBytes <= limits.writeBufferBytesMax) return false;
+    this.isCongested = true;
     this.#waitingBytes = waitingBytes;
     return true;
   }

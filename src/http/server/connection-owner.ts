@@ -18,7 +18,7 @@ export interface ConnectionOwner {
   readonly deadlines: Deadlines;
   /** Body bytes kept for replays, of all connections. */
   readonly keptBytes: { total: number };
-  readonly draining: boolean;
+  readonly isDraining: boolean;
   /** How to treat a client that has ended its side. */
   readonly halfClose: HalfClose;
   readonly names: RandomNames;

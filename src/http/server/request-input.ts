@@ -15,12 +15,12 @@ export class RequestInput {
   readonly #limits: HttpLimits;
   readonly #onProxySource: (source: ProxySource) => void;
   #bytes: Buffer | undefined;
-  #proxyHeaderDue: boolean;
+  #isProxyHeaderDue: boolean;
 
   /** `proxyHeaderDue`: the connection starts with a PROXY protocol header, whose source is reported. */
   constructor(limits: HttpLimits, proxyHeaderDue: boolean, onProxySource: (source: ProxySource) => void) {
     this.#limits = limits;
-    this.#proxyHeaderDue = proxyHeaderDue;
+    this.#isProxyHeaderDue = proxyHeaderDue;
     this.#onProxySource = onProxySource;
   }
 
@@ -48,7 +48,7 @@ export class RequestInput {
   next(fresh: Buffer | undefined): NextRequest | undefined {
     const before = this.take();
     let bytes = before === undefined ? fresh : fresh === undefined ? before : Buffer.concat([before, fresh]);
-    if (bytes !== undefined && this.#proxyHeaderDue) bytes = this.#readProxyHeader(bytes);
+    if (bytes !== undefined && this.#isProxyHeaderDue) bytes = this.#readProxyHeader(bytes);
     else if (
       before !== undefined &&
       fresh !== undefined &&
@@ -81,7 +81,7 @@ export class RequestInput {
       this.#bytes = bytes;
       return undefined;
     }
-    this.#proxyHeaderDue = false;
+    this.#isProxyHeaderDue = false;
     if (header.source !== undefined) this.#onProxySource(header.source);
     return header.end === bytes.length ? undefined : bytes.subarray(header.end);
   }

@@ -44,9 +44,9 @@ export interface ExchangeConnection extends AttemptConnection {
   readonly remoteAddress: string;
   readonly remotePort: number;
   readonly client: object;
-  readonly secure: boolean;
+  readonly isSecure: boolean;
   /** The server is ending, or the client can send nothing more. */
-  readonly lastExchange: boolean;
+  readonly isLastExchange: boolean;
   write(pieces: readonly Piece[]): void;
   /** The exchange's handler is done once `rest` is undefined or resolves. */
   onHandling(exchange: ServerExchange, rest: Handling): void;
@@ -72,13 +72,13 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
   readonly remoteAddress: string;
   readonly remotePort: number;
   readonly client: object;
-  readonly secure: boolean;
+  readonly isSecure: boolean;
   /** The whole response has been written. */
-  responseDone = false;
+  isResponseDone = false;
   /** `onExchange` has returned. */
-  handlerSettled = false;
-  responseStarted = false;
-  bodyHeld = true;
+  isHandlerSettled = false;
+  hasResponseStarted = false;
+  isBodyHeld = true;
   bodyTrailers: HeaderList | undefined;
   /** Body bytes that have arrived. */
   bodyBytes = 0;
@@ -94,8 +94,8 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
   #attempt: Attempt | undefined;
   #ending: ForwardEnding | undefined;
   #flow: "none" | "to-attempt" | "paused" = "none";
-  #closes: boolean;
-  #gone = false;
+  #mustClose: boolean;
+  #isGone = false;
   #abort: AbortController | undefined;
   #requestId: string | undefined;
 
@@ -106,17 +106,17 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
     this.remoteAddress = connection.remoteAddress;
     this.remotePort = connection.remotePort;
     this.client = connection.client;
-    this.secure = connection.secure;
+    this.isSecure = connection.isSecure;
     this.#reader = new BodyReader(request.framing, this.limits);
-    this.#closes = !request.keepAlive;
+    this.#mustClose = !request.keepAlive;
   }
 
   get requestId(): string {
     return (this.#requestId ??= requestIdOf(this.request.headers, this.connection.owner.names));
   }
 
-  get bodyDone(): boolean {
-    return this.#reader.done;
+  get isBodyDone(): boolean {
+    return this.#reader.isDone;
   }
 
   get kept(): readonly Buffer[] {
@@ -131,20 +131,20 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
   }
 
   /** The connection must end after this exchange. */
-  get closes(): boolean {
-    return this.#closes || this.connection.lastExchange;
+  get mustClose(): boolean {
+    return this.#mustClose || this.connection.isLastExchange;
   }
 
   /** Created on first use: most requests never need it. */
   get clientGone(): AbortSignal {
     this.#abort ??= new AbortController();
-    if (this.#gone && !this.#abort.signal.aborted) this.#abort.abort(new Error("the client is gone"));
+    if (this.#isGone && !this.#abort.signal.aborted) this.#abort.abort(new Error("the client is gone"));
     return this.#abort.signal;
   }
 
   /** True if reading from the client must pause. */
-  get wantsPause(): boolean {
-    if (this.#reader.done || this.responseDone) return false;
+  get mustPause(): boolean {
+    if (this.#reader.isDone || this.isResponseDone) return false;
     if (this.#flow === "paused") return true;
     return this.#flow === "none" && (this.#keptBytes >= this.limits.keepBodyBytesMax || this.#overTotal());
   }
@@ -157,8 +157,8 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
   onBody(bytes: Buffer, from: number, to: number): void {
     const data = from === 0 && to === bytes.length ? bytes : bytes.subarray(from, to);
     this.bodyBytes += data.length;
-    if (this.responseDone) return;
-    if (this.bodyHeld) {
+    if (this.isResponseDone) return;
+    if (this.isBodyHeld) {
       if (this.#kept === none) this.#kept = [data];
       else this.#kept.push(data);
       this.#keptBytes += data.length;
@@ -172,7 +172,7 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
   onBodyEnd(trailers: HeaderList | undefined): void {
     this.bodyTrailers = trailers;
     if (this.#flow !== "none") this.#attempt?.sendBodyEnd(trailers);
-    if (this.responseDone) this.connection.onProgress();
+    if (this.isResponseDone) this.connection.onProgress();
   }
 
   #overTotal(): boolean {
@@ -182,27 +182,27 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
   #dropKept(): void {
     if (this.#keptBytes === 0) return;
     this.connection.owner.keptBytes.total -= this.#keptBytes;
-    this.bodyHeld = false;
+    this.isBodyHeld = false;
     this.#kept = none;
     this.#keptBytes = 0;
   }
 
   async respond(response: OwnResponse): Promise<void> {
-    if (this.#gone) return;
-    if (this.responseStarted) throw new Error("a response has been started already");
+    if (this.#isGone) return;
+    if (this.hasResponseStarted) throw new Error("a response has been started already");
     if (this.#attempt !== undefined) throw new Error("a forward is in progress");
-    if (!this.#restIsSmall()) this.#closes = true;
+    if (!this.#restIsSmall()) this.#mustClose = true;
     const pieces = ownResponseBytes(
       response,
       this.request.method,
       this.connectionField(),
       this.connection.owner.wallTime(),
     );
-    this.responseStarted = true;
+    this.hasResponseStarted = true;
     this.status = response.status;
     this.#dropKept();
     this.write(pieces);
-    this.responseDone = true;
+    this.isResponseDone = true;
     this.connection.onProgress();
   }
 
@@ -210,7 +210,7 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
    * True if the rest of the request's body can be read and discarded. A client that waits for 100 may never send it.
    */
   #restIsSmall(): boolean {
-    if (this.#reader.done) return true;
+    if (this.#reader.isDone) return true;
     if (this.request.expectsContinue && this.bodyBytes === 0) return false;
     const { framing } = this.request;
     return framing.kind !== "length" || framing.bytes - this.bodyBytes <= this.limits.discardBytesMax;
@@ -230,13 +230,13 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
   }
 
   #forward(upstream: Upstream, options: ForwardOptions, ending: ForwardEnding): void {
-    if (this.#gone) {
+    if (this.#isGone) {
       this.#conclude(ending, { kind: "client-gone" });
       return;
     }
-    if (this.responseStarted) throw new Error("a response has been started already");
+    if (this.hasResponseStarted) throw new Error("a response has been started already");
     if (this.#attempt !== undefined) throw new Error("a forward is in progress");
-    if (!this.bodyHeld) throw new Error("the request's body is no longer held, so it cannot be resent");
+    if (!this.isBodyHeld) throw new Error("the request's body is no longer held, so it cannot be resent");
     this.#ending = ending;
     const attempt = new Attempt(this, upstream, options);
     this.#attempt = attempt;
@@ -260,17 +260,17 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
   }
 
   onFinalReleased(status: number): void {
-    this.responseStarted = true;
+    this.hasResponseStarted = true;
     this.status = status;
     this.#dropKept();
   }
 
   closeAfterwards(): void {
-    this.#closes = true;
+    this.#mustClose = true;
   }
 
   connectionField(): string | undefined {
-    if (this.closes) return "close";
+    if (this.mustClose) return "close";
     return this.request.version === "1.0" ? "keep-alive" : undefined;
   }
 
@@ -281,7 +281,7 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
   }
 
   startTunnel(tunnel: ClientTunnel): void {
-    this.#closes = true;
+    this.#mustClose = true;
     this.connection.startTunnel(tunnel);
   }
 
@@ -299,7 +299,7 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
     this.#flow = "none";
     if (cut !== "no") this.connection.cut(cut);
     else if (outcome.kind === "completed") {
-      this.responseDone = true;
+      this.isResponseDone = true;
       if (ending?.kind === "promise") this.connection.onProgress();
     } else this.connection.updateFlow();
     if (ending !== undefined) this.#conclude(ending, outcome);
@@ -311,14 +311,14 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
     this.#attempt?.onClientDrain();
   }
 
-  get tunnelWantsPause(): boolean {
+  get mustPauseTunnel(): boolean {
     return this.#flow === "paused";
   }
 
   /** The client is gone, or has broken the protocol: ends the attempt. Idempotent. */
   onGone(): void {
-    if (this.#gone) return;
-    this.#gone = true;
+    if (this.#isGone) return;
+    this.#isGone = true;
     this.#abort?.abort(new Error("the client is gone"));
     this.#attempt?.onClientGone();
     this.#dropKept();

@@ -73,7 +73,7 @@ export class HttpServer implements ConnectionOwner {
   readonly limits: HttpLimits;
   readonly deadlines: Deadlines;
   readonly keptBytes = { total: 0 };
-  draining = false;
+  isDraining = false;
   readonly names: RandomNames;
   readonly halfClose: HalfClose;
   readonly #options: HttpServerOptions;
@@ -82,7 +82,7 @@ export class HttpServer implements ConnectionOwner {
   readonly #connections = new Set<OwnedConnection>();
   readonly #balancers: TrustedProxies;
   readonly #perAddress = new Map<string, number>();
-  #refusing = false;
+  #isRefusing = false;
   #activeExchanges = 0;
   #refusedConnections = 0;
   #onEmpty: (() => void) | undefined;
@@ -142,11 +142,11 @@ export class HttpServer implements ConnectionOwner {
    * `drainMs`. Resolves once no connection is left.
    */
   async close(options: CloseOptions): Promise<void> {
-    this.draining = true;
-    this.#refusing = options.idle !== "serve-once";
+    this.isDraining = true;
+    this.#isRefusing = options.idle !== "serve-once";
     this.#listener?.close();
     // Handshakes in progress when the listener closes are not connections yet.
-    if (!this.#refusing && this.#tls !== undefined)
+    if (!this.#isRefusing && this.#tls !== undefined)
       await this.#options.clock.sleep(Math.min(options.drainMs, handshakeMs));
     if (options.idle !== "serve-once") for (const connection of [...this.#connections]) connection.drain();
     if (this.#connections.size > 0 && options.drainMs > 0) {
@@ -160,8 +160,8 @@ export class HttpServer implements ConnectionOwner {
 
   /** Ends every connection now without sending another byte. Stops accepting. */
   destroy(): void {
-    this.draining = true;
-    this.#refusing = true;
+    this.isDraining = true;
+    this.#isRefusing = true;
     this.#listener?.close();
     for (const connection of [...this.#connections]) connection.cut("destroy");
   }
@@ -206,7 +206,7 @@ export class HttpServer implements ConnectionOwner {
       target: request.target,
       version: request.version,
       status: exchange.status,
-      complete: exchange.responseDone,
+      complete: exchange.isResponseDone,
       requestBytes: exchange.bodyBytes,
       responseBytes: exchange.responseBytes,
       durationMs: this.#options.clock.now() - arrivedAt.now,
@@ -244,7 +244,7 @@ export class HttpServer implements ConnectionOwner {
     const address = socket.remoteAddress;
     const ofAddress = this.#perAddress.get(address) ?? 0;
     if (
-      this.#refusing ||
+      this.#isRefusing ||
       this.#connections.size >= this.limits.connectionsMax ||
       ofAddress >= this.limits.connectionsPerAddressMax
     ) {

@@ -43,11 +43,11 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
   #phase: Phase = "waiting";
   #connection: UpstreamConnection | undefined;
   #tunnel: Tunnel | undefined;
-  #reused = false;
+  #isReused = false;
   #sender: RequestSender | undefined;
   /** A byte of a response has arrived. */
-  #received = false;
-  #finalReleased = false;
+  #hasReceived = false;
+  #isFinalReleased = false;
   #response: ParsedResponse | undefined;
   /** The host's verdict in place of a response of its application; it is for the gateway, not for the client. */
   #verdict: HostVerdict | undefined;
@@ -94,7 +94,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
   onConnection(connection: UpstreamConnection): void {
     const client = this.client;
     this.#connection = connection;
-    this.#reused = connection.uses > 0;
+    this.#isReused = connection.uses > 0;
     this.#phase = "open";
     if (this.#upstream.firstByte !== undefined) this.#sentAt = this.#upstream.clock.now();
     connection.use(this);
@@ -110,7 +110,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
     }
     connection.notAfter = this.#upstream.deadlines.after(this.client.limits.responseMs);
     this.#expire(this.#firstByteMs);
-    if (!client.bodyDone) client.setBodyFlow(sender.congested ? "paused" : "to-attempt");
+    if (!client.isBodyDone) client.setBodyFlow(sender.isCongested ? "paused" : "to-attempt");
   }
 
   onRefused(reason: string): void {
@@ -121,8 +121,8 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
     const sender = this.#sender;
     if (sender === undefined || this.#connection === undefined) return;
     sender.send(data);
-    this.#expire(this.#received ? this.client.limits.responseIdleMs : this.#firstByteMs);
-    if (sender.congested) this.client.setBodyFlow("paused");
+    this.#expire(this.#hasReceived ? this.client.limits.responseIdleMs : this.#firstByteMs);
+    if (sender.isCongested) this.client.setBodyFlow("paused");
   }
 
   sendBodyEnd(trailers: HeaderList | undefined): void {
@@ -136,8 +136,8 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
   // The response on its way to the client.
 
   onData(chunk: Buffer): ChunkUse {
-    if (!this.#received) this.#upstream.firstByte?.observe((this.#upstream.clock.now() - this.#sentAt) / 1_000);
-    this.#received = true;
+    if (!this.#hasReceived) this.#upstream.firstByte?.observe((this.#upstream.clock.now() - this.#sentAt) / 1_000);
+    this.#hasReceived = true;
     this.#expire(this.client.limits.responseIdleMs);
     try {
       this.#reader.read(chunk);
@@ -152,7 +152,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
     }
     this.release.flush();
     this.#balance();
-    return !this.#reader.holdsBytes && this.release.waitingBytes === 0 && this.client.connection.isClear
+    return !this.#reader.hasBytes && this.release.waitingBytes === 0 && this.client.connection.isClear
       ? "consumed"
       : undefined;
   }
@@ -188,7 +188,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
   }
 
   onComplete(clean: boolean): void {
-    this.#giveBack(clean && this.#sender?.done === true && this.#response?.keepAlive === true);
+    this.#giveBack(clean && this.#sender?.isDone === true && this.#response?.keepAlive === true);
     if (this.#verdict !== undefined) return;
     this.#phase = "complete";
     this.release.end();
@@ -197,15 +197,15 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
   /** The head decides the outcome; a body that did not arrive with it is not waited for. */
   #settleVerdict(verdict: HostVerdict): void {
     this.#settle(
-      verdictOutcome(verdict, this.#response?.headers.get("stead-reason"), this.client.bodyHeld, this.released > 0),
+      verdictOutcome(verdict, this.#response?.headers.get("stead-reason"), this.client.isBodyHeld, this.released > 0),
       "no",
     );
   }
 
   onRelease(pieces: Piece[]): void {
     this.released++;
-    if (this.#writer.started && !this.#finalReleased) {
-      this.#finalReleased = true;
+    if (this.#writer.hasStarted && !this.#isFinalReleased) {
+      this.#isFinalReleased = true;
       this.client.onFinalReleased(this.#writer.status);
     }
     this.client.write(pieces);
@@ -255,7 +255,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
   }
 
   onExpired(): void {
-    const what = this.#received
+    const what = this.#hasReceived
       ? "did not complete its response in time"
       : `did not answer within ${this.#firstByteMs} ms`;
     this.#end(this.#lost(`the upstream ${what}`, "timed-out"), this.#cut());
@@ -268,12 +268,12 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
   onAbort(reason: string): void {
     if (this.#phase === "waiting") this.#end({ kind: "not-sent", reason }, "no");
     else if (this.#phase === "tunnel") this.#end({ kind: "completed", status: 101 }, "destroy");
-    else this.#end(this.#lost(reason), this.#finalReleased ? "destroy" : "no");
+    else this.#end(this.#lost(reason), this.#isFinalReleased ? "destroy" : "no");
   }
 
   #invalid(error: ProtocolError): void {
     const reason = `invalid response: ${error.message}`;
-    if (this.#finalReleased) {
+    if (this.#isFinalReleased) {
       this.#end(this.#lost(reason), this.#cut());
       return;
     }
@@ -292,8 +292,8 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
     return {
       kind: "lost",
       released: this.released > 0,
-      bodyHeld: this.client.bodyHeld,
-      reused: this.#reused && !this.#received,
+      bodyHeld: this.client.isBodyHeld,
+      reused: this.#isReused && !this.#hasReceived,
       cause,
       reason,
     };
@@ -304,7 +304,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
    * it.
    */
   #cut(): CloseMode {
-    return !this.#finalReleased ? "no" : this.#writer.endsWithConnection ? "reset" : "destroy";
+    return !this.#isFinalReleased ? "no" : this.#writer.isEndedByConnection ? "reset" : "destroy";
   }
 
   #end(outcome: ForwardOutcome, cut: CloseMode): void {

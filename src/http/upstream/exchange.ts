@@ -92,24 +92,24 @@ export interface Exchange {
   /** The same object for all requests of a client connection, as long as its address is the same. */
   readonly client: object;
   /** The client came over TLS. */
-  readonly secure: boolean;
+  readonly isSecure: boolean;
   /** The client's `X-Request-Id`, or a random one; always the same for one exchange. */
   readonly requestId: string;
   /** Aborted when the client's connection is gone. */
   readonly clientGone: AbortSignal;
   /** A part of a response has gone to the client: only the end of its connection can follow, no other response. */
-  readonly responseStarted: boolean;
+  readonly hasResponseStarted: boolean;
   /** Bytes of the request's body that have arrived. */
   readonly bodyBytes: number;
   /** Most bytes of the request's body that can be kept while it waits, for accounting. */
   readonly bodyBytesHeldMax: number;
   /** All body bytes that arrived are still kept, so that `forward` can send the request from its start. */
-  readonly bodyHeld: boolean;
+  readonly isBodyHeld: boolean;
   /** Answers the request itself. The connection stays usable if the rest of the request's body is small. */
   respond(response: OwnResponse): Promise<void>;
   /**
    * Sends the request to `upstream` and its response to the client. May be called again while `bodyHeld` and not
-   * `responseStarted`.
+   * `hasResponseStarted`.
    */
   forward(upstream: Upstream, options: ForwardOptions): Promise<ForwardOutcome>;
   /** Callback form of `forward` for the hot path; allocates no promise. */
@@ -124,7 +124,7 @@ export type CloseMode = "no" | "destroy" | "reset";
 /** The client connection of an exchange, for an attempt. */
 export interface AttemptConnection {
   /** More bytes wait for the client than `writeBufferBytesMax`. */
-  readonly congested: boolean;
+  readonly isCongested: boolean;
   /** No byte written to the client is held any more. */
   readonly isClear: boolean;
   /** Address that the client connected to, for requests of HTTP/1.0 without Host. */
@@ -146,7 +146,7 @@ export interface AttemptClient extends Exchange {
   readonly connection: AttemptConnection;
   /** Body bytes that arrived before the attempt. */
   readonly kept: readonly Buffer[];
-  readonly bodyDone: boolean;
+  readonly isBodyDone: boolean;
   readonly bodyTrailers: HeaderList | undefined;
   write(pieces: readonly Piece[]): void;
   /** A final head has been sent to the client. */

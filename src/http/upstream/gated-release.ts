@@ -33,9 +33,9 @@ export class GatedRelease {
   #runFrom = 0;
   #runTo = 0;
   #batchBytes = 0;
-  #ending = false;
-  #pending = false;
-  #dead = false;
+  #isEnding = false;
+  #isPending = false;
+  #isDead = false;
 
   constructor(target: ReleaseTarget, gate: (() => void | Promise<void>) | undefined) {
     this.#target = target;
@@ -81,20 +81,20 @@ export class GatedRelease {
 
   /** Marks the end: nothing follows. Needs `flush`. */
   end(): void {
-    this.#ending = true;
+    this.#isEnding = true;
   }
 
   /** Stops: nothing more leaves, and no callback is called. */
   kill(): void {
-    this.#dead = true;
+    this.#isDead = true;
     this.#batch = none;
     this.#run = undefined;
     this.#batchBytes = 0;
-    this.#ending = false;
+    this.#isEnding = false;
   }
 
   flush(): void {
-    while (!this.#dead && !this.#pending && (this.#batchBytes > 0 || this.#ending)) {
+    while (!this.#isDead && !this.#isPending && (this.#batchBytes > 0 || this.#isEnding)) {
       let waiting: void | Promise<void>;
       try {
         waiting = this.#gate?.();
@@ -103,8 +103,8 @@ export class GatedRelease {
         return;
       }
       const pieces = this.#take();
-      const isEnd = this.#ending;
-      this.#ending = false;
+      const isEnd = this.#isEnding;
+      this.#isEnding = false;
       if (waiting === undefined) this.#letOut(pieces, isEnd);
       else this.#letOutAfter(waiting, pieces, isEnd);
     }
@@ -120,15 +120,15 @@ export class GatedRelease {
   #letOut(pieces: Piece[], isEnd: boolean): void {
     for (const piece of pieces) this.#batchBytes -= piece.length;
     if (pieces.length > 0) this.#target.onRelease(pieces);
-    if (isEnd && !this.#dead) this.#target.onReleaseEnd();
+    if (isEnd && !this.#isDead) this.#target.onReleaseEnd();
   }
 
   #letOutAfter(waiting: Promise<void>, pieces: Piece[], isEnd: boolean): void {
-    this.#pending = true;
+    this.#isPending = true;
     waiting.then(
       () => {
-        this.#pending = false;
-        if (this.#dead) return;
+        this.#isPending = false;
+        if (this.#isDead) return;
         this.#letOut(pieces, isEnd);
         this.flush();
       },
@@ -137,7 +137,7 @@ export class GatedRelease {
   }
 
   #fail(error: unknown): void {
-    if (this.#dead) return;
+    if (this.#isDead) return;
     this.kill();
     this.#target.onGateFailed(messageOf(error));
   }

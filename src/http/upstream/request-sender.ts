@@ -9,18 +9,18 @@ import type { UpstreamConnection } from "./upstream-connection.ts";
 export class RequestSender {
   readonly #client: AttemptClient;
   readonly #connection: UpstreamConnection;
-  readonly #chunked: boolean;
+  readonly #isChunked: boolean;
   /** The whole request has been written. */
-  done = false;
+  isDone = false;
 
   constructor(client: AttemptClient, connection: UpstreamConnection) {
     this.#client = client;
     this.#connection = connection;
-    this.#chunked = client.request.framing.kind === "chunked";
+    this.#isChunked = client.request.framing.kind === "chunked";
   }
 
   /** More waits for the upstream than `writeBufferBytesMax`. */
-  get congested(): boolean {
+  get isCongested(): boolean {
     return this.#connection.waitingBytes > this.#client.limits.writeBufferBytesMax;
   }
 
@@ -30,7 +30,7 @@ export class RequestSender {
     const pieces: Piece[] = [];
     pushRequestHead(pieces, headers, client.request, client.connection);
     for (const data of client.kept) this.#push(pieces, data);
-    if (client.bodyDone) this.#pushEnd(pieces, client.bodyTrailers);
+    if (client.isBodyDone) this.#pushEnd(pieces, client.bodyTrailers);
     this.#connection.writeAll(pieces);
   }
 
@@ -47,12 +47,12 @@ export class RequestSender {
   }
 
   #push(pieces: Piece[], data: Buffer): void {
-    if (this.#chunked) pushChunk(pieces, data);
+    if (this.#isChunked) pushChunk(pieces, data);
     else pieces.push(data);
   }
 
   #pushEnd(pieces: Piece[], trailers: HeaderList | undefined): void {
-    this.done = true;
-    if (this.#chunked) pieces.push(lastChunk(trailers));
+    this.isDone = true;
+    if (this.#isChunked) pieces.push(lastChunk(trailers));
   }
 }

@@ -6,12 +6,12 @@ import type { GatedRelease } from "./gated-release.ts";
 import type { UpstreamConnection } from "./upstream-connection.ts";
 
 export class ResponseFlow {
-  readonly #client: { readonly congested: boolean };
+  readonly #client: { readonly isCongested: boolean };
   readonly #release: GatedRelease;
   readonly #waitingBytesMax: number;
-  #paused = false;
+  #isPaused = false;
 
-  constructor(client: { readonly congested: boolean }, release: GatedRelease, waitingBytesMax: number) {
+  constructor(client: { readonly isCongested: boolean }, release: GatedRelease, waitingBytesMax: number) {
     this.#client = client;
     this.#release = release;
     this.#waitingBytesMax = waitingBytesMax;
@@ -19,9 +19,9 @@ export class ResponseFlow {
 
   /** Call it after every release and drain. Returns true if reading was resumed: a new time limit begins. */
   balance(connection: UpstreamConnection): boolean {
-    const behind = this.#client.congested || this.#release.waitingBytes > this.#waitingBytesMax;
-    if (behind === this.#paused) return false;
-    this.#paused = behind;
+    const behind = this.#client.isCongested || this.#release.waitingBytes > this.#waitingBytesMax;
+    if (behind === this.#isPaused) return false;
+    this.#isPaused = behind;
     if (!behind) {
       connection.resume();
       return true;
@@ -34,7 +34,7 @@ export class ResponseFlow {
 
   /** The connection leaves this exchange: its bytes belong to its next user. */
   resume(connection: UpstreamConnection): void {
-    if (this.#paused) connection.resume();
-    this.#paused = false;
+    if (this.#isPaused) connection.resume();
+    this.#isPaused = false;
   }
 }

@@ -26,8 +26,8 @@ export class ResponseReader {
   #headBytes: Buffer | undefined;
   #interimCount = 0;
   #body: BodyReader | undefined;
-  #untilEnd = false;
-  #done = false;
+  #isUntilEnd = false;
+  #isDone = false;
 
   constructor(request: ParsedRequest, limits: HttpLimits, sink: ResponseSink) {
     this.#request = request;
@@ -36,8 +36,8 @@ export class ResponseReader {
   }
 
   /** True if a part of the last chunk is kept, because its message part is not complete. */
-  get holdsBytes(): boolean {
-    return this.#headBytes !== undefined || this.#body?.holdsBytes === true;
+  get hasBytes(): boolean {
+    return this.#headBytes !== undefined || this.#body?.hasBytes === true;
   }
 
   /** Takes the next bytes. Throws `ProtocolError`; then nothing reported for this chunk may be passed on. */
@@ -62,8 +62,8 @@ export class ResponseReader {
       }
       this.#onHead(found.response);
     }
-    if (!this.#body.done) at = this.#body.read(bytes, at, this.#sink);
-    if (this.#body.done) this.#complete(at === bytes.length);
+    if (!this.#body.isDone) at = this.#body.read(bytes, at, this.#sink);
+    if (this.#body.isDone) this.#complete(at === bytes.length);
   }
 
   /**
@@ -71,7 +71,7 @@ export class ResponseReader {
    * incomplete.
    */
   end(): boolean {
-    if (this.#done || !this.#untilEnd) return this.#done;
+    if (this.#isDone || !this.#isUntilEnd) return this.#isDone;
     this.#sink.onBodyEnd(undefined);
     this.#complete(false);
     return true;
@@ -81,7 +81,7 @@ export class ResponseReader {
     if (response.status >= 200) {
       // Responses may have any length; only requests are bounded.
       this.#body = new BodyReader(response.framing, this.#limits, Number.MAX_SAFE_INTEGER);
-      this.#untilEnd = response.framing.kind === "close";
+      this.#isUntilEnd = response.framing.kind === "close";
       this.#sink.onFinal(response);
       return;
     }
@@ -103,8 +103,8 @@ export class ResponseReader {
   }
 
   #complete(clean: boolean): void {
-    if (this.#done) return;
-    this.#done = true;
+    if (this.#isDone) return;
+    this.#isDone = true;
     this.#sink.onComplete(clean);
   }
 }

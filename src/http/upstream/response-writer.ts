@@ -12,7 +12,7 @@ import { lastChunk, passesAsItCame, responseText } from "../message/serialize.ts
 
 export class ResponseWriter {
   /** A final head (or a 101) has been pushed. */
-  started = false;
+  hasStarted = false;
   /** Status of the final response, as edited. */
   status = 0;
   readonly #client: AttemptClient;
@@ -27,7 +27,7 @@ export class ResponseWriter {
   }
 
   /** Only the end of the connection shows that the body is complete. */
-  get endsWithConnection(): boolean {
+  get isEndedByConnection(): boolean {
     return this.#framing.kind === "close";
   }
 
@@ -40,7 +40,7 @@ export class ResponseWriter {
 
   switch(response: ParsedResponse): void {
     const headers = this.#edit?.(response) ?? response.headers;
-    this.started = true;
+    this.hasStarted = true;
     this.status = 101;
     this.#release.push(
       responseText(
@@ -62,7 +62,7 @@ export class ResponseWriter {
       if (this.#framing === closeDelimitedBody) client.closeAfterwards();
     }
     const headers = this.#edit?.(response) ?? response.headers;
-    this.started = true;
+    this.hasStarted = true;
     this.status = response.status;
     // HEAD and 304: the framing fields describe an absent body, and are passed on as they are.
     const keepFraming = response.framing.kind === "none" && response.status !== 204;

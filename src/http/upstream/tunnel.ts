@@ -23,9 +23,9 @@ export interface TunnelOwner {
 export class Tunnel implements UpstreamUser, ClientTunnel {
   readonly #owner: TunnelOwner;
   readonly #connection: UpstreamConnection;
-  #upstreamEnded = false;
-  #clientEnded = false;
-  #over = false;
+  #hasUpstreamEnded = false;
+  #hasClientEnded = false;
+  #isOver = false;
 
   constructor(owner: TunnelOwner, connection: UpstreamConnection) {
     this.#owner = owner;
@@ -38,7 +38,7 @@ export class Tunnel implements UpstreamUser, ClientTunnel {
   // From the client.
 
   sendData(data: Buffer): void {
-    if (this.#over) return;
+    if (this.#isOver) return;
     this.#connection.write(data);
     this.#expire();
     if (this.#connection.waitingBytes > this.#owner.client.limits.writeBufferBytesMax)
@@ -46,10 +46,10 @@ export class Tunnel implements UpstreamUser, ClientTunnel {
   }
 
   sendEnd(): void {
-    if (this.#over) return;
-    this.#clientEnded = true;
+    if (this.#isOver) return;
+    this.#hasClientEnded = true;
     this.#connection.end();
-    if (this.#upstreamEnded) this.destroy("both sides of the tunnel have ended");
+    if (this.#hasUpstreamEnded) this.destroy("both sides of the tunnel have ended");
   }
 
   // From the upstream.
@@ -63,7 +63,7 @@ export class Tunnel implements UpstreamUser, ClientTunnel {
   }
 
   onEnd(): void {
-    this.#upstreamEnded = true;
+    this.#hasUpstreamEnded = true;
     this.#owner.release.end();
     this.#owner.release.flush();
   }
@@ -71,7 +71,7 @@ export class Tunnel implements UpstreamUser, ClientTunnel {
   /** Everything that the upstream has sent is out, and the gate has agreed to its end. */
   onReleaseEnd(): void {
     this.#owner.client.connection.endTunnel();
-    if (this.#clientEnded) this.destroy("both sides of the tunnel have ended");
+    if (this.#hasClientEnded) this.destroy("both sides of the tunnel have ended");
   }
 
   onDrain(): void {
@@ -87,20 +87,20 @@ export class Tunnel implements UpstreamUser, ClientTunnel {
   }
 
   balance(): void {
-    if (!this.#over && this.#owner.flow.balance(this.#connection)) this.#expire();
+    if (!this.#isOver && this.#owner.flow.balance(this.#connection)) this.#expire();
   }
 
   /** Ends the upstream's side; the client's side ends in order. */
   destroy(reason: string): void {
-    if (this.#over) return;
+    if (this.#isOver) return;
     this.#connection.leave();
     this.#connection.destroy(reason);
     this.#finish();
   }
 
   #finish(): void {
-    if (this.#over) return;
-    this.#over = true;
+    if (this.#isOver) return;
+    this.#isOver = true;
     this.#owner.release.kill();
     this.#owner.client.connection.endTunnel();
     this.#owner.onTunnelOver();

@@ -43,7 +43,7 @@ export class UpstreamConnection implements Timed, TcpConnectUser {
   #user: UpstreamUser | undefined;
   #state: "connecting" | "open" | "closed" = "connecting";
   #reason = "the upstream closed the connection";
-  #ended = false;
+  #hasEnded = false;
 
   constructor(pool: UpstreamPool, host: string, port: number, connectMs: number) {
     this.#pool = pool;
@@ -53,7 +53,7 @@ export class UpstreamConnection implements Timed, TcpConnectUser {
   }
 
   get isOpen(): boolean {
-    return this.#state === "open" && !this.#ended;
+    return this.#state === "open" && !this.#hasEnded;
   }
 
   get isUsed(): boolean {
@@ -131,7 +131,7 @@ export class UpstreamConnection implements Timed, TcpConnectUser {
 
   onEnd(): void {
     if (this.#state === "closed") return;
-    this.#ended = true;
+    this.#hasEnded = true;
     if (this.#user === undefined) this.destroy("the upstream closed an unused connection");
     else this.#user.onEnd();
   }

@@ -98,8 +98,8 @@ class BunSocket implements TcpSocket, OutboxUser {
   /** Start of its small writes of this turn in the outbox. */
   #keptFrom = 0;
   #keptLength = 0;
-  #ending = false;
-  #otherEnded = false;
+  #isEnding = false;
+  #hasOtherEnded = false;
   isDestroyed = false;
 
   open(native: Native): void {
@@ -136,7 +136,7 @@ class BunSocket implements TcpSocket, OutboxUser {
   writeAll(pieces: readonly Piece[]): void {
     let total = 0;
     for (const piece of pieces) total += piece.length;
-    if (total === 0 || this.#ending || this.#native === undefined) return;
+    if (total === 0 || this.#isEnding || this.#native === undefined) return;
     const isSmall = total <= smallBytesMax;
     if (this.#waitingBytes > 0 || total > joinBytesMax || (pieces.length === 1 && !isSmall)) {
       this.sendKept();
@@ -187,9 +187,9 @@ class BunSocket implements TcpSocket, OutboxUser {
   }
 
   end(): void {
-    if (this.#ending) return;
+    if (this.#isEnding) return;
     this.sendKept();
-    this.#ending = true;
+    this.#isEnding = true;
     if (this.#waitingBytes === 0) this.#native?.shutdown();
   }
 
@@ -228,7 +228,7 @@ class BunSocket implements TcpSocket, OutboxUser {
   }
 
   onEnd(): void {
-    this.#otherEnded = true;
+    this.#hasOtherEnded = true;
     this.#user?.onEnd();
   }
 
@@ -245,7 +245,7 @@ class BunSocket implements TcpSocket, OutboxUser {
       }
       this.#waiting.shift();
     }
-    if (this.#ending) this.#native?.shutdown();
+    if (this.#isEnding) this.#native?.shutdown();
     else this.#user?.onDrain();
   }
 
@@ -255,7 +255,7 @@ class BunSocket implements TcpSocket, OutboxUser {
    */
   onClose(error: SystemError | undefined): void {
     queueMicrotask(() => {
-      if (error === undefined && !this.#otherEnded) this.onEnd();
+      if (error === undefined && !this.#hasOtherEnded) this.onEnd();
       const user = this.#user;
       this.#leave();
       user?.onClose(error === undefined ? undefined : (error.code ?? error.message));

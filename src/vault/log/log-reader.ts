@@ -47,7 +47,7 @@ export class LogReader {
   #nonce: string | undefined;
   #last: { readonly record: LogRecord; readonly bytes: Uint8Array } | undefined;
   #ends = 0;
-  #boundarySeen = false;
+  #isBoundarySeen = false;
   /** Records found in a row. */
   #found = 0;
   /** Look-ups in flight, of consecutive positions. */
@@ -75,7 +75,7 @@ export class LogReader {
     return this.#epoch ?? 0;
   }
 
-  get epochKnown(): boolean {
+  get isEpochKnown(): boolean {
     return this.#epoch !== undefined;
   }
 
@@ -89,7 +89,7 @@ export class LogReader {
   }
 
   /** True when the last `next()` found no record. */
-  get atEnd(): boolean {
+  get isAtEnd(): boolean {
     return this.#ends > 0;
   }
 
@@ -101,9 +101,9 @@ export class LogReader {
     const position = this.#position + 1;
     const bytes = await this.#lookUp(position);
     if (bytes === undefined) {
-      if (!this.#boundarySeen || this.#ends % endsOfLogPerBoundaryCheck === endsOfLogPerBoundaryCheck - 1)
+      if (!this.#isBoundarySeen || this.#ends % endsOfLogPerBoundaryCheck === endsOfLogPerBoundaryCheck - 1)
         await this.#assertNotLeftBehind(position);
-      this.#boundarySeen = true;
+      this.#isBoundarySeen = true;
       this.#ends += 1;
       return undefined;
     }

@@ -127,8 +127,8 @@ export class LogWriter {
    */
   static async claim(options: ClaimOptions): Promise<ClaimOutcome> {
     const { reader, rules } = options;
-    if (!reader.atEnd) throw new Error("R1: a claim needs a reader that has reached the end of the log");
-    if (!reader.epochKnown)
+    if (!reader.isAtEnd) throw new Error("R1: a claim needs a reader that has reached the end of the log");
+    if (!reader.isEpochKnown)
       throw new Error(
         "R1: a claim needs to know the epoch: give the reader the epoch of the checkpoint it starts from",
       );
@@ -180,7 +180,7 @@ export class LogWriter {
   }
 
   /** False once an append has failed: that was the last one. */
-  get usable(): boolean {
+  get isUsable(): boolean {
     return this.#state.kind !== "ended";
   }
 

@@ -40,7 +40,7 @@ export interface FsStoreOptions {
 export class FsStore implements Store {
   readonly url: string;
   readonly #folder: string;
-  readonly #network: boolean;
+  readonly #isOnNetwork: boolean;
   readonly #calls: FsCalls;
   readonly #work = new OwnedWork();
   readonly #temporaries: Temporaries;
@@ -48,7 +48,7 @@ export class FsStore implements Store {
 
   constructor(options: FsStoreOptions) {
     this.#folder = options.folder;
-    this.#network = options.network;
+    this.#isOnNetwork = options.network;
     this.#calls = options.calls ?? systemCalls;
     this.#temporaries = new Temporaries(options.folder, this.#calls, this.#work);
     this.#folders = new Folders(options.folder, this.#calls, this.#work);
@@ -77,7 +77,8 @@ export class FsStore implements Store {
   async get(key: string): Promise<Uint8Array | undefined> {
     assertKey(key);
     return (
-      (await this.#read(key)) ?? (this.#network && (await this.#revalidate(key)) ? await this.#read(key) : undefined)
+      (await this.#read(key)) ??
+      (this.#isOnNetwork && (await this.#revalidate(key)) ? await this.#read(key) : undefined)
     );
   }
 

@@ -140,14 +140,14 @@ const inTheSeal = {
   "what was committed meanwhile is read": (fail: () => void) => {
     const read = TrackedDatabase.prototype.read;
     return spyOn(TrackedDatabase.prototype, "read").mockImplementation(function (this: TrackedDatabase, ...args) {
-      if (this.files.writersLocked) fail();
+      if (this.files.areWritersLocked) fail();
       return read.apply(this, args);
     });
   },
   "it is backfilled": (fail: () => void) => {
     const backfill = DatabaseFiles.prototype.backfill;
     return spyOn(DatabaseFiles.prototype, "backfill").mockImplementation(function (this: DatabaseFiles) {
-      if (this.writersLocked) fail();
+      if (this.areWritersLocked) fail();
       return backfill.call(this);
     });
   },

@@ -4,16 +4,21 @@ import type { Exchange } from "../../../src/http/upstream/exchange.ts";
 
 const exchange = (
   target: string,
-  changes: { responseStarted?: boolean; bodyBytes?: number } = {},
+  changes: { hasResponseStarted?: boolean; bodyBytes?: number } = {},
 ): Exchange & { bodyBytes: number } =>
-  ({ request: { method: "POST", target }, responseStarted: false, bodyBytes: 0, ...changes }) as unknown as Exchange & {
+  ({
+    request: { method: "POST", target },
+    hasResponseStarted: false,
+    bodyBytes: 0,
+    ...changes,
+  }) as unknown as Exchange & {
     bodyBytes: number;
   };
 
 describe("the open requests of an application", () => {
   test("are told with their age and without their query, those without an answer first, the oldest first", () => {
     const requests = new OpenRequests();
-    requests.begin(exchange("/events", { responseStarted: true }), 0);
+    requests.begin(exchange("/events", { hasResponseStarted: true }), 0);
     requests.begin(exchange("/export?token=secret"), 1_000);
     requests.begin(exchange("/late"), 2_000);
     expect(requests.oldest(2, 3_000)).toEqual([

@@ -55,7 +55,7 @@ export function readAll(kind: 0 | 1 | 2, bytes: Buffer): Reading {
         onBody: (data, from, to) => (message[4] += data.toString("latin1", from, to)),
         onBodyEnd: (trailers: HeaderList | undefined) => (message[5] = [...(trailers?.flat ?? [])]),
       });
-      if (!reader.done && framing.kind !== "close") return { messages, end: "incomplete" };
+      if (!reader.isDone && framing.kind !== "close") return { messages, end: "incomplete" };
       messages.push(message);
       if (stop !== undefined) return { messages, end: stop };
     }

@@ -5,7 +5,8 @@ import { HeaderList } from "../../../src/http/message/headers.ts";
 import { TrustedProxies } from "../../../src/http/server/trusted-proxies.ts";
 import { proxied } from "../../support/http/proxied.ts";
 
-const from = (remoteAddress: string, secure = false): Exchange => ({ remoteAddress, secure, client: {} }) as Exchange;
+const from = (remoteAddress: string, secure = false): Exchange =>
+  ({ remoteAddress, isSecure: secure, client: {} }) as Exchange;
 const edited = (
   edit: ReturnType<typeof forwardedFields>,
   headers: [string, string][],

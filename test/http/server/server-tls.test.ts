@@ -36,7 +36,7 @@ const start = (names?: Record<string, typeof certificateA>) =>
     port: 0,
     clock: systemClock,
     tls: { ...certificateA, ...(names ? { names } : {}) },
-    onExchange: (exchange) => exchange.respond({ status: 200, body: exchange.secure ? "secure" : "not" }),
+    onExchange: (exchange) => exchange.respond({ status: 200, body: exchange.isSecure ? "secure" : "not" }),
   });
 
 test("requests over TLS are answered, with http/1.1 agreed on", async () => {

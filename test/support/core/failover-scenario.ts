@@ -5,10 +5,10 @@ import {
   initialServiceState,
   type FailoverEffect,
   type FailoverEvent,
-  type FailoverSettings,
   type HostReport,
   type ServiceState,
 } from "../../../src/core/failover/state.ts";
+import type { FailoverSettings } from "../../../src/core/failover/settings.ts";
 
 export const settings: FailoverSettings = {
   gateway: "g1",

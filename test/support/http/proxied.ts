@@ -49,7 +49,7 @@ export async function proxied(options: ProxiedOptions = {}): Promise<Proxied> {
       (async (exchange) => {
         const outcome = await exchange.forward(upstream, options.forward ?? {});
         outcomes.push(outcome);
-        if (outcome.kind !== "completed" && outcome.kind !== "client-gone" && !exchange.responseStarted) {
+        if (outcome.kind !== "completed" && outcome.kind !== "client-gone" && !exchange.hasResponseStarted) {
           await exchange.respond({ status: 502, body: outcome.kind });
         }
       }),

@@ -32,12 +32,12 @@ describe("a reader", () => {
     const store = new MemoryStore();
     const writer = await makeHost("a", store).lead();
     const reader = readerOf(store);
-    expect(reader.atEnd).toBe(false);
+    expect(reader.isAtEnd).toBe(false);
     expect((await readToEnd(reader)).map(({ body }) => body.kind)).toEqual(["epoch"]);
-    expect(reader).toMatchObject({ position: 1, epoch: 1, atEnd: true, hash: writer.hash });
+    expect(reader).toMatchObject({ position: 1, epoch: 1, isAtEnd: true, hash: writer.hash });
     const { record } = await writer.append(commit(5));
     expect(await reader.next()).toEqual(record);
-    expect(reader).toMatchObject({ position: 2, atEnd: false, last: record });
+    expect(reader).toMatchObject({ position: 2, isAtEnd: false, last: record });
   });
 
   test("goes on after a checkpoint by position, hash and epoch", async () => {

@@ -37,7 +37,7 @@ describe("a claim", () => {
   test("of an empty log is epoch 1 at position 1", async () => {
     const store = new MemoryStore();
     const writer = await makeHost("a", store).lead();
-    expect(writer).toMatchObject({ epoch: 1, position: 1, claimPosition: 1, usable: true });
+    expect(writer).toMatchObject({ epoch: 1, position: 1, claimPosition: 1, isUsable: true });
     expect(await kinds(store)).toEqual(["1 epoch 1 a"]);
   });
 
@@ -170,7 +170,7 @@ describe("an append", () => {
     const error = await failureOf(zombie.append(commit(1)));
     expect(error).toBeInstanceOf(FencedError);
     expect(error).toMatchObject({ epoch: 2, host: "b", position: 2 });
-    expect(zombie.usable).toBe(false);
+    expect(zombie.isUsable).toBe(false);
     expect(await failureOf(zombie.append(renew))).toBeInstanceOf(WriterEndedError);
     expect(await kinds(store)).toEqual(["1 epoch 1 a", "2 epoch 2 b"]);
   });
@@ -268,7 +268,7 @@ describe("an append", () => {
     const writer = await makeHost("a", store).lead();
     store.failPuts("unsuitable");
     expect(await failureOf(writer.append(renew))).toMatchObject({ kind: "unsuitable" });
-    expect(writer.usable).toBe(false);
+    expect(writer.isUsable).toBe(false);
   });
 
   test("is alone: a second one before the first is durable is a programming error", async () => {
@@ -362,6 +362,6 @@ describe("an append", () => {
       return Promise.resolve();
     };
     expect(await failureOf(writer.append(renew, { signal: giveUp.signal }))).toEqual(new Error("stopped"));
-    expect(writer.usable).toBe(false);
+    expect(writer.isUsable).toBe(false);
   });
 });
