@@ -10,8 +10,11 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from urllib.parse import quote
+
+sys.dont_write_bytecode = True
+from json_server import serve
 
 data = os.environ["DATA_DIR"]
 connections = {}
@@ -134,34 +137,15 @@ def run_all(listed):
     return result
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    lock = threading.Lock()
+one_at_a_time = threading.Lock()
 
-    def do_GET(self):
-        self.answer(200, "ok")
 
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-        try:
-            with Handler.lock:
-                result = run_all(json.loads(body))
-            self.answer(200, result)
-        except Exception as error:
-            self.answer(500, f"{type(error).__name__}: {error}")
-
-    def answer(self, status, value):
-        body = json.dumps(value).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
+def run(body):
+    with one_at_a_time:
+        return run_all(json.loads(body))
 
 
 if len(sys.argv) > 1:
     print(json.dumps(run_all(json.loads(sys.argv[1]))))
 else:
-    ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+    serve(run, ThreadingHTTPServer)
