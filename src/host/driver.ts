@@ -201,6 +201,8 @@ export class Driver {
         return this.#begin((signal) => this.#restoring.run(effect, signal));
       case "follow":
         return this.#begin((signal) => this.#follow(signal));
+      case "halt":
+        return this.#stage.abort(effect.reason);
       case "promote-itself":
         return promoteItself();
       case "claim":

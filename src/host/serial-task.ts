@@ -19,6 +19,11 @@ export class SerialTask {
       });
   }
 
+  /** Aborts what is under way; nothing else begins by that. */
+  abort(reason: string): void {
+    this.#current.abort(new Error(reason));
+  }
+
   /** No work begins any more; the piece under way goes on. */
   closeToNew(): void {
     this.#isClosed = true;
@@ -27,7 +32,7 @@ export class SerialTask {
   /** Aborts what is under way; resolves when it has ended, and none begins any more. */
   async close(reason: string): Promise<void> {
     this.#isClosed = true;
-    this.#current.abort(new Error(reason));
+    this.abort(reason);
     await this.#ended;
   }
 }

@@ -428,6 +428,33 @@ describe("a host", () => {
     expect(a.front.term).toBeUndefined();
   });
 
+  test("that finds a duplicate of its id while it claims does not claim any more: it would own an epoch and serve nothing", async () => {
+    const store = vault();
+    const a = await make(store);
+    a.host.start();
+    await role(a.host, "primary");
+    const b = await make(store, { id: "b", bootstrap: false });
+    b.host.start();
+    await role(b.host, "secondary");
+    const duplicate = await claimAs(store.inner, "b", { instance: "duplicate" });
+    await until(() => b.host.status().epoch === 2);
+    let letClaim: () => void = () => undefined;
+    store.beforePut = (key) =>
+      key.startsWith("log/") ? new Promise<void>((resolve) => (letClaim = resolve)) : Promise.resolve();
+    const answer = promote(b.host, { epoch: 2 });
+    await role(b.host, "claiming");
+    await duplicate.append({ kind: "renew" });
+    store.beforePut = undefined;
+    letClaim();
+    expect(await answer).toMatchObject({ kind: "refused", refusal: { kind: "not_ready" } });
+    expect(b.host.status().role).toBe("failed");
+    // A vault in memory answers within a turn of the event loop: a claim that went on would be put by then.
+    for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    const reader = readerFromStart(store);
+    while ((await reader.next()) !== undefined);
+    expect(reader.last?.header.epoch).toBe(2);
+  });
+
   test("whose application is given up writes vacate, follows again, and says why and when it may be asked again", async () => {
     const store = vault();
     const a = await make(store);

@@ -103,6 +103,8 @@ export type HostEffect =
   | { readonly kind: "restore"; readonly notBefore?: number | undefined; readonly vacatedAt?: number | undefined }
   /** Keeps applying new records. */
   | { readonly kind: "follow" }
+  /** Aborts the stage under way: a host that has failed does not claim, and starts nothing. */
+  | { readonly kind: "halt"; readonly reason: string }
   /** Orders this host itself to become primary, since it has just bootstrapped the vault. */
   | { readonly kind: "promote-itself" }
   | { readonly kind: "claim"; readonly overEpoch: number }
@@ -269,8 +271,13 @@ const termOver = (life: HostLife, reason: string, vacatedAt?: number): HostStep 
     vacatedAt,
   });
 
-const failed = (life: HostLife, reason: string, now: number): HostStep =>
-  to(afterTerm(life, now), { kind: "failed", reason }, { kind: "shut-gate", reason }, refuse(reason));
+function failed(life: HostLife, reason: string, now: number): HostStep {
+  const { kind } = life.state;
+  // Following goes on: what this host reads of the log is of use to the gateways that ask it.
+  const halt: HostEffect[] = kind === "claiming" || kind === "starting" ? [{ kind: "halt", reason }] : [];
+  const shut: HostEffect = { kind: "shut-gate", reason };
+  return to(afterTerm(life, now), { kind: "failed", reason }, shut, refuse(reason), ...halt);
+}
 
 function delayed(life: HostLife, { reason, isTrouble }: HostEvent & { kind: "restore-delayed" }): HostStep {
   const { state } = life;

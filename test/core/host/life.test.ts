@@ -171,6 +171,12 @@ describe("a host's life", () => {
     expect(() => step(primary, { kind: "promote", overEpoch: 3 })).toThrow(IllegalHostTransition);
   });
 
+  test("claims and starts nothing any more when it fails on the way to primary", () => {
+    const broken: HostEvent = { kind: "broken", reason: "two hosts with one id" };
+    for (const state of [claiming, starting]) expect(effects(state, broken).at(-1)).toBe("halt");
+    for (const state of [restoring, secondary, primary]) expect(effects(state, broken)).not.toContain("halt");
+  });
+
   test("leaves a failure only when a person asks for it", () => {
     const broken = step(primary, { kind: "broken", reason: "two hosts with one id" });
     expect(broken.life.state).toEqual(failed);
