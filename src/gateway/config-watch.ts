@@ -51,7 +51,7 @@ export class ConfigWatch {
     this.#background.own(this.#lookAndReload(true));
   }
 
-  async stop(): Promise<void> {
+  async close(): Promise<void> {
     this.#isStopped = true;
     this.#timer?.cancel();
     await this.#background.settled();

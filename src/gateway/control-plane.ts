@@ -39,7 +39,7 @@ export interface ControlPlaneOptions {
   readonly store: StateStore;
   /** The contents of the store when it was opened. */
   readonly remembered: Remembered;
-  readonly plane: Pick<Plane, "route" | "follow">;
+  readonly plane: Pick<Plane, "route" | "reconfigure">;
   /** The control API of a host. */
   readonly control: (controlUrl: string) => HostControl;
   /** The transport to the peer at an admin address. */
@@ -76,7 +76,7 @@ export class ControlPlane {
         options.moved?.(moved);
       },
     });
-    this.#follow(remembered);
+    this.#reconfigure(remembered);
     this.#interrupted = new Interrupted({
       gateway: id,
       store,
@@ -138,7 +138,7 @@ export class ControlPlane {
   reconfigure(before: readonly ServiceConfig[]): void {
     const { services } = this.#options.config();
     this.registry.reconfigure(services);
-    this.#follow(undefined);
+    this.#reconfigure(undefined);
     for (const { name, match } of services) {
       const old = before.find((service) => service.name === name);
       if (old === undefined || (old.match.host === match.host && old.match.path === match.path)) continue;
@@ -160,19 +160,19 @@ export class ControlPlane {
     // Plain hosts cannot report the primary: each process keeps detecting it itself; all reach the same result.
     for (const runtime of this.services())
       if (!runtime.isPlain) runtime.send({ kind: "command", id: "handed-over", command: { kind: "pause" } });
-    this.#interrupted.stop();
-    await this.peers.stop();
+    this.#interrupted.close();
+    await this.peers.close();
   }
 
-  async stop(): Promise<void> {
-    this.#interrupted.stop();
-    await this.peers.stop();
-    await this.#served.stop();
+  async close(): Promise<void> {
+    this.#interrupted.close();
+    await this.peers.close();
+    await this.#served.close();
   }
 
   /** Serves what the configuration names; `remembered` is the database's content at the start. */
-  #follow(remembered: Remembered | undefined): void {
-    const added = this.#served.follow();
+  #reconfigure(remembered: Remembered | undefined): void {
+    const added = this.#served.reconfigure();
     // Before anything else: a gateway with peers must never count itself as all of them.
     for (const runtime of added) runtime.send({ kind: "gateways", ids: this.peers.registered });
     for (const runtime of added) this.#begin(runtime, remembered);
@@ -225,7 +225,7 @@ export class ControlPlane {
     const changed = new Set<string>();
     for (const row of rows) {
       if (row.table === "hosts") {
-        this.registry.heard(fromValues<typeof hostsTable.$inferSelect>(row));
+        this.registry.applyRemote(fromValues<typeof hostsTable.$inferSelect>(row));
         changed.add(String(row.values["service"]));
       }
       if (row.table === "services") this.#heardService(fromValues<typeof servicesTable.$inferSelect>(row));

@@ -59,7 +59,7 @@ export class GatewayRun implements Incumbent {
 
   async handOver(): Promise<void> {
     this.#isHandedOver = true;
-    await this.#watch.stop();
+    await this.#watch.close();
     await this.#gateway.handOver();
   }
 
@@ -79,7 +79,7 @@ export class GatewayRun implements Incumbent {
 
   async stop(): Promise<void> {
     if (this.#isHandedOver) return this.drain();
-    await this.#watch.stop();
+    await this.#watch.close();
     await this.#gateway.stop(this.#gateway.config.drainTimeoutMs);
   }
 

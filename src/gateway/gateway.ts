@@ -237,7 +237,7 @@ export class Gateway implements AdminTarget {
   async stop(drainMs: number): Promise<void> {
     await this.#plane.close({ drainMs });
     await this.#closeAdmin();
-    await this.#control.stop();
+    await this.#control.close();
     this.#queries.close();
     await this.#store.close();
   }
@@ -256,7 +256,7 @@ export class Gateway implements AdminTarget {
   /** After `handOver`: another process accepts now. Finishes the requests in progress, and ends. */
   async drain(): Promise<void> {
     await this.#plane.close({ drainMs: this.#config.drainTimeoutMs, idle: "serve-once" });
-    await this.#control.stop();
+    await this.#control.close();
   }
 
   async #closeAdmin(): Promise<void> {

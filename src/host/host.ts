@@ -96,9 +96,9 @@ export class Host implements Controlled {
       );
     }
     this.#rehearsals.cut(reason);
-    this.gateways.stop();
+    this.gateways.close();
     const ended = this.#driver.end(reason).then(() => this.#rehearsals.end(reason));
-    await this.#canary.stop();
+    await this.#canary.close();
     if (!(await endsWithin(clock, 2 * config.vaultTimeoutMs, ended)))
       this.#warnings.warn("the vault does not answer: stopped without waiting for it");
   }

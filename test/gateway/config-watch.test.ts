@@ -49,7 +49,7 @@ beforeEach(async () => {
   await cluster.serving();
 });
 afterEach(async () => {
-  await watch.stop();
+  await watch.close();
   await cluster.stop();
 });
 

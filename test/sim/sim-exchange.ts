@@ -141,7 +141,7 @@ export class SimExchange implements Exchange {
       .catch(this.#ports.onDefect);
   }
 
-  destroy(): void {
+  abort(): void {
     this.#ports.client.reset();
   }
 

@@ -159,7 +159,7 @@ export class SimGateway {
       ...{ clock, metrics: noMetrics, store, remembered, rules, startedAtMs: Math.floor(clock.wallTime()) },
       config: () => config,
       log: { info: say, warn: say, error: say },
-      plane: { route: (_, hooks) => this.#plane(hooks), follow: () => undefined },
+      plane: { route: (_, hooks) => this.#plane(hooks), reconfigure: () => undefined },
       control: (url) => new SimHostControl(link(url)),
       transport: (url) => new SimPeer(link(url), options.againShare),
       moved: (runtime) => {

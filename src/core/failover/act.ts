@@ -156,7 +156,7 @@ function onPhaseEnded(turn: Turn, name: string, ms: number): void {
 
 /** Records that the candidate is primary. Its report is rewritten, because the last one is older than this news. */
 export function finish(turn: Turn, failover: Failover, host: string, epoch: number, dataUrl: string): void {
-  adopt(turn, host, epoch, undefined, dataUrl);
+  adopt(turn, { host, epoch, dataUrl });
   const view = turn.state.hosts.get(host);
   if (view !== undefined && view.report !== undefined && turn.state.primary?.host === host) {
     const report = { ...view.report, role: "primary" as const, reason: undefined, epoch, epochHost: host, dataUrl };
@@ -201,7 +201,7 @@ function onRefused(turn: Turn, refusal: Refusal): void {
     refusal.epoch > failover.epochFrom
   ) {
     // Another gateway promotes the same host, as intended; its next report shows the outcome.
-    adopt(turn, refusal.host, refusal.epoch, undefined, undefined);
+    adopt(turn, refusal);
     turn.effects.push({ kind: "probe", host: phase.candidate });
     return put(turn, { phase: { ...phase, lostAt: turn.now } });
   }
@@ -216,7 +216,7 @@ function onRefused(turn: Turn, refusal: Refusal): void {
       `host ${refusal.host} is primary since epoch ${refusal.epoch}`,
       "see `stead status`",
     );
-    adopt(turn, refusal.host, refusal.epoch, undefined, undefined);
+    adopt(turn, refusal);
     return become(turn, { kind: "awaiting", since: turn.now });
   }
   if (phase.kind === "demoting") {

@@ -12,7 +12,7 @@ export function observe(turn: Turn, event: FailoverEvent): void {
     case "settings":
       return put(turn, { settings: event.settings });
     case "recall":
-      if (turn.state.primary === undefined) adopt(turn, event.host, event.epoch, undefined, event.dataUrl);
+      if (turn.state.primary === undefined) adopt(turn, event);
       return;
     case "report":
       return observeReport(turn, event.host, event.report, event.startedAt);
@@ -36,7 +36,7 @@ export function observe(turn: Turn, event: FailoverEvent): void {
       return put(turn, { gateways: [...new Set([...event.ids, turn.state.settings.gateway])].sort() });
     case "peer-view":
       put(turn, { peers: new Map(turn.state.peers).set(event.view.gateway, event.view) });
-      if (event.primary !== undefined) adopt(turn, event.primary, event.view.epoch, undefined, undefined);
+      if (event.primary !== undefined) adopt(turn, { host: event.primary, epoch: event.view.epoch });
       return hearLog(turn, event.heard);
     case "phase-ended":
     case "promoted":
@@ -111,13 +111,12 @@ function observeReport(turn: Turn, host: string, report: HostReport, startedAt: 
   if (report.epochHost === undefined) return;
   const own = report.epochHost === host;
   const inOffice = report.role === "primary" || report.role === "starting" || report.role === "draining";
-  adopt(
-    turn,
-    report.epochHost,
-    report.epoch,
-    own && inOffice ? report.instance : undefined,
-    own ? report.dataUrl : undefined,
-  );
+  adopt(turn, {
+    host: report.epochHost,
+    epoch: report.epoch,
+    instance: own && inOffice ? report.instance : undefined,
+    dataUrl: own ? report.dataUrl : undefined,
+  });
   if (own && inOffice) hearLog(turn, { epoch: report.epoch, position: report.position, vault: report.vault?.id });
 }
 

@@ -83,18 +83,20 @@ export function abandon(turn: Turn, failover: Failover, outcome: FailoverOutcome
   }
 }
 
+/** That `host` owns `epoch`, as one source reports it: not every source knows the run and the address. */
+export interface Ownership {
+  readonly host: string;
+  readonly epoch: number;
+  readonly instance?: string | undefined;
+  readonly dataUrl?: string | undefined;
+}
+
 /**
  * Records that a host or a peer reports `host` as owner of `epoch`. Epochs only rise (R1: each claim takes the next),
  * so the highest is true, whatever its source. The previous owner is no longer primary: its connections are closed at
  * once.
  */
-export function adopt(
-  turn: Turn,
-  host: string,
-  epoch: number,
-  instance: string | undefined,
-  dataUrl: string | undefined,
-): void {
+export function adopt(turn: Turn, { host, epoch, instance, dataUrl }: Ownership): void {
   const known = turn.state.primary;
   if (known !== undefined && epoch < known.epoch) return;
   if (known !== undefined && epoch === known.epoch) {

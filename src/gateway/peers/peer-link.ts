@@ -67,7 +67,7 @@ export class PeerLink {
     this.#timer = { timer, at };
   }
 
-  async stop(): Promise<void> {
+  async close(): Promise<void> {
     this.#timer?.timer.cancel();
     this.#stop.abort(new Error("this gateway does not talk to this peer any more"));
     await this.#background.settled();

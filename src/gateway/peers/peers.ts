@@ -133,7 +133,7 @@ export class Peers {
     for (const [url, link] of this.#links) {
       if (links.has(url)) continue;
       this.#links.delete(url);
-      this.#stopping.push(link.stop());
+      this.#stopping.push(link.close());
     }
     for (const [url, id] of links) {
       const known = this.#links.get(url);
@@ -189,12 +189,12 @@ export class Peers {
     return { kind: "removed" };
   }
 
-  async stop(): Promise<void> {
+  async close(): Promise<void> {
     if (this.#isStopped) return;
     this.#isStopped = true;
     this.#timer?.cancel();
     const links = [...this.#links.values()];
-    await Promise.all([...this.#stopping, ...links.map((link) => link.stop())]);
+    await Promise.all([...this.#stopping, ...links.map((link) => link.close())]);
     await Promise.all(links.filter(({ trouble }) => trouble === undefined).map((link) => this.#sayGoodbye(link)));
   }
 

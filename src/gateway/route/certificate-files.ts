@@ -56,7 +56,7 @@ export class CertificateWatch {
     this.#lookLater();
   }
 
-  stop(): void {
+  close(): void {
     this.#timer?.cancel();
   }
 

@@ -87,7 +87,7 @@ export class DataPlane {
   }
 
   async close(options: CloseOptions): Promise<void> {
-    this.#certificates?.stop();
+    this.#certificates?.close();
     await this.server.close(options);
     await this.#accessLog?.close();
   }

@@ -37,7 +37,7 @@ export interface Plane {
   /** Returns the route of a service that `settings` has, or will have at the next `follow`. */
   route(service: string, hooks: RouteHooks): RouteTarget;
   /** The services or the settings have changed. */
-  follow(): void;
+  reconfigure(): void;
   /** `descriptor`: an inherited listening socket. Throws what DataPlane.listen throws. */
   listen(descriptor?: number): Promise<void>;
   close(options: CloseOptions): Promise<void>;
@@ -109,7 +109,7 @@ export class LocalPlane implements Plane {
     return route;
   }
 
-  follow(): void {
+  reconfigure(): void {
     const services = this.#deps.settings().services;
     for (const name of [...this.#proxies.keys()])
       if (!services.some((service) => service.name === name)) this.#proxies.delete(name);

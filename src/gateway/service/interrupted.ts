@@ -44,7 +44,7 @@ export class Interrupted {
     this.#timer = this.#options.clock.setTimer(lookEveryMs, () => this.begin());
   }
 
-  stop(): void {
+  close(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
   }

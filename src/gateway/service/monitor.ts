@@ -77,7 +77,7 @@ export class HostMonitor {
     this.#background.own(this.#probe());
   }
 
-  async stop(): Promise<void> {
+  async close(): Promise<void> {
     this.#timer?.cancel();
     this.#timer = undefined;
     this.#stop.abort(new Error("the host is no longer watched"));

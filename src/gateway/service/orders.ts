@@ -76,7 +76,7 @@ export class Orders {
     this.#running.delete(call);
   }
 
-  async stop(): Promise<void> {
+  async close(): Promise<void> {
     for (const call of [...this.#running.keys()]) this.cancel(call);
     await this.#background.settled();
   }

@@ -16,7 +16,7 @@ export interface RegistryEntry extends RegisteredHost {
 }
 
 /** An operator's change of a host: the entry, or with `removed` its removal. */
-interface Said {
+interface Override {
   readonly entry: RegistryEntry;
   readonly removed: boolean;
 }
@@ -24,17 +24,17 @@ interface Said {
 export class Registry {
   readonly #store: StateStore;
   /** By service and host id. */
-  readonly #said = new Map<string, Map<string, Said>>();
+  readonly #overrides = new Map<string, Map<string, Override>>();
   /** Hosts that only other gateways' files name. */
-  readonly #elsewhere = new Map<string, RegistryEntry>();
+  readonly #peerEntries = new Map<string, RegistryEntry>();
   #services: readonly ServiceConfig[];
 
   constructor(store: StateStore, remembered: Remembered, services: readonly ServiceConfig[]) {
     this.#store = store;
     this.#services = services;
     for (const row of remembered.hosts) {
-      if (row.source === "operator") this.#say({ ...entryOf(row), source: "operator" }, row.deleted);
-      else if (!row.deleted && !this.#isOurs(row)) this.#elsewhere.set(keyOf(row), entryOf(row));
+      if (row.source === "operator") this.#override({ ...entryOf(row), source: "operator" }, row.deleted);
+      else if (!row.deleted && !this.#isOurs(row)) this.#peerEntries.set(keyOf(row), entryOf(row));
     }
     this.#writeDifferences(new Map(remembered.hosts.map((row) => [keyOf(row), { ...row, deleted: row.deleted }])));
   }
@@ -43,9 +43,9 @@ export class Registry {
     const file = this.#services.find(({ name }) => name === service);
     if (file === undefined) return [];
     const merged = new Map<string, RegistryEntry>();
-    for (const entry of this.#elsewhere.values()) if (entry.service === service) merged.set(entry.id, entry);
+    for (const entry of this.#peerEntries.values()) if (entry.service === service) merged.set(entry.id, entry);
     for (const host of file.hosts) merged.set(host.id, { ...host, service, source: "config" });
-    for (const { entry, removed } of this.#said.get(service)?.values() ?? []) {
+    for (const { entry, removed } of this.#overrides.get(service)?.values() ?? []) {
       if (removed) merged.delete(entry.id);
       else merged.set(entry.id, entry);
     }
@@ -63,13 +63,15 @@ export class Registry {
   /** Hosts in the file that an operator, or a manual rejoin, removed. */
   removed(service: string): readonly string[] {
     const file = this.#services.find(({ name }) => name === service);
-    return (file?.hosts ?? []).map(({ id }) => id).filter((id) => this.#said.get(service)?.get(id)?.removed === true);
+    return (file?.hosts ?? [])
+      .map(({ id }) => id)
+      .filter((id) => this.#overrides.get(service)?.get(id)?.removed === true);
   }
 
   /** Adds a host or replaces its entry. */
   put(entry: Omit<RegistryEntry, "source">): void {
     const added: RegistryEntry = { ...entry, source: "operator" };
-    this.#say(added, false);
+    this.#override(added, false);
     this.#store.write(putHost({ ...rowOf(added), deleted: false }));
   }
 
@@ -78,21 +80,21 @@ export class Registry {
     const entry = this.find(service, id);
     if (entry === undefined) return false;
     // An operator's tombstone: the file does not bring the host back.
-    this.#say({ ...entry, source: "operator" }, true);
+    this.#override({ ...entry, source: "operator" }, true);
     this.#store.write(putHost({ ...rowOf(entry), source: "operator", deleted: true }));
     return true;
   }
 
   /** A row that another gateway wrote. */
-  heard(row: StoredHost): void {
+  applyRemote(row: StoredHost): void {
     const inFile = this.#services.find(({ name }) => name === row.service)?.hosts.find(({ id }) => id === row.id);
-    if (row.source === "operator") this.#say(entryOf(row), row.deleted === true);
+    if (row.source === "operator") this.#override(entryOf(row), row.deleted === true);
     else if (row.deleted === true) {
-      this.#elsewhere.delete(keyOf(row));
+      this.#peerEntries.delete(keyOf(row));
       // Another file no longer names it, but this one does.
       if (inFile !== undefined)
         this.#store.write(putHost({ ...inFile, service: row.service, source: "config", deleted: false }));
-    } else this.#elsewhere.set(keyOf(row), entryOf(row));
+    } else this.#peerEntries.set(keyOf(row), entryOf(row));
   }
 
   /** The file was read again. */
@@ -106,9 +108,9 @@ export class Registry {
     return gatewayOf(row.origin) === gatewayOf(this.#store.replica.origin);
   }
 
-  #say(entry: RegistryEntry, removed: boolean): void {
-    const hosts = this.#said.get(entry.service) ?? new Map<string, Said>();
-    this.#said.set(entry.service, hosts.set(entry.id, { entry, removed }));
+  #override(entry: RegistryEntry, removed: boolean): void {
+    const hosts = this.#overrides.get(entry.service) ?? new Map<string, Override>();
+    this.#overrides.set(entry.service, hosts.set(entry.id, { entry, removed }));
   }
 
   #writeDifferences(stored: Map<string, HostRow & { readonly deleted: boolean }>): void {

@@ -33,7 +33,7 @@ export class RemovedHosts {
     this.#telling.delete(host);
   }
 
-  async stop(): Promise<void> {
+  async close(): Promise<void> {
     for (const host of [...this.#telling.keys()]) this.forget(host);
     await this.#background.settled();
   }

@@ -30,7 +30,7 @@ export interface ServedServicesOptions {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly store: StateStore;
-  readonly plane: Pick<Plane, "route" | "follow">;
+  readonly plane: Pick<Plane, "route" | "reconfigure">;
   readonly control: (controlUrl: string) => HostControl;
   readonly rules?: Rules | undefined;
   /** A failover of a service was completed by this gateway. */
@@ -54,7 +54,7 @@ export class ServedServices {
   }
 
   /** Serves exactly the configured services; returns the new ones. */
-  follow(): readonly ServiceRuntime[] {
+  reconfigure(): readonly ServiceRuntime[] {
     const { plane } = this.#options;
     const config = this.#options.config();
     const before = new Map(this.#all.map((runtime) => [runtime.name, runtime]));
@@ -70,21 +70,21 @@ export class ServedServices {
       added.push(runtime);
       return runtime;
     });
-    plane.follow();
+    plane.reconfigure();
     for (const runtime of before.values()) this.#retired.own(this.#retire(runtime, config.drainTimeoutMs));
     return added;
   }
 
-  async stop(): Promise<void> {
+  async close(): Promise<void> {
     this.#stop.abort(new Error("the gateway is stopping"));
-    await Promise.all(this.runtimes.map((runtime) => runtime.stop()));
+    await Promise.all(this.runtimes.map((runtime) => runtime.close()));
     await this.#retired.settled();
   }
 
   async #retire(runtime: ServiceRuntime, drainMs: number): Promise<void> {
     await runtime.retire();
     await this.#options.clock.sleep(drainMs, this.#stop.signal).catch(() => undefined); // the gateway is stopping meanwhile
-    await runtime.stop();
+    await runtime.close();
   }
 
   #serve(service: ServiceConfig): ServiceRuntime {

@@ -131,7 +131,7 @@ export class ServiceRuntime {
     for (const [id, watched] of this.#watched) {
       if (wanted.get(id)?.controlUrl === watched.controlUrl) continue;
       this.#watched.delete(id);
-      this.#stopping.push(watched.monitor.stop());
+      this.#stopping.push(watched.monitor.close());
       if (wanted.has(id)) continue;
       this.recorder.hostRemoved(id);
       this.#removed.tell(id, watched.client);
@@ -184,7 +184,7 @@ export class ServiceRuntime {
     });
   }
 
-  async stop(): Promise<void> {
+  async close(): Promise<void> {
     await this.retire();
     this.route.close();
   }
@@ -196,10 +196,10 @@ export class ServiceRuntime {
     for (const give of [...this.#waiting.values()])
       give({ kind: "refused", code: "unfinished", why: "the gateway is stopping", advice: "ask another gateway" });
     await Promise.all([
-      this.#orders.stop(),
-      this.#removed.stop(),
+      this.#orders.close(),
+      this.#removed.close(),
       ...this.#stopping,
-      ...[...this.#watched.values()].map(({ monitor }) => monitor.stop()),
+      ...[...this.#watched.values()].map(({ monitor }) => monitor.close()),
     ]);
   }
 

@@ -90,7 +90,7 @@ export class WorkerPool implements Plane {
     return route;
   }
 
-  follow(): void {
+  reconfigure(): void {
     this.#tellAll(this.#settingsMessage());
   }
 

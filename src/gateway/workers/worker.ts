@@ -72,7 +72,7 @@ class Worker {
   take(message: ToWorker): void {
     switch (message.kind) {
       case "settings":
-        return this.#follow(message.settings);
+        return this.#reconfigure(message.settings);
       case "route":
         return this.#routes.get(message.route)?.target.route(message.host, message.dataUrl, message.epoch);
       case "hold":
@@ -99,7 +99,7 @@ class Worker {
     this.#end({ drainMs: this.#settings?.drainMs ?? 0, idle: "close" });
   }
 
-  #follow(settings: WorkerSettings): void {
+  #reconfigure(settings: WorkerSettings): void {
     const isFirst = this.#settings === undefined;
     this.#settings = settings;
     const { clock, log } = this.#options;
@@ -114,7 +114,7 @@ class Worker {
       const ended = new Map<string, EndedRequest>();
       this.#routes.set(route, { target: plane.route(name, this.#hooks(route, ended)), ended });
     }
-    plane.follow();
+    plane.reconfigure();
     if (isFirst) this.#listen(plane);
   }
 

@@ -46,5 +46,5 @@ export async function sayUnknown(
   reason: string,
 ): Promise<void> {
   if (end.reason === undefined && !exchange.hasResponseStarted) await unknown(exchange, cause, reason);
-  else exchange.destroy();
+  else exchange.abort();
 }

@@ -353,7 +353,7 @@ export class Front {
     this.#lost.add(request);
     this.#options.clock.setTimer(noticeMs, () => this.#lost.delete(request));
     if (end.reason === undefined && !exchange.hasResponseStarted) return this.#sayWhyLost(exchange, term, end, reason);
-    exchange.destroy();
+    exchange.abort();
     return undefined;
   }
 

@@ -47,7 +47,7 @@ export class GatewayWatch {
     this.#lookAgain();
   }
 
-  stop(): void {
+  close(): void {
     this.#timer?.cancel();
   }
 

@@ -91,7 +91,7 @@ export class Canary {
   }
 
   /** Nothing is asked any more; resolves without waiting for what hangs. */
-  async stop(): Promise<void> {
+  async close(): Promise<void> {
     if (this.#isStopped) return;
     this.#isStopped = true;
     for (const timer of this.#timers) timer?.cancel();

@@ -89,7 +89,7 @@ export class Proxy implements ForwardUser {
     return undefined;
   }
 
-  #newLife(): Life {
+  #newLife(): RequestProgress {
     return {
       held: false,
       replays: 0,
@@ -99,7 +99,7 @@ export class Proxy implements ForwardUser {
     };
   }
 
-  async #handleHeld(exchange: Exchange, life: Life): Promise<void> {
+  async #handleHeld(exchange: Exchange, life: RequestProgress): Promise<void> {
     const { route } = this.#options;
     const hold = route.whenServing();
     if (!hold.isPassable) life.held = true;
@@ -118,7 +118,7 @@ export class Proxy implements ForwardUser {
     let outcome: ForwardOutcome = { kind: "not-sent", reason: "there is no primary" };
     try {
       // The primary may have changed back meanwhile: a request lost in an epoch is never resent in that epoch.
-      if (upstream !== undefined && life.lostOn !== undefined && isSameTerm(upstream, life.lostOn)) {
+      if (upstream !== undefined && life.lostUpstream !== undefined && isSameTerm(upstream, life.lostUpstream)) {
         outcome = {
           kind: "lost",
           released: false,
@@ -138,7 +138,7 @@ export class Proxy implements ForwardUser {
 
   async #handleOutcome(
     exchange: Exchange,
-    life: Life,
+    life: RequestProgress,
     upstream: Upstream | undefined,
     outcome: ForwardOutcome,
   ): Promise<void> {
@@ -159,8 +159,8 @@ export class Proxy implements ForwardUser {
     }
     if (decision.why !== "not-sent" && decision.why !== "not-executed")
       life.maybeExecuted = rules.has("replay-outcome");
-    if (decision.why === "changes-state") life.lostOn = upstream;
-    if (life.lostOn !== undefined && !(await this.#isReplaced(exchange, life, life.lostOn))) {
+    if (decision.why === "changes-state") life.lostUpstream = upstream;
+    if (life.lostUpstream !== undefined && !(await this.#isReplaced(exchange, life, life.lostUpstream))) {
       await this.#conclude(exchange, life, outcome, { kind: "unknown", reason: decision.reason });
       return;
     }
@@ -178,7 +178,7 @@ export class Proxy implements ForwardUser {
    * a request gets longer: a process that is being killed still accepts connections while the kernel closes its files,
    * and requests on them would be lost a second time. The wait ends as soon as the service is held or served elsewhere.
    */
-  async #pause(upstream: Upstream, life: Life, outcome: ForwardOutcome): Promise<void> {
+  async #pause(upstream: Upstream, life: RequestProgress, outcome: ForwardOutcome): Promise<void> {
     const { clock, route } = this.#options;
     const delayMs = this.#options.againDelayMs ?? 20;
     if (outcome.kind !== "lost" || outcome.cause !== "host-lost")
@@ -192,7 +192,7 @@ export class Proxy implements ForwardUser {
    * Waits until the service is served in an epoch other than the one in which the request was lost (core/replay.ts). A
    * healthy host keeps its epoch; the wait for it is short.
    */
-  async #isReplaced(exchange: Exchange, life: Life, lostOn: Upstream): Promise<boolean> {
+  async #isReplaced(exchange: Exchange, life: RequestProgress, lostOn: Upstream): Promise<boolean> {
     const { route, clock } = this.#options;
     const giveUpAt = clock.now() + replacementWaitMs;
     for (;;) {
@@ -207,7 +207,7 @@ export class Proxy implements ForwardUser {
 
   async #conclude(
     exchange: Exchange,
-    life: Life,
+    life: RequestProgress,
     outcome: ForwardOutcome,
     decision: Exclude<ReplayDecision, { kind: "again" }>,
   ): Promise<void> {
@@ -255,7 +255,13 @@ export class Proxy implements ForwardUser {
     }
   }
 
-  async #concludeUnknown(exchange: Exchange, life: Life, status: 502 | 504, code: string, what: string): Promise<void> {
+  async #concludeUnknown(
+    exchange: Exchange,
+    life: RequestProgress,
+    status: 502 | 504,
+    code: string,
+    what: string,
+  ): Promise<void> {
     this.#done("unknown", life);
     await this.#respond(exchange, {
       status,
@@ -268,7 +274,7 @@ export class Proxy implements ForwardUser {
   /** Patience is over. An idempotent request that was sent may have been executed; one that was not sent has not. */
   async #notExecutedOrUnknown(
     exchange: Exchange,
-    life: Life,
+    life: RequestProgress,
     decision: ReplayDecision & { kind: "again" },
   ): Promise<void> {
     this.#done("failed", life);
@@ -280,7 +286,7 @@ export class Proxy implements ForwardUser {
     });
   }
 
-  async #refuseHeld(exchange: Exchange, life: Life, result: Exclude<HoldResult, "released">): Promise<void> {
+  async #refuseHeld(exchange: Exchange, life: RequestProgress, result: Exclude<HoldResult, "released">): Promise<void> {
     if (result.refused === "gone") {
       this.#done("client-gone", life);
       return;
@@ -312,7 +318,7 @@ export class Proxy implements ForwardUser {
     });
   }
 
-  #done(end: RequestEnd, life: Life): void {
+  #done(end: RequestEnd, life: RequestProgress): void {
     this.#options.hooks?.onDone?.(end, life.held, life.replays);
   }
 }
@@ -325,7 +331,7 @@ interface Refused {
   readonly retryAfterSeconds?: number;
 }
 
-interface Life {
+interface RequestProgress {
   held: boolean;
   replays: number;
   /** How tries that had been sent were lost, oldest first. */
@@ -333,14 +339,15 @@ interface Life {
   /** An earlier try was lost after it had been sent (only idempotent requests are retried then). */
   maybeExecuted: boolean;
   /** The upstream that lost a try which may have changed something: it is not resent in that epoch. */
-  lostOn?: Upstream | undefined;
+  lostUpstream?: Upstream | undefined;
   /** Monotonic milliseconds. */
   readonly until: number;
 }
 
 const isSameTerm = (a: Upstream, b: Upstream): boolean => a === b || (a.epoch !== undefined && a.epoch === b.epoch);
 
-const outcomeOf = (life: Life): "unknown" | "not-executed" => (life.maybeExecuted ? "unknown" : "not-executed");
+const outcomeOf = (life: RequestProgress): "unknown" | "not-executed" =>
+  life.maybeExecuted ? "unknown" : "not-executed";
 
 function withHeadHook(options: ForwardOptions, onHead: () => void): ForwardOptions {
   return {

@@ -248,7 +248,7 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
     else this.connection.onHandling(this, restOf(ending, this, outcome));
   }
 
-  destroy(): void {
+  abort(): void {
     this.connection.cut("destroy");
   }
 

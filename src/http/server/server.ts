@@ -155,11 +155,11 @@ export class HttpServer implements ConnectionOwner {
       await empty;
       timer.cancel();
     }
-    this.destroy();
+    this.abort();
   }
 
   /** Ends every connection now without sending another byte. Stops accepting. */
-  destroy(): void {
+  abort(): void {
     this.isDraining = true;
     this.#isRefusing = true;
     this.#listener?.close();

@@ -27,7 +27,7 @@ import type { UpstreamConnection, UpstreamUser } from "./upstream-connection.ts"
 import type { ConnectionWaiter, Upstream } from "./upstream.ts";
 
 /** `waiting` for a connection, `open` with one, `complete`: only the gate's answer is missing, `tunnel`, `settled`. */
-type Phase = "waiting" | "open" | "complete" | "tunnel" | "settled";
+type AttemptPhase = "waiting" | "open" | "complete" | "tunnel" | "settled";
 
 export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, ReleaseTarget, TunnelOwner, OpenAttempt {
   /** Number of released parts of the response. */
@@ -40,7 +40,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
   readonly #options: ForwardOptions;
   readonly #reader: ResponseReader;
   readonly #writer: ResponseWriter;
-  #phase: Phase = "waiting";
+  #phase: AttemptPhase = "waiting";
   #connection: UpstreamConnection | undefined;
   #tunnel: Tunnel | undefined;
   #isReused = false;
@@ -317,7 +317,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
     this.#phase = "settled";
     this.release.kill();
     this.#giveBack(false);
-    this.#tunnel?.destroy("the exchange has ended");
+    this.#tunnel?.abort("the exchange has ended");
     this.#options.cancellation?.delete(this);
     this.client.onAttemptSettled(outcome, cut);
   }
@@ -329,7 +329,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
     this.flow.resume(connection);
     if (!reusable) {
       connection.leave();
-      connection.destroy("the connection cannot be used again");
+      connection.abort("the connection cannot be used again");
       return;
     }
     this.#upstream.release(connection, this.#response?.keepAliveMs);

@@ -115,7 +115,7 @@ export interface Exchange {
   /** Callback form of `forward` for the hot path; allocates no promise. */
   forwardTo(upstream: Upstream, options: ForwardOptions, user: ForwardUser): void;
   /** Ends the client connection without another byte. */
-  destroy(): void;
+  abort(): void;
 }
 
 /** What happens to the client connection; `reset` if an orderly end would make an incomplete response look complete. */

@@ -49,7 +49,7 @@ export class Tunnel implements UpstreamUser, ClientTunnel {
     if (this.#isOver) return;
     this.#hasClientEnded = true;
     this.#connection.end();
-    if (this.#hasUpstreamEnded) this.destroy("both sides of the tunnel have ended");
+    if (this.#hasUpstreamEnded) this.abort("both sides of the tunnel have ended");
   }
 
   // From the upstream.
@@ -71,7 +71,7 @@ export class Tunnel implements UpstreamUser, ClientTunnel {
   /** Everything that the upstream has sent is out, and the gate has agreed to its end. */
   onReleaseEnd(): void {
     this.#owner.client.connection.endTunnel();
-    if (this.#hasClientEnded) this.destroy("both sides of the tunnel have ended");
+    if (this.#hasClientEnded) this.abort("both sides of the tunnel have ended");
   }
 
   onDrain(): void {
@@ -83,7 +83,7 @@ export class Tunnel implements UpstreamUser, ClientTunnel {
   }
 
   onExpired(): void {
-    this.destroy("the tunnel was idle for too long");
+    this.abort("the tunnel was idle for too long");
   }
 
   balance(): void {
@@ -91,10 +91,10 @@ export class Tunnel implements UpstreamUser, ClientTunnel {
   }
 
   /** Ends the upstream's side; the client's side ends in order. */
-  destroy(reason: string): void {
+  abort(reason: string): void {
     if (this.#isOver) return;
     this.#connection.leave();
-    this.#connection.destroy(reason);
+    this.#connection.abort(reason);
     this.#finish();
   }
 

@@ -101,7 +101,7 @@ export class UpstreamConnection implements Timed, TcpConnectUser {
     this.#socket.resume();
   }
 
-  destroy(reason: string): void {
+  abort(reason: string): void {
     if (this.#state === "closed") return;
     this.#reason = reason;
     this.#close();
@@ -110,8 +110,8 @@ export class UpstreamConnection implements Timed, TcpConnectUser {
 
   onDeadline(): void {
     this.deadlineAt = Infinity;
-    if (this.#state === "connecting") this.destroy("the upstream did not accept the connection in time");
-    else if (this.#user === undefined) this.destroy("unused for too long");
+    if (this.#state === "connecting") this.abort("the upstream did not accept the connection in time");
+    else if (this.#user === undefined) this.abort("unused for too long");
     else this.#user.onExpired();
   }
 
@@ -125,14 +125,14 @@ export class UpstreamConnection implements Timed, TcpConnectUser {
   onData(chunk: Buffer): ChunkUse {
     if (this.#state === "closed") return undefined;
     if (this.#user !== undefined) return this.#user.onData(chunk);
-    this.destroy("the upstream sent bytes without a request");
+    this.abort("the upstream sent bytes without a request");
     return undefined;
   }
 
   onEnd(): void {
     if (this.#state === "closed") return;
     this.#hasEnded = true;
-    if (this.#user === undefined) this.destroy("the upstream closed an unused connection");
+    if (this.#user === undefined) this.abort("the upstream closed an unused connection");
     else this.#user.onEnd();
   }
 

@@ -126,7 +126,7 @@ export class Upstream implements UpstreamPool {
       if (!waiter.mayReuseOld && this.deadlines.now - connection.unusedSince > this.limits.upstreamFreshMs) {
         // The others are older still. One of them makes room if a new connection would exceed the bound.
         this.#unused.push(connection);
-        if (!this.#hasRoom) this.#unused.shift()?.destroy("replaced by a new connection");
+        if (!this.#hasRoom) this.#unused.shift()?.abort("replaced by a new connection");
         break;
       }
       this.#reused++;
@@ -157,7 +157,7 @@ export class Upstream implements UpstreamPool {
     if (keepAliveMs !== undefined) connection.idleMsMax = Math.max(1, keepAliveMs - 1000);
     connection.uses++;
     if (!connection.isOpen || this.#closed !== undefined || this.#retired !== undefined) {
-      connection.destroy(this.#closed ?? this.#retired ?? "the upstream closed the connection");
+      connection.abort(this.#closed ?? this.#retired ?? "the upstream closed the connection");
       return;
     }
     const waiter = this.#waiters.shift();
@@ -179,13 +179,13 @@ export class Upstream implements UpstreamPool {
     if (this.#closed !== undefined) return;
     this.#closed = reason;
     for (const waiter of this.#waiters.splice(0)) waiter.onRefused(reason);
-    for (const connection of [...this.#all]) connection.destroy(reason);
+    for (const connection of [...this.#all]) connection.abort(reason);
   }
 
   /** Closes idle connections now and busy ones when they are returned. */
   retire(reason: string): void {
     this.#retired = reason;
-    for (const connection of this.#unused.splice(0)) connection.destroy(reason);
+    for (const connection of this.#unused.splice(0)) connection.abort(reason);
   }
 
   /**
@@ -195,7 +195,7 @@ export class Upstream implements UpstreamPool {
    * answered with a reset, as from a living process.
    */
   dropUnused(reason: string): void {
-    for (const connection of [...this.#all]) if (!connection.isUsed) connection.destroy(reason);
+    for (const connection of [...this.#all]) if (!connection.isUsed) connection.abort(reason);
   }
 
   /** Called by the forwarding code when an exchange found the upstream broken. */

@@ -111,7 +111,7 @@ describe("a failover whose gateway ended in the middle", () => {
     expect(rowsOf(g2)).toMatchObject([{ outcome: "running" }]);
     clock.advance(10_000);
     expect(rowsOf(g2)).toMatchObject([{ outcome: "interrupted" }]);
-    look.stop();
+    look.close();
   });
 
   test("gets its real end when the gateway was only cut off", async () => {

@@ -42,7 +42,7 @@ test("a host that is down when it is removed is told when it answers again", asy
   const { client, asked } = clientOf([down, down, down, unknownCall]);
   removed.tell("app1", client);
   await until(() => asked() === 4);
-  await removed.stop();
+  await removed.close();
   expect(asked()).toBe(4);
 });
 
@@ -53,7 +53,7 @@ test("a host that is registered again is not told any more that it was removed, 
   removed.tell("app2", second.client);
   await until(() => first.asked() > 2 && second.asked() > 2);
   removed.forget("app1");
-  await removed.stop();
+  await removed.close();
   const before = [first.asked(), second.asked()];
   await new Promise((resolve) => setImmediate(resolve));
   expect([first.asked(), second.asked()]).toEqual(before);

@@ -74,7 +74,7 @@ describe("a host that no gateway watches", () => {
 
   test("says nothing of it any more when it ends", () => {
     const { watch, clock, warnings } = watched();
-    watch.stop();
+    watch.close();
     clock.pass(10 * unwatchedMsMax);
     expect(warnings.texts).toEqual([]);
   });

@@ -53,7 +53,7 @@ async function canaryOf(
     ...changes,
     store,
   });
-  ends.push(() => canary.stop());
+  ends.push(() => canary.close());
   canary.start();
   return { canary, store, warnings };
 }

@@ -75,7 +75,7 @@ test("destroy ends everything at once and nothing leaves any more", async () => 
   const client = await proxy.client();
   client.send(get);
   await waitFor(() => proxy.backend.connections[0]?.received.endsWith("\r\n\r\n") ?? false);
-  proxy.server.destroy();
+  proxy.server.abort();
   proxy.backend.last.socket.write(ok);
   expect(await client.untilEnd()).toBe("");
   await waitFor(() => proxy.outcomes.length === 1);
