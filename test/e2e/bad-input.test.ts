@@ -293,7 +293,7 @@ test("commands that cannot be done are refused with the reason, and change nothi
   await cluster.until("a primary that serves", withinMs, never, () => "", serving);
   const primary = (await cluster.primary())?.host.id ?? "";
   for (const [host, why] of [
-    [primary, "primary already"],
+    [primary, "already primary"],
     ["nobody", "not registered"],
     [absent.id, /down|answer|reach|refused/i],
   ] as const) {
