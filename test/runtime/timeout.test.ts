@@ -16,5 +16,5 @@ test("work that is not over at the limit does not end within it", async () => {
 });
 
 test("work that fails before the limit rejects", async () => {
-  expect(endsWithin(new ManualClock(), 100, Promise.reject(new Error("EIO")))).rejects.toThrow("EIO");
+  await expect(endsWithin(new ManualClock(), 100, Promise.reject(new Error("EIO")))).rejects.toThrow("EIO");
 });
