@@ -1,10 +1,10 @@
 /**
- * Takes a changed configuration over while a host runs (SIGHUP), whole or not at all.
+ * Applies a changed configuration while a host runs (SIGHUP), as a whole or not at all.
  *
  * At once: `priority`, `nofailover`, `drain`, `drain_streams`, `poll`. With the next term as primary, since the running
- * application keeps what it was started with: [host.application] and [host.checkpoint]. Everything else is bound to
- * sockets, folders, the vault or a lease that others count with: a file that changes any of it is refused, and the keys
- * are named. The parts of a host read their settings from one object, which is changed here.
+ * application keeps its settings: [host.application] and [host.checkpoint]. Everything else is bound to sockets,
+ * folders, the vault or a lease that others rely on: a file that changes any of it is refused, and the keys are named.
+ * The parts of a host read their settings from one object, which is changed here.
  */
 import type { HostConfig } from "../config/types.ts";
 
@@ -51,7 +51,7 @@ const settings: Readonly<Record<keyof HostConfig, readonly [key: string, canChan
   limits: ["limits", false],
 };
 
-/** Changes `current` when all of `next` can be taken over. */
+/** Changes `current` if all of `next` can be applied. */
 export function reloadHost(current: HostConfig, next: HostConfig): HostReload {
   const names = Object.keys(settings) as (keyof HostConfig)[];
   const changed = names.filter((name) => JSON.stringify(current[name]) !== JSON.stringify(next[name]));

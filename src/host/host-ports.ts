@@ -1,4 +1,4 @@
-/** Everything a host needs from the world; run-host.ts brings the real parts, the simulation its own. */
+/** Everything that a host needs from the world; run-host.ts supplies the real parts, the simulation its own. */
 import type { HostConfig } from "../config/types.ts";
 import type { Rules } from "../core/rules.ts";
 import type { Metrics } from "../metrics/metrics.ts";
@@ -34,16 +34,16 @@ export interface HostPorts {
   /** Identity of the vault (src/vault/store/identity.ts); undefined: it has none. */
   readonly vaultId: string | undefined;
   readonly canary: CanaryPorts | undefined;
-  /** Told at the beginning of a claim: databases will be opened for capture in a moment. */
+  /** Called at the beginning of a claim: databases will be opened for capture in a moment. */
   readonly onClaim?: (() => void) | undefined;
-  /** For the chunks of checkpoints; the default is zstd, which runs on threads. */
+  /** For the chunks of checkpoints; default: zstd, which runs on threads. */
   readonly compression?: Compression | undefined;
   readonly front: FrontPort;
   readonly local: LocalPort;
   readonly predecessor: PredecessorProbe;
-  /** Asks a primary to mend a log that cannot be followed; undefined: none can be asked. */
+  /** Asks a primary to repair a log that cannot be followed; undefined: not possible. */
   readonly askForCheckpoint?: AskForCheckpoint | undefined;
-  /** Checks the databases that are about to become the first checkpoint; undefined: they are taken as they are. */
+  /** Checks the databases that are about to become the first checkpoint; undefined: they are accepted as they are. */
   readonly checkDatabases?:
     | ((progress: (text: string) => void, warnings: Pick<Warnings, "warn">, signal: AbortSignal) => Promise<void>)
     | undefined;
@@ -52,11 +52,11 @@ export interface HostPorts {
     known: KnownPages | undefined,
     warnings: Pick<Warnings, "warn" | "over">,
   ) => Promise<CaptureSource>;
-  /** A chunk of a database that was moved away, if it is there and has that hash. */
+  /** Returns a chunk of a database that was moved away, if it exists and has that hash. */
   readonly localChunk: (name: string, offset: number, length: number, hash: string) => Promise<Uint8Array | undefined>;
   readonly application: (term: ApplicationOwner) => SupervisedApplication;
   readonly freePort: () => Promise<number>;
-  /** undefined: this host has no application that it could start twice. */
+  /** undefined: this host has no application to start a second time. */
   readonly rehearsal: RehearsalGround | undefined;
   /** undefined or left out: single databases cannot be excluded. */
   readonly exclusions?: Exclusions | undefined;

@@ -1,15 +1,15 @@
 /**
- * Rehearsals: what would fail at the first failover is found while somebody watches. The application is started on a
- * copy of the replica, has to get ready and stay so for a moment, and is stopped again. No client reaches it, and
- * nothing that it writes is journaled.
+ * Rehearsals find, under observation, what would fail at the first failover. The application is started on a copy of
+ * the replica, must get ready and stay ready for a moment, and is stopped again. No client reaches it, and nothing that
+ * it writes is journaled.
  *
- * - The copy is made between two records, with the follower for itself (follower.ts), so it is what a failover would
- *   begin with. For so long this host does not follow, which has a bound.
- * - A promotion does not wait: `cut` sends the kill and ends the copy at its next piece before it returns. What is left
- *   is cleared in the background.
- * - What keeps a rehearsal from taking place (no space, the host is no secondary, it was cut) is a refusal and says
+ * - The copy is made between two records, with exclusive use of the follower (follower.ts), so it equals what a
+ *   failover would start with. This host does not follow meanwhile, for a bounded time.
+ * - A promotion does not wait: `cut` sends the kill and ends the copy at its next piece before it returns. The rest is
+ *   cleaned up in the background.
+ * - A rehearsal that does not take place (no space, the host is not a secondary, it was ended) is a refusal and says
  *   nothing about the application; the last result stays.
- * - An application that opened the replica instead of the copy has written where only the journal may: this host
+ * - An application that opened the replica instead of the copy has written where only the journal may write: this host
  *   restores, so that it cannot become primary with that.
  */
 import type { RehearsalResult } from "../control/host-status.ts";
@@ -31,7 +31,7 @@ export interface Original {
 }
 
 export interface RehearsalsOptions {
-  /** undefined: this host has no application that it could start. */
+  /** undefined: this host has no application to start. */
   readonly ground: RehearsalGround | undefined;
   readonly clock: Clock;
   readonly log: Logger;
@@ -41,7 +41,7 @@ export interface RehearsalsOptions {
   readonly onStray: (reason: string) => void;
 }
 
-/** So long this host may not follow. */
+/** Longest time for which this host may not follow. */
 const copyMsMax = 30_000;
 /** An application that ends right after it was ready would not have served either. */
 const stayMs = 1_000;
@@ -61,7 +61,7 @@ export class Rehearsals {
     return this.#last;
   }
 
-  /** Clears away what an earlier run of this host left. */
+  /** Cleans up what an earlier run of this host left. */
   start(): void {
     const { ground } = this.#options;
     if (ground !== undefined) this.#hold(new AbortController(), this.#clear(ground));
@@ -81,17 +81,17 @@ export class Rehearsals {
     return work;
   }
 
-  /** Ends the one that runs. Synchronous: the kill is sent. */
+  /** Ends the running one. Synchronous: the kill is sent. */
   cut(why: string): void {
     this.#current?.cut.abort(new Error(why));
   }
 
-  /** Resolves when what was cut does not run any more, and has no port: a few milliseconds after the kill. */
+  /** Resolves when the ended one no longer runs and has no port: a few milliseconds after the kill. */
   gone(): Promise<void> {
     return this.#killed;
   }
 
-  /** Nothing of it is left when this resolves. */
+  /** Resolves when nothing of it is left. */
   async end(why: string): Promise<void> {
     this.cut(why);
     await this.#current?.over;
@@ -110,7 +110,7 @@ export class Rehearsals {
     const databases = [...secondary.replica.checksums().keys()];
     log.info("rehearsal begins", { databases: databases.length });
     try {
-      // What could not be cleared away after the one before would stand in this one's copy.
+      // Remains of the previous rehearsal would be in this one's copy.
       await ground.clear();
       signal.throwIfAborted();
       const copied = await this.#copy(ground, secondary, databases, signal);
@@ -185,7 +185,7 @@ export class Rehearsals {
     }
   }
 
-  /** Whether it gets ready, and stays so for a moment. */
+  /** Starts it and waits until it is ready and has stayed ready for a moment. */
   async #start(
     application: RehearsedApplication,
     ended: Promise<string>,
@@ -220,7 +220,7 @@ export class Rehearsals {
     onResult(ok);
   }
 
-  /** Never rejects: what cannot be cleared now is found by the next one, and by the next run of this host. */
+  /** Never rejects: the next rehearsal, and the next run of this host, find what cannot be removed now. */
   async #clear(ground: RehearsalGround): Promise<void> {
     try {
       await ground.clear();
@@ -237,7 +237,7 @@ type Found = Pick<RehearsalDone, "ok" | "atMs" | "startMs" | "stopMs" | "detail"
 const strayedTo = (paths: readonly string[]): string =>
   `the application opened ${paths.slice(0, namedMax).join(", ")} instead of the copy that STEAD_DATA and DATA_DIR name: let it find its databases by one of them`;
 
-/** So many are named. */
+/** Largest number named. */
 const namedMax = 5;
 
 const lastWords = (output: string): string => (output === "" ? "; it wrote nothing" : `; it wrote last:\n${output}`);

@@ -2,8 +2,8 @@
  * Runs a host with the real world behind its ports: the vault's store, SQLite capture, sockets, processes, the local
  * disk.
  *
- * Order of the start: everything that can be wrong with the configuration or the machine is found before anything is
- * changed (vault, identity, folders and ports in use), then the host's life begins.
+ * Order of the start: problems of the configuration or the machine are found before anything is changed (vault,
+ * identity, folders and ports in use), then the host's life begins.
  */
 import type { HostConfig } from "../config/types.ts";
 import type { CheckedDatabase } from "../capture/integrity.ts";
@@ -58,14 +58,14 @@ export interface RunningHost {
   readonly host: Host;
   readonly controlPort: number;
   readonly dataPort: number;
-  /** Reads the configuration again: `load` gives the file's [host] as it is now, or says why it cannot be taken. */
+  /** Reloads the configuration: `load` returns the file's present [host], or why it cannot be used. */
   reload(load: () => HostConfig | string): void;
-  /** Steps down when primary, then ends everything. */
+  /** Steps down if primary, then ends everything. */
   stop(reason: string): Promise<void>;
 }
 
 export interface StartOptions {
-  /** Databases in which SQLite finds damage are taken over all the same. */
+  /** Accept databases in which SQLite finds damage. */
   readonly acceptDamaged: boolean;
   /** Starts the process that checks databases. */
   readonly databaseChecker: readonly [string, ...string[]];
@@ -183,7 +183,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
 
 function sourceOpener({ config, clock, metrics, exclusions }: SourceParts): HostPorts["openSource"] {
   return async (known, warnings) => {
-    // Each time: a reload changes the configuration in place.
+    // Read each time: a reload changes the configuration in place.
     const { dataFolder: root, databases, databasesExcept: except, uncaptured, databasesMax } = config;
     const limits = {
       databasesMax,
@@ -253,7 +253,7 @@ function warnOfSuspects(log: Logger, fresh: readonly Fingerprint[]): void {
     });
 }
 
-/** How often status and log say how far a check is. */
+/** How often status and log report the progress of a check. */
 const checkProgressMs = 2_000;
 
 function databaseCheck(
@@ -294,7 +294,7 @@ async function stopAll(reason: string, { host, control, front, log, close }: Par
 
 /**
  * Runs until a stop signal; resolves when the host has stepped down and everything is closed. `onRunning`: it can be
- * told to reload from now on.
+ * reloaded from now on.
  */
 export async function runHost(
   config: HostConfig,

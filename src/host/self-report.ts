@@ -1,7 +1,4 @@
-/**
- * What a host says about itself, put together from the parts that know (src/control/host-status.ts has the meaning of
- * each field).
- */
+/** Builds a host's status from the parts that know (src/control/host-status.ts has the meaning of each field). */
 import type { HostConfig } from "../config/types.ts";
 import { type CaptureStatus, type HostStatus, type RehearsalResult, untold } from "../control/host-status.ts";
 import { retryInMs } from "../core/host/retry-schedule.ts";
@@ -14,7 +11,7 @@ import type { Warnings } from "./ports/warnings.ts";
 import type { CaptureSource } from "./ports/ports.ts";
 import { withNulls } from "../control/nulls.ts";
 
-/** Of the folders with set-aside data the newest are shown. */
+/** Number of set-aside folders shown, newest ones. */
 const setAsidesShown = 20;
 
 export interface SelfReportOptions {
@@ -25,7 +22,7 @@ export interface SelfReportOptions {
   readonly warnings: Warnings;
   readonly canary: Canary;
   readonly rehearsal: RehearsalResult | null;
-  /** Of the records that it writes, as a primary. */
+  /** Format of the records that it writes as a primary. */
   readonly recordFormat: RecordFormat;
   readonly dataUrl: string;
   readonly suspects: Pick<Suspects, "list">;

@@ -1,13 +1,13 @@
 /**
- * Runs one piece of work at a time: a new one aborts the one before, and starts only when that has really ended. So no
- * two of them ever touch the databases or the log together.
+ * Runs one piece of work at a time: a new one aborts the previous one, and starts only once that has really ended. Two
+ * of them therefore never touch the databases or the log together.
  */
 export class SerialTask {
   #current = new AbortController();
   #ended: Promise<void> = Promise.resolve();
   #isClosed = false;
 
-  /** Runs `work` after the one before has ended; what it throws goes to `onFailed`, unless it was aborted. */
+  /** Runs `work` after the previous one has ended; errors go to `onFailed`, unless it was aborted. */
   begin(work: (signal: AbortSignal) => Promise<void>, onFailed: (error: unknown) => void): void {
     this.#current.abort(new Error("the next stage begins"));
     const controller = new AbortController();
@@ -19,17 +19,17 @@ export class SerialTask {
       });
   }
 
-  /** Aborts what is under way; nothing else begins by that. */
+  /** Aborts the work in progress, and begins nothing else. */
   abort(reason: string): void {
     this.#current.abort(new Error(reason));
   }
 
-  /** No work begins any more; the piece under way goes on. */
+  /** Accepts no more work; the piece in progress continues. */
   closeToNew(): void {
     this.#isClosed = true;
   }
 
-  /** Aborts what is under way; resolves when it has ended, and none begins any more. */
+  /** Aborts the work in progress; resolves once it has ended, and accepts no more. */
   async close(reason: string): Promise<void> {
     this.#isClosed = true;
     this.abort(reason);

@@ -1,29 +1,29 @@
 /**
- * What the processes of an application do, as Linux tells it in /proc (proc(5)): CPU time, what each thread is doing,
- * and where in the kernel it waits. For the judgement whether it is stuck (src/core/host/liveness.ts), and for the
- * people who want to know why it was.
+ * The activity of an application's processes, from /proc (proc(5)): CPU time, what each thread is doing, and where in
+ * the kernel it waits. It serves the decision whether the application is stuck (src/core/host/liveness.ts), and the
+ * evidence for operators.
  *
  * All of it is read synchronously, about a millisecond for an application of ordinary size, and only while a check is
- * not answered. Where there is no /proc the answer is "unknown", never "nothing".
+ * not answered. Without /proc the result is "unknown", never "nothing".
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { processesOfGroup } from "./process-table.ts";
 
-/** USER_HZ, in which proc(5) counts: 100 on all that Linux runs on today. */
+/** USER_HZ, the unit of proc(5): 100 on every system that Linux runs on today. */
 const msPerTick = 10;
-/** Of one process so many threads are looked at. */
+/** Largest number of threads examined per process. */
 const threadsMax = 256;
-/** In evidence: processes, and kinds of threads of each. */
+/** Limits of the evidence: processes, and kinds of threads of each. */
 const shown = { processes: 8, kindsOfThreads: 6, commandCharacters: 80 } as const;
 
 export interface Activity {
-  /** Of all processes that it ever had, as far as they were seen; undefined: this system does not tell. */
+  /** Of all its processes seen so far; undefined: unknown on this system. */
   readonly cpuMs: number | undefined;
   /** A thread runs or waits for a processor. */
   readonly isRunnable: boolean;
 }
 
-/** The CPU time of a process group as a counter that never falls: that of processes which ended stays in it. */
+/** The CPU time of a process group as a counter that never falls: the time of ended processes stays in it. */
 export class ActivityMeter {
   readonly #leader: number;
   #seen: ReadonlyMap<string, number> = new Map();
@@ -46,7 +46,7 @@ export class ActivityMeter {
   }
 }
 
-/** One text for each process of a group: what it is, its CPU time, and what its threads do. */
+/** Describes each process of a group: its command, CPU time, and threads. */
 export function describeActivity(leader: number): string[] {
   const processes = processesOfGroup(leader).filter(({ pid }) => !isWatcher(pid));
   if (processes.length === 0) return ["none of its processes can be seen"];
@@ -93,13 +93,16 @@ function cpuMsOf(pid: number): number | undefined {
   return fields === undefined ? undefined : (Number(fields[11]) + Number(fields[12])) * msPerTick;
 }
 
-/** The fields of proc(5) from the third one, the state, on. The name before it, in parentheses, may hold anything. */
+/**
+ * Returns the fields of proc(5) from the third one, the state, on. The name before it, in parentheses, may contain
+ * anything.
+ */
 function statFields(path: string): string[] | undefined {
   const stat = textOf(path);
   return stat?.slice(stat.lastIndexOf(")") + 2).split(" ");
 }
 
-/** The function of the kernel in which a thread waits. */
+/** Returns the kernel function in which a thread waits. */
 function wchanOf(pid: number, thread: string): string {
   const name = textOf(`/proc/${pid}/task/${thread}/wchan`)?.trim() ?? "";
   return name === "" || name === "0" ? "an unknown place" : name;
@@ -110,7 +113,7 @@ function commandOf(pid: number): string {
   return command.length > shown.commandCharacters ? `${command.slice(0, shown.commandCharacters)}…` : command;
 }
 
-/** One of the shells that watch the group (watcher.ts), and not the application. */
+/** True for a shell that watches the group (watcher.ts), which is not part of the application. */
 const isWatcher = (pid: number): boolean => textOf(`/proc/${pid}/cmdline`)?.split("\0")[3] === "stead-watcher";
 
 function textOf(path: string): string | undefined {

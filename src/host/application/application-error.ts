@@ -2,7 +2,7 @@ import { OperatorError } from "../../runtime/operator-error.ts";
 
 /** The application could not be started, or did not become ready. */
 export class ApplicationError extends OperatorError {
-  /** Started once more, at another port, it may do better: it ended by itself. */
+  /** It ended by itself and may succeed when started once more, on another port. */
   readonly mayPass: boolean;
 
   constructor(found: string, mayPass = false) {

@@ -1,15 +1,15 @@
 /**
- * A control group of its own for the application (cgroup v2, Linux 5.14 or newer): no process can leave it by `setsid`,
+ * A separate control group for the application (cgroup v2, Linux 5.14 or newer): no process can leave it by `setsid`,
  * by a second fork or by an empty environment, and the kernel kills all of it at once (`cgroup.kill`).
  *
  *   <cgroup of the host>/stead-<mark>/<run>
  *
- * One folder below for each start: the readers of the watcher kill theirs when the host has died, and a late one must
- * not kill the application of the next start. Killing the one above kills all of them. No controller is switched on, so
- * that the host may stay where it is.
+ * Each start has its own folder below: the watcher's readers kill theirs when the host has died, and a late reader must
+ * not kill the application of the next start. Killing the folder above kills all of them. No controller is enabled, so
+ * the host may stay where it is.
  *
- * There is one only where the host may make it: as root, or where its own cgroup was delegated to it (systemd:
- * `Delegate=yes`). Inside most containers it may not. leftovers.ts says what is done then.
+ * It exists only if the host may create it: as root, or if its own cgroup was delegated to it (systemd:
+ * `Delegate=yes`). Inside most containers it may not; leftovers.ts describes the alternative.
  */
 import {
   accessSync,
@@ -36,29 +36,30 @@ export class Cgroup {
   }
 
   /**
-   * undefined: this host may not make one. One that an earlier run of the host left is taken over with what is in it.
+   * Returns undefined if this host may not create one. A cgroup that an earlier run of the host left is taken over with
+   * its processes.
    */
   static make(mark: string): Cgroup | undefined {
     const own = ownCgroup();
     if (own === undefined) return undefined;
     const path = join(own, `stead-${mark}`);
     try {
-      // Moving a process needs this too; without it the folder alone would be of no use.
+      // Moving a process needs this too; the folder alone would be useless.
       const ownMembers = join(own, "cgroup.procs");
       accessSync(ownMembers, constants.W_OK);
       mkdirSync(path, { recursive: true });
       const cgroup = new Cgroup(path, ownMembers);
       const canKill = existsSync(join(path, "cgroup.kill"));
-      // Made again at the first start. What is left of an earlier run stays.
+      // Created again at the first start. Processes of an earlier run stay.
       cgroup.remove();
       return canKill ? cgroup : undefined;
     } catch {
-      // Not delegated, read-only, or too old: all of them mean that there is none.
+      // Not delegated, read-only, or too old: in all cases there is none.
     }
     return undefined;
   }
 
-  /** An empty one for the next start. */
+  /** Returns an empty one for the next start. */
   nextRun(): string {
     for (;;) {
       this.#runs += 1;
@@ -70,10 +71,10 @@ export class Cgroup {
   }
 
   /**
-   * Makes the next move of a process quick. Returns at once. The first move for some time has the kernel wait for an
-   * RCU grace period (`cgroup_threadgroup_rwsem`, kernel/cgroup/cgroup.c): 5 to 12 ms in the middle of a promotion. One
-   * that follows soon does not wait. So the host moves itself to where it is already, which changes nothing, on another
-   * thread.
+   * Makes the next move of a process quick. Returns at once. The first move after a while makes the kernel wait for an
+   * RCU grace period (`cgroup_threadgroup_rwsem`, kernel/cgroup/cgroup.c): 5 to 12 ms in the middle of a promotion. A
+   * move soon afterwards does not wait. The host therefore moves itself to where it already is, which changes nothing,
+   * on another thread.
    */
   warm(): void {
     writeFile(this.#ownMembers, String(process.pid)).catch(() => undefined); // The application's own move says what does not work.
@@ -83,7 +84,7 @@ export class Cgroup {
     return this.#folders().flatMap((folder) => linesOf(join(folder, "cgroup.procs")).map(Number));
   }
 
-  /** Everything in it, also what is being forked right now. */
+  /** Kills everything in it, including processes that are being forked. */
   kill(): void {
     try {
       writeFileSync(join(this.path, "cgroup.kill"), "1");
@@ -92,13 +93,13 @@ export class Cgroup {
     }
   }
 
-  /** What is empty goes; a process that is just ending keeps its folder until the next time. */
+  /** Removes empty folders; a process that is just ending keeps its folder until the next time. */
   remove(): void {
     for (const folder of this.#folders().toReversed()) {
       try {
         rmdirSync(folder);
       } catch {
-        // In use for a moment longer. An empty cgroup harms nobody.
+        // In use for a moment longer. An empty cgroup does no harm.
       }
     }
   }
@@ -113,7 +114,7 @@ export class Cgroup {
   }
 }
 
-/** Folder of the cgroup that this process is in; undefined: no cgroup v2 is mounted. */
+/** Returns the folder of this process's cgroup; undefined: no cgroup v2 is mounted. */
 function ownCgroup(): string | undefined {
   const name = linesOf("/proc/self/cgroup")
     .find((line) => line.startsWith("0::"))

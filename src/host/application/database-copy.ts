@@ -1,10 +1,10 @@
 /**
- * A copy of databases that nobody writes while it is made: a clone where the file system shares blocks (XFS, btrfs),
- * else piece by piece.
+ * Copies databases that are not written meanwhile: a clone if the file system shares blocks (XFS, btrfs), else piece by
+ * piece.
  *
- * Piece by piece so that it ends at once when it is given up: a host that is to become primary waits for the reader of
- * these files. The space is looked at before anything is written: the copy shares the disk with the replica that must
- * go on.
+ * Piece by piece, so that the copy ends at once when it is given up: a host that is to become primary waits for the
+ * reader of these files. The free space is checked before anything is written: the copy shares the disk with the
+ * replica, which must continue.
  */
 import { constants, copyFile, type FileHandle, mkdir, open, stat, statfs } from "node:fs/promises";
 import { type FilePath, folderOf, pathOf } from "../../capture/data-path.ts";
@@ -22,12 +22,10 @@ export class NoSpaceError extends OperatorError {
 }
 
 const pieceBytes = 1024 * 1024;
-/** Left free beside the copy: for the records that come meanwhile, and for what the application writes. */
+/** Left free beside the copy: for records that arrive meanwhile, and for the application's writes. */
 const spareBytesMin = 256 * 1024 * 1024;
 
-/**
- * Rejects with `NoSpaceError`, with the signal's reason, or with the error of the disk. What was copied by then stays.
- */
+/** Rejects with `NoSpaceError`, with the signal's reason, or with the disk's error. What was copied by then stays. */
 export async function copyDatabases(
   names: readonly string[],
   from: string,
@@ -45,7 +43,7 @@ export async function copyDatabases(
   for (const name of uncloned) await copyInPieces(pathOf(from, name), pathOf(to, name), signal);
 }
 
-/** False: this file system cannot. What it failed for otherwise shows when it is copied. */
+/** Returns false if this file system cannot clone. Any other cause of the failure shows when the file is copied. */
 async function clone(from: FilePath, to: FilePath): Promise<boolean> {
   try {
     await copyFile(from, to, constants.COPYFILE_FICLONE_FORCE);

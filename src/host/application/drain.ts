@@ -1,12 +1,11 @@
 /**
- * The planned end of what a front has in flight: which answers are waited for, and which get their end.
+ * The planned end of a front's requests in flight: which responses are waited for, and which are ended.
  *
- * Waited for, up to `drainMs`, is what has an end: requests without an answer yet, answers of a known length, and those
- * whose length nobody has said as long as something of them comes. Event streams and tunnels have no end of their own,
- * and an answer of unknown length that stands still does not show one: they are cut, so that their clients connect
- * again and are held until the next primary serves. Those that stand still are cut at once when nothing else is waited
- * for, since waiting would bring them nothing and costs all others their time; `streamsMs` is what the rest of them
- * gets to come to a pause.
+ * Waited for, up to `drainMs`, are requests that have an end: those without a response yet, responses of known length,
+ * and responses of unknown length as long as parts of them arrive. Event streams and tunnels have no natural end, and
+ * an idle response of unknown length shows none: they are cut, so that their clients reconnect and are held until the
+ * next primary serves. Idle ones are cut at once if nothing else is waited for, since waiting would not help them and
+ * would delay all others; the remaining ones get `streamsMs` to come to a pause.
  */
 import type { Clock } from "../../runtime/clock.ts";
 import { type OpenAttempt, openAttempts } from "../../http/upstream/answer-progress.ts";
@@ -17,19 +16,19 @@ export interface DrainTimes {
   readonly streamsMs: number;
 }
 
-/** A stream from which nothing has come for so long stands still. */
+/** A stream without data for this long is idle. */
 const quietMs = 50;
 const why = "this host is stepping down";
 
-/** What an attempt had released when it was last seen to move. */
+/** What an attempt had released at its last progress. */
 interface Pace {
   released: number;
   since: number;
 }
 
 /**
- * Resolves when nothing is in flight, or the time is over. `active`: requests in flight, whatever they are. `idle` is
- * aborted when there are none.
+ * Resolves when nothing is in flight, or the time is over. `active`: requests in flight of any kind. `idle` is aborted
+ * when there are none.
  */
 export async function drainRequests(
   end: CancellationGroup,
@@ -52,7 +51,7 @@ export async function drainRequests(
       if (quietFor(stream) >= (isNothingElse ? quietMs : Infinity) || isOver) stream.onAbort(why);
     for (const open of attempts)
       if (open.answer === "open" && quietFor(open) >= Math.max(quietMs, times.streamsMs)) open.onAbort(why);
-    // nothing is left
+    // Nothing is left.
     if (active() > 0) await clock.sleep(Math.min(quietMs, begun + times.drainMs - now), idle).catch(() => undefined);
   }
 }

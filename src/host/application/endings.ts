@@ -1,19 +1,18 @@
 /**
- * When the application's process ends by itself: who had requests with it is told at once, and who lost one can ask
- * whether that was why.
+ * Announces that the application's process ended by itself: parts with requests in flight are told at once, and a part
+ * that lost one can ask whether that was the cause.
  *
- * The kernel closes the sockets of a process that ends before anybody can wait for it: the loss of a connection is seen
- * some milliseconds before the end of the process is. So a loss waits up to `noticeMs` for the notice. A notice that
- * comes later still makes one request "closed by a living application": its client gets an honest 502 where it could
- * have had a repetition, and nothing is executed twice. The wait costs nobody anything but the client of an application
- * that closes connections without an answer. Where the notice is first, whoever listens knows what was in flight at
- * that moment.
+ * The kernel closes the sockets of an ending process before the process can be waited for: the loss of a connection is
+ * seen some milliseconds before the end of the process. A loss therefore waits up to `noticeMs` for the notice. A later
+ * notice makes one request "closed by a living application": its client gets a 502 where a repetition would have been
+ * possible, and nothing is executed twice. The wait delays only clients of an application that closes connections
+ * without an answer. If the notice comes first, its listeners know what was in flight at that moment.
  */
 import type { Clock } from "../../runtime/clock.ts";
 
 /**
- * Longer than a process takes from closing its files until its exit is heard of, on a machine with many more processes
- * than processors too.
+ * Longer than a process takes from closing its files until its exit is noticed, even on a machine with many more
+ * processes than processors.
  */
 export const noticeMs = 1_000;
 
@@ -26,18 +25,18 @@ export class Endings {
     this.#clock = clock;
   }
 
-  /** It has ended, and nobody asked it to. */
+  /** Notes that it has ended without having been asked to. */
   note(): void {
     for (const tell of [...this.#listeners]) tell();
     for (const answer of [...this.#waiting]) answer(true);
   }
 
-  /** `tell` is called at each ending, before anything else hears of it. */
+  /** `tell` is called at each ending, before any other part learns of it. */
   listen(tell: () => void): void {
     this.#listeners.add(tell);
   }
 
-  /** Whether its end is noticed in the next moment. */
+  /** Resolves with whether its end is noticed within the wait. */
   async isNoticed(): Promise<boolean> {
     const { promise, resolve } = Promise.withResolvers<boolean>();
     this.#waiting.add(resolve);

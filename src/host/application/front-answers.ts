@@ -1,5 +1,6 @@
 /**
- * What a host's front says itself, to the gateway that sent the request (src/http/upstream/host-verdict.ts reads it).
+ * Answers of a host's front itself, to the gateway that sent the request (src/http/upstream/host-verdict.ts reads
+ * them).
  */
 import type { CancellationGroup } from "../../runtime/cancellation-group.ts";
 import type { Exchange } from "../../http/upstream/exchange.ts";
@@ -7,7 +8,7 @@ import { putAsideCause, unknownFields, type UnknownCause } from "../../http/upst
 
 const text: [string, string] = ["Content-Type", "text/plain; charset=utf-8"];
 
-/** The application has not seen it: the gateway may send it again. */
+/** The application has not seen the request: the gateway may resend it. */
 export function refuse(exchange: Exchange, reason: string): Promise<void> {
   return exchange.respond({
     status: 503,
@@ -16,7 +17,7 @@ export function refuse(exchange: Exchange, reason: string): Promise<void> {
   });
 }
 
-/** The application has not seen it, and will not for a while. */
+/** The application has not seen the request, and will not for a while. */
 export function putAside(exchange: Exchange, endings: number, forMs: number): Promise<void> {
   const reason = `suspect_request: the application ended ${endings} times while it had a request with this method and path, and none completed since; it is not forwarded for a while`;
   const retryAfter = String(Math.max(1, Math.ceil(forMs / 1000)));
@@ -29,7 +30,7 @@ export function putAside(exchange: Exchange, endings: number, forMs: number): Pr
   return exchange.respond({ status: 503, headers: [text, ...fields], body: `${reason}\n` });
 }
 
-/** The application had it, and there is no answer to pass on. */
+/** The application had the request, and there is no response to pass on. */
 function unknown(exchange: Exchange, cause: UnknownCause, reason: string): Promise<void> {
   return exchange.respond({
     status: cause === "timed-out" ? 504 : 502,
@@ -38,7 +39,7 @@ function unknown(exchange: Exchange, cause: UnknownCause, reason: string): Promi
   });
 }
 
-/** The response of a host that was cut off must not even say that something failed: the next primary decides. */
+/** A host that was cut off must not even report a failure: the next primary decides. */
 export async function sayUnknown(
   exchange: Exchange,
   end: CancellationGroup,

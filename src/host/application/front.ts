@@ -1,9 +1,9 @@
 /**
- * The front of a host: the data listener that stands before the application.
+ * The front of a host: the data listener before the application.
  *
  * It listens from the start of the host process to its end, whatever the host's role. A host that is not primary
- * answers every request with 503 `Stead-Outcome: not-executed`, so that a gateway may send it again elsewhere without
- * doubt. A primary forwards to the application, and the journal's gate decides when each chunk of the answer may leave.
+ * answers every request with 503 `Stead-Outcome: not-executed`, so that a gateway may safely resend it elsewhere. A
+ * primary forwards to the application, and the journal's gate decides when each chunk of the answer may leave.
  */
 import type { Address } from "../../config/types.ts";
 import { type Metrics, noMetrics } from "../../metrics/metrics.ts";
@@ -26,21 +26,21 @@ import { readyWithin } from "./ready-within.ts";
 import { steadFieldSet, takeSteadFields, withoutOurs } from "./stead-fields.ts";
 import { openAttempts } from "../../http/upstream/answer-progress.ts";
 
-/** One term as primary, as the front sees it. */
+/** One term as primary, for the front. */
 export interface ServingTerm {
   readonly epoch: number;
   gate(): void | Promise<void>;
-  /** The loopback address and port at which the application listens; others after a restart perhaps. */
+  /** The application's loopback address and port; they may change after a restart. */
   readonly applicationHost: string;
   readonly applicationPort: number;
-  /** Resolves when the application takes requests; it may be restarting. */
+  /** Resolves when the application accepts requests; it may be restarting. */
   whenReady(): Promise<void>;
   readonly isReady: boolean;
-  /** When the application ends by itself. */
+  /** Reports when the application ends by itself. */
   readonly endings: Pick<Endings, "listen" | "isNoticed">;
   /** The application may end once more without being given up on this host. */
   readonly maySpareEnding: boolean;
-  /** The application asked for a checkpoint with `Stead-Checkpoint: now`. */
+  /** The application requested a checkpoint with `Stead-Checkpoint: now`. */
   onCheckpointAsked(): void;
 }
 
@@ -58,9 +58,9 @@ type FrontState =
   | Open
   | { readonly kind: "draining"; readonly upstream: Upstream; readonly end: CancellationGroup };
 
-/** Of so many completed requests one is remembered (core/suspects.ts). */
+/** One of this many completed requests is remembered (core/suspects.ts). */
 const completionsPerSample = 8;
-/** A request that is not suspect waits for an application that ends again so many times; then it is tried. */
+/** How often a request that is not suspect waits for an application that keeps ending; then it is tried. */
 const besideTries = 3;
 
 export interface FrontOptions {
@@ -74,7 +74,7 @@ export interface FrontOptions {
   readonly onSuspects?: (fresh: readonly Fingerprint[]) => void;
 }
 
-/** What a host and its terms need of the front: the simulation brings its own. */
+/** The part of the front that a host and its terms use; the simulation has its own. */
 export type FrontPort = Pick<Front, "serve" | "shut" | "drain" | "port" | "suspects">;
 
 export class Front {
@@ -84,13 +84,13 @@ export class Front {
   #active = 0;
   readonly #open = new OpenRequests();
   #idle: (() => void) | undefined;
-  /** Lost, and the application may be seen to have ended in the next moment. */
+  /** Lost requests whose cause, an ending of the application, may be noticed in the next moment. */
   readonly #lost = new Set<RequestHead>();
-  /** In flight at an ending that was seen before their loss: they belong to that one. */
+  /** In flight at an ending that was noticed before their loss: they belong to that ending. */
   readonly #counted = new WeakSet<RequestHead>();
   readonly #probation: Probation;
   #completions = 0;
-  /** Requests that end the application, whichever term it is: a host that becomes primary again knows them still. */
+  /** Requests that end the application, across terms: a host that becomes primary again still knows them. */
   readonly suspects: Suspects;
 
   private constructor(options: FrontOptions) {
@@ -99,7 +99,7 @@ export class Front {
     this.suspects = new Suspects(options.rules);
   }
 
-  /** Listens; throws the server's error when the port is in use. */
+  /** Starts listening; throws the server's error if the port is in use. */
   static async listen(options: FrontOptions): Promise<Front> {
     const front = new Front(options);
     const { metrics = noMetrics } = options;
@@ -126,12 +126,12 @@ export class Front {
     return this.#server?.connections ?? 0;
   }
 
-  /** Requests in flight to the application. */
+  /** Requests in flight in the application. */
   get active(): number {
     return this.#active;
   }
 
-  /** Requests that the application has and has not answered, and what goes between it and its clients. */
+  /** Requests in flight in the application, and the traffic between it and its clients. */
   get requests(): OpenRequests {
     return this.#open;
   }
@@ -146,7 +146,7 @@ export class Front {
         return term.gate();
       },
       cancellation: end,
-      // An application that says `Stead-Outcome: not-executed` is not believed: only hosts may say so.
+      // `Stead-Outcome: not-executed` from an application is ignored: only hosts may say so.
       upstreamIsHost: false,
       editRequestFields: withoutOurs,
       editResponseFields: ({ headers }) => takeSteadFields(headers, term),
@@ -170,7 +170,7 @@ export class Front {
     });
   }
 
-  /** Where the application is now: started again, it may have another port. */
+  /** Returns the application's present address: after a restart it may have another port. */
   #currentUpstream(state: FrontState & { kind: "open" }): Upstream {
     const { term, upstream } = state;
     if (upstream.port === term.applicationPort && upstream.host === term.applicationHost) return upstream;
@@ -180,7 +180,7 @@ export class Front {
     return next;
   }
 
-  /** Not a byte more: every exchange in flight is cut, new ones are refused. Synchronous. */
+  /** Stops at once: every exchange in flight is cut, new ones are refused. Synchronous. */
   shut(reason: string): void {
     const state = this.#state;
     this.#state = { kind: "closed", reason };
@@ -191,7 +191,7 @@ export class Front {
 
   /**
    * Refuses new requests and waits until those in flight that have an end are answered; then cuts the rest (drain.ts).
-   * Nothing of ours keeps an application from stopping after that: its idle connections are closed.
+   * Afterwards nothing of ours delays the application's stop: its idle connections are closed.
    */
   async drain(times: DrainTimes): Promise<{ readonly cut: number }> {
     if (this.#state.kind !== "open") return { cut: 0 };
@@ -250,18 +250,18 @@ export class Front {
     }
   }
 
-  /** Others that waited may have found the new port already. */
+  /** Other waiting requests may have found the new port already. */
   #upstreamAfterWait(state: FrontState & { kind: "open" }): Upstream {
     const now = this.#state;
     return now.kind === "open" && now.term === state.term ? this.#currentUpstream(now) : state.upstream;
   }
 
-  /** It is not known to end the application; another one may. */
+  /** Forwards a request that is not known to end the application, while another one may. */
   async #forwardBeside(exchange: Exchange, state: Open): Promise<void> {
     for (let tries = 1; await readyWithin(state.term, this.#options.clock, state.end); tries++) {
       const leave = await this.#probation.beside();
       try {
-        // What had its turn meanwhile may have ended the application.
+        // A request that had its turn meanwhile may have ended the application.
         if (state.term.isReady || tries === besideTries) return await this.#forwardNow(exchange, state);
       } finally {
         leave();
@@ -270,7 +270,7 @@ export class Front {
     await refuse(exchange, whyNotReady(state));
   }
 
-  /** It may be the one that ends the application. */
+  /** Forwards a request that may be the one that ends the application. */
   async #forwardOnProbation(exchange: Exchange, state: Open, fingerprint: Fingerprint): Promise<void> {
     const endTurn = await this.#probation.turn();
     if (endTurn === undefined)
@@ -279,7 +279,7 @@ export class Front {
         "the application has just ended: requests that were in flight are let through one at a time",
       );
     try {
-      // What had its turn before may have ended the application again, or have cleared this one.
+      // An earlier turn may have ended the application again, or have cleared this request.
       if (!(await readyWithin(state.term, this.#options.clock, state.end)))
         return await refuse(exchange, "the application is restarting");
       const standing = this.#standing(fingerprint, state);
@@ -317,7 +317,7 @@ export class Front {
     return answering.finally(() => this.#leave(exchange));
   }
 
-  /** What is left to say to the client. */
+  /** Answers the client what remains to be answered. */
   #answer(exchange: Exchange, { term, end }: Open, outcome: ForwardOutcome): Handling {
     switch (outcome.kind) {
       case "completed":
@@ -338,8 +338,8 @@ export class Front {
   }
 
   /**
-   * Whether the application ended, or lives and has closed the connection, decides whether the request may be sent
-   * again.
+   * Whether the application ended, or is alive and has closed the connection, decides whether the request may be
+   * resent.
    */
   #answerLost(
     exchange: Exchange,

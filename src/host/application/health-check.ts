@@ -1,10 +1,9 @@
 /**
- * One check of an application that has been ready: a request for a path, or a connection where there is no path. It has
- * no time limit of its own; who asked ends it (src/core/host/liveness.ts counts the time in which this host really
- * ran).
+ * One check of an application that has been ready: a request for a path, or a connection if there is no path. It has no
+ * time limit; its caller ends it (src/core/host/liveness.ts counts the time in which this host really ran).
  *
- * It goes past the front: what it asks is no client's request, is never held, and never waits for the vault. Each check
- * has a connection of its own, since one that is kept would say that the application is well when it takes no new ones.
+ * It bypasses the front: it is no client's request, is never held, and never waits for the vault. Each check has its
+ * own connection, since a kept one would report a healthy application that accepts no new ones.
  */
 import { request } from "node:http";
 import { connect } from "node:net";
@@ -14,11 +13,11 @@ export interface CheckTarget {
   /** A loopback address. */
   readonly host: string;
   readonly port: number;
-  /** undefined: it is well when the port accepts a connection. */
+  /** undefined: healthy if the port accepts a connection. */
   readonly path: string | undefined;
 }
 
-/** Resolves once, never rejects; after `signal` its result means nothing. */
+/** Resolves once, never rejects; after `signal` the result is meaningless. */
 export function checkHealth(target: CheckTarget, signal: AbortSignal): Promise<CheckResult> {
   return target.path === undefined ? connects(target, signal) : answersWell(target, target.path, signal);
 }
@@ -64,7 +63,7 @@ function answersWell({ host, port }: CheckTarget, path: string, signal: AbortSig
 
 const aborted: CheckResult = { kind: "unmade", detail: "aborted" };
 
-/** This host, not the application, is what lacks something. */
+/** This host, not the application, lacks something. */
 const ownTrouble = new Set(["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "EADDRNOTAVAIL"]);
 
 function fromError(error: Error, what: string): CheckResult {
@@ -73,10 +72,10 @@ function fromError(error: Error, what: string): CheckResult {
   if (code === "ECONNREFUSED" || code === "ConnectionRefused")
     return { kind: "refused", detail: `${what}: the connection is refused, nothing listens` };
   if (ownTrouble.has(code)) return { kind: "unmade", detail };
-  // Something came, if not HTTP.
+  // An answer arrived, but not HTTP.
   if (code.startsWith("HPE_")) return { kind: "unwell", detail };
   return { kind: "silent", detail };
 }
 
-/** A query may carry a secret; it is shown nowhere. */
+/** A query may contain a secret; it is never shown. */
 const withoutQuery = (path: string): string => path.split("?", 1)[0] ?? path;

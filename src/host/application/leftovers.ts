@@ -1,61 +1,67 @@
 /**
- * Leftovers: nothing of an application survives its term.
+ * Leftovers: no process of an application survives its term.
  *
- * A signal to the process group misses what has left the group: a daemon, a child with a session of its own, the
- * application itself when it was started through `setsid`. Such a process keeps the old database files open, goes on
- * with its background jobs, and has its port. What it commits after the term is lost, because nobody captures it. So
+ * A signal to the process group misses processes that have left it: a daemon, a child with its own session, the
+ * application itself if it was started through `setsid`. Such a process keeps the old database files open, continues
+ * its background jobs, and has its port. Its commits after the term are lost, because they are not captured. Therefore,
  * after every stop, kill and crash, and before a host restores files or may become primary:
  *
- * - what an application of this host started is killed, and waited for (`Processes.ours`);
- * - what somebody else started and has a database open for writing is named, and this host does not go on until it is
- *   gone. It is never killed: it may be a person's shell. A reader (a backup) harms nobody.
+ * - processes started by an application of this host are killed, and waited for (`Processes.ours`);
+ * - other processes that have a database open for writing are named, and this host waits until they are gone. They are
+ *   never killed: one may be an operator's shell. A reader (a backup) does no harm.
  *
- * Finding them cannot lose one that forks meanwhile: it is looked again until a look finds none, and a killed process
- * forks no more. One that is just being replaced by another program (exec) has no environment for a moment: such a look
- * is not certain, and another follows.
+ * The search cannot miss one that forks meanwhile: it is repeated until a look finds none, and a killed process forks
+ * no more. A process in the middle of an exec has no environment for a moment: such a look is not certain, and another
+ * follows.
  *
  * How one would try to break it: an application that clears its environment, starts a session and forks twice, on a
- * machine where the host may not make a cgroup, and that has neither a database nor the port open. Or one that has its
- * processes started by another (a container engine, a service manager): `host.application.stop.command` is for these.
+ * machine where the host may not make a cgroup, and that has neither a database nor the port open; or one whose
+ * processes are started by another program (a container engine, a service manager), for which there is
+ * `host.application.stop.command`.
  */
 import type { Rules } from "../../core/rules.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
 
-/** A process, told from a later one with the same number. */
+/** A process, distinguished from a later one with the same number. */
 export interface ProcessIdentity {
   readonly pid: number;
   readonly born: string;
-  /** Process group, to tell what has left the application's. */
+  /** Process group, to recognise processes that have left the application's. */
   readonly group: number;
 }
 
 /**
- * How thoroughly to look. `near`: where what has just ended can be; `everywhere`: also for what an earlier run of the
- * host left.
+ * How thoroughly to look. `near`: where processes that have just ended can be; `everywhere`: also for leftovers of an
+ * earlier run of the host.
  */
 export type Reach = "near" | "everywhere";
 
 export interface Sighting {
   readonly found: readonly ProcessIdentity[];
-  /** False: there was a process that could not be told from ours just now. It is worth another look in a moment. */
+  /** False: a process could not be distinguished from ours just now. Another look in a moment is worthwhile. */
   readonly isCertain: boolean;
 }
 
-/** The machine's processes as far as an application is concerned; the simulation brings its own. */
+/** The machine's processes, as far as they concern an application; the simulation has its own. */
 export interface Processes {
-  /** Living processes that an application of this host started, whoever their parent is now. */
+  /** Returns living processes that an application of this host started, whatever their present parent. */
   ours(reach: Reach): Sighting;
-  /** Kills at once; nothing happens to a process that is gone. */
+  /** Kills at once; does nothing for a process that is gone. */
   kill(found: readonly ProcessIdentity[]): void;
   signal(process: ProcessIdentity, signal: NodeJS.Signals): void;
   /** `4711 (python3 app.py)`. */
   describe(pid: number): string;
-  /** Others that have a file of the data folder open for writing, as sentences. Looks at every process. */
+  /**
+   * Returns other processes that have a file of the data folder open for writing, as sentences. Looks at every process.
+   */
   writers(): Promise<readonly string[]>;
-  /** Others that hold a lock on one of these databases, as sentences. Cheap; sees processes of all users. */
+  /**
+   * Returns other processes that hold a lock on one of these databases, as sentences. Cheap; sees processes of all
+   * users.
+   */
   lockers(databases: Iterable<string>): readonly string[];
-  /** Nothing is left: what was kept to find them can go. */
+  /** Nothing is left: frees what was kept to find them. */
   tidy(): void;
 }
 
@@ -66,20 +72,20 @@ export interface LeftoversOptions {
   readonly onWarning: (text: string) => void;
 }
 
-/** Something of the application lives on, or somebody else has its files. */
+/** A process of the application is still alive, or another process has its files. */
 export class LeftoverError extends OperatorError {
   constructor(found: string, advice: string) {
     super("application", { found, advice });
   }
 }
 
-/** A killed process is gone within this, unless it waits for a disk. */
+/** A killed process is gone within this time, unless it waits for a disk. */
 const endMsMax = 5_000;
 const lookMs = { first: 1, most: 20 } as const;
-/** So many are named. */
+/** Largest number of processes named. */
 const namedMax = 5;
 
-/** What a host asks before it restores or becomes primary. */
+/** The checks before a host restores or becomes primary. */
 export type LeftoversPort = Pick<Leftovers, "ensureNone" | "obstacle">;
 
 export class Leftovers {
@@ -90,9 +96,9 @@ export class Leftovers {
   }
 
   /**
-   * Kills what an application of this host started and that still lives, and resolves when it is gone. `group`: the
-   * process group that has just been ended; what lives outside of it has escaped, and is named. Throws `LeftoverError`
-   * when something does not end.
+   * Kills living processes that an application of this host started, and resolves when they are gone. `group`: the
+   * process group that has just been ended; processes outside it have escaped, and are named. Throws `LeftoverError` if
+   * one does not end.
    */
   async clear(reach: Reach, group?: number): Promise<void> {
     const { processes, clock, rules, onWarning } = this.#options;
@@ -118,7 +124,10 @@ export class Leftovers {
     processes.tidy();
   }
 
-  /** Also what an earlier run of this host left. Throws `LeftoverError` when somebody else writes to the databases. */
+  /**
+   * Clears leftovers of an earlier run of this host too. Throws `LeftoverError` if another process writes to the
+   * databases.
+   */
   async ensureNone(): Promise<true> {
     await this.clear("everywhere");
     const writers = await this.#options.processes.writers();
@@ -126,13 +135,13 @@ export class Leftovers {
     return true;
   }
 
-  /** Why this host may not become primary now; undefined: it may. */
+  /** Returns why this host may not become primary now; undefined: it may. */
   obstacle(databases: Iterable<string>): string | undefined {
     const lockers = this.#options.processes.lockers(databases);
     return lockers.length === 0 ? undefined : `${shorten(lockers)} (${endAdvice})`;
   }
 
-  /** The stop signal, for what a signal to the group does not reach. */
+  /** Sends the stop signal to processes that a signal to the group does not reach. */
   signalEscaped(signal: NodeJS.Signals, group: number): void {
     const { processes } = this.#options;
     for (const process of processes.ours("near").found) if (process.group !== group) processes.signal(process, signal);

@@ -1,9 +1,8 @@
 /**
- * Watches one run of an application, from the moment at which it is ready: asks, looks, and tells what
- * src/core/host/liveness.ts makes of it.
+ * Watches one run of an application from the moment it is ready: checks, looks, and reports the decisions of
+ * src/core/host/liveness.ts.
  *
- * It looks every `lookMs` by one timer; while all is well a look is a comparison of two numbers, and nothing is read
- * from /proc.
+ * It looks every `lookMs` with one timer; while all is well a look compares two numbers and reads nothing from /proc.
  */
 import {
   type CheckResult,
@@ -28,7 +27,7 @@ export interface LivenessWatchOptions {
   readonly vitals: () => Vitals;
   /** It has become ready, failing or stuck, or fails in another way. */
   readonly onChange: () => void;
-  /** Told once; the watch has ended by then. */
+  /** Called once; the watch has then ended. */
   readonly onStuck: (detail: string) => void;
 }
 
@@ -48,7 +47,7 @@ export class LivenessWatch {
     return this.#state;
   }
 
-  /** Nothing is asked or told any more. */
+  /** Stops checking and reporting. */
   end(): void {
     this.#timer?.cancel();
     this.#timer = undefined;

@@ -1,17 +1,18 @@
 /**
- * The real `Processes`: which processes of this machine an application of this host started, and who has its files.
+ * The real `Processes`: the processes of this machine that an application of this host started, and those that have its
+ * files.
  *
- * Two ways to know one's own, each blind where the other is not:
- * - the cgroup (cgroup.ts): complete for whatever a process does to itself. Not everywhere allowed.
- * - the mark in the environment (mark.ts): also across a restart of the host. Blind for a process that was given an
- *   empty environment, or that writes its title over it. Needs a look at every process, about 8 µs each, so `near` does
- *   without where there is a cgroup.
+ * Two ways to recognise them, which complement each other:
+ * - the cgroup (cgroup.ts): complete, whatever a process does to itself. Not allowed everywhere.
+ * - the mark in the environment (mark.ts): also across a restart of the host. Blind for a process with an empty
+ *   environment, or one that overwrites it with its title. Needs a look at every process, about 8 µs each, so `near`
+ *   skips it if there is a cgroup.
  *
- * Without /proc (macOS) neither sees anything, and the signal to the process group is all there is.
+ * Without /proc (macOS) neither works, and only the signal to the process group remains.
  *
- * Files are recognized by path, and by device and inode where a process has another view of the disk (a container);
- * only what the same user or root may look into can be seen. The kernel's table of locks has no such limit, and SQLite
- * holds a lock on the `-shm` file for as long as it has a database in WAL mode open.
+ * Files are recognised by path, and by device and inode if a process has another view of the disk (a container); only
+ * processes of the same user, or all for root, can be examined. The kernel's table of locks has no such limit, and
+ * SQLite holds a lock on the `-shm` file for as long as it has a database in WAL mode open.
  */
 import { closeSync, openSync, readlinkSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -38,18 +39,18 @@ export interface MachineProcessesOptions {
   readonly databases: () => Promise<readonly string[]>;
 }
 
-/** Processes looked at between two turns of the event loop. */
+/** Processes examined between two turns of the event loop. */
 const scanBatch = 16;
 /**
- * A program is replaced within a moment, also on a busy machine; a process without an environment in so many looks
+ * A program is replaced within a moment, even on a busy machine; a process without an environment in this many looks
  * (about 100 ms) never had one.
  */
 const blankLooks = 9;
 /** Parent of the kernel's own threads, outside of a PID namespace. */
 const kernelThreads = 2;
-/** So many databases are asked one by one. */
+/** Up to this many databases are asked one by one. */
 const askedMax = 64;
-/** What SQLite has beside a database. */
+/** SQLite's files beside a database. */
 const companions = ["", "-wal", "-shm", "-journal"] as const;
 
 export class MachineProcesses implements Processes {
@@ -68,9 +69,9 @@ export class MachineProcesses implements Processes {
     const found = new Set(cgroup?.members());
     let isCertain = true;
     if (reach === "everywhere" || cgroup === undefined) isCertain = this.#addMarked(found);
-    // A host that was started by its own application's shell is not a part of it.
+    // A host that was started by its own application's shell is not part of the application.
     for (let pid = process.pid; pid > 1; pid = processRow(pid)?.parent ?? 0) found.delete(pid);
-    // One that was seen before and is just ending has no environment any more, and its files still.
+    // A process seen before that is just ending has no environment any more, but still its files.
     for (const [pid, born] of this.#seen) if (processRow(pid)?.born === born) found.add(pid);
     const sighted = [...found].flatMap(living);
     this.#seen = new Map(sighted.map(({ pid, born }) => [pid, born]));
@@ -87,7 +88,7 @@ export class MachineProcesses implements Processes {
     try {
       process.kill(pid, signal);
     } catch (error) {
-      // Gone, or another user's: `ours` shows it again, and its name is told.
+      // Gone, or another user's: `ours` shows it again, and its name is reported.
       const { code } = error as NodeJS.ErrnoException;
       if (code !== "ESRCH" && code !== "EPERM") throw error;
     }
@@ -114,7 +115,7 @@ export class MachineProcesses implements Processes {
   }
 
   lockers(databases: Iterable<string>): readonly string[] {
-    // A database in WAL mode is never open without its `-shm` file, and a secondary has none as a rule.
+    // A database in WAL mode is never open without its `-shm` file, and a secondary normally has none.
     const opened = [...databases].filter(
       (name) => identityOf(join(this.#options.dataFolder, `${name}-shm`)) !== undefined,
     );
@@ -129,7 +130,7 @@ export class MachineProcesses implements Processes {
   }
 
   /**
-   * By asking for each file. Closing a descriptor drops this process's own locks on the file: a host has none on the
+   * Asks for each file. Closing a descriptor drops this process's own locks on the file: a host has none on the
    * databases of a replica, which it writes without SQLite.
    */
   #holders(databases: readonly string[], holder: LockHolder): ReadonlyMap<number, string> {
@@ -143,13 +144,13 @@ export class MachineProcesses implements Processes {
     return found;
   }
 
-  /** The whole table: the kernel takes 5 to 15 ms to give it. */
+  /** Reads the whole table, for which the kernel takes 5 to 15 ms. */
   #lockedInTable(databases: readonly string[]): ReadonlyMap<number, string> {
     const files = this.#filesOf(databases);
     const found = new Map<number, string>();
     for (const { pid, inode } of lockTable()) {
       const path = pid === process.pid ? undefined : files.byInode.get(inode);
-      // Inodes are unique within one file system only: where the process can be looked into, its files decide.
+      // Inodes are unique within one file system only: if the process can be examined, its files decide.
       if (path !== undefined && mayHave(pid, files)) found.set(pid, path);
     }
     return found;
@@ -159,7 +160,7 @@ export class MachineProcesses implements Processes {
     this.#options.cgroup?.remove();
   }
 
-  /** False: a process had no environment at this moment, and has not been seen so for long. */
+  /** Returns false if a process had no environment at this moment, and has not been seen so for long. */
   #addMarked(found: Set<number>): boolean {
     const blank = new Map<string, number>();
     for (const pid of pids()) {
@@ -193,19 +194,16 @@ export class MachineProcesses implements Processes {
   }
 }
 
-/** The databases of this host, with what is beside them. */
+/** The databases of this host, with their companions. */
 interface Files {
   readonly byPath: ReadonlySet<string>;
   /** By device and inode: the same file, whatever its path is in another mount namespace. */
   readonly byIdentity: ReadonlyMap<string, string>;
-  /**
-   * By inode alone, which is all that the table of locks is good for: its devices are not those of stat(2) on every
-   * file system (btrfs).
-   */
+  /** By inode alone, because the table of locks has other devices than stat(2) on some file systems (btrfs). */
   readonly byInode: ReadonlyMap<string, string>;
 }
 
-/** A process with a lock on any byte; undefined also when the file has just vanished. */
+/** Returns a process with a lock on any byte; undefined also if the file has just vanished. */
 function holderOf(path: string, holder: LockHolder): number | undefined {
   let fd: number | undefined;
   try {
@@ -228,7 +226,7 @@ function openForWriting(pid: number, files: Files): string | undefined {
   return undefined;
 }
 
-/** The path of the host for a file that a process has open, if it is one of these. */
+/** Returns the host's path for a file that a process has open, if it is one of these. */
 function fileAt(pid: number, descriptor: number, target: string, files: Files): string | undefined {
   if (files.byPath.has(target)) return target;
   if (isInOurNamespace(pid)) return undefined;
@@ -249,7 +247,7 @@ function living(pid: number): ProcessIdentity[] {
   return row === undefined || row.isDefunct ? [] : [row];
 }
 
-/** True also where that cannot be seen. */
+/** True also if that cannot be seen. */
 function mayHave(pid: number, files: Files): boolean {
   const open = openFiles(pid);
   return (
@@ -260,7 +258,10 @@ function mayHave(pid: number, files: Files): boolean {
   );
 }
 
-/** Two hosts with a volume each have files of the same inode number: only together with its device it is one file. */
+/**
+ * Two hosts with one volume each have files of the same inode number: only together with its device it identifies a
+ * file.
+ */
 function identityOf(path: string): { readonly identity: string; readonly inode: string } | undefined {
   try {
     const { dev, ino } = statSync(path, { bigint: true });

@@ -1,10 +1,10 @@
 /**
- * The mark of a host's applications: a variable of the environment, which every process that they start inherits, also
- * across `setsid` and a change of parent. By it a restarted host finds what its predecessor's application left.
+ * The mark of a host's applications: an environment variable that every process started by them inherits, also across
+ * `setsid` and a change of parent. A restarted host uses it to find what its predecessor's application left.
  *
  * It is random and belongs to one state folder, not to its path or to the host's id: a container on the same machine
- * may have equal ones, and a copied state folder would let two hosts kill each other's applications. A copy has another
- * inode, and gets a mark of its own.
+ * may have the same ones, and with a copied state folder two hosts would kill each other's applications. A copy has
+ * another inode, and gets a new mark.
  */
 import { randomBytes } from "node:crypto";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
@@ -13,8 +13,8 @@ import { join } from "node:path";
 export const markVariable = "STEAD_MARK";
 
 /**
- * The mark of this state folder, which exists; made when it has none. Needs no sync: no process outlives a power
- * failure.
+ * Returns the mark of this existing state folder; creates one if it has none. Needs no sync: no process survives a
+ * power failure.
  */
 export function applicationMark(stateFolder: string): string {
   const path = join(stateFolder, "application.mark");

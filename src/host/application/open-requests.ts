@@ -1,20 +1,20 @@
 /**
- * The requests that an application has and has not answered: how many, since when, and whether anything goes between it
- * and its clients.
+ * The requests in flight in an application: how many, since when, and whether there is traffic between it and its
+ * clients.
  *
- * A request that sends its body for long moves with each part of it: an application with one thread may be waiting for
- * that client. A short one does not: what it sends is taken by the kernel, also for an application that hangs.
+ * A long upload counts as progress with each part: a single-threaded application may be waiting for that client. A
+ * short one does not: the kernel takes its bytes even for a hung application.
  */
 import type { Exchange } from "../../http/upstream/exchange.ts";
 
 export interface OpenRequest {
   readonly method: string;
-  /** Without its query, which may hold what nobody else should read. */
+  /** Without its query, which may be confidential. */
   readonly path: string;
   readonly ageMs: number;
 }
 
-/** A request's body counts as movement after this. */
+/** A request's body counts as progress after this. */
 const longUploadMs = 1_000;
 const pathCharactersMax = 200;
 
@@ -39,12 +39,12 @@ export class OpenRequests {
     this.#open.delete(exchange);
   }
 
-  /** Something of an answer has come. */
+  /** Records a part of a response. */
   onAnswer(): void {
     this.#traffic += 1;
   }
 
-  /** Changes with every part of an answer and of a long request. */
+  /** Changes with every part of a response and of a long request. */
   traffic(now: number): number {
     for (const [exchange, open] of this.#open) {
       if (exchange.bodyBytes === open.bodyBytes) continue;
@@ -55,11 +55,11 @@ export class OpenRequests {
   }
 
   /**
-   * At most `max`: those without any answer before those that are being answered (streams, tunnels), each the oldest
+   * Returns at most `max`: requests without any response before those being answered (streams, tunnels), each oldest
    * first.
    */
   oldest(max: number, now: number): OpenRequest[] {
-    // A map keeps the order in which they came.
+    // A map keeps the order of arrival.
     const all = [...this.#open];
     const sorted = [
       ...all.filter(([exchange]) => !exchange.hasResponseStarted),

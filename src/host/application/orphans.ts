@@ -1,12 +1,12 @@
 /**
- * The first process of a container is the parent of every orphan, and has to ask for its exit code: otherwise the dead
- * stay in the table (zombies) until the container has no room for a new process. A host that is process 1 does that
- * here.
+ * Reaps orphans if this host is the first process of a container: that process is the parent of every orphan and must
+ * collect its exit code, otherwise the dead stay in the table (zombies) until the container has no room for a new
+ * process.
  *
- * Node and Bun have no call for it, so that the C library is asked (`bun:ffi`), for one process at a time and never for
- * "any": the runtime waits for the processes that it started by their numbers. One of those would be lost to it if it
- * were asked for first; therefore only what was dead at two looks in a row is asked for. The runtime hears of its own
- * children within one turn of its event loop, and there is a second between the looks.
+ * Node and Bun have no call for it, so the C library is called (`bun:ffi`), for one process at a time and never for
+ * "any": the runtime waits for its own children by number, and would lose one that was collected first. Therefore only
+ * processes that were dead at two looks in a row are collected. The runtime learns of its own children within one turn
+ * of its event loop, and there is a second between the looks.
  *
  * Under a runtime without `bun:ffi` it says so: a container then needs an init (`docker run --init`, tini).
  */
@@ -16,7 +16,7 @@ const lookMs = 1_000;
 /** Return at once (sys/wait.h). */
 const noHang = 1;
 
-/** Starts when this process is the first one. `onWarning`: it cannot. */
+/** Starts if this process is the first one. `onWarning`: it cannot. */
 export async function reapOrphans(onWarning: (text: string) => void): Promise<void> {
   if (process.pid !== 1 || process.platform !== "linux") return;
   const wait = await loadWait();
@@ -39,7 +39,7 @@ export async function reapOrphans(onWarning: (text: string) => void): Promise<vo
   timer.unref();
 }
 
-/** undefined: there is no way to the C library. */
+/** Returns undefined if the C library is not available. */
 async function loadWait(): Promise<((pid: number) => void) | undefined> {
   if (!("Bun" in globalThis)) return undefined;
   const { dlopen } = await import("bun:ffi");

@@ -1,14 +1,13 @@
 /**
- * The end of what an application wrote, for a person who was not there: bounded, without control characters, and
- * without our secrets.
+ * The end of an application's output, for operators: bounded, without control characters, and without our secrets.
  *
- * More bytes are kept than are shown, so that a secret that is cut by the first bound lies before the second one.
+ * More bytes are kept than shown, so that a secret cut by the first bound lies before the second one.
  */
 import type { OutputSink } from "./watcher.ts";
 
 const keptBytesMax = 16_384;
 const shownCharactersMax = 1_000;
-/** A shorter secret would redact words; none of ours is. */
+/** Redacting a shorter secret would redact ordinary words; none of ours is shorter. */
 const secretCharactersMin = 8;
 
 export class OutputTail implements OutputSink {
@@ -32,7 +31,7 @@ export class OutputTail implements OutputSink {
     this.#end();
   }
 
-  /** Its last lines, whole ones where they are short; empty: it wrote nothing. */
+  /** Returns its last lines, whole ones if they are short; empty: it wrote nothing. */
   get text(): string {
     let text = this.#kept.toString("utf8");
     for (const secret of this.#secrets) text = text.replaceAll(secret, "[secret]");

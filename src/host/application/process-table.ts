@@ -1,9 +1,9 @@
 /**
- * What Linux tells about processes and their sockets in /proc (proc(5)). Elsewhere, and of processes that this user may
- * not look into, nothing: whoever asks treats an empty answer as "unknown", never as "none".
+ * Processes and their sockets from Linux's /proc (proc(5)). On other systems, and for processes that this user may not
+ * examine, results are empty: callers treat an empty result as "unknown", never as "none".
  *
- * All reads are synchronous: one is about ten microseconds, a detour through the event loop costs more. A scan of all
- * processes is for the moments at which something ended or went wrong, not for a timer.
+ * All reads are synchronous: one takes about ten microseconds, a detour through the event loop costs more. A scan of
+ * all processes is for moments at which something ended or went wrong, not for a timer.
  */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 
@@ -12,10 +12,11 @@ interface ProcessRow {
   readonly parent: number;
   readonly group: number;
   readonly session: number;
-  /** Dead, but its parent has not asked for its exit code yet. */
+  /** Dead, but its parent has not collected its exit code yet. */
   readonly isDefunct: boolean;
   /**
-   * Clock ticks from the start of the machine to that of the process: tells it from a later one with the same number.
+   * Clock ticks from the start of the machine to that of the process: distinguishes it from a later one with the same
+   * number.
    */
   readonly born: string;
 }
@@ -23,17 +24,17 @@ interface ProcessRow {
 /** Characters of a command line in messages. */
 const commandCharactersMax = 120;
 
-/** Of every process that can be seen; one that ends meanwhile is left out. */
+/** Returns every visible process; one that ends meanwhile is left out. */
 function allProcesses(): ProcessRow[] {
   return pids().flatMap((pid) => processRow(pid) ?? []);
 }
 
-/** Numbers of all processes that can be seen. */
+/** Returns the numbers of all visible processes. */
 export function pids(): number[] {
   return namesIn("/proc").flatMap((name) => (/^\d+$/.test(name) ? [Number(name)] : []));
 }
 
-/** undefined: there is no such process, or no /proc. */
+/** Returns undefined if there is no such process, or no /proc. */
 export function processRow(pid: number): ProcessRow | undefined {
   const stat = textOf(`/proc/${pid}/stat`);
   if (stat === undefined) return undefined;
@@ -50,7 +51,7 @@ export function processRow(pid: number): ProcessRow | undefined {
 }
 
 /**
- * Everything that was started by the leader of a process group, as far as the table still shows it: by group, session
+ * Returns everything that the leader of a process group started, as far as the table still shows it: by group, session
  * or parent.
  */
 export function processesOfGroup(leader: number): ProcessRow[] {
@@ -68,8 +69,8 @@ export function processesOfGroup(leader: number): ProcessRow[] {
 }
 
 /**
- * Children of a process, whichever of its threads started or adopted them; needs `CONFIG_PROC_CHILDREN`, which every
- * distribution has.
+ * Returns the children of a process, whichever of its threads started or adopted them; needs `CONFIG_PROC_CHILDREN`,
+ * which every distribution has.
  */
 export function childrenOf(pid: number): number[] {
   return namesIn(`/proc/${pid}/task`).flatMap((thread) => {
@@ -79,14 +80,14 @@ export function childrenOf(pid: number): number[] {
 }
 
 /**
- * Variables as they were when its program was started; empty while one is being started; undefined: this user may not
- * look, or it has ended.
+ * Returns the variables as of the program's start; empty during an exec; undefined: this user may not look, or it has
+ * ended.
  */
 export function environmentOf(pid: number): string | undefined {
   return textOf(`/proc/${pid}/environ`);
 }
 
-/** As a person would recognize it: `4711 (python3 app.py)`. */
+/** Describes a process for operators: `4711 (python3 app.py)`. */
 export function describeProcess(pid: number): string {
   const command = textOf(`/proc/${pid}/cmdline`)?.split("\0").join(" ").trim() || textOf(`/proc/${pid}/comm`)?.trim();
   if (command === undefined) return String(pid);
@@ -101,12 +102,12 @@ export interface Listener {
   readonly inode: string;
 }
 
-/** Every listening TCP socket of this network namespace, its owner unknown. */
+/** Returns every listening TCP socket of this network namespace, without its owner. */
 function allListeners(): Listener[] {
   return ["/proc/net/tcp", "/proc/net/tcp6"].flatMap((path) => parseListeners(textOf(path) ?? ""));
 }
 
-/** Listening sockets that one of these processes has open. */
+/** Returns the listening sockets that one of these processes has open. */
 export function listenersOf(owners: readonly number[]): Listener[] {
   const listeners = allListeners();
   if (listeners.length === 0) return [];
@@ -114,7 +115,9 @@ export function listenersOf(owners: readonly number[]): Listener[] {
   return listeners.filter(({ inode }) => sockets.has(`socket:[${inode}]`));
 }
 
-/** Who listens on a port, as `4711 (python3 app.py)`; undefined: nobody that this user may look into. */
+/**
+ * Returns the process that listens on a port, as `4711 (python3 app.py)`; undefined: none that this user may examine.
+ */
 export function ownerOfPort(port: number): string | undefined {
   const sockets = new Set(
     allListeners().flatMap((listener) => (listener.port === port ? [`socket:[${listener.inode}]`] : [])),
@@ -129,7 +132,7 @@ interface OpenFile {
   readonly target: string;
 }
 
-/** Empty also for a process that this user may not look into. */
+/** Empty also for a process that this user may not examine. */
 export function openFiles(pid: number): OpenFile[] {
   return namesIn(`/proc/${pid}/fd`).flatMap((name) => {
     try {
@@ -140,7 +143,9 @@ export function openFiles(pid: number): OpenFile[] {
   });
 }
 
-/** Access mode of a descriptor: the last two bits of the flags that `open` was given, in octal (proc(5), fdinfo). */
+/**
+ * Checks the access mode of a descriptor: the last two bits of the flags given to `open`, in octal (proc(5), fdinfo).
+ */
 export function isOpenForWriting(pid: number, descriptor: number): boolean {
   const flags = /^flags:\s+([0-7]+)$/m.exec(textOf(`/proc/${pid}/fdinfo/${descriptor}`) ?? "")?.[1];
   return flags !== undefined && (Number.parseInt(flags, 8) & 3) !== 0;
@@ -152,7 +157,7 @@ export interface HeldLock {
   readonly inode: string;
 }
 
-/** Every lock on a file that is held, by processes of all users. */
+/** Returns every held lock on a file, by processes of all users. */
 export function lockTable(): HeldLock[] {
   return parseLocks(textOf("/proc/locks") ?? "");
 }
@@ -182,8 +187,8 @@ export function parseListeners(table: string): Listener[] {
 }
 
 /**
- * The kernel prints each 32-bit word of an address in the byte order of the machine; all that Linux runs stead on is
- * little-endian.
+ * The kernel prints each 32-bit word of an address in the machine's byte order, which is little-endian on every system
+ * that runs stead.
  */
 function addressOf(hex: string): string {
   if (/^0+$/.test(hex)) return "*";

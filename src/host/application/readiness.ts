@@ -1,10 +1,9 @@
 /**
- * Readiness: whether the application takes requests, and at which of the two loopback addresses.
+ * Readiness: whether the application accepts requests, and at which of the two loopback addresses.
  *
- * An application that listens on "localhost" may mean 127.0.0.1 or ::1. The first address is asked first; the second
- * one only when the first refuses the connection, so that an application on both is asked once. What answered is where
- * the traffic goes. When nothing does, the reason says which addresses were asked, what they said, and where the
- * application listens instead.
+ * An application that listens on "localhost" may mean 127.0.0.1 or ::1. The second address is tried only if the first
+ * refuses the connection, so that an application on both is asked once. Traffic goes to the address that answered. If
+ * none does, the reason lists the addresses, their answers, and where the application listens instead.
  */
 import { request } from "node:http";
 import { connect } from "node:net";
@@ -13,7 +12,7 @@ import type { Clock } from "../../runtime/clock.ts";
 export const loopbacks = ["127.0.0.1", "::1"] as const;
 export type Loopback = (typeof loopbacks)[number];
 
-/** What one look at one address found. `absent`: nothing listens there. */
+/** The result of one look at one address. `absent`: nothing listens there. */
 export type Look =
   | { readonly kind: "well" }
   | { readonly kind: "absent"; readonly what: string }
@@ -21,15 +20,15 @@ export type Look =
 
 export interface ReadinessOptions {
   readonly port: number;
-  /** Ready when it answers 2xx or 3xx; undefined: when the port accepts a connection. */
+  /** Ready if it answers 2xx or 3xx; undefined: if the port accepts a connection. */
   readonly path: string | undefined;
   readonly timeoutMs: number;
   /** Asked in this order. */
   readonly addresses: readonly Loopback[];
   readonly clock: Clock;
-  /** Addresses with ports where the application listens now; undefined: that cannot be seen here. */
+  /** Addresses with ports where the application listens now; undefined: unknown. */
   readonly listening: () => readonly string[] | undefined;
-  /** It takes long, and this is why. */
+  /** Called with the reason if it takes long. */
   readonly onWarning: (text: string) => void;
 }
 
@@ -37,14 +36,14 @@ export type ReadinessEnd =
   | { readonly kind: "ready"; readonly address: Loopback }
   | { readonly kind: "timeout"; readonly reason: string };
 
-/** Wait between two looks whether the application is ready: clients wait for as long as it is ready unseen. */
+/** Pause between two looks: clients wait as long as readiness goes unnoticed. */
 const readyLookMs = { least: 4, most: 50 } as const;
-/** Within these bounds, so much of the time that it has taken so far: a start is seen at most a twentieth late. */
+/** The pause within these bounds, as a share of the time so far: readiness is noticed at most a twentieth late. */
 const readyLookShare = 0.05;
-/** One answer may take so long. */
+/** Limit for one answer. */
 const answerMsMax = 1_000;
 /**
- * An application that listens elsewhere is named after this; one that listens nowhere yet may just be slow to start.
+ * An application that listens elsewhere is reported after this; one that listens nowhere yet may just be slow to start.
  */
 const explainAfterMs = { elsewhere: 3_000, nowhere: 10_000 } as const;
 
@@ -54,8 +53,8 @@ export async function becomesReady(options: ReadinessOptions, signal: AbortSigna
   const explanation = new Explanation(options);
   let isListening = options.path === undefined;
   while (!signal.aborted) {
-    // A request tells no more than a connection while nobody listens, and takes several times the processor time, which
-    // the start itself needs.
+    // While nothing listens a request shows no more than a connection, and takes several times the CPU time, which the
+    // start itself needs.
     let found = await lookAround(isListening ? options : { ...options, path: undefined }, signal);
     if (!isListening && found.address !== undefined) {
       isListening = true;
@@ -132,7 +131,7 @@ function answersWell(host: Loopback, port: number, path: string, signal: AbortSi
   });
 }
 
-/** Errors of `connect` that mean that nobody is there; without IPv6 the second address does not exist. */
+/** Errors of `connect` that mean that nothing listens; without IPv6 the second address does not exist. */
 const absence: Readonly<Record<string, string>> = {
   ECONNREFUSED: "refused the connection",
   EADDRNOTAVAIL: "does not exist here",
@@ -141,13 +140,13 @@ const absence: Readonly<Record<string, string>> = {
 };
 
 function fromError(error: Error): Look {
-  // Bun has the code of some refused connections in the message only.
+  // For some refused connections Bun has the code only in the message.
   const code = (error as NodeJS.ErrnoException).code ?? "";
   const what = absence[code] ?? (code === "ConnectionRefused" ? absence["ECONNREFUSED"] : undefined);
   return what === undefined ? { kind: "bad", what: `failed (${code || error.message})` } : { kind: "absent", what };
 }
 
-/** Where the application listens instead; as a warning at most once for each finding. */
+/** Explains where the application listens instead; warns at most once for each finding. */
 class Explanation {
   readonly #options: ReadinessOptions;
   #nextLookMs: number = explainAfterMs.elsewhere;
@@ -158,7 +157,7 @@ class Explanation {
     this.#options = options;
   }
 
-  /** For the end of a reason; empty when that cannot be seen, or when it listens where it should. */
+  /** For the end of a reason; empty if unknown, or if it listens where it should. */
   now(): string {
     const where = this.#where();
     return where === undefined ? "" : `; ${where.text}`;

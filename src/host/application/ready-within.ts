@@ -2,10 +2,10 @@
 import type { CancellationGroup } from "../../runtime/cancellation-group.ts";
 import type { Clock } from "../../runtime/clock.ts";
 
-/** After this a request is given back to its gateway. */
+/** After this a request is returned to its gateway. */
 const restartWaitMs = 5_000;
 
-/** False when the time is over, or when the term ends: its application may never be ready again. */
+/** Returns false if the time is over, or if the term ends: its application may never be ready again. */
 export function readyWithin(
   term: { whenReady(): Promise<void> },
   clock: Clock,

@@ -1,17 +1,16 @@
 /**
- * Where a rehearsal takes place on this machine: a folder of its own beside the host's notes, with a mark and a cgroup
- * of its own.
+ * The place of a rehearsal on this machine: a folder in the host's state, with a separate mark and cgroup.
  *
  *   <state>/rehearsal/          the mark; there as long as something of a rehearsal may be left
  *   <state>/rehearsal/data/     the copy, `STEAD_DATA` of the application
  *
- * Nothing of it survives: processes first (leftovers.ts), then the folder. What a host that died left is cleared when
- * the next one starts, by the mark that lies there still.
+ * Nothing of it survives: processes are removed first (leftovers.ts), then the folder. The next start of a host clears
+ * what a dead one left, by the mark that is still there.
  *
- * The application must not touch the replica. It is told of the copy alone: where its command, its environment or its
- * working folder name the data folder, they name the copy. One that finds the data folder in another way (a file of its
- * own, a relative path) is found out by what SQLite puts beside a database that it opens (`strays`): nothing else does
- * so on a secondary.
+ * The application must not touch the replica. It only learns of the copy: wherever its command, its environment or its
+ * working folder name the data folder, they name the copy. If it finds the data folder in another way (its own file, a
+ * relative path), the companions that SQLite creates beside an opened database reveal it (`strays`): nothing else
+ * creates them on a secondary.
  */
 import { existsSync, mkdirSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
@@ -25,7 +24,7 @@ import { copyDatabases } from "./database-copy.ts";
 import { OutputTail } from "./output-tail.ts";
 import { type ApplicationScope, openScope } from "./scope.ts";
 
-/** What a rehearsed application tells. */
+/** Events of a rehearsed application. */
 export interface Audience {
   /** It ended after it was ready. */
   readonly onGaveUp: (reason: string) => void;
@@ -33,26 +32,26 @@ export interface Audience {
 }
 
 export interface RehearsedApplication {
-  /** Rejects with what kept it from getting ready. */
+  /** Rejects with what prevented readiness. */
   start(port: number): Promise<void>;
   stop(): Promise<void>;
   /** The signal is sent before this returns. */
   kill(): Promise<void>;
-  /** The end of what it wrote; complete when it has ended. */
+  /** The end of its output; complete once it has ended. */
   lastOutput(): Promise<string>;
 }
 
-/** What a host needs of the machine for a rehearsal. */
+/** The parts of the machine that a host needs for a rehearsal. */
 export interface RehearsalGround {
   /**
-   * Copies these databases of the replica, which nobody changes meanwhile. Rejects when there is no space, and with the
+   * Copies these databases of the replica, which do not change meanwhile. Rejects if there is no space, and with the
    * signal's reason.
    */
   copy(databases: readonly string[], signal: AbortSignal): Promise<void>;
   application(audience: Audience): RehearsedApplication;
   /**
-   * Databases of the replica that are open, or were when a process was killed: paths, empty where the copy alone was
-   * used.
+   * Returns databases of the replica that are open, or were when a process was killed: paths, empty if only the copy
+   * was used.
    */
   strays(databases: readonly string[]): readonly string[];
   /** Resolves when nothing is left: no process, no folder. */
@@ -67,13 +66,13 @@ export interface RehearsalGroundOptions {
   readonly onWarning: (text: string) => void;
 }
 
-/** Tells the application what it takes part in: background jobs that reach the world outside can stay away. */
+/** Tells the application that this is a rehearsal: background jobs with outside effects can be skipped. */
 const rehearsalVariable = "STEAD_REHEARSAL";
-/** Whatever the data folder's rights are, nobody else reads the copy. */
+/** Whatever the data folder's permissions are, only the owner can read the copy. */
 const ownerOnly = 0o700;
 /** The host's own secrets, beside the cluster's. */
 const secretVariables = ["STEAD_SECRET", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"] as const;
-/** Of an application that has ended; a process that escaped may have its output open for longer. */
+/** For an application that has ended; an escaped process may have its output open for longer. */
 const outputEndMsMax = 500;
 const companions = ["-wal", "-shm", "-journal"] as const;
 
@@ -143,7 +142,7 @@ export class MachineRehearsalGround implements RehearsalGround {
   }
 }
 
-/** The same application on the copy, started once. */
+/** Returns the same application on the copy, to be started once. */
 function rehearsed(application: ApplicationConfig, dataFolder: string, copy: string): ApplicationConfig {
   const named = new RegExp(`${dataFolder.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")}(?![\\w.-])`, "g");
   const there = (text: string): string => text.replaceAll(named, () => copy);

@@ -1,6 +1,6 @@
 /**
- * What the applications of one host have in common, so that they can be told from all other processes: their mark,
- * their cgroup, their leftovers.
+ * The common properties of one host's applications, which distinguish them from all other processes: mark, cgroup,
+ * leftovers.
  */
 import type { Rules } from "../../core/rules.ts";
 import type { Clock } from "../../runtime/clock.ts";
@@ -10,9 +10,9 @@ import { MachineProcesses } from "./machine-processes.ts";
 import { applicationMark, markVariable } from "./mark.ts";
 
 export interface ApplicationScope {
-  /** For every process that is started on behalf of the application. */
+  /** For every process started on behalf of the application. */
   readonly environment: Readonly<Record<string, string>>;
-  /** undefined: this host may not make one. */
+  /** undefined: this host may not create one. */
   readonly cgroup: Cgroup | undefined;
   readonly leftovers: Leftovers;
 }

@@ -1,6 +1,6 @@
 /**
- * The fields whose names begin with `Stead-`: what passes between gateways, hosts and their applications, and never
- * reaches a client.
+ * The fields whose names begin with `Stead-`: they pass between gateways, hosts and their applications, and never reach
+ * a client.
  */
 import type { HeaderList } from "../../http/message/headers.ts";
 import { fieldSet, STEAD } from "../../http/message/known-fields.ts";
@@ -11,7 +11,9 @@ export const steadFieldSet = fieldSet(STEAD);
 export const withoutOurs = (headers: HeaderList): HeaderList =>
   headers.mayHave(steadFieldSet) ? headers.without(isOurs) : headers;
 
-/** Fields of ours are for the host, or forged: none of them leaves. `Stead-Checkpoint: now` is a system event. */
+/**
+ * Fields with our prefix are for the host, or forged: none of them leaves. `Stead-Checkpoint: now` is a system event.
+ */
 export function takeSteadFields(headers: HeaderList, term: { onCheckpointAsked(): void }): HeaderList {
   if (headers.mayHave(steadFieldSet) && headers.get("stead-checkpoint") === "now") term.onCheckpointAsked();
   return withoutOurs(headers);

@@ -1,6 +1,6 @@
 /**
- * `host.application.stop.command`: ends what signals do not reach, such as a container that an engine has started.
- * Bounded, and never a reason to wait longer.
+ * `host.application.stop.command`: ends what signals do not reach, such as a container started by an engine. Bounded,
+ * and never a reason to wait longer.
  */
 import { spawn } from "node:child_process";
 
@@ -11,7 +11,7 @@ export interface StopCommandOptions {
   readonly timeoutMs: number;
 }
 
-/** What went wrong, for a warning; undefined: it ended well. Never rejects. */
+/** Returns the error for a warning; undefined: it succeeded. Never rejects. */
 export function runStopCommand({ command, cwd, env, timeoutMs }: StopCommandOptions): Promise<string | undefined> {
   const [program = "", ...args] = command;
   return new Promise((resolve) => {

@@ -1,15 +1,12 @@
-/** An application under supervision: what a term sees of it, and what it tells its term. */
+/** An application under supervision, for its term, and its reports to the term. */
 import type { ApplicationStatus } from "../../control/host-status.ts";
 import type { Application } from "../ports/ports.ts";
 import type { Endings } from "./endings.ts";
 
-/** The application with what the front needs to know about it. */
+/** The application with what the front needs. */
 export interface SupervisedApplication extends Application {
   readonly isReady: boolean;
-  /**
-   * Where it listens, a loopback address and a port; known once it has started, and another one after a restart
-   * perhaps.
-   */
+  /** Its loopback address and port; known once it has started, and possibly different after a restart. */
   readonly address: string;
   readonly port: number;
   readonly status: ApplicationStatus;
@@ -19,13 +16,13 @@ export interface SupervisedApplication extends Application {
   readonly maySpareEnding: boolean;
 }
 
-/** What an application's supervisor tells the term that it belongs to, and asks it. */
+/** The term that an application belongs to, for its supervisor. */
 export interface ApplicationOwner {
-  /** The application ended or was stuck more often than allowed; it does not run any more. */
+  /** The application ended or was stuck more often than allowed; it no longer runs. */
   readonly onGaveUp: (reason: string) => void;
-  /** Its status is another. */
+  /** Its status changed. */
   readonly onChange: () => void;
   readonly onWarning: (text: string) => void;
-  /** Grows with what the application commits. */
+  /** Grows with the application's commits. */
   readonly commits: () => number;
 }

@@ -1,11 +1,11 @@
 /**
- * The supervisor: starts the application, waits until it is ready, watches that it stays well, restarts it a bounded
- * number of times, stops it.
+ * The supervisor: starts the application, waits until it is ready, watches its health, restarts it a bounded number of
+ * times, stops it.
  *
  * One supervisor per term as primary. While an application that crashed or was stuck is being restarted, `whenReady`
- * holds the requests at the gate; when that happens more often than allowed (src/core/host/restarts.ts), `onGaveUp` is
- * told once and the host gives the service up. Whether it is stuck is decided in src/core/host/liveness.ts; the
- * evidence is taken before it is killed, and it is killed as a whole group.
+ * holds requests; if that happens more often than allowed (src/core/host/restarts.ts), `onGaveUp` is called once and
+ * the host gives the service up. src/core/host/liveness.ts decides whether it is stuck; evidence is taken before the
+ * whole group is killed.
  */
 import type { ApplicationConfig } from "../../config/types.ts";
 import type { ApplicationStatus } from "../../control/host-status.ts";
@@ -33,7 +33,7 @@ type SupervisorState =
   | { readonly kind: "idle" }
   | { readonly kind: "starting"; readonly group: Watched }
   | { readonly kind: "running"; readonly group: Watched; readonly watch: LivenessWatch }
-  /** It ended, or did not start, and what follows is being decided. */
+  /** It ended, or did not start, and the next step is being decided. */
   | { readonly kind: "between" }
   | { readonly kind: "ending"; readonly group: Watched }
   | { readonly kind: "over" };
@@ -47,11 +47,11 @@ export interface SupervisorOptions extends ApplicationOwner {
   readonly rules: Rules;
   /** Default: nothing is counted. */
   readonly metrics?: Metrics;
-  /** What the front has sent to the application. */
+  /** The requests that the front has sent to the application. */
   readonly requests: Pick<OpenRequests, "size" | "traffic" | "oldest">;
-  /** For a restart when the port of the run before is taken. */
+  /** For a restart if the previous port is taken. */
   readonly freePort: () => Promise<number>;
-  /** Takes what the application writes; undefined: it goes where the host's own output goes. */
+  /** Receives the application's output; undefined: it goes to the host's own output. */
   readonly output?: OutputSink | undefined;
 }
 
@@ -62,13 +62,13 @@ export class Supervisor implements SupervisedApplication {
   #ready: { promise: Promise<void>; resolve: () => void } | undefined;
   #restarts: readonly Restart[] = [];
   #port = 0;
-  /** Where it was ready; undefined: it never was. */
+  /** The address at which it was ready; undefined: it never was. */
   #address: Loopback | undefined;
-  /** Stopped or killed: nothing is restarted, nothing given up any more. */
+  /** Stopped or killed: nothing is restarted or given up any more. */
   #isEnded = false;
   /** Process group of the last start. */
   #group: number | undefined;
-  /** How the run before this one ended, or why the start failed. */
+  /** How the previous run ended, or why the start failed. */
   #lastEnd: string | undefined;
   #changedAt: number;
 
@@ -85,12 +85,12 @@ export class Supervisor implements SupervisedApplication {
     return this.#options.metrics ?? noMetrics;
   }
 
-  /** True when requests can go to the application right now. */
+  /** True if requests can go to the application now. */
   get isReady(): boolean {
     return this.#state.kind === "running";
   }
 
-  /** One restart is always left for what else may happen; before the first one there is nothing to lose but that. */
+  /** One restart is always left for other causes; before the first one only that one is at stake. */
   get maySpareEnding(): boolean {
     const { application, clock } = this.#options;
     const used = recentRestarts(this.#restarts, clock.now(), application.restartWindowMs).length;
@@ -129,7 +129,7 @@ export class Supervisor implements SupervisedApplication {
     return this.#ready.promise;
   }
 
-  /** May be called again after an `ApplicationError` that may pass. */
+  /** May be called again after a transient `ApplicationError`. */
   async start(port: number): Promise<void> {
     if (this.#state.kind !== "idle") throw new ApplicationError("the application was stopped before it started");
     this.#port = port;
@@ -170,7 +170,7 @@ export class Supervisor implements SupervisedApplication {
     this.#state = { kind: "over" };
   }
 
-  /** What an ended run left behind has its port still, and the databases. */
+  /** Leftovers of an ended run still have its port, and the databases. */
   async #clear(): Promise<void> {
     if (this.#group !== undefined) await this.#options.scope.leftovers.clear("near", this.#group);
   }
@@ -222,7 +222,7 @@ export class Supervisor implements SupervisedApplication {
         throw this.#notStarted(`it could not be started: ${String(first.error)}`);
       case "timeout":
         group.signal("SIGKILL");
-        // Whoever hears of it closes the databases: nothing of the application may be left by then.
+        // Listeners close the databases: no process of the application may be left by then.
         await ended;
         await this.#clear();
         throw this.#notStarted(`it was not ready within ${application.readyTimeoutMs} ms (${first.reason})`);
@@ -250,7 +250,7 @@ export class Supervisor implements SupervisedApplication {
     );
   }
 
-  /** Concurrently with the stop signal, or after a kill. */
+  /** Runs together with the stop signal, or after a kill. */
   async #runStopCommand(): Promise<void> {
     const { application, onWarning } = this.#options;
     const { stopCommand: command, cwd, stopTimeoutMs: timeoutMs } = application;
@@ -296,7 +296,7 @@ export class Supervisor implements SupervisedApplication {
     });
   }
 
-  /** The end of its group is what counts then, like that of one that crashed. */
+  /** The end of its group counts then, like that of a crashed one. */
   #onStuck(group: Watched, detail: string): void {
     const { requests, clock, onWarning } = this.#options;
     const evidence = stuckEvidence(group.group, requests.size, requests.oldest(requestsShown, clock.now()));
@@ -317,7 +317,7 @@ export class Supervisor implements SupervisedApplication {
   #afterEnding(cause: Restart["cause"], what: string, takesAnotherPort = false): void {
     const { application, clock, onGaveUp, onWarning } = this.#options;
     const { restartsMax: max, restartWindowMs: windowMs } = application;
-    // Of one that was stuck the evidence stands there.
+    // For a stuck one, the evidence is already there.
     if (cause === "ended") this.#lastEnd = `it ${what}`;
     const verdict = judgeEnding(this.#restarts, cause, clock.now(), { max, windowMs });
     this.#metrics
@@ -335,12 +335,12 @@ export class Supervisor implements SupervisedApplication {
     this.#enter({ kind: "between" });
     onWarning(`the application ${what}: restart ${verdict.restarts.length} of ${max}`);
     this.#restart(takesAnotherPort).catch((error: unknown) => {
-      // A restart that failed counts like a crash. Its port may be the reason.
+      // A failed restart counts like a crash. Its port may be the reason.
       if (!this.#isEnded) this.#afterEnding("ended", `did not start again: ${messageOf(error)}`, true);
     });
   }
 
-  /** At its old port where it can be, since some name their cookies after it. */
+  /** Restarts on its old port if possible, since some applications name their cookies after it. */
   async #restart(takesAnotherPort: boolean): Promise<void> {
     await this.#runStopCommand();
     await this.#clear();
@@ -359,11 +359,11 @@ export class Supervisor implements SupervisedApplication {
   }
 }
 
-/** The first process of a daemon ends well at once, and what goes on is not the one that is watched. */
+/** The first process of a daemon ends successfully at once, and the remaining one is not watched. */
 const describeExit = (code: number): string =>
   `exit code ${code}${code === 0 ? " (an application has to stay in the foreground: leave out what turns it into a daemon, such as --daemon or --detach)" : ""}`;
 
-/** undefined: this system does not tell. */
+/** undefined: unknown on this system. */
 function listeningOf(group: number): readonly string[] | undefined {
   const members = processesOfGroup(group);
   return members.length === 0 ? undefined : listenersOf(members.map(({ pid }) => pid)).map(({ address }) => address);

@@ -1,12 +1,11 @@
 /**
- * The watcher: the application runs in a process group of its own, and the group dies with the host.
+ * The watcher: the application runs in a separate process group, which dies with the host.
  *
- * A POSIX shell leads the group (`detached` makes it a session of its own). It starts a reader on a pipe whose other
- * end only the host holds, a second reader on a pipe whose other end only the first one holds, and the application.
- * When the host dies, however it dies, the kernel closes its pipe, the first reader sees that and kills the whole group
- * with SIGKILL. When somebody kills the first reader, the second one does the same: a group that nobody watches would
- * outlive its host (seen under chaos), so it does not go on. No polling, nothing to install, about a millisecond to
- * start.
+ * A POSIX shell leads the group (`detached` gives it its own session). It starts a reader on a pipe whose other end
+ * only the host holds, a second reader on a pipe whose other end only the first one holds, and the application. When
+ * the host dies, for any reason, the kernel closes its pipe; the first reader sees that and kills the whole group with
+ * SIGKILL. If the first reader is killed, the second one does the same: an unwatched group would outlive its host (seen
+ * under chaos), so it is ended. No polling, nothing to install, about a millisecond to start.
  *
  * - `trap :` (not `trap ''`) in the leader: a handler is reset in the children, an ignored signal would be inherited.
  *   So SIGTERM to the group reaches the application, and the leader only wakes up from `wait` and waits again.
@@ -14,12 +13,12 @@
  *   application, and one that comes while the group is just starting. Otherwise an application could outlive its host
  *   (seen under chaos).
  * - The application gets no stdin and neither pipe.
- * - The second reader may be lost without harm: the first one watches the host by itself. Who kills both, one by one,
- *   has an application that goes on alone when its host dies.
- * - What left the group (a session of its own, a daemon) is in the cgroup still, where the host may make one
+ * - The second reader may be lost without harm: the first one watches the host by itself. If both readers are killed
+ *   separately, the application outlives its host.
+ * - Processes that left the group (their own session, a daemon) are still in the cgroup, if the host may create one
  *   (application/cgroup.ts): the leader moves there before it starts anything, and the readers kill all of it when the
- *   host has died. When it is the leader that ended, the host lives, names what is left and kills it; where there is no
- *   cgroup it finds the rest as well as it can (application/leftovers.ts).
+ *   host has died. If the leader ended, the host is alive, and names and kills leftovers; without a cgroup it finds
+ *   them as far as possible (application/leftovers.ts).
  * - The group id cannot be reused while a reader lives, and the first one lives until the host closes the pipe.
  */
 import { type ChildProcess, spawn } from "node:child_process";
@@ -47,7 +46,7 @@ while :; do
 done
 `;
 
-/** Takes the output of a group, in the order in which it comes. */
+/** Receives the output of a group, in order. */
 export interface OutputSink {
   take(bytes: Uint8Array): void;
   /** Nothing follows: every process that had it has ended. */
@@ -58,13 +57,13 @@ export interface WatchedOptions {
   readonly command: readonly string[];
   readonly cwd: string;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Takes what the group writes; undefined: it goes where the host's own output goes. */
+  /** Receives the group's output; undefined: it goes to the host's own output. */
   readonly output?: OutputSink | undefined;
   /** Folder of an empty cgroup for this start alone. */
   readonly cgroup: string | undefined;
 }
 
-/** How the group's leader ended. `code`: the application's, 128 + signal number when it died of a signal. */
+/** How the group's leader ended. `code`: the application's, or 128 + signal number if it died of a signal. */
 export interface WatchedEnd {
   readonly code: number;
 }
@@ -90,7 +89,7 @@ export class Watched {
       this.#child.once("error", reject);
       this.#child.once("exit", (code, signal) => {
         this.#isOver = true;
-        // Whatever the application left behind in its group goes now: the reader sees the end of the pipe.
+        // Whatever the application left in its group ends now: the reader sees the end of the pipe.
         this.#child.stdin?.end();
         resolve({ code: code ?? (signal === "SIGKILL" ? 137 : 128) });
       });
@@ -103,12 +102,12 @@ export class Watched {
     return this.#child.pid ?? -1;
   }
 
-  /** Resolves when the application has ended; rejects when it could not be started at all. */
+  /** Resolves when the application has ended; rejects if it could not be started at all. */
   get ended(): Promise<WatchedEnd> {
     return this.#ended;
   }
 
-  /** Sends a signal to the whole group; nothing happens when it is gone. */
+  /** Sends a signal to the whole group; does nothing if it is gone. */
   signal(signal: NodeJS.Signals): void {
     if (this.#isOver || this.#child.pid === undefined) return;
     try {

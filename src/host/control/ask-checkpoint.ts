@@ -1,5 +1,5 @@
 /**
- * Asks another host, by its control API, for a checkpoint: the primary of a log that this host cannot follow any
+ * Asks another host through its control API for a checkpoint: the primary of a log that this host cannot follow any
  * further.
  */
 import { HostClient } from "../../control/host-client.ts";

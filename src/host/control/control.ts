@@ -34,7 +34,7 @@ import type { GatewayWatch } from "./gateway-watch.ts";
 import type { Outcome } from "../ports/ports.ts";
 import type { Refusal } from "../../core/refusal.ts";
 
-/** What the control API can ask of a host. */
+/** The calls of the control API on a host. */
 export interface Controlled {
   status(): HostStatus;
   /** Resolves at the next change of the status. */
@@ -42,9 +42,9 @@ export interface Controlled {
   promote(request: PromoteRequest, report: (event: PromoteEvent) => void): Promise<void>;
   demote(request: DemoteRequest, report: (event: DemoteEvent) => void): Promise<void>;
   restore(): Promise<Refusal | undefined>;
-  /** Who watches this host. */
+  /** The gateways that watch this host. */
   readonly gateways: Pick<GatewayWatch, "watchedBy" | "removedBy" | "toldFormat">;
-  /** Requests that were put aside are forwarded again. */
+  /** Forwards requests again that were set aside. */
   clearSuspects(): void;
   checkpoint(): Promise<Outcome<CheckpointDone>>;
   rehearse(): Promise<Outcome<RehearsalDone>>;
@@ -136,7 +136,7 @@ function ndjson<Event>(
   context.header("content-type", "application/x-ndjson");
   return stream(context, async (out) => {
     let written = Promise.resolve();
-    // The work goes on when the asker goes away: half a promotion helps nobody.
+    // The work continues if the caller goes away: half a promotion is useless.
     await work((event) => {
       written = written
         .then(() => out.write(`${JSON.stringify(event)}\n`))
@@ -150,7 +150,7 @@ function ndjson<Event>(
 }
 
 /**
- * Waits for changes of a host, one listener per change however many heartbeats pass before it comes: a listener per
+ * Waits for changes of a host with one listener per change, however many heartbeats pass before it: a listener per
  * heartbeat would stay with the promise until the next change, and an idle service has none for weeks.
  */
 class Changes {
@@ -163,7 +163,7 @@ class Changes {
     this.#host = host;
   }
 
-  /** Before the status is read: what changes after that is seen by `within`. */
+  /** Call before reading the status: `within` sees later changes. */
   listen(): Changes {
     const changed = this.#host.changed();
     if (changed === this.#listened) return this;

@@ -1,13 +1,13 @@
 /**
- * What operators ask about single databases (`stead databases`): which there are and how each is, and to leave one out
- * of what is captured until it is included again.
+ * Operators' calls about single databases (`stead databases`): listing them with their condition, and excluding one
+ * from capture until it is included again.
  *
- * Excluding answers a fault: one file that cannot be captured holds every answer of the service. What waits for it is
- * released with the next flush, since its commits are nobody's to keep any more. It is durable in the vault before
- * anything is released, because the next primary would meet the same file again. A database that the journal has is
- * part of what was promised to be kept: it is excluded with `force` only, and then removed from the journal as one that
- * the application deletes; its last captured state stays readable in the history (`stead vault restore --position`) as
- * long as the retention says. The file itself is not touched on this host.
+ * Exclusion handles a fault: one file that cannot be captured holds every response of the service. Held responses are
+ * released with the next flush, since stead no longer has to keep the file's commits. The exclusion is durable in the
+ * vault before anything is released, because the next primary would meet the same file again. A database in the journal
+ * is covered by the promise to keep it: it is excluded only with `force`, and then removed from the journal like one
+ * that the application deletes; its last captured state stays readable in the history (`stead vault restore
+ * --position`) for the retention window. The file itself is not touched on this host.
  */
 import type { DatabaseChange, DatabaseEntry, DatabaseList } from "../../control/databases.ts";
 import type { Clock } from "../../runtime/clock.ts";
@@ -18,7 +18,7 @@ import { messageOf } from "../../runtime/operator-error.ts";
 import type { CaptureSource, Outcome } from "../ports/ports.ts";
 
 const databasesShown = 1000;
-/** In an error. */
+/** Largest number named in an error. */
 const namedMax = 5;
 
 export interface DatabaseDeskOptions {
@@ -29,9 +29,9 @@ export interface DatabaseDeskOptions {
   readonly warnings: Pick<Warnings, "warn" | "over">;
   /** Of the term, when there is one. */
   readonly source: () => CaptureSource | undefined;
-  /** Names of the databases that this host follows as a secondary; undefined: it is none. */
+  /** Names of the databases that this host follows as a secondary; undefined: it is not one. */
   readonly followed: () => Iterable<string> | undefined;
-  /** Of the last record that this host knows of; 0: none. */
+  /** Position of the last record that this host knows; 0: none. */
   readonly position: () => number;
 }
 
@@ -80,8 +80,8 @@ export class DatabaseDesk {
   }
 
   /**
-   * Without `force` refuses one that is part of the journal, and one that the primary has not: a name that is misspelt
-   * releases nothing.
+   * Without `force` refuses a database in the journal, and one that the primary does not have: a misspelt name would
+   * release nothing.
    */
   async exclude({ name, force = false }: DatabaseChange): Promise<Outcome<DatabaseList>> {
     const { exclusions, log, position } = this.#options;
@@ -111,13 +111,13 @@ export class DatabaseDesk {
     });
   }
 
-  /** Reads the list anew, before databases are opened. Throws what the vault says. */
+  /** Rereads the list before databases are opened. Throws the vault's errors. */
   async refresh(): Promise<void> {
     await this.#options.exclusions?.refresh();
     this.#tell();
   }
 
-  /** `act` answers why it changes nothing. */
+  /** `act` returns why it changes nothing. */
   async #change(act: () => Promise<string | undefined>): Promise<Outcome<DatabaseList>> {
     try {
       const reason = await act();

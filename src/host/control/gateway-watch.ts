@@ -1,11 +1,11 @@
 /**
- * Which gateways watch this host, and a warning when none does: a host that nobody watches is nobody's candidate, and
- * its own status would look as well as any other's.
+ * The gateways that watch this host, with a warning if there is none: an unwatched host is no candidate, although its
+ * own status looks normal.
  *
- * A gateway watches while it reads the status stream. One that takes the host out of its registry says so, by name;
- * that holds until this gateway watches again. A gateway that is gone says nothing, so silence counts as well.
+ * A gateway watches while it reads the status stream. A gateway that removes the host from its registry says so, by
+ * name; that holds until this gateway watches again. A gateway that is gone says nothing, so silence counts as well.
  *
- * What gateways say of the formats of records that the hosts read (src/core/record-format.ts) is kept here too.
+ * The gateways' reports of the record formats that the hosts read (src/core/record-format.ts) are kept here too.
  */
 import { type RecordFormat, ToldFormats } from "../../core/record-format.ts";
 import type { Rules } from "../../core/rules.ts";
@@ -15,13 +15,13 @@ import type { Warnings } from "../ports/warnings.ts";
 export interface GatewayWatchOptions {
   readonly clock: Clock;
   readonly warnings: Warnings;
-  /** For the command that brings it back. */
+  /** For the command that adds the host again. */
   readonly host: string;
   readonly controlUrl: string;
   readonly rules: Rules;
 }
 
-/** A host that no gateway has watched for so long says so. */
+/** A host that no gateway has watched for this long warns. */
 export const unwatchedMsMax = 30_000;
 const lookEveryMs = 1_000;
 /** Gateways whose removal is remembered: far more than a service has. */
@@ -41,7 +41,7 @@ export class GatewayWatch {
     this.#unwatchedSince = options.clock.now();
   }
 
-  /** From now on silence counts. */
+  /** Silence counts from now on. */
   start(): void {
     this.#unwatchedSince = this.#options.clock.now();
     this.#lookAgain();
@@ -52,8 +52,8 @@ export class GatewayWatch {
   }
 
   /**
-   * A gateway begins to read the status stream; undefined: one that does not say which. Call what is returned when it
-   * has ended.
+   * A gateway starts to read the status stream; undefined: it did not identify itself. Call the returned function when
+   * the stream has ended.
    */
   watchedBy(gateway: string | undefined): () => void {
     this.#watching += 1;
@@ -66,7 +66,7 @@ export class GatewayWatch {
     };
   }
 
-  /** A gateway has taken this host out of its registry. */
+  /** A gateway has removed this host from its registry. */
   removedBy(gateway: string): void {
     if (!this.#removals.has(gateway) && this.#removals.size < removalsKept) {
       this.#removals.set(gateway, new Date(this.#options.clock.wallTime()).toISOString());
@@ -74,12 +74,12 @@ export class GatewayWatch {
     this.#tell();
   }
 
-  /** A gateway said which format of records all hosts of the service read; undefined: it did not say. */
+  /** A gateway reported the record format that all hosts of the service read; undefined: it did not. */
   toldFormat(gateway: string, format: number | undefined): void {
     if (format !== undefined) this.#formats.tell(gateway, format, this.#options.clock.now());
   }
 
-  /** Of the next record that this host writes as a primary. */
+  /** Format of the next record that this host writes as a primary. */
   get recordFormat(): RecordFormat {
     return this.#formats.toWrite(this.#options.clock.now());
   }

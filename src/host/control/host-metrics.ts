@@ -1,8 +1,8 @@
-/** What a host's status and its front say as gauges. */
+/** Exposes a host's status and its front as gauges. */
 import { hostRoles, type HostStatus } from "../../control/host-status.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 
-/** To be called before each scrape. */
+/** Call before each scrape. */
 export function showHost(
   metrics: Metrics,
   status: HostStatus,

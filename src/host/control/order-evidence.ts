@@ -1,5 +1,5 @@
 /**
- * What a candidate looks at before it obeys an order to take over: its log to the end, and what that says of the
+ * A candidate's checks before it obeys an order to take over: its log to the end, and what the log shows of the
  * primary.
  */
 import type { PromoteRequest } from "../../control/messages.ts";
@@ -13,10 +13,10 @@ import {
 import type { Clock } from "../../runtime/clock.ts";
 import type { Follower } from "../secondary/follower.ts";
 
-/** Between two looks at a log that seems too short. */
+/** Pause between two looks at a log that seems too short. */
 const lookAgainMs = 50;
 
-/** Reads on until the log is as far as `position`, or the patience is over. Rejects with what cannot be read. */
+/** Reads on until the log reaches `position`, or the patience is over. Rejects with read errors. */
 async function readAsFarAs(position: number, follower: Follower, clock: Clock): Promise<void> {
   const until = clock.now() + logPatienceMs;
   while (follower.reader.position < position && clock.now() < until) {
@@ -30,11 +30,11 @@ export interface OrderPorts {
   /** Random id of this run. */
   readonly instance: string;
   readonly driftMarginMs: number;
-  /** Identity of the vault, as it was read last. */
+  /** Identity of the vault, as last read. */
   readonly vaultId: () => string | undefined;
 }
 
-/** First the order's age, then the log to its end. Rejects with what cannot be read. */
+/** Judges first the order's age, then the log to its end. Rejects with read errors. */
 export async function judgeOrder(
   request: PromoteRequest,
   follower: Follower,

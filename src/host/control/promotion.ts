@@ -1,6 +1,4 @@
-/**
- * A promotion under way, as the gateway that asked for it sees it: phases with their durations, then done or refused.
- */
+/** A promotion in progress, for the ordering gateway: phases with their durations, then done or refused. */
 import type { PromoteEvent, PromotePhase } from "../../control/messages.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Refusal } from "../../core/refusal.ts";
@@ -9,7 +7,7 @@ export class Promotion {
   readonly #clock: Clock;
   readonly #report: (event: PromoteEvent) => void;
   readonly #over = Promise.withResolvers<void>();
-  /** The epoch of the log that the order was judged on: this promotion replaces its owner and nobody else. */
+  /** The epoch on which the order was judged: this promotion replaces only its owner. */
   overEpoch = 0;
   #since: number;
   #isOver = false;

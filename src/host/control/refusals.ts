@@ -1,9 +1,9 @@
-/** Why a host does not obey an order, in the words of its state. */
+/** Why a host does not obey an order, by its state. */
 import type { HostState } from "../../core/host/life.ts";
 import type { Term } from "../primary/term.ts";
 import type { Refusal } from "../../core/refusal.ts";
 
-/** Why an order to step down, meant for `epoch`, is not obeyed; undefined: it is. */
+/** Returns why an order to step down, meant for `epoch`, is refused; undefined: it is obeyed. */
 export function whyNotDemoted(state: HostState, term: Term | undefined, epoch: number | undefined): string | undefined {
   if ((state.kind !== "primary" && state.kind !== "starting") || term === undefined)
     return `this host is ${state.kind}, not primary`;
@@ -16,7 +16,7 @@ export const notReady = (state: HostState): Refusal => ({
   reason: `this host is ${state.kind}${"reason" in state ? `: ${state.reason}` : ""}`,
 });
 
-/** Why an order to restore is not obeyed; undefined: it is. */
+/** Returns why an order to restore is refused; undefined: it is obeyed. */
 export function whyNotRestored(state: HostState): Refusal | undefined {
   switch (state.kind) {
     case "restoring":

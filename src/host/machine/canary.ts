@@ -1,9 +1,9 @@
 /**
- * The canary: every few seconds a small write beside the data and, when this host has written nothing there, into the
- * vault; what became of them is this host's condition (core/host/condition.ts), told in its status and its log.
+ * The canary: every few seconds a small write beside the data and, if this host has written nothing there, into the
+ * vault. The results are this host's condition (core/host/condition.ts), reported in its status and its log.
  *
- * It never holds the host up. Each place has one question in flight at most; a disk that hangs keeps its question, and
- * the time since then is the finding. It decides nothing: gateways move a primary, when another host is better off.
+ * It never delays the host. Each place has at most one check in flight; a hung disk keeps its check, and the time since
+ * then is the finding. The canary decides nothing: gateways move a primary if another host is in better condition.
  */
 import {
   areDescriptorsOut,
@@ -26,7 +26,10 @@ import { ObservedStore } from "./observed-store.ts";
 import { endsWithin } from "../../runtime/timeout.ts";
 import { VaultProbe } from "./vault-probe.ts";
 
-/** The world of a canary. undefined in its place: nothing is asked, and only the host's own puts tell of the vault. */
+/**
+ * The canary's environment. A place that is undefined is not checked, and only the host's own puts tell about the
+ * vault.
+ */
 export interface CanaryPorts {
   readonly places: readonly DiskPlace[];
   /** "this process has 1024 of 1024 descriptors open; raise LimitNOFILE" */
@@ -36,25 +39,25 @@ export interface CanaryPorts {
 export interface CanaryOptions {
   readonly ports: CanaryPorts | undefined;
   readonly clock: Clock;
-  /** Its puts are observed, see `store`. */
+  /** Its puts are observed; see `store`. */
   readonly store: Store;
   readonly vaultId: string | undefined;
   readonly host: string;
   readonly instance: string;
   readonly diskStallMs: number;
   readonly warnings: Warnings;
-  /** The impairments are others now. */
+  /** The impairments changed. */
   readonly onChange: () => void;
 }
 
 const diskEveryMs = 2_000;
-/** A vault that was written so recently is not asked. */
+/** A vault that was written this recently is not checked. */
 const vaultEveryMs = 5_000;
-/** One that could not be written is asked sooner. */
+/** A vault that could not be written is checked sooner. */
 const vaultAgainMs = 1_000;
 
 export class Canary {
-  /** What the host works with: its puts tell of the vault. */
+  /** The store that the host uses: its puts report on the vault. */
   readonly store: Store;
   readonly #options: CanaryOptions;
   readonly #probe: VaultProbe;
@@ -90,7 +93,7 @@ export class Canary {
     this.#lookAgain(ports.places.length + 1);
   }
 
-  /** Nothing is asked any more; resolves without waiting for what hangs. */
+  /** Stops checking; resolves without waiting for hung checks. */
   async close(): Promise<void> {
     if (this.#isStopped) return;
     this.#isStopped = true;
@@ -160,7 +163,7 @@ export class Canary {
     this.#hear({ kind: "descriptors-ran-out", reason: `no descriptor is left: ${reason ?? "raise LimitNOFILE"}` });
   }
 
-  /** A stall begins without an event: it is looked for. */
+  /** A stall begins without an event, so it is polled. */
   #lookAgain(timer: number): void {
     this.#tell();
     this.#after(timer, diskEveryMs / 2, () => this.#lookAgain(timer));
@@ -191,7 +194,7 @@ export class Canary {
   }
 }
 
-/** Removing the canary's files must not hold up the end of a host whose disk hangs. */
+/** Removing the canary's files must not delay the end of a host whose disk hangs. */
 const leaveMsMax = 500;
 
 const conditions = { disk: "disk", descriptors: "descriptors", vault: "writes to the vault" } as const satisfies Record<

@@ -1,11 +1,10 @@
 /**
- * Whether the databases of a host fit into the descriptors that it may have open: for its start and for
- * `stead config check`.
+ * Checks whether a host's databases fit into its limit of open descriptors: at its start and for `stead config check`.
  *
- * How many databases an application keeps open at the same time is not known here, and those that nobody has open cost
- * nothing. So many databases beside a usual limit are a warning: thousands of tenants of which some are open are well.
- * Below `usualLimit`, the smallest that systems give to a process by default, all of them must fit while all are
- * written to. A host without descriptors cannot put a record, and the next primary would meet the same.
+ * How many databases an application keeps open at the same time is unknown here, and closed ones cost nothing. Many
+ * databases with a usual limit are therefore only a warning: thousands of tenants of which some are open are fine.
+ * Below `usualLimit`, the smallest default of common systems, all of them must fit while all are written to. A host
+ * without descriptors cannot put a record, and the next primary would meet the same.
  */
 import { descriptorsFor, descriptorsInUse, hostDescriptors, warnShare } from "../../capture/limits.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
@@ -21,14 +20,14 @@ export interface DescriptorFinding {
   readonly advice: string;
 }
 
-/** This host may have too few descriptors open. */
+/** This host may open too few descriptors. */
 export class DescriptorLimitError extends OperatorError {
   constructor(finding: DescriptorFinding) {
     super("configuration", finding);
   }
 }
 
-/** `databases`: those that are there. `limit`: of descriptors; undefined when it is not known. */
+/** `databases`: the existing ones. `limit`: of descriptors; undefined if unknown. */
 export function checkDescriptors(databases: number, limit: number | undefined): DescriptorFinding | undefined {
   if (limit === undefined) return undefined;
   const inUse = hostDescriptors + descriptorsInUse(Math.max(1, databases));
@@ -46,7 +45,7 @@ export function checkDescriptors(databases: number, limit: number | undefined): 
   };
 }
 
-/** Tells what is warned of; throws `DescriptorLimitError` for what is refused. */
+/** Reports warnings; throws `DescriptorLimitError` for a refusal. */
 export function assertDescriptors(databases: number, onWarning: (text: string) => void, limit = openFileLimit()): void {
   const finding = checkDescriptors(databases, limit);
   if (finding?.kind === "refused") throw new DescriptorLimitError(finding);

@@ -1,15 +1,15 @@
-/** Where the canary writes on a host's disks, and what it says of descriptors; the simulation brings its own. */
+/** Where the canary writes on a host's disks, and its message about descriptors; the simulation has its own. */
 import { access, constants, open, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { openFileLimit } from "../../runtime/open-file-limit.ts";
 import type { LocalFolders } from "../secondary/local-data.ts";
 
 /**
- * One file system of this host. `write` puts a few bytes there and syncs them; rejects with the error of the call that
- * failed.
+ * One file system of this host. `write` puts a few bytes there and syncs them; rejects with the error of the failed
+ * call.
  */
 export interface DiskPlace {
-  /** In the words of a message: "the data folder /var/lib/notes". */
+  /** As in a message: "the data folder /var/lib/notes". */
   readonly name: string;
   write(): Promise<void>;
   /** Removes what `write` left. Never rejects. */
@@ -19,8 +19,8 @@ export interface DiskPlace {
 const canaryFile = ".stead-canary";
 
 /**
- * The state folder and the data folder. Where both are on one file system, one write is enough; of the other folder it
- * is only asked whether it may be written, which a read-only mount answers with EROFS.
+ * The state folder and the data folder. If both are on one file system, one write suffices; the other folder is only
+ * tested for permission, which a read-only mount answers with EROFS.
  */
 export async function diskPlaces({
   dataFolder,
@@ -53,7 +53,7 @@ function place(name: string, folder: string): DiskPlace {
   };
 }
 
-/** How many descriptors this process has and may have, as far as the system tells. */
+/** Describes how many descriptors this process has and may have, as far as known. */
 export async function describeDescriptors(): Promise<string> {
   const used = await readdir("/proc/self/fd").then(
     (names) => String(names.length),

@@ -1,6 +1,6 @@
 /**
- * Whether the folders of a host are where they can work, before anything is moved there: for the start of a host and
- * for `stead config check`. A folder that is not there yet is judged by the nearest one above it that is.
+ * Checks whether the folders of a host are suitable, before anything is moved there: at the start of a host and for
+ * `stead config check`. A missing folder is judged by its nearest existing parent.
  */
 import { accessSync, constants, existsSync, statfsSync, statSync } from "node:fs";
 import { dirname } from "node:path";
@@ -18,7 +18,7 @@ export interface FolderFinding {
   readonly advice: string;
 }
 
-/** A folder of this host cannot work where it is. */
+/** A folder of this host cannot work at its place. */
 export class FolderPlaceError extends OperatorError {
   constructor({ key, found, accepted, advice }: FolderFinding) {
     super("configuration", { found: `host.${key}: ${found}`, accepted, advice });
@@ -55,7 +55,7 @@ export function checkFolderPlaces(
   return findings;
 }
 
-/** Tells what is warned of; throws `FolderPlaceError` for what is refused. */
+/** Reports warnings; throws `FolderPlaceError` for a refusal. */
 export function assertFolderPlaces(folders: LocalFolders, onWarning: (text: string) => void): void {
   const findings = checkFolderPlaces(folders);
   for (const { kind, key, found, advice } of findings)

@@ -1,7 +1,7 @@
 /**
- * One host for each state folder and each data folder: a second one (a copied configuration with another id) would move
- * away the databases that the application of the first has open. Taken before anything is changed, kept until the
- * process has ended; who keeps it and for how long is in runtime/file-lock.ts.
+ * Ensures one host per state folder and data folder: a second one (a copied configuration with another id) would move
+ * away the databases that the application of the first has open. The lock is taken before anything is changed and kept
+ * until the process has ended; runtime/file-lock.ts has the details.
  */
 import { join } from "node:path";
 import { folderLockName } from "../../core/database-pattern.ts";

@@ -1,4 +1,4 @@
-/** Times every operation on a vault, by what it was and whether it succeeded. */
+/** Times every operation on a vault, by kind and result. */
 import type { Metrics } from "../../metrics/metrics.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { ForwardingStore, type StoreOperation } from "../../vault/store/forwarding-store.ts";

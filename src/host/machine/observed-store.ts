@@ -1,6 +1,4 @@
-/**
- * Tells of every put of this host how it went: the way to the vault is known from the work itself, without asking more.
- */
+/** Reports the result of every put of this host, so that the condition of the vault is known from the work itself. */
 import type { Clock } from "../../runtime/clock.ts";
 import { ForwardingStore } from "../../vault/store/forwarding-store.ts";
 import type { PutOutcome, Store } from "../../vault/store/store.ts";
@@ -29,7 +27,7 @@ export class ObservedStore extends ForwardingStore {
       this.#observer.onPutFailed(error);
       throw error;
     }
-    // What exists may have been found by looking only: nothing was written.
+    // An existing object may have been found by a look-up only: nothing was written.
     if (outcome.kind === "created") this.#observer.onPut(this.#clock.now() - startedAt);
     return outcome;
   }

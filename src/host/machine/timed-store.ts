@@ -1,13 +1,13 @@
 /**
- * A store whose operations end: what takes longer than `vault_timeout` counts as ambiguous (puts) or failed (others).
+ * A store whose operations end: one that takes longer than `vault_timeout` counts as ambiguous (puts) or failed
+ * (others).
  *
- * A network file system that is gone may not answer for minutes, or never. Without an end to the waiting a host would
- * say nothing, could not be stopped, and would look well. With it the callers' own retries go on, and status says why.
+ * A network file system that is gone may not answer for minutes, or never. Without a limit a host would say nothing,
+ * could not be stopped, and would look healthy. With it the callers' own retries continue, and status says why.
  *
- * An operation that was given up still runs, and holds a thread. So the same key is not asked again before that one has
- * returned: a retry waits for it first, and is made anew only then. Its late result is not used: a look-up that began
- * earlier says nothing about the end of the log now (R1), and a put is decided by its repetition with the same bytes
- * (R3).
+ * An abandoned operation still runs, and holds a thread. The same key is therefore not used again before that operation
+ * has returned: a retry first waits for it. Its late result is not used: a look-up that began earlier says nothing
+ * about the end of the log now (R1), and a put is decided by its repetition with the same bytes (R3).
  */
 import type { Clock } from "../../runtime/clock.ts";
 import { ForwardingStore, type StoreOperation } from "../../vault/store/forwarding-store.ts";
@@ -17,7 +17,7 @@ import { type Store, StoreError } from "../../vault/store/store.ts";
 export class TimedStore extends ForwardingStore {
   readonly #clock: Clock;
   readonly #timeoutMs: number;
-  /** Given up, but not over. */
+  /** Abandoned, but not over. */
   readonly #hanging = new Map<string, Promise<void>>();
 
   constructor(inner: Store, clock: Clock, timeoutMs: number) {

@@ -1,11 +1,11 @@
 /**
- * Whether this host can write into the vault, found out before it is asked to: a secondary only reads there, and its
- * mount may be read-only.
+ * Tests whether this host can write to the vault before it has to: a secondary only reads there, and its mount may be
+ * read-only.
  *
  * A small object under a key of its own (`probes/<host>/<run>-<number>`) is put and deleted. Nothing else reads below
- * `probes/`: log, checkpoints, retention and verification look at their own prefixes. The number moves on only after
- * the object is gone, so a vault that hangs is asked for one key (timed-store.ts keeps such operations from piling up).
- * What a run that was killed left is removed by the next run of the host.
+ * `probes/`: log, checkpoints, retention and verification look at their own prefixes. The number increases only after
+ * the object is gone, so a hung vault sees one key only (timed-store.ts keeps such operations from piling up). The next
+ * run of the host removes what a killed run left.
  */
 import { readIdentity } from "../../vault/store/identity.ts";
 import { probeKey, probePrefixOf } from "../../vault/keys.ts";
@@ -27,14 +27,14 @@ export class VaultProbe {
   }
 
   /**
-   * The vault's identity as it is now, undefined when there is none. Rejects with StoreError and what an identity
-   * cannot be read by.
+   * Returns the vault's present identity, undefined if there is none. Rejects with StoreError and errors of reading an
+   * identity.
    */
   async identify(): Promise<string | undefined> {
     return (await readIdentity(this.#options.store))?.id;
   }
 
-  /** Rejects with StoreError. An object that was put and could not be deleted is deleted the next time. */
+  /** Rejects with StoreError. An object that was put but could not be deleted is deleted next time. */
   async write(): Promise<void> {
     const { store, host, instance } = this.#options;
     if (!this.#isSwept) {
@@ -45,7 +45,7 @@ export class VaultProbe {
     const { kind } = await store.putIfAbsent(key, new TextEncoder().encode(key));
     await store.delete(key);
     this.#number += 1;
-    // Of an earlier try that seemed to fail: it was written all the same, but not now.
+    // From an earlier try that seemed to fail: it was written after all, but not now.
     if (kind === "exists") await this.write();
   }
 }

@@ -1,7 +1,7 @@
 /**
- * What this host knows of the databases that operators excluded (vault/store/exclusions.ts): read when it restores and
- * before it opens databases as primary, and when it is asked. A primary that was not asked itself hears of an act with
- * its next term; gateways tell every host.
+ * This host's copy of the operators' exclusions (vault/store/exclusions.ts): read when it restores, before it opens
+ * databases as primary, and on each call. A primary that did not receive the call itself learns of a change with its
+ * next term; gateways tell every host.
  */
 import type { Clock } from "../../runtime/clock.ts";
 import { changeExclusions, type Exclusion, readExclusions } from "../../vault/store/exclusions.ts";
@@ -37,7 +37,7 @@ export class Exclusions {
     this.#take(await readExclusions(this.#options.store));
   }
 
-  /** Durable when it resolves; false: it was excluded already. Throws StoreError, UnknownFormatError. */
+  /** Durable when it resolves; false: it was already excluded. Throws StoreError, UnknownFormatError. */
   exclude(name: string): Promise<boolean> {
     const { host, clock } = this.#options;
     return this.#change((now) => (has(now, name) ? undefined : [...now, { name, host, atMs: clock.wallTime() }]));

@@ -1,5 +1,5 @@
 /**
- * What a host needs from the world, as small ports: the simulation and the tests bring their own.
+ * The ports of a host: the simulation and the tests supply their own.
  *
  * `Source` and `Replica` are implemented by src/capture, the store by src/vault, the application by supervisor.ts, the
  * data listener by front.ts. Nothing in here knows SQLite, HTTP or processes.
@@ -18,7 +18,7 @@ export interface CaptureBatch {
   readonly bytes: number;
   parts(): Iterable<readonly DatabaseDelta[]>;
   readonly partCount: number;
-  /** Reads the part after the last one that was taken, while that one is being put. */
+  /** Reads the part after the last one taken, while that one is being put. */
   readAhead?(): Promise<void>;
   /** All parts are durable: pins may move. */
   done(): void;
@@ -27,8 +27,8 @@ export interface CaptureBatch {
 export interface CaptureSnapshot {
   readonly databases: readonly SnapshotDatabase[];
   /**
-   * True: it lacks what the log has at its position, because something cannot be captured now. No checkpoint may be
-   * made of it.
+   * True: it lacks something that the log has at its position, because something cannot be captured now. It must not
+   * become a checkpoint.
    */
   readonly leavesOut?: boolean;
   release(): Promise<void>;
@@ -51,20 +51,16 @@ export interface CaptureSource {
   tick(): Promise<void>;
   beginSnapshot(): Promise<{ readonly batch: CaptureBatch | undefined; readonly snapshot: CaptureSnapshot }>;
   /**
-   * What batches leave out: nothing that follows may be acknowledged while there is something. Sync. `isAhead` is true
-   * then.
+   * What batches leave out: while there is any, nothing that follows may be acknowledged. Sync. `isAhead` is then true.
    */
   uncaptured?(): readonly UncapturedDatabase[];
-  /** Databases that are captured. Sync. */
+  /** Captured databases. Sync. */
   names?(): Iterable<string>;
-  /** Files that match and are no databases. Sync. */
+  /** Files that match but are not databases. Sync. */
   leftOut?(): readonly { readonly name: string; readonly reason: string }[];
   /** How often and for how long writers were locked out since capture began. Sync. */
   writeLocks?(): { readonly count: number; readonly totalMs: number; readonly maxMs: number };
-  /**
-   * Long write-ahead logs that cannot start over. `canAllStartOver`: there is none, as far as the last tick knows.
-   * Sync.
-   */
+  /** Long write-ahead logs that cannot start over. `canAllStartOver`: none, as of the last tick. Sync. */
   readonly longLogs?: {
     readonly list: readonly {
       readonly database: string;
@@ -79,7 +75,7 @@ export interface CaptureSource {
 
 /** The supervised application. One instance of this port per term as primary. */
 export interface Application {
-  /** Resolves when the application is ready, rejects with `ApplicationError` when it cannot be. */
+  /** Resolves when the application is ready, rejects with `ApplicationError` if it cannot be. */
   start(port: number): Promise<void>;
   /** Asks it to stop, kills the group after the configured time; resolves when the whole group is gone. */
   stop(): Promise<void>;
@@ -87,11 +83,11 @@ export interface Application {
   kill(): Promise<void>;
 }
 
-/** What can be found out about the process of a predecessor (R5). */
+/** What is known about the process of a predecessor (R5). */
 export type PredecessorWord =
   /** Nothing listens where its host process listened, or a later run of that host does. */
   | { readonly kind: "gone" }
-  /** It says itself that it is no longer primary. */
+  /** It reports itself that it is no longer primary. */
   | { readonly kind: "stepped-down" }
   | { readonly kind: "unknown" };
 
@@ -102,7 +98,7 @@ export interface PredecessorProbe {
   ): Promise<PredecessorWord>;
 }
 
-/** What came of something that was asked of a host: it is done, or refused with the reason. */
+/** The outcome of a request to a host: done, or refused with the reason. */
 export type Outcome<Done> =
   | { readonly kind: "done"; readonly done: Done }
   | { readonly kind: "refused"; readonly refusal: Refusal };
@@ -111,6 +107,6 @@ export type Outcome<Done> =
 export interface LocalDatabases {
   /** Names of the databases below `root` that match the service's patterns; only main files, no `-wal`, no `-shm`. */
   find(root: string): Promise<string[]>;
-  /** Checksum of the committed state of a database file with its `-wal`; undefined when it cannot be read as one. */
+  /** Checksum of the committed state of a database file with its `-wal`; undefined if it cannot be read as one. */
   committedChecksum(path: FilePath): Promise<DatabaseChecksum | undefined>;
 }

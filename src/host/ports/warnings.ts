@@ -1,8 +1,8 @@
 /**
- * What a host tells operators: a bounded list of warnings in its status, each also a line of its log.
+ * A host's warnings for operators: a bounded list in its status, each also a line of its log.
  *
- * Two kinds. What happened stays listed until newer warnings push it out. What lasts (a `Condition`) is listed for as
- * long as it lasts: whoever sees it pass calls `over`, so that a status read after the trouble does not show it still.
+ * There are two kinds. An event stays listed until newer warnings displace it. A condition (`Condition`) is listed as
+ * long as it lasts: the part that sees it end calls `over`, so that a later status does not show it.
  */
 import type { Logger } from "../../runtime/log.ts";
 import { messageOf } from "../../runtime/operator-error.ts";
@@ -11,8 +11,8 @@ const warningsKept = 20;
 const uncapturedNamed = 3;
 
 /**
- * Trouble that passes: the vault does not answer or take records, a restore or a checkpoint does not succeed, the log
- * is not the service's; what the canary finds; no gateway watches this host.
+ * Lasting trouble: the vault does not answer or accept records, a restore or a checkpoint does not succeed, the log is
+ * not the service's; the canary's findings; no gateway watches this host.
  */
 export type Condition =
   | "vault"
@@ -47,8 +47,8 @@ export class Warnings {
   }
 
   /**
-   * Each text is listed once, at its newest place; said again and again it is logged once. Of a condition the newest
-   * text is listed.
+   * Each text is listed once, at its newest place; repetitions are logged once. For a condition the newest text is
+   * listed.
    */
   warn(text: string, condition?: Condition): void {
     const known = this.#warnings.findIndex((warning) => warning.text === text && warning.condition === condition);
@@ -61,7 +61,7 @@ export class Warnings {
     this.#onChange();
   }
 
-  /** The condition does not hold any more; cheap when it did not hold. */
+  /** Ends a condition; cheap if there is none. */
   over(condition: Condition): void {
     const others = this.#warnings.filter((warning) => warning.condition !== condition);
     if (others.length === this.#warnings.length) return;

@@ -1,21 +1,21 @@
 /**
- * The checkpointer of a primary: decides when one is due, writes it while writers go on, announces it, and then removes
- * what nobody needs any more. One at a time.
+ * The checkpointer of a primary: decides when a checkpoint is due, writes it while writers continue, announces it, and
+ * then removes what is no longer needed. One at a time.
  *
  * Order: seal and journal (position p) → chunks, verified → manifest → `checkpoint` record → retention. A crash between
- * any two leaves a vault that restores: what is not announced is not counted on (R6).
+ * any two leaves a vault that restores: an unannounced checkpoint is not relied on (R6).
  *
  * Until its snapshot is released no write-ahead log starts over, so a log grows by what is written meanwhile. Under
- * writers that reach the threshold again before a checkpoint is done, one follows the other, and logs would grow for as
- * long as that lasts: a checkpoint begins when every long log has started over, or after a while all the same, since a
- * reader of the application may keep one from it for long.
+ * writers that reach the threshold again before a checkpoint is done, one would follow the other, and logs would grow
+ * for as long as that lasts. A checkpoint therefore begins once every long log has started over, or after a while
+ * anyway, since a reader of the application may prevent one for long.
  *
- * It ends with its term: `stop` comes before the databases are closed. A read that came later would go through the
- * number of a closed descriptor, which may be that of another file by then, and its bytes would stand in a manifest.
+ * It ends with its term: `stop` comes before the databases are closed. A later read would use the number of a closed
+ * descriptor, which may belong to another file by then, and its bytes would end up in a checkpoint.
  *
- * A checkpoint that meets a database which nobody had open when it began, and which was written since, begins anew at
- * once, with that database pinned. One that the vault refuses is tried again later. One whose pages are not what was
- * captured ends the term: the application reads the same pages.
+ * A checkpoint restarts at once, with the database pinned, if it meets a database that no process had open at its
+ * beginning and that was written since. One that the vault refuses is retried later. One whose pages differ from the
+ * captured ones ends the term: the application reads the same pages.
  */
 import { CaptureError } from "../../capture/capture-error.ts";
 import { WrittenMeanwhileError } from "../../capture/written-meanwhile.ts";
@@ -35,7 +35,7 @@ import type { SnapshotDatabase } from "../../capture/snapshot.ts";
 
 export interface CheckpointerOptions {
   readonly journal: Journal;
-  /** True when no long write-ahead log has to start over first. Default: true. */
+  /** True if no long write-ahead log must start over first. Default: true. */
   readonly canBegin?: () => boolean;
   readonly store: Store;
   readonly clock: Clock;
@@ -44,7 +44,7 @@ export interface CheckpointerOptions {
   readonly epoch: number;
   readonly epochPosition: number;
   readonly thresholds: CheckpointThresholds;
-  /** Newest announced checkpoint when the claim was made: its chunks may be used again. */
+  /** Newest announced checkpoint at the time of the claim: its chunks may be reused. */
   readonly base: CheckpointManifest | undefined;
   /** Default: zstd on the thread pool. */
   readonly compression?: Compression | undefined;
@@ -54,16 +54,16 @@ export interface CheckpointerOptions {
   readonly onFailed: (reason: string) => void;
 }
 
-/** Part of the time in which a checkpoint may use the vault: the rest is for commits. */
+/** Share of the time in which a checkpoint may use the vault: the rest is for commits. */
 const vaultShare = 0.5;
-/** How long a checkpoint waits for long logs to start over, and between two looks. */
+/** How long a checkpoint waits for long logs to start over, and the pause between two looks. */
 const logsWaitMsMax = 10_000;
 const logsLookMs = 50;
-/** A checkpoint that failed is not tried again at once. */
+/** Pause before a failed checkpoint is retried. */
 const retryAfterMs = 5_000;
 /**
- * But for this one: what was written meanwhile is open now and pinned by the next snapshot, so each try can fail
- * because of another database only.
+ * Except this: whatever was written meanwhile is open now and pinned by the next snapshot, so each try can only fail
+ * because of another database.
  */
 const writtenMeanwhileMax = 10;
 
@@ -85,8 +85,8 @@ export class Checkpointer {
   }
 
   /**
-   * The primary serves: from now on checkpoints are made. Not before, however much the application writes while it
-   * starts: a checkpoint tells whoever begins there that the leases of all earlier primaries are over
+   * The primary serves: checkpoints are made from now on. Not before, however much the application writes while it
+   * starts: a checkpoint tells a host that starts from it that the leases of all earlier primaries are over
    * (core/host/lease.ts).
    */
   begin(): void {
@@ -124,7 +124,7 @@ export class Checkpointer {
     return this.#running;
   }
 
-  /** Nothing is read from the databases any more when this resolves; a checkpoint under way fails. */
+  /** When this resolves nothing is read from the databases any more; a checkpoint in progress fails. */
   async stop(): Promise<void> {
     this.#isStopped = true;
     await Promise.allSettled(this.#reads);
@@ -217,7 +217,7 @@ export class Checkpointer {
   }
 }
 
-/** For the control API. `checkpointer`: of the term, where there is one. */
+/** For the control API. `checkpointer`: of the term, if there is one. */
 export async function checkpointOnDemand(
   role: HostState["kind"],
   checkpointer: Checkpointer | undefined,

@@ -1,14 +1,14 @@
 /**
- * R1 as a host performs it: read the log to its end, claim right after it; when somebody wrote in between, read on.
+ * R1 as a host performs it: read the log to its end, claim right after it; if another host wrote in between, read on.
  *
  * A vault that does not answer for a while is waited for. A primary that keeps writing faster than this host can read
- * and claim is alive and well as far as the vault can tell: after a few of its leases the claim is given up, and
- * whoever asked for it learns that. It would otherwise run after that primary for ever, and be no secondary meanwhile.
+ * and claim is healthy as far as the vault shows: after a few of its leases the claim is given up, and the caller is
+ * told. Otherwise this host would chase that primary without end, and meanwhile not be a secondary.
  *
- * So is a claim that cannot be written for `claimMsMax`: a mount that is read-only here does not mend itself by
- * waiting, and a host that claims hears no order. Giving it up is like dying in the middle of it: R3 binds a writer
- * that goes on. The put may still take effect; then this host reads its own claim like anybody else's, serves nothing
- * by it, and its gateways see an epoch whose owner is no primary.
+ * A claim that cannot be written for `claimMsMax` is also given up: waiting does not fix a read-only mount, and a
+ * claiming host obeys no order. Giving up is like dying in the middle of the claim: R3 binds a writer that continues.
+ * The put may still take effect; this host then reads its own claim like any other, serves nothing by it, and its
+ * gateways see an epoch whose owner is not primary.
  */
 import { type ClaimOptions, LogWriter } from "../../vault/log/log-writer.ts";
 import type { LogRecord } from "../../vault/record.ts";
@@ -20,9 +20,9 @@ import { wallAheadOf } from "./suspension.ts";
 export interface Claimed {
   readonly writer: LogWriter;
   readonly record: LogRecord;
-  /** Whose leases have to be over before this host serves (R5). */
+  /** The claims whose leases must be over before this host serves (R5). */
   readonly predecessors: readonly Predecessor[];
-  /** `wallAheadOf` the clock before the claim: a machine suspended since then shows against it (suspension.ts). */
+  /** `wallAheadOf` the clock before the claim, to detect a suspension of the machine since then (suspension.ts). */
   readonly wallAheadMs: number;
 }
 
@@ -30,15 +30,15 @@ export type ClaimResult =
   | { readonly kind: "claimed"; readonly claimed: Claimed }
   /** Another host's claim came first. */
   | { readonly kind: "lost"; readonly epoch: number; readonly host: string }
-  /** The primary that is to be replaced was always faster: it lives. */
+  /** The primary that is to be replaced was always faster: it is alive. */
   | { readonly kind: "outrun"; readonly host: string }
   | { readonly kind: "void" }
-  /** The vault did not take it in time; `trouble` is what it said last. */
+  /** The vault did not accept it in time; `trouble` is its last error. */
   | { readonly kind: "unwritten"; readonly trouble: string };
 
-/** For how many leases a claim runs after a primary that writes. */
+/** For how many leases a claim competes with a primary that writes. */
 const patienceLeases = 3;
-/** For how long a claim is tried on a vault that does not take it. */
+/** How long a claim is tried on a vault that does not accept it. */
 const claimMsMax = 10_000;
 
 type ClaimEpochOptions = Omit<ClaimOptions, "reader"> & { readonly overEpoch: number };
@@ -70,7 +70,7 @@ export async function claimEpoch(follower: Follower, options: ClaimEpochOptions)
 
 async function claimUntilDecided(follower: Follower, options: ClaimEpochOptions): Promise<ClaimResult> {
   const { clock, random, signal, onTrouble } = options;
-  // The epoch that the order was judged on, not the newest read since: a successor that claimed meanwhile is not
+  // The epoch on which the order was judged, not the newest read since: a successor that claimed meanwhile is not
   // overtaken.
   const epochBefore = options.overEpoch;
   const patientUntil = clock.now() + patienceLeases * (follower.epoch?.leaseMs ?? 0);

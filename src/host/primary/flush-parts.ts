@@ -1,9 +1,9 @@
 /**
  * The parts of a flush, one put after the other. While one is put, the next is read, proved, encoded and announced to
- * the vault, so that a large flush takes as long as the slower of the two and not as long as both.
+ * the vault, so that a large flush takes as long as the slower of the two, not the sum.
  *
- * One put in flight (R2): what is announced has no name before `put` is called for it, which is when the one before it
- * is durable. Nothing else comes between two parts, since the loop that puts is here; each part renews the lease.
+ * One put in flight (R2): an announced part has no name before `put` is called for it, when the previous one is
+ * durable. Nothing else comes between two parts, since this loop is the one that puts; each part renews the lease.
  */
 import type { DatabaseDelta } from "../../core/delta.ts";
 import type { RecordBody } from "../../vault/record.ts";
@@ -18,18 +18,18 @@ interface FlushPart {
 export interface PartPorts {
   /** Resolves when it is durable. */
   put(part: FlushPart): Promise<void>;
-  /** The part that is put next. */
+  /** Announces the part that is put next. */
   prepare(part: FlushPart): void;
 }
 
 /**
- * Resolves when all parts are durable; rejects as a put or the reading of a part does, and not while one is still being
- * read.
+ * Resolves when all parts are durable; rejects when a put or the reading of a part fails, but not while one is still
+ * being read.
  */
 export async function putParts(batch: CaptureBatch, { put, prepare }: PartPorts): Promise<void> {
   const parts = flushParts(batch);
   for (let part = parts.next(); part.done !== true; ) {
-    // Begun first: it is the disk's work, and what is prepared follows it.
+    // Begun first: it is the disk's work, and the preparation follows it.
     const putting = put(part.value);
     const [done, next] = await Promise.allSettled([putting, nextOf()]);
     if (done.status === "rejected") throw done.reason;

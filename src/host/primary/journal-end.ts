@@ -1,17 +1,17 @@
-/** How a journal ends, and what that means for the host. */
+/** How a journal ends, and the consequence for the host. */
 import { CaptureError } from "../../capture/capture-error.ts";
 import { FencedError } from "../../vault/errors.ts";
 import { messageOf } from "../../runtime/operator-error.ts";
 
-/** Why a journal ended: told once. */
+/** Why a journal ended; reported once. */
 export type JournalEnd =
   | { readonly kind: "fenced"; readonly epoch: number; readonly host: string }
   /** Continuity is lost, or the vault refuses for good: a restore may help. */
   | { readonly kind: "must-stop"; readonly reason: string }
-  /** The application does what capture cannot follow: it would do so again on any host. */
+  /** The application does something that capture cannot follow: it would do so again on any host. */
   | { readonly kind: "unsupported"; readonly reason: string };
 
-/** Thrown by `gate` when this host may release nothing any more. */
+/** Thrown by `gate` if this host may release nothing any more. */
 export class GateShutError extends Error {
   override readonly name = "GateShutError";
   constructor() {

@@ -1,4 +1,4 @@
-/** What a journal is asked to do beside its flushes, one after the other. */
+/** A journal's jobs beside its flushes, one after the other. */
 import type { RecordBody } from "../../vault/record.ts";
 import type { CaptureSnapshot } from "../ports/ports.ts";
 
@@ -11,14 +11,14 @@ export type Job =
     }
   | { readonly kind: "snapshot"; readonly done: (at: SnapshotAt) => void; readonly failed: (error: Error) => void };
 
-/** A snapshot of the databases as they are after the record at `position`. */
+/** A snapshot of the databases as of the record at `position`. */
 export interface SnapshotAt {
   readonly snapshot: CaptureSnapshot;
   readonly position: number;
   readonly hash: string;
 }
 
-/** A snapshot that leaves something out is not the state at its position: it is refused, and the journal goes on. */
+/** A snapshot that leaves something out is not the state at its position: it is refused, and the journal continues. */
 export async function finishSnapshot(job: Extract<Job, { kind: "snapshot" }>, at: SnapshotAt): Promise<void> {
   if (at.snapshot.leavesOut !== true) return job.done(at);
   await at.snapshot.release();

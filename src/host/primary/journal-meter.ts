@@ -1,6 +1,6 @@
 /**
- * Times what a journal makes others wait for: each record until it is durable, and each part of an answer that is kept
- * at the gate. What passes the gate at once, as most reads do, is not timed: it would hide how long a write waits for
+ * Times what waits for a journal: each record until it is durable, and each chunk of a response that is kept at the
+ * gate. Chunks that pass the gate at once, like most reads, are not timed: they would hide how long a write waits for
  * its acknowledgement.
  */
 import type { Counter, Histogram, Metrics } from "../../metrics/metrics.ts";
@@ -25,7 +25,7 @@ export class JournalMeter {
     this.#bytes.add(bytes);
   }
 
-  /** What the gate answered goes on as it is; one that never opened is not timed. */
+  /** Passes the gate's answer on unchanged; a wait that never ended is not timed. */
   onGate(waited: void | Promise<void>): void | Promise<void> {
     if (waited === undefined) return undefined;
     const since = this.#clock.now();

@@ -1,23 +1,23 @@
 /**
  * The journal of a primary: the one place that puts records, and the gate that every byte to a client passes.
  *
- * One loop, one put in flight (R2). Each turn takes everything that is committed by then and puts it as one flush
- * (group commit); when there is nothing, it renews the lease (R5) or announces a checkpoint.
+ * One loop, one put in flight (R2). Each turn takes everything committed by then and puts it as one flush (group
+ * commit); if there is nothing, it renews the lease (R5) or announces a checkpoint.
  *
  * Why a byte that passed the gate can never be undone: the byte was produced from some state of the databases, which
  * was visible in their WAL indexes before the byte arrived here. `gate` returns only if (a) no index has moved past
  * what the batches taken so far cover and no batch is under way, so that state is in the vault; or (b) a flush whose
- * collection *began after* the gate was asked, is durable: it covers that state. In both cases every earlier record is
- * durable too, because puts go one after the other. Reads need R5 on top: within the lease nobody else has served.
+ * collection *began after* the gate was called is durable: it covers that state. In both cases every earlier record is
+ * durable too, because puts go one after the other. Reads need R5 on top: within the lease no other host has served.
  *
  * A huge transaction, or a large database that appears: reading and proving may take longer than the lease. Capture
  * gives the event loop a turn every few milliseconds, and the loop puts renewals meanwhile. There is still one put in
  * flight: the flush's own parts come after its collection. A renewal between a collection and its flush changes no
  * state, so the flush leads where it would have.
  *
- * What cannot be captured now (`CaptureSource.uncaptured`): a flush that leaves something out covers nobody. Those who
- * wait for it wait for the next one, until nothing is left out, or capture's patience is over and it throws. The rest
- * goes on being put.
+ * Databases that cannot be captured now (`CaptureSource.uncaptured`): a flush that leaves something out covers no
+ * waiter. Its waiters wait for the next one, until nothing is left out, or capture's patience is over and it throws.
+ * Everything else continues to be put.
  *
  * A suspended machine: suspension.ts.
  */
@@ -57,9 +57,9 @@ export interface JournalOptions {
   readonly onWarning?: ((text: string) => void) | undefined;
 }
 
-/** How often an idle journal looks whether the application committed something without answering anybody. */
+/** How often an idle journal checks whether the application committed something without a response. */
 const idleLookMs = 5;
-/** The same while something cannot be captured. */
+/** Same while something cannot be captured. */
 const heldLookMs = 10;
 
 export class Journal {
@@ -67,13 +67,13 @@ export class Journal {
   #source: CaptureSource | undefined;
   #state: "running" | "closing" | "shut" = "running";
   #lastPutStartedAt: number;
-  /** As it was before the last successful put. */
+  /** Its value before the last successful put. */
   #wallAheadMs: number;
   /** Waiters for a flush that has not begun to collect. */
   #next: Deferred | undefined;
   /** Waiters for the flush under way. */
   #current: Deferred | undefined;
-  /** Waiters for the lease to be good again. */
+  /** Waiters for the lease to be valid again. */
   #lease: Deferred | undefined;
   readonly #lossWindow: LossWindow | undefined;
   readonly #jobs: Job[] = [];
@@ -101,7 +101,7 @@ export class Journal {
     return this.#lastPutStartedAt;
   }
 
-  /** How often something was found to be committed: grows with what the application writes. */
+  /** How often commits were found: grows with the application's writes. */
   get commits(): number {
     return this.#commits;
   }
@@ -112,8 +112,8 @@ export class Journal {
   }
 
   /**
-   * Asked before every chunk that goes to a client. Returns at once (undefined) when the chunk may leave, otherwise a
-   * promise that resolves when it may. Throws or rejects with `GateShutError` when it never may.
+   * Called before every chunk for a client. Returns at once (undefined) if the chunk may leave, otherwise a promise
+   * that resolves when it may. Throws or rejects with `GateShutError` if it never may.
    */
   gate(): void | Promise<void> {
     if (this.#state === "shut") throw new GateShutError();
@@ -135,12 +135,12 @@ export class Journal {
     return new Promise((done, failed) => this.#enqueue({ kind: "record", body, done, failed }));
   }
 
-  /** Seals the databases, journals what was committed until then, and gives the state after that record. */
+  /** Seals the databases, journals everything committed until then, and returns the state after that record. */
   snapshot(): Promise<SnapshotAt> {
     return new Promise((done, failed) => this.#enqueue({ kind: "snapshot", done, failed }));
   }
 
-  /** Journals everything that is committed, then `vacate`, then ends. The application is gone by then. */
+  /** Journals everything committed, then `vacate`, then ends. The application is gone by then. */
   async vacate(reason: string, successor: string | undefined): Promise<number> {
     const position = await this.append({ kind: "vacate", reason, successor });
     this.shut();
@@ -149,14 +149,14 @@ export class Journal {
   }
 
   /**
-   * What was read of the databases outside the loop (a checkpoint) is not what was captured: ends like a failed
-   * capture, since what the application answers may rest on it. Other errors of the vault are the caller's.
+   * A read of the databases outside the loop (a checkpoint) differed from the captured state: ends like a failed
+   * capture, since the application's responses may rest on it. Other errors of the vault are the caller's.
    */
   failedToRead(error: CaptureError): void {
     this.#end(endOf(error));
   }
 
-  /** Nothing is released from now on. Synchronous; the loop ends with the put in flight. */
+  /** Releases nothing from now on. Synchronous; the loop ends with the put in flight. */
   shut(): void {
     if (this.#state === "shut") return;
     this.#state = "shut";
@@ -230,10 +230,10 @@ export class Journal {
     }
   }
 
-  /** One turn of the loop: the most urgent thing that is to be put, or a wait. */
+  /** One turn of the loop: the most urgent put, or a wait. */
   async #turn(): Promise<void> {
     const isHeld = this.#isHeld();
-    // What is held is looked at again and again: a renewal must not wait for its end.
+    // Held databases are checked repeatedly: a renewal must not wait for them.
     if (isHeld && this.#renewInMs() <= 0) return this.#put({ kind: "renew" }, 0);
     if (this.#next !== undefined || this.#isAhead()) {
       await this.#flush();
@@ -252,7 +252,7 @@ export class Journal {
     return renewDueAt(this.#lastPutStartedAt, this.#options.leaseMs) - this.#options.clock.now();
   }
 
-  /** Something that answers may depend on cannot be captured now. */
+  /** True if something that responses may depend on cannot be captured now. */
   #isHeld(): boolean {
     return (this.#source?.uncaptured?.() ?? []).length > 0;
   }
@@ -275,7 +275,7 @@ export class Journal {
   }
 
   /**
-   * A flush. Waiters are taken before collecting begins: who asks from now on waits for the next one, unless nothing is
+   * Runs a flush. Waiters are taken before collecting begins: later callers wait for the next one, unless nothing is
    * ahead.
    */
   async #covering<T>(flush: () => Promise<T>): Promise<T> {
@@ -292,13 +292,13 @@ export class Journal {
     return result;
   }
 
-  /** Their flush left something out. */
+  /** Returns waiters to the queue because their flush left something out. */
   #putOff(waiters: Deferred): void {
     if (this.#next === undefined) this.#next = waiters;
     else this.#next.promise.then(waiters.resolve, waiters.reject);
   }
 
-  /** Waits for work of capture; ends at once when a renewal finds this host fenced. */
+  /** Waits for work of capture; ends at once if a renewal finds this host fenced. */
   #renewingDuring<T>(work: Promise<T>): Promise<T> {
     const renew = (): Promise<void> => this.#put({ kind: "renew" }, 0);
     return renewingDuring(work, this.#options.clock, {

@@ -1,16 +1,16 @@
-/** R5 as a host performs it: until every old lease is over, or its primary is proven gone, nothing is served. */
+/** R5 as a host performs it: nothing is served until every old lease is over, or its primary is proven gone. */
 import { leaseOverAt } from "../../core/host/lease.ts";
 import type { Rules } from "../../core/rules.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Predecessor } from "../secondary/follower.ts";
 import type { PredecessorProbe } from "../ports/ports.ts";
 
-/** Between two questions to an old primary's process. */
+/** Pause between two queries of an old primary's process. */
 const askAgainMs = 25;
 
 export interface LeaseWaitOptions {
   readonly predecessors: readonly Predecessor[];
-  /** Of this run: its own earlier terms have ended. */
+  /** This run of the host: its own earlier terms have ended. */
   readonly instance: string;
   readonly clock: Clock;
   readonly rules: Rules;
@@ -20,7 +20,7 @@ export interface LeaseWaitOptions {
 }
 
 /**
- * Resolves when this host may serve; rejects with the signal's reason. A question never makes it wait longer than the
+ * Resolves when this host may serve; rejects with the signal's reason. A query never makes it wait longer than the
  * lease.
  */
 export async function waitForLeases(options: LeaseWaitOptions): Promise<void> {
@@ -38,7 +38,7 @@ async function waitForLease(predecessor: Predecessor, options: LeaseWaitOptions)
   const remainsMs = leaseOverAt(predecessor, driftMarginMs) - clock.now();
   if (remainsMs <= 0) return;
   signal.throwIfAborted();
-  // Not AbortSignal.any: in Bun its signal is never freed when nothing aborts it, with all that listens to it.
+  // Not AbortSignal.any: in Bun its signal is never freed if nothing aborts it, with all its listeners.
   const over = new AbortController();
   const end = (): void => over.abort(signal.reason);
   signal.addEventListener("abort", end, { once: true });
@@ -50,7 +50,7 @@ async function waitForLease(predecessor: Predecessor, options: LeaseWaitOptions)
   }
 }
 
-/** Resolves when the predecessor is proven gone; when the signal is aborted, it rejects at its next pause, unheard. */
+/** Resolves when the predecessor is proven gone; once the signal is aborted, it rejects at its next pause, unheard. */
 async function untilProvenGone(
   predecessor: Predecessor,
   { clock, probe }: LeaseWaitOptions,

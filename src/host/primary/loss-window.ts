@@ -1,14 +1,13 @@
 /**
- * Async durability: for how long acknowledgements may leave before what they acknowledge is durable.
+ * Async durability: how long acknowledgements may leave before the acknowledged writes are durable.
  *
- * Counted from a moment at or before the first acknowledgement that is not durable yet, over any number of flushes:
- * what was acknowledged while a slow flush was under way, and is not in it, has been open since then and not since the
- * flush ended.
+ * Counted from a moment at or before the first acknowledgement that is not durable yet, over any number of flushes: a
+ * write acknowledged during a slow flush, and not in it, has been open since then and not since the end of that flush.
  */
 export class LossWindow {
   readonly #lossMaxMs: number;
   #openSince: number | undefined;
-  /** The same for what the flush under way may not cover: when it is over, this is what stays open. */
+  /** Same for writes that the flush in progress may not cover: they stay open when it is over. */
   #openSinceNext: number | undefined;
 
   constructor(lossMaxMs: number) {
@@ -16,7 +15,7 @@ export class LossWindow {
   }
 
   /**
-   * Asked before each acknowledgement. `ahead`: something is committed that no flush has taken. Times are monotonic
+   * Called before each acknowledgement. `ahead`: something is committed that no flush has taken. Times are monotonic
    * milliseconds.
    */
   isFull(ahead: boolean, isFlushing: boolean, now: number): boolean {

@@ -1,15 +1,15 @@
 /**
- * Asks the process of the former primary whether it is still there (R5): a proof spares the wait for its lease.
+ * Queries the process of the former primary (R5): a proof that it is gone saves the wait for its lease.
  *
  * - Refused connection: no process listens at its control address. The gate lives in that process, so no byte leaves.
  * - Another run of the same host answers: it has the address now, so the earlier run has ended.
  * - The same instance says that it follows, restores or failed: it shut its gate before it said so, and it can only
- *   open it again with a new claim.
- * Anything else, a time-out above all, proves nothing. Nor does an address that does not lead to that host: another
- * host answers there (this one, when `advertise_control` was copied from its configuration), or it is a loopback
- * address, which leads to this machine, and is believed only when this host's own is one as well: then all of them are
- * on one machine. A network that answers with a reset in the name of a living host would deceive this; only reads
- * within one lease are at stake, writes are fenced by the log (docs/ARCHITECTURE.md).
+ *   open it again with a new claim. Anything else, a time-out above all, proves nothing. Nor does an address that does
+ *   not lead to that host: another host answers there (this one, when `advertise_control` was copied from its
+ *   configuration), or it is a loopback address, which leads to this machine, and is believed only when this host's own
+ *   is one as well: then all of them are on one machine. A network that answers with a reset in the name of a living
+ *   host would defeat this; only reads within one lease are at stake, writes are fenced by the log
+ *   (docs/ARCHITECTURE.md).
  */
 import { request } from "node:http";
 import * as v from "valibot";
@@ -20,7 +20,7 @@ import type { PredecessorProbe, PredecessorWord } from "../ports/ports.ts";
 const goneRoles: readonly HostRole[] = ["restoring", "secondary", "failed"];
 const answerMsMax = 400;
 
-/** `ownControlUrl`: where this host says that its own control API is. */
+/** `ownControlUrl`: this host's own control address. */
 export function predecessorProbe(secret: string, ownControlUrl: string): PredecessorProbe {
   return {
     ask: (predecessor, signal) =>
@@ -38,8 +38,8 @@ export function predecessorProbe(secret: string, ownControlUrl: string): Predece
           answer.on("end", () => resolve(judge(text, predecessor)));
           answer.on("error", () => resolve({ kind: "unknown" }));
         });
-        // A timer of our own: the `timeout` of node:http does not count while connecting under Bun, and a host that was
-        // cut off by silence would be waited for until the kernel gives up, minutes later.
+        // A separate timer: the `timeout` of node:http does not count while connecting under Bun, and a silently
+        // cut-off host would be waited for until the kernel gives up, minutes later.
         const timer = setTimeout(() => {
           resolve({ kind: "unknown" });
           asked.destroy();

@@ -1,18 +1,18 @@
 /**
- * Work of capture that may take longer than the lease: renewals go on beside it.
+ * Renews the lease during work of capture that may take longer than the lease.
  *
- * The work gives the event loop a turn every few milliseconds; whenever a renewal is due, it is put in such a turn. The
- * journal's loop is the only one that puts, and it is here while the work lasts, so there is one put in flight (R2).
+ * The work gives the event loop a turn every few milliseconds; a due renewal is put in such a turn. Only the journal's
+ * loop puts, and it is here while the work lasts, so there is one put in flight (R2).
  */
 import type { Clock, Timer } from "../../runtime/clock.ts";
 
 export interface Renewals {
-  /** Nothing is to be put any more. */
+  /** True if nothing is to be put any more. */
   isOver(): boolean;
   /** Until the next renewal is due. */
   renewInMs(): number;
   renew(): Promise<void>;
-  /** A renewal failed; told at once, while the work may still be going on. */
+  /** A renewal failed; called at once, while the work may still be running. */
   onFailed(error: unknown): void;
 }
 

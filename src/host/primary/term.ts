@@ -123,9 +123,9 @@ export class Term {
   }
 
   /**
-   * Starts the application; rejects with `ApplicationError`. What ended before it was ready is started once more, at
-   * another port: the first one may have been taken meanwhile, and an epoch that is given up for it costs the clients
-   * far more.
+   * Starts the application; rejects with `ApplicationError`. One that ended before it was ready is started once more,
+   * on another port: the first port may have been taken meanwhile, and giving the epoch up for that would cost the
+   * clients far more.
    */
   async startApplication(): Promise<void> {
     const { application, freePort, onWarning } = this.#options;
@@ -163,7 +163,7 @@ export class Term {
     });
   }
 
-  /** Synchronous: not a byte leaves from now on, and the application's group is being killed. */
+  /** Synchronous: no byte leaves from now on, and the application's group is being killed. */
   cut(reason: string): void {
     this.#options.front.shut(reason);
     this.#journal.shut();
@@ -181,7 +181,7 @@ export class Term {
     this.#source = undefined;
   }
 
-  /** The planned end; rejects when the term was cut meanwhile. */
+  /** The planned end; rejects if the term was cut meanwhile. */
   async stepDown(
     successor: string | undefined,
     reason: string,

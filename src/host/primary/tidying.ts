@@ -1,5 +1,5 @@
 /**
- * Housekeeping of capture goes on while a record is being put: a RESTART or TRUNCATE checkpoint of the application
+ * Continues capture's housekeeping while a record is being put: a RESTART or TRUNCATE checkpoint of the application
  * keeps every writer out until the pins have moved twice, and a put may take as long as the vault's disk does.
  */
 import type { Clock, Timer } from "../../runtime/clock.ts";
@@ -7,8 +7,8 @@ import type { Clock, Timer } from "../../runtime/clock.ts";
 const everyMs = 2;
 
 /**
- * Resolves or rejects as the put does. `tidy` never runs beside itself, and not when this has ended; what it throws is
- * told.
+ * Resolves or rejects as the put does. `tidy` never runs beside itself, and not after this has ended; its errors are
+ * reported.
  */
 export async function tidyingDuring<T>(
   put: Promise<T>,

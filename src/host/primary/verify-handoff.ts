@@ -1,10 +1,10 @@
 /**
- * Proves at a promotion that what capture found on the disk is what the replica left there: the state at the end of the
- * log.
+ * Proves at a promotion that the state found by capture on the disk is the one that the replica left: the state at the
+ * end of the log.
  *
- * What the databases hold when capture begins is the base of everything that is journaled later, and is itself in no
- * record. If it were not the state of the log (another process wrote there, the disk decayed, a file was dropped in),
- * acknowledged data would be missing, or clients would see what no failover brings back.
+ * The content of the databases when capture begins is the base of everything that is journaled later, but is itself in
+ * no record. If it were not the state of the log (another process wrote there, the disk decayed, a file was dropped
+ * in), acknowledged data would be missing, or clients would see data that no failover restores.
  */
 import type { DatabaseChecksum } from "../../core/delta.ts";
 import type { CaptureSource, KnownPages } from "../ports/ports.ts";
@@ -23,8 +23,8 @@ export class DivergedCopyError extends Error {
 }
 
 /**
- * Gives the source back (`excluded`: what it leaves out although the journal has it, and removes there) when it begins
- * at the known state; otherwise closes it, leaving the files as they are, and throws.
+ * Returns the source if it begins at the known state (`excluded`: databases that it leaves out although the journal has
+ * them, and removes there); otherwise closes it, leaving the files as they are, and throws.
  */
 export async function verifyHandoff<Source extends ProvableSource>(
   source: Source,

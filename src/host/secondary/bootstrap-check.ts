@@ -1,14 +1,14 @@
 /**
- * Before an existing database becomes the first checkpoint it is checked: damage would be in every copy from then on,
- * and the file that is still whole in yesterday's backup is not asked for when it is noticed.
+ * Checks an existing database before it becomes the first checkpoint: damage would be in every copy from then on, and
+ * by the time it is noticed yesterday's intact backup may be gone.
  *
- * What SQLite calls damaged is refused until an operator takes it as it is (`stead host --accept-damaged`). What is no
- * database to SQLite here is left to capture, which says what it thinks of it.
+ * Databases that SQLite calls damaged are refused until an operator accepts them (`stead host --accept-damaged`). Files
+ * that are no database to SQLite here are left to capture.
  */
 import type { CheckDepth, CheckedDatabase } from "../../capture/integrity.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
 
-/** Only a person can mend it, or accept it. */
+/** Only an operator can fix or accept it. */
 export class DamagedDatabasesError extends OperatorError {
   constructor(what: string) {
     super("resource", {
@@ -37,7 +37,7 @@ export interface BootstrapCheckOptions {
   readonly onWarning: (text: string) => void;
 }
 
-/** Findings in full; more are counted. */
+/** Findings shown in full; more are counted. */
 const shownMax = 3;
 
 /** Throws DamagedDatabasesError, UncheckableDatabaseError, and what `check` throws. */
@@ -59,7 +59,7 @@ export async function checkBeforeBootstrap({
         break;
       case "unchecked": {
         const what = `${name} cannot be checked without its application: ${database.reason}`;
-        // Asked for in full it is no answer that the indexes could not be compared.
+        // For a requested full check, indexes that could not be compared are no answer.
         if (depth === "full") refused.push(`${what} (host.bootstrap_check = "quick" does not need it)`);
         else onWarning(what);
         break;

@@ -1,12 +1,12 @@
 /**
- * The bootstrap of an empty vault: the first host that is told to takes its local databases, or none, as the content at
- * position 0, before the first record of the log.
+ * The bootstrap of an empty vault: the first host configured for it uses its local databases, or none, as the content
+ * at position 0, before the first record of the log.
  *
  * Two hosts may try at once: the manifest at position 0 is created by exactly one of them (`putIfAbsent`), and the
- * other restores from it like any secondary; what it had locally is set aside. Nobody claims before a checkpoint
- * exists, so a crash in the middle leaves an empty vault, never a log that starts from nothing. A log without a
- * checkpoint is therefore no beginning but a vault that lost its checkpoints (removed by hand, not yet copied back):
- * nothing is put in their place, however long `bootstrap = true` has stood in a configuration.
+ * other restores from it like any secondary; its local data is set aside. No host claims before a checkpoint exists, so
+ * a crash in the middle leaves an empty vault, never a log that starts from nothing. A log without a checkpoint is
+ * therefore a vault that lost its checkpoints (removed by hand, not yet copied back): nothing is put in their place,
+ * even with `bootstrap = true` in the configuration.
  */
 import type { Clock } from "../../runtime/clock.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
@@ -21,7 +21,7 @@ export interface BootstrapOptions {
   readonly store: Store;
   readonly log: Log;
   readonly clock: Clock;
-  /** Looks at the local databases before they are taken over; rejects when they may not be. */
+  /** Checks the local databases before they are used; rejects if they may not be. */
   readonly check?: (() => Promise<void>) | undefined;
   readonly openSource: () => Promise<CaptureSource>;
   /** Default: zstd on the thread pool. */
@@ -41,8 +41,8 @@ export class CheckpointsMissingError extends OperatorError {
 const noRecordHash = "0".repeat(64);
 
 /**
- * True when this host wrote the first checkpoint; false when there was one, or another host was first.
- * Throws CheckpointsMissingError, StoreError, and what the check and capture say.
+ * Returns true if this host wrote the first checkpoint; false if there was one, or another host was first. Throws
+ * CheckpointsMissingError, StoreError, and errors of the check and of capture.
  */
 export async function bootstrap({
   store,
@@ -58,7 +58,7 @@ export async function bootstrap({
   try {
     await check?.();
   } catch (error) {
-    // It takes its time: when another host has begun the vault meanwhile, the databases here do not matter any more.
+    // The check takes time: if another host has begun the vault meanwhile, the databases here no longer matter.
     if (await hasBegun()) return false;
     throw error;
   }

@@ -1,11 +1,11 @@
-/** How much room the file systems of this host have, and which folders share one; tests bring their own. */
+/** The free space of this host's file systems, and which folders share one; tests supply their own. */
 import { stat, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 
 export interface DiskSpace {
   /** Bytes that this process may still write below the folder. */
   free(folder: string): Promise<number>;
-  /** Equal for folders on one file system; undefined: the folder is not there. */
+  /** Equal for folders on one file system; undefined: the folder does not exist. */
   device(folder: string): Promise<number | undefined>;
 }
 
@@ -21,7 +21,7 @@ export const systemDiskSpace: DiskSpace = {
     ),
 };
 
-/** Where the file system of the folder is mounted: the highest folder above it that is on the same one. */
+/** Returns the mount point of the folder's file system: its highest parent on the same one. */
 export async function mountPointOf(folder: string, disk: Pick<DiskSpace, "device">): Promise<string> {
   const device = await disk.device(folder);
   let point = folder;

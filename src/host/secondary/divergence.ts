@@ -1,11 +1,12 @@
 /**
- * Whether what a former primary left on its disk has diverged from the journal: then it is set aside, otherwise it may
- * go.
+ * Whether the data that a former primary left on its disk has diverged from the journal: then it is set aside,
+ * otherwise it may be removed.
  *
  * The proof is the state as a whole: the checksums of all its databases, equal to those at a checkpoint or after a
  * flush. A host that comes back late finds a newest checkpoint beyond its own last commit, so its state lies before it:
- * then the part of the journal that retention still keeps is searched too, newest first, for a bounded time. Checksums
- * stand in the records, so no database is rebuilt for this. What is not found is set aside, which is always safe.
+ * the part of the journal that retention still keeps is then searched too, newest first, for a bounded time. The
+ * records contain checksums, so no database is rebuilt for this. A state that is not found is set aside, which is
+ * always safe.
  */
 import type { DatabaseChecksum } from "../../core/delta.ts";
 import type { Rules } from "../../core/rules.ts";
@@ -34,12 +35,12 @@ export class Divergence {
   #isRefuted = false;
   readonly #wanted: Checksums | undefined;
 
-  /** `wanted`: of what was left; undefined when it cannot be read, then nothing refutes it. */
+  /** `wanted`: checksums of the data left; undefined if it cannot be read, and then nothing refutes divergence. */
   constructor(wanted: Checksums | undefined) {
     this.#wanted = wanted;
   }
 
-  /** The journal has exactly that state. */
+  /** True if the journal has exactly that state. */
   get isRefuted(): boolean {
     return this.#isRefuted;
   }

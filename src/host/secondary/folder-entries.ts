@@ -1,6 +1,6 @@
 /**
- * What is below a folder, whatever the bytes of its names: those of databases need not be text, and readers of whole
- * folders that take text miss such files or fail.
+ * Lists what is below a folder, whatever the bytes of its names: database names need not be text, and functions that
+ * list whole folders as text miss such files or fail.
  */
 import type { Stats } from "node:fs";
 import { lstat, readdir } from "node:fs/promises";
@@ -9,11 +9,11 @@ export interface FolderEntry {
   readonly path: Buffer;
   /** Below the folder. */
   readonly name: Buffer;
-  /** Of a link its own. */
+  /** For a link, its own. */
   readonly stats: Stats;
 }
 
-/** A folder comes before what is in it. */
+/** A folder comes before its contents. */
 export async function* entriesBelow(
   folder: string | Buffer,
   prefix: Buffer = Buffer.alloc(0),

@@ -3,19 +3,19 @@
  * only the last few records left to load, whatever the size of the databases.
  *
  * A flush of several parts is applied with its last part only; parts whose flush was never finished (the primary died
- * in between) are dropped when the next `epoch` record comes: nobody was told of them.
+ * in between) are dropped when the next `epoch` record comes: no client was told of them.
  *
  * A record that was read but could not be applied (full disk, damaged copy) ends the follower: the reader is past it,
- * so going on would leave it out, and a claim on top of that would lose it. Every later `catchUp` throws the same
- * error; only a new restore mends it. Failing to *read* changes nothing: the reader stays where it was, and the next
+ * so continuing would leave it out, and a claim on top of that would lose it. Every later `catchUp` throws the same
+ * error; only a new restore fixes it. Failing to *read* changes nothing: the reader keeps its position, and the next
  * call tries again.
  *
  * Catching up is also the first half of a claim (R1). The claim stands on what was read and applied by then, and on
- * when it was first seen (R5), so it keeps the follower for itself until it is decided (`alone`): a second order to
+ * when it was first seen (R5), so it has exclusive use of the follower until it is decided (`alone`): a second order to
  * take over would read on meanwhile.
  *
- * Whoever takes the files over (a restore, a term) ends the follower first. A look-up that a slow vault answers later
- * is not applied any more: it would be written into files that are somebody else's by then.
+ * A part that takes the files over (a restore, a term) first ends the follower. A look-up that a slow vault answers
+ * later is then not applied: it would be written into files that belong to another owner.
  */
 import type { DatabaseChecksum } from "../../core/delta.ts";
 import type { Flush } from "../../core/flush.ts";
@@ -26,16 +26,16 @@ import type { LogReader } from "../../vault/log/log-reader.ts";
 import type { LogRecord, Position } from "../../vault/record.ts";
 import { applyFlush } from "./unappliable-flush.ts";
 
-/** Where flushes go on a secondary; implemented by `Replica` of src/capture. */
+/** The destination of flushes on a secondary; implemented by `Replica` of src/capture. */
 export interface ApplyTarget {
-  /** The whole flush, or nothing of it. Optional sections of kinds that it does not know are nothing to it. */
+  /** Applies the whole flush, or nothing of it. Ignores optional sections of unknown kinds. */
   apply(flush: Flush): Promise<void>;
   checksums(): ReadonlyMap<string, DatabaseChecksum>;
-  /** Where parts of a large flush wait for its last one; without it they wait in memory. */
+  /** Where parts of a large flush wait for the last one; without it they wait in memory. */
   readonly spool?: PageKeeper | undefined;
 }
 
-/** What the last `epoch` record said, and what came of it. */
+/** The content of the last `epoch` record, and its later state. */
 export interface EpochSeen {
   readonly epoch: number;
   readonly host: string;
@@ -46,7 +46,7 @@ export interface EpochSeen {
   readonly vacated: boolean;
 }
 
-/** An earlier claim without a `vacate` record: who to ask whether it is gone. */
+/** An earlier claim without a `vacate` record, with the address to check whether it is gone. */
 export type Predecessor = OpenLease & Pick<EpochSeen, "host" | "controlUrl" | "instance">;
 
 export interface FollowerOptions {
@@ -55,7 +55,7 @@ export interface FollowerOptions {
   readonly clock: Clock;
   /** Called for each record after it was applied. */
   readonly onRecord: (record: LogRecord) => void;
-  /** What is known of the log before the reader's start: from the checkpoint. */
+  /** What the checkpoint says about the log before the reader's start. */
   readonly epochAtStart: EpochSeen | undefined;
 }
 
@@ -71,7 +71,7 @@ export class Follower {
    * term.
    */
   readonly #overtaken = new Map<string, Predecessor>();
-  /** Whoever reads or claims just now. */
+  /** The present reader or claimant. */
   #running: Promise<void> | undefined;
   #applying: Promise<void> | undefined;
   /** A record was not applied, or the follower was ended: nothing that follows may be applied. */
@@ -84,7 +84,7 @@ export class Follower {
     this.#wholeUpTo = options.reader.position;
     this.#answeredAt = options.clock.now();
     this.#epoch = options.epochAtStart;
-    // Not knowing when the records before the start were written, R5 counts from now: late, never early.
+    // It is unknown when the records before the start were written, so R5 counts from now: late, never early.
     this.#lastRecordSeenAt = options.epochAtStart === undefined ? undefined : options.clock.now();
   }
 
@@ -101,12 +101,12 @@ export class Follower {
     return this.#answeredAt;
   }
 
-  /** Monotonic time at which this host first saw the last record; undefined when it saw none. */
+  /** Monotonic time at which this host first saw the last record; undefined if it saw none. */
   get lastRecordSeenAt(): number | undefined {
     return this.#lastRecordSeenAt;
   }
 
-  /** Whose leases a claim made now has to wait for (R5): taken before the claim itself is read. */
+  /** Returns the claims whose leases a claim made now must wait for (R5); call it before the claim itself is read. */
   predecessors(): readonly Predecessor[] {
     const last = this.#openClaim();
     return last === undefined ? [...this.#overtaken.values()] : [...this.#overtaken.values(), last];
@@ -120,16 +120,16 @@ export class Follower {
   }
 
   /**
-   * Applies every record there is, and returns their number. Calls are served one after the other. Throws what the
-   * reader throws, and what could not be applied, from then on for good.
+   * Applies every available record, and returns their number. Calls are served one after the other. Throws reader
+   * errors, and errors of applying, the latter permanently.
    */
   catchUp(signal?: AbortSignal): Promise<number> {
     return this.alone((catchUp) => catchUp(signal));
   }
 
   /**
-   * Runs `work` while nobody else reads; what it is given catches up. Throws what `work` throws, and like `catchUp` for
-   * good.
+   * Runs `work` with exclusive reading; its argument catches up. Throws errors of `work` and, like `catchUp`, permanent
+   * ones.
    */
   async alone<T>(work: (catchUp: (signal?: AbortSignal) => Promise<number>) => Promise<T>): Promise<T> {
     while (this.#running !== undefined) await this.#running;
@@ -146,7 +146,7 @@ export class Follower {
     }
   }
 
-  /** When it resolves nothing is applied any more, also not what somebody is reading just now. */
+  /** When it resolves nothing is applied any more, not even a record that is just being read. */
   async end(): Promise<void> {
     this.#failure ??= new Error("this host no longer follows");
     await this.#applying;
@@ -154,7 +154,7 @@ export class Follower {
 
   async #catchUp(signal: AbortSignal | undefined): Promise<number> {
     for (let count = 0; ; count += 1) {
-      // Before the next one is read: what was read is also applied.
+      // Before the next one is read: a record that was read is also applied.
       signal?.throwIfAborted();
       const record = await this.reader.next();
       if (this.#failure !== undefined) throw this.#failure;
@@ -167,9 +167,9 @@ export class Follower {
   }
 
   /**
-   * Follows until the signal is aborted; throws what `catchUp` throws. A primary that lives writes within its lease:
-   * when nothing has come for longer, this host asks once whether it was left behind, and need not call itself a
-   * secondary until the reader looks by itself.
+   * Follows until the signal is aborted; throws what `catchUp` throws. A living primary writes within its lease: if
+   * nothing has come for longer, this host checks once whether it was left behind, and need not call itself a secondary
+   * until the reader checks by itself.
    */
   async follow(pollMs: number, signal: AbortSignal): Promise<void> {
     let askedAfter = 0;

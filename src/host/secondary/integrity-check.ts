@@ -1,8 +1,8 @@
 /**
- * What SQLite finds in the databases that are to become the first checkpoint, asked in a process of its own.
+ * Runs SQLite's check of the databases that are to become the first checkpoint, in a separate process.
  *
- * A check reads every page in one call of SQLite, minutes for a large file: here it would stop the control API and the
- * lease. And it may fall over a damaged file; then it is that process that ends, and the file is named.
+ * A check reads every page in one SQLite call, minutes for a large file: here it would stop the control API and the
+ * lease. A damaged file may also crash it; then only that process ends, and the file is named.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -19,7 +19,7 @@ export interface IntegrityCheckOptions {
   readonly signal: AbortSignal;
 }
 
-/** Rejects with the signal's reason, or when the process cannot be started. The process has ended when it settles. */
+/** Rejects with the signal's reason, or if the process cannot be started. The process has ended when it settles. */
 export async function checkDatabases({
   command: [program, ...args],
   root,

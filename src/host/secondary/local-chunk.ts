@@ -1,4 +1,4 @@
-/** A piece of a database file that lies on the local disk already, believed only when its hash is the wanted one. */
+/** Reads a piece of a local database file, trusted only if its hash is the wanted one. */
 import { open } from "node:fs/promises";
 import { pathOf } from "../../capture/data-path.ts";
 
@@ -10,7 +10,7 @@ export interface WantedChunk {
   readonly hash: string;
 }
 
-/** Undefined when the file is not there, too short, or has other bytes. */
+/** Returns undefined if the file does not exist, is too short, or has other bytes. */
 export async function readLocalChunk(
   folder: string,
   wanted: WantedChunk,

@@ -1,11 +1,11 @@
 /**
- * What lies on the local disk of a host, and whether it may be believed.
+ * The local data of a host, and whether it may be trusted.
  *
- * The data folder belongs to the application; the host's notes are in the state folder beside it. A small marker says
- * what the databases there are:
+ * The data folder belongs to the application; the host's own files are in the state folder beside it. A small marker
+ * describes the databases there:
  *
- * - `secondary`: applied from the journal, never written by an application. May be taken as raw material for a restore
- *   (each chunk is compared by hash), and thrown away.
+ * - `secondary`: applied from the journal, never written by an application. A restore may reuse them (each chunk is
+ *   compared by hash), and they may be removed.
  * - `primary`: an application wrote there. After an unclean end it can hold commits that were never acknowledged. It is
  *   moved out of the way; if its state appears nowhere in the journal, it is set aside under a dated folder
  *   (set-aside-folders.ts).
@@ -34,16 +34,16 @@ export interface LocalFolders {
   readonly setAsideFolder: string;
 }
 
-/** What a restore and a host need of the local disk: the simulation brings its own. */
+/** The part of the local disk that a restore and a host use: the simulation has its own. */
 export type LocalPort = Pick<
   LocalData,
   "mark" | "moveAway" | "previousChecksums" | "forgetPrevious" | "setAsidePrevious" | "setAsides"
 > &
   Partial<Pick<LocalData, "makeRoom" | "provePrevious" | "shortageOf" | "makeRoomOfSetAsides">>;
 
-/** The disk of the data folder lacks room. What is on another disk counts as nothing: it is not in the way. */
+/** The disk of the data folder lacks room. Files on another disk count as nothing: removing them would not help. */
 export interface Shortage {
-  /** Where it is mounted. */
+  /** Its mount point. */
   readonly disk: string;
   readonly neededBytes: number;
   readonly freeBytes: number;
@@ -74,12 +74,12 @@ export class LocalData {
     this.#setAsides = new SetAsideFolders(folders.setAsideFolder, files, setAside);
   }
 
-  /** Where the databases of an earlier life wait for a restore to make use of them. */
+  /** Where the databases of an earlier run wait for a restore to use them. */
   get previousFolder(): string {
     return join(this.#folders.stateFolder, "previous");
   }
 
-  /** On its way out. */
+  /** Being removed. */
   get #forgottenFolder(): string {
     return `${this.previousFolder}.forgotten`;
   }
@@ -98,9 +98,9 @@ export class LocalData {
   }
 
   /**
-   * Clears the data folder of databases, and says what was there. The old files are in `previousFolder` afterwards.
-   * After a crash in the middle of an earlier restore they are there already, and what lies in the data folder is a
-   * half-made copy.
+   * Clears the data folder of databases, and returns what was there. The old files are in `previousFolder` afterwards.
+   * After a crash in the middle of an earlier restore they are there already, and the data folder has an incomplete
+   * copy.
    */
   async moveAway(): Promise<Marker> {
     const { dataFolder } = this.#folders;
@@ -113,7 +113,7 @@ export class LocalData {
       return readMarker(noteFile);
     }
     const marker = await this.marker();
-    // An interrupted move continues here: the marker is written last, so that it vouches for a whole set.
+    // Continues an interrupted move: the marker is written last, so that it vouches for a whole set.
     for (const name of names) {
       const [from, target] = [pathOf(dataFolder, name), pathOf(this.previousFolder, name)];
       await mkdir(folderOf(target), { recursive: true });
@@ -121,13 +121,13 @@ export class LocalData {
         await moveFileIfThere(withSuffix(from, suffix), withSuffix(target, suffix));
     }
     await mkdir(this.previousFolder, { recursive: true });
-    // Asked there and not of `names`: an earlier run may have moved every file and died before it wrote the note.
+    // Checked there and not by `names`: an earlier run may have moved every file and died before it wrote the marker.
     const isEmpty = (await this.#files.find(this.previousFolder)).length === 0;
     await writeDurably(noteFile, JSON.stringify(isEmpty ? { kind: "secondary" } : marker));
     return readMarker(noteFile);
   }
 
-  /** Committed checksums of what was moved away; undefined when a file there cannot be read as a database. */
+  /** Returns committed checksums of the moved databases; undefined if a file there cannot be read as a database. */
   async previousChecksums(): Promise<ReadonlyMap<string, DatabaseChecksum> | undefined> {
     const sums = new Map<string, DatabaseChecksum>();
     for (const name of await this.#files.find(this.previousFolder)) {
@@ -139,8 +139,8 @@ export class LocalData {
   }
 
   /**
-   * What was moved away is in the journal, or was never anybody's: it goes. Under another name first: a crash in the
-   * middle of removing it must not leave a part of it that looks like a set of databases.
+   * The moved data is in the journal, or was never acknowledged: removes it. It is renamed first: a crash in the middle
+   * of removing it must not leave a part of it that looks like a set of databases.
    */
   async forgetPrevious(): Promise<void> {
     await rm(this.#forgottenFolder, { recursive: true, force: true });
@@ -148,19 +148,19 @@ export class LocalData {
     await rm(this.#forgottenFolder, { recursive: true, force: true });
   }
 
-  /** The disk is full: what was moved away and is only a help for the restore goes, its note stays. */
+  /** The disk is full: removes moved data that only helps the restore; its marker stays. */
   async makeRoom(): Promise<void> {
     for (const name of await this.#files.find(this.previousFolder)) {
       for (const suffix of companions) await rm(withSuffix(pathOf(this.previousFolder, name), suffix), { force: true });
     }
   }
 
-  /** What was moved away was found in the journal: it may be thrown away like a secondary's. */
+  /** The moved data was found in the journal: it may be removed like a secondary's. */
   async provePrevious(): Promise<void> {
     await writeDurably(join(this.previousFolder, noteName), JSON.stringify({ kind: "secondary" }));
   }
 
-  /** What is missing to write so many bytes into the data folder; undefined: there is room. */
+  /** Returns what is missing to write this many bytes into the data folder; undefined: there is room. */
   async shortageOf(neededBytes: number): Promise<Shortage | undefined> {
     const { dataFolder, setAsideFolder } = this.#folders;
     const freeBytes = await this.#disk.free(dataFolder);
@@ -181,17 +181,17 @@ export class LocalData {
     };
   }
 
-  /** The oldest set-aside folders go for what is missing, if that is enough; their paths. */
+  /** Removes the oldest set-aside folders for the missing bytes, if that is enough; returns their paths. */
   async makeRoomOfSetAsides({ neededBytes, freeBytes, setAsideBytes }: Shortage): Promise<string[]> {
     return setAsideBytes === 0 ? [] : this.#setAsides.makeRoom(neededBytes - freeBytes);
   }
 
-  /** Of databases alone: the note costs nothing, and stays. */
+  /** Bytes of databases alone: the marker costs nothing, and stays. */
   async #previousBytes(): Promise<number> {
     return (await this.#files.find(this.previousFolder)).length === 0 ? 0 : bytesOf(this.previousFolder);
   }
 
-  /** Keeps what was moved away under a dated folder, and returns its path. */
+  /** Keeps the moved data in a dated folder, and returns its path. */
   async setAsidePrevious(wallTimeMs: number): Promise<string> {
     const target = await this.#setAsides.add(this.previousFolder, wallTimeMs);
     await this.#setAsides.bound();
@@ -203,7 +203,7 @@ export class LocalData {
     return this.#setAsides.bound();
   }
 
-  /** Dated folders that wait for an operator, oldest first. */
+  /** Returns the dated folders that wait for an operator, oldest first. */
   setAsides(): Promise<string[]> {
     return this.#setAsides.list();
   }
@@ -215,7 +215,7 @@ async function readMarker(path: string): Promise<Marker> {
     if (marker?.kind === "secondary") return { kind: "secondary" };
     if (marker?.kind === "primary") return { kind: "primary", epoch: Number((marker as { epoch?: unknown }).epoch) };
   } catch {
-    // No marker, or not one of ours: nothing is believed.
+    // No marker, or not one of ours: nothing is trusted.
   }
   return { kind: "unknown" };
 }

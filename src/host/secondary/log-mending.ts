@@ -1,19 +1,18 @@
 /**
- * A host that stands before a record which it cannot read or apply: who can mend the log is asked to, and the restore
- * goes on when it is mended.
+ * Handles a record that this host cannot read or apply: it asks the host that can repair the log, and the restore
+ * continues once the log is repaired.
  *
- * Nothing skips a record. But the primary that lives has the databases as they are: a checkpoint from its files, taken
- * behind the record, makes the log whole from there on, and every restore begins with it. So each host that stands
- * there asks the primary for one; it makes them one at a time, and who asks meanwhile waits for the same. When there is
- * no primary, or its own files are not what it captured, the checkpoint is refused: what is left is for a person, and
- * the reason of the state says so.
+ * A record is never skipped. But a living primary has the present databases: a checkpoint from its files, taken behind
+ * the record, makes the log whole from there on, and every restore starts from it. Each host that stops there therefore
+ * asks the primary for one; it makes them one at a time, and concurrent requests share one. If there is no primary, or
+ * its own files are not what it captured, the checkpoint is refused: an operator must act, and the reason of the state
+ * says so.
  *
- * Loading every database only to stop at the same record again helps nobody: between two tries this host looks for a
- * checkpoint behind the record, and for the rest is patient. A try after all, now and then, is for a record that was
- * put back, and for a fault of this host.
+ * Loading every database only to stop at the same record again is useless: between two tries this host looks for a
+ * checkpoint behind the record. An occasional try covers a record that was put back, and a fault of this host.
  *
- * A record of a format that this version does not know is no damage, so no checkpoint is asked for. One that comes by
- * itself helps all the same when the records after it are of a format that this host reads (src/core/record-format.ts).
+ * A record of an unknown format is no damage, so no checkpoint is requested. One that comes by itself still helps if
+ * the records after it have a format that this host reads (src/core/record-format.ts).
  */
 import type { Clock } from "../../runtime/clock.ts";
 import { listCheckpoints } from "../../vault/checkpoint/checkpoint.ts";
@@ -24,7 +23,7 @@ import type { Store } from "../../vault/store/store.ts";
 import { messageOf } from "../../runtime/operator-error.ts";
 import { UnappliableFlushError } from "./unappliable-flush.ts";
 
-/** Who may be primary, as its claim says. */
+/** The possible primary, according to its claim. */
 export interface ClaimedBy {
   readonly host: string;
   readonly controlUrl: string;
@@ -32,7 +31,8 @@ export interface ClaimedBy {
 }
 
 /**
- * Asks the host for a checkpoint; undefined: it made one, otherwise why not. Rejects when the signal is aborted only.
+ * Asks the host for a checkpoint; returns undefined if it made one, otherwise why not. Rejects only if the signal is
+ * aborted.
  */
 export type AskForCheckpoint = (primary: ClaimedBy, signal: AbortSignal) => Promise<string | undefined>;
 
@@ -40,14 +40,17 @@ export interface LogMendingOptions {
   readonly store: Store;
   readonly log: Log;
   readonly clock: Clock;
-  /** Of this run of the host: it does not ask itself. */
+  /** This run of the host: it does not ask itself. */
   readonly instance: string;
-  /** undefined: nobody can be asked; a checkpoint is waited for. */
+  /** undefined: no host can be asked; a checkpoint is waited for. */
   readonly ask: AskForCheckpoint | undefined;
   readonly onWarning: (text: string) => void;
 }
 
-/** Between two tries at the same record; it doubles up to the second. A checkpoint behind the record ends it. */
+/**
+ * Pause between two tries at the same record; it doubles up to the second value. A checkpoint behind the record ends
+ * it.
+ */
 const retryMs = { first: 5_000, most: 60_000 } as const;
 /** Between two looks for a checkpoint. */
 const lookMs = 250;
@@ -55,7 +58,10 @@ const lookMs = 250;
 interface Stuck {
   readonly position: Position;
   readonly pauseMs: number;
-  /** A checkpoint at this position or before does not help: before the record, or tried already (it is damaged). */
+  /**
+   * A checkpoint at this position or before does not help: it is before the record, or was tried already (it is
+   * damaged).
+   */
   helpsAfter: Position;
 }
 
@@ -67,13 +73,13 @@ export class LogMending {
     this.#options = options;
   }
 
-  /** The host has restored, or was told to begin anew. */
+  /** The host has restored, or was told to start over. */
   over(): void {
     this.#stuck = undefined;
   }
 
   /**
-   * What to wait for after a restore that failed; undefined: no record is to blame. Rejects with the signal's reason
+   * Returns what to wait for after a failed restore; undefined: no record is to blame. Rejects with the signal's reason
    * only.
    */
   after(error: unknown, signal: AbortSignal): Promise<void> | undefined {
@@ -125,7 +131,7 @@ export class LogMending {
   }
 }
 
-/** Of the record that is to blame; undefined: none is. */
+/** Returns the position of the record to blame; undefined: none is. */
 function positionOf(error: unknown): Position | undefined {
   return error instanceof UnappliableFlushError ||
     error instanceof CorruptRecordError ||

@@ -1,5 +1,5 @@
 /**
- * What a host knows of the log without holding it: who has the highest epoch, how far it has read, how fresh that is.
+ * What a host knows about the log: the owner of the highest epoch, how far it has read, how recent that is.
  *
  * It also finds a duplicate host id: another process that runs with the id of this host. A claim alone proves none: it
  * may be the last put of an earlier run of this host, which the network delivered after its death (simulation, seed
@@ -16,7 +16,7 @@ export interface LogStatusOptions {
   /** This host's id, and the random id of this run. */
   readonly host: string;
   readonly instance: string;
-  /** Another process claims under this host's id, and goes on writing. */
+  /** Another process claims under this host's id, and continues to write. */
   readonly onDuplicateId: (controlUrl: string) => void;
 }
 
@@ -30,7 +30,7 @@ export class LogStatus {
   /** True while records are read that may be older than this run of the host. */
   #isHistory = true;
   #handover: { readonly to: string; readonly at: number } | undefined;
-  /** The last claim, when it is news, made under this host's id, and not by this run. */
+  /** The last claim if it is new, made under this host's id, and not by this run. */
   #strange: { readonly nonce: string; readonly controlUrl: string } | undefined;
 
   constructor(options: LogStatusOptions) {
@@ -50,20 +50,22 @@ export class LogStatus {
     return this.#lastRecordAt === undefined ? undefined : this.#options.clock.now() - this.#lastRecordAt;
   }
 
-  /** To whom this host handed over, and how long ago; undefined: to nobody, or somebody has claimed since. */
+  /**
+   * The host to which this one handed over, and how long ago; undefined: to none, or another host has claimed since.
+   */
   get handover(): { readonly to: string; readonly forMs: number } | undefined {
     return this.#handover === undefined
       ? undefined
       : { to: this.#handover.to, forMs: this.#options.clock.now() - this.#handover.at };
   }
 
-  /** A restore begins: what is read now is history again, with epochs of this host's earlier runs in it. */
+  /** A restore begins: records read now are history again, including epochs of this host's earlier runs. */
   rereads(): void {
     this.#isHistory = true;
     this.#strange = undefined;
   }
 
-  /** The end of the log was reached: what comes from now on is news. */
+  /** The end of the log was reached: later records are news. */
   isCurrent(epoch: EpochSeen | undefined, position: number): void {
     this.#isHistory = false;
     this.#epoch = epoch;
@@ -79,13 +81,13 @@ export class LogStatus {
     this.#handover = undefined;
   }
 
-  /** The last claim was given up; by this host itself, just now, in favour of `successor`. */
+  /** The last claim was vacated, by this host itself, just now, in favour of `successor`. */
   vacated(successor: string | undefined = undefined): void {
     if (successor !== undefined) this.#handover = { to: successor, at: this.#options.clock.now() };
     if (this.#epoch !== undefined) this.#epoch = { ...this.#epoch, vacated: true };
   }
 
-  /** A record was read; true when the epoch's owner changed or stepped down. */
+  /** A record was read; returns true if the epoch's owner changed or stepped down. */
   read({ header, body }: LogRecord): boolean {
     this.#position = header.position;
     this.#lastRecordAt = this.#options.clock.now();

@@ -2,9 +2,9 @@
  * Moves files and folders between the places of a host, which may be on different file systems (a volume for the data,
  * another for what is set aside).
  *
- * On one file system it is a rename: atomic, free. Otherwise a copy, durable under its name before the original goes: a
- * crash leaves the original, or both, and the next move begins again. Whether there is room is looked at before: a copy
- * that fills the disk of another application helps nobody.
+ * On one file system it is a rename: atomic and free. Otherwise it is a copy, durable under its name before the
+ * original is removed: a crash leaves the original, or both, and the next move starts over. Free space is checked
+ * first: a copy must not fill another application's disk.
  */
 import { existsSync } from "node:fs";
 import {
@@ -25,7 +25,7 @@ import { type FilePath, folderOf, textOf, withSuffix } from "../../capture/data-
 import { entriesBelow, type FolderEntry, joined } from "./folder-entries.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
 
-/** A copy with this ending is not complete. */
+/** A copy with this ending is incomplete. */
 const copying = ".moving";
 
 /** Not enough room for a copy on the other file system. */
@@ -40,7 +40,7 @@ export class NoRoomError extends OperatorError {
   }
 }
 
-/** Nothing happens when there is nothing at `from`. */
+/** Does nothing if there is nothing at `from`. */
 export async function moveFileIfThere(from: FilePath, to: FilePath): Promise<void> {
   if (await renamed(from, to)) return;
   await assertRoom(folderOf(to), (await stat(from)).size);
@@ -57,7 +57,7 @@ export async function moveFileIfThere(from: FilePath, to: FilePath): Promise<voi
   await rm(from);
 }
 
-/** `partial`: the name of the copy while it is not complete, on the file system of `to`. */
+/** `partial`: the name of the incomplete copy, on the file system of `to`. */
 export async function moveFolderIfThere(
   from: string,
   to: string,
@@ -81,13 +81,13 @@ export async function moveFolderIfThere(
   await rm(from, { recursive: true });
 }
 
-/** False: it is there, and on another file system. */
+/** Returns false if it exists on another file system. */
 async function renamed(from: FilePath, to: FilePath): Promise<boolean> {
   try {
     await rename(from, to);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    // Said before anybody looks whether there is something to move.
+    // The system reports this before it checks whether there is something to move.
     if (code === "EXDEV") return !existsSync(from);
     if (code !== "ENOENT") throw error;
   }
@@ -99,7 +99,7 @@ async function assertRoom(folder: FilePath, neededBytes: number): Promise<void> 
   if (bavail * bsize < neededBytes) throw new NoRoomError(textOf(folder), neededBytes, bavail * bsize);
 }
 
-/** With its time stamps. */
+/** Copies with time stamps. */
 async function copyEntry({ path, stats }: FolderEntry, to: Buffer): Promise<void> {
   if (stats.isSymbolicLink()) return symlink(await readlink(path, { encoding: "buffer" }), to);
   if (stats.isDirectory()) return void (await mkdir(to, { mode: stats.mode }));

@@ -1,4 +1,4 @@
-/** The proof by which secondaries apply flushes, for whoever asks a vault what they could apply. */
+/** The proof with which secondaries apply flushes, for tools that examine a vault. */
 import { hashedOnly } from "../../capture/hashed-pages.ts";
 import { checksumOfPages } from "../../capture/page-hashes.ts";
 import { PageTables } from "../../capture/page-tables.ts";

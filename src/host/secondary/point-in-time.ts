@@ -1,14 +1,13 @@
 /**
- * A service's databases as they were at a moment of the past, from nothing but the vault.
+ * Restores a service's databases as of a moment in the past, from the vault alone.
  *
- * The newest whole checkpoint at or before the moment, then the journal up to it. It only reads the vault, so it may
- * run beside a cluster. What it gives is proven: each flush, and so the end, has the whole-database checksum that its
- * primary had. A position between two parts of one flush has no state of its own: the state before that flush is taken.
- * A flush that nobody can apply ends a restore with an error that names it, unless the last whole state is what was
- * asked for.
+ * It loads the newest whole checkpoint at or before the moment, then the journal up to it. It only reads the vault, so
+ * it may run beside a cluster. The result is proven: each flush, and so the end, has its primary's whole-database
+ * checksum. A position between two parts of one flush has no state: the state before that flush is taken. An
+ * unappliable flush ends a restore with an error that names it, unless the last whole state was requested.
  *
- * Time is that of the primaries' calendars, as it stands in the records: it says where to stop reading, in the order of
- * the log. Where a calendar was set back, the first record that is later than the moment ends it.
+ * Time is the primaries' wall clock, as recorded: it determines where to stop reading, in the order of the log. If a
+ * wall clock was set back, the first record later than the moment ends the restore.
  */
 import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -38,25 +37,25 @@ import { applyFlush, UnappliableFlushError } from "./unappliable-flush.ts";
 
 export type Moment =
   | { readonly kind: "newest" }
-  /** The newest, or where a record is damaged or cannot be applied, the state before it. */
+  /** The newest, or if a record is damaged or cannot be applied, the state before it. */
   | { readonly kind: "last-whole" }
   /** The state after this record of the log. */
   | { readonly kind: "position"; readonly position: Position }
-  /** The state at this calendar time, in milliseconds since 1970. */
+  /** The state at this wall-clock time, in milliseconds since 1970. */
   | { readonly kind: "time"; readonly wallTimeMs: number };
 
 export interface RestoredDatabase {
   readonly name: string;
   readonly bytes: number;
-  /** Hex; as `stead status` and the log have it. */
+  /** Hex, as in `stead status` and the log. */
   readonly checksum: string;
 }
 
 export interface PointInTime {
-  /** Of the last record that the databases contain. */
+  /** Position of the last record that the databases contain. */
   readonly position: Position;
   readonly epoch: number;
-  /** Calendar time of that record, milliseconds since 1970. */
+  /** Wall-clock time of that record, milliseconds since 1970. */
   readonly wallTimeMs: number;
   /** The checkpoint that it was built on. */
   readonly checkpoint: Position;
@@ -73,7 +72,7 @@ export interface PointInTimeOptions {
   readonly store: Store;
   readonly log: Log;
   readonly moment: Moment;
-  /** Absolute path: a folder that is empty or not there yet. It gets all of the databases, or stays as it is. */
+  /** Absolute path of a folder that is empty or does not exist. It gets all of the databases, or stays unchanged. */
   readonly folder: string;
   readonly signal?: AbortSignal | undefined;
   /** A newer checkpoint is damaged, and an older one is used instead. */
@@ -81,7 +80,7 @@ export interface PointInTimeOptions {
   readonly disk?: DiskSpace;
 }
 
-/** The vault does not go back that far, or not up to there. */
+/** The vault does not go back that far, or does not reach that moment. */
 export class MomentError extends OperatorError {
   constructor(moment: string, accepted: string) {
     const advice =
@@ -90,7 +89,7 @@ export class MomentError extends OperatorError {
   }
 }
 
-/** The folder has something in it already: it would be mixed with what is restored. */
+/** The folder is not empty: its contents would be mixed with the restored files. */
 export class FolderInUseError extends OperatorError {
   constructor(folder: string) {
     super("resource", {
@@ -101,7 +100,7 @@ export class FolderInUseError extends OperatorError {
   }
 }
 
-/** The databases do not fit there: a disk that is filled to the last byte serves nobody on that machine. */
+/** The databases do not fit there: a completely full disk would harm everything else on that machine. */
 export class LittleRoomError extends OperatorError {
   constructor(disk: string, neededBytes: number, freeBytes: number) {
     super("resource", {
@@ -126,7 +125,8 @@ export async function restoreMoment(options: PointInTimeOptions): Promise<PointI
   try {
     const restored = await restoreInto(partial, options);
     if (isMountPoint) {
-      // Nothing can be renamed onto it. What fails in between leaves some there, which refuses the next restore.
+      // Nothing can be renamed onto it. A failure in between leaves some files there, which makes the next restore
+      // refuse.
       for (const entry of await readdir(partial)) await rename(join(partial, entry), join(folder, entry));
       await rm(partial, { recursive: true });
     } else {
@@ -142,7 +142,7 @@ export async function restoreMoment(options: PointInTimeOptions): Promise<PointI
   }
 }
 
-/** Where parts of a large flush wait for its last one: beside the databases, on the same disk. */
+/** Where parts of a large flush wait for the last one: beside the databases, on the same disk. */
 const spoolFolderOf = (root: string): string => `${root}.spool`;
 
 /** `system`: a folder that the file system itself has at its root. */
@@ -181,7 +181,7 @@ async function restoreInto(root: string, options: PointInTimeOptions): Promise<P
   }
 }
 
-/** The newest one at or before the moment. Damage alone leads to an older one, and is told. */
+/** Loads the newest checkpoint at or before the moment. Only damage leads to an older one, and is reported. */
 async function loadCheckpoint(
   root: string,
   room: Room,
@@ -223,7 +223,7 @@ async function loadCheckpoint(
   throw damage ?? (await tooEarly(store, moment, positions[0] ?? 0));
 }
 
-/** What the databases grow by is looked for before it is written. */
+/** Checks for the space of a database's growth before it is written. */
 class Room {
   readonly #folder: string;
   readonly #disk: DiskSpace;
@@ -234,7 +234,7 @@ class Room {
     this.#disk = disk;
   }
 
-  /** For so many bytes in all, those that are there already among them. Throws LittleRoomError. */
+  /** Ensures room for this many bytes in all, including existing ones. Throws LittleRoomError. */
   async ensure(bytes: number): Promise<void> {
     if (bytes <= this.#ensuredBytes) return;
     const there = await this.#nearest(this.#folder);
@@ -243,7 +243,7 @@ class Room {
     this.#ensuredBytes = bytes;
   }
 
-  /** For so many bytes more, for a moment. Throws LittleRoomError. */
+  /** Ensures room for this many more bytes, for a moment. Throws LittleRoomError. */
   async ensureFree(bytes: number): Promise<void> {
     const there = await this.#nearest(this.#folder);
     const freeBytes = await this.#disk.free(there);
@@ -284,9 +284,9 @@ async function* chunksOf(
 }
 
 interface Applied {
-  /** Of the state; undefined: it is that of the checkpoint. */
+  /** The state's record; undefined: the state is that of the checkpoint. */
   readonly last: Pick<PointInTime, "position" | "epoch" | "wallTimeMs"> | undefined;
-  /** Why nothing more could be applied, where that is no error. */
+  /** Why nothing more could be applied, if that is no error. */
   readonly reason: string | undefined;
 }
 

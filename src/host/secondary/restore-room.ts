@@ -1,15 +1,15 @@
 /**
- * Room for the databases of a restore, looked at before they are loaded: a disk that is filled to the last byte serves
- * nobody on that machine, and `ENOSPC` tells nobody what to do.
+ * Checks the room for the databases of a restore before they are loaded: a completely full disk would harm everything
+ * on that machine, and `ENOSPC` does not say what to do.
  *
- * What is in the way goes in this order, and only where it is on the disk that lacks the room:
+ * Data is removed in this order, and only on the disk that lacks the room:
  *
- * 1. What was moved away and is in the journal: it only makes the restore faster. That of a secondary always is; that
- *    of a primary is, when its state occurs in the journal (divergence.ts), which is asked now and not at the end.
- * 2. Set-aside folders, oldest first, when that gives enough; never the newest (core/host/set-aside-bounds.ts).
+ * 1. Moved data that is in the journal: it only speeds up the restore. A secondary's always is; a primary's is if its
+ *    state occurs in the journal (divergence.ts), which is checked now and not at the end.
+ * 2. Set-aside folders, oldest first, if that frees enough; never the newest (core/host/set-aside-bounds.ts).
  *
- * What may be nowhere else stays, and is named with its size. The restore is tried again by itself, at the cost of a
- * look, until there is room.
+ * Data that may exist nowhere else stays, and is named with its size. The restore is retried automatically, at the cost
+ * of a look, until there is room.
  */
 import type { Flush } from "../../core/flush.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
@@ -27,11 +27,11 @@ export class FullDiskError extends OperatorError {
 export const isFullDisk = (error: unknown): error is Error =>
   error instanceof Error && ["ENOSPC", "EDQUOT"].includes((error as NodeJS.ErrnoException).code ?? "");
 
-/** What one try to restore found out for the next ones. */
+/** What one try to restore learnt for the next ones. */
 export interface RoomMemory {
-  /** The databases had grown to so many bytes in the journal, and the disk was full. */
+  /** The bytes that the databases had grown to in the journal when the disk was full. */
   neededBytes: number;
-  /** What was moved away was looked for in the journal and not found. */
+  /** The moved data was searched for in the journal and not found. */
   isPreviousUnproven: boolean;
 }
 
@@ -39,10 +39,10 @@ export const freshMemory = (): RoomMemory => ({ neededBytes: 0, isPreviousUnprov
 
 export interface RestoreRoomOptions {
   readonly local: LocalPort;
-  /** What was moved away. */
+  /** The moved data. */
   readonly previous: Marker;
   readonly memory: RoomMemory;
-  /** Whether the state that was moved away occurs in the journal. */
+  /** Returns whether the moved state occurs in the journal. */
   readonly isPreviousJournaled: () => Promise<boolean>;
   readonly onWarning: (text: string) => void;
 }
@@ -56,19 +56,19 @@ export class RestoreRoom {
     this.#previous = options.previous;
   }
 
-  /** What was moved away, as far as it is known now: `secondary` when it was found in the journal. */
+  /** The moved data, as far as known now: `secondary` if it was found in the journal. */
   get previous(): Marker {
     return this.#previous;
   }
 
-  /** Makes room for so many bytes in the data folder. Throws FullDiskError. */
+  /** Makes room for this many bytes in the data folder. Throws FullDiskError. */
   async ensure(bytes: number): Promise<void> {
     const { local, memory, onWarning } = this.#options;
     if (local.shortageOf === undefined) return;
     const needed = Math.max(bytes, memory.neededBytes);
     let shortage = await local.shortageOf(needed);
     if (shortage === undefined) return;
-    // What would not be enough all the same stays: it is a help once there is room.
+    // Data whose removal would not be enough stays: it helps once there is room.
     const mayBeEnough = shortage.previousBytes + shortage.setAsideBytes >= needed - shortage.freeBytes;
     if (mayBeEnough && shortage.previousBytes > 0 && (await this.#mayForgetPrevious())) {
       await local.makeRoom?.();
@@ -82,8 +82,8 @@ export class RestoreRoom {
   }
 
   /**
-   * A try failed. Gives the error to throw instead; a copy that is only a help for the restore goes when the disk was
-   * full.
+   * Handles a failed try. Returns the error to throw instead; a copy that only helps the restore is removed if the disk
+   * was full.
    */
   async after(error: unknown): Promise<unknown> {
     if (!isFullDisk(error)) return error;
@@ -102,7 +102,7 @@ export class RestoreRoom {
       memory.isPreviousUnproven = true;
       return false;
     }
-    // Durable before anything goes: what is left of it must not look like a state that nobody knows.
+    // Durable before anything is removed: the remains must not look like an unknown state.
     await local.provePrevious?.();
     this.#previous = { kind: "secondary" };
     return true;
@@ -128,7 +128,7 @@ function fullDisk(
   );
 }
 
-/** How large the databases are that a restore has, and become with the next flush. */
+/** The size of a restore's databases, now and after the next flush. */
 export class Footprint {
   readonly #bytes: Map<string, number>;
 

@@ -1,13 +1,13 @@
 /**
- * The restorer: brings the local databases to the end of the log, from nothing but the vault.
+ * The restorer: brings the local databases to the end of the log, from the vault alone.
  *
- * Newest checkpoint whose manifest and chunks verify, then the journal after it. When the newest is damaged an older
- * one is taken and the damage is reported; retention keeps the journal that an older checkpoint needs. Chunks that the
- * old local files still have are taken from there, compared by hash, so that a returning host does not load what it
- * has.
+ * It loads the newest checkpoint whose manifest and chunks verify, then the journal after it. If the newest is damaged
+ * an older one is used and the damage is reported; retention keeps the journal that an older checkpoint needs. Chunks
+ * that the old local files still have are taken from there, compared by hash, so that a returning host does not load
+ * what it already has.
  *
- * What was moved away is forgotten only when it is proven to be in the journal: a secondary's files always are; a
- * primary's are when their exact state occurs in it (divergence.ts).
+ * Moved data is removed only once it is proven to be in the journal: a secondary's files always are; a primary's are if
+ * their exact state occurs in it (divergence.ts).
  */
 import type { DatabaseChecksum } from "../../core/delta.ts";
 import type { Clock } from "../../runtime/clock.ts";
@@ -34,10 +34,10 @@ import { type ApplyTarget, type EpochSeen, Follower } from "./follower.ts";
 import type { LocalPort } from "./local-data.ts";
 import { Footprint, freshMemory, FullDiskError, isFullDisk, RestoreRoom, type RoomMemory } from "./restore-room.ts";
 
-/** Between two looks at a vault that does not answer. */
+/** Pause between two reads of a vault that does not answer. */
 const readRetryMs = 500;
 
-/** The local databases of a secondary, with what a restore needs on top of applying. */
+/** The local databases of a secondary, with what a restore needs beyond applying. */
 export interface RestoreTarget extends ApplyTarget {
   load(database: {
     readonly name: string;
@@ -57,14 +57,14 @@ export interface RestoreOptions<Target extends RestoreTarget> {
   readonly local: LocalPort;
   /** A fresh target over the (cleared) data folder. */
   readonly openTarget: () => Promise<Target>;
-  /** A chunk of a database that was moved away, if it is there: verified by its hash before it is used. */
+  /** A chunk of a database that was moved away, if it exists: verified by its hash before it is used. */
   readonly localChunk: (name: string, offset: number, length: number, hash: string) => Promise<Uint8Array | undefined>;
-  /** The vault does not answer; it is asked again. Over with the next record. */
+  /** The vault does not answer and is retried. Over with the next record. */
   readonly onTrouble: (text: string) => void;
   readonly onWarning: (text: string) => void;
   readonly onRecord: (record: LogRecord) => void;
   readonly signal: AbortSignal;
-  /** Kept from one try to the next; default: this is the only one. */
+  /** Kept between tries; default: this is the only try. */
   readonly memory?: RoomMemory | undefined;
 }
 
@@ -72,7 +72,7 @@ export interface Restored<Target extends RestoreTarget> {
   readonly target: Target;
   readonly follower: Follower;
   readonly checkpoint: CheckpointManifest;
-  /** Where diverged data was kept, if there was any. */
+  /** Where diverged data was kept, if any. */
   readonly setAside: string | undefined;
 }
 
@@ -86,7 +86,7 @@ export class EmptyVaultError extends OperatorError {
   }
 }
 
-/** Runs one restore; throws what makes it impossible right now. The caller tries again later. */
+/** Runs one restore; throws what makes it impossible now. The caller retries later. */
 export async function restore<Target extends RestoreTarget>(
   options: RestoreOptions<Target>,
 ): Promise<Restored<Target>> {
@@ -129,7 +129,7 @@ export async function restore<Target extends RestoreTarget>(
   }
 }
 
-/** A vault that does not answer for a moment is asked again: starting over would load every database once more. */
+/** Retries a vault that does not answer for a moment: starting over would load every database again. */
 async function catchUpPatiently(
   follower: Follower,
   { clock, signal, onTrouble }: Pick<RestoreOptions<never>, "clock" | "signal" | "onTrouble">,
@@ -159,7 +159,7 @@ async function loadNewest<Target extends RestoreTarget>(
     try {
       const checkpoint = await readManifest(options.store, position);
       if (checkpoint === undefined) throw new Error("it was removed meanwhile: there is a newer one");
-      // Later ones find what the one before has left, and write over it.
+      // Later ones find what the previous one left, and overwrite it.
       if (failure === undefined) await room.ensure(new Footprint(checkpoint).total);
       for (const database of checkpoint.databases) {
         const { name, pageSize, pageCount, checksum } = database;
@@ -169,7 +169,7 @@ async function loadNewest<Target extends RestoreTarget>(
       return { target, checkpoint };
     } catch (error) {
       await target.close();
-      // Only damage makes an older one better: a vault that does not answer and a full disk are no reason to go back.
+      // Only damage justifies an older checkpoint: a vault that does not answer and a full disk do not.
       if (options.signal.aborted || isTransient(error) || isLocalTrouble(error)) throw error;
       failure ??= error;
       options.onWarning(`checkpoint at position ${position} cannot be used: ${messageOf(error)}`);
@@ -199,7 +199,7 @@ const isLocalTrouble = (error: unknown): boolean =>
   error instanceof FullDiskError ||
   (error instanceof Error && !isVaultError(error) && typeof (error as NodeJS.ErrnoException).errno === "number");
 
-/** Calls `then` after each flush that was applied, and notes what a flush needed that could not be written. */
+/** Calls `then` after each applied flush, and notes the needs of a flush that could not be written. */
 function watched(target: ApplyTarget, footprint: Footprint, memory: RoomMemory, then: () => void): ApplyTarget {
   return {
     apply: async (flush) => {
@@ -217,7 +217,7 @@ function watched(target: ApplyTarget, footprint: Footprint, memory: RoomMemory, 
   };
 }
 
-/** The epoch that was in force at a checkpoint; its record is never deleted (R4). */
+/** Returns the epoch in force at a checkpoint; its record is never deleted (R4). */
 async function epochAt(log: Log, checkpoint: CheckpointManifest): Promise<EpochSeen | undefined> {
   if (checkpoint.epochPosition === 0) return undefined;
   const { header, body } = await readEpochRecord(log, checkpoint.epochPosition);

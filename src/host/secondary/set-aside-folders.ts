@@ -1,10 +1,10 @@
 /**
- * The dated folders with data that was committed here and never acknowledged, within their bounds
+ * The dated folders of data that was committed here but never acknowledged, within their bounds
  * (core/host/set-aside-bounds.ts).
  *
- * What a folder holds is told by the committed checksums of its databases. Those are worked out once and noted beside
- * the databases: some are large. A folder on its way out has another name first, so that one that was removed by half
- * is taken for none.
+ * The committed checksums of its databases identify a folder's content. They are computed once and noted beside the
+ * databases, since some are large. A folder is renamed before it is removed, so that a half-removed one is not taken
+ * for a folder.
  */
 import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
@@ -49,12 +49,12 @@ export class SetAsideFolders {
     return target;
   }
 
-  /** Paths, oldest first. */
+  /** Returns the paths, oldest first. */
   async list(): Promise<string[]> {
     return (await this.#names()).map((name) => join(this.#folder, name));
   }
 
-  /** Removes what is beyond the bounds. Never rejects: more than the bound is no reason not to restore. */
+  /** Removes folders beyond the bounds. Never rejects: exceeding the bounds is no reason not to restore. */
   async bound(): Promise<void> {
     if (this.#options === undefined) return;
     try {
@@ -75,7 +75,7 @@ export class SetAsideFolders {
     return bytesOf(this.#folder).catch(() => 0);
   }
 
-  /** Removes the oldest for so many bytes, or none when that would not be enough. The paths that went. */
+  /** Removes the oldest for this many bytes, or none if that would not be enough. Returns the removed paths. */
   async makeRoom(missingBytes: number): Promise<string[]> {
     if (this.#options === undefined) return [];
     const all: { name: string; bytes: number }[] = [];
@@ -98,7 +98,7 @@ export class SetAsideFolders {
     const note = await readNote(join(folder, noteName));
     if (note !== undefined) return { name, ...note };
     const described = { bytes: await bytesOf(folder), content: await this.#contentOf(folder) };
-    // A note that cannot be written is worked out again.
+    // A note that cannot be written is computed again.
     await writeFile(join(folder, noteName), JSON.stringify(described)).catch(() => undefined);
     return { name, ...described };
   }
@@ -133,7 +133,7 @@ export async function bytesOf(folder: string): Promise<number> {
   return bytes;
 }
 
-/** undefined: there is none, or it is not whole. */
+/** Returns undefined if there is none, or it is incomplete. */
 async function readNote(path: string): Promise<Omit<SetAside, "name"> | undefined> {
   try {
     const note = JSON.parse(await readFile(path, "utf8")) as Partial<SetAside> | null;

@@ -1,8 +1,8 @@
 /**
- * A flush that its own checksum refuses: no host can apply it, nor what follows it, until a checkpoint behind it begins
- * anew.
+ * A flush that does not match its own checksum: no host can apply it, or what follows it, until a checkpoint behind it
+ * starts over.
  *
- * Whoever applies a log says so with this error, so that every host names the same record; `stead vault verify` finds
+ * All code that applies a log throws this error, so that every host names the same record; `stead vault verify` finds
  * the same ones with the same proof (page-proof.ts).
  */
 import { ReplicaError } from "../../capture/replica-error.ts";
@@ -36,7 +36,7 @@ interface FlushTarget {
   apply(flush: Flush): Promise<void>;
 }
 
-/** Applies a flush. Throws UnappliableFlushError when it is the flush that is refused, and what `target` throws. */
+/** Applies a flush. Throws UnappliableFlushError if the flush itself is refused, and errors of `target`. */
 export async function applyFlush(target: FlushTarget, flush: Flush, wholeUpTo: Position): Promise<void> {
   try {
     await target.apply(flush);

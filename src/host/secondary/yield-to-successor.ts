@@ -3,9 +3,9 @@
  * the very moment in which clients wait for the claim and for the application's start there (it made a claim of 11 ms
  * last 58 ms).
  *
- * Over when the log goes on twice after the `vacate`: the claim, and the first commit or renewal of the term, by which
- * the application there has started or the lease is half over. Also over after `yieldMsMax`, since a host that
- * restores can take over from nobody. A vault that does not answer ends it as well: the restore that follows says so.
+ * It ends when the log has two records after the `vacate`: the claim, and the first commit or renewal of the term, by
+ * when the application there has started or the lease is half over. It also ends after `yieldMsMax`, since a restoring
+ * host cannot take over, and if the vault does not answer: the restore that follows reports that.
  */
 import type { Clock } from "../../runtime/clock.ts";
 import type { Log } from "../../vault/log/log.ts";
@@ -32,6 +32,6 @@ export async function yieldToSuccessor({ log, clock, vacatedAt, signal }: YieldO
       if ((await log.get(vacatedAt + recordsAwaited)) !== undefined) return;
     }
   } catch {
-    // Aborted, or no answer: there is nothing to wait for any more.
+    // Aborted, or no answer: there is nothing left to wait for.
   }
 }
