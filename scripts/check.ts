@@ -6,6 +6,7 @@ import { nulls, sharedExports, snakeTags } from "./lib/dialect.ts";
 import { disabledTests, lockFileViolations, logPlaces, unfinishedWork, wideComments } from "./lib/house-rules.ts";
 import { layerViolations, readSources, type SourceFile } from "./lib/layers.ts";
 import { misplacedTests } from "./lib/test-map.ts";
+import { bannedWords } from "./lib/words.ts";
 
 const root = join(import.meta.dirname, "..");
 const bun = process.execPath;
@@ -38,6 +39,12 @@ function dialect(): string[] {
   return [...snakeTags(src, { [api]: readFileSync(join(root, api), "utf8") }), ...sharedExports(src), ...nulls(src)];
 }
 
+/** What people read. The style guide quotes the words that it bans. */
+function documents(): SourceFile[] {
+  const names = readdirSync(join(root, "docs")).filter((name) => name.endsWith(".md") && name !== "STYLE.md");
+  return readSources(root, ["README.md", ...names.map((name) => join("docs", name))]);
+}
+
 /** Of what was checked before, by content. A clean clone has none: there everything is checked. */
 const cache = (name: string): string => join("node_modules", ".cache", "stead-check", name);
 /**
@@ -68,6 +75,7 @@ const checks: Readonly<Record<string, Check>> = {
   width: () => Promise.resolve(wideComments(sources("src", "harness", "test", "scripts", "examples"))),
   "log places": () => Promise.resolve(logPlaces(sources("src", "harness", "scripts", "examples"))),
   dialect: () => Promise.resolve(dialect()),
+  words: () => Promise.resolve(bannedWords([...sources("src"), ...documents()])),
   unused: program(bin("knip/bin/knip-bun.js"), "--no-progress"),
   "lock file": () => Promise.resolve(lockFileViolations(readFileSync(join(root, "bun.lock"), "utf8"))),
   unfinished: () => Promise.resolve(unfinishedWork(sources("src", "harness", "scripts", "examples"))),

@@ -46,7 +46,7 @@ const commands: readonly Call[] = [
   call(
     "post",
     "/v1/switchover",
-    "Moves the primary while everybody is well",
+    "Moves the primary while all hosts are healthy",
     { request: "HostRequest", ...done },
     [400, 404, 409],
   ),

@@ -6,7 +6,7 @@ import { refusedSchema } from "../../src/control/refused.ts";
 import * as messages from "../../src/control/messages.ts";
 import { type Api, type Call, schemasOf } from "./openapi-document.ts";
 
-const ended = "Ends with `done` or `refused`. The work goes on when the asker goes away.";
+const ended = "Ends with `done` or `refused`. The work continues if the caller disconnects.";
 
 const calls: readonly Call[] = [
   {
@@ -19,7 +19,7 @@ const calls: readonly Call[] = [
   {
     method: "get",
     path: "/v1/status",
-    summary: "What the host says about itself",
+    summary: "The status of the host",
     ok: { description: "Its status", body: { json: ["HostStatus"] } },
     others: { 401: "Unauthorized" },
   },
@@ -28,7 +28,7 @@ const calls: readonly Call[] = [
     path: "/v1/status/stream",
     summary: `The status at once, at each change, and at least every ${messages.heartbeatMs} ms`,
     ok: {
-      description: "Goes on until one side ends it. An end that the asker did not cause is a failure signal.",
+      description: "Continues until one side ends it. An end that the caller did not cause is a failure signal.",
       body: { lines: "HostStatus" },
     },
     others: { 401: "Unauthorized" },

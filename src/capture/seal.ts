@@ -3,8 +3,8 @@
  *
  * A writer starts the WAL over when everything is backfilled and no reader is on slots 1..4. Between two commits that
  * leave a gap, `tidy` (every few milliseconds) gets there without locks: move the pin, backfill, move the pin to slot
- * 0. Writers that never leave a gap append before that, so a WAL over its limit is sealed: under `BEGIN IMMEDIATE`
- * nobody commits, the little that is left is captured, the backfill completes, and the pin goes to slot 0.
+ * 0. Writers that never leave a gap append before that, so a WAL over its limit is sealed: under `BEGIN IMMEDIATE` no
+ * other process commits, the little that is left is captured, the backfill completes, and the pin goes to slot 0.
  *
  * A writer without a busy timeout meets SQLITE_BUSY as long as that lock is held. The lock is therefore requested only
  * if the seal will succeed quickly: everything up to the last cut is captured and backfilled by then, without a lock,

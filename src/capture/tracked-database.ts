@@ -104,7 +104,7 @@ export class TrackedDatabase {
     if (this.pageCount >= lockPage(this.pageSize)) this.#zeroPages.add(lockPage(this.pageSize));
   }
 
-  /** The hashes of all pages at the captured state, for comparing while writers go on. */
+  /** The hashes of all pages at the captured state, for comparing while writers continue. */
   hashes(): PageHashes {
     return this.#hashes.copy();
   }

@@ -10,7 +10,8 @@
  *     40 checksum of bytes 0..39, 2 x u32       48 the second copy       96 nBackfill   100 five read marks   128 nBackfillAttempted
  *
  * A commit writes copy 2, a barrier, then copy 1, and returns to the application only after both. So a header whose
- * copies differ is a commit that nobody has seen yet, or a writer that died in between (the next reader repairs that).
+ * copies differ is a commit that no reader has seen yet, or a writer that died in between (the next reader repairs
+ * that).
  */
 import { readSync } from "node:fs";
 

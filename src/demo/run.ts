@@ -27,7 +27,7 @@ export interface DemoOptions {
   readonly kills: number;
   /** More than one: peers, all of them with clients, killed and started again while the demo runs. 1 when left out. */
   readonly gateways?: number;
-  /** The load lasts at least so long; the events are spread over it. */
+  /** Minimum duration of the load; the events are spread over it. */
   readonly durationMs: number;
   readonly seed: number;
   /** Leave the cluster running after the verdict, until `signal` is aborted. */

@@ -86,7 +86,7 @@ export function verdictLines(verdict: VerdictObject, gateways = 1): string[] {
   return [
     `${mark(writes.missing === 0)} ${writes.acknowledged} writes acknowledged, ${writes.missing} missing`,
     `${mark(verdict.zombie_acknowledged === 0)} ${verdict.zombie_acknowledged} answers from a primary that had been replaced`,
-    `${mark(requests.failed === 0)} ${requests.ok} requests answered, ${requests.held} of them held, ${requests.replayed} sent again, ${requests.failed} failed`,
+    `${mark(requests.failed === 0)} ${requests.ok} requests answered, ${requests.held} of them held, ${requests.replayed} resent, ${requests.failed} failed`,
     `${mark(verdict.invariant_ok)} ${verdict.invariant_ok ? "nothing stale, nothing twice, nothing taken back" : "the history is inconsistent (see above)"}`,
     ...(gateways === 1 ? [] : [convergenceLine(verdict.gateways_converge_ms, gateways)]),
     `  ${requests.unknown} answered "unknown"${gateways === 1 ? "" : ", or cut off by a gateway that was killed"} (in flight at a kill, not idempotent); ${writes.phantom} of them had taken effect`,

@@ -1,16 +1,16 @@
 /**
- * The driver of a host's life: takes events, has the pure step decide (src/core/host/life.ts), and performs its
+ * The driver of a host's life: takes events, has the pure step decide (src/core/host/life.ts), and performs the
  * effects.
  *
- * `take` is the only door: what the host is changes by an event and in no other way, and each effect is performed here
- * and nowhere else, in the order of the step. An event that comes while effects are performed is taken after them, so
- * that no step is performed in the middle of another.
+ * `take` is the only entry: the host's state changes only by an event, and effects are performed only here, in the
+ * order of the step. An event that arrives while effects are performed is taken after them, so no step runs in the
+ * middle of another.
  *
  * Long effects (restore, follow, claim, take over) are stages, one at a time (serial-task.ts). Each ends with the event
- * that it returns; that of an aborted one is dropped, since another stage has begun by then. The orderly end of a term
- * (drain, give up) is none: it must not wait for the stage that starts the application, which it ends.
+ * that it returns; the event of an aborted stage is dropped, since another stage has begun by then. The orderly end of
+ * a term (drain, give up) is not a stage: it must not wait for the stage that starts the application, which it ends.
  *
- * What the host holds belongs to one role at a time: a `Secondary` has the databases, then a `Term`, then neither.
+ * One role at a time owns what the host holds: a `Secondary` has the databases, then a `Term`, then neither.
  */
 import type { DemoteEvent } from "../control/messages.ts";
 import {
@@ -65,7 +65,7 @@ export class Driver {
   /** The last order to become primary. */
   #promotion: Promotion | undefined;
   #reportDemotion: ((event: DemoteEvent) => void) | undefined;
-  /** The orderly end of a term under way, or the last one. Never rejects. */
+  /** The current or last orderly end of a term. Never rejects. */
   #leaving: Promise<void> = Promise.resolve();
 
   constructor(options: DriverOptions) {
@@ -104,7 +104,7 @@ export class Driver {
     return this.#term;
   }
 
-  /** When the last term ended, or when this host began to live. */
+  /** When the last term ended, or this host started. */
   get noTermSince(): number {
     return this.#noTermSince;
   }
@@ -114,7 +114,7 @@ export class Driver {
     return this.#restoring.setAsides;
   }
 
-  /** Begins the host's life: it restores, and then follows. */
+  /** Starts the host's life: it restores, and then follows. */
   start(): void {
     this.#apply(firstHostStep);
   }
@@ -133,14 +133,14 @@ export class Driver {
     await this.#leaving;
   }
 
-  /** Another process runs under this host's id; `how` it showed itself. */
+  /** Another process runs under this host's id; `how` says what proved it. */
   onDuplicateId(how: string): void {
     const { id } = this.#options.ports.config;
     const reason = `another running host has the same id "${id}" (${how}); give each host its own id, then restart this one`;
     this.take({ kind: "broken", reason });
   }
 
-  /** Everything that changes what this host is. Throws `IllegalHostTransition`. */
+  /** Takes every event that changes the host's state. Throws `IllegalHostTransition`. */
   take(event: HostEvent): void {
     if (this.#isPerforming) return void this.#waiting.push(event);
     const { clock, rules } = this.#options.ports;
@@ -155,8 +155,8 @@ export class Driver {
   }
 
   /**
-   * First half of the host's end: stages that are asked for are not begun any more, and what holds a term vacates it.
-   * May last as long as the vault does not answer.
+   * First half of the host's end: no more stages begin, and a term is vacated. Lasts as long as the vault does not
+   * answer.
    */
   async stepDown(reason: string): Promise<void> {
     this.#stage.closeToNew();
@@ -315,7 +315,7 @@ export class Driver {
     else this.#options.ports.log.info(reason);
   }
 
-  /** Nothing has the databases open when this resolves. */
+  /** Resolves once nothing has the databases open. */
   async #release(): Promise<void> {
     const term = this.#term;
     if (term !== undefined) {

@@ -1,6 +1,6 @@
 /**
- * The host, as its control API sees it: judges orders, and says how it is. What it does is decided by its life
- * (src/core/host/life.ts) and performed by the driver (driver.ts), the only way in which its state changes.
+ * The host as its control API sees it: judges orders and reports its status. Its life (src/core/host/life.ts) decides
+ * what it does; the driver (driver.ts) performs that, and is the only way in which the state changes.
  */
 import type { HostStatus } from "../control/host-status.ts";
 import type { DemoteEvent, DemoteRequest, PromoteEvent, PromoteRequest } from "../control/messages.ts";
@@ -75,7 +75,7 @@ export class Host implements Controlled {
     });
   }
 
-  /** Begins the host's life: it restores, and then follows. */
+  /** Starts the host's life: it restores, and then follows. */
   start(): void {
     if (this.#ports.canary !== undefined) this.gateways.start();
     this.#canary.start();
@@ -128,7 +128,7 @@ export class Host implements Controlled {
     const { clock, config, front } = this.#ports;
     const promotion = new Promotion(clock, report);
     const driver = this.#driver;
-    // Two gateways may order the same: the second hears what became of the first one's claim.
+    // Two gateways may give the same order: the second learns the outcome of the first one's claim.
     while (driver.state.kind === "claiming") await this.changed();
     const { state, secondary } = driver;
     if (state.kind === "primary" || state.kind === "starting")
@@ -166,7 +166,7 @@ export class Host implements Controlled {
   rehearse = (): ReturnType<Controlled["rehearse"]> =>
     this.#rehearsals.run(this.#driver.state.kind, this.#driver.secondary);
 
-  /** A host that has just bootstrapped the vault. It ends with a later stage; its refusals are told in the status. */
+  /** For a host that has just bootstrapped the vault. Ends with a later stage; the status reports refusals. */
   #promoteItself(): void {
     const request = { gateway: "", epoch: 0, gatewaysRegistered: 0, gatewaysSeeingDown: [], planned: true };
     const report = (event: PromoteEvent): void => {
@@ -176,7 +176,7 @@ export class Host implements Controlled {
     this.promote(request, report).catch((error: unknown) => this.#warnings.warn(messageOf(error)));
   }
 
-  /** What the log says of an order, read to its end. */
+  /** Returns what the log, read to its end, says about an order. */
   async #judge(request: PromoteRequest, follower: Follower): Promise<WitnessVerdict | Unreadable> {
     const { clock, config } = this.#ports;
     const { driftMarginMs } = config;
@@ -193,9 +193,9 @@ export class Host implements Controlled {
     }
   }
 
-  /** Why it must not claim with these databases. */
+  /** Returns why this host must not claim with these databases. */
   #obstacleTo(secondary: Secondary): string | undefined {
-    if (this.#driver.secondary !== secondary) return "it began to follow anew meanwhile";
+    if (this.#driver.secondary !== secondary) return "it restarted following meanwhile";
     return unlistedDatabases(secondary, this.#ports) ?? this.#ports.leftovers.obstacle(secondary.databases());
   }
 
@@ -204,7 +204,7 @@ export class Host implements Controlled {
     return dataUrl.endsWith(":0") ? `${dataUrl.slice(0, -1)}${this.#ports.front.port}` : dataUrl;
   }
 
-  /** The ports as this host uses them: its vault is watched, and no port is still a rehearsal's. */
+  /** Returns the ports as this host uses them: with the canary on its vault, and without ports that a rehearsal has. */
   #withCanary(ports: Omit<HostPorts, "vaultLog">): HostPorts {
     const { config, freePort } = ports;
     const { store } = this.#canary;

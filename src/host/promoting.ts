@@ -1,8 +1,8 @@
 /**
- * The way from secondary to primary: the claim (R1), and then everything that has to be so before the term serves.
+ * The way from secondary to primary: the claim (R1), and then every condition for the term to serve.
  *
- * The copy is handed over before capture opens it, that this host is a primary is durable before the application can
- * commit, and neither waits for the old lease, which runs out meanwhile (R5). The claim itself is in primary/claim.ts.
+ * The copy is handed over before capture opens it. That this host is a primary is durable before the application can
+ * commit. Neither waits for the old lease, which runs out meanwhile (R5). The claim itself is in primary/claim.ts.
  */
 import type { PromotePhase } from "../control/messages.ts";
 import type { HostEvent } from "../core/host/life.ts";
@@ -23,22 +23,22 @@ import type { LogStatus } from "./secondary/log-status.ts";
 
 export interface PromotingOptions {
   readonly ports: HostPorts;
-  /** Of this run of the host. */
+  /** Id of this run of the host. */
   readonly instance: string;
   readonly logStatus: LogStatus;
   readonly warnings: Warnings;
-  /** Of the next record that this host writes. */
+  /** Format of the next record that this host writes. */
   readonly recordFormat: () => RecordFormat;
-  /** Reads anew which databases operators excluded. Throws what the vault says. */
+  /** Rereads which databases operators excluded. Throws the vault's errors. */
   readonly readExclusions: () => Promise<void>;
-  /** What a term tells that ends by itself. */
+  /** Receives the events of a term that ends by itself. */
   readonly onEvent: (event: HostEvent) => void;
   readonly onPhase: (phase: PromotePhase) => void;
   readonly onDuplicateId: (how: string) => void;
   readonly onChange: () => void;
 }
 
-/** How a claim ended; the claim itself, when it is in the log. */
+/** How a claim ended, and the claim itself if it is in the log. */
 export interface ClaimEnd {
   readonly event: HostEvent;
   readonly claimed?: Claimed;
@@ -81,12 +81,12 @@ export class Promoting {
       }
     } catch (error) {
       if (signal.aborted) throw error;
-      // Whatever it is, a restore finds out whether it lasts; a host that gave up here would stay away for good.
+      // Whatever the cause, a restore finds out whether it lasts; a host that gave up here would stay away for good.
       return { event: { kind: "cannot-follow", reason: `the claim failed: ${messageOf(error)}` } };
     }
   }
 
-  /** The claim is in the log: what this host says of the log says so at once. */
+  /** The claim is in the log: the status reports it at once. */
   noteClaim({ writer }: Claimed): void {
     const { ports, instance, logStatus } = this.#options;
     const { id: host, leaseMs, controlUrl } = ports.config;
@@ -103,7 +103,7 @@ export class Promoting {
     const leaseOver = waitForLeases({ predecessors, instance, clock, rules, driftMarginMs, probe, signal });
     leaseOver.catch(() => undefined); // Awaited below, unless the start fails first.
     try {
-      // Durable before an application can commit here: a restart must not take its files for a copy of the journal.
+      // Durable before an application can commit here: a restart must not mistake its files for a copy of the journal.
       const marked = rules.has("persist-before-send")
         ? local.mark({ kind: "primary", epoch: writer.epoch })
         : undefined;
@@ -117,14 +117,14 @@ export class Promoting {
       onPhase("lease");
     } catch (error) {
       if (signal.aborted) return undefined;
-      // The copy here is wrong, not the application: a restore mends it.
+      // The copy here is wrong, not the application: a restore repairs it.
       const kind = error instanceof DivergedCopyError ? "must-stop" : "application-failed";
       return { kind, reason: messageOf(error) };
     }
     return { kind: "may-serve" };
   }
 
-  /** The term that the claim began. Its lease is renewed from now on. */
+  /** Creates the term of a claim. Its lease is renewed from now on. */
   newTerm({ writer, wallAheadMs }: Claimed, known: KnownPages): Term {
     const { ports, logStatus, warnings, onEvent, onChange } = this.#options;
     const { config, clock, rules, log, metrics, store, front, openSource, application, freePort, clean, compression } =
@@ -170,7 +170,7 @@ export class Promoting {
     const { ports, warnings, onEvent, onDuplicateId } = this.#options;
     switch (end.kind) {
       case "fenced":
-        // This process lives and has not claimed again: only another process with this id can have.
+        // This process is alive and has not claimed again: only another process with this id can have.
         if (end.host === ports.config.id) return onDuplicateId(`it claimed epoch ${end.epoch}`);
         return onEvent({ kind: "fenced", host: end.host, epoch: end.epoch });
       case "must-stop":

@@ -1,7 +1,7 @@
 /**
- * What a host does while it restores: one try after the other to bring its databases to the end of the log. It
- * bootstraps the vault when this host was told to and no other did, restores, and when that fails, finds out what to
- * wait for before the next try.
+ * What a host does while it restores: it tries repeatedly to bring its databases to the end of the log. It bootstraps
+ * the vault if this host was told to and no other did, restores, and after a failure finds out what to wait for before
+ * the next try.
  */
 import { describeUnmatched, unmatchedNames } from "../core/database-pattern.ts";
 import type { HostEvent } from "../core/host/life.ts";
@@ -18,18 +18,18 @@ import { EmptyVaultError, restore, type Restored } from "./secondary/restorer.ts
 import { type HostReplica, Secondary } from "./secondary/secondary.ts";
 import { yieldToSuccessor } from "./secondary/yield-to-successor.ts";
 
-/** Pause after a restore that failed; it doubles up to the second. */
+/** Pause after a failed restore; it doubles up to `most`. */
 const retryMs = { first: 100, most: 3_000 } as const;
 
 export interface RestoringOptions {
   readonly ports: HostPorts;
-  /** Of this run of the host. */
+  /** Id of this run of the host. */
   readonly instance: string;
   readonly logStatus: LogStatus;
   readonly warnings: Warnings;
-  /** Reads anew which databases operators excluded. Throws what the vault says. */
+  /** Rereads which databases operators excluded. Throws the vault's errors. */
   readonly readExclusions: () => Promise<void>;
-  /** Ends whatever has the databases open, before they are touched. */
+  /** Closes the databases before they are touched, whatever has them open. */
   readonly release: () => Promise<void>;
   readonly hold: (secondary: Secondary) => void;
   readonly onDelayed: (reason: string, isTrouble: boolean) => void;
@@ -64,7 +64,7 @@ export class Restoring {
   }
 
   /**
-   * Tries until a restore succeeds, or only a person can help; the event tells which. Undefined: aborted. `notBefore`
+   * Tries until a restore succeeds or only a person can help; the event tells which. Undefined: aborted. `notBefore`
    * and `vacatedAt`: see the effect `restore`.
    */
   async run(
@@ -74,15 +74,15 @@ export class Restoring {
     const { ports, logStatus, release } = this.#options;
     const { clock, vaultLog, leftovers } = ports;
     if (notBefore !== undefined) await clock.sleep(notBefore - clock.now(), signal).catch(() => undefined);
-    // Before the term's databases are closed: folding them keeps this process from telling the gateway that it has
-    // vacated.
+    // Before the term's databases are closed: checkpointing them would keep this process from telling the gateway that
+    // it has vacated.
     if (vacatedAt !== undefined) await yieldToSuccessor({ log: vaultLog, clock, vacatedAt, signal });
     let isAlone = false;
     this.#forget();
     while (!signal.aborted) {
       try {
         await release();
-        // Before a file is moved: also an earlier run of this host may have left an application.
+        // Before a file is moved: an earlier run of this host may also have left an application running.
         isAlone ||= await leftovers.ensureNone();
         logStatus.rereads();
         return await this.#once(signal);
@@ -103,7 +103,7 @@ export class Restoring {
     this.#mending.over();
   }
 
-  /** Throws what makes it impossible right now. */
+  /** Throws what makes a restore impossible right now. */
   async #once(signal: AbortSignal): Promise<HostEvent | undefined> {
     const { ports, logStatus, warnings, readExclusions, hold } = this.#options;
     const { config, clock, local } = ports;
@@ -169,7 +169,7 @@ export class Restoring {
     });
   }
 
-  /** After a try that failed. Resolves early when the signal is aborted. */
+  /** Pauses after a failed try. Resolves early when the signal is aborted. */
   async #pauseAfter(error: unknown, signal: AbortSignal): Promise<void> {
     const { clock } = this.#options.ports;
     const isWaiting = error instanceof EmptyVaultError;

@@ -33,7 +33,7 @@ export const gatewaysRemoveCommand = buildCommand<GatewaysFlags, [gateway: strin
   docs: {
     brief: "Remove a gateway from the cluster",
     fullDescription: [
-      "It no longer counts for a majority, and its messages are refused. Stop it before or afterwards; if it is started again, it joins anew.",
+      "It no longer counts for a majority, and its messages are refused. Stop it before or afterwards; if it is started again, it rejoins.",
       "A gateway cannot remove itself: ask another one.",
       "Exits with 0 once it is gone, with 5 if it was refused, with 6 if the gateway does not answer.",
       "",

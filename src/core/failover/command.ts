@@ -64,7 +64,7 @@ function failover(turn: Turn, id: string, target: string | undefined, force: boo
     return refuse(
       turn,
       id,
-      `a ${phase.failover.kind} failover is under way`,
+      `a ${phase.failover.kind} failover is in progress`,
       "wait for its end: `stead status --watch`; --force overrides it",
     );
   }

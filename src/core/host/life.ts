@@ -89,7 +89,7 @@ export type HostEvent =
 export type HostEffect =
   /** Releases no byte from now on, ends connections, kills the application's group. Synchronous. */
   | { readonly kind: "shut-gate"; readonly reason: string }
-  /** Answers the order to promote that is under way, if there is one. */
+  /** Refuses the current order to promote, if there is one. */
   | { readonly kind: "refuse"; readonly refusal: Refusal }
   /** Tells operators why this host could not stay. */
   | { readonly kind: "warn"; readonly reason: string }
@@ -103,7 +103,7 @@ export type HostEffect =
   | { readonly kind: "restore"; readonly notBefore?: number | undefined; readonly vacatedAt?: number | undefined }
   /** Keeps applying new records. */
   | { readonly kind: "follow" }
-  /** Aborts the stage under way: a host that has failed does not claim, and starts nothing. */
+  /** Aborts the current stage: a host that has failed does not claim, and starts nothing. */
   | { readonly kind: "halt"; readonly reason: string }
   /** Orders this host itself to become primary, since it has just bootstrapped the vault. */
   | { readonly kind: "promote-itself" }
@@ -273,7 +273,7 @@ const termOver = (life: HostLife, reason: string, vacatedAt?: number): HostStep 
 
 function failed(life: HostLife, reason: string, now: number): HostStep {
   const { kind } = life.state;
-  // Following goes on: what this host reads of the log is of use to the gateways that ask it.
+  // Following continues: gateways that ask this host use what it reads of the log.
   const halt: HostEffect[] = kind === "claiming" || kind === "starting" ? [{ kind: "halt", reason }] : [];
   const shut: HostEffect = { kind: "shut-gate", reason };
   return to(afterTerm(life, now), { kind: "failed", reason }, shut, refuse(reason), ...halt);

@@ -16,7 +16,7 @@
  *   checks are counted in the same time.
  * - A refused connection is certain where silence is not: no process listens. For that the patience is
  *   `refusedPatienceMsMax`, so that a service that reopens its port is not met in the middle of it. If no request is
- *   under way, movement is not asked for either: what does not listen cannot be reached by what it computes.
+ *   in flight, movement is not required either: a process that does not listen cannot answer, whatever it computes.
  *
  * How one would break it: an application that works for longer than the patience without any of these signs, with one
  * thread that waits for another server and checks that wait behind it. The default is therefore long, and longer

@@ -32,7 +32,7 @@ export function refusalOf({ self, from, replica, watch, now }: AdmissionQuestion
     return {
       reason: "removed",
       error: `gateway ${from.id} was removed`,
-      advice: "stop it, or restart it to join anew",
+      advice: "stop it, or restart it to rejoin",
       stamp: removal.hlc,
     };
   }

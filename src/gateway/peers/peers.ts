@@ -315,7 +315,7 @@ export class Peers {
           );
           return "more";
         }
-        this.#warn("removed", `this gateway was removed from the cluster: stop it, or restart it to join anew`);
+        this.#warn("removed", `this gateway was removed from the cluster: stop it, or restart it to rejoin`);
         return "idle";
       }
       case "format":
@@ -328,8 +328,7 @@ export class Peers {
   #removed(): boolean {
     const { store, id } = this.#options;
     const removed = store.replica.get("gateways", id)?.deleted === true;
-    if (removed)
-      this.#warn("removed", "this gateway was removed from the cluster: stop it, or restart it to join anew");
+    if (removed) this.#warn("removed", "this gateway was removed from the cluster: stop it, or restart it to rejoin");
     return removed;
   }
 

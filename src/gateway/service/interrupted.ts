@@ -7,7 +7,7 @@
  * same. If the writer is alive after all, its next row is newer and wins.
  *
  * `interrupted` says that the gateway ended, not the failover: `to_host` and `epoch_to` name the owner of the next
- * epoch, if known, whoever ordered it.
+ * epoch, if known, regardless of which gateway ordered it.
  */
 import type { ReplicatedRow } from "../../core/replication/row.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";

@@ -6,7 +6,7 @@
  *
  * Why a byte that passed the gate can never be undone: the byte was produced from some state of the databases, which
  * was visible in their WAL indexes before the byte arrived here. `gate` returns only if (a) no index has moved past
- * what the batches taken so far cover and no batch is under way, so that state is in the vault; or (b) a flush whose
+ * what the batches taken so far cover and no batch is in flight, so that state is in the vault; or (b) a flush whose
  * collection *began after* the gate was called is durable: it covers that state. In both cases every earlier record is
  * durable too, because puts go one after the other. Reads need R5 on top: within the lease no other host has served.
  *
@@ -71,7 +71,7 @@ export class Journal {
   #wallAheadMs: number;
   /** Waiters for a flush that has not begun to collect. */
   #next: Deferred | undefined;
-  /** Waiters for the flush under way. */
+  /** Waiters for the current flush. */
   #current: Deferred | undefined;
   /** Waiters for the lease to be valid again. */
   #lease: Deferred | undefined;

@@ -1,8 +1,7 @@
 /**
  * What a host holds while it is a secondary: the replica, and the follower that applies the log to it.
  *
- * A restore makes it, and it ends by being handed over to a term or closed: the databases belong to one holder at a
- * time.
+ * A restore creates it; handing it over to a term or closing it ends it. The databases belong to one holder at a time.
  */
 import type { Clock } from "../../runtime/clock.ts";
 import { messageOf } from "../../runtime/operator-error.ts";
@@ -14,7 +13,7 @@ import type { RestoreTarget } from "./restorer.ts";
 
 /** A replica that can hand its page hashes on, so that a promotion need not read the database. */
 export interface HostReplica extends RestoreTarget {
-  /** Throws when the local databases are not what this replica wrote. */
+  /** Throws if the local databases are not what this replica wrote. */
   handOver(): KnownPages;
 }
 
@@ -27,12 +26,12 @@ export interface SecondaryOptions {
   readonly follower: Follower;
   readonly replica: HostReplica;
   readonly clock: Clock;
-  /** Read anew for each run of `follow`. */
+  /** Reread for each run of `follow`. */
   readonly pollMs: () => number;
   readonly warnings: Pick<Warnings, "warn">;
 }
 
-/** Pause after a read that failed; it doubles up to the second. */
+/** Pause after a failed read; it doubles up to `most`. */
 const retryMs = { first: 100, most: 3_000 } as const;
 
 export class Secondary {
@@ -52,8 +51,8 @@ export class Secondary {
   }
 
   /**
-   * Applies new records until the signal is aborted; a vault that does not answer is waited for. Rejects with the error
-   * that makes it impossible to follow from here.
+   * Applies new records until the signal is aborted, waiting for a vault that does not answer. Rejects with the error
+   * that makes following from here impossible.
    */
   async follow(signal: AbortSignal): Promise<void> {
     const { clock, pollMs, warnings } = this.#options;
@@ -71,7 +70,7 @@ export class Secondary {
     }
   }
 
-  /** For the term that takes the databases over, which then closes this. */
+  /** Hands the databases over to a term, which then closes this. */
   async handOver(): Promise<HandedOver> {
     await this.follower.end();
     try {

@@ -43,7 +43,7 @@ export function listenWith(
     server.once("error", reject);
     server.listen(descriptor === undefined ? { host, port, backlog, reusePort } : { fd: descriptor }, () => {
       server.removeListener("error", reject);
-      server.on("error", () => undefined); // only accept errors come now (too many open files); accepting goes on
+      server.on("error", () => undefined); // only accept errors remain (too many open files); accepting continues
       const address = server.address();
       const handle = (server as unknown as { readonly _handle?: { readonly fd?: number } | null })._handle;
       resolve({

@@ -180,7 +180,7 @@ class Walk {
         damage(
           "unfinished-flush",
           this.#log.nameOf(position),
-          `the first parts of the flush that goes on at position ${position} are missing`,
+          `the first parts of the flush that continues at position ${position} are missing`,
         ),
       );
       return undefined;
