@@ -10,6 +10,9 @@
  * A page that is read again is therefore hashed again, and a difference ends the collection before its part can be put:
  * a flush with a wrong page has a checksum that no host accepts, and no host could apply the log after it. Earlier
  * parts do no harm: without the last one they are dropped at the next claim.
+ *
+ * Of a transaction that was read ahead, the parts that the vault has already come first (staged-pages.ts), each as a
+ * record of its own, and then the pages that they lack.
  */
 import { setImmediate as immediate } from "node:timers/promises";
 import type { DatabaseDelta, Page } from "../core/delta.ts";
@@ -18,6 +21,8 @@ import { lostContinuity } from "./capture-error.ts";
 import { FrameStream } from "./frame-stream.ts";
 import { hashPage, pageHashBytes, PageHashes } from "./page-hashes.ts";
 import { readChunkBytes } from "./limits.ts";
+import type { StagedPages } from "./staged-pages.ts";
+import { readStaged, Rooms } from "./staged-part.ts";
 import type { Changes, TrackedDatabase } from "./tracked-database.ts";
 
 export interface Batch {
@@ -33,6 +38,8 @@ export interface Batch {
   readAhead(): Promise<void>;
   /** All parts are durable: pins may move. Idempotent. */
   done(): void;
+  /** It is not put to its end. What the vault has in its care for it goes. */
+  abandon(): void;
 }
 
 /** All changes of one database in a batch; `pages` in the order of the put. */
@@ -45,13 +52,15 @@ export interface DatabaseChanges {
   readonly pages: readonly number[];
   /** Contents of pages of this batch, in their order. */
   contents(pages: readonly number[]): Uint8Array[];
+  /** Put before `pages`. */
+  readonly staged?: { readonly parts: readonly StagedPages[]; readonly headBytes: number } | undefined;
   /** Set if `contents` reads through the database's pin. */
   readonly holds: TrackedDatabase | undefined;
 }
 
 /** Accepted changes as part of a batch. */
 export function databaseChanges(changes: Changes): DatabaseChanges {
-  const { database, pageCount, frames, contents, hashes, unread } = changes;
+  const { database, pageCount, frames, contents, hashes, unread, staged, located } = changes;
   if (unread !== undefined)
     return streamed(
       changes,
@@ -67,9 +76,10 @@ export function databaseChanges(changes: Changes): DatabaseChanges {
     pages: [...frames.keys()].sort((a, b) => a - b),
     contents: (pages) =>
       contents === undefined
-        ? readAgain(database, pages, { frames, hashes: hashed })
+        ? readAgain(database, pages, { frames: staged === undefined ? frames : (located ?? frames), hashes: hashed })
         : pages.map((page) => entryOf(contents, page)),
-    holds: contents === undefined && frames.size > 0 ? database : undefined,
+    staged,
+    holds: staged !== undefined || (contents === undefined && frames.size > 0) ? database : undefined,
   };
 }
 
@@ -99,7 +109,7 @@ const noChecksum = new Uint8Array(pageHashBytes);
 function readAgain(
   database: TrackedDatabase,
   pages: readonly number[],
-  { frames, hashes }: Pick<Changes, "frames" | "hashes">,
+  { frames, hashes }: { readonly frames: ReadonlyMap<number, number>; readonly hashes: Changes["hashes"] },
 ): Uint8Array[] {
   const contents: Uint8Array[] = [];
   const runMax = Math.max(1, Math.floor(readChunkBytes / database.pageSize));
@@ -195,6 +205,15 @@ function entryOf<T>(entries: ReadonlyMap<number, T>, page: number): T {
   return entry;
 }
 
+/** One part: a staged one, or pages of one or more databases. */
+type Planned = StagedPiece | readonly Piece[];
+
+interface StagedPiece {
+  readonly changes: DatabaseChanges;
+  readonly headBytes: number;
+  readonly staged: StagedPages;
+}
+
 interface Piece {
   readonly changes: DatabaseChanges;
   readonly start: number;
@@ -205,17 +224,21 @@ interface Piece {
 export function batchOf(databases: readonly DatabaseChanges[], partBytesMax: number): Batch {
   const plan = planParts(databases, partBytesMax);
   for (const { holds } of databases) if (holds !== undefined) holds.holds++;
+  const rooms = new Rooms();
+  const drop = (): void => {
+    for (const { staged } of databases) staged?.parts.forEach((part) => part.staged.drop());
+  };
   let isDone = false;
   let taken = 0;
   let ahead: { readonly at: number; readonly deltas: readonly DatabaseDelta[] } | undefined;
   return {
-    bytes: databases.reduce((sum, { pages, pageSize }) => sum + pages.length * pageSize, 0),
-    pageCount: databases.reduce((sum, { pages }) => sum + pages.length, 0),
+    bytes: databases.reduce((sum, changes) => sum + pagesIn(changes) * changes.pageSize, 0),
+    pageCount: databases.reduce((sum, changes) => sum + pagesIn(changes), 0),
     partCount: plan.length,
     *parts() {
       if (isDone) throw new Error("the batch is done; its pages may be gone");
       for (const [at, pieces] of plan.entries()) {
-        const deltas = ahead?.at === at ? ahead.deltas : pieces.map(deltaOf);
+        const deltas = ahead?.at === at ? ahead.deltas : deltasOf(pieces);
         ahead = undefined;
         taken = at + 1;
         yield deltas;
@@ -226,17 +249,34 @@ export function batchOf(databases: readonly DatabaseChanges[], partBytesMax: num
       if (isDone || pieces === undefined) return;
       // Begin first whatever waits for the last part: it is the disk's work.
       await immediate();
-      ahead = { at: taken, deltas: pieces.map(deltaOf) };
+      ahead = { at: taken, deltas: "staged" in pieces ? [await stagedDelta(pieces, rooms)] : deltasOf(pieces) };
     },
     done() {
       if (isDone) return;
       isDone = true;
       for (const { holds } of databases) if (holds !== undefined) holds.holds--;
+      drop();
     },
+    abandon: drop,
   };
 }
 
-function planParts(databases: readonly DatabaseChanges[], partBytesMax: number): Piece[][] {
+const pagesIn = ({ pages, staged }: DatabaseChanges): number =>
+  (staged?.parts ?? []).reduce((sum, part) => sum + part.pages.length, pages.length);
+
+/** Staged parts first: each is a record of its own, and in the order in which their database has them. */
+function planParts(databases: readonly DatabaseChanges[], partBytesMax: number): Planned[] {
+  const staged = databases.flatMap((changes) =>
+    (changes.staged?.parts ?? []).map((part) => ({
+      changes,
+      headBytes: changes.staged?.headBytes ?? 0,
+      staged: part,
+    })),
+  );
+  return [...staged, ...planPages(databases, partBytesMax)];
+}
+
+function planPages(databases: readonly DatabaseChanges[], partBytesMax: number): Piece[][] {
   const parts: Piece[][] = [[]];
   let room = partBytesMax;
   for (const changes of databases) {
@@ -254,6 +294,31 @@ function planParts(databases: readonly DatabaseChanges[], partBytesMax: number):
   }
   return parts;
 }
+
+function deltasOf(part: Planned): DatabaseDelta[] {
+  return "staged" in part ? [againDelta(part.changes, part.staged)] : part.map(deltaOf);
+}
+
+function stagedDelta({ changes, staged, headBytes }: StagedPiece, rooms: Rooms): Promise<DatabaseDelta> {
+  return readStaged(headOf(changes), staged, headBytes, rooms).catch(() => againDelta(changes, staged));
+}
+
+/** What the vault does not give back: the committed content of the same pages, which is what all parts lead to. */
+function againDelta(changes: DatabaseChanges, { pages }: StagedPages): DatabaseDelta {
+  const numbers = [...new Set(pages)];
+  const contents = changes.contents(numbers);
+  return {
+    ...headOf(changes),
+    pages: numbers.map((number, at): Page => ({ number, content: contents[at] as Uint8Array })),
+  };
+}
+
+const headOf = ({ name, pageSize, pageCount }: DatabaseChanges): Omit<DatabaseDelta, "pages"> => ({
+  name,
+  pageSize,
+  pageCount,
+  checksum: noChecksum,
+});
 
 function deltaOf({ changes, start, end }: Piece): DatabaseDelta {
   const { name, pageSize, pageCount } = changes;

@@ -47,13 +47,15 @@ export async function readCut(cut: Cut, reading: Reading): Promise<Changes[]> {
 export function acceptChanges(databases: Iterable<TrackedDatabase>, changes: readonly Changes[]): DatabaseChanges[] {
   const deltas: DatabaseChanges[] = [];
   for (const change of changes) {
-    const { database, contents, frames, unread } = change;
+    const { database, contents, frames, unread, staged } = change;
     const isFirst = !database.isKnown;
     const isOther = database.pageCount !== change.pageCount;
     if (unread === undefined) database.accept(change);
     // The batch reads through the held pin: it must not move yet.
-    if (unread !== undefined || (contents === undefined && frames.size > 0)) database.pin.cancel();
-    if (unread !== undefined || frames.size > 0 || isFirst || isOther) deltas.push(databaseChanges(change));
+    if (unread !== undefined || staged !== undefined || (contents === undefined && frames.size > 0))
+      database.pin.cancel();
+    if (unread !== undefined || frames.size > 0 || isFirst || isOther || staged !== undefined)
+      deltas.push(databaseChanges(change));
   }
   for (const { pin } of databases) if (pin.hasNext) pin.advance();
   return deltas;

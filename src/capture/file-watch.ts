@@ -136,6 +136,12 @@ export class FileWatch {
     return checkpointer !== undefined && locks.writerOf(shmFd, writerLockByte) === checkpointer;
   }
 
+  /** Another process holds the lock of the writer; true where locks are not told without a list. A microsecond. */
+  get mayHaveWriter(): boolean {
+    const locks = loadedLockHolder();
+    return locks === undefined || locks.writerOf(this.#options.files.shmFd, writerLockByte) !== undefined;
+  }
+
   /** The inode of the WAL index. */
   get indexInode(): bigint {
     return this.#walIndex.inode;

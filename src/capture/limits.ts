@@ -5,6 +5,10 @@ export interface SourceLimits {
   readonly partBytesMax: number;
   /** Batches up to this size keep their pages in memory, so that they hold no pin while being journaled, bytes. */
   readonly eagerBytesMax: number;
+  /** A transaction that has written so much is read while it continues, bytes of pages. */
+  readonly readAheadBytesMin: number;
+  /** One part of it that is staged, bytes of pages. */
+  readonly stagedPartBytes: number;
   /**
    * A write-ahead log longer than this is backfilled, so that it starts over in the next gap between two writes, bytes.
    */
@@ -49,6 +53,8 @@ export interface SourceLimits {
 export const defaultLimits: SourceLimits = {
   partBytesMax: 4 * 1024 * 1024,
   eagerBytesMax: 16 * 1024 * 1024,
+  readAheadBytesMin: 16 * 1024 * 1024,
+  stagedPartBytes: 8 * 1024 * 1024,
   walTidyBytes: 4 * 1024 * 1024,
   walSealBytes: 64 * 1024 * 1024,
   sealBacklogBytesMax: 256 * 1024,
@@ -72,6 +78,10 @@ export const defaultLimits: SourceLimits = {
  * milliseconds.
  */
 export const busyPollMsMax = 110;
+/** Parts that are staged at the same time: each is in memory. */
+export const stagingAtOnceMax = 3;
+/** Staged parts of one transaction; what is beyond them is read after the commit. 4 GiB. */
+export const stagedPartsMax = 512;
 /** Longest run on the event loop without a yield while large amounts are read, milliseconds. */
 export const sliceMs = 4;
 /** One read of WAL frames or database pages, bytes. */

@@ -18,6 +18,8 @@ import { faultOf, Faults } from "./fault.ts";
 import { defaultLimits, sealRoundsMax, type SourceLimits } from "./limits.ts";
 import { LongLogs } from "./long-logs.ts";
 import { refuseNetworkFileSystem } from "./network-fs.ts";
+import type { PartStage } from "./read-ahead.ts";
+import { ReadAheads } from "./read-aheads.ts";
 import { captureAndSeal } from "./capture-and-seal.ts";
 import { acceptChanges, backlogBytes, beginPins, readCut } from "./collection.ts";
 import { type Housekeeping, isSealDue, prepareSeal } from "./seal.ts";
@@ -50,6 +52,7 @@ export class Source {
    * databases.
    */
   #removals: DatabaseChanges[] = [];
+  #aheads: ReadAheads | undefined;
   #isSnapshotActive = false;
   #busy: string | undefined;
   #failure: Error | undefined;
@@ -94,8 +97,7 @@ export class Source {
         for (const database of source.#databases) database.adopt(options.known?.get(database.name));
         // The state found at the start is a base that needs no journal: the caller compares checksums().
         for (;;) {
-          const { changes } = await source.#capture(0, "again");
-          for (const change of changes) change.database.accept(change);
+          for (const change of (await source.#capture(0, "again")).changes) change.database.accept(change);
           source.#noteUncaptured("stop");
           if (source.#databases.uncaptured.size === 0 && !source.#databases.arrivals.isUnfinished) break;
           if (source.#databases.arrivals.isUnfinished) source.#databases.arrivals.makeRoom();
@@ -129,6 +131,11 @@ export class Source {
     }
   }
 
+  /** From here on large transactions are read, and staged, while they are being written. Sync. */
+  stageAhead(stage: PartStage): void {
+    this.#aheads = ReadAheads.over({ stage, clock: this.#options.clock, limits: this.#limits });
+  }
+
   /** Collects everything committed up to one instant and not in an earlier batch; undefined if there is nothing. */
   collect(): Promise<Batch | undefined> {
     return this.#exclusively("collect", async () => {
@@ -156,6 +163,7 @@ export class Source {
         this.#databases.assertRootInPlace();
         this.#databases.audit(nowMs);
         this.#databases.active.tick(nowMs);
+        this.#aheads?.look(this.#databases.active);
         if (!this.#isSnapshotActive) this.#databases.arrivals.rest();
         this.longLogs.look(this.#databases, this.#databases.locks, nowMs);
       });
@@ -258,6 +266,7 @@ export class Source {
     this.#busy = "close";
     try {
       await this.#house.backfiller.close();
+      await this.#aheads?.close();
       return { ahead: await this.#isAheadAtEnd() };
     } finally {
       this.#release(options.fold === false);

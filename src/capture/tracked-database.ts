@@ -18,8 +18,10 @@ import { planFrames } from "./frame-stream.ts";
 import { hashPage, lockPage, PageHashes } from "./page-hashes.ts";
 import { busyPollMsMax } from "./limits.ts";
 import { Pin } from "./pin.ts";
+import { changesReadAhead, type ReadAhead } from "./read-ahead.ts";
 import { otherPageSize, overwritten } from "./refusals.ts";
 import type { Slice } from "./slice.ts";
+import type { StagedPages } from "./staged-pages.ts";
 import type { WholeFile } from "./whole-file.ts";
 import { frameBytes, frameHeaderBytes, frameOffset } from "./wal-frames.ts";
 import { sameGeneration, samePosition, type WalIndex, WalIndexReader } from "./wal-index.ts";
@@ -40,6 +42,8 @@ export interface Changes {
   readonly located?: ReadonlyMap<number, number>;
   /** Of the pages in `frames`; for the first capture of a database (every page) the whole table. */
   readonly hashes: ReadonlyMap<number, Uint8Array> | PageHashes;
+  /** Put before the pages in `frames`, of a transaction that was read ahead. */
+  readonly staged?: { readonly parts: readonly StagedPages[]; readonly headBytes: number } | undefined;
 }
 
 /**
@@ -71,6 +75,8 @@ export class TrackedDatabase {
   /** No seal is tried before this, and the pause after the next failed one, monotonic milliseconds. */
   sealAfterMs = 0;
   sealRetryMs = 0;
+  /** A transaction behind the captured end that is read while it is being written. */
+  ahead: ReadAhead | undefined;
   /** A backfill in another thread is in progress; never rejects. */
   backfilling: Promise<void> | undefined;
   #captured: WalPosition | undefined;
@@ -266,6 +272,8 @@ export class TrackedDatabase {
         : { database: this, to, pageCount: this.pageCount, frames: new Map(), contents: undefined, hashes: new Map() };
     }
     const range = { name: this.name, walFd: this.files.walFd, from, to };
+    const ahead = keepContents || from.mxFrame !== at.mxFrame ? undefined : await changesReadAhead(this, to, slice);
+    if (ahead !== undefined) return ahead;
     if (reading === "stream")
       return {
         database: this,
@@ -311,6 +319,8 @@ export class TrackedDatabase {
       if (frame !== inDatabaseFile) this.#frames.set(page, frame);
     }
     if (at !== undefined) this.watch.leave(at);
+    this.ahead?.end(changes.staged?.parts.map(({ staged }) => staged) ?? []);
+    this.ahead = undefined;
     this.#captured = to;
     this.disturb();
   }

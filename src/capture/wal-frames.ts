@@ -35,6 +35,9 @@ export interface FrameHeader {
   readonly commitPageCount: number;
 }
 
+/** Its checksums are in the byte order of this machine. */
+export const isNativeOrder = ({ bigEndian }: Pick<WalHeader, "bigEndian">): boolean => bigEndian === nativeBigEndian;
+
 export const frameBytes = (pageSize: number): number => frameHeaderBytes + pageSize;
 /** Where frame `frame` (from 1) starts in the file. */
 export const frameOffset = (frame: number, pageSize: number): number =>

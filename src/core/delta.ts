@@ -21,6 +21,23 @@ export interface Page {
   readonly hash?: Uint8Array | undefined;
 }
 
+/** Bytes that the vault has in its care without a name (`Store.stage`). */
+export interface StagedBytes {
+  /** Fills `into` with their beginning. Rejects when they are not there any more. */
+  read(into: Uint8Array): Promise<void>;
+  /** They are not put. Calling it again, or when they were put, does nothing. */
+  drop(): void;
+}
+
+/** Pages as they will stand in their record. */
+export interface LaidOutPages {
+  /** `headBytes` of room for what comes before them, then number (u32 LE) and content of each. */
+  readonly bytes: Uint8Array;
+  readonly headBytes: number;
+  /** The same bytes but for the room. */
+  readonly staged: StagedBytes;
+}
+
 /** New page contents of one database, the state after one or more committed transactions. */
 export interface DatabaseDelta {
   /** Path relative to the data folder, with forward slashes; never absolute, never with `..`. */
@@ -35,4 +52,6 @@ export interface DatabaseDelta {
    */
   readonly checksum: DatabaseChecksum;
   readonly pages: readonly Page[];
+  /** The contents of `pages` are views into it. Only where it saves work; nothing of it is stored. */
+  readonly laidOut?: LaidOutPages | undefined;
 }

@@ -17,6 +17,7 @@ export function storeOfEarlierVersion(store: Store): Store {
   return {
     url: store.url,
     prepare: (key, bytes) => store.prepare(key, bytes),
+    stage: (bytes) => store.stage(bytes),
     putIfAbsent: (key, bytes) => store.putIfAbsent(key, bytes),
     list: (prefix, options) => store.list(prefix, options),
     delete: (key) => store.delete(key),

@@ -160,6 +160,8 @@ class Mount implements Store {
     // Everything is done by the put.
   }
 
+  async stage(): Promise<undefined> {}
+
   putIfAbsent(key: string, bytes: Uint8Array): Promise<PutOutcome> {
     assertKey(key);
     const { options, dice, counts } = this.#vault;

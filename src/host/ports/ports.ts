@@ -4,6 +4,7 @@
  * `Source` and `Replica` are implemented by src/capture, the store by src/vault, the application by supervisor.ts, the
  * data listener by front.ts. Nothing in here knows SQLite, HTTP or processes.
  */
+import type { PartStage } from "../../capture/read-ahead.ts";
 import type { PageHashes } from "../../capture/page-hashes.ts";
 import type { DatabaseChecksum, DatabaseDelta } from "../../core/delta.ts";
 import type { FilePath } from "../../capture/data-path.ts";
@@ -22,6 +23,8 @@ export interface CaptureBatch {
   readAhead?(): Promise<void>;
   /** All parts are durable: pins may move. */
   done(): void;
+  /** It is not put to its end. */
+  abandon?(): void;
 }
 
 export interface CaptureSnapshot {
@@ -46,6 +49,8 @@ export interface UncapturedDatabase {
 
 /** The primary's side of capture. `collect`, `tick` and `beginSnapshot` are never called concurrently. */
 export interface CaptureSource {
+  /** From here on what is large may be staged before it is committed. */
+  stageAhead?(stage: PartStage): void;
   isAhead(): boolean;
   collect(): Promise<CaptureBatch | undefined>;
   tick(): Promise<void>;

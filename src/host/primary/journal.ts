@@ -94,6 +94,7 @@ export class Journal {
   /** From here on commits are captured. Before it, the journal only renews the lease of the fresh claim. */
   attach(source: CaptureSource): void {
     this.#source = source;
+    source.stageAhead?.(this.#options.writer);
   }
 
   /** Monotonic start of the last put that succeeded. */
@@ -311,16 +312,21 @@ export class Journal {
 
   async #putBatch(batch: CaptureBatch): Promise<void> {
     this.#commits += 1;
-    await putParts(batch, {
-      put: ({ body, bytes }) =>
-        tidyingDuring(
-          this.#put(body, bytes),
-          this.#options.clock,
-          () => this.#source?.tick(),
-          (error) => this.#end(endOf(error)),
-        ),
-      prepare: ({ body }) => this.#options.writer.prepare(body),
-    });
+    try {
+      await putParts(batch, {
+        put: ({ body, bytes }) =>
+          tidyingDuring(
+            this.#put(body, bytes),
+            this.#options.clock,
+            () => this.#source?.tick(),
+            (error) => this.#end(endOf(error)),
+          ),
+        prepare: ({ body }) => this.#options.writer.prepare(body),
+      });
+    } catch (error) {
+      batch.abandon?.();
+      throw error;
+    }
     batch.done();
   }
 

@@ -25,6 +25,7 @@
  * the next claim, while one checkpoint suffices to start behind all other records. Nothing is lost, since a claim has
  * no sections.
  */
+import type { StagedBytes } from "../../core/delta.ts";
 import type { Section } from "../../core/flush.ts";
 import type { RecordFormat } from "../../core/record-format.ts";
 import type { Clock } from "../../runtime/clock.ts";
@@ -35,10 +36,10 @@ import { CorruptRecordError, WriterEndedError } from "../errors.ts";
 import type { Log } from "./log.ts";
 import type { LogReader } from "./log-reader.ts";
 import { programVersion } from "../../runtime/program-version.ts";
-import { encodeRecord, type RecordLayout } from "./record-codec.ts";
+import { encodedBeforePages, encodeRecord, type RecordLayout } from "./record-codec.ts";
 import type { LogRecord, Position, RecordBody, RecordHeader } from "../record.ts";
 import { retryUntilAnswered, type RetryPorts } from "../store/retry.ts";
-import type { StoreError } from "../store/store.ts";
+import type { StagedPut, StoreError } from "../store/store.ts";
 
 export interface ClaimOptions {
   /** At the end of the log: its last `next()` returned undefined. It stays at its position. */
@@ -221,7 +222,17 @@ export class LogWriter {
     if (this.#state.kind === "ended") return;
     const encoded = this.#encode(body, layoutOf(this.format, []));
     this.#prepared = encoded;
-    this.#options.reader.log.prepare(encoded.record.header.position, encoded.bytes);
+    this.#options.reader.log.prepare(encoded.record.header.position, encoded.bytes, stagedOf(body, encoded.bytes));
+  }
+
+  /** Bytes before the first page of a commit of one database, as long as the format stays. */
+  bytesBeforePages(name: string): number {
+    return encodedBeforePages(name, layoutOf(this.format, []));
+  }
+
+  /** What may become a record of this writer (`Store.stage`). Throws StoreError. */
+  stage(bytes: Uint8Array): Promise<StagedBytes | undefined> {
+    return this.#options.reader.log.stage(bytes);
   }
 
   /** A prepared record is for the next record or for none. */
@@ -310,6 +321,12 @@ async function put(
     bytes,
   });
   return { outcome, record };
+}
+
+/** Undefined: the record does not stand where its pages were laid out. */
+function stagedOf(body: RecordBody, bytes: Uint8Array): StagedPut | undefined {
+  const laidOut = body.kind === "commit" ? body.databases[0]?.laidOut : undefined;
+  return laidOut?.bytes.buffer === bytes.buffer ? laidOut : undefined;
 }
 
 function layoutOf(format: RecordFormat, sections: readonly Section[]): RecordLayout {

@@ -11,9 +11,10 @@
  * - The boundary never goes back, and is durable before the first record that it allows to remove is removed. `epoch`
  *   records stay, at any position (R4): each of them can always be read.
  */
+import type { StagedBytes } from "../../core/delta.ts";
 import { CorruptRecordError } from "../errors.ts";
 import type { EpochRecord, LogRecord, Position } from "../record.ts";
-import type { PutOutcome } from "../store/store.ts";
+import type { PutOutcome, StagedPut } from "../store/store.ts";
 import { decodeRecord } from "./record-codec.ts";
 
 export interface RemoveOptions {
@@ -52,7 +53,10 @@ export interface Log {
    * Announces that these bytes are put at this position next, and do not change until then. A hint: it stores nothing,
    * promises nothing and never fails.
    */
-  prepare(position: Position, bytes: Uint8Array): void;
+  prepare(position: Position, bytes: Uint8Array, ahead?: StagedPut): void;
+
+  /** Bytes that may become a record later (`Store.stage`). Throws StoreError. */
+  stage(bytes: Uint8Array): Promise<StagedBytes | undefined>;
 
   /**
    * Returns the whole bytes of the record; undefined: the log ends before it, or retention has deleted it. Throws

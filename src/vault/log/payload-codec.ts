@@ -119,16 +119,31 @@ function readBody(kind: RecordKind, reader: ByteReader): RecordBody {
   }
 }
 
+/** A commit of one database up to its pages, which stand behind it already. */
+export function writeBeforePages(writer: ByteWriter, body: Extract<RecordBody, { kind: "commit" }>): void {
+  writer.u32(body.part);
+  writer.u32(body.parts);
+  writer.u32(body.databases.length);
+  for (const database of body.databases) writeDeltaHead(writer, database);
+}
+
+/** Bytes of a commit of one database before its first page. */
+export const bytesBeforePages = (name: string): number => 12 + stringBytes(name) + 12 + checksumBytes;
+
 function writeDelta(writer: ByteWriter, delta: DatabaseDelta): void {
+  writeDeltaHead(writer, delta);
+  for (const page of delta.pages) {
+    writer.u32(page.number);
+    writer.bytes(page.content);
+  }
+}
+
+function writeDeltaHead(writer: ByteWriter, delta: DatabaseDelta): void {
   writer.string(delta.name);
   writer.u32(delta.pageSize);
   writer.u32(delta.pageCount);
   writer.bytes(delta.checksum);
   writer.u32(delta.pages.length);
-  for (const page of delta.pages) {
-    writer.u32(page.number);
-    writer.bytes(page.content);
-  }
 }
 
 function readDelta(reader: ByteReader): DatabaseDelta {

@@ -35,7 +35,14 @@ import { ByteWriter, loneSurrogate, MalformedBytes, UnknownSection } from "./byt
 import { CorruptRecordError, quoteFound, UnknownFormatError, type WrittenBy } from "../errors.ts";
 import { logKey } from "./log-key.ts";
 import { hostIdBytesMax, recordBytesMax } from "../limits.ts";
-import { payloadLength, readPayload, type RecordKind, writePayload } from "./payload-codec.ts";
+import {
+  bytesBeforePages,
+  payloadLength,
+  readPayload,
+  type RecordKind,
+  writeBeforePages,
+  writePayload,
+} from "./payload-codec.ts";
 import type { LogRecord, Position, RecordBody, RecordHeader } from "../record.ts";
 import { readSections, sectionsLength, writeSections } from "./section-codec.ts";
 
@@ -68,12 +75,17 @@ export type RecordLayout =
 export const encodedLength = (body: RecordBody, layout: RecordLayout = { format: 1 }): number =>
   recordHeaderBytes + payloadBytes(payloadLength(body), layout);
 
+/** Bytes of a commit of one database before its first page. */
+export const encodedBeforePages = (name: string, layout: RecordLayout): number =>
+  recordHeaderBytes + payloadBytes(bytesBeforePages(name), layout);
+
 const payloadBytes = (bodyBytes: number, layout: RecordLayout): number =>
   layout.format === 1 ? bodyBytes : sectionsLength(bodyBytes, layout.sections ?? []);
 
 /**
- * Encodes a record. `serviceTag` comes from `serviceTagOf`. Throws RangeError for a value that cannot be stored (too
- * long, out of range): a programming error of the caller.
+ * Encodes a record. `serviceTag` comes from `serviceTagOf`. Pages that are laid out for exactly this record stay where
+ * they are, and what comes before them is written into their room. Throws RangeError for a value that cannot be stored
+ * (too long, out of range): a programming error of the caller.
  */
 export function encodeRecord(
   serviceTag: Uint8Array,
@@ -88,10 +100,16 @@ export function encodeRecord(
     throw new RangeError(
       `a record of ${total} bytes, at most ${recordBytesMax} are allowed: split the flush into parts`,
     );
-  const bytes = Buffer.allocUnsafeSlow(total);
+  const laidOut = laidOutFor(body, layout, total);
+  const bytes =
+    laidOut === undefined ? Buffer.allocUnsafeSlow(total) : Buffer.from(laidOut.buffer, laidOut.byteOffset, total);
   const writer = new ByteWriter(bytes, recordHeaderBytes);
-  if (layout.format === 1) writePayload(writer, body);
-  else writeSections(writer, bodyBytes, () => writePayload(writer, body), layout.sections ?? []);
+  const writeBody = (): void => {
+    if (laidOut !== undefined && body.kind === "commit") writeBeforePages(writer, body);
+    else writePayload(writer, body);
+  };
+  if (layout.format === 1) writeBody();
+  else writeSections(writer, bodyBytes, writeBody, layout.sections ?? []);
   writeHeader(bytes, serviceTag, header, kindNumbers[body.kind], payload);
   if (layout.format === 2) writeVersion(bytes, layout.steadVersion ?? programVersion);
   bytes.writeUInt16LE(layout.format, 4);
@@ -99,6 +117,13 @@ export function encodeRecord(
   const hash = sha256(bytes.subarray(0, hashedHeaderBytes));
   bytes.set(hash, hashedHeaderBytes);
   return { bytes: new Uint8Array(bytes.buffer, bytes.byteOffset, total), hash: hash.toString("hex") };
+}
+
+function laidOutFor(body: RecordBody, layout: RecordLayout, total: number): Uint8Array | undefined {
+  const delta = body.kind === "commit" && body.databases.length === 1 ? body.databases[0] : undefined;
+  if (delta?.laidOut === undefined || (layout.format === 2 && (layout.sections ?? []).length > 0)) return undefined;
+  const { bytes, headBytes } = delta.laidOut;
+  return bytes.byteLength === total && headBytes === encodedBeforePages(delta.name, layout) ? bytes : undefined;
 }
 
 function writeVersion(bytes: Buffer, text: string): void {

@@ -6,11 +6,12 @@
  * allows. Old entries are removed, except the newest few: a listing is not a snapshot on every store, and one that
  * began before the newest entry existed and ended after the removal of all others would find none.
  */
+import type { StagedBytes } from "../../core/delta.ts";
 import { CorruptRecordError, isVaultError, UnknownFormatError } from "../errors.ts";
 import { boundaryEntriesKept } from "../limits.ts";
 import type { EpochRecord, LogRecord, Position } from "../record.ts";
 import { deleteAll } from "../store/delete-all.ts";
-import type { PutOutcome, Store } from "../store/store.ts";
+import type { PutOutcome, StagedPut, Store } from "../store/store.ts";
 import { isEpoch, type Log, readRecord, type Removed, type RemoveOptions } from "./log.ts";
 import { boundaryKey, boundaryPrefix, logKey, logPrefix, positionsOf } from "./log-key.ts";
 import { serviceTagOf } from "./record-codec.ts";
@@ -32,8 +33,12 @@ export class StoreLog implements Log {
     return this.#store.putIfAbsent(logKey(position), bytes);
   }
 
-  prepare(position: Position, bytes: Uint8Array): void {
-    this.#store.prepare(logKey(position), bytes);
+  prepare(position: Position, bytes: Uint8Array, ahead?: StagedPut): void {
+    this.#store.prepare(logKey(position), bytes, ahead);
+  }
+
+  stage(bytes: Uint8Array): Promise<StagedBytes | undefined> {
+    return this.#store.stage(bytes);
   }
 
   get(position: Position): Promise<Uint8Array | undefined> {

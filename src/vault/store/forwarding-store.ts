@@ -2,7 +2,8 @@
  * The base of stores around another store: it forwards every operation, so a subclass states only what it changes. It
  * overrides `perform` to surround all operations, or the one operation that it is about.
  */
-import type { PutOutcome, Store } from "./store.ts";
+import type { StagedBytes } from "../../core/delta.ts";
+import type { PutOutcome, StagedPut, Store } from "./store.ts";
 
 export type StoreOperation = "put" | "get" | "list" | "delete";
 
@@ -22,8 +23,13 @@ export class ForwardingStore implements Store {
   }
 
   /** Not surrounded: it is a hint that stores nothing and never fails. */
-  prepare(key: string, bytes: Uint8Array): void {
-    this.inner.prepare(key, bytes);
+  prepare(key: string, bytes: Uint8Array, ahead?: StagedPut): void {
+    this.inner.prepare(key, bytes, ahead);
+  }
+
+  /** Not surrounded: a put that finds nothing staged writes all of its bytes. */
+  stage(bytes: Uint8Array): Promise<StagedBytes | undefined> {
+    return this.inner.stage(bytes);
   }
 
   get(key: string): Promise<Uint8Array | undefined> {

@@ -21,6 +21,8 @@ export interface FsCalls {
   write(fd: number, bytes: Uint8Array): Promise<void>;
   /** The whole content of an open file. */
   read(fd: number): Promise<Uint8Array>;
+  /** Its beginning, until the buffer is full. */
+  readInto(fd: number, bytes: Uint8Array): Promise<void>;
   fsync(fd: number): Promise<void>;
   link(existing: string, path: string): Promise<void>;
   unlink(path: string): Promise<void>;
@@ -58,14 +60,21 @@ export const systemCalls: FsCalls = {
   async read(fd) {
     const { size } = await fstat(fd);
     const bytes = new Uint8Array(size);
-    for (let offset = 0; offset < size; ) {
-      const got = await readOnce(fd, bytes, offset);
-      if (got === 0) throw Object.assign(new Error(`the file ended at ${offset} of ${size} bytes`), { code: "EIO" });
-      offset += got;
-    }
+    await fill(fd, bytes);
     return bytes;
   },
+
+  readInto: fill,
 };
+
+async function fill(fd: number, bytes: Uint8Array): Promise<void> {
+  for (let offset = 0; offset < bytes.length; ) {
+    const got = await readOnce(fd, bytes, offset);
+    if (got === 0)
+      throw Object.assign(new Error(`the file ended at ${offset} of ${bytes.length} bytes`), { code: "EIO" });
+    offset += got;
+  }
+}
 
 function writeOnce(fd: number, bytes: Uint8Array, offset: number): Promise<number> {
   return new Promise((resolve, reject) => {

@@ -20,12 +20,13 @@
  * after that. Listing opens the folder as well.
  */
 import { join } from "node:path";
+import type { StagedBytes } from "../../core/delta.ts";
 import { type FsCalls, O_DIRECTORY, O_RDONLY, systemCalls } from "./fs-calls.ts";
 import { errnoOf, isDefinite, storeErrorOf } from "./fs-error.ts";
 import { Folders } from "./fs-folders.ts";
 import { Temporaries, type Temporary } from "./fs-temporaries.ts";
 import { OwnedWork } from "./owned-work.ts";
-import { StoreError, type PutOutcome, type Store } from "./store.ts";
+import { StoreError, type PutOutcome, type StagedPut, type Store } from "./store.ts";
 import { assertKey, assertPrefix, isKey, pageOf } from "./store-key.ts";
 
 export interface FsStoreOptions {
@@ -69,9 +70,17 @@ export class FsStore implements Store {
   }
 
   /** Writes and syncs the temporary of the next put, so that only the name remains to be created. */
-  prepare(key: string, bytes: Uint8Array): void {
+  prepare(key: string, bytes: Uint8Array, ahead?: StagedPut): void {
     assertKey(key);
-    this.#temporaries.writeAhead(bytes);
+    this.#temporaries.writeAhead(bytes, ahead);
+  }
+
+  async stage(bytes: Uint8Array): Promise<StagedBytes> {
+    try {
+      return await this.#temporaries.stage(bytes);
+    } catch (error) {
+      throw storeErrorOf(error, `cannot write ahead in ${this.url}`, "before");
+    }
   }
 
   async get(key: string): Promise<Uint8Array | undefined> {

@@ -9,14 +9,52 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { type FsCalls, O_CREAT, O_EXCL, O_WRONLY } from "./fs-calls.ts";
+import type { StagedBytes } from "../../core/delta.ts";
+import { type FsCalls, O_CREAT, O_EXCL, O_RDONLY, O_WRONLY } from "./fs-calls.ts";
 import type { OwnedWork } from "./owned-work.ts";
+import type { StagedPut } from "./store.ts";
 
 export const temporaryFolder = "tmp";
 
 export interface Temporary {
   readonly path: string;
   readonly fd: number;
+}
+
+/** A temporary before it is known what it will be put as. */
+class StagedTemporary implements StagedBytes {
+  readonly #calls: FsCalls;
+  readonly #drop: (path: string) => void;
+  /** Undefined: it is given away or gone. */
+  #path: string | undefined;
+
+  constructor(path: string, calls: FsCalls, drop: (path: string) => void) {
+    this.#path = path;
+    this.#calls = calls;
+    this.#drop = drop;
+  }
+
+  async read(into: Uint8Array): Promise<void> {
+    if (this.#path === undefined) throw new Error("what was staged is put or dropped");
+    const fd = await this.#calls.open(this.#path, O_RDONLY);
+    try {
+      await this.#calls.readInto(fd, into);
+    } finally {
+      await this.#calls.close(fd);
+    }
+  }
+
+  drop(): void {
+    const path = this.take();
+    if (path !== undefined) this.#drop(path);
+  }
+
+  /** The caller removes it. */
+  take(): string | undefined {
+    const path = this.#path;
+    this.#path = undefined;
+    return path;
+  }
 }
 
 export class Temporaries {
@@ -49,18 +87,39 @@ export class Temporaries {
 
   /**
    * Begins the next `write` of these same bytes, which do not change until then. After a failure `write` starts over
-   * and reports it.
+   * and reports it. Of staged bytes only the head is written, into the file that has the rest.
    */
-  writeAhead(bytes: Uint8Array): void {
+  writeAhead(bytes: Uint8Array, ahead?: StagedPut): void {
     if (this.#isClosed) return;
     this.#dropWritten();
-    this.#written = { bytes, temporary: this.#writeNow(bytes).catch(() => undefined) };
+    const staged = ahead?.staged instanceof StagedTemporary ? ahead.staged.take() : undefined;
+    const temporary =
+      ahead === undefined || staged === undefined
+        ? this.#writeNow(bytes)
+        : this.#writeInto(staged, bytes.subarray(0, ahead.headBytes));
+    this.#written = { bytes, temporary: temporary.catch(() => undefined) };
+  }
+
+  /** A file of its own for these bytes, which has no descriptor while nothing is done with it. */
+  async stage(bytes: Uint8Array): Promise<StagedBytes> {
+    const temporary = await this.#open();
+    await this.#fill(temporary, bytes);
+    await this.#calls.close(temporary.fd);
+    const drop = (path: string): void => this.#work.own(this.#calls.unlink(path));
+    return new StagedTemporary(temporary.path, this.#calls, drop);
   }
 
   async #writeNow(bytes: Uint8Array): Promise<Temporary> {
     const ahead = this.#ahead;
     this.#ahead = undefined;
-    const temporary = (await ahead) ?? (await this.#open());
+    return this.#fill((await ahead) ?? (await this.#open()), bytes);
+  }
+
+  async #writeInto(path: string, head: Uint8Array): Promise<Temporary> {
+    return this.#fill({ path, fd: await this.#calls.open(path, O_WRONLY) }, head);
+  }
+
+  async #fill(temporary: Temporary, bytes: Uint8Array): Promise<Temporary> {
     try {
       await this.#calls.write(temporary.fd, bytes);
       await this.#calls.fsync(temporary.fd);

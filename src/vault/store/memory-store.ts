@@ -25,6 +25,8 @@ export class MemoryStore implements Store {
     // Nothing takes time here.
   }
 
+  async stage(): Promise<undefined> {}
+
   async get(key: string): Promise<Uint8Array | undefined> {
     assertKey(key);
     const bytes = this.#objects.get(key);

@@ -5,10 +5,17 @@
  * of `[a-z0-9._-]` segments joined by `/`, at most 200 bytes.
  */
 
+import type { StagedBytes } from "../../core/delta.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
 
 /** The outcome of a put. `exists` says nothing about the content: the caller reads and compares. */
 export type PutOutcome = { readonly kind: "created" } | { readonly kind: "exists" };
+
+/** Of a put, what was staged: all of its bytes but for the first `headBytes`. */
+export interface StagedPut {
+  readonly staged: StagedBytes;
+  readonly headBytes: number;
+}
 
 export interface Store {
   /** For messages: `file:///srv/vault`, `memory:`, `s3://bucket/prefix`. Never contains a secret. */
@@ -23,9 +30,17 @@ export interface Store {
 
   /**
    * Announces that these bytes are put under this key next, and do not change until then, so that work before the name
-   * appears can begin now. A hint: it stores nothing, promises nothing and never fails.
+   * appears can begin now. A hint: it stores nothing, promises nothing and never fails. With `ahead` the store has all
+   * of them already but for the first `headBytes`.
    */
-  prepare(key: string, bytes: Uint8Array): void;
+  prepare(key: string, bytes: Uint8Array, ahead?: StagedPut): void;
+
+  /**
+   * Writes bytes that may be put later under a key that is not known yet, so that little is left to be done then
+   * (`prepare`). No reader can find them, and they go with this process. Undefined: nothing is gained by that here.
+   * Throws StoreError.
+   */
+  stage(bytes: Uint8Array): Promise<StagedBytes | undefined>;
 
   /** Returns the whole content, or undefined if there is none. Throws `StoreError`. */
   get(key: string): Promise<Uint8Array | undefined>;

@@ -30,6 +30,7 @@ test("each operation is timed by its kind, from its call to its end", async () =
   const slow: Store = {
     url: "slow:",
     prepare: () => undefined,
+    stage: async () => undefined,
     putIfAbsent: (...put) => release.promise.then(() => inner.putIfAbsent(...put)),
     get: (key) => inner.get(key),
     list: (prefix) => inner.list(prefix),
@@ -57,6 +58,7 @@ test("one that fails is timed apart, and its error is the caller's", async () =>
   const { store, sample } = metered({
     url: "broken:",
     prepare: () => undefined,
+    stage: async () => undefined,
     putIfAbsent: broken,
     get: broken,
     list: broken,

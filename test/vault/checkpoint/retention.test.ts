@@ -205,6 +205,7 @@ describe("clean-up", () => {
     const watched: Store = {
       url: "watched:",
       prepare: () => undefined,
+      stage: async () => undefined,
       get: (key) => store.get(key),
       list: (prefix, options) => store.list(prefix, options),
       putIfAbsent: (key, bytes) => (operations.push(`put ${key}`), store.putIfAbsent(key, bytes)),
@@ -259,6 +260,7 @@ describe("clean-up in random histories, with deletions that come late and primar
       const delaying: Store = {
         url: "delaying:",
         prepare: () => undefined,
+        stage: async () => undefined,
         get: (key) => store.get(key),
         list: (prefix, options) => store.list(prefix, options),
         putIfAbsent: (key, bytes) => store.putIfAbsent(key, bytes),

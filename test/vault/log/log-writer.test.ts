@@ -19,6 +19,7 @@ function announcedTo(inner: MemoryStore) {
     inner,
     putBytes,
     prepare: (key: string, bytes: Uint8Array) => void announced.push({ key, bytes }),
+    stage: inner.stage.bind(inner),
     putIfAbsent: (key: string, bytes: Uint8Array) => (putBytes.push(bytes), inner.putIfAbsent(key, bytes)),
     get: inner.get.bind(inner),
     list: inner.list.bind(inner),

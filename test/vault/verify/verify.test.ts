@@ -245,6 +245,7 @@ function asleep(store: Store): Store {
   return {
     url: "asleep:",
     prepare: () => undefined,
+    stage: async () => undefined,
     get: (key) => store.get(key),
     list: async (prefix) => (isAwake ? store.list(prefix) : []),
     putIfAbsent,

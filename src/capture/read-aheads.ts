@@ -1,0 +1,118 @@
+/**
+ * Which databases are read ahead: those in which a transaction of `readAheadBytesMin` and more is being written. One
+ * thread reads for all.
+ */
+import type { Clock, Timer } from "../runtime/clock.ts";
+import { FrameThread, isFrameThreadSupported } from "./frame-thread.ts";
+import type { SourceLimits } from "./limits.ts";
+import { type PartStage, ReadAhead } from "./read-ahead.ts";
+import type { TrackedDatabase } from "./tracked-database.ts";
+import type { WalPosition } from "./wal-reader.ts";
+import { writtenUpTo } from "./written-frames.ts";
+
+/** How often it looks by itself, milliseconds, and from which share of a large transaction on. */
+const lookAgainMs = 5;
+const mayBecomeLarge = 1 / 8;
+
+export interface ReadAheadsOptions {
+  readonly stage: PartStage;
+  readonly clock: Clock;
+  readonly limits: Pick<SourceLimits, "readAheadBytesMin" | "stagedPartBytes">;
+}
+
+export class ReadAheads {
+  readonly #options: ReadAheadsOptions;
+  readonly #thread = new FrameThread();
+  readonly #databases = new Set<TrackedDatabase>();
+  /** Until the last thing that they began is over. */
+  readonly #ending = new Set<Promise<void>>();
+
+  #timer: Timer | undefined;
+  #isClosed = false;
+
+  private constructor(options: ReadAheadsOptions) {
+    this.#options = options;
+  }
+
+  /** Undefined: this runtime cannot. */
+  static over(options: ReadAheadsOptions): ReadAheads | undefined {
+    return isFrameThreadSupported ? new ReadAheads(options) : undefined;
+  }
+
+  /**
+   * Call it every few milliseconds. While a large transaction is written it looks by itself, also without a call: a
+   * collection of another database may wait for as long as one process writes into both. Sync, a microsecond for each
+   * database.
+   */
+  look(databases: Iterable<TrackedDatabase>): void {
+    const active = this.#databases.size > 0 ? new Set(databases) : undefined;
+    let isLarge = false;
+    for (const database of databases) isLarge = this.#lookAt(database) || isLarge;
+    if (isLarge && !this.#isClosed)
+      this.#timer ??= this.#options.clock.setTimer(lookAgainMs, () => {
+        this.#timer = undefined;
+        this.look(databases);
+      });
+    if (active !== undefined) for (const database of this.#databases) if (!active.has(database)) this.#end(database);
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#timer?.cancel();
+    for (const database of this.#databases) this.#end(database);
+    await Promise.all(this.#ending);
+    await this.#thread.close();
+  }
+
+  /** True while a transaction is being written that is large, or may become so. */
+  #lookAt(database: TrackedDatabase): boolean {
+    const { ahead, captured, pageSize, files } = database;
+    if (ahead !== undefined) {
+      if (!ahead.isOf(captured) || ahead.isRolledBack() || isOver(database)) this.#end(database);
+      else if (!database.isAhead()) ahead.look();
+      return database.ahead !== undefined;
+    }
+    if (captured === undefined) return false;
+    const { readAheadBytesMin } = this.#options.limits;
+    const some = captured.mxFrame + Math.ceil((readAheadBytesMin * mayBecomeLarge) / pageSize);
+    const wanted = captured.mxFrame + Math.ceil(readAheadBytesMin / pageSize);
+    // The last of them first: in most looks it is not there.
+    if (writtenUpTo(files.shmFd, some - 1, 1) < some || database.isAhead()) return false;
+    if (isOver(database)) return false;
+    if (writtenUpTo(files.shmFd, wanted - 1, 1) < wanted) return true;
+    if (writtenUpTo(files.shmFd, captured.mxFrame, wanted - captured.mxFrame) < wanted) return false;
+    this.#begin(database, captured);
+    return true;
+  }
+
+  #begin(database: TrackedDatabase, base: WalPosition): void {
+    const { name, files, pageSize } = database;
+    const { stage, limits } = this.#options;
+    const { stagedPartBytes: partBytes } = limits;
+    const options = { thread: this.#thread, stage, partBytes, name, files, pageSize, base };
+    const ahead = ReadAhead.begin(options);
+    if (ahead === undefined) return;
+    database.ahead = ahead;
+    this.#databases.add(database);
+    ahead.look();
+  }
+
+  #end(database: TrackedDatabase): void {
+    const { ahead } = database;
+    this.#databases.delete(database);
+    database.ahead = undefined;
+    if (ahead === undefined) return;
+    ahead.end([]);
+    const ending = ahead.ended();
+    this.#ending.add(ending);
+    const forget = (): void => void this.#ending.delete(ending);
+    ending.then(forget, forget);
+  }
+}
+
+/**
+ * Nothing is being written, and nothing was committed. The entries in the index do not tell when the log was empty
+ * before: wal.c `walCleanupHash` leaves those of a transaction that is rolled back then. The lock is asked first, since
+ * a commit is in the index before its writer lets the lock go.
+ */
+const isOver = (database: TrackedDatabase): boolean => !database.watch.mayHaveWriter && !database.isAhead();

@@ -1,0 +1,98 @@
+/**
+ * Which of the parts that were staged ahead of a commit are put for it, and which pages must be put beside them.
+ *
+ * A host takes the parts in order and then its other pages. So a part may be put when it has no page
+ * that the commit leaves alone (a part of a transaction that was rolled back, or of a savepoint that was) and none
+ * beyond the end of the database; and every page on which these parts do not end with the committed content follows
+ * them. That makes the result independent of what was taken when: it is decided from the committed frames alone.
+ */
+import type { StagedBytes } from "../core/delta.ts";
+import { pageHashBytes } from "./page-hashes.ts";
+import type { Slice } from "./slice.ts";
+
+/** Frames as they were taken. */
+export interface TakenPages {
+  /** Its first frame, counted from 0 at the beginning of what was taken. */
+  readonly at: number;
+  readonly pages: Uint32Array;
+  readonly hashes: Uint8Array;
+  /** Undefined: the vault has none of it. */
+  readonly staged: StagedBytes | undefined;
+}
+
+export interface CommittedFrames {
+  /** The frame before the first one that was taken. */
+  readonly base: number;
+  /** So many frames are committed, and all of them were taken. */
+  readonly count: number;
+  /** Of the database. */
+  readonly pageCount: number;
+  /** Frames that are other than they were when they were taken, from 0. */
+  readonly changed: ReadonlyMap<number, { readonly page: number; readonly hash: Uint8Array }>;
+}
+
+/** Pages that stand in the vault's care as they will in their record. */
+export interface StagedPages {
+  readonly pages: Uint32Array;
+  readonly staged: StagedBytes;
+}
+
+export interface CommittedPages {
+  /** Page -> the last frame that wrote it. */
+  readonly frames: Map<number, number>;
+  readonly hashes: Map<number, Uint8Array>;
+  /** To be put, in order. */
+  readonly staged: readonly StagedPages[];
+  /** Page -> its last frame, of pages that are put after them. */
+  readonly rest: Map<number, number>;
+}
+
+/** Between two looks at the time. */
+const framesPerBreath = 1024;
+
+export async function reconcile(
+  parts: readonly TakenPages[],
+  committed: CommittedFrames,
+  slice: Slice,
+): Promise<CommittedPages> {
+  const { frames, hashes } = await lastFrames(parts, committed, slice);
+  const { count, pageCount } = committed;
+  const put: StagedPages[] = [];
+  const rest = new Map(frames);
+  for (const { at, pages, hashes: taken, staged } of parts) {
+    if (staged === undefined || at + pages.length > count) continue;
+    if (!pages.every((page) => page <= pageCount && hashes.has(page))) continue;
+    put.push({ pages, staged });
+    for (const [i, page] of pages.entries()) {
+      if (isSame(hashes.get(page), taken, i)) rest.delete(page);
+      else rest.set(page, frames.get(page) as number);
+      if (i % framesPerBreath === 0) await slice.breathe();
+    }
+  }
+  return { frames, hashes, staged: put, rest };
+}
+
+async function lastFrames(
+  parts: readonly TakenPages[],
+  { base, count, pageCount, changed }: CommittedFrames,
+  slice: Slice,
+): Promise<Pick<CommittedPages, "frames" | "hashes">> {
+  const frames = new Map<number, number>();
+  const hashes = new Map<number, Uint8Array>();
+  for (const { at, pages, hashes: taken } of parts) {
+    for (let i = 0; i < pages.length && at + i < count; i++) {
+      const now = changed.get(at + i);
+      const page = now?.page ?? pages[i] ?? 0;
+      if (page === 0 || page > pageCount) continue;
+      frames.set(page, base + 1 + at + i);
+      hashes.set(page, now?.hash ?? taken.subarray(i * pageHashBytes, (i + 1) * pageHashBytes));
+      if (i % framesPerBreath === 0) await slice.breathe();
+    }
+  }
+  return { frames, hashes };
+}
+
+function isSame(hash: Uint8Array | undefined, taken: Uint8Array, at: number): boolean {
+  for (let i = 0; i < pageHashBytes; i++) if (hash?.[i] !== taken[at * pageHashBytes + i]) return false;
+  return true;
+}
