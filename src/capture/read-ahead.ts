@@ -16,7 +16,7 @@
  *   for any other commit;
  * - the content, by 64 bits of a fast hash under a seed that is drawn at the start and told to none. The checksum of
  *   the log would not do: it is linear, and two top bits that change 24 bytes apart cancel out (a sign that changes in
- *   two rows of one page). SHA-256 would, at ten times the cost. A frame that is not what was taken is hashed again, and
+ *   two rows of one page). SHA-256 would, at ten times the cost. A frame that differs is hashed again, and
  *   its page is put with the last parts; so is every page on which the staged ones do not end with the committed
  *   content (staged-pages.ts). A host that applies the flush computes the checksum of the whole database from the pages
  *   that it got, and the hash of a record is that of the bytes that the vault gives back.
