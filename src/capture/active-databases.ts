@@ -58,7 +58,7 @@ export class ActiveDatabases {
    * just begun.
    */
   async begin(count: number): Promise<boolean> {
-    if (this.#isTried || count <= this.#options.limits.lookedAtMax) return false;
+    if (!this.mayBegin(count)) return false;
     this.#isTried = true;
     const events = await FolderEvents.open<TrackedDatabase | DormantDatabase>();
     if (typeof events === "string") {
@@ -70,6 +70,11 @@ export class ActiveDatabases {
     this.#events = events;
     for (const database of this.#active) this.#listenTo(database);
     return true;
+  }
+
+  /** `begin` would do something. */
+  mayBegin(count: number): boolean {
+    return !this.#isTried && count > this.#options.limits.lookedAtMax;
   }
 
   counts(): DatabaseCounts {

@@ -7,6 +7,7 @@ import type { Cut } from "./consistent-cut.ts";
 import { naming } from "./fault.ts";
 import { Slice } from "./slice.ts";
 import type { Changes, Reading, TrackedDatabase } from "./tracked-database.ts";
+import { samePosition } from "./wal-index.ts";
 
 /**
  * Begins second pins where there is something to capture. `forSnapshot`: also a read transaction that a snapshot keeps.
@@ -18,15 +19,12 @@ export function beginPins(databases: Iterable<TrackedDatabase>, nowMs: number, f
 }
 
 function beginPin(database: TrackedDatabase, nowMs: number, forSnapshot: boolean): void {
-  const { pin, files } = database;
-  if (
-    database.captured !== undefined &&
-    database.holds === 0 &&
-    !pin.hasNext &&
-    (database.isAhead() || files.areWritersLocked) &&
-    database.mayMovePin(nowMs)
-  )
-    pin.begin(nowMs);
+  const { pin, files, captured } = database;
+  if (captured !== undefined && database.holds === 0 && !pin.hasNext) {
+    const index = database.look();
+    const isAhead = index === undefined || !samePosition(captured, index);
+    if ((isAhead || files.areWritersLocked) && database.mayMovePin(nowMs)) pin.begin(nowMs, index);
+  }
   if (!forSnapshot) return;
   const reader = files.snapshotReader();
   if (!reader.isReading) reader.begin();

@@ -74,9 +74,11 @@ function collectTwice(
     else cut.set(database, index);
   }
   const areSettled = commits.areSettled(cut);
-  for (const [database, index] of cut) {
-    if (!database.index.isAt(index.salt1, index.salt2, index.mxFrame)) restless.push(database);
-  }
+  // What one index said was so at one instant; `undisturbed` is asked behind it.
+  if (databases.length > 1)
+    for (const [database, index] of cut) {
+      if (!database.index.isAt(index.salt1, index.salt2, index.mxFrame)) restless.push(database);
+    }
   return { cut, restless, areSettled };
 }
 

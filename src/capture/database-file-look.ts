@@ -14,7 +14,7 @@
  * may still be harmless (`touch`): the caller compares every page with the captured state.
  */
 import { fstatSync } from "node:fs";
-import type { WalIndexReader } from "./wal-index.ts";
+import type { WalIndex, WalIndexReader } from "./wal-index.ts";
 
 export interface FileSeen {
   readonly changedMs: number;
@@ -51,11 +51,13 @@ export class DatabaseFileLook {
   }
 
   /**
-   * Refreshes the look after the index has moved: nothing was written until now, and the present index explains less.
+   * Refreshes the look after the index has moved: nothing was written until now, and the index as just read explains
+   * less.
    */
-  refresh(): void {
-    const now = this.see();
-    if (now.changedMs === this.#seen.changedMs && now.size === this.#seen.size) this.#seen = now;
+  refresh(to: WalIndex): void {
+    const { changedMs, size } = this.#seen;
+    const stats = fstatSync(this.#files.dbFd);
+    if (changedMs === stats.ctimeMs && size === stats.size) this.#seen = { ...this.#seen, ...stateOf(to) };
   }
 
   /** True if a checkpoint is in progress, or was since the last call: its end shows in the index alone. Sync. */
@@ -85,11 +87,13 @@ export class DatabaseFileLook {
 
   #state(): { index: string | undefined; isAtRest: boolean } {
     const look = this.#index.look();
-    if (look.kind !== "index") return { index: undefined, isAtRest: false };
-    const { salt1, salt2, nBackfill, nBackfillAttempted } = look.index;
-    return {
-      index: `${salt1} ${salt2} ${nBackfill} ${nBackfillAttempted}`,
-      isAtRest: nBackfillAttempted === nBackfill,
-    };
+    return look.kind === "index" ? stateOf(look.index) : { index: undefined, isAtRest: false };
   }
+}
+
+function stateOf({ salt1, salt2, nBackfill, nBackfillAttempted }: WalIndex): { index: string; isAtRest: boolean } {
+  return {
+    index: `${salt1} ${salt2} ${nBackfill} ${nBackfillAttempted}`,
+    isAtRest: nBackfillAttempted === nBackfill,
+  };
 }

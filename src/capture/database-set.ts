@@ -266,14 +266,20 @@ export class DatabaseSet {
   ): Promise<void> {
     this.active.hear();
     this.active.dormant.takeTouched();
-    if (await this.active.begin(this.#discovery.refresh().size)) this.#discovery.forget();
-    if (this.#discovery.refresh() !== this.#seen) await whenDeletionsEnd(this.active, this.#discovery, this.#options);
-    if (this.#isBegun && this.#discovery.refresh() !== this.#seen) await FileLocks.warm();
-    const found = this.#discovery.refresh();
+    let found = this.#discovery.refresh();
+    if (this.active.mayBegin(found.size) || found !== this.#seen) found = await this.#settle(found.size);
     this.#retired.assertUnwritten();
     this.closeRetired();
     if (!this.#isFollowed(found)) await this.#followTo(found, onGone, awaitsRemoval);
     this.#followed = found;
+  }
+
+  /** Returns what the folders hold once no deletion is in progress. */
+  async #settle(count: number): Promise<ReadonlyMap<string, FoundFile>> {
+    if (await this.active.begin(count)) this.#discovery.forget();
+    if (this.#discovery.refresh() !== this.#seen) await whenDeletionsEnd(this.active, this.#discovery, this.#options);
+    if (this.#isBegun && this.#discovery.refresh() !== this.#seen) await FileLocks.warm();
+    return this.#discovery.refresh();
   }
 
   /** Nothing to do, as most of the time. */

@@ -30,7 +30,7 @@ import { processesWithOpen, processName } from "./open-files.ts";
 import { linked, openedByOtherName, uncoordinated, usedElsewhere } from "./refusals.ts";
 import type { Slice } from "./slice.ts";
 import { frameBytes } from "./wal-frames.ts";
-import type { WalIndexReader } from "./wal-index.ts";
+import type { WalIndex, WalIndexReader } from "./wal-index.ts";
 import type { WalPosition } from "./wal-reader.ts";
 import { type TailEnd, WalTail } from "./wal-tail.ts";
 
@@ -204,10 +204,10 @@ export class FileWatch {
     this.#tail.reopened(at);
   }
 
-  /** The captured position leaves `at`; the index has moved on. */
-  leave(at: WalPosition): void {
+  /** The captured position leaves `at`; the index has moved on to `to`. */
+  leave(at: WalPosition, to: WalIndex): void {
     this.#tail.leave(at);
-    this.#file.refresh();
+    this.#file.refresh(to);
   }
 
   /** Examines a suspicion. Throws `CaptureError` (uncoordinated, linked, continuity). */

@@ -45,12 +45,15 @@ export class Pin {
     this.#rules = rules;
   }
 
-  /** Begins a second pin at the newest state, beside the held one. Returns false if busy; nothing changed then. */
-  begin(nowMs: number): boolean {
+  /**
+   * Begins a second pin at the newest state, beside the held one. `index` is a recent reading, if there is one. Returns
+   * false if busy; nothing changed then.
+   */
+  begin(nowMs: number, index?: WalIndex): boolean {
     if (this.#next !== undefined) throw new Error("a next pin is held already");
     const reader = this.#held?.reader === this.#readers[0] ? this.#readers[1] : this.#readers[0];
     if (!this.#rules.has("pin-order")) this.#held?.reader.end();
-    const before = this.#look();
+    const before = index ?? this.#look();
     if (!this.#rules.has("pin-order")) {
       // The mutant releases first and pins again only after the capture.
       this.#next = { reader, before, sinceMs: nowMs };

@@ -80,7 +80,8 @@ function prepare(database: TrackedDatabase, house: Housekeeping): "ready" | "beh
 
 /** True if collections of this database may keep more in memory, so that it can be sealed after them. */
 export function isSealDue(database: TrackedDatabase, { clock, limits }: Housekeeping): boolean {
-  return isOver(database, clock.now(), limits.walSealBytes);
+  // The length as captured: this is asked for each flush, and another look would cost more than it tells.
+  return database.captured !== undefined && isOver(database, clock.now(), limits.walSealBytes, database.captured);
 }
 
 /** Locks the writers; retries for a moment, because the gaps that busy writers leave are microseconds long. */
@@ -174,7 +175,7 @@ export function startBackfill(
 }
 
 /** True if its log is longer than this, and it is time to act. */
-function isOver(database: TrackedDatabase, nowMs: number, bytesMax: number): boolean {
+function isOver(database: TrackedDatabase, nowMs: number, bytesMax: number, at?: Pick<WalIndex, "mxFrame">): boolean {
   if (
     database.captured === undefined ||
     database.holds > 0 ||
@@ -182,7 +183,7 @@ function isOver(database: TrackedDatabase, nowMs: number, bytesMax: number): boo
     nowMs < database.sealAfterMs
   )
     return false;
-  const index = database.look();
+  const index = at ?? database.look();
   return index !== undefined && database.walBytes(index) > bytesMax;
 }
 

@@ -248,7 +248,7 @@ export class TrackedDatabase {
     return (sameGeneration(at, to) ? Math.max(0, to.mxFrame - at.mxFrame) : to.mxFrame) * this.pageSize;
   }
 
-  walBytes(index: WalIndex): number {
+  walBytes(index: Pick<WalIndex, "mxFrame">): number {
     return index.mxFrame * frameBytes(this.pageSize);
   }
 
@@ -318,7 +318,7 @@ export class TrackedDatabase {
       this.#zeroPages.delete(page);
       if (frame !== inDatabaseFile) this.#frames.set(page, frame);
     }
-    if (at !== undefined) this.watch.leave(at);
+    if (at !== undefined) this.watch.leave(at, to);
     this.ahead?.end(changes.staged?.parts.map(({ staged }) => staged) ?? []);
     this.ahead = undefined;
     this.#captured = to;

@@ -57,7 +57,7 @@ export interface JournalOptions {
   readonly onWarning?: ((text: string) => void) | undefined;
 }
 
-/** How often an idle journal checks whether the application committed something without a response. */
+/** How often the journal checks whether the application committed something without a response. */
 const idleLookMs = 5;
 /** Same while something cannot be captured. */
 const heldLookMs = 10;
@@ -80,6 +80,10 @@ export class Journal {
   /** Ends a put that waits for a vault that does not answer. */
   readonly #abort = new AbortController();
   #wake: (() => void) | undefined;
+  /** The gate found a commit, and no flush has begun since. */
+  #isAwaited = false;
+  /** Monotonic time of the last check without a waiting response, and of capture's housekeeping. */
+  #lookedAt = Number.NEGATIVE_INFINITY;
   #commits = 0;
   #loop: Promise<void>;
 
@@ -122,7 +126,10 @@ export class Journal {
     const leased = this.#isLeased();
     if (!rules.has("gate")) return leased ? undefined : this.#waitThenAskAgain(this.#waitForLease());
     const ahead = this.#isAhead();
-    if (ahead) this.#wakeUp();
+    if (ahead) {
+      this.#isAwaited = true;
+      this.#wakeUp();
+    }
     if (this.#lossWindow?.isFull(ahead, this.#current !== undefined, clock.now()) === false) {
       return leased ? undefined : this.#waitThenAskAgain(this.#waitForLease());
     }
@@ -231,12 +238,17 @@ export class Journal {
     }
   }
 
-  /** One turn of the loop: the most urgent put, or a wait. */
+  /**
+   * One turn of the loop: the most urgent put, or a wait. Commits that no response waits for are checked at intervals, so
+   * that responses leave before the next check.
+   */
   async #turn(): Promise<void> {
     const isHeld = this.#isHeld();
     // Held databases are checked repeatedly: a renewal must not wait for them.
     if (isHeld && this.#renewInMs() <= 0) return this.#put({ kind: "renew" }, 0);
-    if (this.#next !== undefined || this.#isAhead()) {
+    // A record comes after everything that was committed before it.
+    const isLookDue = isHeld || this.#jobs.length > 0 || this.#lookInMs() <= 0;
+    if (this.#next !== undefined || this.#isAwaited || (isLookDue && this.#isAhead())) {
       await this.#flush();
       if (!isHeld || !this.#isHeld()) return;
     }
@@ -244,9 +256,17 @@ export class Journal {
     if (job !== undefined) return this.#do(job);
     const renewInMs = this.#renewInMs();
     if (renewInMs <= 0 || this.#lease !== undefined) return this.#put({ kind: "renew" }, 0);
-    await this.#source?.tick();
+    if (isLookDue) {
+      this.#lookedAt = this.#options.clock.now();
+      await this.#source?.tick();
+    }
     if (isHeld) await this.#idle(Math.min(renewInMs, heldLookMs));
-    else if (this.#next === undefined && this.#jobs.length === 0) await this.#idle(Math.min(renewInMs, idleLookMs));
+    else if (this.#next === undefined && this.#jobs.length === 0)
+      await this.#idle(Math.min(renewInMs, Math.max(0, this.#lookInMs())));
+  }
+
+  #lookInMs(): number {
+    return this.#lookedAt + idleLookMs - this.#options.clock.now();
   }
 
   #renewInMs(): number {
@@ -282,6 +302,7 @@ export class Journal {
   async #covering<T>(flush: () => Promise<T>): Promise<T> {
     const waiters = (this.#current = this.#next ?? newDeferred());
     this.#next = undefined;
+    this.#isAwaited = false;
     this.#lossWindow?.flushBegins(this.#options.clock.now());
     const result = await flush();
     this.#current = undefined;
