@@ -239,8 +239,8 @@ export class Journal {
   }
 
   /**
-   * One turn of the loop: the most urgent put, or a wait. Commits that no response waits for are checked at intervals, so
-   * that responses leave before the next check.
+   * One turn of the loop: the most urgent put, or a wait. Commits that no response waits for are checked at intervals,
+   * so that responses leave before the next check.
    */
   async #turn(): Promise<void> {
     const isHeld = this.#isHeld();

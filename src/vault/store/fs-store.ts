@@ -13,6 +13,9 @@
  *   retries it and must not take visible for durable). A reader may see a name before it is durable, but may act on it
  *   only afterwards; a claim therefore first puts the last record that it knows again (log-writer.ts).
  *
+ * A thread makes the puts of small objects, which commits wait for, with the same calls in the same order
+ * (put-thread.ts). Where one of its calls fails, the put continues here as if the pool's call had failed.
+ *
  * A put whose temporary was removed as stale fails as `unavailable` and is repeated.
  *
  * Look-up: open(), never stat(). On a network file system a missing name may come from the client's cache. Opening the
@@ -26,6 +29,7 @@ import { errnoOf, isDefinite, storeErrorOf } from "./fs-error.ts";
 import { Folders } from "./fs-folders.ts";
 import { Temporaries, type Temporary } from "./fs-temporaries.ts";
 import { OwnedWork } from "./owned-work.ts";
+import { PutThread, type SmallPuts, type ThreadPut } from "./put-thread.ts";
 import { StoreError, type PutOutcome, type StagedPut, type Store } from "./store.ts";
 import { assertKey, assertPrefix, isKey, pageOf } from "./store-key.ts";
 
@@ -34,8 +38,9 @@ export interface FsStoreOptions {
   readonly folder: string;
   /** True if another machine can change it: missing names are then looked up twice. */
   readonly network: boolean;
-  /** For tests. */
+  /** For tests. No thread makes puts then, unless `smallPuts` is given as well. */
   readonly calls?: FsCalls;
+  readonly smallPuts?: SmallPuts;
 }
 
 export class FsStore implements Store {
@@ -46,6 +51,7 @@ export class FsStore implements Store {
   readonly #work = new OwnedWork();
   readonly #temporaries: Temporaries;
   readonly #folders: Folders;
+  readonly #smallPuts: SmallPuts | undefined;
 
   constructor(options: FsStoreOptions) {
     this.#folder = options.folder;
@@ -53,20 +59,53 @@ export class FsStore implements Store {
     this.#calls = options.calls ?? systemCalls;
     this.#temporaries = new Temporaries(options.folder, this.#calls, this.#work);
     this.#folders = new Folders(options.folder, this.#calls, this.#work);
+    const { smallPuts, calls } = options;
+    this.#smallPuts = smallPuts ?? (calls === undefined ? new PutThread() : undefined);
     this.url = `file://${options.folder}`;
   }
 
   async putIfAbsent(key: string, bytes: Uint8Array): Promise<PutOutcome> {
     assertKey(key);
-    const temporary = await this.#writeTemporary(key, bytes);
+    const thread = this.#smallPuts;
+    const isSmall = !parentOf(key).includes("/") && !this.#temporaries.isAnnounced(bytes);
+    if (isSmall && thread?.isFree(bytes.length) === true) return this.#putByThread(thread, key, bytes);
+    return this.#name(key, bytes, await this.#orFailed(key, this.#temporaries.write(bytes)));
+  }
+
+  /** Gives a written temporary its name. `failure` is the error of a first attempt. */
+  async #name(key: string, bytes: Uint8Array, temporary: Temporary, failure?: Error): Promise<PutOutcome> {
     try {
-      const outcome = await this.#link(key, temporary, bytes);
+      const outcome = await this.#link(key, temporary, bytes, failure);
       await this.#syncFolder(key);
       return outcome;
     } finally {
-      this.#temporaries.drop(temporary);
-      this.#temporaries.openAhead();
+      this.#forget(temporary);
     }
+  }
+
+  async #putByThread(thread: SmallPuts, key: string, bytes: Uint8Array): Promise<PutOutcome> {
+    const temporary = await this.#orFailed(key, this.#temporaries.take());
+    if (!thread.isFree(bytes.length)) {
+      await this.#orFailed(key, this.#temporaries.fill(temporary, bytes));
+      return this.#name(key, bytes, temporary);
+    }
+    const [path, folder] = [join(this.#folder, key), join(this.#folder, parentOf(key))];
+    let put: ThreadPut;
+    try {
+      put = await thread.put({ temporary, folder, path, bytes });
+    } catch (error) {
+      this.#forget(temporary);
+      throw storeErrorOf(error, `cannot say whether ${key} was written in ${this.url}`, "visible");
+    }
+    if (put.kind === "failed" && put.at === "link") return this.#name(key, bytes, temporary, put.error);
+    this.#forget(temporary);
+    if (put.kind === "created") return put;
+    throw put.at === "folder" ? this.#unsynced(key, put.error) : this.#unwritten(key, put.error);
+  }
+
+  #forget(temporary: Temporary): void {
+    this.#temporaries.drop(temporary);
+    this.#temporaries.openAhead();
   }
 
   /** Writes and syncs the temporary of the next put, so that only the name remains to be created. */
@@ -113,22 +152,29 @@ export class FsStore implements Store {
   async close(): Promise<void> {
     this.#temporaries.close();
     this.#folders.close();
+    await this.#smallPuts?.close();
     await this.#work.settle();
   }
 
-  async #writeTemporary(key: string, bytes: Uint8Array): Promise<Temporary> {
-    try {
-      return await this.#temporaries.write(bytes);
-    } catch (error) {
-      throw storeErrorOf(error, `cannot write ${key} in ${this.url}`, "before");
-    }
+  async #orFailed<T>(key: string, work: Promise<T>): Promise<T> {
+    return work.catch((error: unknown) => {
+      throw this.#unwritten(key, error);
+    });
   }
 
-  /** Gives the temporary its name; the head comment says how errors are interpreted. */
-  async #link(key: string, temporary: Temporary, bytes: Uint8Array): Promise<PutOutcome> {
+  #unwritten(key: string, error: unknown): StoreError {
+    return storeErrorOf(error, `cannot write ${key} in ${this.url}`, "before");
+  }
+
+  /**
+   * Gives the temporary its name; the head comment says how errors are interpreted. `failure` is the error of a first
+   * attempt that was made already.
+   */
+  async #link(key: string, temporary: Temporary, bytes: Uint8Array, failure?: Error): Promise<PutOutcome> {
     const target = join(this.#folder, key);
     for (let attempt = 1; ; attempt += 1) {
       try {
+        if (attempt === 1 && failure !== undefined) throw failure;
         await this.#calls.link(temporary.path, target);
         return { kind: "created" };
       } catch (error) {
@@ -168,9 +214,13 @@ export class FsStore implements Store {
     try {
       await this.#folders.sync(parentOf(key));
     } catch (error) {
-      const known = storeErrorOf(error, `cannot make the name of ${key} durable in ${this.url}`, "visible");
-      throw new StoreError("ambiguous", known.message, known.advice, { cause: error });
+      throw this.#unsynced(key, error);
     }
+  }
+
+  #unsynced(key: string, error: unknown): StoreError {
+    const known = storeErrorOf(error, `cannot make the name of ${key} durable in ${this.url}`, "visible");
+    return new StoreError("ambiguous", known.message, known.advice, { cause: error });
   }
 
   async #makeParents(key: string): Promise<boolean> {

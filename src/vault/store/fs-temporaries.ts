@@ -77,6 +77,11 @@ export class Temporaries {
     this.#prefix = join(folder, temporaryFolder, `${host}-${process.pid}-${randomBytes(8).toString("hex")}-`);
   }
 
+  /** True if these same bytes were announced. */
+  isAnnounced(bytes: Uint8Array): boolean {
+    return this.#written?.bytes === bytes;
+  }
+
   /** Returns a temporary with this content, durable except for its name. Rejects with the error of the failed call. */
   async write(bytes: Uint8Array): Promise<Temporary> {
     const written = this.#written;
@@ -103,23 +108,22 @@ export class Temporaries {
   /** A file of its own for these bytes, which has no descriptor while nothing is done with it. */
   async stage(bytes: Uint8Array): Promise<StagedBytes> {
     const temporary = await this.#open();
-    await this.#fill(temporary, bytes);
+    await this.fill(temporary, bytes);
     await this.#calls.close(temporary.fd);
     const drop = (path: string): void => this.#work.own(this.#calls.unlink(path));
     return new StagedTemporary(temporary.path, this.#calls, drop);
   }
 
   async #writeNow(bytes: Uint8Array): Promise<Temporary> {
-    const ahead = this.#ahead;
-    this.#ahead = undefined;
-    return this.#fill((await ahead) ?? (await this.#open()), bytes);
+    return this.fill(await this.take(), bytes);
   }
 
   async #writeInto(path: string, head: Uint8Array): Promise<Temporary> {
-    return this.#fill({ path, fd: await this.#calls.open(path, O_WRONLY) }, head);
+    return this.fill({ path, fd: await this.#calls.open(path, O_WRONLY) }, head);
   }
 
-  async #fill(temporary: Temporary, bytes: Uint8Array): Promise<Temporary> {
+  /** Writes and syncs the content; removes the temporary if that fails. */
+  async fill(temporary: Temporary, bytes: Uint8Array): Promise<Temporary> {
     try {
       await this.#calls.write(temporary.fd, bytes);
       await this.#calls.fsync(temporary.fd);
@@ -128,6 +132,13 @@ export class Temporaries {
       this.drop(temporary);
       throw error;
     }
+  }
+
+  /** Returns an empty temporary. Rejects with the error of the failed call. */
+  async take(): Promise<Temporary> {
+    const ahead = this.#ahead;
+    this.#ahead = undefined;
+    return (await ahead) ?? (await this.#open());
   }
 
   /** Opens the next temporary ahead, unless one is open. After a failure the next `write` opens its own. */
