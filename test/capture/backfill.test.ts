@@ -38,9 +38,10 @@ test("commits are captured while a long log is being backfilled, and the log sta
     await it.pair.source.tick();
     await immediate();
   }
-  const before = statSync(`${it.path}-wal`).size;
-  // The pin lets the next writer start over as soon as everything is backfilled.
+  let before: number;
+  // The pin lets the next writer start over as soon as everything is backfilled: writers until then still append.
   do {
+    before = statSync(`${it.path}-wal`).size;
     await it.pair.source.tick();
     await immediate();
     await it.application.run("a", "INSERT INTO t VALUES ('again')");
