@@ -1,10 +1,11 @@
 /**
- * A thread that makes the puts of small objects: write, fsync, link and fsync of the folder in one job. Each call of the
- * thread pool costs the event loop a hop, and the commit that waits for it a wake-up; this costs one of each per put.
+ * A thread that makes the puts of small objects: write, fsync, link and fsync of the folder in one job. Each call of
+ * the thread pool costs the event loop a hop, and the commit that waits for it a wake-up; this costs one of each per
+ * put.
  *
  * One put at a time. The thread sleeps in `Atomics.wait` on shared memory, into which the caller copies paths and
- * content: a message to a thread would cost about as much as the hops it saves. On a memory file system (no disk), 9 kB,
- * p50 of a put: 20 us like this, 26 us with messages, 40 us with the pool; processor time 35, 45 and 80 us.
+ * content: a message to a thread would cost about as much as the hops it saves. On a memory file system (no disk), 9
+ * kB, p50 of a put: 20 us like this, 26 us with messages, 40 us with the pool; processor time 35, 45 and 80 us.
  *
  * The pool opens the temporary ahead and removes it (fs-temporaries.ts), beside the put: on a journaling disk both may
  * take as long as the put. Descriptors belong to the whole process.
