@@ -52,11 +52,12 @@ export class Backfiller {
   #thread(): Worker {
     if (this.#worker !== undefined) return this.#worker;
     const worker = new Worker(`(${serve.toString()})()`, { eval: true });
-    worker.unref();
     worker.on("message", (answer: Answer) => this.#take(answer));
     worker.on("error", (error: Error) => this.#fail(error));
     // A thread that ends silently must not leave its callers waiting either.
     worker.on("exit", () => this.#fail(new Error("the backfill thread has ended"), worker));
+    // After the listeners, which would make the thread keep the process alive.
+    worker.unref();
     this.#worker = worker;
     return worker;
   }

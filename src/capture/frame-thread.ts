@@ -109,20 +109,26 @@ export class FrameThread {
       `(${serve.toString()})(${takeFrames.toString()},${proveFrames.toString()},${addFrame.toString()})`,
       { eval: true },
     );
-    worker.unref();
     worker.on("message", (answer: Answer) => {
       const job = this.#jobs.get(answer.id);
       this.#jobs.delete(answer.id);
       if ("done" in answer) job?.done(answer.done);
       else job?.failed(new Error(answer.failed));
     });
-    worker.on("error", (error: Error) => {
-      this.#worker = undefined;
-      for (const { failed } of this.#jobs.values()) failed(error);
-      this.#jobs.clear();
-    });
+    worker.on("error", (error: Error) => this.#fail(error, worker));
+    // A thread that ends without an error must not leave its callers waiting either.
+    worker.on("exit", () => this.#fail(new Error("the thread that reads ahead has ended"), worker));
+    // After the listeners, which would make the thread keep the process alive.
+    worker.unref();
     this.#worker = worker;
     return worker;
+  }
+
+  #fail(error: Error, ended: Worker): void {
+    if (ended !== this.#worker) return;
+    this.#worker = undefined;
+    for (const { failed } of this.#jobs.values()) failed(error);
+    this.#jobs.clear();
   }
 }
 
