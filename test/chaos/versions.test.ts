@@ -65,7 +65,7 @@ test("a stale read of everything is a breach", () => {
   expect(checkVersions([...writes, readAll([55, 60], 2)], changes)).toHaveLength(1);
 });
 
-test("a stale read of one record is a breach, whoever has seen the newer one", () => {
+test("a stale read of one record is a breach, whichever client has seen the newer one", () => {
   expect(checkVersions([...writes, read("x", [55, 60], 1)], changes)).toHaveLength(1);
   // Only another client's read shows that the write had happened before.
   const unknown = write("c", [40, Infinity], undefined, "x");

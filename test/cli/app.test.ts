@@ -47,7 +47,7 @@ test("a misspelt command or flag is refused with what was probably meant", async
   expect(await runStead(["config", "chekc"])).toMatchObject({ code: 2, err: expect.stringContaining("`check`") });
 });
 
-test("a host that is given by a flag is said to be an argument, where a command has one", async () => {
+test("a host that is given by a flag is refused with the advice that it is an argument, where a command has one", async () => {
   for (const command of [["switchover"], ["failover"], ["checkpoint"], ["hosts", "drain"]]) {
     const { code, err } = await runStead([...command, "--to", "b"]);
     expect([code, err]).toEqual([

@@ -3,7 +3,7 @@ import * as v from "valibot";
 import { gatewayLimits, hostLimits, limitEntries, limitLines, resolveLimits } from "../../src/config/limits.ts";
 import { defaultHttpLimits, limitTable } from "../../src/http/limits.ts";
 
-test("the default of every limit lies in its range, and comes back from the text that an example shows", () => {
+test("the default of every limit lies in its range, and is what the text in an example is read as", () => {
   for (const limits of [gatewayLimits, hostLimits]) {
     for (const { name, min, max, default: value } of limits)
       expect({ name, isInRange: value >= min && value <= max }).toEqual({ name, isInRange: true });
@@ -21,7 +21,7 @@ test("the default of every limit lies in its range, and comes back from the text
   }
 });
 
-test("one limit has one key and one default, but for what a host's front has otherwise", () => {
+test("each limit has one key and one default, except those that a host's front has otherwise", () => {
   expect(new Set(gatewayLimits.map(({ key }) => key)).size).toBe(gatewayLimits.length);
   expect(Object.keys(limitTable).filter((name) => !gatewayLimits.some((limit) => limit.name === name))).toEqual([
     "keepBodyTotalBytesMax",

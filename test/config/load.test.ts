@@ -56,8 +56,8 @@ function changed(text: string, from: string, to: string): string {
   return text.replace(from, () => to);
 }
 
-describe("what is accepted", () => {
-  test("a bound that the file does not name has the default that the data plane itself has; only the front of a host waits for ever for a first byte", () => {
+describe("an accepted configuration", () => {
+  test("a bound that the file does not name has the default of the data plane itself; only the front of a host waits without a limit for a first byte", () => {
     const { gateway, host } = accepted(everything);
     expect(defaultHttpLimits).toEqual({ ...defaultHttpLimits, ...gateway?.limits });
     expect(host?.limits).toEqual({
@@ -178,7 +178,7 @@ describe("what is accepted", () => {
     });
   });
 
-  test("values that are given are taken as they are", () => {
+  test("given values are used unchanged", () => {
     const { host } = accepted(
       changed(
         hostText,
@@ -195,7 +195,7 @@ describe("what is accepted", () => {
   });
 });
 
-describe("what is refused", () => {
+describe("a refused configuration", () => {
   /** Each: what is wrong, the text, the key and the line that must be named, and a word of the advice. */
   const cases: readonly (readonly [what: string, text: string, key: string, line: number | null, says: RegExp])[] = [
     [
@@ -345,7 +345,7 @@ describe("what is refused", () => {
       /remove it/,
     ],
     [
-      "a wildcard address that nobody can reach",
+      "a wildcard address that no client can reach",
       changed(hostText, '"10.0.0.1:7701"', '"0.0.0.0:7701"'),
       "host.control",
       5,
@@ -438,7 +438,7 @@ describe("what is refused", () => {
   for (const [what, text, key, line, says] of cases) {
     test(`${what} is refused at its line, with what to do`, () => {
       const problems = refused(text);
-      // A misspelt key is reported as unknown, and the one that was meant as missing.
+      // A misspelt key is reported as unknown, and the correct one as missing.
       const also = key === "host.valut" ? ["host.vault"] : [];
       expect(problems.map((problem) => problem.key).toSorted()).toEqual([key, ...also].toSorted());
       expect(problems.find((problem) => problem.key === key)?.line ?? null).toBe(line);
@@ -470,7 +470,7 @@ describe("what is refused", () => {
     );
   });
 
-  test("a file that is not there is refused without a line", () => {
+  test("a missing file is refused without a line", () => {
     const result = loadConfig("/nonexistent/stead.toml", { env });
     expect(result).toMatchObject({ kind: "invalid", problems: [{ file: "/nonexistent/stead.toml", line: undefined }] });
   });
@@ -487,7 +487,7 @@ describe("peers of a gateway", () => {
   const withPeers = (peers: string, more = "") =>
     gatewayText.replace('id = "gw1"', () => `id = "gw1"\npeers = ${peers}${more}`) + serviceText;
 
-  test("are addresses, and the own one must be within their reach", () => {
+  test("are addresses, and the gateway's own address must be within their reach", () => {
     expect(accepted(withPeers('["http://127.0.0.1:7701"]')).gateway?.peers).toEqual(["http://127.0.0.1:7701"]);
     expect(accepted(withPeers('["http://10.0.0.2:7700"]', '\nadmin = "10.0.0.1:7700"')).gateway?.peers).toEqual([
       "http://10.0.0.2:7700",

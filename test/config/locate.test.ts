@@ -9,7 +9,7 @@ id="g" ;
 `.replace(" ; ", "");
 
 function place(toml: string, path: KeyPath): string {
-  parse(toml); // The locator is only ever given what TOML accepts.
+  parse(toml); // The locator gets only texts that TOML accepts.
   const found = locateKeys(toml)(path);
   return found === undefined ? "nowhere" : `${found.line}:${found.column}`;
 }
@@ -63,7 +63,7 @@ g = 3
   expect(place(toml, ["g"])).toBe("11:1");
 });
 
-test("a key that is not there gets the place of its nearest ancestor", () => {
+test("a missing key gets the place of its nearest ancestor", () => {
   expect(place(text, ["gateway", "hold", "time"])).toBe("3:1");
   expect(place(text, ["host", "id"])).toBe("nowhere");
   expect(pathText(["service", 0, "host", 2, "control"])).toBe("service[0].host[2].control");

@@ -24,7 +24,7 @@ test("a size is a number and a unit of 1024, and comes out in bytes", () => {
   for (const [text, value] of cases) expect(parseSize(text)).toEqual({ kind: "ok", value });
 });
 
-test("what has no unit, a wrong one, a sign, a space or a fraction of the smallest unit is malformed", () => {
+test("a text without a unit, or with a wrong one, a sign, a space or a fraction of the smallest unit, is malformed", () => {
   for (const text of [
     "",
     "5",

@@ -116,7 +116,7 @@ describe("asking a host for its status", () => {
     expect((await secretive.status(20_000)).kind).toBe("unauthorized");
   });
 
-  test("tells what a host says when it says no in the shape of all refusals", async () => {
+  test("gives a host's own words when it refuses in the shape of all refusals", async () => {
     const refused = { error: "the vault is away", code: "failed", advice: "mount it" };
     const client = await serve((_, response) => response.writeHead(500).end(JSON.stringify(refused)));
     expect(await client.checkpoint()).toEqual({
@@ -125,7 +125,7 @@ describe("asking a host for its status", () => {
     });
   });
 
-  test("counts the whole answer: one that trickles is a time-out, one without an end is invalid", async () => {
+  test("measures the whole answer: one that trickles is a time-out, one without an end is invalid", async () => {
     const trickle = await serve((_, response) => {
       const timer = setInterval(() => response.write(" "), 10);
       response.on("close", () => clearInterval(timer));
@@ -157,7 +157,7 @@ describe("asking a host for its status", () => {
     expect((await new HostClient(await listen(server), "x", clock).status(5_000)).kind).toBe("ok");
   });
 
-  test("ends at once when the caller does not want it any more", async () => {
+  test("ends at once when the caller aborts it", async () => {
     const client = await serve(() => undefined);
     const controller = new AbortController();
     const answer = client.status(10_000, controller.signal);
@@ -212,7 +212,7 @@ describe("an order", () => {
     return [end.kind, events];
   };
 
-  test("gives each phase and ends with the word of the host", async () => {
+  test("gives each phase and ends with the host's answer", async () => {
     const phase = { kind: "phase" as const, phase: "claim" as const, ms: 1.5 };
     const done = { kind: "done" as const, epoch: 2, position: 9, dataUrl: "http://127.0.0.1:1" };
     expect(await run((response) => response.end(lines(phase, done)))).toEqual(["ended", [phase, done]]);
@@ -230,7 +230,7 @@ describe("an order", () => {
     ]);
   });
 
-  test("without a last word is lost, whatever came before", async () => {
+  test("without a final answer is lost, even after phases", async () => {
     const phase = { kind: "phase", phase: "claim", ms: 1 };
     expect((await run((response) => response.end(lines(phase))))[0]).toBe("reset");
     expect((await run((response) => response.write(lines(phase), () => response.destroy())))[0]).toBe("reset");

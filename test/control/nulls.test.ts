@@ -4,8 +4,8 @@ import { withNulls, withoutNulls } from "../../src/control/nulls.ts";
 const inside = { a: undefined, b: [undefined, { c: undefined, d: 0 }], e: "", f: false };
 const said = { a: null, b: [null, { c: null, d: 0 }], e: "", f: false };
 
-describe("what is absent", () => {
-  test("is null in what an API says, at every depth, and nothing else is", () => {
+describe("an absent value", () => {
+  test("is null in an API's message, at every depth, and no other value is", () => {
     expect(JSON.stringify(withNulls(inside))).toBe(JSON.stringify(said));
   });
 

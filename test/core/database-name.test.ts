@@ -12,7 +12,7 @@ test("valid UTF-8 without backslashes is its own name", () => {
   }
 });
 
-test("other bytes and backslashes are escaped, and come back as they were", () => {
+test("other bytes and backslashes are escaped, and are read back unchanged", () => {
   const cases: [Uint8Array, string][] = [
     [bytes("caf", 0xe9, ".db"), "caf\\xe9.db"],
     [bytes("a\\b.db"), "a\\x5cb.db"],
@@ -28,7 +28,7 @@ test("other bytes and backslashes are escaped, and come back as they were", () =
   }
 });
 
-test("random bytes have one name each, which leads back to them", () => {
+test("random bytes have one name each, which is read back as these bytes", () => {
   let state = 7;
   const next = (): number => (state = (state * 1_103_515_245 + 12_345) % 2_147_483_648);
   const interesting = [0x5c, 0x78, 0x65, 0x39, 0xe9, 0xc3, 0xa9, 0xf0, 0x9d, 0x84, 0x9e, 0xed, 0xa0, 0x80, 0xff];

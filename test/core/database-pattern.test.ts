@@ -6,7 +6,7 @@ test("paths and globs below the data folder are taken apart into segments", () =
   expect(databaseSegments("tenants/*/n?tes.db")).toEqual(["tenants", "*", "n?tes.db"]);
 });
 
-test("what is outside, a file beside a database, or ** that is not a whole segment before the last is no pattern", () => {
+test("a path outside the data folder, a file beside a database, or ** that is not a whole segment before the last is no pattern", () => {
   for (const name of [
     "",
     "/etc/a.db",
@@ -27,7 +27,7 @@ test("what is outside, a file beside a database, or ** that is not a whole segme
   }
 });
 
-test("a name is matched as a whole, segment by segment, and no character but the two stands for another", () => {
+test("a name is matched as a whole, segment by segment, and no characters but * and ? stand for others", () => {
   expect(unmatchedNames(["a.db", "b.db", "t/1/n.db", "t/n.db"], ["*.db", "t/?/n.db"])).toEqual(["t/n.db"]);
   expect(unmatchedNames(["aXdb", "xa.db", "a.dbx"], ["a.db"])).toEqual(["aXdb", "xa.db", "a.dbx"]);
   expect(unmatchedNames(["a.db"], [])).toEqual(["a.db"]);
@@ -39,7 +39,7 @@ test("** stands for any folders, also for none", () => {
   expect(unmatchedNames(["t/a.db", "t/x/y/a.db", "a.db", "tt/a.db"], ["t/**/*.db"])).toEqual(["a.db", "tt/a.db"]);
 });
 
-test("what is excepted matches nothing", () => {
+test("an excepted name matches nothing", () => {
   expect(unmatchedNames(["a.db", "cache/b.db", "cache/x/c.db"], ["**/*.db"], ["cache/*.db"])).toEqual(["cache/b.db"]);
 });
 

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { commonFormat, ToldFormats, toldFormatMsMax } from "../../src/core/record-format.ts";
 import { allRules } from "../../src/core/rules.ts";
 
-describe("what a gateway says", () => {
+describe("the format that a gateway tells", () => {
   test("is the least that its hosts told", () => {
     expect(commonFormat([2, 2])).toBe(2);
     expect(commonFormat([2, 1, 3])).toBe(1);
@@ -15,7 +15,7 @@ describe("what a gateway says", () => {
   });
 });
 
-describe("what a primary writes", () => {
+describe("the format that a primary writes", () => {
   test("is format 1 as long as no gateway has told it anything", () => {
     expect(new ToldFormats(allRules).toWrite(0)).toBe(1);
   });

@@ -7,13 +7,13 @@ const fresh: ReplayHistory = { losses: [], againMax: 1 };
 const decide = (method: string, outcome: AttemptOutcome, history = fresh, rules?: Rules) =>
   decideReplay(method, outcome, history, rules);
 
-test("a request of which nothing was sent is sent again, whatever its method", () => {
+test("a request of which nothing was sent is resent, with any method", () => {
   for (const method of ["GET", "POST", "PATCH", "PUT", "BREW"]) {
     expect(decide(method, { kind: "not-sent", reason: "refused" })).toMatchObject({ kind: "again", why: "not-sent" });
   }
 });
 
-test("a request that the host did not execute is sent again while its body is held, and given up otherwise", () => {
+test("a request that the host did not execute is resent while its body is held, and given up otherwise", () => {
   expect(decide("POST", { kind: "not-executed", bodyHeld: true, reason: "x" })).toMatchObject({
     kind: "again",
     why: "not-executed",
@@ -21,7 +21,7 @@ test("a request that the host did not execute is sent again while its body is he
   expect(decide("POST", { kind: "not-executed", bodyHeld: false, reason: "x" }).kind).toBe("give-up");
 });
 
-test("a lost request is sent again only if its method is idempotent, nothing was released and its body is held", () => {
+test("a lost request is resent only if its method is idempotent, nothing was released and its body is held", () => {
   for (const method of ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"]) {
     expect(decide(method, lost).kind).toBe("again");
     expect(decide(method, { ...lost, released: true }).kind).toBe("unknown");
@@ -41,7 +41,7 @@ test("a response that cannot be understood is not asked for again, even with a s
   expect(decide("GET", { kind: "upstream-invalid", reason: "x" }).kind).toBe("invalid");
 });
 
-test("what was sent and lost is sent again once in all, a safe method too, and then it is said what happened", () => {
+test("a request that was sent and lost is resent once in all, with a safe method too, and then answered with what happened", () => {
   const ended = { ...lost, cause: "application-ended" } as const;
   expect(decide("GET", ended).kind).toBe("again");
   expect(decide("GET", ended, { losses: ["application-ended"], againMax: 1 })).toEqual({
@@ -65,7 +65,7 @@ test("what was sent and lost is sent again once in all, a safe method too, and t
   ).toBe("again");
 });
 
-test("what was not executed is sent again however often", () => {
+test("a request that was not executed is resent without a bound", () => {
   expect(
     decide(
       "POST",

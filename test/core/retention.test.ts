@@ -42,7 +42,7 @@ describe("what retention keeps", () => {
     expect(plan(five, 1, 1e9)).toMatchObject({ boundary: 0, removed: [] });
   });
 
-  test("is more, never less, when calendar times go backwards", () => {
+  test("is more, never less, when the wall clock goes backwards", () => {
     expect(plan([at(0, 0), at(10, 990), at(20, 5), at(30, 6)], 1, 100)).toMatchObject({ kept: [0, 10, 20, 30] });
   });
 

@@ -37,7 +37,7 @@ describe("which service a request belongs to", () => {
     expect(found("shop.example", "*")).toBe("shop");
   });
 
-  test("the path is compared as it came, so that no rewriting can smuggle a request elsewhere", () => {
+  test("the path is compared unchanged, so that no rewriting can smuggle a request elsewhere", () => {
     expect(found("shop.example", "/%61dmin")).toBe("shop");
     expect(found("shop.example", "//admin")).toBe("shop");
     expect(found("shop.example", "/x/../admin")).toBe("shop");

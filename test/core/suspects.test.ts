@@ -6,7 +6,7 @@ const crash = fingerprintOf("GET", "/crash?a=1");
 const hot = fingerprintOf("GET", "/notes");
 
 describe("a request that ends the application", () => {
-  test("is watched after one ending and put aside after the second, for ten seconds", () => {
+  test("is watched after one ending and set aside after the second, for ten seconds", () => {
     const suspects = new Suspects();
     expect(suspects.isWatching).toBe(false);
     expect(suspects.ended([crash], 0)).toEqual([]);
@@ -20,7 +20,7 @@ describe("a request that ends the application", () => {
     expect(suspects.standing(fingerprintOf("POST", "/crash"), 300, true)).toEqual({ kind: "free" });
   });
 
-  test("is let through as one trial after the pause, which doubles up to five minutes when the trial ends the application too", () => {
+  test("is executed as one trial after the pause, which doubles up to five minutes when the trial ends the application too", () => {
     const suspects = new Suspects();
     suspects.ended([crash], 0);
     suspects.ended([crash], 0);
@@ -35,7 +35,7 @@ describe("a request that ends the application", () => {
     }
   });
 
-  test("waits no longer for endings that it met before it was put aside, here or on another host", () => {
+  test("waits no longer for endings that it met before it was set aside, here or on another host", () => {
     const [first, next] = [new Suspects(), new Suspects()];
     for (let ending = 0; ending < 4; ending++) first.ended([crash], ending);
     next.adopt(first.list(3), 3);
@@ -52,7 +52,7 @@ describe("a request that ends the application", () => {
     expect(suspects.standing(crash, 60_000, true)).toEqual({ kind: "due" });
   });
 
-  test("is free again when a trial completes, and waits for another when one comes to nothing", () => {
+  test("is free again when a trial completes, and waits for another trial when one has no outcome", () => {
     const suspects = new Suspects();
     suspects.ended([crash], 0);
     suspects.ended([crash], 0);
@@ -65,7 +65,7 @@ describe("a request that ends the application", () => {
     expect(suspects.isWatching).toBe(false);
   });
 
-  test("is forgotten when nothing of it was heard for the whole window", () => {
+  test("is forgotten when it was not seen for the whole window", () => {
     const suspects = new Suspects();
     suspects.ended([crash], 0);
     suspects.ended([crash], suspectWindowMs);
@@ -109,7 +109,7 @@ describe("a path that usually completes", () => {
 });
 
 describe("the tables", () => {
-  test("have bounds, and what is known to kill stays in them", () => {
+  test("have bounds, and requests that are known to end the application stay in them", () => {
     const suspects = new Suspects();
     suspects.ended([crash], 0);
     suspects.ended([crash], 1);
@@ -129,7 +129,7 @@ describe("the tables", () => {
     expect(a.path).not.toBe(b.path);
   });
 
-  test("travel to another host, where what is worse counts", () => {
+  test("travel to another host, where the worse entry counts", () => {
     const first = new Suspects();
     first.ended([crash, hot], 5);
     first.ended([crash], 6);
@@ -144,7 +144,7 @@ describe("the tables", () => {
     expect(watching.ended([crash], 1)).toEqual([crash]);
   });
 
-  test("are empty after an operator cleared them", () => {
+  test("are empty after an operator has cleared them", () => {
     const suspects = new Suspects();
     suspects.ended([crash], 0);
     suspects.clear();

@@ -114,7 +114,7 @@ describe("the display", () => {
     expect(written).toEqual(["one\n"]);
   });
 
-  test("draws the live lines again below every line on a terminal, and removes them in the end", () => {
+  test("draws the live lines again below every line on a terminal, and removes them at the end", () => {
     let written = "";
     const stream = { isTTY: true, columns: 80, write: (text: string) => void (written += text) };
     const view = { elapsedMs: 1000, hosts: ["a primary"], strip: [1], perSecond: 1, waiting: 0, acknowledged: 0 };

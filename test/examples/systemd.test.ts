@@ -41,7 +41,7 @@ function defaults() {
 
 test("systemd waits longer than a clean stop may take with the default limits", () => {
   const { host, gateway } = defaults();
-  // Host.stop: step down (drain, application, journal), then twice the vault's limit for what is under way.
+  // Host.stop: step down (drain, application, journal), then twice the vault's limit for calls in flight.
   const hostStopMs = host.drainTimeoutMs + host.application.stopTimeoutMs + 3 * host.vaultTimeoutMs;
   expect(stopLimitMs(unit("stead-host.service"))).toBeGreaterThan(hostStopMs);
   expect(stopLimitMs(unit("stead-gateway.service"))).toBeGreaterThan(gateway.drainTimeoutMs);

@@ -29,7 +29,7 @@ function configText({ hosts = ["a", "b"], extra = "", gateway: more = "" }: Shap
   return `[cluster]\nsecret = "${secret}"\n[gateway]\nid = "g1"\nlisten = "127.0.0.1:0"\nadmin = "127.0.0.1:0"\ndatabase = "gateway.db"\n${more}\n[gateway.probe]\ninterval = "100ms"\n[[service]]\nname = "notes"\n${tables}${extra}`;
 }
 
-/** As editors do: a new file takes the place of the old one. */
+/** Puts a new file in the place of the old one, as editors do. */
 function replaceFile(shape: Shape | string): void {
   writeFileSync(`${file}.new`, typeof shape === "string" ? shape : configText(shape));
   renameSync(`${file}.new`, file);
@@ -121,7 +121,7 @@ describe("a configuration that is read again", () => {
     connection.close();
   });
 
-  test("is refused whole when it is wrong: the one before stays in force, and status says why until a good one comes", async () => {
+  test("is refused as a whole when it is wrong: the previous one stays in force, and status says why until a valid one is read", async () => {
     replaceFile(`${configText({ hosts: ["a"] })}\nsurprise = 1\n`);
     await until(() => troubles().includes("surprise"));
     expect(troubles()).toContain("the previous one stays in force");
@@ -134,7 +134,7 @@ describe("a configuration that is read again", () => {
     expect(cluster.service().hosts.map(({ id }) => id)).toEqual(["a", "b", "c"]);
   });
 
-  test("is refused when it changes what needs a restart, which is named", async () => {
+  test("is refused when it changes a key that needs a restart, and the refusal names the key", async () => {
     replaceFile(
       configText({ hosts: ["a"] })
         .replace('id = "g1"', 'id = "g2"')
@@ -145,7 +145,7 @@ describe("a configuration that is read again", () => {
     expect(cluster.service().hosts.map(({ id }) => id)).toEqual(["a", "b"]);
   });
 
-  test("a file that is gone is refused too, and SIGHUP reads at once", async () => {
+  test("is refused too when its file is missing, and is read at once on SIGHUP", async () => {
     renameSync(file, `${file}.away`);
     watch.reloadNow();
     await until(() => troubles().includes("no readable file"));
@@ -154,7 +154,7 @@ describe("a configuration that is read again", () => {
     await until(() => troubles() === "");
   });
 
-  test("does not undo what was decided at run time, and `stead config diff` shows where they differ", async () => {
+  test("does not undo changes made at run time, and `stead config diff` shows where they differ", async () => {
     const same = await configDiff();
     expect([same.code, same.out]).toEqual([0, "the file and the gateway agree\n"]);
     expect((await stead("hosts", "remove", "b")).code).toBe(0);
@@ -187,7 +187,7 @@ describe("a configuration that is read again", () => {
 });
 
 describe("differences of configurations", () => {
-  test("name every key that is new, gone or changed, in order", () => {
+  test("name every key that is added, removed or changed, in order", () => {
     expect(differences({ b: 1, a: 2, same: 3 }, { b: 2, c: 1, same: 3 })).toEqual([
       { key: "a", before: 2, after: null },
       { key: "b", before: 1, after: 2 },
@@ -195,7 +195,7 @@ describe("differences of configurations", () => {
     ]);
   });
 
-  test("another secret needs a restart and is not shown", () => {
+  test("a changed secret needs a restart and is not shown", () => {
     const { config } = cluster;
     if (config === undefined) throw new Error("no configuration");
     expect(restartKeys(config, { ...config, secret: "another secret of the tests" })).toEqual(["cluster.secret"]);

@@ -42,7 +42,7 @@ describe("a gateway with three hosts", () => {
     expect(service.requests.failed).toBe(0);
   });
 
-  test("that was restarted still says which failovers there were before", async () => {
+  test("still lists earlier failovers after a restart", async () => {
     await threeHosts();
     cluster.host("a").signal("SIGKILL");
     await cluster.serving("a");
@@ -50,7 +50,7 @@ describe("a gateway with three hosts", () => {
       cluster.service().failovers.at(-1)?.to === "b" ? cluster.service().failovers : false,
     );
     await cluster.gateway?.stop(0);
-    // What a peer of another version, or one that ended in the middle, has brought.
+    // Rows that came from a peer of another version, or from one that ended in the middle.
     const database = new DatabaseSync(cluster.config?.databasePath ?? "");
     database.exec("UPDATE t_failovers SET kind = 'of tomorrow', outcome = 'interrupted' WHERE to_host = 'b'");
     database.close();
@@ -62,7 +62,7 @@ describe("a gateway with three hosts", () => {
     );
   });
 
-  test("replaces a primary that hangs, and leaves the woken one alone", async () => {
+  test("replaces a primary that hangs, and keeps its successor when it wakes up", async () => {
     await threeHosts();
     cluster.host("a").signal("SIGSTOP");
     await cluster.serving("a");
@@ -73,7 +73,7 @@ describe("a gateway with three hosts", () => {
     expect(cluster.service().epoch).toBe(2);
   });
 
-  test("moves the primary on order without an error for any client", async () => {
+  test("switches over on order without an error for any client", async () => {
     await threeHosts();
     let running = true;
     const statuses: number[] = [];
@@ -88,7 +88,7 @@ describe("a gateway with three hosts", () => {
     expect(statuses.every((status) => status === 200)).toBe(true);
   });
 
-  test("goes on to the next candidate when the first dies after its claim", async () => {
+  test("continues with the next candidate when the first dies after its claim", async () => {
     await Promise.all([
       cluster.addHost("a", { priority: 2 }),
       cluster.addHost("b", { priority: 1, dieAfterClaim: true }),
@@ -101,7 +101,7 @@ describe("a gateway with three hosts", () => {
     expect(service).toMatchObject({ primary: "c", epoch: 3 });
   });
 
-  test("keeps routing to the last known primary when every control port is gone but the data port is not", async () => {
+  test("keeps routing to the last known primary while its data port answers, though no control port does", async () => {
     await cluster.addHost("a");
     await cluster.startGateway();
     await cluster.serving();
@@ -111,7 +111,7 @@ describe("a gateway with three hosts", () => {
     expect(await cluster.ask()).toEqual({ status: 200, host: "a" });
   });
 
-  test("comes back by itself after everything was killed, with what its database remembers", async () => {
+  test("recovers by itself from its database after every process was killed", async () => {
     await threeHosts();
     await cluster.gateway?.stop(0);
     await Promise.all([...cluster.hosts.values()].map((host) => host.end()));
@@ -134,8 +134,8 @@ describe("a gateway with three hosts", () => {
   });
 });
 
-describe("a gateway that was not running for a while", () => {
-  test("does not take its own silence for that of the hosts", async () => {
+describe("a gateway whose process was paused", () => {
+  test("does not mistake its own pause for silence of the hosts", async () => {
     await threeHosts();
     for (const pauseMs of [300, 700, 1_300]) {
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, pauseMs);

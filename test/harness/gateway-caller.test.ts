@@ -83,7 +83,7 @@ describe("a client of several gateways", () => {
     expect(well.raw.requests).toBe(1);
   });
 
-  test("fails when every one is gone", async () => {
+  test("fails when every gateway is gone", async () => {
     const failure = await callerOf(await gone(), await gone())
       .call(0, "GET", "/", undefined)
       .catch((error: unknown) => error);

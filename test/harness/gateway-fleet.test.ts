@@ -25,7 +25,7 @@ async function fleetThatRefuses(code: RefusalCode): Promise<{ fleet: GatewayFlee
   return { fleet: new GatewayFleet(cluster, "notes", systemClock, (text) => void said.push(text)), said };
 }
 
-test("a switchover that another gateway's failover overtook counts as done, whatever the words of the refusal", async () => {
+test("a switchover that another gateway's failover overtook counts as done, with any words of the refusal", async () => {
   const { fleet, said } = await fleetThatRefuses("overtaken");
   await fleet.switchover(AbortSignal.timeout(20_000));
   expect(said).toEqual(["another gateway was faster: the gateway's switchover: it is so (do this)"]);

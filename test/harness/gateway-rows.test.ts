@@ -62,7 +62,7 @@ describe("the rows of two gateways", () => {
     ).toEqual(['epochs: c has ["x",2], a has not', 'epochs: a has ["x",1], c has not']);
   });
 
-  test("differ when a gateway does not tell, first or last", () => {
+  test("differ when a gateway does not answer, first or last", () => {
     const silent: GatewayRows = { kind: "none", why: "reset: gone" };
     expect(
       differencesOf(
@@ -84,7 +84,7 @@ describe("the rows of two gateways", () => {
     ).toEqual(["hosts: b does not tell: reset: gone"]);
   });
 
-  test("that nobody was asked for are not the same", () => {
+  test("are not the same when no gateway was asked for them", () => {
     expect(differencesOf("hosts", new Map())).toHaveLength(1);
   });
 });

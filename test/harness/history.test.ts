@@ -69,7 +69,7 @@ describe("at the end", () => {
     expect(kindsOf(history)).toContain("undone");
   });
 
-  test("a write that nobody sent, or that was refused, is invented", () => {
+  test("a write that no client sent, or that was refused, is invented", () => {
     const history = new History();
     history.sent("refused");
     history.refused("refused");

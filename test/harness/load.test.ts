@@ -98,7 +98,7 @@ for (const [name, makeModel] of [
       expect(kinds()).toContain("stale");
     });
 
-    test("finds that a client was shown what was taken back later", async () => {
+    test("finds that a client was shown a write that was taken back later", async () => {
       const { kinds } = await judge(makeModel(), { kind: "shows-and-takes-back", atWrite: 60 });
       expect(kinds()).toContain("undone");
     });

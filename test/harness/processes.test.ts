@@ -47,7 +47,7 @@ test("a stopped process is seen to be stopped, and to run again", async () => {
   await until(() => !isStopped(pid));
 });
 
-test("a group that would be ourselves or everybody is never signalled", () => {
+test("a group number that would reach this process's own group or all processes is never signalled", () => {
   for (const group of [-1, 0, 1, Number.NaN]) expect(() => killGroup(group)).toThrow("no process group");
 });
 

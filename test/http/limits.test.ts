@@ -15,7 +15,7 @@ test("a limit that is unknown, negative or not a number is refused", () => {
   expect(httpLimits({ idleMs: 5 })).toEqual({ ...defaultHttpLimits, idleMs: 5 });
 });
 
-test("an idle connection is ended at its limit, silently", async () => {
+test("an idle connection is ended at its limit, without an answer", async () => {
   await using proxy = await proxied({ limits: { idleMs: 1 } });
   const client = await proxy.client();
   expect(await client.untilEnd()).toBe("");
@@ -86,7 +86,7 @@ test("an upstream that stops in the middle of a response is cut", async () => {
   expect(proxy.outcomes[0]).toMatchObject({ kind: "lost", released: true });
 });
 
-test("a response that goes on for longer than allowed is cut, however lively it is", async () => {
+test("a response that takes longer than allowed is cut, although its bytes keep arriving", async () => {
   await using proxy = await proxied({
     limits: { responseMs: 50 },
     onData: (c) => {
@@ -102,7 +102,7 @@ test("a response that goes on for longer than allowed is cut, however lively it 
   expect(proxy.outcomes[0]).toMatchObject({ kind: "lost", released: true });
 });
 
-test("a tunnel that nobody uses is ended", async () => {
+test("an unused tunnel is ended", async () => {
   await using proxy = await proxied({
     limits: { tunnelIdleMs: 1 },
     onData: (c) =>
@@ -115,7 +115,7 @@ test("a tunnel that nobody uses is ended", async () => {
   await waitFor(() => proxy.backend.last.ended || proxy.backend.last.closed);
 });
 
-test("connections beyond the bounds are closed at once and others go on", async () => {
+test("connections beyond the bounds are closed at once, and the others continue", async () => {
   await using proxy = await proxied({
     limits: { connectionsPerAddressMax: 2 },
     onData: (c) => void c.socket.write(ok),
@@ -190,7 +190,7 @@ async function settled(value: () => number): Promise<number> {
   return last;
 }
 
-/** What kernels may buffer on two loopback connections, both ends, and what we may. */
+/** Bytes that kernels may buffer on two loopback connections, both ends, and those that we may. */
 const buffersMax = 24 * mib;
 
 test("a client that does not read stops the upstream, and one that reads gets everything", async () => {
@@ -243,7 +243,7 @@ test("an upstream that does not read stops the client, and one that reads gets e
   );
 }, 30_000);
 
-test("a client that takes nothing of a waiting response is cut off", async () => {
+test("a client that reads nothing of a waiting response is cut off", async () => {
   const total = 64 * mib;
   await using proxy = await proxied({
     limits: { writeStallMs: 50 },
@@ -260,7 +260,7 @@ test("a client that takes nothing of a waiting response is cut off", async () =>
   await waitFor(() => proxy.server.connections === 0);
 });
 
-test("pipelined requests are read ahead only so far", async () => {
+test("pipelined requests are read ahead only up to a bound", async () => {
   await using proxy = await proxied({ limits: { readAheadBytesMax: 1000 }, onData: () => undefined });
   const client = await proxy.client();
   client.send(get);

@@ -86,14 +86,14 @@ describe.each(implementations)("%s", (_, make) => {
   });
 });
 
-test("metrics that keep nothing take everything", () => {
+test("metrics that keep nothing accept every value", () => {
   noMetrics.counter("stead_failovers_total", { service: "notes" }).add();
   noMetrics.histogram("stead_gate_wait_seconds", {}).observe(1);
   noMetrics.show("stead_up", [[{ gateway: "g1" }, 1]]);
 });
 
 describe("the tables of metrics", () => {
-  test("are the ones of docs/METRICS.md", () => {
+  test("are those of docs/METRICS.md", () => {
     const text = readFileSync(join(import.meta.dirname, "../../docs/METRICS.md"), "utf8");
     const tables = text
       .split("\n\n")
@@ -108,7 +108,7 @@ describe("the tables of metrics", () => {
     expect(Object.keys(definitions).length).toBe(Object.keys(gatewayMetrics).length + Object.keys(hostMetrics).length);
   });
 
-  test("name counters with _total and nothing else so, and no histogram without ascending buckets", () => {
+  test("name counters, and only counters, with _total, and give every histogram ascending buckets", () => {
     for (const [name, definition] of Object.entries(definitions)) {
       expect([name, name.endsWith("_total")]).toEqual([name, definition.kind === "counter"]);
       const buckets: readonly number[] = "buckets" in definition ? definition.buckets : [];

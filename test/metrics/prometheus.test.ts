@@ -22,7 +22,7 @@ test.each([
   },
 );
 
-test("what is shown are the samples of the next scrape, and nothing of what was shown before", async () => {
+test("the values that are shown last are the samples of the next scrape, and no earlier ones are", async () => {
   const metrics = new PrometheusMetrics(gatewayMetrics);
   metrics.show("stead_host_up", [
     [{ service: "notes", host: "a" }, 1],
@@ -37,7 +37,7 @@ test("what is shown are the samples of the next scrape, and nothing of what was 
   ]).toEqual([0, undefined]);
 });
 
-test("a counter is there with 0 before anything happened, so that its first increase is seen", async () => {
+test("a counter is 0 before anything has happened, so that its first increase is seen", async () => {
   const metrics = new PrometheusMetrics(gatewayMetrics);
   metrics.counter("stead_failovers_total", { service: "notes" });
   expect(sampleOf(await metrics.text(), 'stead_failovers_total{service="notes"}')).toBe(0);

@@ -10,13 +10,13 @@ function boundedLog() {
   return { clock, lines, log };
 }
 
-test("a few warnings are told one by one", () => {
+test("a few warnings are logged one by one", () => {
   const { lines, log } = boundedLog();
   log.warn("refused", { from: "10.0.0.1" });
   expect(lines).toEqual(['refused {"from":"10.0.0.1"}']);
 });
 
-test("a flood is told as a number when its window is over, and the next one by one again", () => {
+test("a flood is logged as a number when its window is over, and later warnings one by one again", () => {
   const { clock, lines, log } = boundedLog();
   for (let number = 0; number < 1_000; number++) log.warn("refused", { number });
   expect(lines.length).toBe(10);
@@ -26,7 +26,7 @@ test("a flood is told as a number when its window is over, and the next one by o
   expect(lines.at(-1)).toBe('refused {"number":1000}');
 });
 
-test("what is left is told at the end, and no timer stays", () => {
+test("the rest is logged at the end, and no timer stays", () => {
   const { clock, lines, log } = boundedLog();
   for (let number = 0; number < 11; number++) log.warn("refused", { number });
   log.close();

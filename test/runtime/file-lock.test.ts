@@ -18,7 +18,7 @@ afterEach(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** A process that takes the lock, starts a child that outlives it, and says the child's process id. */
+/** A process that takes the lock, starts a child that outlives it, and prints the child's process id. */
 async function holder(): Promise<{ child: ChildProcess; heir: number }> {
   const module = join(import.meta.dirname, "../../src/runtime/file-lock.ts");
   const script = `
@@ -41,7 +41,7 @@ const isTaken = (): boolean => {
 };
 
 describe("a lock on a file", () => {
-  test("is one process's at a time, and free again when it is released", () => {
+  test("belongs to one process at a time, and is free again when it is released", () => {
     const lock = FileLock.take(path);
     expect(FileLock.take(path)).toBeUndefined();
     lock?.release();
@@ -49,7 +49,7 @@ describe("a lock on a file", () => {
     expect([readdirSync(folder), statSync(path).size]).toEqual([["lock"], 0]);
   });
 
-  test("stays with a process that is frozen, and is free at once when that is killed, whatever it has started", async () => {
+  test("stays with a frozen process, and is free at once when that process is killed, even while its children live", async () => {
     const { child, heir } = await holder();
     try {
       expect(isTaken()).toBe(true);
@@ -71,7 +71,7 @@ describe("a lock on a file", () => {
     }
   });
 
-  test("that cannot be had at all is an error, not taken for another's", () => {
+  test("that cannot be taken at all is an error, and is not mistaken for a lock of another process", () => {
     expect(() => FileLock.take(folder)).toThrow(FileLockError);
     expect(() => FileLock.take(join(folder, "no", "such", "folder"))).toThrow("ENOENT");
   });

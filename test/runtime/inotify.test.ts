@@ -1,4 +1,4 @@
-/** What the reader of events makes of an empty queue, of events, and of an error. */
+/** Proves what the reader of events reports for an empty queue, for events, and for an error. */
 import { expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { Inotify } from "../../src/runtime/inotify.ts";
 
 test.skipIf(process.platform !== "linux")(
-  "an empty queue tells nothing, a write is told before it returns, and an error says that anything may have happened",
+  "an empty queue reports nothing, a write is reported before it returns, and an error means that anything may have happened",
   async () => {
     const folder = mkdtempSync(join(tmpdir(), "stead-inotify-"));
     const events = await Inotify.open();

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { messageOf, OperatorError } from "../../src/runtime/operator-error.ts";
 
 /**
- * Errors that are no operator's: each with the reason. Whoever adds one says here why nobody can do anything about it.
+ * Errors that are no operator's, each with the reason: an entry says why no person can do anything about the error.
  */
 const others = [
   // Ends of a term, a connection or a snapshot, handled where they happen.
@@ -17,12 +17,12 @@ const others = [
     "DivergedCopyError",
   ],
   ...["HranaRefusal", "SqlFailure"], // answers to a client, which have a shape of their own
-  "DamagedDatabaseError", // set aside by itself, and said in a notice
+  "DamagedDatabaseError", // the gateway sets the database aside, and a notice says so
   ...["IllegalPhase", "IllegalHostTransition"], // assertions of the pure core
   ...["GatewayViewError", "AnswerError", "CutOffError"], // what a measurement saw go wrong, for its report
 ];
 
-test("every error class of the program is one that says what was found and what to do, or has a reason here why it is none", () => {
+test("every error class of the program says what was found and what to do, or is listed here with the reason why not", () => {
   const root = join(import.meta.dirname, "../..");
   const classes = ["src", "harness"]
     .flatMap((folder) =>

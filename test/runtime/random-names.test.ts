@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { RandomNames } from "../../src/runtime/random-names.ts";
 import { systemRandom } from "../../src/runtime/random.ts";
 
-test("names are what was drawn, in order: no digit of a block is handed out twice, whatever is asked for", () => {
+test("names are the drawn digits, in order: no digit of a block is handed out twice, in any sequence of lengths", () => {
   const blocks: string[] = [];
   const draw = (count: number): Uint8Array => {
     const bytes = systemRandom.bytes(count);

@@ -37,7 +37,7 @@ const both: readonly [file: keyof typeof documents, app: Api, internal: readonly
   ["gateway.json", gatewayApp, internal],
 ];
 
-/** Every `METHOD /path` of an application; what was added for all methods is a check before them, or a refusal. */
+/** Every `METHOD /path` of an application; a handler for all methods is a check before them, or a refusal. */
 const routesOf = (app: Api): string[] =>
   [
     ...new Set(

@@ -10,7 +10,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-test("every problem is printed like a compiler does, and the exit code is 3", async () => {
+test("every problem is printed as a compiler prints it, and the exit code is 3", async () => {
   writeFileSync(join(folder, "stead.toml"), '[gateway]\nid = "G"\nlisten = "127.0.0.1"\n');
   const run = await runStead(["config", "check"], { cwd: folder, env: { STEAD_SECRET: "0123456789abcdef" } });
   expect(run).toMatchObject({ code: 3, out: "" });
@@ -19,7 +19,7 @@ test("every problem is printed like a compiler does, and the exit code is 3", as
   expect(run.err).toContain("stead: 3 problems in stead.toml");
 });
 
-test("with --json the same comes as one object, with the same exit code", async () => {
+test("with --json the same is printed as one object, with the same exit code", async () => {
   writeFileSync(join(folder, "x.toml"), '[gateway]\nid = "G"\n');
   const run = await runStead(["config", "check", "x.toml", "--json"], { cwd: folder });
   expect(run).toMatchObject({ code: 3, err: "" });
@@ -37,10 +37,10 @@ test("a warning does not change the exit code", async () => {
   expect(run.err).toContain("warning: cluster.secret");
 });
 
-test("where the folders of a host are is told with --json as without, with the same exit code", async () => {
+test("the folders of a host are printed with --json as without, with the same exit code", async () => {
   await runStead(["init", "--service", "notes", "--vault", "vault"], { cwd: folder });
   const file = join(folder, "stead.toml");
-  // Below a file nobody can write, whoever asks.
+  // No user can write below a file, not even root.
   writeFileSync(join(folder, "plain"), "");
   writeFileSync(file, readFileSync(file, "utf8").replace(/^data = .*$/m, 'data = "plain/data"'));
   const text = await runStead(["config", "check"], { cwd: folder });

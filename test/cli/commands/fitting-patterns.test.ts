@@ -30,7 +30,7 @@ test("a pattern that would match another file is not written: the databases are 
   expect(patternsOf(["store"], ["other"])).toEqual(["store"]);
 });
 
-test("many folders become **, if nothing else matches that", () => {
+test("many folders become **, if that matches nothing else", () => {
   const tenants = Array.from({ length: 12 }, (_, at) => `t/${at}/data.db`);
   expect(patternsOf(tenants, ["t/1/log.txt"])).toEqual(["**/*.db"]);
   expect(patternsOf(tenants, ["thumbs.db"])?.length).toBe(12);

@@ -31,7 +31,7 @@ function parsed(text: string): Config {
   return result.config;
 }
 
-test("what it writes passes the check at once, without a warning, and the secret is its owner's alone", async () => {
+test("the files that it writes pass the check at once, without a warning, and only the owner can read the secret", async () => {
   expect(await runStead(["init", "--vault", "vault", "--create-vault"], { cwd: folder })).toMatchObject({
     code: 0,
     err: "",
@@ -65,7 +65,7 @@ test("two secrets are never the same", async () => {
   expect(x?.trim().length).toBeGreaterThanOrEqual(43);
 });
 
-test("nothing is overwritten: a configuration that is there refuses everything, a secret that is there is kept and used", async () => {
+test("nothing is overwritten: an existing configuration makes it refuse, an existing secret is kept and used", async () => {
   const secret = "the-secret-of-the-first-server";
   writeFileSync(join(folder, "stead.secret"), secret, { mode: 0o600 });
   expect(await runStead(["init", "--role", "host"], { cwd: folder })).toMatchObject({
@@ -85,7 +85,7 @@ test("nothing is overwritten: a configuration that is there refuses everything, 
   expect(readdirSync(folder)).toEqual(["stead.toml"]);
 });
 
-test("the host whose vault is made may begin it, no other", async () => {
+test("only the host whose vault is created may bootstrap it", async () => {
   await runStead(["init", "one", "--vault", "vault", "--create-vault"], { cwd: folder });
   await runStead(["init", "two", "--role", "host", "--host", "b", "--vault", "vault"], { cwd: folder });
   const bootstraps = ["one", "two"].map(

@@ -19,7 +19,7 @@ test("an error of the operating system gets the advice for its code", () => {
   });
 });
 
-test("what nobody expected is no error of an operator", () => {
+test("an unexpected error is no error of an operator", () => {
   expect(asOperatorError(new TypeError("x is not a function"))).toBeUndefined();
   expect(asOperatorError(Object.assign(new Error("x"), { code: "ENOENT" }))).toBeUndefined();
   expect(asOperatorError("text")).toBeUndefined();

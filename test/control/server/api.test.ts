@@ -31,7 +31,7 @@ test("a refusal is answered with the status of its code and what is accepted, an
   expect(lines).toEqual([]);
 });
 
-test("what a person can mend is answered with its own words, and is no defect", async () => {
+test("an error that a person can mend is answered with its own words, and is no defect", async () => {
   const away = new OperatorError("vault", { found: "the vault is away", advice: "mount it" });
   const answer = await appThatThrows(away).request("/call");
   expect([answer.status, await answer.json()]).toEqual([
@@ -41,7 +41,7 @@ test("what a person can mend is answered with its own words, and is no defect", 
   expect(lines).toEqual([]);
 });
 
-test("a defect is answered without its stack, which stands in the log with the call", async () => {
+test("a defect is answered without its stack, which is in the log with the call", async () => {
   const answer = await appThatThrows(new TypeError("x is not a function")).request("/call");
   expect([answer.status, await answer.json()]).toEqual([
     500,
@@ -55,7 +55,7 @@ test("a defect is answered without its stack, which stands in the log with the c
   ]);
 });
 
-test("a call that does not exist is refused in the same shape, with the document that has the calls", async () => {
+test("a call that does not exist is refused in the same shape, with the document that lists the calls", async () => {
   const answer = await appThatThrows(new Error("never")).request("/v9/nothing");
   expect([answer.status, await answer.json()]).toEqual([
     404,

@@ -45,7 +45,7 @@ describe("the cluster secret", () => {
       expect([authorization, (await ask(app, "/who", authorization)).status]).toEqual([authorization, 401]);
   });
 
-  test("is asked for in the one shape of a refusal and by a challenge, and neither says what was wrong with the one that was sent", async () => {
+  test("is asked for in the shape of all refusals and by a challenge, and neither says what was wrong with the secret that was sent", async () => {
     const [none, wrong] = [await ask(app, "/who"), await ask(app, "/who", bearer(`${secret}x`))];
     expect(none.headers.get("www-authenticate")).toBe('Bearer realm="stead"');
     const body: unknown = await none.json();
@@ -64,7 +64,7 @@ describe("the cluster secret", () => {
   });
 });
 
-test("any authenticator can stand there, also one that has to wait, and sees the whole request", async () => {
+test("any authenticator can take its place, also an asynchronous one, and sees the whole request", async () => {
   const app = appWith(async (request) => {
     await Promise.resolve();
     return request.header("x-proof") === `${request.method} ${request.path}` ? { kind: "cluster" } : undefined;

@@ -126,7 +126,7 @@ describe("a body", () => {
     },
   );
 
-  test("has at most 256 KiB where nothing else is said", async () => {
+  test("has at most 256 KiB by default", async () => {
     const { app } = appWith();
     const body = (bytes: number) => `{"name":"a"}${" ".repeat(bytes - 12)}`;
     expect([

@@ -7,7 +7,7 @@ import { OperatorError } from "../../../src/runtime/operator-error.ts";
 
 const text = { found: "it is so", accepted: "a or b", advice: "do this" };
 
-test("a refusal stays what it is, another error of a person's keeps its words, and the rest is a defect of the part", () => {
+test("a refusal passes unchanged, another error that a person can cause keeps its words, and the rest is a defect of the part", () => {
   const refusal = new ApiRefusal("unknown-host", text);
   expect(asRefusal(refusal, "host")).toBe(refusal);
   expect(asRefusal(new OperatorError("vault", text), "host")).toMatchObject({ code: "failed", ...text });
@@ -19,7 +19,7 @@ test("a refusal stays what it is, another error of a person's keeps its words, a
     });
 });
 
-test("every code stands in the manual with its status, and no other", () => {
+test("the manual lists every code with its status, and no other", () => {
   const manual = readFileSync(join(import.meta.dirname, "../../../docs/GATEWAY-API.md"), "utf8");
   const [, section = ""] = manual.split("\n## Refusals\n");
   const rows = (section.split("\n## ")[0] ?? "").matchAll(/^\| ((?:`[a-z-]+`(?:, )?)+) \| (\d+) \|/gm);

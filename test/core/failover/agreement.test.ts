@@ -52,7 +52,7 @@ describe("agreement between gateways", () => {
     expect(seeingDown(lonely)).toEqual(["g1"]);
   });
 
-  test("a majority that sees the primary well overrules", () => {
+  test("a majority that sees a healthy primary overrules", () => {
     const isolated = question(["g1", "g2", "g3"], [view("g2", "up"), view("g3", "up")], { now: 9000, freshMs: 10_000 });
     expect(agree(isolated, allRules)).toEqual({ kind: "overruled", seeingUp: ["g2", "g3"] });
   });

@@ -48,13 +48,13 @@ describe("the best candidate", () => {
     expect(order([host("a", { priority: 9 }), host("b")], "b")).toEqual(["b", "a"]);
   });
 
-  test("is judged by what the registry says, before what the host says", () => {
+  test("is judged by the registry first, and then by what the host says", () => {
     expect(order([host("a", { priority: 5 }, { priority: 0 }), host("b", { priority: 1 })])).toEqual(["b", "a"]);
     expect(order([host("a", { nofailover: true }, { nofailover: false })])).toEqual(["a"]);
     expect(order([host("a", { nofailover: false }, { nofailover: true })])).toEqual([]);
   });
 
-  test("is none of those that cannot take over, and each is told why", () => {
+  test("is none of the hosts that cannot take over, and each of these has its reason", () => {
     const hosts = [
       host(
         "down",

@@ -22,7 +22,7 @@ describe("a primary is found", () => {
     expect(s.phase).toBe("suspect");
   });
 
-  test("the primary that the database remembers is routed to before anybody was heard", () => {
+  test("the primary that the database remembers is routed to before any host was heard", () => {
     const s = new Scenario().register("a", "b");
     s.send({ kind: "recall", host: "a", epoch: 3, dataUrl: "http://127.0.0.1:9" });
     expect(s.all("route")).toMatchObject([{ host: "a", epoch: 3, dataUrl: "http://127.0.0.1:9" }]);
@@ -162,7 +162,7 @@ describe("the primary steps down by itself", () => {
     ]);
   });
 
-  test("requests wait for a primary that says it is none, even when nobody can take over", () => {
+  test("requests wait for a primary that says it is none, even when no host can take over", () => {
     const s = new Scenario()
       .register("a")
       .hears("a", { role: "primary" })
@@ -171,7 +171,7 @@ describe("the primary steps down by itself", () => {
     expect(s.state.routed.kind).toBe("hold");
   });
 
-  test("its word counts on when its connection breaks right after: no request goes to a host that is just ending", () => {
+  test("its report still counts when its connection breaks right after: no request goes to a host that is just ending", () => {
     const s = Scenario.serving().send({ kind: "gateways", ids: ["g0", "g1"] });
     s.hears("a", { role: "restoring", reason: "stepped down" });
     expect(s.phase).toBe("agreeing");
@@ -181,7 +181,7 @@ describe("the primary steps down by itself", () => {
     expect(s.state.routed.kind).toBe("hold");
   });
 
-  test("the word of an earlier epoch does not: while others say that it is primary again, requests go there", () => {
+  test("its report of an earlier epoch does not: while other hosts say that it is primary again, requests go there", () => {
     const s = Scenario.serving().hears("b", { role: "secondary" });
     s.send({ kind: "peer-view", view: { gateway: "g2", at: s.now, epoch: 2, sees: "up" }, primary: "b" });
     s.send({ kind: "stream-ended", host: "b" }).after(2_000).refused("b").refused("b");
@@ -198,7 +198,7 @@ describe("the primary steps down by itself", () => {
     expect(s.all("drop")).toMatchObject([{ host: "a" }]);
   });
 
-  test("an owner that never speaks up as primary is replaced after a bounded time", () => {
+  test("an owner that never reports itself as primary is replaced after a bounded time", () => {
     const s = Scenario.serving().hears("c", { epoch: 2, epochHost: "b" });
     s.after(1000);
     expect(s.all("promote")).toMatchObject([{ host: "b", epoch: 2 }]);
@@ -215,7 +215,7 @@ describe("the primary steps down by itself", () => {
   });
 });
 
-describe("a promotion that goes wrong", () => {
+describe("a promotion that fails", () => {
   const lost = (): Scenario => Scenario.serving().refused("a").refused("a");
 
   test("a candidate that is not ready is followed by the next, and the time it took is kept", () => {
@@ -248,7 +248,7 @@ describe("a promotion that goes wrong", () => {
     expect(s.state.routed).toMatchObject({ host: "c", epoch: 7 });
   });
 
-  test("a witness that saw the primary write keeps it in office, and traffic goes back to it", () => {
+  test("a witness that saw the primary write keeps it serving, and traffic goes back to it", () => {
     const s = lost();
     s.send({ kind: "call-refused", call: s.call, refusal: { kind: "primary_alive", evidence: "wrote 20 ms ago" } });
     expect(s.phase).toBe("down");
@@ -276,7 +276,7 @@ describe("a promotion that goes wrong", () => {
     expect(s.state.routed).toMatchObject({ host: "b", epoch: 2 });
   });
 
-  test("a candidate that serves is believed although nobody knows yet that its answer was lost", () => {
+  test("a candidate that serves is believed before its answer is known to be lost", () => {
     const s = lost();
     s.now += 5;
     s.hears("b", { role: "primary", epoch: 2, epochHost: "b" });
@@ -311,8 +311,8 @@ describe("a promotion that goes wrong", () => {
   });
 });
 
-describe("what is tried again and again", () => {
-  test("is told once per host and failover", () => {
+describe("an attempt that fails again and again", () => {
+  test("is reported once per host and failover", () => {
     const s = Scenario.serving().refused("a").refused("a");
     for (let round = 0; round < 5; round++) {
       for (const _ of ["b", "c"])
@@ -326,7 +326,7 @@ describe("what is tried again and again", () => {
   });
 });
 
-describe("nobody can take over", () => {
+describe("no host can take over", () => {
   test("traffic still goes to the last known primary", () => {
     const s = new Scenario().register("a").hears("a", { role: "primary" }).refused("a").refused("a");
     expect(s.phase).toBe("down");
@@ -343,7 +343,7 @@ describe("nobody can take over", () => {
     expect(s.state.phase).toMatchObject({ failover: { phases: { wait: 300 } } });
   });
 
-  test("a primary that comes back well is served again, after as many good signs as `rise` says", () => {
+  test("a primary that recovers gets its traffic again, after as many good signs as `rise` says", () => {
     const s = new Scenario().register("a").hears("a", { role: "primary" }).refused("a").refused("a");
     s.hears("a", { role: "primary" });
     expect(s.phase).toBe("down");
@@ -395,7 +395,7 @@ describe("a switchover", () => {
     expect(s.all("cancel")).toHaveLength(1);
   });
 
-  test("a lost order is called off when the primary serves on", () => {
+  test("a lost order is called off when the primary continues to serve", () => {
     const s = ordered();
     s.send({ kind: "call-lost", call: s.call, why: "reset" });
     expect(s.all("probe")).toMatchObject([{ host: "a" }]);
@@ -430,7 +430,7 @@ describe("a switchover", () => {
     expect(s.state.primary).toMatchObject({ host: "b", epoch: 2 });
   });
 
-  test("a second order while one is under way is refused, and one that is forced overtakes it", () => {
+  test("a second order while one is in progress is refused, and one that is forced overtakes it", () => {
     const s = ordered("c").send({ kind: "command", id: "2", command: { kind: "switchover", target: "b" } });
     const replies = () =>
       s.all("reply").map(({ id, outcome }) => [id, outcome.kind === "refused" ? outcome.code : outcome.kind]);
@@ -461,7 +461,7 @@ describe("a switchover", () => {
     expect(s.all("promote")).toMatchObject([{ host: "c" }, { host: "b" }]);
   });
 
-  test("a switchover whose target is lost is finished as soon as somebody can take over, also in a pause", () => {
+  test("a switchover whose target is lost is finished as soon as any host can take over, also in a pause", () => {
     const s = new Scenario().register("a", "b").hears("a", { role: "primary" }).hears("b");
     s.send({ kind: "command", id: "1", command: { kind: "pause" } });
     s.send({ kind: "command", id: "2", command: { kind: "switchover", target: "b" } });
@@ -489,7 +489,7 @@ describe("a switchover that another gateway ordered", () => {
     expect(s.all("promote")).toEqual([]);
   });
 
-  test("is finished by this gateway when nobody has claimed a second later, though nobody says so", () => {
+  test("is finished by this gateway when no host has claimed a second later, without any further report", () => {
     const s = Scenario.serving({ gateway: "g2" }).hears("a", handedOver(10));
     const at = wakeAt(s.state, s.now) ?? fail();
     expect(at).toBe(s.now + 990);
@@ -515,7 +515,7 @@ describe("a switchover that another gateway ordered", () => {
 });
 
 describe("an order", () => {
-  test("says on which words of the candidate it rests, and that it counts for three seconds from now on", () => {
+  test("names the report of the candidate on which it rests, and counts for three seconds from now", () => {
     const s = Scenario.serving().hears("b", { clockMs: 4_000 });
     s.now += 200;
     s.refused("a").refused("a");
@@ -541,14 +541,14 @@ describe("a gateway that was cut off from every host", () => {
     return s;
   };
 
-  test("replaces nobody because a secondary is the first that it sees again", () => {
+  test("replaces no primary because a secondary is the first host that it sees again", () => {
     const s = cutOff().hears("b").hears("b").hears("a", { role: "primary" });
     s.hears("c").hears("c").after(50).hears("a", { role: "primary" });
     expect(s.phase).toBe("serving");
     expect(s.all("promote")).toEqual([]);
   });
 
-  test("replaces a primary that fails once more after somebody who can take over came back", () => {
+  test("replaces a primary that fails once more after a host that can take over came back", () => {
     const s = cutOff().hears("b").hears("b");
     expect(s.all("promote")).toEqual([]);
     s.send({ kind: "probe-failed", host: "a", cause: "timeout", startedAt: s.now - 1 });
@@ -558,7 +558,7 @@ describe("a gateway that was cut off from every host", () => {
   });
 });
 
-describe("words that a network held up", () => {
+describe("reports that the network delayed", () => {
   test("an older report of the same run changes nothing, whatever it says", () => {
     const s = Scenario.serving();
     s.hears("a", { role: "primary", clockMs: 50 }).hears("a", { role: "secondary", clockMs: 49 });
@@ -599,7 +599,7 @@ describe("operators", () => {
     expect(s.all("promote")).toMatchObject([{ host: "b" }]);
   });
 
-  test("a failover of a well primary needs force", () => {
+  test("a failover of a healthy primary needs force", () => {
     const s = Scenario.serving().send({
       kind: "command",
       id: "1",
@@ -630,7 +630,7 @@ function fail(): never {
   throw new Error("the host has no report");
 }
 
-test("a candidate that claimed and died, and comes back when nobody else is there, is asked to follow its own claim", () => {
+test("a candidate that claimed and died, and comes back when no other host is there, is asked to follow its own claim", () => {
   const s = Scenario.serving().register("a", "b");
   s.refused("a").refused("a");
   expect(s.take("promote")).toMatchObject([{ host: "b", epoch: 1 }]);
@@ -671,7 +671,7 @@ describe("a primary that alone cannot reach the vault", () => {
     expect(s.phase).toBe("serving");
   });
 
-  test("keeps its office while nobody else reaches the vault either", () => {
+  test("stays primary while no other host reaches the vault either", () => {
     const s = Scenario.serving();
     const silent = { role: "primary", vaultSilentMs: 60_000 } as const;
     for (const other of ["b", "c"]) s.hears(other, { vaultSilentMs: 60_000 });

@@ -16,7 +16,7 @@ describe("a host's health", () => {
     expect(up(5)).toEqual({ kind: "up", since: 5, lastWellAt: 5, failures: 0, refusals: 0, doubt: undefined });
   });
 
-  test("is down after as many failures in a row as `fall` says, and keeps when it was last well", () => {
+  test("is down after as many failures in a row as `fall` says, and keeps the time when it was last healthy", () => {
     let health = up(0);
     for (const at of [10, 20]) health = seenFailing(health, "timeout", at, at, settings);
     expect(health).toMatchObject({ kind: "up", failures: 2 });
@@ -72,7 +72,7 @@ describe("a host's health", () => {
     expect(doubted(unknownHealth, "x")).toBe(unknownHealth);
   });
 
-  test("the end of a stream that was alive is the last moment at which the host was well", () => {
+  test("the end of a stream that was alive is the last moment at which the host was healthy", () => {
     expect(streamEnded(up(0), 500, 750)).toMatchObject({ lastWellAt: 500 });
     expect(streamEnded(up(0), 5000, 750)).toMatchObject({ lastWellAt: 0 });
   });

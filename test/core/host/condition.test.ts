@@ -47,7 +47,7 @@ describe("a disk", () => {
     expect(impairmentsOf(stepCondition(failing, answered(), 4_000), 4_000, stallMs)).toEqual([]);
   });
 
-  test("that hangs is impaired when it has not answered for the stall, without any event, and well with its answer", () => {
+  test("that hangs is impaired when it has not answered for the stall, without any event, and healthy with its answer", () => {
     const hanging = after([1_000, asked]);
     expect(impairmentsOf(hanging, 6_000, stallMs)).toEqual([]);
     expect(impairmentsOf(hanging, 6_001, stallMs)).toEqual([

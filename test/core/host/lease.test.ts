@@ -15,7 +15,7 @@ describe("the lease", () => {
     expect(leaseOverAt({ lastRecordSeenAt: 5000, leaseMs: 1000 }, 100)).toBe(6100);
   });
 
-  test("never overlaps: whatever the put took, the old one is silent when the new one serves", () => {
+  test("never overlaps: however long the put took, the old primary is silent when the new one serves", () => {
     // Old primary: put started at s, was in the log at s + d, and was read at r >= s + d. Rates differ by at most 5 %.
     for (let s = 0; s < 50; s += 7) {
       for (const delay of [0, 3, 200]) {

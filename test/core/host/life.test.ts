@@ -81,7 +81,7 @@ describe("a host's life", () => {
     expect(effects(restoring, restored)).toEqual(["follow"]);
   });
 
-  test("shuts the gate before anything else when it is fenced, wherever it may be releasing", () => {
+  test("shuts the gate before anything else when it is fenced, in every state in which it may be releasing", () => {
     for (const state of [primary, starting, draining])
       expect(effects(state, fenced)).toEqual(["shut-gate", "refuse", "restore"]);
   });
@@ -90,7 +90,7 @@ describe("a host's life", () => {
     for (const state of [primary, starting, draining]) expect(effects(state, mustStop)[0]).toBe("shut-gate");
   });
 
-  test("gives the service up when the application cannot run, and follows again: what fails it may pass", () => {
+  test("gives the service up when the application cannot run, and follows again, since the cause may be transient", () => {
     for (const state of [primary, starting]) {
       const { life, effects } = step(state, applicationFailed);
       expect(life).toEqual({
@@ -102,12 +102,12 @@ describe("a host's life", () => {
     }
   });
 
-  test("without the rule is failed for ever by an application that did not start once", () => {
+  test("without the rule is failed permanently by an application that did not start once", () => {
     const { life } = stepHost(lifeOf(starting), applicationFailed, 0, withoutRule("retry"));
     expect(life.state).toEqual({ kind: "failed", reason: "exit code 1" });
   });
 
-  test("restores, at the time of its next try, when a stage broke down, wherever it was", () => {
+  test("restores, at the time of its next try, when a stage broke down, in every state", () => {
     for (const state of [restoring, secondary, claiming, starting, primary, draining]) {
       const broken = step(state, stageFailed, 500);
       expect(broken.life.state).toEqual({ kind: "restoring", reason: "EIO: i/o error, close" });
@@ -132,7 +132,7 @@ describe("a host's life", () => {
     expect(effects(claiming, { kind: "claim-void" })).toEqual(["refuse", "restore"]);
   });
 
-  test("goes on following when it did not get the epoch, and says to whom it was lost", () => {
+  test("continues to follow when it did not get the epoch, and names the host that got it", () => {
     const refusal = { kind: "epoch_taken", epoch: 4, host: "b" } as const;
     expect(step(claiming, { kind: "not-claimed", refusal })).toEqual({
       life: lifeOf(secondary),
@@ -159,7 +159,7 @@ describe("a host's life", () => {
       expect(effects(state, stageFailed)).not.toContain("cut-rehearsal");
   });
 
-  test("ignores what two of its parts noticed at the same time", () => {
+  test("ignores the second of two parts that report at the same time", () => {
     const { life } = step(primary, fenced);
     expect(stepHost(life, fenced, 0, allRules)).toEqual({ life, effects: [] });
     expect(stepHost(life, applicationFailed, 0, allRules).effects).toEqual([]);
@@ -200,7 +200,7 @@ describe("what keeps a host from staying primary", () => {
     }
   });
 
-  test("counts on while it serves, and is forgotten by a term that was well for long enough", () => {
+  test("continues to count while it serves, and is forgotten by a term that was healthy for long enough", () => {
     for (const event of [fenced, { kind: "demote", successor: undefined, reason: "maintenance" }] as const) {
       expect(stepHost(lifeOf(primary, retry), event, wellBeingMs - 1, allRules).life.retry).toEqual(retry);
       expect(stepHost(lifeOf(primary, retry), event, wellBeingMs, allRules).life.retry).toBeUndefined();
@@ -211,7 +211,7 @@ describe("what keeps a host from staying primary", () => {
     expect(serving).toEqual({ state: { kind: "primary", epoch: 3, servesSince: 70 }, retry });
   });
 
-  test("is forgotten when a person has it restore, and after a rehearsal that went well", () => {
+  test("is forgotten when a person has it restore, and after a rehearsal that succeeded", () => {
     for (const state of [restoring, secondary, failed])
       expect(stepHost(lifeOf(state, retry), { kind: "restore" }, 0, allRules).life.retry).toBeUndefined();
     const { life, effects } = stepHost(lifeOf(secondary, retry), { kind: "rehearsed" }, 0, allRules);

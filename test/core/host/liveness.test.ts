@@ -85,7 +85,7 @@ describe("an application that does not answer its check", () => {
     ["burns a processor", moving((atMs) => ({ cpuMs: atMs }))],
     ["gets a fiftieth of a processor", moving((atMs) => ({ cpuMs: atMs / 50 }))],
     ["is ready to run, and the machine is too busy to let it", moving(() => ({ isRunnable: true }))],
-    ["runs where nobody can see whether it does anything", moving(() => ({ cpuMs: undefined }))],
+    ["runs where the host cannot see whether it does anything", moving(() => ({ cpuMs: undefined }))],
   ])("is failing for an hour and never stuck while it %s", (_, vitals) => {
     const { told } = tell({ answer: hangsAt(5_000), vitals }, hour);
     expect(told.map(({ state }) => state)).toEqual(["failing"]);
@@ -115,7 +115,7 @@ describe("an application that does not answer its check", () => {
   test("is stuck when it takes connections and closes them without an answer", () => {
     const { told, abandoned } = tell({ answer: (atMs) => (atMs < 5_000 ? well : silent), vitals: () => atRest }, hour);
     expect(told.map(({ state }) => state)).toEqual(["failing", "stuck"]);
-    expect(abandoned).toBe(1); // The order that goes with being stuck.
+    expect(abandoned).toBe(1); // By the order that comes with being stuck.
   });
 
   test("is never stuck when patience is off", () => {
@@ -153,14 +153,14 @@ describe("an application that answers", () => {
     expect(state).toMatchObject({ detail: "GET /health answered 503" });
   });
 
-  test("well is looked at no closer, whatever its counters do", () => {
+  test("and is healthy is looked at no closer, however its counters change", () => {
     let looks = 0;
     const vitals = (): Vitals => ((looks += 1), atRest);
     const { told, checks } = tell({ answer: () => well, vitals }, 60_000);
     expect({ told, checks, looks }).toEqual({ told: [], checks: 60, looks: 0 });
   });
 
-  test("well again after a while is ready", () => {
+  test("and is healthy again after a while is ready", () => {
     const { told } = tell(
       { answer: (atMs) => (atMs > 5_000 && atMs < 8_000 ? unwell : well), vitals: () => atRest },
       60_000,
@@ -172,7 +172,7 @@ describe("an application that answers", () => {
 describe("an application that has closed its port", () => {
   const closed = (atMs: number): CheckResult => (atMs < 5_000 ? well : refused);
 
-  test("is failing at once, and stuck soon although its process computes: no request is under way", () => {
+  test("is failing at once, and stuck soon although its process computes: no request is in progress", () => {
     const { told } = tell({ answer: closed, vitals: moving((atMs) => ({ cpuMs: atMs, openRequests: 0 })) }, hour);
     const [failing, stuck] = told;
     expect(told.map(({ state }) => state)).toEqual(["failing", "stuck"]);

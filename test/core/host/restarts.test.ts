@@ -14,7 +14,7 @@ test.each<[string, Restart[], Restart["cause"], number, RestartVerdict["kind"]]>
   ["ends before the window do not count", at("ended", 0, 1, 2), "ended", 60_001, "restart"],
   ["the first time it is stuck it is restarted", at("ended", 0), "stuck", 1, "restart"],
   [
-    "the second time within the window it is not, whatever happened in between",
+    "the second time within the window it is not, even with an end in between",
     [...at("stuck", 0), ...at("ended", 1)],
     "stuck",
     2,

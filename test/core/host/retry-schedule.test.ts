@@ -28,13 +28,13 @@ describe("the next try of a host that could not stay primary", () => {
     expect(retryInMs(failAtOnce(undefined, 0), 50_000)).toBe(0);
   });
 
-  test("begins anew when the host was well as primary for ten minutes, and not before", () => {
+  test("starts again at a second when the host was healthy as primary for ten minutes, and not before", () => {
     const third = failAtOnce(failAtOnce(failAtOnce(undefined, 0), 0), 0);
     expect(scheduleRetry(third, "again", wellBeingMs - 1, 0).attempts).toBe(4);
     expect(scheduleRetry(third, "again", wellBeingMs, 0).attempts).toBe(1);
   });
 
-  test("is forgotten when a term ends that was well, and kept when it was short", () => {
+  test("is forgotten when a term ends that was healthy, and kept when it was short", () => {
     const once = failAtOnce(undefined, 0);
     expect(afterService(once, wellBeingMs)).toBeUndefined();
     expect(afterService(once, wellBeingMs - 1)).toEqual(once);

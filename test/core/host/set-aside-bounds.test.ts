@@ -15,7 +15,7 @@ describe("set-aside folders", () => {
     const all = ["1", "2", "3", "4"].map((name) => folder(name, 10));
     expect(removed(all, { keep: 2 })).toEqual(["1", "2"]);
     expect(removed(all, { bytesMax: 35 })).toEqual(["1"]);
-    // Nothing older than one that went stays, though it would fit.
+    // A folder older than a removed one is removed too, although it would fit.
     expect(removed([folder("1", 1), folder("2", 50), folder("3", 10)], { bytesMax: 30 })).toEqual(["1", "2"]);
   });
 

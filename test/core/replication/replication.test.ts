@@ -21,8 +21,8 @@ const put = (replica: RowReplica, key: string, x: number, hlc: string): Replicat
 const text = (replica: RowReplica): string =>
   JSON.stringify([...replica.rows()].sort((a, b) => (`${a.table} ${a.key}` < `${b.table} ${b.key}` ? -1 : 1)));
 
-describe("which version of a row stays", () => {
-  test("the newest, then the origin, then its number, and an operator's word before any file's", () => {
+describe("the version of a row that stays", () => {
+  test("is the newest, then decided by the origin, then by its number, and an operator's comes before any file's", () => {
     expect(supersedes(version({ hlc: stamp(2) }), version())).toBe(true);
     expect(supersedes(version({ origin: "g2~1" }), version())).toBe(true);
     expect(supersedes(version({ seq: 2 }), version())).toBe(true);
@@ -58,7 +58,7 @@ describe("which version of a row stays", () => {
 });
 
 describe("a copy", () => {
-  test("does not number a write that says nothing new, or that loses", () => {
+  test("does not number a write that changes nothing, or that loses", () => {
     const replica = new RowReplica("g1~1");
     expect(put(replica, "a", 1, stamp(1))).toMatchObject({ seq: 1 });
     expect(put(replica, "a", 1, stamp(2))).toBeUndefined();
@@ -127,7 +127,7 @@ describe("a copy", () => {
     expect(sameRows(from, to)).toBe(true);
   });
 
-  test("restarts a part when the other was restarted: its old numbers mean nothing any more", () => {
+  test("begins a part again when its peer was restarted: the old numbers mean nothing any more", () => {
     const [from, to] = [new RowReplica("g1~1"), new RowReplica("g2~1")];
     for (let n = 0; n < 9; n++) put(from, `k${n}`, n, stamp(n + 1));
     const first = takeAnswer(to, rowAnswer(from, rowRequest(to, unknownPeer, true), 4).answer, unknownPeer);
@@ -217,7 +217,7 @@ describe("five gateways over a network that loses, repeats and reorders", () => 
     expect(network.node(3).replica.size).toBeGreaterThan(300);
   });
 
-  test("what a killed run had told somebody and not stored comes back to it", () => {
+  test("a write that a killed run had told a peer and not stored comes back to it", () => {
     const network = new Network({ seed: 3, gateways: 3, ...bad, loss: 0 });
     for (let n = 0; n < 50; n++) network.write(0, "hosts", `notes\nh${n}`, { source: "operator", priority: n });
     network.run(0);

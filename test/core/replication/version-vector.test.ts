@@ -3,7 +3,7 @@ import { countOf, covers, dominates, joinVectors } from "../../../src/core/repli
 
 const vector = (entries: Record<string, number>) => new Map(Object.entries(entries));
 
-test("an origin that was never heard counts nothing", () => {
+test("an origin that was never heard counts as 0", () => {
   expect(countOf(vector({}), "a")).toBe(0);
   expect(covers(vector({}), "a", 1)).toBe(false);
   expect(covers(vector({ a: 3 }), "a", 3)).toBe(true);

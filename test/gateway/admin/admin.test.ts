@@ -26,7 +26,7 @@ const call = (method: string, path: string, body?: string, authorization = `Bear
   fetch(`${base}${path}`, { method, headers: { authorization }, ...(body === undefined ? {} : { body }) });
 
 describe("the admin API", () => {
-  test("tells nothing without the secret, and health to everybody", async () => {
+  test("tells nothing without the secret, except its health", async () => {
     for (const authorization of ["", "Bearer ", `Bearer ${secret}x`, secret, `bearer ${secret}`]) {
       for (const path of ["/v1/cluster", "/v1/hosts", "/metrics", "/v1/nothing"]) {
         expect((await call("GET", path, undefined, authorization)).status).toBe(401);
@@ -95,7 +95,7 @@ describe("the admin API", () => {
     ]);
   });
 
-  test("says what a failover would do, and why not another host", async () => {
+  test("names the host that a failover would promote, and why it would be no other", async () => {
     expect(await client.dryRun({})).toMatchObject({
       kind: "ok",
       value: {
@@ -110,7 +110,7 @@ describe("the admin API", () => {
     });
   });
 
-  test("refuses what cannot be, with a reason and advice", async () => {
+  test("refuses impossible orders, with a reason and advice", async () => {
     expect(await client.failover({})).toMatchObject({
       kind: "refused-by-gateway",
       status: 409,
@@ -141,14 +141,14 @@ describe("the admin API", () => {
     expect(cluster.service().hosts.map(({ id }) => id)).toEqual(["a", "b", "c"]);
   });
 
-  test("passes a checkpoint on to the primary", async () => {
+  test("forwards the order for a checkpoint to the primary", async () => {
     expect(await client.checkpoint({})).toMatchObject({
       kind: "ok",
       value: { host: "a", position: 10, chunksWritten: 1 },
     });
   });
 
-  test("counts in Prometheus text", async () => {
+  test("gives its counters as Prometheus text", async () => {
     await cluster.ask();
     const text = await (await call("GET", "/metrics")).text();
     expect(text).toMatch(/^stead_requests_total\{service="notes",end="ok"\} [1-9]\d*$/m);
@@ -189,7 +189,7 @@ describe("SQL", () => {
     expect(limited).toEqual({ columns: ["x"], rows: [[1], [2], [3]], truncated: true });
   });
 
-  test("only reads: whatever would write, attach or hide a second statement is refused", async () => {
+  test("only reads: a statement that writes or attaches is refused, and so is a second statement behind the first", async () => {
     for (const sql of [
       "delete from t_hosts",
       "with x as (select 1) delete from t_hosts",
@@ -205,7 +205,7 @@ describe("SQL", () => {
     expect((await rows("select count(*) from hosts")).rows).toEqual([[3]]);
   });
 
-  test("a query without an end is ended at its time limit, routing goes on meanwhile, and the next query works", async () => {
+  test("a query without an end is ended at its time limit, routing continues meanwhile, and the next query works", async () => {
     const endless = client.sql({
       sql: "with recursive n(x) as (select 1 union all select x + 1 from n) select count(*) from n",
       timeoutMs: 200,
@@ -218,7 +218,7 @@ describe("SQL", () => {
     expect((await rows("select 1")).rows).toEqual([[1]]);
   });
 
-  test("what counts as one reading statement", () => {
+  test("a single statement that reads is told from all others", () => {
     expect(faultOfStatement("-- a comment\n select ';' ; -- and another")).toBeUndefined();
     expect(faultOfStatement("values (1)")).toBeUndefined();
     expect(faultOfStatement('select "a;b", [c;d], `e;f`')).toBeUndefined();

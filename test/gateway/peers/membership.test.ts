@@ -23,13 +23,13 @@ const ask = (seeds: number[], replica: RowReplica, met: [string, string][] = [])
   return { links: Object.fromEntries(links), registered };
 };
 
-describe("who counts", () => {
-  test("a gateway without peers is alone, and its own address in the file is nobody else's", () => {
+describe("gateways that count", () => {
+  test("a gateway without peers is alone, and its own address in the file names no other gateway", () => {
     expect(ask([], replicaWith({ id: "g1", n: 1 }))).toEqual({ links: {}, registered: ["g1"] });
     expect(ask([1], replicaWith({ id: "g1", n: 1 }))).toEqual({ links: {}, registered: ["g1"] });
   });
 
-  test("peers of the file that nobody has met count, so that a newcomer is no majority of one", () => {
+  test("peers of the file count before they are met, so that a newcomer is no majority of one", () => {
     expect(ask([2, 3], replicaWith({ id: "g1", n: 1 }))).toEqual({
       links: { [url(2)]: undefined, [url(3)]: undefined },
       registered: ["g1", url(2), url(3)],
@@ -57,7 +57,7 @@ describe("who counts", () => {
 });
 
 describe("one run per id", () => {
-  test("the run that is there stays, another is refused until the first is silent or has said good-bye", () => {
+  test("the first run stays, and another is refused until the first is silent or has said goodbye", () => {
     const watch = new InstanceWatch();
     expect(watch.hear("g2", "g2~a", 0).kind).toBe("ok");
     expect(watch.hear("g2", "g2~b", 1_000)).toEqual({ kind: "duplicate", heardMsAgo: 1_000 });
@@ -73,11 +73,11 @@ describe("one run per id", () => {
 describe("rows on the wire", () => {
   const rows = [...replicaWith({ id: "g1", n: 1 }, { id: "g2", n: 2, deleted: true }).rows()];
 
-  test("come back as they went", () => {
+  test("are read as they were written", () => {
     expect(decodeRows(encodeRows(rows), 1_000)).toEqual({ kind: "ok", rows });
   });
 
-  test("of a newer version, with a table or a column that is not known, are refused as a whole", () => {
+  test("of a newer version, with an unknown table or column, are refused as a whole", () => {
     const sent = encodeRows(rows);
     expect(decodeRows({ ...sent, tables: { gateways: [...(sent.tables["gateways"] ?? []), "zone"] } }, 1_000)).toEqual({
       kind: "unknown",
@@ -87,7 +87,7 @@ describe("rows on the wire", () => {
     expect(decodeRows({ ...sent, tables: { gateways: ["id"] } }, 1_000).kind).toBe("unknown");
   });
 
-  test("of an older version get the default of what they do not have", () => {
+  test("of an older version get the defaults of the columns that they lack", () => {
     const decoded = decodeRows(
       { tables: { services: ["name"] }, rows: [["services", "g2~1", 1, stamp(5), 0, ["notes"]]] },
       1_000,
@@ -98,7 +98,7 @@ describe("rows on the wire", () => {
     });
   });
 
-  test("from a clock that is more than a day ahead are refused, minutes are fine", () => {
+  test("from a clock that is more than a day ahead are refused; a few minutes are accepted", () => {
     const at = (ms: number) =>
       decodeRows(
         { tables: { services: ["name"] }, rows: [["services", "g2~1", 1, stamp(ms), 0, ["notes"]]] },

@@ -46,7 +46,7 @@ function fieldsSeen(received: string): Record<string, string> {
   return body.fields;
 }
 
-test("the log says why a request was refused, and nothing of what the client sent", async () => {
+test("the log says why a request was refused, and contains nothing that the client sent", async () => {
   const gateway = await start({});
   await exchange(gateway.port, "GET /secret-target HTTP/1.1\r\nHost: a\r\nsecret name: secret-value\r\n\r\n");
   await until(() => cluster.warnings.some((line) => line.startsWith("request refused ")));
@@ -67,7 +67,7 @@ test("the log says why a request was not answered by the application", async () 
   expect(line).toContain('"code":"hold_full"');
 });
 
-test("the host is told who the client is, and what a client says about itself is dropped", async () => {
+test("the host gets the client's address, and fields in which a client describes itself are dropped", async () => {
   const gateway = await start({});
   const seen = fieldsSeen(
     await exchange(gateway.port, get("X-Forwarded-For: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\nX-Request-Id: abc-1\r\n")),
@@ -82,7 +82,7 @@ test("the host is told who the client is, and what a client says about itself is
   expect(seen["traceparent"]).toBeUndefined();
 });
 
-test("a trusted proxy's word is kept and extended, and a request without a name gets one", async () => {
+test("fields of a trusted proxy are kept and extended, and a request without an id gets one", async () => {
   const gateway = await start({ trustedProxies: ["127.0.0.0/8"], traceparent: "make" });
   const seen = fieldsSeen(
     await exchange(gateway.port, get("X-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: https\r\n")),
@@ -92,7 +92,7 @@ test("a trusted proxy's word is kept and extended, and a request without a name 
   expect(seen["traceparent"]).toMatch(/^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/);
 });
 
-test("the PROXY protocol's client is the client, in the fields and in the access log", async () => {
+test("the client that the PROXY protocol names is the client in the fields and in the access log", async () => {
   const path = join(cluster.folder, "access.log");
   const gateway = await start({
     proxyProtocolFrom: ["127.0.0.1"],
@@ -111,7 +111,7 @@ test("the PROXY protocol's client is the client, in the fields and in the access
   });
 });
 
-test("the access log has one line per request, follows a rotation, and is whole after the end", async () => {
+test("the access log has one line per request, follows a rotation, and is complete after the end", async () => {
   const path = join(cluster.folder, "access.log");
   const gateway = await start({ accessLog: { target: { kind: "file", path }, format: "combined" } });
   await exchange(gateway.port, get("User-Agent: tester\r\n"));

@@ -152,7 +152,7 @@ describe.each(runtimes)("under %s", (_name, listen) => {
     expect(await Promise.all(answers)).toEqual(["ok", "ok", "ok"]);
   });
 
-  test("what the host did not execute is sent again, what it may have executed is not", async () => {
+  test("a request that the host did not execute is resent, one that it may have executed is not", async () => {
     let times = 0;
     answering(() =>
       ++times === 1

@@ -36,7 +36,7 @@ function begin() {
 const done = 'stead_failovers_total{service="notes"}';
 const phase = (name: string): string => `stead_failover_phase_seconds_count{service="notes",phase="${name}"}`;
 
-test("failovers are counted one by one beyond the hundred that the status lists, each once although it is told several times", async () => {
+test("failovers are counted beyond the hundred that the status lists, each once although it is reported several times", async () => {
   const { recorder, tell, sample } = begin();
   expect(await sample(done)).toBe(0);
   for (let key = 1; key <= 250; key++) {
@@ -54,7 +54,7 @@ test("failovers are counted one by one beyond the hundred that the status lists,
   expect(await sample('stead_failover_gap_seconds_bucket{service="notes",le="0.3"}')).toBe(250);
 });
 
-test("one that was begun and came to nothing is counted by what became of it, and its phases are not timed", async () => {
+test("a failover that did not complete is counted by its outcome, and its phases are not timed", async () => {
   const { tell, sample } = begin();
   tell(1, "running");
   tell(1, "recovered", { detect: 3 });
@@ -68,7 +68,7 @@ test("one that was begun and came to nothing is counted by what became of it, an
   expect([await sample(done), ...abandoned, await sample(phase("detect"))]).toEqual([0, 1, 1, 0, undefined]);
 });
 
-test("one that a candidate refused and another one completed counts as completed too", async () => {
+test("a failover that one candidate refused and another completed counts as completed too", async () => {
   const { tell, sample } = begin();
   tell(1, "refused");
   tell(1, "running");

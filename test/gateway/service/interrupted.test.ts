@@ -41,7 +41,7 @@ const failover = (change: Partial<FailoverRow> = {}) =>
     ...change,
   });
 const rowsOf = (store: StateStore) => [...store.replica.rowsOf("failovers")].map(({ values }) => values);
-/** What a peer has written reaches another store. */
+/** Brings the rows that a peer has written to another store. */
 const exchange = (from: StateStore, to: StateStore): void => to.applied(to.replica.merge([...from.replica.rows()]));
 
 function lookOf(
@@ -54,7 +54,7 @@ function lookOf(
 }
 
 describe("a failover whose gateway ended in the middle", () => {
-  test("is concluded by the next run of that gateway, with who took the next epoch", async () => {
+  test("is concluded by the next run of that gateway, with the host that took the next epoch", async () => {
     const clock = new ManualClock();
     const first = await storeOf("g1", clock);
     first.write(failover());
@@ -74,7 +74,7 @@ describe("a failover whose gateway ended in the middle", () => {
     expect(rowsOf(first)).toMatchObject([{ outcome: "interrupted" }]);
   });
 
-  test("is left alone in the run that goes on with it, and keeps whom it had asked while nobody has claimed", async () => {
+  test("is left alone in the run that continues it, and keeps the candidate that it had asked while no host has claimed", async () => {
     const clock = new ManualClock();
     const store = await storeOf("g1", clock);
     store.write(failover());
@@ -114,7 +114,7 @@ describe("a failover whose gateway ended in the middle", () => {
     look.close();
   });
 
-  test("gets its real end when the gateway was only cut off", async () => {
+  test("gets its real outcome when the gateway was only cut off", async () => {
     const clock = new ManualClock();
     const [g1, g2] = [await storeOf("g1", clock), await storeOf("g2", clock)];
     g1.write(failover());

@@ -78,13 +78,13 @@ test("when it is gone, requests are held and answered by the other one", async (
   expect(await cluster.ask()).toEqual({ status: 200, host: "b" });
 });
 
-test("a health path that says 503 moves the traffic although requests still succeed", async () => {
+test("a health path that answers 503 moves the traffic although requests still succeed", async () => {
   a.well = false;
   await cluster.serving("a");
   expect(await cluster.ask()).toEqual({ status: 200, host: "b" });
 });
 
-test("a switchover moves it on order", async () => {
+test("a switchover moves the traffic on order", async () => {
   expect(await cluster.client.switchover({ host: "b" })).toMatchObject({ kind: "ok", value: { primary: "b" } });
   expect(await cluster.ask()).toEqual({ status: 200, host: "b" });
 });

@@ -8,10 +8,10 @@ import { until } from "../../support/host/log-fixture.ts";
 
 type Answer = HostAnswer<HostStatus>;
 const down: Answer = { kind: "refused", message: "nobody listens" };
-/** An older version: it does not have the call. */
+/** A host of an older version, which does not have the call. */
 const unknownCall: Answer = { kind: "invalid", message: "/v1/removed was answered with 404" };
 
-/** Pauses are over at once. */
+/** A clock whose pauses are over at once. */
 const hasty: Clock = { ...systemClock, sleep: (_delayMs, signal) => systemClock.sleep(0, signal) };
 
 function clientOf(answers: Answer[]): { client: HostControl; asked: () => number } {
@@ -46,7 +46,7 @@ test("a host that is down when it is removed is told when it answers again", asy
   expect(asked()).toBe(4);
 });
 
-test("a host that is registered again is not told any more that it was removed, nor by a gateway that ends", async () => {
+test("a host is no longer told that it was removed once it is registered again, or once the gateway closes", async () => {
   const removed = new RemovedHosts(hasty);
   const [first, second] = [clientOf([]), clientOf([])];
   removed.tell("app1", first.client);

@@ -57,8 +57,8 @@ async function rows(sql: string): Promise<Record<string, unknown>[]> {
   }
 }
 
-describe("the gateway's memory on disk", () => {
-  test("is there again after a restart: services, hosts, and the highest epoch", async () => {
+describe("the gateway's database", () => {
+  test("keeps services, hosts and the highest epoch over a restart", async () => {
     const first = newStore();
     expect(await first.open()).toEqual({ services: [], hosts: [], epochs: [] });
     first.write(putService({ name: "notes", paused: true }));
@@ -76,7 +76,7 @@ describe("the gateway's memory on disk", () => {
     expect(remembered.epochs).toEqual([{ service: "notes", epoch: 3, host: "c", dataUrl: "http://c" }]);
   });
 
-  test("writes by itself soon, and a later write of a row replaces one that waits", async () => {
+  test("writes by itself, and a later write of a row replaces one that waits", async () => {
     const store = newStore();
     await store.open();
     store.write(host("a", 1));
@@ -86,7 +86,7 @@ describe("the gateway's memory on disk", () => {
     expect(await rows("select priority from hosts")).toEqual([{ priority: 2 }]);
   });
 
-  test("numbers what each run of this gateway wrote without gaps, and its stamps go on after a restart", async () => {
+  test("numbers the writes of each run of this gateway without gaps, and its stamps continue after a restart", async () => {
     const first = newStore();
     await first.open();
     for (const id of ["a", "b", "c"]) first.write(host(id));
@@ -101,7 +101,7 @@ describe("the gateway's memory on disk", () => {
     expect(stamps.map(({ hlc }) => String(hlc))).toEqual(stamps.map(({ hlc }) => String(hlc)).sort());
   });
 
-  test("an epoch's owner and first sight stay, where it serves may change", async () => {
+  test("keeps an epoch's owner and first sight; the address that it serves at may change", async () => {
     const store = newStore();
     await store.open();
     store.write(epoch(1, "a"));
@@ -113,7 +113,7 @@ describe("the gateway's memory on disk", () => {
     ]);
   });
 
-  test("a path that cannot be a database is trouble, not an exception, and what waited is written once it can be", async () => {
+  test("reports a path that cannot be a database as trouble, not as an exception, and writes what waited once it can be", async () => {
     mkdirSync(path, { recursive: true }); // a folder where the file should be
     const store = newStore();
     await store.open();
@@ -127,7 +127,7 @@ describe("the gateway's memory on disk", () => {
     expect(await rows("select id from hosts")).toEqual([{ id: "a" }]);
   });
 
-  test("a file that is deleted under a running gateway is written anew with everything, and that is said", async () => {
+  test("a file that is deleted under a running gateway is written again with all rows, and a notice says so", async () => {
     const store = newStore();
     await store.open();
     store.write(host("a"));
@@ -140,7 +140,7 @@ describe("the gateway's memory on disk", () => {
     expect(await rows("select id from hosts order by id")).toEqual([{ id: "a" }, { id: "b" }]);
   });
 
-  test("a file that is no database is set aside, kept as it is, and a new one is begun", async () => {
+  test("a file that is no database is set aside unchanged, and a new one is created", async () => {
     mkdirSync(join(folder, "below"));
     writeFileSync(
       path,
@@ -173,7 +173,7 @@ describe("the gateway's memory on disk", () => {
     expect(store.trouble).toBeUndefined();
   });
 
-  test("claims on disk only what is on disk with it", async () => {
+  test("claims on disk only rows that are on disk with the claim", async () => {
     const store = newStore();
     await store.open();
     for (let n = 0; n < 450; n++) store.write(event(`e${n}`));
@@ -248,7 +248,7 @@ describe("migrations", () => {
     client.close();
   });
 
-  test("one that fails in the middle leaves nothing of itself behind", async () => {
+  test("leave nothing behind when one fails in the middle", async () => {
     const client = createClient({ url: `file:${join(folder, "half.db")}` });
     const broken = { name: "0000_a", sql: "create table a (x);\n--> statement-breakpoint\ncreate table a (x)" };
     await expect(migrate(client, [broken])).rejects.toThrow();
@@ -258,7 +258,7 @@ describe("migrations", () => {
 });
 
 describe("the hybrid clock", () => {
-  test("never goes back, whatever the wall clock does, and overtakes what it has seen", () => {
+  test("never goes back when the wall clock does, and overtakes every stamp that it has seen", () => {
     const walls = [1000, 1000, 999, 5, 1001];
     const clock = new HybridClock(() => walls.shift() ?? 1001);
     const stamps = [clock.next(), clock.next(), clock.next(), clock.next(), clock.next()];

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { shareOf } from "../../../src/gateway/workers/share.ts";
 import { defaultDataPlane, defaultGatewayLimits } from "../../support/config/data-plane.ts";
 
-test("the workers' bounds together are the gateway's, and what bounds one request, or counts connections, stays", () => {
+test("the workers' bounds add up to the gateway's; a bound of one request, or of a client's connections, stays as it is", () => {
   const settings = {
     listen: { host: "127.0.0.1", port: 0 },
     limits: defaultGatewayLimits,

@@ -41,7 +41,7 @@ function opened(port: number): Promise<Socket> {
   });
 }
 
-test("all workers take connections, whichever is free, and every request is counted once", async () => {
+test("every free worker takes connections, and every request is counted once", async () => {
   await startWith(3);
   const port = cluster.gateway?.port ?? 0;
   const sockets: Socket[] = [];
@@ -88,7 +88,7 @@ test("a failover is seen by all workers, and no request fails", async () => {
   expect((await cluster.ask()).host).toBe("b");
 });
 
-test("a worker that was killed is replaced, said, and the others go on meanwhile", async () => {
+test("a killed worker is replaced and reported, and the others continue meanwhile", async () => {
   await startWith(2);
   const port = cluster.gateway?.port ?? 0;
   const victim = workersOf()[0]?.pid ?? 0;
@@ -114,7 +114,7 @@ test("a worker that was killed is replaced, said, and the others go on meanwhile
   expect(new Set(sockets)).toEqual(new Set([200]));
 });
 
-test("while a worker hangs the others take what comes", async () => {
+test("while a worker hangs the others take new connections", async () => {
   await startWith(2);
   const port = cluster.gateway?.port ?? 0;
   const stopped = workersOf()[1]?.pid ?? 0;
@@ -139,7 +139,7 @@ test("a configuration that is read again reaches all workers", async () => {
   expect(new Set(answers)).toEqual(new Set([404]));
 });
 
-test("at the end requests in flight are finished, and no process stays", async () => {
+test("a stop finishes requests in flight and leaves no process", async () => {
   await cluster.addHost("a", { priority: 1 });
   await cluster.startGateway({ workers: 2, drainTimeoutMs: 5_000 }, { worker });
   const port = cluster.gateway?.port ?? 0;

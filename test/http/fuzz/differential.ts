@@ -1,7 +1,7 @@
 /**
- * The codec against llhttp: what we accept, it must accept, and read the same. What we refuse is our own business: we
- * are stricter on purpose. Usage: `bun test/http/fuzz/differential.ts [inputs] [first seed]`, default a million; needs
- * `node`.
+ * The codec against llhttp: a message that we accept, llhttp must accept, and read the same. We may refuse more than
+ * llhttp does, since the codec is stricter on purpose. Usage: `bun test/http/fuzz/differential.ts [inputs]
+ * [first seed]`, default a million; needs `node`.
  */
 import { Buffer } from "node:buffer";
 import { spawn } from "node:child_process";
@@ -24,7 +24,7 @@ export interface FuzzResult {
 
 /** Why `ours` and `trusted` cannot both be right, or undefined. */
 export function difference(ours: Reading, trusted: Trusted): string | undefined {
-  // It knows only registered methods; a method of one's own is not ambiguous.
+  // llhttp knows only registered methods; another method is not ambiguous.
   if (trusted.end === "HPE_INVALID_METHOD" && ours.messages.length >= trusted.messages.length) {
     return difference(
       { messages: ours.messages.slice(0, trusted.messages.length), end: "ok" },

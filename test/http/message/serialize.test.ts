@@ -24,7 +24,7 @@ function requestText(request: ParsedRequest, headers: HeaderList): string {
     .join("");
 }
 
-/** The same fields, without the bytes that they came in. */
+/** The same fields, without the bytes in which they arrived. */
 const writtenAgain = (headers: HeaderList): HeaderList => new HeaderList([...headers.flat]);
 
 function requestOf(text: string): ParsedRequest | undefined {
@@ -45,7 +45,7 @@ function responseOf(text: string): { response: ParsedResponse; end: number } | u
   }
 }
 
-test("a head that passes as it came is what writing it again gives, for 20,000 generated messages", () => {
+test("a head that passes unchanged equals what the serializer would write, for 20,000 generated messages", () => {
   let requestsPassed = 0;
   let responsesPassed = 0;
   for (let seed = 1; seed <= 20_000; seed++) {
@@ -85,7 +85,7 @@ const passes = (text: string): boolean => {
   return requestText(request, request.headers) === text;
 };
 
-test("a response's framing passes as it came only where it is written so", () => {
+test("a response's framing passes unchanged only where the serializer would write the same", () => {
   const passing = (fields: string): boolean => {
     const found = responseOf(`HTTP/1.1 200 OK\r\n${fields}\r\n`);
     if (found === undefined) throw new Error(`refused: ${fields}`);
@@ -115,6 +115,6 @@ test.each([
   ["an option of this hop", "GET / HTTP/1.1\r\nHost: a\r\nX: y\r\nConnection: x\r\n\r\n", false],
   ["another hop-by-hop field", "GET / HTTP/1.1\r\nHost: a\r\nKEEP-ALIVE: x\r\n\r\n", false],
   ["HTTP/1.0", "GET / HTTP/1.0\r\nHost: a\r\n\r\n", false],
-])("passed on as it came, or not: %s", (_name, text, expected) => {
+])("passed unchanged, or not: %s", (_name, text, expected) => {
   expect(passes(text)).toBe(expected);
 });

@@ -33,7 +33,7 @@ test("the client's address, protocol and host are added at the end", () => {
   ]);
 });
 
-test("what a client says about itself is dropped", () => {
+test("fields in which a client describes itself are dropped", () => {
   const fields = edited(
     forwardedFields({ trustedProxies: ["10.0.0.0/8"] }),
     [
@@ -51,7 +51,7 @@ test("what a client says about itself is dropped", () => {
   expect(fields).toContainEqual(["X-Forwarded-Proto", "http"]);
 });
 
-test("what a trusted proxy says is kept and extended", () => {
+test("fields of a trusted proxy are kept and extended", () => {
   const fields = edited(
     forwardedFields({ trustedProxies: ["10.0.0.0/8", "fd00::/8"] }),
     [

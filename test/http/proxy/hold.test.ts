@@ -12,7 +12,7 @@ function make(changes: Partial<HoldOptions> = {}): { hold: Hold; clock: ManualCl
   };
 }
 
-test("an open hold lets everybody through at once", async () => {
+test("an open hold releases every request at once", async () => {
   const { hold } = make();
   hold.open();
   expect(await hold.wait(10, never)).toBe("released");
@@ -40,7 +40,7 @@ test("requests are released in the order of their arrival, no more at a time tha
   expect(order).toEqual([0, 1, 2, 3, 4]);
 });
 
-test("who arrives while others still wait queues up behind them", async () => {
+test("a request that arrives while others wait queues behind them", async () => {
   const { hold } = make({ releaseConcurrency: 1 });
   const order: string[] = [];
   const first = hold.wait(1, never).then(() => order.push("first"));
@@ -56,7 +56,7 @@ test("who arrives while others still wait queues up behind them", async () => {
   expect(order).toEqual(["first", "second", "late"]);
 });
 
-test("beyond its bounds in number and bytes it refuses", async () => {
+test("a request beyond the bounds in number or bytes is refused", async () => {
   const { hold } = make({ requestsMax: 2, bytesMax: 100 });
   const first = hold.wait(60, never);
   expect(await hold.wait(41, never)).toEqual({ refused: "full" });
@@ -69,7 +69,7 @@ test("beyond its bounds in number and bytes it refuses", async () => {
   expect(hold.waitingBytes).toBe(0);
 });
 
-test("nobody waits longer than stated, and each his own time", async () => {
+test("no request waits longer than its own time limit", async () => {
   const { hold, clock } = make();
   const results: string[] = [];
   const early = hold.wait(1, never).then((r) => results.push(`early ${JSON.stringify(r)}`));
@@ -96,7 +96,7 @@ test("a client that goes away leaves the queue", async () => {
   expect(clock.timers).toBe(0);
 });
 
-test("closed again while releasing, it keeps the rest", async () => {
+test("a hold that is closed again while it releases keeps the rest", async () => {
   const { hold } = make({ releaseConcurrency: 1 });
   const first = hold.wait(1, never);
   const second = hold.wait(1, never);

@@ -116,7 +116,7 @@ test("without a primary requests wait, and the new primary answers them in order
   expect(g.ends).toEqual(Array(5).fill("ok held"));
 });
 
-test("an idempotent request that its primary lost is sent again to the next primary", async () => {
+test("an idempotent request that its primary lost is resent to the next primary", async () => {
   await using g = await gateway();
   const first = await g.backend(() => undefined);
   g.serve(first);
@@ -130,7 +130,7 @@ test("an idempotent request that its primary lost is sent again to the next prim
   expect(g.ends).toEqual(["ok held replayed 1"]);
 });
 
-test("a write that its primary lost is never sent again: 502 with Stead-Outcome unknown", async () => {
+test("a write that its primary lost is never resent: 502 with Stead-Outcome unknown", async () => {
   await using g = await gateway();
   const first = await g.backend(() => undefined);
   g.serve(first);
@@ -192,7 +192,7 @@ test("a request that has waited as long as allowed gets 503 with Retry-After and
   await client.until((r) => r.split("hold_timeout").length === 3);
 });
 
-test("an idempotent request that was lost and then waited too long is not said to be unexecuted", async () => {
+test("an idempotent request that was lost and then waited too long is not reported as not executed", async () => {
   await using g = await gateway({ patienceMs: 300 });
   const first = await g.backend(() => undefined);
   g.serve(first);
@@ -213,7 +213,7 @@ function losing(seen: Record<string, number>): (connection: BackendConnection) =
   };
 }
 
-test("a lost PUT is not sent again to the primary that lost it, and a lost GET is, once", async () => {
+test("a lost PUT is not resent to the primary that lost it; a lost GET is, once", async () => {
   await using g = await gateway({ patienceMs: 300 });
   const seen: Record<string, number> = {};
   g.serve(await g.backend(losing(seen)));
@@ -256,7 +256,7 @@ test("a host that lost a request is left alone for longer than one that refused 
   expect(await client.until((r) => r.endsWith("ok"))).toContain("200 OK");
 });
 
-test("how often a lost request is sent again is a setting, down to never", async () => {
+test("how often a lost request is resent is a setting, down to never", async () => {
   for (const againMax of [0, 3]) {
     await using g = await gateway({ againMax });
     const seen: Record<string, number> = {};
@@ -268,7 +268,7 @@ test("how often a lost request is sent again is a setting, down to never", async
   }
 });
 
-/** One answer of a host for each request, whatever it is; counts the requests. */
+/** The same answer of a host for every request; counts the requests. */
 async function answering(g: Awaited<ReturnType<typeof gateway>>, text: string): Promise<{ count: number }> {
   const seen = { count: 0 };
   g.serve(
@@ -285,7 +285,7 @@ async function answering(g: Awaited<ReturnType<typeof gateway>>, text: string): 
 const verdict = (cause: string, reason: string): string =>
   `HTTP/1.1 502 Bad Gateway\r\nStead-Outcome: unknown\r\nStead-Cause: ${cause}\r\nStead-Reason: ${reason}\r\nContent-Length: 0\r\n\r\n`;
 
-test("a request whose application ends twice gets 502 at once, and hears it", async () => {
+test("a request whose application ends twice gets 502 at once, with that reason", async () => {
   await using g = await gateway();
   const seen = await answering(g, verdict("application-ended", "ECONNRESET"));
   const client = await g.client();
@@ -345,7 +345,7 @@ test("a GET whose first byte takes too long gets 504 with Stead-Outcome unknown,
   expect(seen.count).toBe(1);
 });
 
-test("a request that its host has put aside gets 503 with the host's Retry-After, and is not sent again", async () => {
+test("a request that its host has set aside gets 503 with the host's Retry-After, and is not resent", async () => {
   await using g = await gateway();
   const seen = await answering(
     g,
@@ -391,7 +391,7 @@ test("a client that ends its side after its request was lost is not the cause of
   expect(second.connections.length).toBe(0);
 });
 
-test("a client that goes away while it waits is not sent on", async () => {
+test("a request whose client goes away while it waits is not forwarded", async () => {
   await using g = await gateway();
   const client = await g.client();
   client.send(post);
@@ -441,7 +441,7 @@ test("a stream that was released from the hold does not keep others waiting", as
   expect(stream.received).toContain("hi");
 });
 
-test("a host's word that an outcome is unknown is passed on for a write, and tried again for a read", async () => {
+test("a host's answer that an outcome is unknown is passed on for a write; a read is resent", async () => {
   await using g = await gateway();
   let lost = 0;
   g.serve(

@@ -52,7 +52,7 @@ test.each(wrong)("%s is refused", (_name, text) => {
   expect(() => readProxyHeader(bytes(text))).toThrow();
 });
 
-test("the client is who the balancer says, for every request of the connection", async () => {
+test("the balancer's header names the client for every request of the connection", async () => {
   const server = await HttpServer.listen({
     host: "127.0.0.1",
     port: 0,

@@ -56,7 +56,7 @@ test("the certificate follows the server name, also by wildcard", async () => {
   await server.close({ drainMs: 0 });
 });
 
-test("certificates are replaced while the server runs, and bad ones leave everything as it was", async () => {
+test("certificates are replaced while the server runs, and invalid ones change nothing", async () => {
   const server = await start({ "b.example": certificateB });
   expect(() => server.replaceCertificates({ ...certificateB, key: "nonsense" })).toThrow(CertificateError);
   expect(() =>
@@ -75,7 +75,7 @@ test("certificates are replaced while the server runs, and bad ones leave everyt
   await server.close({ drainMs: 0 });
 });
 
-test("what is not TLS is dropped and the server goes on", async () => {
+test("a connection that does not speak TLS is dropped, and the server continues", async () => {
   const server = await start();
   const { RawClient } = await import("../../support/http/raw-client.ts");
   const client = await RawClient.connect(server.port);

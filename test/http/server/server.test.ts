@@ -70,7 +70,7 @@ test("a request that does not finish within the drain time is cut", async () => 
   expect(await client.untilEnd()).toBe("");
 });
 
-test("destroy ends everything at once and nothing leaves any more", async () => {
+test("destroy ends everything at once, and no byte leaves afterwards", async () => {
   await using proxy = await proxied();
   const client = await proxy.client();
   client.send(get);
@@ -122,7 +122,7 @@ test("a handler's synchronous throw is handled like a rejection", async () => {
   await server.close({ drainMs: 0 });
 });
 
-test("an own response keeps the connection usable when the rest of the body is small", async () => {
+test("the server's own response keeps the connection usable when the rest of the body is small", async () => {
   await using proxy = await answering((exchange) => exchange.respond({ status: 404, body: exchange.request.target }));
   const client = await proxy.client();
   client.send("POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello");
@@ -132,7 +132,7 @@ test("an own response keeps the connection usable when the rest of the body is s
   expect(client.received).not.toContain("Connection: close");
 });
 
-test("an own response closes the connection when the rest of the body is large, and the client still sees it", async () => {
+test("the server's own response closes the connection when the rest of the body is large, and the client still sees it", async () => {
   await using proxy = await answering((exchange) => exchange.respond({ status: 404, body: "no" }));
   const client = await proxy.client();
   client.send("POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
@@ -143,14 +143,14 @@ test("an own response closes the connection when the rest of the body is large, 
   expect(client.errorCode).toBeUndefined();
 });
 
-test("an own response to a client that waits for 100 (Continue) closes the connection", async () => {
+test("the server's own response to a client that waits for 100 (Continue) closes the connection", async () => {
   await using proxy = await answering((exchange) => exchange.respond({ status: 401 }));
   const client = await proxy.client();
   client.send("POST /1 HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
   expect(await client.untilEnd()).toContain("Connection: close\r\n");
 });
 
-test("HEAD and 204 get no body of an own response", async () => {
+test("HEAD and 204 get no body of the server's own response", async () => {
   await using proxy = await answering((exchange) =>
     exchange.respond({ status: exchange.request.method === "HEAD" ? 200 : 204, body: "hello" }),
   );
@@ -163,7 +163,7 @@ test("HEAD and 204 get no body of an own response", async () => {
   expect(received).not.toContain("hello");
 });
 
-test("an own response cannot be used to inject fields", async () => {
+test("the server's own response cannot be used to inject fields", async () => {
   const thrown: unknown[] = [];
   await using proxy = await answering(async (exchange) => {
     for (const headers of [[["X", "a\r\nY: b"]], [["X Y", "a"]], [["X", "\u0100"]]] as [string, string][][]) {
@@ -224,7 +224,7 @@ test("a complete answer to an incomplete request passes, and its upstream connec
   expect(proxy.outcomes[0]).toEqual({ kind: "completed", status: 200 });
 });
 
-test("a body that breaks the protocol while it is sent on ends the request at the upstream and gets 400", async () => {
+test("a body that breaks the protocol while it is forwarded ends the request at the upstream and gets 400", async () => {
   await using proxy = await proxied();
   const client = await proxy.client();
   client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
@@ -236,7 +236,7 @@ test("a body that breaks the protocol while it is sent on ends the request at th
   expect(proxy.outcomes).toEqual([{ kind: "client-gone" }]);
 });
 
-test("a body beyond the bound for keeping is sent on whole, and lost requests say that it is no longer held", async () => {
+test("a body beyond the bound for keeping is forwarded whole, and lost requests say that it is no longer held", async () => {
   await using proxy = await proxied({ limits: { keepBodyBytesMax: 10 } });
   const client = await proxy.client();
   client.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 30\r\n\r\n0123456789");
@@ -251,7 +251,7 @@ test("a body beyond the bound for keeping is sent on whole, and lost requests sa
   expect(proxy.outcomes[0]).toMatchObject({ kind: "lost", released: false, bodyHeld: false });
 });
 
-test("kept bodies are given back to the common bound when a request ends, however it ends", async () => {
+test("kept bodies are given back to the common bound in every way that a request ends", async () => {
   await using proxy = await proxied();
   const gone = await proxy.client();
   gone.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello");

@@ -6,7 +6,7 @@ import { waitFor } from "../../support/http/raw-client.ts";
 const ok =
   "HTTP/1.1 200 Fine Indeed\r\nX-B: 1\r\nx-b: 2\r\nContent-Length: 5\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n\r\nhello";
 
-test("a request and its response pass with target, order, case, duplicates and reason phrase as they came", async () => {
+test("a request and its response pass with target, order, case, duplicates and reason phrase unchanged", async () => {
   await using proxy = await proxied({ backend: await RawBackend.answering(ok) });
   const client = await proxy.client();
   client.send(
@@ -73,7 +73,7 @@ test("a chunked response with trailers reaches an HTTP/1.1 client chunked, and a
   );
 });
 
-test("a response that ends with its connection is sent on chunked, and the client connection stays usable", async () => {
+test("a response that ends with its connection is forwarded chunked, and the client connection stays usable", async () => {
   await using proxy = await proxied({
     onData: (c) => c.received.endsWith("\r\n\r\n") && void c.socket.end("HTTP/1.0 200 OK\r\nServer: py\r\n\r\nbody"),
   });

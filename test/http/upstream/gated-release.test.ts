@@ -31,7 +31,7 @@ test("not a byte leaves before the gate agrees", async () => {
   expect(await client.until((r) => r.endsWith("hello"))).toBe(ok);
 });
 
-test("what arrives while the gate is asked for earlier bytes waits for a question of its own", async () => {
+test("bytes that arrive while the gate is asked for earlier ones wait until it is asked for them", async () => {
   const gate = manualGate();
   await using proxy = await proxied({
     onData: (c) => {
@@ -68,7 +68,7 @@ test("a gate that rejects destroys the client connection and nothing has left", 
   expect(proxy.outcomes[0]).toMatchObject({ kind: "lost", released: false, reason: "the gate did not open: fenced" });
 });
 
-test("a gate that throws does the same", async () => {
+test("a gate that throws does the same as one that rejects", async () => {
   await using proxy = await proxied({
     backend: await RawBackend.answering(ok),
     forward: {

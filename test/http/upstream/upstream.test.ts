@@ -72,7 +72,7 @@ test("an unused connection is closed at its limit, or earlier when the upstream 
   expect(p.clock.timers).toBe(0);
 });
 
-test("a connection that was unused for a while serves only what may be sent again", async () => {
+test("a connection that was unused for a while serves only requests that may be resent", async () => {
   await using p = await pool({ upstreamIdleMs: 4_000, upstreamFreshMs: 1_000 });
   const old = await p.acquire();
   p.upstream.release(old);
@@ -102,7 +102,7 @@ test("a connection that the upstream ends while it is unused is not used again",
   expect(await p.acquire()).not.toBe(connection);
 });
 
-test("closing ends all connections at once, tells those who use and wait, and refuses later ones", async () => {
+test("closing ends all connections at once, tells the requests that use them or wait, and refuses later ones", async () => {
   await using p = await pool({ upstreamConnectionsMax: 1 });
   const connection = await p.acquire();
   let gone = "";

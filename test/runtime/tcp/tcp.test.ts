@@ -12,7 +12,7 @@ import {
   type TcpSocket,
 } from "../../../src/runtime/tcp/tcp.ts";
 
-/** Writes down what it is told, and lets a test wait for it. */
+/** Records the events of a socket, and lets a test wait for them. */
 class Recorder {
   readonly events: string[] = [];
   readonly chunks: Buffer[] = [];
@@ -188,7 +188,7 @@ describe.each([
     expect(Buffer.concat(atServer.chunks).equals(all)).toBe(true);
   });
 
-  test("what was written is clear only when none of it waits", async () => {
+  test("a socket is clear only when none of its written bytes wait", async () => {
     const { client, atClient, server, atServer } = await pair(tcp);
     server.pause();
     client.write(much);
@@ -199,7 +199,7 @@ describe.each([
     expect(client.isClear).toBe(tcp === bunTcp);
   });
 
-  test("both know the addresses of both ends", async () => {
+  test("both sockets know the addresses of both ends", async () => {
     const { client, server } = await pair(tcp);
     expect([server.remoteAddress, server.localAddress, client.localAddress]).toEqual([
       "127.0.0.1",
@@ -226,7 +226,7 @@ describe.each([
     expect(atClient.events).toEqual(["connect", "data", "end", "close"]);
   });
 
-  test("what the other side does not take waits, is counted, and drains once it does", async () => {
+  test("bytes that the other side does not take wait, are counted, and drain once it takes them", async () => {
     const { client, atClient, server, atServer } = await pair(tcp);
     server.pause();
     client.writeAll(["head ", much]);
@@ -244,7 +244,7 @@ describe.each([
     expect(atServer.text.endsWith("mafter")).toBe(true);
   });
 
-  test("an end follows what waits", async () => {
+  test("an end follows the bytes that wait", async () => {
     const { client, atClient, server, atServer } = await pair(tcp);
     server.pause();
     client.write(much);
@@ -256,7 +256,7 @@ describe.each([
     await atClient.until(() => atClient.events.includes("close"));
   });
 
-  test("a paused socket says nothing until it is resumed", async () => {
+  test("a paused socket emits nothing until it is resumed", async () => {
     const { client, atClient, server, atServer } = await pair(tcp);
     client.pause();
     server.write("held back");
@@ -269,7 +269,7 @@ describe.each([
     expect(atClient.text).toBe("held back");
   });
 
-  test("a reset is seen as a reset and a destroyed socket as gone; whoever did it is told nothing", async () => {
+  test("a reset is seen as a reset and a destroyed socket as gone; the side that caused it gets no event", async () => {
     const { client, atClient, atServer } = await pair(tcp);
     client.write("x");
     await atServer.until(() => atServer.text === "x");
@@ -298,7 +298,7 @@ describe.each([
     expect(atServer.events).toEqual(["data"]);
   });
 
-  test("an attempt that is refused closes with the system's code, and one that is given up is not heard of again", async () => {
+  test("an attempt that is refused closes with the system's code, and one that is given up emits nothing more", async () => {
     const { port, close } = await listening(tcp);
     close();
     const refused = new Recorder();
@@ -329,7 +329,7 @@ describe.each([
     expect(await codeOf(listening(tcp, true, port))).toBe("no error");
   });
 
-  test("a socket that listens already is taken over by its descriptor, and goes on when the first listener closes", async () => {
+  test("a socket that listens already is taken over by its descriptor, and continues when the first listener closes", async () => {
     const first = await listening(tcp);
     const descriptor = await duplicateDescriptor(first.descriptor);
     const accepted: TcpSocket[] = [];

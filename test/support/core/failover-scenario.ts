@@ -115,14 +115,14 @@ export class Scenario {
     return this.state.phase.kind;
   }
 
-  /** Number of the call that is under way. */
+  /** Number of the call in flight. */
   get call(): number {
     const phase = this.state.phase;
-    if (phase.kind !== "promoting" && phase.kind !== "demoting") throw new Error(`no call is under way: ${phase.kind}`);
+    if (phase.kind !== "promoting" && phase.kind !== "demoting") throw new Error(`no call is in flight: ${phase.kind}`);
     return phase.call;
   }
 
-  /** Hosts a (primary, epoch 1), b and c, all well. */
+  /** Hosts a (primary, epoch 1), b and c, all healthy. */
   static serving(change: Partial<FailoverSettings> = {}, rules: Rules = allRules): Scenario {
     const scenario = new Scenario(change, rules).register("a", "b", "c");
     scenario.hears("a", { role: "primary" }).hears("b").hears("c");

@@ -25,9 +25,9 @@ interface SimHost {
   hung: boolean;
   run: number;
   role: HostReport["role"];
-  /** It stepped down for another, and nobody has claimed since. */
+  /** It stepped down for another host, and no host has claimed since. */
   handedOver: { readonly to: string; readonly at: number } | undefined;
-  /** Work that goes on when it wakes up. */
+  /** Work that continues when it wakes up. */
   frozen: (() => void)[];
 }
 

@@ -37,7 +37,7 @@ interface Node {
   runs: number;
   up: boolean;
   readonly peers: Map<string, PeerMemory>;
-  /** Exchanges under way, by peer: when they are given up. */
+  /** Exchanges in progress, by peer: the time at which they are given up. */
   readonly busy: Map<string, number>;
   readonly dirty: Set<string>;
   readonly pulledAt: Map<string, number>;
@@ -139,7 +139,7 @@ export class Network {
     this.now = end;
   }
 
-  /** Time passes and nothing happens in it: what was under way goes on afterwards. */
+  /** Lets time pass in which nothing happens: exchanges in progress continue afterwards. */
   skip(ms: number): void {
     this.now += ms;
     for (const due of this.#due) due.at += ms;

@@ -117,7 +117,7 @@ export class TestCluster {
     return found;
   }
 
-  /** What the gateway has warned of, one line each. */
+  /** The gateway's warnings, one line each. */
   readonly warnings: string[] = [];
   readonly log = {
     info: () => undefined,

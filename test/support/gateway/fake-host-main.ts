@@ -117,7 +117,7 @@ async function promote(request: PromoteRequest, response: ServerResponse): Promi
   } else {
     suspects = [...(request.suspects ?? [])];
     become("claiming");
-    // Whole or not at all, as a vault does it: nobody reads a claim without its owner.
+    // Whole or not at all, as in a vault: no reader finds a claim without its owner.
     const claim = `${options.logFolder}.${instance}.claim`;
     writeFileSync(claim, options.id);
     linkSync(claim, join(options.logFolder, String(last.epoch + 1)));

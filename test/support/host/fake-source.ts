@@ -7,7 +7,7 @@ export class FakeSource implements CaptureSource {
   durable = 0;
   ticks = 0;
   seals = 0;
-  /** What cannot be captured now. */
+  /** Names of databases that cannot be captured now. */
   left: string[] = [];
   /** A collection takes until this resolves. */
   collecting: Promise<void> = Promise.resolve();

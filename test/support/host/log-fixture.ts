@@ -27,7 +27,7 @@ export interface ClaimAs {
   readonly leaseMs?: number;
 }
 
-/** Claims the next epoch as `host`, whatever the log holds. */
+/** Claims the next epoch as `host` at the end of any log. */
 export async function claimAs(store: Store, host: string, options: ClaimAs = {}): Promise<LogWriter> {
   const reader = readerFromStart(store);
   while ((await reader.next()) !== undefined);

@@ -1,6 +1,6 @@
 /**
  * An application under a supervisor, for tests: small programs for Bun, with everything around them as it would be in a
- * host that nobody calls.
+ * host without callers.
  */
 import type { ApplicationConfig } from "../../../src/config/types.ts";
 import { allRules } from "../../../src/core/rules.ts";

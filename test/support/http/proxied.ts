@@ -1,4 +1,4 @@
-/** A server that forwards everything to one raw backend, and what came of it. */
+/** A server that forwards everything to one raw backend, and records the outcomes. */
 import { HttpServer, type HttpServerOptions } from "../../../src/http/server/server.ts";
 import type { ForwardOptions, ForwardOutcome } from "../../../src/http/upstream/exchange.ts";
 import type { HttpLimits } from "../../../src/http/limits.ts";

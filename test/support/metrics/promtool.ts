@@ -5,7 +5,7 @@ export const hasPromtool = spawnSync("promtool", ["--version"]).status === 0;
 if (!hasPromtool)
   console.log("skipped, metrics by the rules of Prometheus: not installed: promtool (package prometheus)");
 
-/** What is wrong with the text; empty when nothing is. */
+/** Faults that promtool finds in the text; empty when there are none. */
 export function promtoolComplaints(text: string): string {
   const { status, stdout, stderr } = spawnSync("promtool", ["check", "metrics"], { input: text, encoding: "utf8" });
   return status === 0 && stderr === "" ? "" : `${stdout}${stderr}`;

@@ -1,5 +1,6 @@
 /**
- * A store that fails on demand, around one that does not: each put takes the next fault of a script, then all is well.
+ * A store that fails on demand, around one that does not: each put takes the next fault of a script, and succeeds when
+ * none is left.
  *
  * - `lost-reply`: it happens, and fails as ambiguous.   - `lost-request`: it does not happen, and fails as ambiguous.
  * - `late`: fails as ambiguous, and happens when `deliverLate()` is called. - others: that StoreError, nothing happens.
@@ -13,7 +14,7 @@ export class FaultyStore extends ForwardingStore {
   declare readonly inner: Store;
   /** Keys of all puts, in order. */
   readonly puts: string[] = [];
-  /** Called at the start of each put, before anything happens: a place for somebody else to be faster. */
+  /** Called at the start of each put, before anything happens, so that another writer can be faster. */
   beforePut: ((key: string) => Promise<void>) | undefined;
   beforeGet: ((key: string) => Promise<void>) | undefined;
   readonly #script: Fault[] = [];

@@ -1,5 +1,5 @@
 /**
- * Records of every kind, whose bytes are kept in golden/: what one version wrote, every later one reads, for ever.
+ * Records of every kind, whose bytes are kept in golden/: every version reads the records of all earlier ones.
  * Those of format 1 were written before there was another.
  */
 import type { RecordLayout } from "../../../src/vault/log/record-codec.ts";

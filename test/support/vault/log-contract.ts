@@ -1,10 +1,10 @@
 /**
- * What every log must do, for all of them: the contract of src/vault/log/log.ts as tests.
+ * The contract of src/vault/log/log.ts as tests that every log must pass.
  *
- * Only what hosts do is tried: records are real ones, a host puts its own at the end of its own epoch, and everything
- * else that it puts at the end is a claim. So a log passes that is no collection of objects, and takes a record for
- * what its header says. A log may keep more records at or below the boundary than it must (whole segments go at once),
- * so what is gone is asked, and not what is left.
+ * The tests do only what hosts do: records are real ones, a host puts its own at the end of its own epoch, and
+ * everything else that it puts at the end is a claim. So a log that is no collection of objects, and believes the
+ * header of a record, can pass. A log may keep more records at or below the boundary than it must (it may remove whole
+ * segments), so the tests ask which records are gone, and not which are left.
  */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { isEpoch, type Log, readEpochRecord, readRecord } from "../../../src/vault/log/log.ts";
@@ -17,7 +17,7 @@ import { StoreError } from "../../../src/vault/store/store.ts";
 import { allRules } from "../../../src/core/rules.ts";
 import { commit, failureOf, JumpingClock, makeHost, readerOf, readToEnd, seededRandom } from "./log-fixture.ts";
 
-/** What becomes of a put that is not answered: it has taken effect, it never does, or it does when it arrives. */
+/** The fate of a put that is not answered: it has taken effect, it never does, or it does when it arrives. */
 export type Fate = "done" | "lost" | "late";
 
 export interface LogUnderTest {
@@ -27,7 +27,7 @@ export interface LogUnderTest {
   readonly other: Log;
   /** The next put through `log` fails as ambiguous. */
   loseAnswer(fate: Fate): void;
-  /** What is late arrives. */
+  /** Lets late puts arrive. */
   arrive(): Promise<void>;
   /** Makes the record at the position unreadable. */
   damage(position: number): Promise<void>;
@@ -179,7 +179,7 @@ export function describeLogContract(name: string, make: () => Promise<LogUnderTe
           expect(await decide(claimAfter(log, start, "a"))).toMatchObject({ kind: "mine" });
         });
 
-        test(`and which is ${fate}: an append goes on behind it, and a reader finds each record once`, async () => {
+        test(`and which is ${fate}: an append continues behind it, and a reader finds each record once`, async () => {
           const writer = await makeHost("a", log).lead();
           current.loseAnswer(fate);
           await commits(writer, 3);
@@ -292,7 +292,7 @@ export function describeLogContract(name: string, make: () => Promise<LogUnderTe
         return writer;
       }
 
-      test("takes nothing above its position, nor a claim; whatever is gone is at or below the boundary", async () => {
+      test("takes nothing above its position, nor a claim; every removed record is at or below the boundary", async () => {
         const writer = await twoEpochs();
         const before = await contents(other);
         for (const position of [2, 4, 6, 7]) {
@@ -309,7 +309,7 @@ export function describeLogContract(name: string, make: () => Promise<LogUnderTe
         expect((await readRecord(other, 10))?.body.kind).toBe("commit");
       });
 
-      test("names what it removed, or would remove, and that is gone or is not; the rest is kept", async () => {
+      test("names the records that it removed, which are gone, or would remove, which are not; the rest is kept", async () => {
         await twoEpochs();
         const before = await contents(log);
         const planned = await log.removeUpTo(7, { dryRun: true });
@@ -328,7 +328,7 @@ export function describeLogContract(name: string, make: () => Promise<LogUnderTe
         let highest = 0;
         const second = (await log.get(2)) ?? new Uint8Array();
         for (const positions of [[3], [7, 4, 6], [2], [8, 8]]) {
-          // As a claimant does that has slept (log-writer.ts): a copy may come back, and goes with the next removal.
+          // As a claimant that has slept does (log-writer.ts): a copy may come back, and the next removal removes it.
           if (highest > 0) await other.put(2, second);
           await Promise.all(positions.map((position, index) => (index % 2 === 0 ? log : other).removeUpTo(position)));
           for (const host of [log, other]) {
@@ -348,7 +348,7 @@ export function describeLogContract(name: string, make: () => Promise<LogUnderTe
         ).toEqual([9, 10]);
       });
 
-      test("is told to who follows from before it, and a claim from there does not succeed", async () => {
+      test("is told to a reader that follows from before it, and a claim from there does not succeed", async () => {
         const writer = await makeHost("a", log).lead();
         const [sleeper, late] = [makeHost("z", other), readerOf(other)];
         await readToEnd(sleeper.reader);
@@ -368,7 +368,7 @@ export function describeLogContract(name: string, make: () => Promise<LogUnderTe
         ).toEqual(["6 a", "7 a"]);
       });
 
-      test("leaves what cannot be read where it is", async () => {
+      test("leaves unreadable records where they are", async () => {
         await twoEpochs();
         await current.damage(3);
         await log.removeUpTo(7);
@@ -387,7 +387,7 @@ export function describeLogContract(name: string, make: () => Promise<LogUnderTe
     });
 
     describe("the newest epoch", () => {
-      test("is the last claim, whatever stands behind it and whatever was removed; an empty log has none", async () => {
+      test("is the last claim, with any records behind it and after any removal; an empty log has none", async () => {
         expect(await other.newestEpoch()).toBeUndefined();
         await commits(await makeHost("a", log).lead(), 2);
         expect(await other.newestEpoch()).toMatchObject({ header: { epoch: 1, host: "a", position: 1 } });

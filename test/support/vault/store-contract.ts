@@ -1,8 +1,8 @@
 /**
- * What every store must do, for all of them: the contract of src/vault/store/store.ts as tests.
+ * The contract of src/vault/store/store.ts as tests that every store must pass.
  *
- * A store that passes this and one that a vault can trust differ only in what no test can see: power failures and other
- * machines.
+ * A store that passes these differs from one that a vault can trust only in what no test can see: power failures and
+ * other machines.
  */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { failureOf } from "./log-fixture.ts";
@@ -35,7 +35,7 @@ export function describeStoreContract(name: string, make: () => Promise<StoreUnd
       expect(Buffer.from((await current.other.get("log/0000000000000001")) ?? []).equals(content)).toBe(true);
     });
 
-    test("what is staged is in no listing, and is put with another head under the key that it gets later", async () => {
+    test("a staged object is in no listing, and is put with another head under the key that it gets later", async () => {
       const [staged, put] = [text("head, and the rest"), text("HEAD, and the rest")];
       const bytes = await current.store.stage(staged);
       expect(await current.other.list("log/")).toEqual([]);
@@ -79,7 +79,7 @@ export function describeStoreContract(name: string, make: () => Promise<StoreUnd
       expect((await current.store.get("boundary/x"))?.length).toBe(0);
     });
 
-    test("a key that was never put has no content, wherever it would be", async () => {
+    test("a key that was never put has no content, in any folder", async () => {
       expect(await current.store.get("log/none")).toBeUndefined();
       expect(await current.store.get("no-such-folder/none")).toBeUndefined();
       expect(await current.store.get("chunks/deep/deeper/none")).toBeUndefined();
@@ -93,7 +93,7 @@ export function describeStoreContract(name: string, make: () => Promise<StoreUnd
       expect(await read(current.store, "log/a")).toBe("before");
     });
 
-    test("what is announced is not there before it is put, and then whole, whatever was announced before and after", async () => {
+    test("an announced object is not there before it is put, and then whole, whatever was announced before and after", async () => {
       const [first, second] = [text("first"), text("second")];
       current.store.prepare?.("log/a", first);
       expect(await read(current.other, "log/a")).toBeUndefined();

@@ -45,7 +45,7 @@ const flip = (store: MemoryStore, key: string, bytes: Uint8Array, at: number): v
 };
 
 describe("a checkpoint", () => {
-  test("gives back every database byte by byte, of any size, and where to go on in the log", async () => {
+  test("gives back every database byte by byte, of any size, and the position from which to continue in the log", async () => {
     const vault = await makeTemporaryVault();
     try {
       const databases = [
@@ -153,7 +153,7 @@ describe("a checkpoint", () => {
     expect(store.puts.filter((key) => key.startsWith("checkpoints/"))).toHaveLength(1);
   });
 
-  test("whose manifest's reply was lost is found to be there; whose request was lost is not", async () => {
+  test("is found when the reply to its manifest was lost, and is not when the request was lost", async () => {
     for (const fault of ["lost-reply", "lost-request"] as const) {
       const store = new FaultyStore(new MemoryStore());
       store.failPuts("none", fault);
@@ -224,7 +224,7 @@ describe("a damaged checkpoint", () => {
     }
   });
 
-  test("is mended by the next one: a missing chunk is written anew", async () => {
+  test("is mended by the next one: a missing chunk is written again", async () => {
     const store = new MemoryStore();
     const database = new PageDatabase("app.db", 1024);
     const { manifest } = await write(store, 0, [database]);

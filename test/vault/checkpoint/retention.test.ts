@@ -233,7 +233,7 @@ describe("clean-up", () => {
     expect(await logIn(store).boundary()).toBe(primary.newest.position);
   });
 
-  test("leaves a damaged record alone: it is nobody's to delete", async () => {
+  test("leaves a damaged record alone: no host may delete it", async () => {
     const store = new MemoryStore();
     const primary = await bootstrap(store);
     await primary.write(1, 1);
@@ -247,8 +247,8 @@ describe("clean-up", () => {
 
 /**
  * Random histories: primaries write, make checkpoints, announce some, clean up with deletions that are delayed without
- * bound, are succeeded, and go on as zombies. After each step every host must be able to restore and to reach the same
- * state.
+ * bound, are succeeded, and continue as zombies. After each step every host must be able to restore and to reach the
+ * same state.
  */
 describe("clean-up in random histories, with deletions that come late and primaries that come back", () => {
   for (let seed = 1; seed <= 12; seed += 1) {
@@ -294,8 +294,7 @@ describe("clean-up in random histories, with deletions that come late and primar
           const zombie = zombies[pick(zombies.length)] as Primary;
           if (pick(2) === 0) await zombie.checkpoint(now).catch(onlyExists);
           else {
-            // What the policy promises now, as the primary sees it: the zombie, which knows less, must not take any of
-            // it.
+            // The policy's promise now, as the primary sees it: the zombie, which knows less, must remove none of it.
             keepOnly(promised, (await primary.collect(policy, now, { dryRun: true })).plan.kept);
             await zombie.collect(policy, now).catch(onlyDamaged);
           }
@@ -321,7 +320,7 @@ function onlyExists(error: unknown): undefined {
   return undefined;
 }
 
-/** A zombie's clean-up may find its own newest checkpoint removed by its successor: it stops, that is all. */
+/** A zombie's clean-up may find its own newest checkpoint removed by its successor: it stops then. */
 function onlyDamaged(error: unknown): undefined {
   expect(error).toMatchObject({ kind: expect.stringMatching(/^damaged-(chunk|manifest)$/) });
   return undefined;

@@ -40,7 +40,7 @@ describe("a reader", () => {
     expect(reader).toMatchObject({ position: 2, isAtEnd: false, last: record });
   });
 
-  test("goes on after a checkpoint by position, hash and epoch", async () => {
+  test("continues after a checkpoint by position, hash and epoch", async () => {
     const store = await logOf(3);
     const [, , third, fourth] = await readToEnd(readerOf(store));
     const reader = readerOf(store, { position: 3, hash: third?.hash ?? "", epoch: 1 });

@@ -76,7 +76,7 @@ describe("a claim", () => {
     expect(await failureOf(rival.claim())).toMatchObject({ message: expect.stringContaining("R1") });
   });
 
-  test("of one among many at the same moment wins, whoever they are", async () => {
+  test("of exactly one host among several at the same moment wins", async () => {
     for (let round = 0; round < 50; round += 1) {
       const store = new MemoryStore();
       const hosts = ["a", "b", "c", "d"].map((name) =>
@@ -145,7 +145,7 @@ describe("a claim", () => {
     expect(await failureOf(rival.claim())).toBeInstanceOf(CorruptRecordError);
   });
 
-  test("that is given up while its fate is open rejects with the reason, and the log goes on without it", async () => {
+  test("that is given up while its fate is open rejects with the reason, and the log continues without it", async () => {
     const inner = new MemoryStore();
     const store = new FaultyStore(inner);
     const giveUp = new AbortController();
@@ -164,7 +164,7 @@ describe("a claim", () => {
 });
 
 describe("an append", () => {
-  test("R2: of a primary that was succeeded is fenced, names who did it, and is the last", async () => {
+  test("R2: of a primary that was succeeded is fenced, names its successor, and is the last", async () => {
     const store = new MemoryStore();
     const zombie = await makeHost("a", store).lead();
     await makeHost("b", store).lead();
@@ -222,7 +222,7 @@ describe("an append", () => {
     expect(await readToEnd(readerOf(inner))).toHaveLength(3);
   });
 
-  test("R3: that was ambiguous and finds somebody else's record is fenced, not taken for durable", async () => {
+  test("R3: that was ambiguous and finds another host's record is fenced, not taken for durable", async () => {
     const inner = new MemoryStore();
     const store = new FaultyStore(inner);
     const writer = await makeHost("a", store).lead();
@@ -300,7 +300,7 @@ describe("an append", () => {
     await writer.append(commit(1, 1, 1));
   });
 
-  test("that was prepared while the one before it was under way is put as it was announced", async () => {
+  test("that was prepared while the one before it was in flight is put as it was announced", async () => {
     const { store, announced } = announcedTo(new MemoryStore());
     const writer = await makeHost("a", store).lead();
     const [first, second] = [commit(1, 1, 2), commit(2, 2, 2)];
@@ -314,7 +314,7 @@ describe("an append", () => {
     expect(await kinds(store.inner)).toEqual(["1 epoch 1 a", "2 commit 1 a", "3 commit 1 a"]);
   });
 
-  test("that was prepared is made anew when another record came first, or when it has sections", async () => {
+  test("that was prepared is made again when another record came first, or when it has sections", async () => {
     const { store } = announcedTo(new MemoryStore());
     const host = makeHost("a", store);
     await readToEnd(host.reader);

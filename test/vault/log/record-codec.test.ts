@@ -79,7 +79,7 @@ function refusalOf(bytes: Uint8Array, position = 7): unknown {
 
 describe("a record", () => {
   for (const { layout, body, name } of cases) {
-    test(`${name} comes back as it was, and is as long as announced`, () => {
+    test(`${name} is read as it was written, and is as long as announced`, () => {
       const { bytes, hash } = encodeRecord(tag, header, body, layout);
       const plain = JSON.parse(JSON.stringify(decodeRecord(tag, 7, bytes, known), asPlain)) as unknown;
       const { format } = layout;
@@ -156,7 +156,7 @@ describe("a record", () => {
       version: view.readUInt16LE(4),
       hash: view.toString("hex", 192, 224),
     }).toEqual({ magic: "STLG", version: 2, hash });
-    // The shortest one is no shorter than what it wants to see.
+    // The shortest record is at least as long as the header that such a version expects.
     expect(encodedLength({ kind: "renew" }, { format: 2 })).toBeGreaterThanOrEqual(recordHeaderBytes);
   });
 
@@ -236,7 +236,7 @@ describe("a record", () => {
     );
   });
 
-  test("made of random bytes is never accepted and never ends in anything but a typed refusal", () => {
+  test("made of random bytes is always refused with a typed error", () => {
     const random = seededRandom(42);
     for (let round = 0; round < 3000; round += 1) {
       const { bytes } = encodeRecord(tag, header, commit(1), layouts[round % 3]);
@@ -254,7 +254,7 @@ describe("a record", () => {
 });
 
 /**
- * Bytes that were written once (golden-records.ts). A test that fails here means that logs out there cannot be read any
+ * Bytes that were written once (golden-records.ts). A test that fails here means that existing logs cannot be read any
  * more: mend the codec.
  */
 describe("golden bytes", () => {
@@ -309,7 +309,7 @@ describe("a section", () => {
   };
   const body = section("body", 1);
 
-  test("of an unknown kind is skipped when it is optional, whatever is in it", () => {
+  test("of an unknown kind is skipped when it is optional, with any content", () => {
     const record = decodeRecord(
       tag,
       7,
@@ -323,7 +323,7 @@ describe("a section", () => {
     ]);
   });
 
-  test("of an unknown kind is refused when it is required, with its kind, the record, who wrote it, this version, and what to do", () => {
+  test("of an unknown kind is refused when it is required, with its kind, the record, its writer, this version, and what to do", () => {
     const refusal = refusalOf(payloadOf(body, section("weather", 1, [1])));
     expect(refusal).toBeInstanceOf(UnknownFormatError);
     expect(refusal).toMatchObject({
@@ -389,7 +389,7 @@ describe("a section", () => {
   });
 });
 
-/** Computes both hashes anew, as somebody would who forges a record: what is left are the checks of the content. */
+/** Computes both hashes again, as in a forged record, so that only the checks of the content are left. */
 function resealed(source: Uint8Array, at?: number, value?: number): Buffer {
   const bytes = Buffer.from(source);
   if (at !== undefined && value !== undefined) bytes[at] = value;

@@ -75,7 +75,7 @@ describe("a log over a store", () => {
     expect(store.puts.at(-1)).toBe(boundaryKey(3));
   });
 
-  test("goes on where a removal was interrupted", async () => {
+  test("continues where a removal was interrupted", async () => {
     const store = await filled(20);
     const stop = new AbortController();
     const remove = store.delete.bind(store);
@@ -87,7 +87,7 @@ describe("a log over a store", () => {
     expect(await store.list("boundary/")).toEqual([boundaryKey(18)]);
   });
 
-  test("names what lies among the records and is none, and reads past it", async () => {
+  test("names objects among the records that are no records, and reads past them", async () => {
     const store = await filled(1);
     await store.putIfAbsent("log/notes.txt", damaged);
     await store.putIfAbsent(logKey(0), damaged);

@@ -8,7 +8,7 @@ const adding =
   (name: string) =>
   (now: readonly Exclusion[]): readonly Exclusion[] => [...now, exclusion(name)];
 
-test("of two acts at once none is lost: one finds its number taken and is made on what the other left", async () => {
+test("neither of two acts at once is lost: one finds its number taken and builds on the other's result", async () => {
   const store = new MemoryStore();
   await Promise.all(["x.db", "y.db", "z.db"].map((name) => changeExclusions(store, adding(name))));
   expect((await readExclusions(store)).map(({ name }) => name).sort()).toEqual(["x.db", "y.db", "z.db"]);

@@ -180,7 +180,7 @@ describe("the fs store on a file system that does not say what happened", () => 
       await store.close();
     });
 
-    test(`a link reported as ${code} over somebody else's name is not taken for one's own, even with the same content`, async () => {
+    test(`a link reported as ${code} over another writer's name is not taken for its own, even with the same content`, async () => {
       await vault.store.putIfAbsent(key, bytes);
       const store = faulty({ link: [fails(code)] });
       expect(await store.putIfAbsent(key, bytes)).toEqual({ kind: "exists" });
@@ -191,7 +191,7 @@ describe("the fs store on a file system that does not say what happened", () => 
   test("two files whose inode numbers differ only beyond 2^53 are two files", async () => {
     const beyond = 2n ** 53n;
     const identities = new Map<bigint, bigint>();
-    // As CephFS and GlusterFS number files: neighbours that are one number as doubles.
+    // As CephFS and GlusterFS number files: neighbours that are the same number as doubles.
     const identify = async (fd: number): Promise<{ ino: bigint; dev: bigint }> => {
       const { ino, dev } = await systemCalls.identify(fd);
       if (!identities.has(ino)) identities.set(ino, beyond + BigInt(identities.size));
@@ -204,7 +204,7 @@ describe("the fs store on a file system that does not say what happened", () => 
     await store.close();
   });
 
-  test("a name whose file has the temporary's inode number and another content is somebody else's", async () => {
+  test("a name whose file has the temporary's inode number and another content belongs to another writer", async () => {
     await vault.store.putIfAbsent(key, new TextEncoder().encode("theirs"));
     const store = new FsStore({
       folder: vault.folder,
@@ -266,7 +266,7 @@ describe("the fs store on a file system that does not say what happened", () => 
     expect(await readdir(join(vault.folder, "tmp"))).toEqual([]);
   });
 
-  test("what was announced is written before it is put, once, and leaves nothing when it is never put", async () => {
+  test("an announced object is written before it is put, once, and leaves nothing when it is never put", async () => {
     let written = 0;
     const count = (call: () => Promise<unknown>): Promise<unknown> => ((written += 1), call());
     const store = faulty({ write: [count, count, count] });
@@ -284,7 +284,7 @@ describe("the fs store on a file system that does not say what happened", () => 
     expect(await readdir(join(vault.folder, "log"))).toEqual(["0000000000000001"]);
   });
 
-  test("what could not be written ahead is written when it is put", async () => {
+  test("an object that could not be written ahead is written when it is put", async () => {
     for (const [call, code] of [
       ["write", "ENOSPC"],
       ["fsync", "EIO"],

@@ -44,7 +44,7 @@ describe("a vault's identity", () => {
     });
   });
 
-  test("that cannot be read is refused, whatever is in its place", async () => {
+  test("that cannot be read is refused, with any content in its place", async () => {
     for (const content of [
       "",
       "no json",

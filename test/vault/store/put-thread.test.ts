@@ -70,7 +70,7 @@ describe("the thread of small puts", () => {
     for (let i = 0; i < 50; i += 1) expect(await vault.store.get(`log/${i}`)).toEqual(bytes);
   });
 
-  test("leaves to the pool what comes while it is busy, what is large and what is in a folder further down", async () => {
+  test("leaves to the pool every put that comes while it is busy, is large or is in a folder further down", async () => {
     const keys = Array.from({ length: 8 }, (_, i) => `log/${i}`);
     await Promise.all(keys.map((each) => store.putIfAbsent(each, bytes)));
     expect(thread.puts).toBeGreaterThan(0);
@@ -82,21 +82,21 @@ describe("the thread of small puts", () => {
     for (const each of keys) expect(await vault.store.get(each)).toEqual(bytes);
   });
 
-  test("says of a name that is taken that it exists, and keeps its content", async () => {
+  test("reports a taken name as existing, and keeps its content", async () => {
     await vault.store.putIfAbsent(key, new TextEncoder().encode("theirs"));
     expect(await store.putIfAbsent(key, bytes)).toEqual({ kind: "exists" });
     expect(thread.puts).toBe(1);
     expect(new TextDecoder().decode(await vault.store.get(key))).toBe("theirs");
   });
 
-  test("finds a folder that is missing made anew", async () => {
+  test("puts into a missing folder once that is made again", async () => {
     await rm(join(vault.folder, "log"), { recursive: true });
     expect(await store.putIfAbsent(key, bytes)).toEqual({ kind: "created" });
     expect(thread.puts).toBe(1);
     expect(await vault.store.get(key)).toEqual(bytes);
   });
 
-  test("goes on after a folder was replaced under it: the new one is synced once more, with the name in it", async () => {
+  test("continues after a folder was replaced under it: the new one is synced once more, with the name in it", async () => {
     await store.putIfAbsent(key, bytes);
     await rm(join(vault.folder, "log"), { recursive: true });
     expect(await store.putIfAbsent(key, bytes)).toEqual({ kind: "created" });
@@ -164,7 +164,7 @@ describe("a put of the thread that failed", () => {
     await emptiedAt(store);
   });
 
-  test("at the folder's sync is ambiguous, whatever the error says", async () => {
+  test("at the folder's sync is ambiguous, with every error", async () => {
     let next = "";
     const store = storeWith(() => failed("folder", next));
     for (next of ["EIO", "ENOSPC", "EROFS"])

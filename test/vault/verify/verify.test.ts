@@ -37,7 +37,7 @@ async function fill(vault: TemporaryVault): Promise<{ writer: LogWriter; newest:
 const append = (writer: LogWriter, delta: DatabaseDelta) =>
   writer.append({ kind: "commit", part: 1, parts: 1, databases: [delta] });
 
-/** As the command does it. */
+/** Verifies as the command does. */
 const verify = (store: Store, options: VerifyOptions = {}): Promise<VaultReport> =>
   verifyVault(store, { proof: pageProof, ...options });
 
@@ -236,8 +236,8 @@ describe("verifying a vault", () => {
 });
 
 /**
- * The vault as a host remembers it that read the log to its end before the clean-up, and slept until it claims: no
- * boundary before that.
+ * The vault as it appears to a host that read the log to its end before the clean-up, and slept until its claim: it
+ * sees no boundary before that.
  */
 function asleep(store: Store): Store {
   let isAwake = false;

@@ -124,7 +124,7 @@ describe("@libsql/client", () => {
     expect((await client.execute("select 1 as one")).rows[0]?.["one"]).toBe(1);
   }, 15_000);
 
-  test("too many rows, a wrong secret, unknown names: typed errors", async () => {
+  test("too many rows, a wrong secret and unknown names give typed errors", async () => {
     expect(
       await codeOf(client.execute("with recursive n(x) as (select 1 union all select x + 1 from n) select x from n")),
     ).toBe("SQL_ROWS_LIMIT");
@@ -170,7 +170,7 @@ describe("drizzle", () => {
 });
 
 describe("the protocol", () => {
-  test("version checks need no secret and tell nothing; protobuf is not there; pipelines need the secret", async () => {
+  test("version checks need no secret and tell nothing; protobuf is not offered; pipelines need the secret", async () => {
     for (const version of ["v2", "v3"]) {
       expect((await fetch(`${base}/${version}`)).status).toBe(200);
       for (const authorization of ["", "Bearer x", secret])
@@ -195,7 +195,7 @@ describe("the protocol", () => {
     }
   });
 
-  test("a baton is good for one request, carries stored texts on, and ends with close", async () => {
+  test("a baton is valid for one request, keeps stored texts, and ends with close", async () => {
     const first = await pipeline({ type: "store_sql", sql_id: 7, sql: "select 7 as seven" });
     const request = {
       baton: first.baton,
@@ -245,7 +245,7 @@ describe("the protocol", () => {
     expect(result.step_errors.map((each) => each !== null)).toEqual([true, false, false, false, false, false, false]);
   });
 
-  test("describe tells columns and parameters and refuses what writes; sequence reads one statement", async () => {
+  test("describe gives columns and parameters and refuses statements that write; sequence reads one statement", async () => {
     const answer = await pipeline(
       { type: "describe", sql: "select id, priority from hosts where id = :id and service = ?" },
       { type: "describe", sql: "delete from t_hosts" },
