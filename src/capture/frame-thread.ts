@@ -1,11 +1,12 @@
 /**
- * The thread that reads frames of a write-ahead log ahead of their commit: it takes them as pages ready to be put, and
- * proves after the commit that what it took is what was committed. Neither costs the event loop more than a message.
+ * The thread that reads frames of a write-ahead log ahead of their commit: it takes them as pages that are ready to be
+ * put, and proves after the commit that the pages it took are the committed ones. Either costs the event loop no more
+ * than a message.
  *
- * `take` reads frames that are in the file, whether they are committed or not. It judges nothing but whether a frame
- * belongs to this generation or to a transaction that has given up its checksums (zeros in their place, wal.c
- * `walEncodeFrame`): at another one it stops, since the writer has not come so far. `prove` reads the same frames when
- * they are committed, and so do not change any more; read-ahead.ts has the argument.
+ * `take` reads frames that are in the file, whether they are committed or not. It tests only whether a frame belongs to
+ * this generation or to a transaction that has given up its checksums (zeros in their place, wal.c `walEncodeFrame`):
+ * it stops at any other frame, since the writer has not come so far. `prove` reads the same frames when they are
+ * committed, and so do not change any more; read-ahead.ts has the argument.
  */
 import { Worker } from "node:worker_threads";
 
@@ -18,7 +19,7 @@ export interface FrameLog {
   readonly salt2: number;
 }
 
-/** Page numbers, and per page what it is recognised by. */
+/** Page numbers, and the values by which each page is recognised. */
 export interface TakenFrames {
   /** Of each frame, in order. */
   readonly pages: Uint32Array;
@@ -52,7 +53,7 @@ export interface ProveRequest extends FrameLog {
   readonly s2: number;
 }
 
-/** The running checksum at the end, and what was rewritten since it was taken. */
+/** The running checksum at the end, and the frames that were rewritten since they were taken. */
 export interface ProvedFrames {
   readonly s1: number;
   readonly s2: number;
@@ -65,7 +66,7 @@ export interface ProvedFrames {
 type Request = ({ readonly kind: "take" } & TakeRequest) | ({ readonly kind: "prove" } & ProveRequest);
 type Answer = { readonly id: number } & ({ readonly done: unknown } | { readonly failed: string });
 
-/** Where a fast hash is built in. */
+/** True on a runtime with a fast hash. */
 export const isFrameThreadSupported = typeof Bun !== "undefined";
 
 export class FrameThread {
@@ -133,8 +134,8 @@ export class FrameThread {
 }
 
 /**
- * What the functions below share in the thread. They are handed over as text, so that they are in every kind of build:
- * nothing of this file exists there.
+ * Functions that those below share in the thread. All are handed over as text, so that every kind of build contains
+ * them: nothing else of this file exists in the thread.
  */
 interface Tools {
   readonly scratch: (bytes: number) => Uint8Array;

@@ -1,30 +1,30 @@
 /**
- * The frames of one large transaction, read and staged in the vault while it is being written, so that its answer waits
- * for little more than their names. Rolled back, they are dropped.
+ * Reads the frames of one large transaction while it is being written and stages them in the vault, so that its answer
+ * waits for little more than the names of the staged parts. After a rollback the parts are dropped.
  *
- * **Nothing of it is a record before the commit.** What is staged has no name: no reader finds it, no other flush waits
- * for it, and it goes as any temporary of a put does, also when this process dies.
+ * **No staged part is a record before the commit.** It has no name: no reader finds it, no other flush waits for it,
+ * and it is removed as any temporary of a put is, also when this process dies.
  *
- * **Why what was taken ahead is what is committed.** SQLite changes frames of a transaction until its commit: a page
- * that is written again after the cache has spilled it is written over in its frame (wal.c, `walFrames`:
+ * **Why the pages that were taken ahead are the committed ones.** SQLite changes frames of a transaction until its
+ * commit: a page that is written again after the cache has spilled it overwrites its frame (wal.c, `walFrames`:
  * `iWrite>=iFirst`), later frames have zeros for salts and checksum until the commit computes them again (`iReCksum`,
- * `walRewriteChecksums`), and a savepoint that is rolled back lets other pages take the places of frames. So nothing
- * that is in the file before the commit is believed. When the index says that frames up to `mxFrame` are committed,
- * they do not change any more: readers rely on that, the pin keeps the log from starting over, and captured frames are
- * watched for writers without the index. Then each of them is read again and compared:
- * - salts, page number, and the chain of checksums from the captured end to the one in the index, frame by frame, as
- *   for any other commit;
- * - the content, by 64 bits of a fast hash under a seed that is drawn at the start and told to none. The checksum of
- *   the log would not do: it is linear, and two top bits that change 24 bytes apart cancel out (a sign that changes in
- *   two rows of one page). SHA-256 would, at ten times the cost. A frame that differs is hashed again, and
- *   its page is put with the last parts; so is every page on which the staged ones do not end with the committed
- *   content (staged-pages.ts). A host that applies the flush computes the checksum of the whole database from the pages
- *   that it got, and the hash of a record is that of the bytes that the vault gives back.
+ * `walRewriteChecksums`), and a savepoint that is rolled back lets other pages take the places of its frames. So no
+ * frame is believed before the commit. When the index says that frames up to `mxFrame` are committed, they do not
+ * change any more: readers rely on that, the pin keeps the log from starting over, and captured frames are watched for
+ * writers without the index. Then each of them is read again and compared:
+ * - its salts, its page number, and the chain of checksums from the captured end to the one in the index, frame by
+ *   frame, as for any other commit;
+ * - its content, by 64 bits of a fast hash under a seed that is drawn at the start and kept secret. The checksum of the
+ *   log would not suffice: it is linear, and two top bits that change 24 bytes apart cancel out (for example a sign
+ *   that changes in two rows of one page). SHA-256 would suffice, at ten times the cost. A frame that differs is hashed
+ *   again, and its page is put with the last parts; so is every page for which the staged parts do not end with the
+ *   committed content (staged-pages.ts). A host that applies the flush computes the checksum of the whole database from
+ *   the pages that it got, and the hash of a record is that of the bytes that the vault gives back.
  *
- * How one would try to break it: take frames of a transaction that is rolled back, and commit another one at their
- * place (every frame differs; parts with pages that it leaves alone are not put); kill the writer (nothing is
- * committed; the next writer is that other one); let the transaction restart the log first (the captured end moves
- * then, and what was taken before belongs to another one: `isOf`).
+ * How one would try to break it: take frames of a transaction that is rolled back, and commit another transaction in
+ * their place (every frame differs; parts with pages that the commit leaves unchanged are not put); kill the writer
+ * (nothing is committed; the next writer's transaction is that other one); let the transaction restart the log first
+ * (the captured end moves then, and the frames taken before belong to another transaction: `isOf`).
  *
  * Memory: a few parts at a time, and 36 bytes for each frame.
  */
@@ -39,7 +39,7 @@ import { sameGeneration, type WalIndex } from "./wal-index.ts";
 import { readFully, type WalPosition } from "./wal-reader.ts";
 import { writtenUpTo } from "./written-frames.ts";
 
-/** Where pages go ahead of their commit. */
+/** The place for pages ahead of their commit. */
 export interface PartStage {
   /** Room that a part of this database needs before its pages, bytes. */
   bytesBeforePages(name: string): number;
@@ -53,7 +53,7 @@ export interface ReadAheadOptions {
   readonly name: string;
   readonly files: { readonly walFd: number; readonly shmFd: number };
   readonly pageSize: number;
-  /** Of a part, bytes of pages. */
+  /** Bytes of pages in a part. */
   readonly partBytes: number;
   /** The captured end, and the end of the index too. */
   readonly base: WalPosition;
@@ -63,7 +63,7 @@ type Generation = Pick<WalPosition, "salt1" | "salt2">;
 type Taken = TakenFrames & { readonly at: number; readonly staged: Promise<StagedBytes | undefined> };
 
 export class ReadAhead {
-  /** Of each part, before its pages. */
+  /** Room in each part before its pages, bytes. */
   readonly headBytes: number;
   readonly #options: ReadAheadOptions;
   readonly #generation: Generation;
@@ -72,7 +72,7 @@ export class ReadAhead {
   readonly #changed = new Map<number, { readonly page: number; readonly hash: Uint8Array }>();
   readonly #inFlight = new Set<Promise<unknown>>();
   readonly #rooms: ArrayBuffer[] = [];
-  /** So many frames were taken, and so many of them are proved, up to `#sum`. */
+  /** Number of frames that were taken, and of those among them that are proved, up to `#sum`. */
   #count = 0;
   #proved = 0;
   #sum: WalChecksum;
@@ -103,18 +103,18 @@ export class ReadAhead {
     return new ReadAhead(options, header, sum);
   }
 
-  /** Frames were taken behind this captured end, which has not moved. */
+  /** True if the frames were taken behind this captured end, which has not moved. */
   isOf(at: WalPosition | undefined): boolean {
     return this.#state !== "over" && this.#options.base === at;
   }
 
-  /** What was taken was rolled back, as far as the index tells. Sync. */
+  /** True if the frames that were taken were rolled back, as far as the index tells. Sync. */
   isRolledBack(): boolean {
     const { files, base } = this.#options;
     return this.#count > 0 && this.#running === undefined && writtenUpTo(files.shmFd, base.mxFrame, 1) === base.mxFrame;
   }
 
-  /** Takes what is written by now and fills a part, in the background. Sync, a few microseconds. */
+  /** Takes the frames that are written by now, if they fill a part, in the background. Sync, a few microseconds. */
   look(): void {
     if (this.#state !== "taking" || this.#running !== undefined || this.#taken.length >= stagedPartsMax) return;
     const { files, base } = this.#options;
@@ -126,7 +126,7 @@ export class ReadAhead {
         if (count > 0) this.look();
       },
       () => {
-        // The thread is gone: what is left is read as ever.
+        // The thread has ended: the remaining frames are read after the commit.
         this.#running = undefined;
         this.end([]);
       },
@@ -134,7 +134,7 @@ export class ReadAhead {
   }
 
   /**
-   * Everything up to `to`, which is committed: takes the rest of it, and proves all. Undefined: it must be read
+   * Takes the remaining frames up to `to`, which is committed, and proves all of them. Undefined: they must be read
    * otherwise. Calling it again continues from there. Never rejects.
    */
   async settle(to: WalIndex, slice: Slice): Promise<CommittedPages | undefined> {
@@ -162,7 +162,7 @@ export class ReadAhead {
     }
   }
 
-  /** Drops what is not put. Calling it again does nothing. */
+  /** Drops the staged parts that are not in `put`. Calling it again does nothing. */
   end(put: readonly StagedBytes[]): void {
     if (this.#state === "over") return;
     this.#state = "over";
@@ -188,7 +188,7 @@ export class ReadAhead {
     return this.#sum.s1 === to.checksum1 && this.#sum.s2 === to.checksum2 && this.#commitPageCount === to.pageCount;
   }
 
-  /** Of frames that are committed: what is little is read again when it is put. */
+  /** Takes committed frames; a small rest is not staged, and is read again when it is put. */
   #takeRest(count: number): Promise<number> {
     const { pageSize, partBytes } = this.#options;
     const isWorthIt = count * pageSize >= partBytes / 2 && this.#taken.length < stagedPartsMax;
@@ -260,7 +260,7 @@ export class ReadAhead {
   }
 }
 
-/** What was read ahead of a commit, proved. Undefined: it was not, or it must be read otherwise. */
+/** The changes of a commit that was read ahead, proved. Undefined: it was not, or it must be read otherwise. */
 export async function changesReadAhead(
   database: TrackedDatabase,
   to: WalIndex,

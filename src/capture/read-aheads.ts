@@ -1,6 +1,6 @@
 /**
- * Which databases are read ahead: those in which a transaction of `readAheadBytesMin` and more is being written. One
- * thread reads for all.
+ * Reads ahead in every database in which a transaction of `readAheadBytesMin` or more is being written. One thread
+ * reads for all databases.
  */
 import type { Clock, Timer } from "../runtime/clock.ts";
 import { FrameThread, isFrameThreadSupported } from "./frame-thread.ts";
@@ -10,7 +10,7 @@ import type { TrackedDatabase } from "./tracked-database.ts";
 import type { WalPosition } from "./wal-reader.ts";
 import { writtenUpTo } from "./written-frames.ts";
 
-/** How often it looks by itself, milliseconds, and from which share of a large transaction on. */
+/** The interval of its own looks, milliseconds, and the share of a large transaction from which on it makes them. */
 const lookAgainMs = 5;
 const mayBecomeLarge = 1 / 8;
 
@@ -24,7 +24,7 @@ export class ReadAheads {
   readonly #options: ReadAheadsOptions;
   readonly #thread = new FrameThread();
   readonly #databases = new Set<TrackedDatabase>();
-  /** Until the last thing that they began is over. */
+  /** Read-aheads that have ended, until nothing of them is read or staged any more. */
   readonly #ending = new Set<Promise<void>>();
 
   #timer: Timer | undefined;
@@ -111,8 +111,8 @@ export class ReadAheads {
 }
 
 /**
- * Nothing is being written, and nothing was committed. The entries in the index do not tell when the log was empty
- * before: wal.c `walCleanupHash` leaves those of a transaction that is rolled back then. The lock is asked first, since
- * a commit is in the index before its writer lets the lock go.
+ * True if no transaction is being written, and none was committed. The entries in the index do not tell this when the
+ * log was empty before: wal.c `walCleanupHash` leaves those of a transaction that is rolled back then. The lock is
+ * asked first, since a commit is in the index before its writer releases the lock.
  */
 const isOver = (database: TrackedDatabase): boolean => !database.watch.mayHaveWriter && !database.isAhead();

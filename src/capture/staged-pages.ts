@@ -1,10 +1,11 @@
 /**
- * Which of the parts that were staged ahead of a commit are put for it, and which pages must be put beside them.
+ * Decides which of the parts that were staged ahead of a commit are put for it, and which pages must be put after them.
  *
- * A host takes the parts in order and then its other pages. So a part may be put when it has no page
- * that the commit leaves alone (a part of a transaction that was rolled back, or of a savepoint that was) and none
- * beyond the end of the database; and every page on which these parts do not end with the committed content follows
- * them. That makes the result independent of what was taken when: it is decided from the committed frames alone.
+ * A host that applies a flush takes the parts in order and then its other pages. So a part may be put when it has no
+ * page that the commit leaves unchanged (such a page is from a transaction or a savepoint that was rolled back) and
+ * none beyond the end of the database; and every page for which these parts do not end with the committed content
+ * follows them. So the result does not depend on the times at which frames were taken: the committed frames alone
+ * decide it.
  */
 import type { StagedBytes } from "../core/delta.ts";
 import { pageHashBytes } from "./page-hashes.ts";
@@ -16,22 +17,22 @@ export interface TakenPages {
   readonly at: number;
   readonly pages: Uint32Array;
   readonly hashes: Uint8Array;
-  /** Undefined: the vault has none of it. */
+  /** Undefined: the part is not in the vault. */
   readonly staged: StagedBytes | undefined;
 }
 
 export interface CommittedFrames {
   /** The frame before the first one that was taken. */
   readonly base: number;
-  /** So many frames are committed, and all of them were taken. */
+  /** Number of committed frames, all of which were taken. */
   readonly count: number;
   /** Of the database. */
   readonly pageCount: number;
-  /** Frames that are other than they were when they were taken, from 0. */
+  /** Frames that differ from what was taken, counted from 0. */
   readonly changed: ReadonlyMap<number, { readonly page: number; readonly hash: Uint8Array }>;
 }
 
-/** Pages that stand in the vault's care as they will in their record. */
+/** Pages that are staged in the vault as they will be in their record. */
 export interface StagedPages {
   readonly pages: Uint32Array;
   readonly staged: StagedBytes;

@@ -1,10 +1,11 @@
 /**
- * How far the transaction that is being written has come, from the WAL index: behind `mxFrame` its table of page
- * numbers has an entry for each frame that is written already (wal.c: `walIndexAppend` follows the write), and none
- * when it was rolled back (`walCleanupHash`).
+ * Tells from the WAL index how far the transaction that is being written has come: behind `mxFrame` the index has a
+ * page number for each frame that is written already (wal.c: `walIndexAppend` follows the write), and none when the
+ * transaction was rolled back (`walCleanupHash`).
  *
- * Only a hint. A writer that was killed leaves its entries until the next one comes, and tables behind the current one
- * may hold those of an earlier generation. What is read by this hint is proved at the commit (read-ahead.ts).
+ * This is only a hint. The entries of a killed writer stay until the next writer comes, and tables behind the current
+ * one may hold entries of an earlier generation. Frames that are read by this hint are proved at the commit
+ * (read-ahead.ts).
  *
  * Layout (https://www.sqlite.org/walformat.html, section 2.2): blocks of 32 KiB, each a table of 4096 page numbers and
  * a hash table; in the first block 136 bytes of header take the place of the first 34 numbers.
@@ -17,7 +18,7 @@ const perBlock = 4096;
 const inFirst = perBlock - headerBytes / 4;
 const table = new Uint32Array(perBlock);
 
-/** The last frame up to which all those behind `from` are written; looks at `atMost` of them. Sync. */
+/** Returns the last frame up to which all frames behind `from` are written; looks at `atMost` of them. Sync. */
 export function writtenUpTo(shmFd: number, from: number, atMost: number): number {
   let last = from;
   while (last < from + atMost) {
@@ -32,7 +33,7 @@ export function writtenUpTo(shmFd: number, from: number, atMost: number): number
   return last;
 }
 
-/** Where the entry of a frame is, and how many entries its table has from there on. */
+/** Returns the offset of a frame's entry, and how many entries its table has from there on. */
 function placeOf(frame: number): { offset: number; room: number } {
   if (frame <= inFirst) return { offset: headerBytes + (frame - 1) * 4, room: inFirst - frame + 1 };
   const at = frame - inFirst - 1;

@@ -1,17 +1,18 @@
 /**
  * A thread that makes the puts of small objects: write, fsync, link and fsync of the folder in one job. Each call of
- * the thread pool costs the event loop a hop, and the commit that waits for it a wake-up; this costs one of each per
- * put.
+ * the thread pool costs the event loop a hop, and the commit that waits for it a wake-up; the thread costs one of each
+ * per put.
  *
- * One put at a time. The thread sleeps in `Atomics.wait` on shared memory, into which the caller copies paths and
- * content: a message to a thread would cost about as much as the hops it saves. On a memory file system (no disk), 9
- * kB, p50 of a put: 20 us like this, 26 us with messages, 40 us with the pool; processor time 35, 45 and 80 us.
+ * The thread makes one put at a time. It sleeps in `Atomics.wait` on shared memory, into which the caller copies paths
+ * and content: a message to a thread would cost about as much as the hops it saves. On a memory file system (no disk),
+ * 9 kB, p50 of a put: 20 us with shared memory, 26 us with messages, 40 us with the pool; processor time 35, 45 and 80
+ * us.
  *
  * The pool opens the temporary ahead and removes it (fs-temporaries.ts), beside the put: on a journaling disk both may
  * take as long as the put. Descriptors belong to the whole process.
  *
  * The thread makes the calls and judges nothing: it reports the error of a failed call, and fs-store.ts continues from
- * there with calls of its own. Who owns a name, and what is ambiguous, is therefore decided in one place.
+ * there with calls of its own. So one place decides which writer owns a name, and which outcome is ambiguous.
  *
  * A server that hangs blocks the thread and the put that waits for it, as it blocks a thread of the pool. `isFree` is
  * false meanwhile, and all other puts use the pool.
