@@ -28,7 +28,7 @@ export interface DemoApplication {
   makeModel(run: string, workers: number): DemoModel;
 }
 
-/** What a cluster needs from this machine is not there. */
+/** This machine lacks something that a cluster needs. */
 export class DemoRequirementError extends OperatorError {
   constructor(found: string, advice: string) {
     super("resource", { found, advice });

@@ -26,9 +26,9 @@ export interface ClusterOptions {
   readonly clock: Clock;
   /** More tables of the hosts' configuration. */
   readonly hostExtra?: string;
-  /** How often `until` looks; a measurement looks less often, so as not to disturb. */
+  /** How often `until` looks; a measurement looks less often, so that it is not disturbed. */
   readonly lookEveryMs?: number;
-  /** What runs the members; this very program by default. */
+  /** The program that runs the members; this program by default. */
   readonly program?: readonly [string, ...string[]];
   /** Members that live elsewhere than on the loopback interface of this machine. */
   readonly places?: MemberPlaces;
@@ -41,7 +41,7 @@ export interface MemberPlaces {
   /** The vault's path as a host sees it, and as the cluster makes it. */
   vaultOf(hostId: string): string;
   readonly vault: string;
-  /** What is run to start a member's command in its place; must end up as the same process. */
+  /** A command that is put before a member's command, to start it in its place; it must become the same process. */
   commandOf(id: string, command: readonly [string, ...string[]]): readonly [string, ...string[]];
 }
 
@@ -67,7 +67,7 @@ export interface GatewayMember extends Member {
   readonly adminUrl: string;
 }
 
-/** Something that was waited for did not happen. */
+/** A condition was not met in time. */
 export class DemoTimeoutError extends OperatorError {
   constructor(found: string) {
     super("verdict", { found, advice: "see the logs above; run it again with the same --seed" });
@@ -163,7 +163,7 @@ export class Cluster {
     return member.process;
   }
 
-  /** What the host says of itself, past the gateway; undefined when it does not answer. */
+  /** The host's own status, read past the gateway; undefined when the host does not answer. */
   async statusOf(host: HostMember): Promise<HostStatus | undefined> {
     const answer = await this.clientOf(host).status(statusTimeoutMs);
     return answer.kind === "ok" ? answer.value : undefined;

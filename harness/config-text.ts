@@ -1,6 +1,4 @@
-/**
- * The configuration files of a cluster's processes: what an operator would write, with paths in the cluster's folder.
- */
+/** The configuration files of a cluster's processes, as an operator would write them, with paths in its folder. */
 import type { DemoApplication } from "./applications.ts";
 
 export interface HostPlace {

@@ -1,4 +1,4 @@
-/** Seeded randomness: the same `--seed` draws the same events and the same load. Not for secrets. */
+/** Random numbers from a seed: the same `--seed` draws the same events and the same load. Not for secrets. */
 export interface Dice {
   /** A number in [0, 1). */
   fraction(): number;

@@ -1,13 +1,14 @@
 /**
- * How clients of a cluster use several gateways: each has one of its own, and turns to the next when that one is gone.
+ * Sends requests as clients of several gateways do: each client has a gateway of its own, and uses the next one when
+ * that is gone.
  *
- * A request that was refused a connection was not sent, and goes to the next gateway. One that was cut off may have
- * been executed: a read is sent again, a write is not (`CutOffError`), because its outcome cannot be known. With one
- * gateway nothing is hidden: whatever happens to the connection is the caller's error.
+ * A request whose connection was refused was not sent, and goes to the next gateway. A request that was cut off may
+ * have been executed: a read is resent, a write is not (`CutOffError`), because its outcome cannot be known. With a
+ * single gateway nothing is hidden: every failure of the connection is the caller's error.
  */
 import { type CallAnswer, HttpCaller } from "./http-call.ts";
 
-/** The gateway went away with a write under way: executed or not, it is unknown. */
+/** The gateway went away while a write was in flight: whether the write was executed is unknown. */
 export class CutOffError extends Error {
   override readonly name = "CutOffError";
 }

@@ -1,7 +1,7 @@
 /**
  * All gateways of a cluster as one: the failovers that any of them recorded, the sum of their counters, a switchover
- * through one that lives. Each may be killed and come back at any time, so what a gateway said last is kept beyond its
- * end.
+ * through one that lives. Each may be killed and come back at any time, so the last answer of a gateway is kept beyond
+ * its end.
  */
 import type { RefusalCode } from "../src/control/refused.ts";
 import type { Clock } from "../src/runtime/clock.ts";
@@ -44,7 +44,7 @@ export class GatewayFleet {
     );
   }
 
-  /** Those that are not about to be killed, nor away. */
+  /** Gateways that are neither about to be killed nor away. */
   get living(): readonly GatewayMember[] {
     return [...this.#views.keys()].filter((gateway) => !this.#away.has(gateway));
   }
@@ -55,7 +55,7 @@ export class GatewayFleet {
     return view;
   }
 
-  /** Call before a gateway is killed: nothing is asked of it until it is back. `last`: what it said last. */
+  /** Call before a gateway is killed: it is not asked until it is back. `last`: its last answer. */
   leaves(gateway: GatewayMember, last: ServiceView): void {
     this.#away.add(gateway);
     this.#countersBefore.push(last.counters);
@@ -68,8 +68,8 @@ export class GatewayFleet {
   }
 
   /**
-   * Those that succeeded, in the order in which they were seen. One whose gateway was killed in the middle, and that no
-   * other gateway led, is among them with the phases that were over by then.
+   * Failovers that succeeded, in the order in which they were seen. If its gateway was killed in the middle and no
+   * other gateway led it, a failover is among them with the phases that were over by then.
    */
   async failovers(): Promise<readonly RecordedFailover[]> {
     const said = await this.#said();
@@ -113,7 +113,7 @@ export class GatewayFleet {
     }
   }
 
-  /** One that is killed while it is asked says nothing. */
+  /** A gateway that is killed while it is asked gives no answer. */
   async #said(): Promise<ServiceView[]> {
     const asked = this.living.map(async (gateway) => {
       try {

@@ -3,7 +3,7 @@
  * listener.
  *
  * Rows of a living cluster change all the time (positions of hosts), and no query spans two gateways. So each view is
- * asked of all gateways at once, again and again, and counts from the moment when all of them give the same rows.
+ * asked of all gateways at once, again and again, and counts as the same from the moment when all give the same rows.
  */
 import { GatewayClient } from "../src/control/gateway-client.ts";
 import { type SqlValue, sqlRowsMax } from "../src/control/gateway-api.ts";

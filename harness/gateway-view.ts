@@ -1,4 +1,4 @@
-/** What is asked of a gateway's admin API: the failovers it recorded, its counters, a switchover. */
+/** A client of a gateway's admin API: the failovers that it recorded, its counters, a switchover. */
 import type { ClusterService, FailoverEntry } from "../src/control/gateway-api.ts";
 import { type GatewayAnswer, GatewayClient } from "../src/control/gateway-client.ts";
 import type { Clock } from "../src/runtime/clock.ts";
@@ -33,7 +33,7 @@ export const noPhases: PhaseTimes = {
   route: 0,
 };
 
-/** One failover or switchover that came to its end. */
+/** One failover or switchover that is complete. */
 export interface RecordedFailover {
   /** Ascending in the order of recording. */
   readonly order: number;
@@ -48,14 +48,14 @@ export interface GatewayCounters {
   readonly replayed: number;
 }
 
-/** What one gateway says of the service. */
+/** One gateway's view of the service. */
 export interface ServiceView {
   /** State of its failover: `serving`, `promoting`, … */
   readonly phase: string;
   readonly counters: GatewayCounters;
   /** Failovers that succeeded, oldest first; ids are unique among all gateways and their runs. */
   readonly done: readonly IdentifiedFailover[];
-  /** The one under way. */
+  /** The failover in progress. */
   readonly running: IdentifiedFailover | undefined;
 }
 
@@ -64,7 +64,7 @@ export interface IdentifiedFailover {
   readonly failover: RecordedFailover;
 }
 
-/** The gateway did not answer, or said no. */
+/** The gateway did not answer, or refused. */
 export class GatewayViewError extends Error {
   override readonly name = "GatewayViewError";
   /** Of the gateway's refusal (src/control/refused.ts); undefined if it did not refuse. */

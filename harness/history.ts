@@ -1,6 +1,7 @@
 /**
- * What clients sent and saw, and whether it fits together: the judge of the demo, the benchmarks and chaos. No IO and
- * no clock; the order in which its methods are called is real time, because one process makes all calls.
+ * The operations of all clients with their results, and whether they are consistent: the judge of the demo, the
+ * benchmarks and chaos. No IO and no clock; the order in which its methods are called is real time, because one process
+ * makes all calls.
  *
  * The applications number their changes 1, 2, 3, … in the order of commit (`revision`), and every change carries the
  * unique text of the write that made it. From that alone it follows, for operations a and b where a ended before b
@@ -19,7 +20,7 @@ export interface Entry {
   readonly write: string;
 }
 
-/** What was known when an operation began. */
+/** The newest state that was known when an operation began. */
 export interface Moment {
   readonly floor: number;
   readonly key: string | undefined;
@@ -87,7 +88,7 @@ export class History {
     this.#observe({ revision, write }, key);
   }
 
-  /** The write may or may not have happened. */
+  /** The write's outcome is unknown: it may have happened. */
   unknown(write: string): void {
     this.#fates.set(write, "unknown");
   }
@@ -192,7 +193,7 @@ export class History {
       } else
         this.report(
           "invented",
-          `${write} is there although ${fate === "refused" ? "it was refused" : "nobody sent it"}`,
+          `${write} is there although ${fate === "refused" ? "it was refused" : "no client sent it"}`,
         );
     }
     return { phantom, forbidden };

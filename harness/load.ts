@@ -1,9 +1,10 @@
 /**
- * The load: a bounded number of workers, each with one request at a time, through the gateway. What each answer means
- * goes to the history; what was not answered as the application would is counted as failed, with its reason.
+ * The load: a bounded number of workers, each with one request at a time, through the gateway. The result of each
+ * request goes to the history; a request that was not answered as the application would answer it counts as failed,
+ * with its reason.
  *
- * A worker waits a drawn time between two requests, so that the load is steady and the machine is not saturated: what
- * is measured is the failover, not the queue for two processor cores.
+ * A worker waits a drawn time between two requests, so that the load is steady and the machine is not saturated: the
+ * load measures the failover, not the queue for two processor cores.
  */
 import type { Clock } from "../src/runtime/clock.ts";
 import { messageOf } from "../src/runtime/operator-error.ts";
@@ -17,7 +18,7 @@ import type { DemoAnswer, DemoModel, Operation } from "./model.ts";
 export interface LoadOptions {
   /**
    * Origin of the gateway, `http://address:port`. Several: the workers spread over them, and one whose gateway is gone
-   * turns to the next, as clients of several addresses do (gateway-caller.ts).
+   * uses the next one, as clients of several addresses do (gateway-caller.ts).
    */
   readonly urls: readonly [string, ...string[]];
   readonly model: DemoModel;
@@ -79,7 +80,7 @@ export class Load {
     await Promise.all(this.#workers);
   }
 
-  /** Ends everything at once; what is in flight counts as failed. */
+  /** Ends everything at once; requests in flight count as failed. */
   async close(): Promise<void> {
     this.#stop.abort();
     this.#caller.close();
@@ -125,7 +126,7 @@ export class Load {
       this.#isUnknown(operation);
       return;
     }
-    // Whatever comes from stead itself is not the application's answer.
+    // An answer of stead itself is not the application's.
     const refusal =
       answer.status >= 500 || answer.headers["stead-outcome"] !== undefined
         ? describe(answer)

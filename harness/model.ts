@@ -1,6 +1,6 @@
 /**
- * What the load knows about an application: how to draw a request, and how to read its answer. One model per example
- * application (`notes-model.ts`, `ledger-model.ts`); the load itself knows neither.
+ * The load's model of an application: how to draw a request, and how to read its answer. One model per example
+ * application (`notes-model.ts`, `ledger-model.ts`); the load itself knows neither application.
  */
 import type { Dice } from "./dice.ts";
 import type { Entry, History, Moment } from "./history.ts";
@@ -24,8 +24,8 @@ export interface Operation {
   /** The unique text of the write; undefined for a read. */
   readonly write: string | undefined;
   /**
-   * Tells the history what the answer says. Returns undefined, or why the answer is not what the application would say:
-   * such an answer counts as failed.
+   * Tells the history the result in the answer. Returns undefined, or why the application would not answer so: such an
+   * answer counts as failed.
    */
   settle(answer: DemoAnswer, moment: Moment, history: History): string | undefined;
   /** The write's fate is not known: the model must not build on it. */
@@ -41,7 +41,7 @@ export interface DemoModel {
   next(dice: Dice, worker: number): Operation;
   /** A write to send to a host directly, past the gateway; its text is unique. */
   probe(dice: Dice): Operation & { readonly write: string };
-  /** Every change that the application has, and what its own invariant says (undefined: it holds). */
+  /** Every change that the application has, and how its own invariant is broken (undefined: it holds). */
   readBack(get: Get): Promise<{ readonly entries: readonly Entry[]; readonly broken: string | undefined }>;
 }
 

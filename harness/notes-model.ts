@@ -13,7 +13,7 @@ import {
   textField,
 } from "./model.ts";
 
-/** Up to so many bytes of text follow the unique part, so that pages and overflow pages are exercised. */
+/** Highest number of bytes of text behind the unique part; enough to use pages and overflow pages. */
 const paddingBytesMax = 3000;
 const changesPerRead = 20;
 const changesPerPage = 10_000;

@@ -1,4 +1,4 @@
-/** Which processes descend from one, and whether they still live. Linux by /proc, elsewhere by `ps`. */
+/** Finds the descendants of a process, and whether they still live. Linux by /proc, elsewhere by `ps`. */
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 
@@ -32,7 +32,7 @@ export function descendantsOf(pid: number): ProcessMark[] {
   return found.filter((row) => !row.isDefunct);
 }
 
-/** Those that still live. */
+/** Keeps the processes that still live. */
 export function livingOf(marks: readonly ProcessMark[]): ProcessMark[] {
   const rows = new Map(allProcesses().map((row) => [row.pid, row]));
   return marks.filter((mark) => {

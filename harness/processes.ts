@@ -35,7 +35,7 @@ export class GroupProcess {
     return this.#end;
   }
 
-  /** To the whole group; nothing happens when the leader has ended. */
+  /** Signals the whole group; does nothing when the leader has ended. */
   signal(signal: NodeJS.Signals): void {
     if (this.#end === undefined) killGroup(this.pid, signal);
   }
@@ -86,7 +86,7 @@ export class ProcessKeeper {
     this.#tell("keep");
   }
 
-  /** Ends everything: first asks, then kills. The reaper removes the folder and goes. */
+  /** Ends all processes: first by request, then by SIGKILL. The reaper removes the folder and ends. */
   async close(graceMs: number): Promise<void> {
     const running = [...this.#running];
     for (const one of running) {

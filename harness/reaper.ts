@@ -22,11 +22,14 @@ export async function runReaper(): Promise<void> {
     else if (line === "keep") folder = undefined;
   }
   for (const group of groups) killGroup(group);
-  // What was killed may be writing for a moment longer.
+  // Killed processes may write for a moment longer.
   if (folder !== undefined) rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
 }
 
-/** SIGKILL to a whole group; nothing happens when it is gone. Group 0 and 1 would be ourselves and everybody. */
+/**
+ * Signals a whole group, by default with SIGKILL; does nothing when it is gone. Groups 0 and 1 are refused: `kill`
+ * takes them for this process's own group and for all processes.
+ */
 export function killGroup(group: number, signal: NodeJS.Signals = "SIGKILL"): void {
   if (!Number.isSafeInteger(group) || group <= 1) throw new Error(`${group} is no process group to signal`);
   try {

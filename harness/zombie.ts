@@ -2,9 +2,9 @@
  * Clients of a zombie: while a primary hangs and after it wakes up, they send reads and writes to its data port
  * directly, past every gateway. From the epoch of its successor on it must not answer any of them with success.
  *
- * Every request starts after the host was stopped, and a stopped process sends nothing: whatever is answered with 2xx
- * was answered after it woke up, and it is woken up only when its successor is primary. A write to it must not show up
- * later either; the history is told so.
+ * Every request starts after the host was stopped, and a stopped process sends nothing: every answer with 2xx was sent
+ * after the host woke up, and it is woken up only when its successor is primary. A write to it must not show up later
+ * either; the history checks that.
  */
 import type { Clock } from "../src/runtime/clock.ts";
 import type { Dice } from "./dice.ts";
@@ -41,7 +41,7 @@ export class ZombieProbe {
     this.#running = Array.from({ length: workers }, (_, worker) => this.#work(worker % 2 === 0));
   }
 
-  /** What it answered with success, one line each: must stay empty. */
+  /** Requests that it answered with success, one line each: must stay empty. */
   get acknowledged(): readonly string[] {
     return this.#acknowledged;
   }
@@ -55,14 +55,14 @@ export class ZombieProbe {
     return this.#answered;
   }
 
-  /** No new probes; resolves when those under way have ended. */
+  /** Starts no new probes; resolves when those in flight have ended. */
   async stop(): Promise<void> {
     this.#stop.abort();
     await Promise.all(this.#running);
     this.#caller.close();
   }
 
-  /** Cuts off the probes under way. */
+  /** Cuts off the probes in flight. */
   async close(): Promise<void> {
     this.#stop.abort();
     this.#caller.close();

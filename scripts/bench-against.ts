@@ -3,9 +3,9 @@
  * in turns on the same machine, and every figure beside the other.
  * `bun run bench:against main~5 gate --turns 3 -- --rounds 2`.
  *
- * A machine that is shared makes a figure of yesterday worthless: only what ran side by side can be compared. The
- * earlier commit is checked out into a temporary folder, with its own dependencies when its lock file is another one;
- * each turn runs it and then this tree.
+ * On a shared machine a figure of yesterday is worthless: only runs side by side can be compared. The earlier commit is
+ * checked out into a temporary folder, with its own dependencies when its lock file differs; each turn runs it and then
+ * this tree.
  *
  * For each number in the benchmark's last line (--json): the medians of both, their ratio, and the lowest and highest
  * ratio of a turn. Which direction is worse depends on the figure; nothing is judged here. Exit code 1 when a run
@@ -37,7 +37,7 @@ interface Turn {
   readonly now: Figures;
 }
 
-/** What keeps two commits from being compared. */
+/** A reason why two commits cannot be compared. */
 class ComparisonError extends Error {
   override readonly name = "ComparisonError";
 }

@@ -1,7 +1,6 @@
 /**
- * What connections cost: resident memory with 10,000 idle ones, with 10,000 held requests, and while 100 MiB go through
- * a slow reader; and how long an ordinary request takes while 200 slow heads, 200 slow bodies and 5,000 idle
- * connections are there.
+ * The cost of connections: resident memory with 10,000 idle ones, with 10,000 held requests, and while a slow reader
+ * gets 100 MiB; and the time of an ordinary request beside 200 slow heads, 200 slow bodies and 5,000 idle connections.
  *
  * The data plane is a process of its own; memory is VmRSS of /proc. `--connections N` (10000), `--json`: last line
  * `{"connections","idle":{"rss_mib","kib_each"},"held":{"rss_mib","kib_each","answered"},"slow_reader":{"growth_mib"},

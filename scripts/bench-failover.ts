@@ -9,9 +9,9 @@
  * (all).
  *
  * A gap is the longest time in which no client got an answer, around an event; `quiet` is the same in the second before
- * each event, so what this machine and load make of no event at all. `application` is what the application itself took
- * to stop (switchover) and to start until ready; `rest` is the gap without any recorded phase: what the clients waited
- * before detection began to count, and after the route was open.
+ * each event: the gap that this machine and load have without any event. `application` is the time that the application
+ * itself took to stop (switchover) and to start until ready; `rest` is the gap without any recorded phase: the time
+ * that the clients waited before detection began to count, and after the route was open.
  *
  * The last line with --json: {"bench":"failover","app","repetitions":N,"requests_per_second":N,"quiet_gap_ms":S,
  * "kinds":{"kill":{"count":N,"phases_ms":{"detect":S,"agree":S,"claim":S,"lease":S,"catchup":S,"start":S,"route":S},
@@ -60,7 +60,7 @@ const commonPhases = ["detect", "agree", "claim", "lease", "catchup", "start", "
 interface Measured {
   readonly event: EventResult;
   readonly quietGapMs: number;
-  /** Of a switchover: what the primary did until it had stepped down. */
+  /** Of a switchover: the primary's phases until it had stepped down. */
   readonly demote: Readonly<Record<string, number>>;
 }
 

@@ -1,5 +1,5 @@
 /**
- * `bun run bench:gate`: what the gate costs a writer. The notes application (synchronous=FULL) alone, and the same
+ * `bun run bench:gate`: the cost of the gate for a writer. The notes application (synchronous=FULL) alone, and the same
  * under `stead host` with a vault on the same disk, both up all the time, loaded in turns: bare, gated, bare, gated, …
  *
  * The last line with --json: {"bench":"gate","app":"notes","rounds":N,"seconds":N,"results":[{"clients":N,

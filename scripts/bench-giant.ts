@@ -1,6 +1,6 @@
 /**
- * `bun run bench:giant`: one giant transaction under `stead host` with a secondary, beside what `cp` and fsync of as
- * many bytes take on the same disk. How long its answer waits after the commit, how long other requests wait meanwhile,
+ * `bun run bench:giant`: one giant transaction under `stead host` with a secondary, beside `cp` and fsync of as many
+ * bytes on the same disk. Measures how long its answer waits after the commit, how long other requests wait meanwhile,
  * and how much memory the hosts need.
  *
  * The last line with --json: {"bench":"giant","mebibytes":N,"rounds":[{"copy_ms","transaction_ms","wait_ms" (commit to

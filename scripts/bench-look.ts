@@ -1,5 +1,5 @@
 /**
- * `bun run bench:look`: what one look of the gate costs, beside that of the WAL indexes alone (one pread for each
+ * `bun run bench:look`: the cost of one look of the gate, beside that of the WAL indexes alone (one pread for each
  * database), which no gate can do without. In one process, in turns; medians of the rounds. The last line with --json:
  * {"bench":"look","rounds":N,"results":[{"databases":N,"index_us":N,"look_us":N,"ratio":N}]}
  */
@@ -37,7 +37,7 @@ async function measure(databases: number): Promise<object> {
   // Left open until the process ends: closing them would drop the locks of the source.
   const indexes = paths.map((path) => openSync(`${path}-shm`, "r"));
   const bytes = new Uint8Array(walIndexBytes);
-  // Time stamps of files that were just made are looked behind; the steady state is what counts.
+  // Files that were just made are examined beyond their time stamps; the bench measures the steady state.
   while (source.isAhead()) await source.collect();
   await systemClock.sleep(3000);
   const looks = Math.ceil(looksPerRound / databases);

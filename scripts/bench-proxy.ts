@@ -1,6 +1,6 @@
 /**
- * What a request costs: our data plane beside nginx, HAProxy, `hono/proxy`, and a pump on the same sockets that reads
- * nothing of what it passes on (the floor), on one backend, alternated in one run.
+ * The cost of a request: our data plane beside nginx, HAProxy, `hono/proxy`, and a pump on the same sockets that passes
+ * bytes on unread (the floor), on one backend, alternated in one run.
  *
  * 64 keep-alive connections by wrk; CPU time of each proxy's own processes from /proc, divided by the requests it
  * answered. A ratio is taken within a round, so that a machine that gets slower meanwhile slows both; printed is the
@@ -14,7 +14,7 @@
  * `--runtimes node,deno`: our data plane under these as well (proxy-bench/runtimes.ts), without a goal; `bun` is always
  * there.
  *
- * nginx and haproxy are the Debian packages of that name, wrk too; what is missing is said and left out.
+ * nginx, haproxy and wrk are the Debian packages of that name; a missing proxy is reported and left out.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -86,14 +86,14 @@ async function wrk(target: Contender, { path, tls, post }: Case, forSeconds: num
   await once(child, "close");
   const cpu = cpuSeconds(pid) - before;
   const found = /(\d+) requests in ([\d.]+)s/.exec(text);
-  if (found === null) throw new Error(`wrk said something else about ${target.name}: ${text}`);
+  if (found === null) throw new Error(`wrk gave no result for ${target.name}: ${text}`);
   const requests = Number(found[1]);
   const socketErrors =
     /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(text)?.slice(1) ?? [];
   const errors =
     socketErrors.reduce((sum, count) => sum + Number(count), 0) +
     Number(/Non-2xx or 3xx responses: (\d+)/.exec(text)?.[1] ?? 0);
-  // Too little to count in ticks of 10 ms: the machine was busy with something else, and this round says nothing.
+  // Too little to count in ticks of 10 ms: the machine was busy with other work, and this round does not count.
   const cpuUs = requests === 0 || cpu < cpuSecondsMin ? Number.NaN : (cpu * 1e6) / requests;
   return { cpuUs, perSecond: requests / Number(found[2]), errors };
 }

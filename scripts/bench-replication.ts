@@ -1,6 +1,6 @@
 #!/usr/bin/env bun
 /**
- * What replication between gateways costs, on a simulated network: `bun run bench:replication [--json]`.
+ * The cost of replication between gateways, on a simulated network: `bun run bench:replication [--json]`.
  *
  * Two measurements. *Convergence*: 5 gateways, 10,000 registry and health changes, 20 % of messages lost, 20 %
  * repeated, all reordered; how long after the last change until all hold the same. *Cost*: 3, 10 and 50 gateways with

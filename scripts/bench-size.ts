@@ -107,7 +107,7 @@ async function openSide(mib: number): Promise<Side> {
   return { mib, cluster, view, url: gateway.url, gaps: [], starts: [], runs: 0 };
 }
 
-/** The application's own tables, and so much content that no compression makes smaller. */
+/** Creates the application's own tables, and fills them with content that no compression makes smaller. */
 function fill(file: string, mib: number): void {
   new Notebook(file).close();
   const database = new Database(file);
@@ -232,9 +232,9 @@ function once(): () => boolean {
 }
 
 /**
- * Every page of the filler gets new content, from a second process of the application, so to speak. After each
- * transaction a client waits for an answer, which waits until the journal has everything: nobody writes faster than the
- * vault takes.
+ * Gives every page of the filler new content, as a second process of the application would. After each transaction a
+ * client waits for an answer, which waits until the journal has everything: this process writes no faster than the
+ * vault takes the pages.
  */
 async function rewrite(file: string, settle: () => Promise<unknown>): Promise<void> {
   const database = new Database(file);

@@ -1,6 +1,6 @@
 /**
- * `bun run bench:streams`: what idle event streams cost a switchover. A cluster at default settings (three hosts, one
- * gateway) whose application stops gracefully, which means that it waits for its connections; clients beside ask
+ * `bun run bench:streams`: the cost of idle event streams in a switchover. A cluster at default settings (three hosts,
+ * one gateway) whose application stops gracefully, which means that it waits for its connections; clients beside ask
  * without a pause. In turns, a switchover without any stream and one with `--streams N` (1000) of them open and silent,
  * `--repetitions N` (5) of each.
  *

@@ -1,4 +1,4 @@
-/** What the benchmarks share: percentiles, a closed loop of writers, alternated rounds, the arguments. */
+/** Parts that the benchmarks share: percentiles, a closed loop of writers, alternated rounds, the arguments. */
 import { HttpCaller } from "../harness/http-call.ts";
 
 export interface WriteFigures {
@@ -85,8 +85,8 @@ export function parseBenchArguments<Name extends string>(
 const pauseMsMax = 20;
 
 /**
- * Like `writeFor`, with a pause between an answer and the next write: latency without a queue. Goes on while
- * `goesOn()`.
+ * Writes as `writeFor` does, with a pause between an answer and the next write: latency without a queue. Continues
+ * while `goesOn()`.
  */
 export async function writePaced(url: string, clients: number, goesOn: () => boolean): Promise<number[]> {
   const caller = new HttpCaller(clients);

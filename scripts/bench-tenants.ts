@@ -1,7 +1,7 @@
 /**
- * `bun run bench:tenants`: what many databases cost a host, one for each tenant and nearly all of them idle. For each
- * count two clusters at default settings on this machine, one gateway and two hosts each: one with that many databases,
- * one with a single one, which is the peer of every ratio.
+ * `bun run bench:tenants`: the cost of many databases on a host, one for each tenant and nearly all of them idle. For
+ * each count two clusters at default settings on this machine, one gateway and two hosts each: one with that many
+ * databases, one with a single one, which is the peer of every ratio.
  *
  * `--counts 100,1000,10000`, `--rounds N` (5) of `--writes N` (200) requests to one tenant, one after the other, in
  * turns.
@@ -27,7 +27,7 @@ import { systemClock as clock } from "../src/runtime/clock.ts";
 import { median, percentile, rounded } from "./bench-support.ts";
 
 const idleMs = 5_000;
-/** Until what was read at the start is idle. */
+/** Time until the databases that were read at the start are idle. */
 const settleMs = 8_000;
 const withinMs = 600_000;
 const ticksPerSecond = 100;

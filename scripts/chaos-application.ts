@@ -1,7 +1,7 @@
 /**
- * Faults of a chaos run that are the application's: it hangs, deadlocks, ends on a request, does not start, finds its
- * port taken, starts processes that leave its group; and a data folder that turns read-only. What the applications do
- * badly is added from outside (chaos-manners/), the examples know nothing of it.
+ * Faults of a chaos run in the application: it hangs, deadlocks, ends on a request, does not start, finds its port
+ * taken, starts processes that leave its group; and its data folder turns read-only. The faulty behaviour is added from
+ * outside (chaos-manners/); the examples do not contain it.
  */
 import { spawn } from "node:child_process";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
@@ -27,7 +27,7 @@ export function withIllManners(application: DemoApplication): DemoApplication {
 
 type Mark = "away" | "port-taken" | "escape";
 const askWithinMs = 5_000;
-/** One client among many asks so often for what ends the application. */
+/** How often one client among many sends the request that ends the application. */
 const poisonEveryMs = 150;
 
 const markFile = (host: HostMember, mark: Mark): string => join(host.folder, "marks", mark);
@@ -55,7 +55,7 @@ function signal(pids: readonly number[], name: NodeJS.Signals): void {
   }
 }
 
-/** Asks through a gateway, as any client does; what comes of it is not this client's business. */
+/** Sends a request through a gateway, as any client does, and ignores the outcome. */
 async function askFor(url: string, path: string): Promise<void> {
   const caller = new HttpCaller(1);
   try {
@@ -138,7 +138,7 @@ export const applicationFaults: Readonly<Record<string, { readonly weight: numbe
     const stopped = applicationOf(host);
     if (stopped.length === 0) return undefined;
     const begin = (): Promise<void> => Promise.resolve(signal(stopped, "SIGSTOP"));
-    // Those that were killed for it are gone, and a new one has other numbers.
+    // The processes that were killed for it are gone, and a new application has other numbers.
     const mend = (): Promise<void> =>
       Promise.resolve(
         signal(

@@ -2,10 +2,10 @@
  * The clients of a chaos run, in a process of their own: `bun scripts/chaos-clients.ts JSON`, where JSON is
  * ClientOptions.
  *
- * One load through every gateway and one at every host directly, past the gateways, so that a primary that was replaced
- * has somebody to answer wrongly. They share one history. Prints `{"kind":"started"}`, then `{"kind":"progress",...}` a
- * few times a second. When its input ends the load stops, everything is read back and judged, and
- * `{"kind":"result",...}` is printed.
+ * One load through every gateway and one at every host directly, past the gateways, so that a replaced primary gets
+ * requests that it could answer wrongly. They share one history. Prints `{"kind":"started"}`, then
+ * `{"kind":"progress",...}` a few times a second. When its input ends the load stops, everything is read back and
+ * judged, and `{"kind":"result",...}` is printed.
  */
 import { demoApplication, type DemoApplicationName } from "../harness/applications.ts";
 import { History } from "../harness/history.ts";
@@ -50,7 +50,7 @@ export interface ClientResult {
 const workersPerGateway = 8;
 const workersPerHost = 2;
 const directPerSecond = 15;
-/** Short: clients give up in the middle of outages, and their writes happen all the same, or not. */
+/** Short: clients give up in the middle of outages, and their writes may still happen. */
 const timeoutMs = 5_000;
 const directTimeoutMs = 3_000;
 const progressMs = 250;

@@ -1,6 +1,6 @@
 /**
- * The faults of a chaos run: each begins, lasts a drawn time, and is mended again; none is beyond what must be
- * survived.
+ * The faults of a chaos run: each begins, lasts a drawn time, and is mended again. A cluster must survive every one of
+ * them.
  */
 import type { Member } from "../harness/cluster.ts";
 import type { Dice } from "../harness/dice.ts";

@@ -1,4 +1,6 @@
-/** Wraps a load's model so that every operation is kept, with when it was called and what it was answered. */
+/**
+ * Wraps a load's model so that every operation is kept, with the times of its call and answer and the answer itself.
+ */
 import type { Dice } from "../harness/dice.ts";
 import type { History } from "../harness/history.ts";
 import { type DemoAnswer, type DemoModel, field, type Get, type Operation } from "../harness/model.ts";

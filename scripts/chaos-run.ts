@@ -1,7 +1,8 @@
 /**
  * One chaos run: a cluster of real processes, clients in a process of their own, faults drawn by the seed one after the
- * other and sometimes two at once, and in between restarts of what ended by itself, as a service manager would. At the
- * end everything is mended, must become whole within a stated time, and is judged by the clients' history.
+ * other and sometimes two at once, and in between restarts of processes that ended by themselves, as a service manager
+ * makes them. At the end every fault is mended, the cluster must be healthy within a stated time, and the clients'
+ * history is judged.
  *
  * The seed fixes which faults are drawn; processes are real, so a run is not repeated exactly.
  */
@@ -34,7 +35,7 @@ export interface ChaosOptions {
   readonly requestsPerSecond: number;
   /** Of `faultNames`. */
   readonly faults: readonly string[];
-  /** What runs hosts and gateways. */
+  /** The program that runs hosts and gateways. */
   readonly program: readonly [string, ...string[]];
   /** Copies the logs there when the run was not good. */
   readonly keepLogs: string | undefined;
@@ -87,7 +88,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     result = await play(folder, world, options);
     if (result.wrong.length > 0 && options.keepLogs !== undefined) copyLogs(world.cluster, options.keepLogs);
   } finally {
-    // The vault's disk first thaws, so that nobody waits for it; a hanging mount lets go.
+    // The vault's disk thaws first, so that no process waits for it; a hanging mount lets go.
     for (const close of closers) await close();
     await keeper.close(closeGraceMs);
   }
@@ -116,7 +117,7 @@ function applicationsOf(folder: string): number[] {
     });
 }
 
-/** Of each host that follows, what its application has left behind; one sentence each. */
+/** Processes that the application of a following host has left behind; one sentence for each host. */
 async function straysOf({ cluster }: ChaosWorld): Promise<string[]> {
   const found: string[] = [];
   for (const host of cluster.hosts) {
@@ -251,8 +252,8 @@ async function oneFault(
 }
 
 /**
- * Undefined when everything is well and every gateway has answered clients since; otherwise what is not, at the end of
- * the time.
+ * Undefined when every member is healthy and every gateway has answered clients since; otherwise what is missing when
+ * the time is over.
  */
 async function whole({ cluster, service }: ChaosWorld, clients: Clients, until: number): Promise<string | undefined> {
   const views = cluster.gateways.map(({ adminUrl }) => new GatewayView(adminUrl, cluster.secret, service, systemClock));
@@ -286,7 +287,7 @@ function wrongOf(client: ClientResult | undefined): string[] {
   return wrong;
 }
 
-/** Starts again what ended by itself, and remembers it. */
+/** Starts members again that ended by themselves, and records their ends. */
 class ServiceManager {
   readonly exits: SelfExit[] = [];
   readonly #stop = new AbortController();

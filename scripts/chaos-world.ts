@@ -1,4 +1,4 @@
-/** What the faults of a chaos run act on, and how they draw from it. */
+/** The objects that the faults of a chaos run act on, and how the faults draw from them. */
 import type { Cluster, GatewayMember, HostMember } from "../harness/cluster.ts";
 import type { Dice } from "../harness/dice.ts";
 import type { Namespaces } from "../test/e2e/netns/namespaces.ts";
@@ -8,13 +8,13 @@ import type { SmallDisk } from "./chaos-disk.ts";
 export interface ChaosWorld {
   readonly cluster: Cluster;
   readonly service: string;
-  /** Undefined where namespaces are not to be had. */
+  /** Undefined where namespaces cannot be made. */
   readonly network: Namespaces | undefined;
   readonly vaultAccess: VaultAccess | undefined;
   readonly vaultDisk: SmallDisk | undefined;
   /** Of hosts and gateways, by id. */
   readonly disks: ReadonlyMap<string, SmallDisk>;
-  /** Members that a fault has in its hands: no other fault touches them, and nobody restarts them. */
+  /** Members that a fault holds: no other fault acts on them, and the run does not restart them. */
   readonly taken: Set<string>;
 }
 
@@ -28,7 +28,7 @@ export interface Fault {
   mend(): Promise<void>;
 }
 
-/** Undefined: what was drawn is not possible right now. */
+/** Makes a fault; undefined when the drawn one is not possible right now. */
 export type Maker = (world: ChaosWorld, dice: Dice) => Promise<Fault | undefined>;
 
 export const nothing = (): Promise<void> => Promise.resolve();

@@ -1,5 +1,5 @@
 /**
- * `bun run chaos`: real processes under drawn faults, and the judgement of everything their clients saw. `--minutes N`
+ * `bun run chaos`: real processes under drawn faults, and the judgement of all their clients' operations. `--minutes N`
  * (1; may be a fraction), `--seed N` (drawn), `--app notes|ledger|both` (both: half of the time each), `--hosts N` (3),
  * `--gateways N` (1), `--rate N` requests per second (150), `--logs FOLDER` for the logs of a run that was not good,
  * `--faults A,B` to draw only some, `--sources` to run those in place of a compiled binary that is made first,

@@ -11,7 +11,7 @@ import { bannedWords } from "./lib/words.ts";
 const root = join(import.meta.dirname, "..");
 const bun = process.execPath;
 
-/** What is wrong, one line each; none when the check holds. */
+/** Violations, one line each; none when the check holds. */
 type Check = () => Promise<readonly string[]>;
 
 const program =
@@ -39,17 +39,17 @@ function dialect(): string[] {
   return [...snakeTags(src, { [api]: readFileSync(join(root, api), "utf8") }), ...sharedExports(src), ...nulls(src)];
 }
 
-/** What people read. The style guide quotes the words that it bans. */
+/** Documents that people read, without the style guide, which quotes the words that it bans. */
 function documents(): SourceFile[] {
   const names = readdirSync(join(root, "docs")).filter((name) => name.endsWith(".md") && name !== "STYLE.md");
   return readSources(root, ["README.md", ...names.map((name) => join("docs", name))]);
 }
 
-/** Of what was checked before, by content. A clean clone has none: there everything is checked. */
+/** Results of earlier checks, by content. A clean clone has none: there everything is checked. */
 const cache = (name: string): string => join("node_modules", ".cache", "stead-check", name);
 /**
- * A rule that looks at types can miss what a change elsewhere did to a file that did not change itself; continuous
- * integration finds it.
+ * A rule that looks at types can miss how a change elsewhere affects a file that did not change itself; continuous
+ * integration finds that.
  */
 const lintCache =
   process.env["CI"] === undefined

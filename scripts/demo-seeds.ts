@@ -1,6 +1,6 @@
 /**
  * `bun run demo:seeds`: `stead demo --json` with both example applications and several seeds, one after the other, and
- * what they add up to. `--runs N` seeds for each application (10), `--first N` the first seed (1), `--seconds N` of
+ * the sums. `--runs N` seeds for each application (10), `--first N` the first seed (1), `--seconds N` of
  * load in each run (18), `--gateways N` (1), `--binary 1` uses dist/stead instead of the sources.
  *
  * The last line with --json: {"bench":"demo-seeds","runs":N,"gateways":N,"good":N,"missing":N,"zombie_acknowledged":N,

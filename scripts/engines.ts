@@ -1,6 +1,6 @@
 /**
- * `./scripts/engines`: installs SQLite libraries of Node (scripts/lib/engines.ts) into .bun/engines, and says what is
- * there then.
+ * `./scripts/engines`: installs SQLite libraries of Node (scripts/lib/engines.ts) into .bun/engines, and prints what is
+ * installed then.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";

@@ -1,7 +1,7 @@
 /**
- * `bun run fuzz:usage`: draws what applications do with SQLite and its files, does it with real processes under capture
- * and gate, kills primaries, and compares what was acknowledged with what the next primary has. docs/CAPTURE.md says
- * what it has found.
+ * `bun run fuzz:usage`: draws programs that use SQLite and its files as applications do, runs them with real processes
+ * under capture and gate, kills primaries, and compares the acknowledged writes with those of the next primary.
+ * docs/CAPTURE.md lists its findings.
  *
  * `--seeds N` programs (30), `--seed S` the first or, without `--seeds`, the only one, with what came of each step;
  * `--at-once N` (4); `--profile usage|files` and `--rounds N` (`bun run rounds:files`: so many programs of tenants that

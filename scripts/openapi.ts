@@ -1,8 +1,8 @@
 #!/usr/bin/env bun
 /**
  * Writes docs/openapi/*.json (OpenAPI 3.1) from the schemas of the contract and the tables beside
- * scripts/lib/openapi-document.ts. A test fails when the files are not what this writes, and when their calls are not
- * the routes of the applications.
+ * scripts/lib/openapi-document.ts. A test fails when the files differ from the output of this script, and when their
+ * calls are not the routes of the applications.
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,9 +1,10 @@
 /**
- * `bun run proof:crash`: twenty clients ask without end for what ends the application, beside others with 100 requests
- * per second, on three hosts and one gateway with default settings. `--seconds N` (60), `--clients N` (20).
+ * `bun run proof:crash`: twenty clients repeat a request that ends the application, beside others with 100 requests per
+ * second, on three hosts and one gateway with default settings. `--seconds N` (60), `--clients N` (20).
  *
- * Good is: two endings, and one more for each trial that the pauses of 10 s, 20 s, 40 s, … allow; no host lost, no
- * failover, every other request answered. Prints what came of it and ends with 0 when it is good, with 1 otherwise.
+ * A good run has two endings, and one more for each trial that the pauses of 10 s, 20 s, 40 s, … allow; no host is
+ * lost, there is no failover, and every other request is answered. Prints the results; exit code 0 when the run is
+ * good, 1 otherwise.
  */
 import { parseArgs } from "node:util";
 import { systemClock } from "../src/runtime/clock.ts";

@@ -1,6 +1,6 @@
 /**
- * `./scripts/runtimes`: installs Node and Deno (scripts/lib/runtimes.ts) into .bun/runtimes, and says what is there
- * then.
+ * `./scripts/runtimes`: installs Node and Deno (scripts/lib/runtimes.ts) into .bun/runtimes, and prints what is
+ * installed then.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

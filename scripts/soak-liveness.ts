@@ -1,8 +1,8 @@
 /**
  * `bun run soak:liveness`: looks for false alarms. A cluster at default settings (three hosts, one gateway) whose
  * application has one thread, under a steady load; beside it requests that compute for 40 s and requests that sleep for
- * 5 s, during which nobody else is answered. Every two minutes all processes of the cluster are stopped for 3 s, as a
- * paused machine is, and half of the time every core has a busy loop. None of this is a reason to restart the
+ * 5 s, during which no other request is answered. Every two minutes all processes of the cluster are stopped for 3 s,
+ * as a paused machine is, and half of the time every core has a busy loop. None of this is a reason to restart the
  * application or to replace its host.
  *
  * `--minutes N` (60, may be a fraction), `--rate N` requests per second (40), `--logs FOLDER` for the logs of a run
@@ -183,7 +183,7 @@ async function sayHowItGoes(startedAt: number): Promise<void> {
   }
 }
 
-/** What anybody says about an application that is stuck: the gateway's events, the hosts' logs. */
+/** All reports of an application that is stuck: in the gateway's events and the hosts' logs. */
 async function alarmsOfAll(): Promise<string[]> {
   const { events } = await stage.service();
   const told = events

@@ -20,7 +20,7 @@ function counts(report: string): { tests: number; failures: number; skipped: num
 }
 
 /**
- * A test that takes so long hangs. Many start processes; on a busy machine five seconds, the default, are not a hang.
+ * A test that takes longer hangs. Many tests start processes; on a busy machine five seconds, the default, are no hang.
  */
 const hangsAfterMs = 60_000;
 const root = join(import.meta.dirname, "..");

@@ -5,7 +5,7 @@
 import ts from "typescript";
 import type { SourceFile } from "./layers.ts";
 
-/** Tags with an underscore, which others read: each with the document that publishes it. */
+/** Published tags with an underscore, each with the document that publishes it. */
 export const publishedTags: Readonly<Record<string, string>> = {
   epoch_taken: "docs/CONTROL-API.md",
   primary_alive: "docs/CONTROL-API.md",
@@ -14,7 +14,7 @@ export const publishedTags: Readonly<Record<string, string>> = {
   other_log: "docs/CONTROL-API.md",
 };
 
-/** Tags of unions are in kebab case; what is published keeps its name, and its document has it. */
+/** Finds tags of unions that are not in kebab case; a published tag keeps its name, and its document has it. */
 export function snakeTags(files: readonly SourceFile[], documents: Readonly<Record<string, string>>): string[] {
   const unpublished = Object.entries(publishedTags)
     .filter(([tag, document]) => !(documents[document] ?? "").includes(`\`${tag}\``))
@@ -47,8 +47,8 @@ function isTag(node: ts.Node): boolean {
 const isKind = (expression: ts.Node): boolean => /(?:^|\.)kind$/.test(expression.getText());
 
 /**
- * Where a value or a type of our own may be null: what begins with such a path. Everywhere else what is absent is
- * undefined. Comparisons with null are free, since the platform answers with it.
+ * Places where a value or a type of our own may be null: paths that begin so. Everywhere else an absent value is
+ * undefined. Comparisons with null are allowed, since the platform returns it.
  */
 export const nullPlaces: Readonly<Record<string, string>> = {
   "src/control/": "schemas of the APIs, and what turns null and undefined into each other",
@@ -85,7 +85,7 @@ export const nullPlaces: Readonly<Record<string, string>> = {
   "src/gateway/route/access-log-file.ts": "the platform's own: a position of fs.write",
 };
 
-/** What is absent is undefined; null is for JSON schemas and rows of SQL. */
+/** Finds values and types that are null: an absent value is undefined; null is for JSON schemas and rows of SQL. */
 export function nulls(files: readonly SourceFile[]): string[] {
   const places = Object.keys(nullPlaces);
   const used = new Set<string>();
@@ -111,7 +111,7 @@ const isComparison = (node: ts.Node): boolean =>
 /** Names that two files of src may export, each with the reason. */
 export const sharedNames: Readonly<Record<string, string>> = {};
 
-/** A name that is exported twice means two things, or stands twice. */
+/** Finds names that are exported twice: such a name means two things, or one thing is defined twice. */
 export function sharedExports(files: readonly SourceFile[]): string[] {
   const places = new Map<string, Set<string>>();
   for (const file of files)

@@ -18,7 +18,7 @@ const mains: Readonly<Record<EngineName, string>> = {
   "better-sqlite3": "lib/index.js",
   "@tursodatabase/database": "dist/promise.js",
 };
-/** Is there only when it can be used. */
+/** A file that exists only when the engine can be used. */
 const proofs: Readonly<Record<EngineName, string>> = {
   "better-sqlite3": "build/Release/better_sqlite3.node",
   "@tursodatabase/database": "dist/promise.js",

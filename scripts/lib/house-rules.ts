@@ -1,4 +1,6 @@
-/** Rules that no other tool checks: what the lock file must not hold, and words that unfinished work leaves behind. */
+/**
+ * Rules that no other tool checks, such as addresses in the lock file, and words that unfinished work leaves behind.
+ */
 import type { SourceFile } from "./layers.ts";
 
 /** A lock file with download addresses works only where those addresses do; names, versions and hashes are enough. */
@@ -37,7 +39,7 @@ export function unfinishedWork(files: readonly SourceFile[]): string[] {
 const logFolder = "src/vault/log/";
 const logPlace = /\blog-key\.ts|\b(?:log|boundary)(?:Key|Prefix)\b|["'`](?:log|boundary)\/(?![\w-]+\.ts)/;
 
-/** That a record is an object is one implementation's own: all else works over the port. */
+/** A record is an object in one implementation of the log only: all other code works over the port. */
 export function logPlaces(files: readonly SourceFile[]): string[] {
   return files
     .filter(({ path }) => !path.startsWith(logFolder))

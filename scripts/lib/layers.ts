@@ -11,7 +11,7 @@ import ts from "typescript";
 export const layers: Readonly<Record<string, readonly string[]>> = {
   core: [],
   runtime: [],
-  // What is measured, as a port; a part below the roles is given it, and src/core is not.
+  // Metrics as a port, which a part below the roles is given; src/core is not.
   metrics: [],
   vault: ["core", "runtime"],
   capture: ["core", "runtime", "metrics"],
@@ -50,7 +50,7 @@ export const rooms: Readonly<Record<string, Readonly<Record<string, readonly str
     proxy: ["message", "upstream", "server"],
     embed: ["message", "upstream", "server"],
   },
-  // Clients import contracts, not what serves them.
+  // Clients import contracts, not the servers of these.
   control: { "": [], server: [""] },
   host: {
     ports: [],
@@ -202,8 +202,8 @@ function isTypeOnly(node: ts.ImportDeclaration): boolean {
 }
 
 /**
- * A captured database and what examines it hold each other by their types there; everywhere else a circle of types is
- * one too.
+ * The types of a captured database and of its examiners refer to each other there; everywhere else a cycle of types
+ * alone is a violation too.
  */
 const ownTypes = "src/capture/";
 

@@ -110,7 +110,7 @@ function content(body: Body) {
   return { "application/json": { schema: more.length === 0 ? only : { anyOf: [only, ...more] } } };
 }
 
-/** Throws for what is neither convertible nor a check that says in words what it asks for. */
+/** Throws for a schema that is neither convertible nor a check with a description in words. */
 export function convert(schemas: Schemas): Record<string, JsonSchema> {
   return toJsonSchemaDefs(schemas, {
     target: "draft-2020-12",

@@ -1,7 +1,7 @@
 /**
  * The other runtimes that stead's parts run under, for tests and benches that compare: Node and Deno, pinned, as npm
- * packages that carry the binary itself. `./scripts/runtimes` installs them into .bun/runtimes; what is on the PATH
- * serves too when it is new enough.
+ * packages that carry the binary itself. `./scripts/runtimes` installs them into .bun/runtimes; a runtime on the PATH
+ * is used too when it is new enough.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";

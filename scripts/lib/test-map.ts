@@ -1,6 +1,6 @@
 /**
  * Where a test stands: it mirrors the path of a source file (test/http/proxy/hold.test.ts proves
- * src/http/proxy/hold.ts), or it lies in a folder that is named for what it proves. What tests share is in
+ * src/http/proxy/hold.ts), or it lies in a folder that is named for what it proves. Helpers that tests share are in
  * test/support. So the proof of a file is found by its path.
  */
 

@@ -66,7 +66,7 @@ backend out
   server a 127.0.0.1:${backend} pool-max-conn 128
 `;
 
-/** Starts all that are installed; `missing` says which are not. */
+/** Starts the proxies that are installed; `missing` names the others. */
 export async function startContenders(
   folder: string,
   backend: number,

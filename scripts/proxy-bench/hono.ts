@@ -1,4 +1,4 @@
-/** What people do today: `hono/proxy` (fetch) on Bun.serve. Arguments: port, TLS port, backend's port, PEM file. */
+/** The usual way: `hono/proxy` (fetch) on Bun.serve. Arguments: port, TLS port, backend's port, PEM file. */
 import { readFileSync } from "node:fs";
 import { Hono } from "hono";
 import { proxy } from "hono/proxy";
