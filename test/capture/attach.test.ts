@@ -181,7 +181,7 @@ test("commits beside a captured log, after its files were removed by hand, are n
   expect(await refusal(() => it.pair.source.isAhead())).toBe("replaced");
 });
 
-test("a log that was removed, with nobody there to make another, is refused as well", async () => {
+test("a log that was removed, with no application there to make another, is refused as well", async () => {
   await using it = await begin({ limits: { deletionMsMax: 0 } });
   const path = join(it.root, "app.db");
   await it.application.open("a", path);

@@ -14,7 +14,7 @@ const canAsk = (await loadLockHolder()) !== undefined;
 
 async function begin(folder: string) {
   mkdirSync(join(folder, "app"), { recursive: true });
-  // What nobody uses stays open: closing it would notice the stranger too.
+  // A database without users stays open: closing it would notice the stranger too.
   const pair = await Pair.open(folder, { limits: { dormantAfterMs: Number.POSITIVE_INFINITY } });
   const application = new Application();
   const path = join(pair.root, "a.db");

@@ -146,7 +146,7 @@ test("a reader of the application holds the backfill back; the log is short agai
   await it.expectEqual();
 });
 
-test("a log that nobody checkpoints stays short, for writers that leave gaps and while they write", async () => {
+test("a log that no application checkpoints stays short, for writers that leave gaps and while they write", async () => {
   await using it = await begin({ limits: { walTidyBytes: 50_000, walSealBytes: 50_000 } });
   for (let i = 0; i < 100; i++) {
     const written = it.insert(10);

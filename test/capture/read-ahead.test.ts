@@ -158,7 +158,7 @@ describe("a large transaction that is read while it is written", () => {
     await hosts.expectSame();
   });
 
-  test("that is rolled back and followed by another one before anybody looks is not put", async () => {
+  test("that is rolled back and followed by another one before the next look is not put", async () => {
     await hosts.run(`BEGIN; ${insert(200)}`);
     await hosts.untilStaged();
     await hosts.run(`ROLLBACK; BEGIN; ${insert(250, "u")}; COMMIT`);
@@ -206,7 +206,7 @@ describe("a large transaction that is read while it is written", () => {
     expect(await hosts.temporaries()).toBeLessThanOrEqual(1);
   });
 
-  test("keeps nobody else from being put meanwhile", async () => {
+  test("keeps no other database from being put meanwhile", async () => {
     await hosts.open("b", "other.db");
     await hosts.pair.settle();
     await hosts.run(`BEGIN; ${insert(200)}`);

@@ -48,7 +48,7 @@ async function untilQuiet({ source }: Pair): Promise<void> {
   }
 }
 
-/** Until nobody has any of them open, this host neither. */
+/** Until no process has any of them open, this host neither. */
 async function untilDormant(pair: Pair): Promise<void> {
   while (pair.source.counts().dormant < tenants) {
     await untilQuiet(pair);
@@ -71,7 +71,7 @@ function descriptors(folder: string): number {
   return open.filter((path) => path.startsWith(`${folder}/`)).length;
 }
 
-test("hundreds of databases that nobody has open cost no descriptors, and a commit in any of them is captured by the next look", async () => {
+test("hundreds of databases that no process has open cost no descriptors, and a commit in any of them is captured by the next look", async () => {
   using folder = temporaryFolder();
   await using pair = await begin(folder.path, asleepAtOnce);
   await using application = new Application();
@@ -85,7 +85,7 @@ test("hundreds of databases that nobody has open cost no descriptors, and a comm
     await application.run(name, `INSERT INTO t VALUES (${turn})`);
     if (turn % 4 === 0) await application.run(name, "PRAGMA wal_checkpoint(TRUNCATE)");
     const { sha256 } = await application.image(name);
-    // Closed before anybody looks: the log is gone, and its pages are in the file.
+    // Closed before the next look: the log is gone, and its pages are in the file.
     if (turn % 4 < 2) await application.close(name);
     expect(pair.source.isAhead()).toBe(true);
     await pair.sync();
@@ -96,7 +96,7 @@ test("hundreds of databases that nobody has open cost no descriptors, and a comm
   }
 });
 
-test("a database that nobody has open and that is written while a snapshot is being copied is woken, and the next snapshot keeps it as it was", async () => {
+test("a database that no process has open and that is written while a snapshot is being copied is woken, and the next snapshot keeps it as it was", async () => {
   using folder = temporaryFolder();
   await using pair = await begin(folder.path, asleepAtOnce);
   await using application = new Application();
@@ -125,7 +125,7 @@ test("a database that nobody has open and that is written while a snapshot is be
   expect(pair.copyHash("7.db")).toBe((await application.image("7")).sha256);
 });
 
-test("a database that is deleted, replaced or changed without SQLite while nobody has it open is what it is now", async () => {
+test("a database that is deleted, replaced or changed without SQLite while no process has it open is what it is now", async () => {
   using folder = temporaryFolder();
   await using pair = await begin(folder.path, asleepAtOnce);
   await untilDormant(pair);

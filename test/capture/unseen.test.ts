@@ -42,7 +42,7 @@ async function settle({ source }: Pair): Promise<void> {
   }
 }
 
-/** The application has it open, and goes on with it. */
+/** The application has it open, and continues with it. */
 function moveAndLink(root: string, name: string, to: string): void {
   mkdirSync(to);
   for (const suffix of ["-wal", "-shm", ""]) {
@@ -140,7 +140,7 @@ test("a write into a file that is no database of ours is no reason to look throu
   events.close();
 });
 
-test("what a writer without the index committed into a quiet database, and nobody asked about, shows at the end", async () => {
+test("what a writer without the index committed into a quiet database, and no look found, shows at the end", async () => {
   using folder = temporaryFolder();
   await using pair = await begin(folder.path, 20);
   await settle(pair);
@@ -151,7 +151,7 @@ test("what a writer without the index committed into a quiet database, and nobod
   expect(await pair.source.close()).toEqual({ ahead: true });
 });
 
-test("a database is not quiet while a checkpoint is under way: its end is no write, and the pin must move then", async () => {
+test("a database is not quiet while a checkpoint is in progress: its end is no write, and the pin must move then", async () => {
   using folder = temporaryFolder();
   await using pair = await begin(folder.path, 20);
   await using application = new Application();

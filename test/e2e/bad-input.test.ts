@@ -178,7 +178,7 @@ describe("an application that", () => {
 });
 
 describe("the control API", () => {
-  test("answers nobody without the cluster's secret", async () => {
+  test("answers no request without the cluster's secret", async () => {
     const { cluster, host } = await oneHost();
     await cluster.start(host);
     await cluster.whenWhole(withinMs, never);

@@ -40,7 +40,7 @@ async function begin(): Promise<{ cluster: Cluster; url: string; starts: () => n
   return { cluster, url: gateway.url, starts: () => (existsSync(file) ? readFileSync(file, "utf8").length : 0) };
 }
 
-test("a request that ends the application costs two endings, no host, and no answer to anybody else", async () => {
+test("a request that ends the application costs two endings, no host, and no answer to another client", async () => {
   const { url, starts } = await begin();
   const statuses: number[] = [];
   let isOver = false;

@@ -75,7 +75,7 @@ describe.skipIf(!canMount)("a host (tests that mount a file system) whose", () =
     );
   }, 90_000);
 
-  test("way to the vault is read-only while it is a secondary knows that before anybody asks it to claim", async () => {
+  test("way to the vault is read-only while it is a secondary knows that before a gateway asks it to claim", async () => {
     const cluster = await bench.cluster({ hosts: 1, gateways: 0 });
     const [host] = cluster.hosts;
     if (host === undefined) throw new Error("no host");

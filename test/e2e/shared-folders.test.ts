@@ -46,7 +46,7 @@ async function started(): Promise<{ cluster: Cluster; host: HostMember }> {
 const write = (host: HostMember): Promise<number> =>
   fetch(`${host.dataUrl}/notes`, { method: "POST", body: '{"text":"kept"}' }).then(({ status }) => status);
 
-test("a second host on the folders of one that runs, or hangs, is refused, moves nothing, and the first goes on", async () => {
+test("a second host on the folders of one that runs, or hangs, is refused, moves nothing, and the first continues", async () => {
   const { host } = await started();
   expect(await write(host)).toBe(201);
   const folders = ["data", "data.stead"].map((name) => join(host.folder, name));

@@ -152,7 +152,7 @@ test("a configuration that does not fit is refused, and the old process continue
 test("a new process that cannot begin is killed, and the one before has its administration and everything else again", async () => {
   const gateway = await startGateway(1);
   const load = new RawLoad(port, 4);
-  // Valid, and impossible: nobody may listen there.
+  // Valid, and impossible: no process may listen there.
   writeFileSync(configFile, configText(1).replace(`admin = "127.0.0.1:${adminPort}"`, 'admin = "192.0.2.1:7700"'));
   upgrade(gateway);
   await until(() => countOf("not upgraded") === 1);

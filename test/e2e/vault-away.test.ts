@@ -16,7 +16,7 @@ const withinMs = 60_000;
 let bench: Bench;
 afterEach(() => bench.close());
 
-test("a vault that is away for everybody is a state of its own, costs no epoch, and the write that waited for it succeeds", async () => {
+test("a vault that is away for every host is a state of its own, costs no epoch, and the write that waited for it succeeds", async () => {
   bench = openBench();
   const cluster = await bench.cluster({ hosts: 3 });
   await Promise.all([...cluster.hosts, ...cluster.gateways].map((member) => cluster.start(member)));

@@ -676,7 +676,7 @@ describe("a host", () => {
     expect(events.at(-1)?.kind).toBe("done");
   });
 
-  test("waits at the gate while the vault is full, says so, and goes on by itself", async () => {
+  test("waits at the gate while the vault is full, says so, and continues by itself", async () => {
     const store = vault();
     const a = await make(store);
     a.host.start();
@@ -696,7 +696,7 @@ describe("a host", () => {
     await until(() => a.host.status().warnings.length === 0);
   });
 
-  test("waits for a vault that does not answer when it starts, says so, and goes on by itself", async () => {
+  test("waits for a vault that does not answer when it starts, says so, and continues by itself", async () => {
     const store = vault();
     let isAway = true;
     store.list = (prefix, options) =>

@@ -6,7 +6,7 @@ const unexpected = (error: unknown): void => {
 };
 
 describe("a serial task", () => {
-  test("aborts the work under way, and begins the next when that has really ended", async () => {
+  test("aborts the work in progress, and begins the next when that has really ended", async () => {
     const task = new SerialTask();
     const told: string[] = [];
     const ended = Promise.withResolvers<void>();
@@ -59,7 +59,7 @@ describe("a serial task", () => {
     await task.close("the host stops");
   });
 
-  test("begins nothing after it is closed to new work, and lets the work under way end", async () => {
+  test("begins nothing after it is closed to new work, and lets the work in progress end", async () => {
     const task = new SerialTask();
     const told: string[] = [];
     const ended = Promise.withResolvers<void>();

@@ -236,7 +236,7 @@ export class Checker implements HostWatch {
 
 type Input = { readonly kind: "append" | "read"; readonly id: number };
 
-/** A write that nobody knows of counts as called when it is in the final state, and as never made when it is not. */
+/** A write of unknown outcome counts as called when it is in the final state, and as never made when it is not. */
 function eventOf(
   { id, kind, key, calledAt, returnedAt, outcome }: Operation,
   wanted: number,

@@ -90,7 +90,7 @@ export class Cluster {
     for (const gateway of this.gateways) this.startGateway(gateway, "kept");
   }
 
-  /** Whoever calls itself primary with the highest epoch. */
+  /** The host that calls itself primary with the highest epoch. */
   get primary(): SimMachine | undefined {
     let best: SimMachine | undefined;
     let epoch = 0;

@@ -4,7 +4,7 @@ import type { Reading } from "./sim-database.ts";
 
 export type Outcome =
   | { readonly kind: "ok"; readonly reading: Reading; readonly value: number }
-  /** Nobody knows: it may have been executed, or be executed later. */
+  /** Unknown: it may have been executed, or be executed later. */
   | { readonly kind: "unknown" }
   /** The service promises that it was not and will not be executed. */
   | { readonly kind: "not-executed" };

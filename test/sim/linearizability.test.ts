@@ -53,7 +53,7 @@ describe("the checker of histories", () => {
     expect(verdict(write(0, 10, 1), read(1, 2, 0), read(3, 4, 1))).toBe("linearizable");
   });
 
-  test("refuses a value that nobody wrote", () => {
+  test("refuses a value that no client wrote", () => {
     expect(verdict(write(0, 1, 1), read(2, 3, 7))).toBe("not-linearizable");
   });
 

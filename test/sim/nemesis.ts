@@ -280,7 +280,7 @@ export class Nemesis {
     machine.process?.enter(() => gatewayOf(machine.process)?.command(command));
   }
 
-  /** A planned stop; whoever does not end in time is killed, as a service manager would. */
+  /** A planned stop; a process that does not end in time is killed, as a service manager would. */
   #restart(machine: SimMachine): () => void {
     const process = machine.process;
     const host = hostOf(process)?.host;

@@ -54,7 +54,7 @@ describe("a register", () => {
     expect(checkRegister([write(1, 2, 3)], [read(1, 0, 1)])).toContain("before it was written");
   });
 
-  test("may get what nobody was told of at any time after its call, once, or never", () => {
+  test("may get an unacknowledged value at any time after its call, once, or never", () => {
     expect(checkRegister([write(1, 0, Infinity)], [read(0, 1, 2), read(1, 50, 51)])).toBeUndefined();
     expect(checkRegister([write(1, 0, Infinity)], [read(0, 1, 2)])).toBeUndefined();
     expect(

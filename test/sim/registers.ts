@@ -13,7 +13,7 @@
 export interface RegisterWrite {
   readonly id: number;
   readonly calledAt: number;
-  /** Infinity: nobody was told that it happened. */
+  /** Infinity: no client was told that it happened. */
   readonly returnedAt: number;
   /** How often an application executed it. */
   readonly executions: number;

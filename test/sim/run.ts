@@ -134,7 +134,7 @@ interface Parts {
 
 async function converge({ world, cluster, checker, clients }: Parts): Promise<void> {
   const isBroken = (): boolean => checker.violations.length > 0;
-  // A host that could not stay primary has said when it tries again; nobody mends it by hand, so it is waited for.
+  // A host that could not stay primary has said when it tries again; no operator mends it by hand, so it is waited for.
   const healedAt = world.now;
   const until = healedAt + healMsMax + cluster.retryInMs;
   let hasBeenWellSince: number | undefined;

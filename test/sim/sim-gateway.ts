@@ -122,7 +122,7 @@ export class SimGateway {
     this.heldMost = Math.max(this.heldMost, this.#route?.waiting.requests ?? 0);
   }
 
-  /** POST /v1/peer/sync: text in, text out. Undefined: nobody listens yet. */
+  /** POST /v1/peer/sync: text in, text out. Undefined: no process listens yet. */
   onPeer(text: string): string | undefined {
     if (this.#control === undefined) return undefined;
     const parsed = v.safeParse(peerMessageSchema, JSON.parse(text));

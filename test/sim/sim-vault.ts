@@ -55,7 +55,7 @@ export class SimVault {
     refused: 0,
     unsynced: 0,
   };
-  /** For everybody. */
+  /** For every host. */
   trouble: Trouble = "none";
   /** For one host: its mount is away, slow, ... */
   readonly troubles = new Map<string, Trouble>();

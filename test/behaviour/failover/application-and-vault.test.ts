@@ -9,7 +9,7 @@ import { Scenario } from "../../support/core/failover-scenario.ts";
 const healthy: HostReport["vault"] = { id: "v1", wroteMs: 200, writeError: undefined, latencyMs: 3 };
 const readOnly: HostReport["vault"] = { id: "v1", wroteMs: undefined, writeError: "EROFS", latencyMs: undefined };
 
-/** Hosts go on reporting, so that what they say stays fresh. */
+/** Hosts continue to report, so that what they say stays fresh. */
 function quarterSeconds(s: Scenario, count: number, say: (at: number) => void): void {
   for (let at = 0; at < count; at++) {
     s.after(250);
@@ -35,7 +35,7 @@ describe("a host on a stale copy of the vault", () => {
     expect(s.all("promote")).toMatchObject([{ host: "b", positionHeard: 35 }]);
   });
 
-  test("is named the position that the primary was heard at, when there is nobody else", () => {
+  test("is named the position that the primary was heard at, when there is no other host", () => {
     const s = withStale().refused("b").refused("b").refused("a").refused("a");
     expect(s.take("promote")).toMatchObject([{ host: "c", positionHeard: 35 }]);
     s.send({
@@ -211,7 +211,7 @@ describe("a candidate that has claimed", () => {
     expect(s.all("promote")).toMatchObject([{ host: "c", epoch: 2, planned: true }]);
   });
 
-  test("is waited for when nobody else could take over", () => {
+  test("is waited for when no other host could take over", () => {
     const s = Scenario.serving().refused("c").refused("c").refused("a").refused("a");
     s.send({ kind: "phase-ended", call: s.call, phase: "claim", ms: 5 }).take("promote");
     quarterSeconds(s, 4 * 100, () => s.hears("b", starting({ application: { state: "stopped", restarts: 0 } })));
@@ -339,10 +339,10 @@ test("a kill after a kill is answered at once, three times and more, when each p
   }
 });
 
-describe("a vault that is away for everybody", () => {
+describe("a vault that is away for every host", () => {
   const silent = (ms: number): Partial<HostReport> => ({ vaultSilentMs: ms });
 
-  test("for 6 s moves nobody, also when a secondary's look succeeds first as it comes back", () => {
+  test("for 6 s replaces no primary, also when a secondary's look succeeds first as it comes back", () => {
     const s = Scenario.serving();
     quarterSeconds(s, 24, (at) => {
       const ms = 250 * (at + 1);
@@ -387,7 +387,7 @@ describe("a vault that is away for everybody", () => {
     expect(s.all("promote")).toEqual([]);
   });
 
-  test("when its primary dies too, nobody is ordered until somebody can write it", () => {
+  test("when its primary dies too, no host is ordered until one can write it", () => {
     const s = Scenario.serving()
       .hears("b", { vault: readOnly })
       .hears("c", { vault: readOnly })
@@ -434,7 +434,7 @@ describe("an impaired primary", () => {
     expect(s.all("promote")).toMatchObject([{ host: "b", planned: true }]);
   });
 
-  test("stays when nobody is better off, and says so once", () => {
+  test("stays when no other host is better off, and says so once", () => {
     const s = Scenario.serving();
     for (const id of ["b", "c"]) s.hears(id, { impairments: [{ kind: "disk", reason: "it is full", forMs: 9_000 }] });
     quarterSeconds(s, 8, (at) => s.hears("a", disk(1_000 + 250 * at)));

@@ -89,7 +89,7 @@ describe("gateways in a world of faults", () => {
   });
 
   for (const gateways of [1, 2, 3]) {
-    test(`${gateways} of them never get stuck: once the faults are over, everybody routes to the one primary`, () => {
+    test(`${gateways} of them never get stuck: once the faults are over, every gateway routes to the one primary`, () => {
       for (let seed = 1; seed <= 70; seed++) {
         const world = new World(seed, 3, gateways);
         world.runUntil(healthyMs);

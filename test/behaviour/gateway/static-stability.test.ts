@@ -22,7 +22,7 @@ afterEach(async () => {
   await cluster.stop();
 });
 
-/** Something that serves on the data port of a host whose control port nobody can reach. */
+/** Something that serves on the data port of a host whose control port no gateway can reach. */
 async function serveData(port: number): Promise<void> {
   const server = createServer((_request, response) => response.end(JSON.stringify({ host: "still there" })));
   await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
@@ -62,7 +62,7 @@ describe("static stability", () => {
     expect(await metrics.text()).toContain("stead_database_ok 0\n");
   });
 
-  test("hosts that do not accept the secret are named, and nobody is replaced for it", async () => {
+  test("hosts that do not accept the secret are named, and no host is replaced for it", async () => {
     await Promise.all([cluster.addHost("a", { priority: 1 }), cluster.addHost("b")]);
     await cluster.startGateway();
     await cluster.serving();

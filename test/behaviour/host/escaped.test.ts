@@ -122,7 +122,7 @@ describe.skipIf(process.platform !== "linux").each(ways)(
       expect(isAlive(await numberIn("daemon"))).toBe(false);
     });
 
-    test("that an earlier run of the host left is killed before the next one goes on", async () => {
+    test("that an earlier run of the host left is killed before the next one continues", async () => {
       const program = `import { scopeOf } from "${join(import.meta.dir, "../../support/host/scope-fixture.ts")}";
       import { supervise } from "${join(import.meta.dir, "../../support/host/supervised.ts")}";
       const folder = ${JSON.stringify(folder)};
@@ -141,7 +141,7 @@ describe.skipIf(process.platform !== "linux").each(ways)(
   },
 );
 
-/** Started by somebody else: without the mark. */
+/** Started by another program: without the mark. */
 async function stranger(script: string, prefix: readonly string[] = []): Promise<number> {
   const [program = "sh", ...args] = [...prefix, "sh", "-c", script];
   children.push(spawn(program, args, { cwd: folder, stdio: "ignore", env: { PATH: process.env["PATH"] } }));

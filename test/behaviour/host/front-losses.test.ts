@@ -80,7 +80,7 @@ class FakeApplication {
     return this.isReady ? Promise.resolve() : this.#ready.promise;
   }
 
-  /** Nobody is connected any more. */
+  /** No client is connected any more. */
   async closedByItself(): Promise<void> {
     let count = 1;
     await until(() => {
@@ -178,7 +178,7 @@ describe("a request that ends the application", () => {
     else if (!(request.url?.startsWith("/never") ?? false)) response.end("ok");
   };
 
-  test("is put aside after two endings, for whoever asks, and others are not", async () => {
+  test("is set aside after two endings, for every client, and others are not", async () => {
     const application: FakeApplication = await new FakeApplication(handle(() => application)).start();
     const { front, url } = await frontOf(termOf(application));
     for (const query of ["a", "b"]) {

@@ -144,7 +144,7 @@ describe("an application that has closed its port", () => {
   });
 });
 
-describe("a port that somebody else has", () => {
+describe("a port that another process has", () => {
   async function occupy(port: number): Promise<void> {
     const server = createServer();
     servers.push(server);

@@ -31,7 +31,7 @@ export interface PrimaryOptions {
   readonly vault: string;
   readonly patterns: readonly string[];
   readonly host: string;
-  /** Nobody was primary before. */
+  /** No host was primary before. */
   readonly isFirst: boolean;
   readonly patienceMs: number;
 }

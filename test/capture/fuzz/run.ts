@@ -132,7 +132,7 @@ export class Runner {
     });
   }
 
-  /** False when there is no going on. */
+  /** False when the run cannot continue. */
   async #begin(primary: Primary): Promise<boolean> {
     this.#primary = primary;
     this.#ledger = new Ledger(this.#root);

@@ -57,11 +57,11 @@ for (const [how, preallocated] of [
   ["copied in pieces", false],
   ["made at full size and then filled", true],
 ] as const) {
-  test(`a database that is ${how} is captured when it is whole, answers wait until then, and others go on`, async () => {
+  test(`a database that is ${how} is captured when it is whole, answers wait until then, and others continue`, async () => {
     await using it = await begin(200_000);
     const content = readFileSync(it.made);
     const fd = openSync(`${it.target}.part`, "w");
-    // The name comes with the first bytes, while this descriptor goes on writing.
+    // The name comes with the first bytes, while this descriptor continues to write.
     if (preallocated) writeSync(fd, Buffer.alloc(content.byteLength), 0, content.byteLength, 0);
     writeSync(fd, content, 0, 4096, 0);
     renameSync(`${it.target}.part`, it.target);
@@ -86,7 +86,7 @@ for (const [how, preallocated] of [
   });
 }
 
-test("a file that somebody begins to write over after it was found whole is captured when it is whole again, though it keeps its size", async () => {
+test("a file that a program begins to write over after it was found whole is captured when it is whole again, though it keeps its size", async () => {
   await using it = await begin(200_000);
   copyFileSync(it.made, `${it.target}.part`);
   await it.application.open("made", it.made);

@@ -63,7 +63,7 @@ test("a database that stays locked is released likewise, and captured whole when
   expect(it.pair.copyHash("new.db")).toBe((await it.application.image("new")).sha256);
 });
 
-test("one that was captured is removed from the journal; the application goes on with it, and it can come back", async () => {
+test("one that was captured is removed from the journal; the application continues with it, and it can come back", async () => {
   await using it = await begin();
   await it.application.open("tenant", join(it.root, "tenant.db"));
   await it.application.run("tenant", "PRAGMA journal_mode=WAL; CREATE TABLE t(v)");

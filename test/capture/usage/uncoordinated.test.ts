@@ -76,7 +76,7 @@ test("frames that a writer without locks writes over captured ones, where it bel
   expect((await refusedAtTheGate(pair)).found).toContain("overwritten");
 });
 
-test("a log whose time stamps change and whose content does not is nobody's fault", async () => {
+test("a log whose time stamps change and whose content does not is no fault", async () => {
   await using it = await begin();
   await it.application.open("a", it.path);
   await it.application.run("a", "PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES (0)");
@@ -113,7 +113,7 @@ test("frames that are appended to the log without its index are not taken for no
   expect(pair.source.isAhead()).toBe(false);
 });
 
-test("a second commit behind one that nobody could explain is refused", async () => {
+test("a second commit behind an unexplained one is refused", async () => {
   await using it = await begin();
   await it.application.open("a", it.path);
   await it.application.run("a", "PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES (0)");
@@ -124,7 +124,7 @@ test("a second commit behind one that nobody could explain is refused", async ()
   expect((await refusedAtTheGate(pair)).kind).toBe("uncoordinated");
 });
 
-test("a transaction that spilled, its rollback and what it leaves in the log are nobody's fault", async () => {
+test("a transaction that spilled, its rollback and what it leaves in the log are no fault", async () => {
   await using it = await begin();
   await using application = new Application();
   await application.open("a", it.path);
@@ -174,7 +174,7 @@ for (const [state, checkpoint] of [
   });
 }
 
-test("a file whose time stamps change and whose content does not is nobody's fault", async () => {
+test("a file whose time stamps change and whose content does not is no fault", async () => {
   await using it = await begin();
   await it.application.open("a", it.path);
   await it.application.run(
@@ -189,7 +189,7 @@ test("a file whose time stamps change and whose content does not is nobody's fau
   expect(pair.source.isAhead()).toBe(false);
 });
 
-test("checkpoints of the application in all modes are nobody's fault", async () => {
+test("checkpoints of the application in all modes are no fault", async () => {
   await using it = await begin();
   await it.application.open("a", it.path);
   await it.application.run("a", "PRAGMA journal_mode=WAL; CREATE TABLE t(v); PRAGMA busy_timeout=0");

@@ -13,7 +13,7 @@ const answersAfterwards = 100;
 let stage: Stage;
 afterEach(() => stage.close());
 
-test("one request that ends the application is executed at most twice, no host is lost, and everybody else is answered", async () => {
+test("one request that ends the application is executed at most twice, no host is lost, and all other clients are answered", async () => {
   stage = await Stage.open();
   const epoch = await stage.epoch();
   const beside = new Beside(stage);
@@ -31,7 +31,7 @@ test("one request that ends the application is executed at most twice, no host i
   expect(await stage.epoch()).toBe(epoch);
 });
 
-test("twenty clients that go on asking for it end the application at most twice, and everybody else is answered", async () => {
+test("twenty clients that repeat it end the application at most twice, and all other clients are answered", async () => {
   stage = await Stage.open();
   const epoch = await stage.epoch();
   const beside = new Beside(stage);

@@ -22,7 +22,7 @@ async function openStreams(count: number): Promise<Socket[]> {
 }
 
 for (const count of [1, 200]) {
-  test(`${count} idle event ${count === 1 ? "stream does" : "streams do"} not hold up a switchover, and everybody else is answered`, async () => {
+  test(`${count} idle event ${count === 1 ? "stream does" : "streams do"} not hold up a switchover, and all other clients are answered`, async () => {
     stage = await Stage.open({ host: patient });
     const first = await stage.primary();
     const streams = await openStreams(count);

@@ -28,7 +28,7 @@ function holdersOf(folder: string): number[] {
       try {
         return readdirSync(`/proc/${pid}/fd`).some((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`).startsWith(folder));
       } catch {
-        return false; // It has ended, or belongs to somebody else.
+        return false; // It has ended, or belongs to another user.
       }
     });
 }

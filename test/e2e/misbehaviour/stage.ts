@@ -209,7 +209,7 @@ export class Stage {
     return this.happened().filter(({ event }) => event === "start").length;
   }
 
-  /** Whoever starts an application from now on finds the file. */
+  /** Every application that is started from now on finds the file. */
   mark(name: "away" | "port-taken"): void {
     writeFileSync(join(this.#folder, name), "");
   }

@@ -59,7 +59,7 @@ test("an application that listens on ::1 only is found there", async () => {
   expect((await stage.ask("POST", "/rows")).status).toBe(201);
 });
 
-test("one that listens where nobody looks is told so: what was tried, and what listens where", async () => {
+test("an application that listens where no host looks is told so: what was tried, and what listens where", async () => {
   stage = await Stage.prepare({ manners: ["on=127.0.0.9"], hosts: 1, hostExtra: 'timeout = "2s"\n' });
   await stage.startAll();
   const [host] = stage.cluster.hosts;

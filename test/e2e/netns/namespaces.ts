@@ -16,7 +16,7 @@ import { promisify } from "node:util";
 const run = promisify(execFile);
 
 export const observer = "observer";
-/** Belongs to nobody. */
+/** Belongs to no host. */
 const nobody = "02:00:00:00:00:01";
 
 interface Link {
@@ -89,7 +89,7 @@ export class Namespaces {
     await this.cutOneWay(others, some);
   }
 
-  /** Everything reaches everybody again. */
+  /** Every host reaches every other again. */
   async heal(): Promise<void> {
     for (const cut of [...this.#cuts]) {
       const [from, to] = cut.split(" ") as [string, string];

@@ -88,7 +88,7 @@ export class VaultAccess {
     this.#cuts.clear();
   }
 
-  /** Resolves when the script says that it is done; it may go on after that. */
+  /** Resolves when the script says that it is done; it may continue after that. */
   async #inNamespaceOf(pid: number, script: string, host: string): Promise<ChildProcess> {
     const args = ["-t", String(pid), "-m", "sh", "-c", script, "sh", this.pathOf(host), this.vault];
     const child = spawn("nsenter", args, { stdio: ["pipe", "pipe", "pipe"] });

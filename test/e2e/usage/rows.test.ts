@@ -22,7 +22,7 @@ const runs = engines
   .filter(({ name, missing }) => !isTurso(name) && missing === undefined)
   .map((engine) => ({ engine, shared: new SharedRun(engine, parts) }));
 
-/** Waits for one; the next one goes on beside the tests that follow. */
+/** Waits for one; the next one continues beside the tests that follow. */
 async function go(shared: SharedRun): Promise<void> {
   await shared.go();
   const next = runs[runs.findIndex((run) => run.shared === shared) + 1];

@@ -99,7 +99,7 @@ describe("leftovers", () => {
     expect(processes.tidied).toBe(0);
   });
 
-  test("refuses to go on while somebody else writes to the databases, and kills nobody for it", async () => {
+  test("refuses to continue while another process writes to the databases, and kills no process for it", async () => {
     const { leftovers, processes } = leftoversOf();
     processes.writing = ["process 7 (sqlite3 notes.db) has /data/notes.db open for writing"];
     await expect(leftovers.ensureNone()).rejects.toBeInstanceOf(LeftoverError);

@@ -187,7 +187,7 @@ test("the format that a gateway tells with a probe reaches the host, unless it i
 });
 
 describe("the control API", () => {
-  test("answers nobody without the cluster secret, whatever is asked", async () => {
+  test("answers no request without the cluster secret", async () => {
     const host = new FakeHost();
     for (const authorization of ["", secret, `Bearer ${secret}x`, `Bearer ${secret.slice(1)}`, `Basic ${secret}`]) {
       for (const [method, path] of [

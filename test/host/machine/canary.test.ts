@@ -141,7 +141,7 @@ describe("the canary", () => {
 });
 
 describe("the probe of the vault", () => {
-  test("leaves nothing behind, and removes what an earlier run of the host left, and nobody else's", async () => {
+  test("leaves nothing behind, and removes what an earlier run of the host left, and no other host's", async () => {
     const store = new MemoryStore();
     for (const key of ["probes/a/old-1", "probes/b/other-1"]) await store.putIfAbsent(key, new Uint8Array(1));
     const probe = new VaultProbe({ store, host: "a", instance: "run" });

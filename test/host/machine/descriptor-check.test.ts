@@ -21,7 +21,7 @@ test("thirty databases fit into 256 descriptors, forty do not, and what is refus
 test("a host that could not serve one database is refused though there is none yet", () =>
   expect(checkDescriptors(0, 64)?.kind).toBe("refused"));
 
-test("more tenants than a usual limit holds are a warning from 80 % on: those that nobody has open cost nothing", () => {
+test("more tenants than a usual limit holds are a warning from 80 % on: those that no process has open cost nothing", () => {
   const warnings: string[] = [];
   assertDescriptors(251, (text) => warnings.push(text), 1024);
   expect(warnings).toEqual([]);

@@ -130,7 +130,7 @@ describe("a checkpointer", () => {
     journal.shut();
   });
 
-  test("writes one at a time: who asks meanwhile gets the one under way", async () => {
+  test("writes one at a time: a caller that asks meanwhile gets the one in progress", async () => {
     const { source, journal, checkpointer } = await setUp();
     const first = checkpointer.now("one");
     const second = checkpointer.now("two");
@@ -164,7 +164,7 @@ describe("a checkpointer", () => {
     journal.shut();
   });
 
-  test("begins anew at once when a database that nobody had open was written while it was being copied, and puts that off when it happens again and again", async () => {
+  test("begins again at once when a database that no process had open was written while it was being copied, and puts that off when it happens again and again", async () => {
     const { source, journal, checkpointer, done } = await setUp();
     const written = (): Promise<never> => Promise.reject(new WrittenMeanwhileError("b.db"));
     source.beforeRead = () => (source.taken < 3 ? written() : Promise.resolve());
@@ -219,7 +219,7 @@ describe("a checkpointer", () => {
     expect(await listCheckpoints(store)).toEqual([]);
   });
 
-  test("goes on as primary when the vault refuses a checkpoint", async () => {
+  test("stays primary when the vault refuses a checkpoint", async () => {
     const { store, journal, checkpointer, ends } = await setUp();
     store.beforePut = (key) =>
       key.startsWith("chunks/") ? Promise.reject(new Error("the vault is full")) : Promise.resolve();
@@ -240,7 +240,7 @@ describe("a checkpointer", () => {
     let isStopped = false;
     const stopped = checkpointer.stop().then(() => (isStopped = true));
     await new Promise((resolve) => setImmediate(resolve));
-    expect(isStopped).toBe(false); // A read is under way: the databases must stay open.
+    expect(isStopped).toBe(false); // A read is in progress: the databases must stay open.
     journal.shut();
     gate.resolve();
     await stopped;

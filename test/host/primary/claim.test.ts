@@ -9,7 +9,7 @@ import { StoreError } from "../../../src/vault/store/store.ts";
 import { FaultyStore } from "../../support/vault/faulty-store.ts";
 import { claimAs, readerFromStart } from "../../support/host/log-fixture.ts";
 
-/** Time passes as soon as somebody waits for it. */
+/** Time passes as soon as a caller waits for it. */
 function hastyClock(): Clock {
   let now = 0;
   return {

@@ -114,7 +114,7 @@ describe("the gate", () => {
     journal.shut();
   });
 
-  test("holds a chunk for a commit that came while an earlier flush was under way until its own flush is durable", async () => {
+  test("holds a chunk for a commit that came while an earlier flush was in flight until its own flush is durable", async () => {
     const { journal, source, store } = await setUp();
     store.isHolding = true;
     source.commit();
@@ -154,7 +154,7 @@ describe("the gate", () => {
     expect(source.ticks).toBe(after);
   });
 
-  test("holds a read while the flush that it may have seen is under way", async () => {
+  test("holds a read while the flush that it may have seen is in flight", async () => {
     const { journal, source, store } = await setUp();
     store.isHolding = true;
     source.commit();
@@ -168,7 +168,7 @@ describe("the gate", () => {
     journal.shut();
   });
 
-  test("puts commits that nobody waits for into the journal", async () => {
+  test("puts commits that no answer waits for into the journal", async () => {
     const { journal, source } = await setUp();
     source.commit();
     await until(() => source.durable === 1);
@@ -405,7 +405,7 @@ describe("capture that takes long, or leaves something out", () => {
     await journal.ended();
   });
 
-  test("a snapshot that lacks what the log has is refused, and the journal goes on", async () => {
+  test("a snapshot that lacks what the log has is refused, and the journal continues", async () => {
     const { source, journal } = await setUp();
     source.leavesOut = true;
     await expect(journal.snapshot()).rejects.toThrow("cannot be captured now");

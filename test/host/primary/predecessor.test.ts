@@ -101,7 +101,7 @@ describe("a predecessor", () => {
     }
   });
 
-  test("may be alive when it does not answer in time, or nobody waits any more", async () => {
+  test("may be alive when it does not answer in time, or no caller waits any more", async () => {
     const silent = await answering(200, undefined);
     expect(await ask(silent)).toEqual({ kind: "unknown" });
     const stop = new AbortController();

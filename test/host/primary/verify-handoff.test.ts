@@ -58,14 +58,14 @@ async function prove(root: string, known: KnownPages): Promise<Source> {
 }
 
 describe("what capture begins with", () => {
-  test("is what the replica left, when nobody wrote there meanwhile", async () => {
+  test("is what the replica left, when no other process wrote there meanwhile", async () => {
     const { root } = withDatabase();
     const source = await prove(root, await knownOf(root));
     expect(source.checksums().size).toBe(1);
     await source.close();
   });
 
-  test("is refused when somebody else wrote there: that commit would be in no record", async () => {
+  test("is refused when another process wrote there: that commit would be in no record", async () => {
     const { root, path } = withDatabase();
     const known = await knownOf(root);
     const other = new DatabaseSync(path);

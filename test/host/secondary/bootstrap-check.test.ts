@@ -51,7 +51,7 @@ test("damage is refused with what was found and what to do, unless an operator t
   });
 });
 
-test("what cannot be read now is tried again, also for somebody who accepts damage; what is no database is capture's", async () => {
+test("what cannot be read now is tried again, also for an operator that accepts damage; what is no database is capture's", async () => {
   const { failure } = await decide([{ name: "a.db", kind: "unreadable", reason: "database is locked" }], "quick", true);
   expect(failure).toBeInstanceOf(UncheckableDatabaseError);
   expect(await decide([{ name: "a.db", kind: "no-database" }])).toEqual({ failure: undefined, warnings: [] });

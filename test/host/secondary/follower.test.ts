@@ -62,7 +62,7 @@ describe("a follower", () => {
     expect(target.flushes).toEqual([[7]]);
   });
 
-  test("never goes on after a record that it could not apply, whoever asks", async () => {
+  test("never continues after a record that it could not apply, whichever caller asks", async () => {
     const store = new MemoryStore();
     const [writer, pages, target] = [await claimAs(store, "a"), new Pages("a.db"), new Applied()];
     const follower = follow(store, target);
@@ -101,7 +101,7 @@ describe("a follower", () => {
     expect(target.flushes).toEqual([[1]]);
   });
 
-  test("applies nothing any more when it has ended, also not what the vault gives to somebody who is reading just now", async () => {
+  test("applies nothing any more when it has ended, also not what the vault gives to a read in flight", async () => {
     const store = new FaultyStore(new MemoryStore());
     const [writer, pages, target] = [await claimAs(store, "a"), new Pages("a.db"), new Applied()];
     const follower = follow(store, target);
@@ -144,7 +144,7 @@ describe("a follower", () => {
     await expect(reading).rejects.toThrow("no longer follows");
   });
 
-  test("stays where it is while a claim is being decided, whoever asks: the claim stands on what was read, applied and seen by then", async () => {
+  test("stays where it is while a claim is being decided, whichever caller asks: the claim stands on what was read, applied and seen by then", async () => {
     const store = new MemoryStore();
     const [writer, pages, target] = [await claimAs(store, "a"), new Pages("a.db"), new Applied()];
     const follower = follow(store, target);

@@ -58,7 +58,7 @@ describe("what lies on a host's disk", () => {
     ]);
   });
 
-  test("is nobody's when there is none: nothing can have diverged", async () => {
+  test("has no owner when there is none: nothing can have diverged", async () => {
     const { local } = await place();
     expect(await local.moveAway()).toEqual({ kind: "secondary" });
   });

@@ -47,7 +47,7 @@ test("a late claim of this host's earlier run is no duplicate: nothing follows i
   expect(duplicates).toEqual([]);
 });
 
-test("another process with this host's id that goes on writing is a duplicate", () => {
+test("another process with this host's id that continues to write is a duplicate", () => {
   const { status, duplicates, claim, renew } = statusOfSecondRun();
   status.isCurrent(undefined, 0);
   claim("a", "a-9");

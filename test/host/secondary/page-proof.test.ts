@@ -222,7 +222,7 @@ test("a checkpoint behind such a flush makes the log whole again: what was damag
   });
 });
 
-test("a checkpoint whose chunks are whole but give another database is damage, and nobody begins there", async () => {
+test("a checkpoint whose chunks are whole but give another database is damage, and no host begins there", async () => {
   const written = new Written();
   await written.begin();
   await written.commit([written.change("a.db", { 2: 3 })]);

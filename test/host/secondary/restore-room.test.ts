@@ -125,7 +125,7 @@ async function make({ capacity, otherDisk = [] }: { capacity: number; otherDisk?
 }
 
 describe("a restore for which there is no room", () => {
-  test("says how many bytes are missing on which disk before it writes any, and goes on when they are there", async () => {
+  test("says how many bytes are missing on which disk before it writes any, and continues when they are there", async () => {
     const { disk, data, root, run, content } = await make({ capacity: 10_000 });
     const failure = await failureOf(run());
     // What the note takes is in use as well.
@@ -183,7 +183,7 @@ describe("a restore for which there is no room", () => {
     expect(await local.setAsides()).toEqual([]);
   });
 
-  test("keeps what a primary had and may be nowhere else, names it, and goes on when it is moved to another disk", async () => {
+  test("keeps what a primary had and may be nowhere else, names it, and continues when it is moved to another disk", async () => {
     const { data, root, local, sums, warnings, run, content } = await make({
       capacity: databaseSize + 20_000,
       otherDisk: ["elsewhere"],

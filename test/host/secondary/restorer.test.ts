@@ -187,7 +187,7 @@ describe("a restore", () => {
     await expect(restore(options(vault.memory))).rejects.toBeInstanceOf(LeftBehindError);
   });
 
-  test("makes room when the disk is full of an old copy that nobody needs", async () => {
+  test("makes room when the disk is full of an old copy that is not needed", async () => {
     const [vault, { local, data, options }] = [new Vault(), await place()];
     await vault.bootstrap();
     writeFileSync(join(data, "a.db"), "an old copy");

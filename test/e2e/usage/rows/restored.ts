@@ -28,7 +28,7 @@ export class Restored {
   }
 }
 
-/** The first column of each row of a database that nobody has open. Throws when it is damaged. */
+/** The first column of each row of a database that no process has open. Throws when it is damaged. */
 export function readWhole(path: string, sql: string): unknown[] {
   const database = new Database(path);
   try {

@@ -33,7 +33,7 @@ export interface Inability {
 export interface SharedPart extends PartOfRow {
   readonly kind: "shared";
   use(here: EngineScene): Promise<void>;
-  /** Goes on until the kill cuts it off. */
+  /** Continues until the kill cuts it off. */
   untilKilled?(here: EngineScene): Promise<void>;
   check(restored: Restored, here: EngineScene): void;
   /** All that must be there of it in the end. */
