@@ -37,6 +37,8 @@ import { type TailEnd, WalTail } from "./wal-tail.ts";
 /** Looks, a moment apart, before a process is accused: the list of locks may miss a moving lock. */
 const looksBeforeAccusing = 3;
 const lookAgainMs = 2;
+/** How long a process that used the index may have ended before an unfinished commit is found, milliseconds. */
+const lostUserMs = 5_000;
 
 /** What `examine` needs of the captured state. */
 export interface CapturedState {
@@ -78,6 +80,8 @@ export class FileWatch {
   #isUnused = false;
   /** The kernel's answer when the list of locks last had no process with another log. */
   #cleared: FirstUsers | undefined;
+  /** Processes that used the index at an audit, with the time; undefined before the first list of locks. */
+  #indexUsers: Map<number, number> | undefined;
 
   constructor(options: FileWatchOptions) {
     this.#options = options;
@@ -175,6 +179,9 @@ export class FileWatch {
     // A list without the process that the kernel names has missed it.
     const isCleared = !isUsedElsewhere && first?.database !== undefined && users?.has(first.database) !== false;
     this.#cleared = isCleared ? first : undefined;
+    this.#indexUsers ??= new Map();
+    for (const [pid, seenMs] of this.#indexUsers) if (seenMs < clock.now() - lostUserMs) this.#indexUsers.delete(pid);
+    for (const pid of this.#usersOfIndex(locks) ?? []) this.#indexUsers.set(pid, clock.now());
     return isUsedElsewhere;
   }
 
@@ -182,6 +189,7 @@ export class FileWatch {
   askForUsers(kernel: LockHolder): boolean {
     const { database, index } = this.#firstUsers(kernel);
     this.#isUnused = database === undefined;
+    if (index !== undefined) this.#indexUsers?.set(index, this.#options.clock.now());
     // For another namespace (0 or less) the list does not help either.
     if (database === undefined || database <= 0 || database === index) return false;
     return this.#cleared?.database !== database || this.#cleared.index !== index;
@@ -254,6 +262,7 @@ export class FileWatch {
 
   async #examineLog(database: CapturedState, slice: Slice): Promise<void> {
     const { clock, index } = this.#options;
+    const strangers = new Set<number>();
     for (let look = 1; ; look++) {
       const at = database.captured;
       if (at === undefined || this.#tail.isQuiet(at)) return;
@@ -266,14 +275,22 @@ export class FileWatch {
         !index.isAt(at.salt1, at.salt2, at.mxFrame)
       )
         return;
-      if (look === looksBeforeAccusing) return this.#judge(database, at, end);
+      // At each look: a writer may end between its response and the last one.
+      const users = this.#usersOfIndex(FileLocks.now());
+      for (const pid of this.#strangers(users ?? new Set())) strangers.add(pid);
+      if (look === looksBeforeAccusing) return this.#judge(database, at, end, [...strangers], users);
       await clock.sleep(lookAgainMs);
     }
   }
 
-  #judge(database: CapturedState, at: WalPosition, end: TailEnd): void {
+  #judge(
+    database: CapturedState,
+    at: WalPosition,
+    end: TailEnd,
+    strangers: readonly number[],
+    users: ReadonlySet<number> | undefined,
+  ): void {
     const { name, pageSize } = database;
-    const strangers = this.#strangers();
     const by = strangers.length === 0 ? "" : `, by ${strangers.map(processName).join(", ")}`;
     if (end.kind === "rewritten")
       throw uncoordinated(
@@ -282,24 +299,39 @@ export class FileWatch {
       );
     if (end.kind !== "committed") return;
     const bytes = (end.end.mxFrame - at.mxFrame) * frameBytes(pageSize);
-    if (strangers.length > 0 || end.goesOn)
+    if (strangers.length > 0 || end.goesOn || !this.#mayHaveLostUser(users))
       throw uncoordinated(
         name,
         `commits in its write-ahead log (${bytes} bytes) that its index (-shm) does not have${by}`,
       );
-    // All processes that have it open also use the index: the commit's writer ended in the middle of it, and SQLite
-    // will overwrite it.
+    // All processes that have it open also use the index, and one that used it does not any more: the commit's writer
+    // ended in the middle of it, and SQLite will overwrite it.
     this.#tail.abandon(end.end);
     this.#options.onWarning(
       `${name}: a process ended in the middle of a commit; the commit was never visible and is not part of the database`,
     );
   }
 
-  /** Returns other processes that have the log open, and do not use the index. */
-  #strangers(): number[] {
-    const users =
-      FileLocks.now()?.others(this.#walIndex.inode, connectionLockByte, connectionLockByte) ?? new Set<number>();
+  /** Returns other processes that have the log open, and do not use the index as `users` do. */
+  #strangers(users: ReadonlySet<number>): number[] {
     return processesWithOpen(identityOfFd(this.#options.files.walFd)).filter((pid) => !users.has(pid));
+  }
+
+  /** Returns other processes that use the index; undefined if that is not reported. */
+  #usersOfIndex(locks: FileLocks | undefined): ReadonlySet<number> | undefined {
+    return locks?.others(this.#walIndex.inode, connectionLockByte, connectionLockByte);
+  }
+
+  /**
+   * False if no process that used the index lately has stopped using it. A commit that is in the log alone is then not
+   * one that its writer did not finish: it is that of a process without the index, which has ended and may have
+   * responded. A process that began and ended between two audits is taken for one, too: that ends a term, and loses
+   * nothing.
+   */
+  #mayHaveLostUser(users: ReadonlySet<number> | undefined): boolean {
+    if (users === undefined || this.#indexUsers === undefined) return true;
+    const sinceMs = this.#options.clock.now() - lostUserMs;
+    return [...this.#indexUsers].some(([pid, seenMs]) => seenMs >= sinceMs && !users.has(pid));
   }
 
   /**

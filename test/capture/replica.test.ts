@@ -132,7 +132,7 @@ test("deltas that cannot be right are refused", async () => {
   await replica.close();
 });
 
-test("a replica that is closed writes nothing: the files belong to another host's term, even a flush that has every page", async () => {
+test("a replica that is closed writes nothing: the files belong to another owner, even a flush that has every page", async () => {
   using folder = temporaryFolder();
   const replica = await Replica.open({ root: folder.path });
   await replica.apply({ deltas: [delta(1, [page(1, 1)], [1])] });

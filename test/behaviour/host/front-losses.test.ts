@@ -80,7 +80,7 @@ class FakeApplication {
     return this.isReady ? Promise.resolve() : this.#ready.promise;
   }
 
-  /** No client is connected any more. */
+  /** No connection is left. */
   async closedByItself(): Promise<void> {
     let count = 1;
     await until(() => {

@@ -62,6 +62,7 @@ def build(request):
 
 def ids_of_copy(path, scratch, alone):
     """What a process finds that opens the files as they are: never the files themselves, so that nothing is changed."""
+    path = os.path.realpath(path)  # SQLite keeps the log beside the file that a link leads to
     if not os.path.exists(path):
         return None
     for suffix in ("",) + COMPANIONS:

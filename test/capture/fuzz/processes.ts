@@ -3,7 +3,8 @@
  * own.
  */
 import { randomUUID } from "node:crypto";
-import { dirname, join, relative } from "node:path";
+import { lstatSync, readlinkSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
 import { Worker } from "./child.ts";
 import type { FileKey, Ledger } from "./ledger.ts";
 import type { Actor, Connection, Filling, Mover } from "./program.ts";
@@ -87,9 +88,10 @@ export class Processes {
       : [...this.#open.values()].filter((open) => open.key === key).map(({ connection }) => connection);
   }
 
-  /** A connection was opened, or is being opened, by this name. */
+  /** A connection was opened, or is being opened, by this name or by a link to it: the log is beside the file. */
   isOpenAs(name: string): boolean {
-    return [...this.#open.values()].some(({ connection }) => connection.name === name);
+    const path = linkedTo(this.pathOf(name));
+    return [...this.#open.values()].some(({ connection }) => linkedTo(this.pathOf(connection.name)) === path);
   }
 
   /** What each connection sees, by file; those that do not answer at once say nothing. */
@@ -186,4 +188,10 @@ export class Processes {
     }
     return worker;
   }
+}
+
+/** Where links lead, whether something is there or not. */
+function linkedTo(path: string, linksMax = 8): string {
+  if (linksMax === 0 || lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() !== true) return path;
+  return linkedTo(resolve(dirname(path), readlinkSync(path)), linksMax - 1);
 }

@@ -96,15 +96,24 @@ function appendWithoutIndex(path: string): void {
   if (status !== 0) throw new Error(stderr.toString());
 }
 
-test("frames that are appended to the log without its index are not taken for nothing, also when their writer is gone", async () => {
+/** Opens the pair beside a process that uses the index and is then killed. */
+async function openBesideUserThatEnds(folder: string, path: string): Promise<Pair> {
+  await using application = new PythonApplication();
+  await application.open("ends", path);
+  await application.run("ends", "SELECT * FROM t");
+  const pair = await Pair.open(folder);
+  await pair.source.tick();
+  await application.kill();
+  return pair;
+}
+
+test("frames behind the end of the index are an unfinished commit if a user of the index has ended, and are overwritten", async () => {
   await using it = await begin();
   await it.application.open("a", it.path);
   await it.application.run("a", "PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES (0)");
-  await using pair = await Pair.open(it.folder);
+  await using pair = await openBesideUserThatEnds(it.folder, it.path);
   appendWithoutIndex(it.path);
   expect(pair.source.isAhead()).toBe(true);
-  // Nobody has the log open who does not use its index: this is what a process leaves that is killed in the middle of a
-  // commit.
   while (pair.source.isAhead()) await pair.sync();
   expect(pair.warnings.join()).toContain("in the middle of a commit");
   // The next commit overwrites it.
@@ -113,11 +122,21 @@ test("frames that are appended to the log without its index are not taken for no
   expect(pair.source.isAhead()).toBe(false);
 });
 
-test("a second commit behind an unexplained one is refused", async () => {
+test("frames of a writer without the index that has ended are refused if every user of the index is still there", async () => {
   await using it = await begin();
   await it.application.open("a", it.path);
   await it.application.run("a", "PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES (0)");
   await using pair = await Pair.open(it.folder);
+  await pair.source.tick();
+  appendWithoutIndex(it.path);
+  expect((await refusedAtTheGate(pair)).found).toContain("commits in its write-ahead log");
+});
+
+test("a second commit behind an unexplained one is refused", async () => {
+  await using it = await begin();
+  await it.application.open("a", it.path);
+  await it.application.run("a", "PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES (0)");
+  await using pair = await openBesideUserThatEnds(it.folder, it.path);
   appendWithoutIndex(it.path);
   while (pair.source.isAhead()) await pair.sync();
   appendWithoutIndex(it.path);

@@ -89,7 +89,7 @@ export class Namespaces {
     await this.cutOneWay(others, some);
   }
 
-  /** Every host reaches every other again. */
+  /** All processes reach each other again. */
   async heal(): Promise<void> {
     for (const cut of [...this.#cuts]) {
       const [from, to] = cut.split(" ") as [string, string];
