@@ -64,7 +64,7 @@ export async function readBase(options: BaseOptions): Promise<Changes | undefine
   if (
     to.nBackfill >= to.mxFrame &&
     frames.get(1) === inDatabaseFile &&
-    claimsOtherSize(database.readPage(1, inDatabaseFile), pageCount)
+    claimsOtherSize(database.readPage(1, inDatabaseFile), pageCount, fstatSync(dbFd).size / database.pageSize)
   )
     return undefined;
   return { database, to, pageCount, frames, contents, hashes };
@@ -101,12 +101,14 @@ export async function readSince({ hashes: known, stamp }: Resumed, options: Base
 
 /**
  * True if the header states another number of pages, validly (fileformat2.html, section 1.3.7: the counters at 24 and
- * 92 are equal).
+ * 92 are equal). A header that states less is right if the file has all pages: it was grown in chunks
+ * (SQLITE_FCNTL_CHUNK_SIZE), or has a rest at its end.
  */
-export function claimsOtherSize(page1: Uint8Array, pageCount: number): boolean {
+export function claimsOtherSize(page1: Uint8Array, pageCount: number, pagesInFile: number): boolean {
   const header = new DataView(page1.buffer, page1.byteOffset, 100);
   const named = header.getUint32(28);
-  return named !== 0 && header.getUint32(24) === header.getUint32(92) && named !== pageCount;
+  if (named === 0 || header.getUint32(24) !== header.getUint32(92)) return false;
+  return named > pageCount || (named < pageCount && pagesInFile < pageCount);
 }
 
 /** Hashes the last content of each page; fills `contents` where it is missing. */

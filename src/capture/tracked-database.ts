@@ -145,7 +145,7 @@ export class TrackedDatabase {
   adopt(known: PageHashes | undefined): void {
     const index = this.look();
     if (known === undefined || index === undefined || index.mxFrame > 0 || this.files.switched !== undefined) return;
-    if (known.pageSize !== this.pageSize || known.pageCount !== this.#pragma("page_count")) return;
+    if (known.pageSize !== this.pageSize) return;
     if (fstatSync(this.files.dbFd).size !== known.pageSize * known.pageCount) return;
     // Cheap, and sensitive to most changes of the file; a checkpoint's read detects the rest.
     if (!known.isSame(1, hashPage(1, this.readPage(1, inDatabaseFile)))) return;
@@ -387,12 +387,16 @@ export class TrackedDatabase {
     return at;
   }
 
-  /** With an empty log the index does not know the size (recovery leaves 0 there); SQLite's own answer does. */
+  /**
+   * With an empty log the index does not know the size (recovery leaves 0 there). The file does, and its next commit
+   * says the same (pager.c, `pagerPagecount`). Its header (PRAGMA page_count) may say less: the file was grown in
+   * chunks, or has a rest at its end.
+   */
   #pageCountAt(to: WalIndex): number {
-    return to.mxFrame > 0 ? to.pageCount : this.#pragma("page_count");
+    return to.mxFrame > 0 ? to.pageCount : Math.floor(fstatSync(this.files.dbFd).size / this.pageSize);
   }
 
-  #pragma(name: "page_size" | "page_count"): number {
+  #pragma(name: "page_size"): number {
     const [first, second] = this.files.readers;
     const reader = second.isReading ? second : first;
     const row = reader.connection.prepare(`PRAGMA ${name}`).get() as Record<string, number> | undefined;

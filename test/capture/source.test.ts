@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { Source } from "../../src/capture/source.ts";
 import { Application, hashFile, Pair, partsOf, sourceOptions, temporaryFolder } from "./helpers.ts";
@@ -194,6 +194,32 @@ test("the hashes that a replica hands over make the next source's start a matter
   await next.close();
   const fresh = await Source.open(sourceOptions(pair.copy));
   expect(fresh.checksums()).toEqual(kept);
+  await fresh.close();
+});
+
+test("a file that is longer than its header says (grown in chunks, SQLITE_FCNTL_CHUNK_SIZE) is whole on the next host", async () => {
+  using folder = temporaryFolder();
+  mkdirSync(join(folder.path, "app"));
+  const path = join(folder.path, "app", "app.db");
+  await using application = new Application();
+  await application.open("a", path);
+  await application.run("a", "PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES (1)");
+  await application.close("a");
+  appendFileSync(path, new Uint8Array(4 * 4096).fill(7));
+  const pair = await Pair.open(folder.path);
+  await application.open("a", path);
+  await application.run("a", "INSERT INTO t VALUES (2)");
+  await pair.sync();
+  const checksums = pair.source.checksums();
+  const known = pair.replica.handOver();
+  await application.kill();
+  await pair.close();
+  // What the host compares at a promotion (verify-handoff.ts).
+  const next = await Source.open({ ...sourceOptions(pair.copy), known });
+  expect(next.checksums()).toEqual(checksums);
+  await next.close();
+  const fresh = await Source.open(sourceOptions(pair.copy));
+  expect(fresh.checksums()).toEqual(checksums);
   await fresh.close();
 });
 
