@@ -49,6 +49,15 @@ export class Folders {
     }
   }
 
+  /** The name was missing: a kept descriptor is of a removed folder, and syncing it would say nothing of a new one. */
+  forget(folder: string): void {
+    const descriptor = this.#open.get(folder);
+    if (descriptor === undefined) return;
+    this.#open.delete(folder);
+    descriptor.retired = true;
+    if (descriptor.users === 0) this.#work.own(this.#calls.close(descriptor.fd));
+  }
+
   close(): void {
     for (const { fd } of this.#open.values()) this.#work.own(this.#calls.close(fd));
     this.#open.clear();

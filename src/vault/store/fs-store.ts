@@ -233,6 +233,8 @@ export class FsStore implements Store {
         if (errnoOf(error) !== "EEXIST")
           throw storeErrorOf(error, `cannot make the folder ${folder} in ${this.url}`, "before");
       }
+      this.#folders.forget(folder);
+      this.#smallPuts?.forgetFolders();
       await this.#syncFolder(folder); // Also when another has just made it: its name may not be durable yet.
     }
     return parts.length > 0;

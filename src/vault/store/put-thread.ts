@@ -45,6 +45,8 @@ export type ThreadPut =
 export interface SmallPuts {
   /** True if `put` may be called for this many bytes now. */
   isFree(bytes: number): boolean;
+  /** Folders may be other ones from now on: kept descriptors are not used any more (fs-folders.ts). */
+  forgetFolders(): void;
   /** Rejects if the thread has ended: the outcome of the put is unknown. */
   put(request: PutRequest): Promise<ThreadPut>;
   /** Resolves when the thread has ended, or at once if a put has not returned. */
@@ -80,6 +82,8 @@ export class PutThread implements SmallPuts {
   #state: "new" | "starting" | "free" | "busy" | "ended" = "new";
   #worker: Worker | undefined;
   #puts = 0;
+  /** Changes when folders do. */
+  #folders = 0;
   #waiting: { readonly done: (put: ThreadPut) => void; readonly failed: (error: Error) => void } | undefined;
   #exited: (() => void) | undefined;
 
@@ -107,10 +111,15 @@ export class PutThread implements SmallPuts {
     this.#head[1] = paths.length;
     this.#head[2] = bytes.length;
     this.#head[3] = temporary.fd;
+    this.#head[4] = this.#folders;
     return new Promise((done, failed) => {
       this.#waiting = { done, failed };
       this.#tell(asked);
     });
+  }
+
+  forgetFolders(): void {
+    this.#folders += 1;
   }
 
   async close(): Promise<void> {
@@ -169,6 +178,7 @@ function serve(): void {
   const { shared, headBytes, pathBytesMax } = workerData as ThreadData;
   const head = new Int32Array(shared, 0, headBytes / 4);
   const folders = new Map<string, number>();
+  let generation: number | undefined;
   const answer = (what: Answer): void => parentPort?.postMessage(what);
 
   const close = (fd: number): void => {
@@ -178,15 +188,18 @@ function serve(): void {
       // It is not used any more.
     }
   };
+  const forget = (folder: string): void => {
+    const fd = folders.get(folder);
+    folders.delete(folder);
+    if (fd !== undefined) close(fd);
+  };
   const syncFolder = (folder: string): void => {
     const fd = folders.get(folder) ?? fs.openSync(folder, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
     folders.set(folder, fd);
     try {
       fs.fsyncSync(fd);
     } catch (error) {
-      // A descriptor that failed is used no more.
-      folders.delete(folder);
-      close(fd);
+      forget(folder); // A descriptor that failed is used no more.
       throw error;
     }
   };
@@ -214,6 +227,8 @@ function serve(): void {
   for (;;) {
     Atomics.wait(head, 0, 0);
     if (Atomics.exchange(head, 0, 0) === 2) break;
+    if (head[4] !== generation) for (const folder of folders.keys()) forget(folder);
+    generation = head[4];
     const paths = Buffer.from(new Uint8Array(shared, headBytes, head[1] ?? 0)).toString();
     put(head[3] ?? -1, paths.split("\0"), new Uint8Array(shared, headBytes + pathBytesMax, head[2] ?? 0));
   }

@@ -31,6 +31,20 @@ describe("the fs store", () => {
   afterEach(() => vault.dispose());
   const bytes = new TextEncoder().encode("content");
 
+  test("syncs the folder that was made in the place of a removed one, not the removed one", async () => {
+    const synced: bigint[] = [];
+    const fsync = async (fd: number): Promise<void> => {
+      synced.push((await systemCalls.identify(fd)).ino);
+      await systemCalls.fsync(fd);
+    };
+    const store = new FsStore({ folder: vault.folder, network: false, calls: { ...systemCalls, fsync } });
+    await store.putIfAbsent("log/first", bytes);
+    await rm(join(vault.folder, "log"), { recursive: true });
+    await store.putIfAbsent("log/second", bytes);
+    expect(synced.at(-1)).toBe((await stat(join(vault.folder, "log"), { bigint: true })).ino);
+    await store.close();
+  });
+
   test("lets exactly one of several processes create each key, and it is that one's content", async () => {
     const keys = 200;
     const children = ["p", "q", "r", "s"].map((name) => {

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { readdirSync, readlinkSync } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { systemCalls } from "../../../src/vault/store/fs-calls.ts";
@@ -14,11 +15,20 @@ import { failureOf } from "../../support/vault/log-fixture.ts";
 import { describeStoreContract } from "../../support/vault/store-contract.ts";
 import { makeTemporaryVault, type TemporaryVault } from "../../support/vault/temporary-vault.ts";
 
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return ""; // Closed meanwhile.
+  }
+}
+
 /** A thread that is started at once and counts the puts that reach it. */
 class CountedThread implements SmallPuts {
   readonly #thread = new PutThread({ startsAfter: 0 });
   puts = 0;
   isFree = (bytes: number): boolean => this.#thread.isFree(bytes);
+  forgetFolders = (): void => this.#thread.forgetFolders();
   close = (): Promise<void> => this.#thread.close();
   put = (request: PutRequest): Promise<ThreadPut> => {
     this.puts += 1;
@@ -96,12 +106,17 @@ describe("the thread of small puts", () => {
     expect(await vault.store.get(key)).toEqual(bytes);
   });
 
-  test("continues after a folder was replaced under it: the new one is synced once more, with the name in it", async () => {
+  test("syncs the folder that was made in the place of a removed one, not the removed one", async () => {
     await store.putIfAbsent(key, bytes);
     await rm(join(vault.folder, "log"), { recursive: true });
-    expect(await store.putIfAbsent(key, bytes)).toEqual({ kind: "created" });
+    // By the pool: the thread does not meet the missing name itself.
+    await store.putIfAbsent("log/large", new Uint8Array(threadPutBytesMax + 1));
     expect(await store.putIfAbsent("log/next", bytes)).toEqual({ kind: "created" });
+    expect(thread.puts).toBe(2);
     expect(await vault.store.get("log/next")).toEqual(bytes);
+    const opened = readdirSync("/proc/self/fd").map((fd) => linkOf(`/proc/self/fd/${fd}`));
+    expect(opened).toContain(join(vault.folder, "log"));
+    expect(opened).not.toContain(`${join(vault.folder, "log")} (deleted)`);
   });
 
   test("does not keep a process from ending", async () => {
@@ -130,7 +145,7 @@ describe("a put of the thread that failed", () => {
     return new FsStore({
       folder: vault.folder,
       network: false,
-      smallPuts: { isFree: () => true, put, close: () => Promise.resolve() },
+      smallPuts: { isFree: () => true, put, forgetFolders: () => undefined, close: () => Promise.resolve() },
     });
   }
   const failed = (at: "write" | "link" | "folder", code: string): Promise<ThreadPut> =>
