@@ -34,6 +34,7 @@ import { stagedPartsMax, stagingAtOnceMax } from "./limits.ts";
 import type { Slice } from "./slice.ts";
 import type { Changes, TrackedDatabase } from "./tracked-database.ts";
 import { type CommittedPages, reconcile, type TakenPages } from "./staged-pages.ts";
+import { markOf } from "./staged-part.ts";
 import { isNativeOrder, parseWalHeader, walHeaderBytes, type WalChecksum } from "./wal-frames.ts";
 import { sameGeneration, type WalIndex } from "./wal-index.ts";
 import { readFully, type WalPosition } from "./wal-reader.ts";
@@ -60,7 +61,11 @@ export interface ReadAheadOptions {
 }
 
 type Generation = Pick<WalPosition, "salt1" | "salt2">;
-type Taken = TakenFrames & { readonly at: number; readonly staged: Promise<StagedBytes | undefined> };
+type Taken = TakenFrames & {
+  readonly at: number;
+  readonly staged: Promise<StagedBytes | undefined>;
+  readonly mark: bigint;
+};
 
 export class ReadAhead {
   /** Room in each part before its pages, bytes. */
@@ -147,9 +152,7 @@ export class ReadAhead {
       while (this.#count < count) if ((await this.#takeRest(count - this.#count)) === 0) return undefined;
       if (!(await this.#prove(count)) || !this.#endsAt(to)) return undefined;
       const parts = await Promise.all(
-        this.#taken.map(
-          async ({ at, pages, hashes, staged }): Promise<TakenPages> => ({ at, pages, hashes, staged: await staged }),
-        ),
+        this.#taken.map(async ({ staged, ...taken }): Promise<TakenPages> => ({ ...taken, staged: await staged })),
       );
       return await reconcile(
         parts,
@@ -210,9 +213,10 @@ export class ReadAhead {
     const { pages, hashes, marks, sums, bytes } = part;
     const giveBack = (): void => void this.#rooms.push(bytes.buffer as ArrayBuffer);
     let staged: Promise<StagedBytes | undefined> = Promise.resolve(undefined);
+    const mark = isStaged ? markOf(bytes, this.headBytes) : 0n;
     if (isStaged) staged = this.#stage(bytes, giveBack);
     else giveBack();
-    this.#taken.push({ at: this.#count, pages, hashes, marks, sums, staged });
+    this.#taken.push({ at: this.#count, pages, hashes, marks, sums, staged, mark });
     this.#count += pages.length;
     return pages.length;
   }

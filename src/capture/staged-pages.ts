@@ -19,6 +19,8 @@ export interface TakenPages {
   readonly hashes: Uint8Array;
   /** Undefined: the part is not in the vault. */
   readonly staged: StagedBytes | undefined;
+  /** Of its bytes (staged-part.ts). */
+  readonly mark: bigint;
 }
 
 export interface CommittedFrames {
@@ -36,6 +38,7 @@ export interface CommittedFrames {
 export interface StagedPages {
   readonly pages: Uint32Array;
   readonly staged: StagedBytes;
+  readonly mark: bigint;
 }
 
 export interface CommittedPages {
@@ -60,10 +63,10 @@ export async function reconcile(
   const { count, pageCount } = committed;
   const put: StagedPages[] = [];
   const rest = new Map(frames);
-  for (const { at, pages, hashes: taken, staged } of parts) {
+  for (const { at, pages, hashes: taken, staged, mark } of parts) {
     if (staged === undefined || at + pages.length > count) continue;
     if (!pages.every((page) => page <= pageCount && hashes.has(page))) continue;
-    put.push({ pages, staged });
+    put.push({ pages, staged, mark });
     for (const [i, page] of pages.entries()) {
       if (isSame(hashes.get(page), taken, i)) rest.delete(page);
       else rest.set(page, frames.get(page) as number);

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { mkdirSync, readdirSync, rmSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Batch } from "../../src/capture/batch.ts";
 import type { StagedBytes } from "../../src/core/delta.ts";
@@ -241,6 +241,27 @@ describe("a large transaction that is read while it is written", () => {
     await hosts.run("COMMIT");
     const batch = await hosts.collect();
     for (const name of readdirSync(join(hosts.vault.folder, "tmp"))) rmSync(join(hosts.vault.folder, "tmp", name));
+    await putParts(batch, {
+      put: async ({ body }) => void (await hosts.writer.append(body)),
+      prepare: ({ body }) => hosts.writer.prepare(body),
+    });
+    batch.done();
+    await hosts.follow();
+    await hosts.expectSame();
+  });
+
+  test("is read from its log when the vault returns other bytes than were staged", async () => {
+    await hosts.run(`BEGIN; ${insert(150)}`);
+    await hosts.untilStaged();
+    await hosts.run("COMMIT");
+    const batch = await hosts.collect();
+    for (const name of readdirSync(join(hosts.vault.folder, "tmp"))) {
+      const path = join(hosts.vault.folder, "tmp", name);
+      const bytes = readFileSync(path);
+      const at = bytes.byteLength - 100;
+      if (at > 0) bytes[at] = ~(bytes[at] as number);
+      writeFileSync(path, bytes);
+    }
     await putParts(batch, {
       put: async ({ body }) => void (await hosts.writer.append(body)),
       prepare: ({ body }) => hosts.writer.prepare(body),
