@@ -87,7 +87,10 @@ test("a gateway and its hosts tell all of their metrics, to those that have the 
   await until(async () => (await write()) && (await gaps()) > 0);
   const after = await scrape(gateway.adminUrl);
   expect(sampleOf(after, 'stead_failovers_total{service="notes"}')).toBe(failovers + 1);
-  expect(sampleOf(after, 'stead_failover_phase_seconds_count{service="notes",phase="claim"}')).toBe(failovers + 1);
+  // At most once each, and not at all for a promotion whose answer came later than its host's report of the same.
+  const claims = sampleOf(after, 'stead_failover_phase_seconds_count{service="notes",phase="claim"}');
+  expect(claims).toBeGreaterThan(0);
+  expect(claims).toBeLessThanOrEqual(failovers + 1);
   expect(sampleOf(after, 'stead_hold_duration_seconds_count{service="notes",result="released"}')).toBeGreaterThan(0);
 });
 

@@ -2,10 +2,13 @@
  * The vault as the hosts see it: whether only the primary cannot reach it, or no host can.
  *
  * A primary that cannot write answers no request, since its gate shuts when its lease is over. It counts as lost only
- * if another host demonstrably does better: that host has reached the vault, and written to it if it reports writes,
- * for as long as the primary had to try. Without this rule, an outage for all hosts would end in a failover: when the
- * vault is back, a secondary's next look succeeds at once, while the primary, which waits for a hanging put, still
- * seems to be the only host without it.
+ * if another host demonstrably does better: that host has reached the vault for as long as the primary had to try, and,
+ * if it reports writes, written to it when the primary's next record was due and did not come. Without this rule, an
+ * outage for all hosts would end in a failover: when the vault is back, a secondary's next look succeeds at once, while
+ * the primary, which waits for a hanging put, still seems to be the only host without it.
+ *
+ * A write that merely follows the primary's last one proves nothing: both can have written in the instant before the
+ * folder vanished, and until its next write is due a secondary takes the empty folder for a log without news.
  *
  * An outage for all hosts is a separate state and moves no primary. Hosts that cannot write are no candidates
  * (candidate.ts), so whatever else happens meanwhile, waiting requests are answered when the vault is back.
@@ -17,6 +20,9 @@ import type { HostReport, HostView, ServiceState, VaultCondition } from "./state
 const silenceLeasesMax = 3;
 const slowMsMin = 30_000;
 const awayMsMin = 10_000;
+
+/** A primary puts a record every half lease, so by then it has tried in vain. */
+const overdueLeases = 1;
 
 /** Its vault answers, and nothing says that it cannot be written. */
 export const reachesVault = (report: HostReport): boolean =>
@@ -31,7 +37,7 @@ export function aloneWithoutVault(
   if (report.role !== "primary" || report.vaultSilentMs === undefined) return false;
   const patienceMs = silenceLeasesMax * report.leaseMs;
   if (report.vaultSilentMs <= patienceMs) return false;
-  const lastPutAt = now - report.vaultSilentMs;
+  const overdueAt = now - report.vaultSilentMs + overdueLeases * report.leaseMs;
   return [...hosts.values()].some((other) => {
     if (other.id === host || other.report?.role !== "secondary" || other.health.kind !== "up") return false;
     if (
@@ -41,7 +47,7 @@ export function aloneWithoutVault(
     )
       return false;
     const { vault } = other.report;
-    return vault === undefined || (vault.wroteMs !== undefined && other.reportAt - vault.wroteMs > lastPutAt);
+    return vault === undefined || (vault.wroteMs !== undefined && other.reportAt - vault.wroteMs > overdueAt);
   });
 }
 

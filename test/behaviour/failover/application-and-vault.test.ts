@@ -387,6 +387,32 @@ describe("a vault that is away for every host", () => {
     expect(s.all("promote")).toEqual([]);
   });
 
+  test("is not lost to a secondary that wrote just before, and reads an empty folder until its next write is due", () => {
+    const s = Scenario.serving();
+    quarterSeconds(s, 20, (at) => {
+      const ms = 250 * (at + 1);
+      // Both wrote within the same 100 ms, then the folder was gone.
+      const wroteBefore = { vault: { ...healthy, wroteMs: ms - 100 } };
+      s.hears("b", wroteBefore)
+        .hears("c", wroteBefore)
+        .hears("a", { role: "primary", ...silent(ms) });
+    });
+    expect(s.phase).toBe("serving");
+    expect(s.all("promote")).toEqual([]);
+  });
+
+  test("is lost to a secondary that wrote while the primary's next record was due and could not be put", () => {
+    const s = Scenario.serving();
+    quarterSeconds(s, 20, (at) => {
+      const ms = 250 * (at + 1);
+      const wroteMeanwhile = { vault: { ...healthy, wroteMs: Math.max(0, ms - 1_250) } };
+      s.hears("b", wroteMeanwhile)
+        .hears("c", wroteMeanwhile)
+        .hears("a", { role: "primary", ...silent(ms) });
+    });
+    expect(s.all("promote")).not.toEqual([]);
+  });
+
   test("when its primary dies too, no host is ordered until one can write it", () => {
     const s = Scenario.serving()
       .hears("b", { vault: readOnly })
