@@ -13,6 +13,7 @@ const provingFolders: readonly string[] = [
   "test/capture/usage",
   "test/sim",
   "test/chaos",
+  "test/security", // attacks that must fail, one file for each
   "test/e2e",
   "test/docs",
   "test/examples",

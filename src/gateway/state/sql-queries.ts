@@ -15,6 +15,12 @@ export interface SqlQueriesOptions {
   readonly clock: Clock;
 }
 
+/**
+ * The runtime's allocator (mimalloc) reserves a gigabyte at once, and the memory limit of the reader would begin to
+ * count only behind that (runtime/memory-limit.ts); its collector waits for a share of the machine's memory.
+ */
+const allocateInSmallParts = { MIMALLOC_ARENA_RESERVE: "0", BUN_JSC_forceRAMSize: String(256 * 1024 * 1024) };
+
 /** Queries that may wait. */
 const waitingMax = 32;
 
@@ -65,7 +71,8 @@ export class SqlQueries {
 
   #start(): Reader {
     const { command, path } = this.#options;
-    const reader = spawn(command[0], [...command.slice(1), path], { stdio: ["pipe", "pipe", "inherit"] });
+    const env = { ...process.env, ...allocateInSmallParts };
+    const reader = spawn(command[0], [...command.slice(1), path], { env, stdio: ["pipe", "pipe", "inherit"] });
     const isCurrent = (): boolean => this.#reader === reader;
     createInterface({ input: reader.stdout }).on("line", (line) => {
       if (isCurrent()) this.#answer?.(JSON.parse(line) as ReaderAnswer);

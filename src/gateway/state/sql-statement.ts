@@ -1,8 +1,9 @@
 /**
  * The statements that the SQL endpoint accepts: exactly one, and a reading one.
  *
- * The connection is read-only anyway; this gives a message with the reason, and refuses what a read-only connection
- * still allows: ATTACH (other files), and a second statement after a semicolon, which would be ignored silently.
+ * This gives a message with the reason, and refuses a second statement after a semicolon, which would be ignored
+ * silently. It does not decide what a statement may do: that is the connection's authorizer
+ * (read-only-database.ts), because words can be hidden from any look at the text.
  */
 
 /** Why a statement is refused. */
@@ -14,9 +15,10 @@ export interface StatementFault {
 /** Returns undefined for one statement that only reads. */
 export function faultOfStatement(sql: string): StatementFault | undefined {
   const bare = withoutCommentsAndStrings(sql);
-  const first = /[a-z]+/i.exec(bare)?.[0]?.toUpperCase() ?? "";
-  if (!["SELECT", "WITH", "VALUES", "EXPLAIN"].includes(first)) {
-    const message = `only SELECT, WITH, VALUES and EXPLAIN are accepted here, this begins with ${first === "" ? "nothing" : first}`;
+  const [first, isExplained] = firstWord(bare);
+  if (!["SELECT", "WITH", "VALUES"].includes(first)) {
+    const begin = `${isExplained ? "EXPLAIN of " : ""}${first === "" ? "nothing" : first}`;
+    const message = `only SELECT, WITH, VALUES and EXPLAIN of these are accepted here, this begins with ${begin}`;
     return { code: "SQLITE_READONLY", message };
   }
   const semicolon = bare.indexOf(";");
@@ -29,6 +31,12 @@ export function faultOfStatement(sql: string): StatementFault | undefined {
   )
     return { code: "SQL_MANY_STATEMENTS", message: "only one statement at a time is accepted" };
   return undefined;
+}
+
+/** Returns the first word behind EXPLAIN and EXPLAIN QUERY PLAN, in capitals, and whether one of these was there. */
+function firstWord(bare: string): [word: string, isExplained: boolean] {
+  const [, explain, word = ""] = /^[^a-z]*(explain\s+(?:query\s+plan\s+)?)?([a-z]*)/i.exec(bare) ?? [];
+  return [word.toUpperCase(), explain !== undefined];
 }
 
 /**
@@ -49,11 +57,15 @@ function withoutCommentsAndStrings(sql: string): string {
  */
 export function parameterNames(sql: string): (string | null)[] {
   const names: (string | null)[] = [];
+  const known = new Set<string>();
   for (const [found] of withoutCommentsAndStrings(sql).matchAll(/\?\d*|[:@$][A-Za-z_][A-Za-z0-9_]*/g)) {
     if (found.startsWith("?")) {
       const number = found === "?" ? names.length + 1 : Math.min(Number(found.slice(1)), parametersMax);
       while (names.length < number) names.push(null);
-    } else if (!names.includes(found)) names.push(found);
+    } else if (!known.has(found)) {
+      known.add(found);
+      names.push(found);
+    }
   }
   return names;
 }

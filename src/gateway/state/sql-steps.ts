@@ -16,6 +16,7 @@ import type {
   HranaValue,
 } from "../../control/hrana.ts";
 import { messageOf } from "../../runtime/operator-error.ts";
+import { AnswerBudget, shortened } from "./answer-budget.ts";
 import { faultOfStatement, parameterNames } from "./sql-statement.ts";
 
 export interface SqlStep {
@@ -25,9 +26,6 @@ export interface SqlStep {
   readonly wantRows: boolean;
   readonly condition: HranaCondition | null;
 }
-
-/** Limit of all cells of one answer. */
-export const stepsBytesMax = 2 * 1024 * 1024;
 
 /** Why a statement was refused or failed. */
 export class SqlFailure extends Error {
@@ -41,14 +39,21 @@ export class SqlFailure extends Error {
 
 interface Budget {
   readonly rowsMax: number;
-  bytesLeft: number;
+  readonly bytes: AnswerBudget;
 }
 
-/** Runs the steps in order; a step whose condition is false has neither result nor error. */
-export function runSteps(database: DatabaseSync, steps: readonly SqlStep[], rowsMax: number): HranaBatchResult {
+/**
+ * Runs the steps in order; a step whose condition is false has neither result nor error. A step whose outcome would
+ * exceed the budget fails, and takes nothing of it.
+ */
+export function runSteps(
+  database: DatabaseSync,
+  steps: readonly SqlStep[],
+  { rowsMax, bytesMax }: { readonly rowsMax: number; readonly bytesMax: number },
+): HranaBatchResult {
   const results: (HranaStatementResult | null)[] = [];
   const errors: (HranaError | null)[] = [];
-  const budget: Budget = { rowsMax, bytesLeft: stepsBytesMax };
+  const budget: Budget = { rowsMax, bytes: new AnswerBudget(bytesMax) };
   const transaction = { open: false };
   try {
     for (const step of steps) {
@@ -69,15 +74,17 @@ export function runSteps(database: DatabaseSync, steps: readonly SqlStep[], rows
   }
 }
 
-export function describeStatement(database: DatabaseSync, sql: string): HranaDescription {
+export function describeStatement(database: DatabaseSync, sql: string, bytesMax: number): HranaDescription {
   refuseWriting(sql);
   const cols = columnsOf(database.prepare(sql));
-  return {
+  const description = {
     params: parameterNames(sql).map((name) => ({ name })),
     cols,
     is_explain: /^\s*explain\b/i.test(sql),
     is_readonly: true,
-  };
+  } as const;
+  if (!new AnswerBudget(bytesMax).take(description)) throw failureOf(tooLarge(bytesMax));
+  return description;
 }
 
 function runStep(
@@ -86,6 +93,7 @@ function runStep(
   budget: Budget,
   transaction: { open: boolean },
 ): { result: HranaStatementResult | null; error: HranaError | null } {
+  const before = budget.bytes.spent;
   try {
     const control = transactionControl(step.sql);
     if (control === null) return { result: runStatement(database, step, budget), error: null };
@@ -94,8 +102,10 @@ function runStep(
     database.exec(control === "begin" ? "BEGIN" : "ROLLBACK"); // nothing was written, so that every end is the same
     transaction.open = control === "begin";
     return { result: { cols: [], rows: [], affected_row_count: 0, last_insert_rowid: null }, error: null };
-  } catch (error) {
-    return { result: null, error: errorOf(error) };
+  } catch (thrown) {
+    budget.bytes.refundTo(before);
+    const error = errorOf(thrown);
+    return { result: null, error: budget.bytes.take(error) ? error : tooLarge(budget.bytes.bytesMax) };
   }
 }
 
@@ -110,6 +120,7 @@ function runStatement(database: DatabaseSync, step: SqlStep, budget: Budget): Hr
   refuseWriting(step.sql);
   const statement = database.prepare(step.sql);
   const cols = columnsOf(statement);
+  if (!budget.bytes.take({ cols, rows: [] })) throw failureOf(tooLarge(budget.bytes.bytesMax));
   statement.setReadBigInts(true);
   statement.setReturnArrays(true);
   const named = Object.fromEntries(step.namedArgs.map(({ name, value }) => [name, inputOf(value)]));
@@ -121,9 +132,7 @@ function runStatement(database: DatabaseSync, step: SqlStep, budget: Budget): Hr
     if (rows.length === budget.rowsMax)
       throw new SqlFailure("SQL_ROWS_LIMIT", `the statement has more than ${budget.rowsMax} rows: add a LIMIT`);
     const cells = row.map(valueOf);
-    budget.bytesLeft -= cells.reduce((sum, cell) => sum + sizeOf(cell), 0);
-    if (budget.bytesLeft < 0)
-      throw new SqlFailure("SQL_RESULT_TOO_LARGE", `the answer is larger than ${stepsBytesMax} bytes: ask for less`);
+    if (!budget.bytes.take(cells)) throw failureOf(tooLarge(budget.bytes.bytesMax));
     rows.push(cells);
   }
   return { cols, rows, affected_row_count: 0, last_insert_rowid: null };
@@ -184,25 +193,30 @@ function valueOf(value: unknown): HranaValue {
   throw new SqlFailure("SQLITE_ERROR", `a value of type ${typeof value} cannot be sent`);
 }
 
-function sizeOf(value: HranaValue): number {
-  if (value.type === "text") return value.value.length;
-  return value.type === "blob" ? value.base64.length : 8;
-}
+/** Its own length is fixed: it is sent when nothing else fits. */
+export const tooLarge = (bytesMax: number): HranaError => ({
+  code: "SQL_RESULT_TOO_LARGE",
+  message: `more than the ${bytesMax} bytes that were left for the answers of this pipeline: ask for less`,
+});
+
+const failureOf = ({ code, message }: HranaError): SqlFailure => new SqlFailure(code, message);
 
 /** SQLite's primary result codes that a reading client can meet (sqlite.org/rescode.html). */
 const sqliteCodes: Readonly<Record<number, string>> = {
   5: "SQLITE_BUSY",
+  7: "SQLITE_NOMEM",
   8: "SQLITE_READONLY",
   11: "SQLITE_CORRUPT",
   13: "SQLITE_FULL",
   18: "SQLITE_TOOBIG",
   20: "SQLITE_MISMATCH",
+  23: "SQLITE_READONLY", // refused by the authorizer (read-only-database.ts)
   25: "SQLITE_RANGE",
 };
 
 export function errorOf(error: unknown): HranaError {
   if (error instanceof SqlFailure) return { message: error.message, code: error.code };
-  const message = messageOf(error);
+  const message = shortened(messageOf(error));
   const number =
     error instanceof Error && "errcode" in error && typeof error.errcode === "number" ? error.errcode & 0xff : 1;
   return { message, code: sqliteCodes[number] ?? "SQLITE_ERROR" };

@@ -54,12 +54,17 @@ async function pipeline(c: Context, streams: HranaStreams, deps: PipelineDeps): 
   return c.json({ baton: streams.keep(stream), base_url: null, results } satisfies HranaPipelineAnswer);
 }
 
-/** Returns the nesting depth of brackets outside strings. */
+/** Returns the nesting depth of brackets outside strings, in one pass: an unterminated string ends with the text. */
 function nestingOf(json: string): number {
   let depth = 0;
   let deepest = 0;
-  for (const [token] of json.matchAll(/"(?:[^"\\]|\\.)*"|[[\]{}]/gs)) {
-    if (token === "{" || token === "[") deepest = Math.max(deepest, ++depth);
+  let isQuoted = false;
+  for (let at = 0; at < json.length; at++) {
+    const token = json[at];
+    if (isQuoted && token === "\\") at++;
+    else if (token === '"') isQuoted = !isQuoted;
+    else if (isQuoted) continue;
+    else if (token === "{" || token === "[") deepest = Math.max(deepest, ++depth);
     else if (token === "}" || token === "]") depth--;
   }
   return deepest;

@@ -128,7 +128,7 @@ describe("@libsql/client", () => {
     expect(
       await codeOf(client.execute("with recursive n(x) as (select 1 union all select x + 1 from n) select x from n")),
     ).toBe("SQL_ROWS_LIMIT");
-    expect(await codeOf(client.execute("select zeroblob(3000000)"))).toBe("SQL_RESULT_TOO_LARGE");
+    expect(await codeOf(client.execute("select zeroblob(4000000)"))).toBe("SQL_RESULT_TOO_LARGE");
     expect(await codeOf(client.execute("select * from nowhere"))).toBe("SQLITE_ERROR");
     const stranger = createClient({ url: base, authToken: "another secret" });
     expect(await codeOf(stranger.execute("select 1"))).toBe("SERVER_ERROR");
