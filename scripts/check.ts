@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { runCommand } from "./lib/command.ts";
-import { nulls, sharedExports, snakeTags } from "./lib/dialect.ts";
+import { endingVerbs, nulls, sharedExports, snakeTags } from "./lib/dialect.ts";
 import { disabledTests, lockFileViolations, logPlaces, unfinishedWork, wideComments } from "./lib/house-rules.ts";
 import { layerViolations, readSources, type SourceFile } from "./lib/layers.ts";
 import { misplacedTests } from "./lib/test-map.ts";
@@ -32,11 +32,16 @@ const sources = (...folders: readonly string[]): SourceFile[] => readSources(roo
 
 const bin = (name: string): string => join("node_modules", name);
 
-/** One dialect: tags, one name for one thing, and what is absent. */
+/** One dialect: tags, one name for one thing, what is absent, and the verbs for ending. */
 function dialect(): string[] {
   const api = "docs/CONTROL-API.md";
   const src = sources("src");
-  return [...snakeTags(src, { [api]: readFileSync(join(root, api), "utf8") }), ...sharedExports(src), ...nulls(src)];
+  return [
+    ...snakeTags(src, { [api]: readFileSync(join(root, api), "utf8") }),
+    ...sharedExports(src),
+    ...nulls(src),
+    ...endingVerbs(src),
+  ];
 }
 
 /** Documents that people read, without the style guide, which quotes the words that it bans. */

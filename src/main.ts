@@ -2,5 +2,5 @@
 import { runCli } from "./cli/app.ts";
 import { processContext } from "./cli/process-context.ts";
 
-const { context, finish } = processContext();
+const { context, exit: finish } = processContext();
 await finish(await runCli(process.argv.slice(2), context));

@@ -132,6 +132,74 @@ function exportedNames(tree: ts.SourceFile): string[] {
   });
 }
 
+/**
+ * Functions whose names begin with another verb for ending than close, abort, drain and kill: the name and where paths
+ * begin, each with what it means there.
+ */
+export const endings: Readonly<Record<string, string>> = {
+  "stop src/host/": "asks the application to end, and kills its group after the configured time",
+  "stop src/gateway/workers/worker-process.ts": "asks a process to end, and kills it after a limit",
+  "stop src/gateway/upgrade/": "asks a process to end, and waits for it",
+  "stop src/gateway/gateway-run.ts": "what the process does when it is asked to end",
+  "end src/runtime/tcp/": "Node's word: half-closes a socket",
+  "destroy src/runtime/tcp/": "Node's word: closes a socket; waiting bytes are lost",
+  "_destroy src/runtime/tcp/memory-socket.ts": "Node's word: overrides Duplex",
+  "end src/http/upstream/": "Node's word: the last part of a message or of a direction, after which nothing follows",
+  "endTunnel src/http/": "half-closes: our direction of the tunnel",
+  "drop src/core/delta.ts": "discards staged bytes, which are not put",
+  "drop src/capture/": "discards staged bytes, which are not put",
+  "dropOther src/capture/read-ahead.ts": "discards staged bytes, which are not put",
+  "drop src/vault/store/fs-temporaries.ts": "removes a temporary file",
+  "dropWritten src/vault/store/fs-temporaries.ts": "removes a temporary file",
+  "dropAliases src/capture/name-choice.ts": "removes names from a list",
+  "dropOldest src/gateway/state/store.ts": "discards a queued row",
+  "dropKept src/http/server/server-exchange.ts": "discards the kept bytes of a request body",
+  "drop src/http/message/headers.ts": "a predicate: fields that a copy is without",
+  "leaveOut src/capture/newcomers.ts": "does not capture a file, and says so",
+  "retire src/capture/": "a database whose file is deleted is a retired one (retired-databases.ts)",
+};
+
+const endingVerb =
+  /^[#_]?(?:end|stop|finish|abandon|destroy|cut|leave|drop|retire|conclude|shut|giveUp|terminate|dispose|quit|halt|cease)(?![a-z])/;
+
+/** Finds functions and methods that end something under another verb (docs/STYLE.md, "Dialect"). */
+export function endingVerbs(files: readonly SourceFile[]): string[] {
+  const exceptions = Object.keys(endings);
+  const used = new Set<string>();
+  const found = files.flatMap((file) =>
+    nodesOf(file, (node) => {
+      const name = functionName(node);
+      if (name === undefined || !endingVerb.test(name)) return undefined;
+      const exception = exceptions.find((each) => `${name.replace("#", "")} ${file.path}`.startsWith(each));
+      if (exception === undefined)
+        return `${name}: end it with close, abort, drain or kill, or say in scripts/lib/dialect.ts what else it means`;
+      used.add(exception);
+      return undefined;
+    }),
+  );
+  const idle = exceptions.filter((exception) => !used.has(exception));
+  return [
+    ...found,
+    ...idle.map((exception) => `${exception}: is no name any more: take it out of scripts/lib/dialect.ts`),
+  ];
+}
+
+/** Name of a function or method, or of a value, a member or a parameter that is one. */
+function functionName(node: ts.Node): string | undefined {
+  if (ts.isMethodDeclaration(node) || ts.isFunctionDeclaration(node) || ts.isMethodSignature(node))
+    return node.name?.getText();
+  if (ts.isPropertySignature(node) || ts.isParameter(node) || ts.isPropertyDeclaration(node)) {
+    if (node.type !== undefined && ts.isFunctionTypeNode(node.type)) return node.name.getText();
+    if (!ts.isPropertyDeclaration(node)) return undefined;
+  }
+  if (!ts.isPropertyDeclaration(node) && !ts.isVariableDeclaration(node) && !ts.isPropertyAssignment(node))
+    return undefined;
+  const { initializer } = node;
+  return initializer !== undefined && (ts.isArrowFunction(initializer) || ts.isFunctionExpression(initializer))
+    ? node.name.getText()
+    : undefined;
+}
+
 const trees = new Map<string, ts.SourceFile>();
 
 /** Parsed once, for all rules. */

@@ -66,7 +66,7 @@ export class Arrivals {
   async attach(found: ReadonlyMap<string, FoundFile>, awaitsRemoval: (name: string) => boolean): Promise<void> {
     this.deferred.begin();
     await this.#attachAll(found, awaitsRemoval);
-    this.deferred.end((name) => this.#options.newcomers.has(name));
+    this.deferred.releaseOthers((name) => this.#options.newcomers.has(name));
   }
 
   async #attachAll(found: ReadonlyMap<string, FoundFile>, awaitsRemoval: (name: string) => boolean): Promise<void> {

@@ -39,7 +39,7 @@ export interface Batch {
   /** All parts are durable: pins may move. Idempotent. */
   done(): void;
   /** It is not put to its end. What the vault has in its care for it goes. */
-  abandon(): void;
+  abort(): void;
 }
 
 /** All changes of one database in a batch; `pages` in the order of the put. */
@@ -86,15 +86,15 @@ export function databaseChanges(changes: Changes): DatabaseChanges {
 function streamed({ database, pageCount }: Changes, stream: FrameStream): DatabaseChanges {
   const { name, pageSize } = database;
   let checksum: Uint8Array | undefined;
-  const finish = (): Uint8Array => {
-    stream.finish();
+  const checksumAtEnd = (): Uint8Array => {
+    stream.verifyEnd();
     return (checksum ??= database.checksum());
   };
   return {
     name,
     pageSize,
     pageCount,
-    checksum: finish,
+    checksum: checksumAtEnd,
     pages: stream.pages,
     contents: (pages) => stream.take(pages),
     holds: database,
@@ -257,7 +257,7 @@ export function batchOf(databases: readonly DatabaseChanges[], partBytesMax: num
       for (const { holds } of databases) if (holds !== undefined) holds.holds--;
       drop();
     },
-    abandon: drop,
+    abort: drop,
   };
 }
 

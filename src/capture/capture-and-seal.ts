@@ -8,7 +8,7 @@
  */
 import type { DatabaseChanges } from "./batch.ts";
 import { acceptChanges, backlogBytes, beginPins, readCut } from "./collection.ts";
-import { cutNow } from "./consistent-cut.ts";
+import { takeCutNow } from "./consistent-cut.ts";
 import type { DatabaseSet } from "./database-set.ts";
 import { type Housekeeping, lockForSeal, putOff, seal } from "./seal.ts";
 import type { Changes, TrackedDatabase } from "./tracked-database.ts";
@@ -43,6 +43,6 @@ async function readAll(databases: DatabaseSet, { limits, clock }: Housekeeping):
   active.hear();
   const { generation } = active;
   beginPins(active, clock.now(), false);
-  const cut = cutNow([...active], commits, () => databases.isUndisturbed(generation));
+  const cut = takeCutNow([...active], commits, () => databases.isUndisturbed(generation));
   return cut === undefined || backlogBytes(cut) > limits.sealBacklogBytesMax ? undefined : readCut(cut, "keep");
 }

@@ -52,7 +52,7 @@ export async function consistentCut(
 }
 
 /** Returns the cut if no commit is in progress; never waits. */
-export function cutNow(
+export function takeCutNow(
   databases: readonly TrackedDatabase[],
   commits: AttachedCommits,
   undisturbed: () => boolean,

@@ -183,7 +183,7 @@ export class DatabaseFiles {
     return this.#snapshot?.isReading ?? false;
   }
 
-  endSnapshot(): void {
+  closeSnapshot(): void {
     this.#snapshot?.close();
     this.#snapshot = undefined;
   }

@@ -111,7 +111,7 @@ export class DatabaseSet {
         onWarning,
       },
       onAttached: (database) => this.#add(database),
-      onClosed: (database) => this.#drop(database),
+      onClosed: (database) => this.#forget(database),
       audit: () => void this.#auditor.auditUsers(this.#databases.values()),
     });
     this.#strangers = new Strangers({ root: options.root, uncaptured: this.uncaptured, onWarning });
@@ -340,8 +340,8 @@ export class DatabaseSet {
     this.#isWriterTold ||= advice !== undefined;
   }
 
-  /** Closes its files: no process uses it. */
-  #drop(database: TrackedDatabase): void {
+  /** Its files are closed: no process uses it. */
+  #forget(database: TrackedDatabase): void {
     this.#databases.delete(database.name);
     this.active.remove(database);
     this.#open.remove(database);
@@ -352,7 +352,7 @@ export class DatabaseSet {
   #retire(database: TrackedDatabase): void {
     const { name, files } = database;
     if (files.hasName) {
-      database.pin.end();
+      database.pin.release();
       files.unlockWriters();
       const why = whyUnfolded(files);
       if (why !== undefined)
@@ -384,8 +384,8 @@ export class DatabaseSet {
     this.#retired.close();
   }
 
-  endSnapshot(): void {
-    for (const { files } of [...this.#databases.values(), ...this.#retired]) files.endSnapshot();
+  closeSnapshot(): void {
+    for (const { files } of [...this.#databases.values(), ...this.#retired]) files.closeSnapshot();
     this.closeRetired();
   }
 
@@ -394,10 +394,10 @@ export class DatabaseSet {
    * reason (the disk is full, another process reads it): together they are the same state.
    */
   close(keepWal: boolean, onUnfolded: (name: string, why: string) => void): void {
-    this.endSnapshot();
+    this.closeSnapshot();
     for (const database of [...this.#databases.values(), ...this.#retired]) {
       const { files, pin, name } = database;
-      pin.end();
+      pin.release();
       files.unlockWriters();
       const unfolded = keepWal || this.#databases.get(name) !== database ? undefined : whyUnfolded(files);
       if (unfolded !== undefined) onUnfolded(name, unfolded);

@@ -43,7 +43,7 @@ export class DeferredNames {
   }
 
   /** Releases those that need not wait any more. `isNoted`: they are left out for another reason. */
-  end(isNoted: (name: string) => boolean): void {
+  releaseOthers(isNoted: (name: string) => boolean): void {
     for (const name of this.#before) if (!this.#now.has(name) && !isNoted(name)) this.#uncaptured.clear(name);
     this.#before = new Set();
   }

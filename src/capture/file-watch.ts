@@ -213,8 +213,8 @@ export class FileWatch {
   }
 
   /** The captured position leaves `at`; the index has moved on to `to`. */
-  leave(at: WalPosition, to: WalIndex): void {
-    this.#tail.leave(at);
+  advance(at: WalPosition, to: WalIndex): void {
+    this.#tail.advance(at);
     this.#file.refresh(to);
   }
 
@@ -306,7 +306,7 @@ export class FileWatch {
       );
     // All processes that have it open also use the index, and one that used it does not any more: the commit's writer
     // ended in the middle of it, and SQLite will overwrite it.
-    this.#tail.abandon(end.end);
+    this.#tail.ignoreCommit(end.end);
     this.#options.onWarning(
       `${name}: a process ended in the middle of a commit; the commit was never visible and is not part of the database`,
     );

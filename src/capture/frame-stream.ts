@@ -11,9 +11,9 @@
  * unless something else than SQLite writes into the log. Then the term ends here, before the last part is put, and the
  * parts before it are dropped at the next claim: no client was told of them.
  *
- * How one would try to lose a write: by taking the captured state for further than what was read (it moves in `finish`
- * only, in one turn), by letting the pin move meanwhile (the batch holds it), or by a page that is left out (each frame
- * is the last of its page, or the plan has a later one, which is asked for in its turn).
+ * How one would try to lose a write: by taking the captured state for further than what was read (it moves in
+ * `verifyEnd` only, in one turn), by letting the pin move meanwhile (the batch holds it), or by a page that is left out
+ * (each frame is the last of its page, or the plan has a later one, which is asked for in its turn).
  */
 import { lostContinuity } from "./capture-error.ts";
 import { readChunkBytes } from "./limits.ts";
@@ -85,7 +85,7 @@ export class FrameStream {
    * After the last page: the frames behind it, and whether they end where the index says. Throws `CaptureError`
    * (continuity).
    */
-  finish(): void {
+  verifyEnd(): void {
     const { name, to } = this.#range;
     while (this.#frame <= to.mxFrame) if (this.#next() !== undefined) throw foreignFrame(this.#range, this.#frame - 1);
     if (this.#sum.s1 !== to.checksum1 || this.#sum.s2 !== to.checksum2 || this.#commitPageCount !== to.pageCount) {

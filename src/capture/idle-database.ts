@@ -32,7 +32,7 @@ export function settleIdle(database: TrackedDatabase, house: Housekeeping): Idle
   const dormant = closable(database, house);
   if (dormant === undefined) return open;
   if (!watch.isUnused) return reopened(database, house.clock) ? open : { kind: "touched", dormant };
-  pin.end();
+  pin.release();
   files.close(false);
   return { kind: "closed", dormant };
 }
@@ -68,7 +68,7 @@ function closable(database: TrackedDatabase, house: Housekeeping): DormantDataba
 function reopened(database: TrackedDatabase, clock: Clock): boolean {
   const { files, pin, watch, captured } = database;
   const before = stampsOf(database);
-  pin.end();
+  pin.release();
   if (!files.reopen()) return false;
   if (pin.begin(clock.now())) {
     pin.advance();
@@ -77,7 +77,7 @@ function reopened(database: TrackedDatabase, clock: Clock): boolean {
       watch.reopened(captured);
       return true;
     }
-    pin.end();
+    pin.release();
   }
   files.close(false);
   return false;

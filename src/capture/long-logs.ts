@@ -79,7 +79,7 @@ export class LongLogs {
   }
 
   /** Nothing is captured any more. */
-  end(): void {
+  close(): void {
     this.#held.clear();
     this.#list = [];
     this.#show(undefined);

@@ -52,7 +52,7 @@ export class Pin {
   begin(nowMs: number, index?: WalIndex): boolean {
     if (this.#next !== undefined) throw new Error("a next pin is held already");
     const reader = this.#held?.reader === this.#readers[0] ? this.#readers[1] : this.#readers[0];
-    if (!this.#rules.has("pin-order")) this.#held?.reader.end();
+    if (!this.#rules.has("pin-order")) this.#held?.reader.release();
     const before = index ?? this.#look();
     if (!this.#rules.has("pin-order")) {
       // The mutant releases first and pins again only after the capture.
@@ -68,14 +68,14 @@ export class Pin {
   advance(): void {
     if (this.#next === undefined) throw new Error("no next pin");
     if (!this.#rules.has("pin-order") && !this.#next.reader.begin()) throw new Error("the mutant could not pin");
-    this.#held?.reader.end();
+    this.#held?.reader.release();
     this.#held = this.#next;
     this.#next = undefined;
   }
 
   /** The next pin may be ahead of the captured state: keeps the old one instead. */
   cancel(): void {
-    this.#next?.reader.end();
+    this.#next?.reader.release();
     this.#next = undefined;
   }
 
@@ -102,9 +102,9 @@ export class Pin {
     return before !== undefined && samePosition(before, index) && before.nBackfill === before.mxFrame;
   }
 
-  end(): void {
+  release(): void {
     this.cancel();
-    this.#held?.reader.end();
+    this.#held?.reader.release();
     this.#held = undefined;
   }
 

@@ -133,7 +133,7 @@ export class ReadAhead {
       () => {
         // The thread has ended: the remaining frames are read after the commit.
         this.#running = undefined;
-        this.end([]);
+        this.close([]);
       },
     );
   }
@@ -166,7 +166,7 @@ export class ReadAhead {
   }
 
   /** Drops the staged parts that are not in `put`. Calling it again does nothing. */
-  end(put: readonly StagedBytes[]): void {
+  close(put: readonly StagedBytes[]): void {
     if (this.#state === "over") return;
     this.#state = "over";
     const stays = new Set(put);
@@ -181,8 +181,8 @@ export class ReadAhead {
     else this.#running.then(drop, drop);
   }
 
-  /** Resolves when nothing is read or staged any more; call it after `end`. */
-  async ended(): Promise<void> {
+  /** Resolves when nothing is read or staged any more; call it after `close`. */
+  async closed(): Promise<void> {
     await this.#running;
     await Promise.allSettled(this.#inFlight);
   }

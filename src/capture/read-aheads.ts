@@ -53,13 +53,13 @@ export class ReadAheads {
         this.#timer = undefined;
         this.look(databases);
       });
-    if (active !== undefined) for (const database of this.#databases) if (!active.has(database)) this.#end(database);
+    if (active !== undefined) for (const database of this.#databases) if (!active.has(database)) this.#close(database);
   }
 
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#timer?.cancel();
-    for (const database of this.#databases) this.#end(database);
+    for (const database of this.#databases) this.#close(database);
     await Promise.all(this.#ending);
     await this.#thread.close();
   }
@@ -68,7 +68,7 @@ export class ReadAheads {
   #lookAt(database: TrackedDatabase): boolean {
     const { ahead, captured, pageSize, files } = database;
     if (ahead !== undefined) {
-      if (!ahead.isOf(captured) || ahead.isRolledBack() || isOver(database)) this.#end(database);
+      if (!ahead.isOf(captured) || ahead.isRolledBack() || isOver(database)) this.#close(database);
       else if (!database.isAhead()) ahead.look();
       return database.ahead !== undefined;
     }
@@ -97,13 +97,13 @@ export class ReadAheads {
     ahead.look();
   }
 
-  #end(database: TrackedDatabase): void {
+  #close(database: TrackedDatabase): void {
     const { ahead } = database;
     this.#databases.delete(database);
     database.ahead = undefined;
     if (ahead === undefined) return;
-    ahead.end([]);
-    const ending = ahead.ended();
+    ahead.close([]);
+    const ending = ahead.closed();
     this.#ending.add(ending);
     const forget = (): void => void this.#ending.delete(ending);
     ending.then(forget, forget);

@@ -38,13 +38,13 @@ export class Reader {
       read.get();
       return true;
     } catch (error) {
-      this.end();
+      this.release();
       if (isBusy(error)) return false;
       throw error;
     }
   }
 
-  end(): void {
+  release(): void {
     if (!this.#isReading) return;
     this.#open?.end.run();
     this.#isReading = false;

@@ -43,14 +43,14 @@ export class ReplicaFile {
   }
 
   /** A group of writes is complete: from here on any other change of the file is foreign. */
-  leave(): void {
+  rememberWrites(): void {
     this.#leftNs = fstatSync(this.#fd, { bigint: true }).mtimeNs;
   }
 
   /**
-   * Returns false if another process wrote to the file since `leave`, or put another in its place: an operator's SQL on
-   * a secondary, an application that escaped its process group. A write within the same tick of the file system's clock
-   * as our last write shows only with our next one.
+   * Returns false if another process wrote to the file since `rememberWrites`, or put another in its place: an
+   * operator's SQL on a secondary, an application that escaped its process group. A write within the same tick of the
+   * file system's clock as our last write shows only with our next one.
    */
   isAsLeft(): boolean {
     const stats = statSync(this.#path, { bigint: true, throwIfNoEntry: false });

@@ -56,7 +56,7 @@ export class Replica {
         // Created here also for a database without a single chunk; not before the name is known to be valid.
         const opened = (file = await ReplicaFile.create(this.#pathOf(name)));
         await this.#tables.load(database, (offset, bytes) => opened.write(offset, bytes));
-        file.leave();
+        file.rememberWrites();
         this.#files.set(name, file);
       } catch (error) {
         await file?.remove();
@@ -119,7 +119,7 @@ export class Replica {
       file.write((number - 1) * pageSize, content);
       if (++written % pagesPerBreath === 0) await slice.breathe();
     }
-    file.leave();
+    file.rememberWrites();
   }
 
   async #remove(name: string): Promise<void> {

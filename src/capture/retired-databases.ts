@@ -42,7 +42,7 @@ export class RetiredDatabases {
       const isUsed = database.deletion?.isInUse(this.#clock.now()) === true;
       if (database.holds > 0 || database.backfilling !== undefined || database.files.isSnapshotReading || isUsed)
         return true;
-      database.pin.end();
+      database.pin.release();
       database.files.close(false);
       this.#open.remove(database);
       return false;

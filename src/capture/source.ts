@@ -196,12 +196,12 @@ export class Source {
           leavesOut ? [] : this.#databases.dormantSnapshots(),
           leavesOut,
           () => {
-            this.#endSnapshot();
+            this.#closeSnapshot();
           },
         );
         return { batch: this.#batchOf(deltas), snapshot };
       } catch (error) {
-        this.#endSnapshot();
+        this.#closeSnapshot();
         throw error;
       }
     });
@@ -322,7 +322,7 @@ export class Source {
 
   /** Everything between the captured state and one cut, not accepted; next pins are held. */
   async #capture(keepBytesMax: number, large: Reading): Promise<{ changes: Changes[]; cut: Cut }> {
-    const cut = await this.#cut();
+    const cut = await this.#takeCut();
     return { changes: await readCut(cut, backlogBytes(cut) <= keepBytesMax ? "keep" : large), cut };
   }
 
@@ -341,7 +341,7 @@ export class Source {
     this.#databases.uncaptured.assertPatience(this.#limits.attachWaitMsMax);
   }
 
-  async #cut(): Promise<Cut> {
+  async #takeCut(): Promise<Cut> {
     const { clock } = this.#options;
     const giveUpMs = clock.now() + this.#limits.attachWaitMsMax;
     for (;;) {
@@ -388,13 +388,13 @@ export class Source {
     }
   }
 
-  #endSnapshot(): void {
+  #closeSnapshot(): void {
     this.#isSnapshotActive = false;
-    this.#databases.endSnapshot();
+    this.#databases.closeSnapshot();
   }
 
   #release(keepWal: boolean): void {
-    this.longLogs.end();
+    this.longLogs.close();
     this.#databases.close(keepWal, (name, why) => {
       this.#options.onWarning(`${name}: the write-ahead log could not be checkpointed into the database: ${why}`);
     });

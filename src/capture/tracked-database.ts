@@ -318,8 +318,8 @@ export class TrackedDatabase {
       this.#zeroPages.delete(page);
       if (frame !== inDatabaseFile) this.#frames.set(page, frame);
     }
-    if (at !== undefined) this.watch.leave(at, to);
-    this.ahead?.end(changes.staged?.parts.map(({ staged }) => staged) ?? []);
+    if (at !== undefined) this.watch.advance(at, to);
+    this.ahead?.close(changes.staged?.parts.map(({ staged }) => staged) ?? []);
     this.ahead = undefined;
     this.#captured = to;
     this.disturb();

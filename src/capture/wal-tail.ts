@@ -121,7 +121,7 @@ export class WalTail {
   }
 
   /** `at` was captured, and another position is from now on. */
-  leave(at: WalPosition): void {
+  advance(at: WalPosition): void {
     if (at.mxFrame > 0) this.#before = at;
   }
 
@@ -135,7 +135,7 @@ export class WalTail {
   }
 
   /** The commit that ends there was never visible. */
-  abandon(end: WalPosition): void {
+  ignoreCommit(end: WalPosition): void {
     this.#abandoned = end;
   }
 

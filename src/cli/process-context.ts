@@ -8,18 +8,18 @@ import { type ExitCode, exitCodes } from "./output/exit-codes.ts";
 export interface ProcessContext {
   readonly context: CliContext;
   /** Ends the process with this code once its output is written. */
-  finish(code: ExitCode): Promise<void>;
+  exit(code: ExitCode): Promise<void>;
 }
 
 export function processContext(): ProcessContext {
   const controller = new AbortController();
-  const stop = (signal: NodeJS.Signals): void => {
+  const onSignal = (signal: NodeJS.Signals): void => {
     if (controller.signal.aborted) process.exit(exitCodes.interrupted);
     controller.abort(new Error(`${signal} received`));
   };
-  process.on("SIGINT", stop);
-  process.on("SIGTERM", stop);
-  process.on("SIGQUIT", stop);
+  process.on("SIGINT", onSignal);
+  process.on("SIGTERM", onSignal);
+  process.on("SIGQUIT", onSignal);
   // The reader of a pipe is gone (`stead status | head`); that is not an error.
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code === "EPIPE") process.exit(exitCodes.ok);
@@ -37,7 +37,7 @@ export function processContext(): ProcessContext {
   };
   return {
     context,
-    finish: async (code) => {
+    exit: async (code) => {
       await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
       process.exit(code);
     },

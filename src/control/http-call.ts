@@ -134,9 +134,9 @@ function callStream(options: CallOptions, call: JsonCall, reading: Reading): Pro
     const whole = Number.isFinite(reading.wholeMs)
       ? deadline(options.clock, reading.wholeMs, () => timedOut(`not done within ${reading.wholeMs} ms`))
       : null;
-    const onAbort = (): void => finish({ kind: "aborted", message: "aborted" });
+    const onAbort = (): void => settle({ kind: "aborted", message: "aborted" });
     let over = false;
-    const finish = (end: StreamEnd): void => {
+    const settle = (end: StreamEnd): void => {
       if (over) return;
       over = true;
       timer.cancel();
@@ -146,7 +146,7 @@ function callStream(options: CallOptions, call: JsonCall, reading: Reading): Pro
       resolve(end);
     };
     const timedOut = (message: string): void =>
-      finish({ kind: "timeout", message: `${options.baseUrl}${call.path}: ${message}` });
+      settle({ kind: "timeout", message: `${options.baseUrl}${call.path}: ${message}` });
     const rearm = (): void => {
       timer.cancel();
       if (Number.isFinite(reading.silenceMs)) {
@@ -154,10 +154,10 @@ function callStream(options: CallOptions, call: JsonCall, reading: Reading): Pro
       }
     };
     call.signal?.addEventListener("abort", onAbort, { once: true });
-    outgoing.on("error", (error: NodeJS.ErrnoException) => finish(failureOf(error, `${options.baseUrl}${call.path}`)));
+    outgoing.on("error", (error: NodeJS.ErrnoException) => settle(failureOf(error, `${options.baseUrl}${call.path}`)));
     outgoing.on("response", (response) => {
       rearm();
-      readAnswer(response, call, reading, rearm, finish);
+      readAnswer(response, call, reading, rearm, settle);
     });
   });
 }
@@ -185,23 +185,23 @@ function readAnswer(
   call: JsonCall,
   reading: Reading,
   rearm: () => void,
-  finish: (end: StreamEnd) => void,
+  settle: (end: StreamEnd) => void,
 ): void {
   const status = response.statusCode ?? 0;
   if (status === 401) {
-    finish({ kind: "unauthorized", message: "the cluster secret was not accepted" });
+    settle({ kind: "unauthorized", message: "the cluster secret was not accepted" });
     return;
   }
   response.setEncoding("utf8");
   response.on("data", (chunk: string) => {
     rearm();
     if (!reading.onChunk(chunk, status))
-      finish({ kind: "invalid", message: `${call.path} answered what the contract does not have` });
+      settle({ kind: "invalid", message: `${call.path} answered what the contract does not have` });
   });
-  response.on("end", () => finish({ kind: "ended", status }));
-  response.on("error", (error: NodeJS.ErrnoException) => finish({ kind: "reset", message: error.message }));
+  response.on("end", () => settle({ kind: "ended", status }));
+  response.on("error", (error: NodeJS.ErrnoException) => settle({ kind: "reset", message: error.message }));
   response.on("close", () =>
-    finish({ kind: "reset", message: "the connection was closed in the middle of the answer" }),
+    settle({ kind: "reset", message: "the connection was closed in the middle of the answer" }),
   );
 }
 

@@ -103,7 +103,7 @@ export class Suspects {
   }
 
   /** Ends a trial without a result: it neither completed nor ended the application. */
-  endTrial(request: Fingerprint, now: number): void {
+  abortTrial(request: Fingerprint, now: number): void {
     const entry = this.#entries.get(keyOf(request));
     if (entry?.isOnTrial !== true) return;
     entry.isOnTrial = false;

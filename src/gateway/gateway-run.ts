@@ -80,7 +80,7 @@ export class GatewayRun implements Incumbent {
   async stop(): Promise<void> {
     if (this.#isHandedOver) return this.drain();
     await this.#watch.close();
-    await this.#gateway.stop(this.#gateway.config.drainTimeoutMs);
+    await this.#gateway.close(this.#gateway.config.drainTimeoutMs);
   }
 
   #sayServing(): void {

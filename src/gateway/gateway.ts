@@ -73,7 +73,7 @@ export class Gateway implements AdminTarget {
     try {
       await gateway.#listen(descriptor);
     } catch (error) {
-      await gateway.stop(0);
+      await gateway.close(0);
       throw error;
     }
     return gateway;
@@ -234,7 +234,7 @@ export class Gateway implements AdminTarget {
   }
 
   /** Stops accepting connections, finishes requests within `drainMs`, writes pending rows, and ends. */
-  async stop(drainMs: number): Promise<void> {
+  async close(drainMs: number): Promise<void> {
     await this.#plane.close({ drainMs });
     await this.#closeAdmin();
     await this.#control.close();

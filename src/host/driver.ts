@@ -44,7 +44,7 @@ export interface DriverOptions
   readonly dataUrl: () => string;
   /** Orders this host to become primary, after it bootstrapped the vault. Never rejects. */
   readonly promoteItself: () => void;
-  readonly cutRehearsal: (reason: string) => void;
+  readonly abortRehearsal: (reason: string) => void;
 }
 
 /** Characters of a reason in a `vacate` record. */
@@ -167,9 +167,9 @@ export class Driver {
   }
 
   /** Second half: nothing leaves this host any more; resolves when nothing is open. */
-  async end(reason: string): Promise<void> {
+  async close(reason: string): Promise<void> {
     this.#promotion?.refuse({ kind: "not_ready", reason });
-    this.#term?.cut(reason);
+    this.#term?.abort(reason);
     await this.#stage.close(reason);
     await this.#release();
   }
@@ -187,10 +187,10 @@ export class Driver {
   }
 
   #perform(effect: HostEffect): void {
-    const { warnings, promoteItself, cutRehearsal } = this.#options;
+    const { warnings, promoteItself, abortRehearsal: cutRehearsal } = this.#options;
     switch (effect.kind) {
       case "shut-gate":
-        return this.#term?.cut(effect.reason);
+        return this.#term?.abort(effect.reason);
       case "refuse":
         return this.#promotion?.refuse(effect.refusal);
       case "warn":
@@ -214,7 +214,7 @@ export class Driver {
       case "drain":
         return this.#drain(effect.successor, effect.reason);
       case "give-up":
-        return this.#giveUp(effect.reason);
+        return this.#vacateUnrunnable(effect.reason);
       case "cut-rehearsal":
         return cutRehearsal(effect.reason);
     }
@@ -289,8 +289,8 @@ export class Driver {
    * The application cannot run here now: with a `vacate` record the next primary need not wait for a lease. The restore
    * after it moves the files that the term has open, so it waits for that.
    */
-  #giveUp(reason: string): void {
-    this.#options.ports.front.shut(reason);
+  #vacateUnrunnable(reason: string): void {
+    this.#options.ports.front.abort(reason);
     const leaving = this.#vacate(reason);
     this.#leaving = leaving;
     this.#begin(async (signal) => {
@@ -319,7 +319,7 @@ export class Driver {
   async #release(): Promise<void> {
     const term = this.#term;
     if (term !== undefined) {
-      term.cut("the term is over");
+      term.abort("the term is over");
       await term.ended();
       this.#term = undefined;
       this.#noTermSince = this.#options.ports.clock.now();

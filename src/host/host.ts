@@ -60,7 +60,7 @@ export class Host implements Controlled {
       readExclusions: () => this.databases.refresh(),
       dataUrl: () => this.#dataUrl,
       promoteItself: () => this.#promoteItself(),
-      cutRehearsal: (reason) => this.#rehearsals.cut(reason),
+      abortRehearsal: (reason) => this.#rehearsals.abort(reason),
     });
     this.databases = new DatabaseDesk({
       ...{ exclusions: ports.exclusions, clock, log, warnings },
@@ -87,7 +87,7 @@ export class Host implements Controlled {
    * Ends the host: a primary steps down first, so that no host has to wait for its lease. Ends within a bounded time
    * also when the vault does not answer: what was not journaled was not acknowledged, so nothing is lost by that.
    */
-  async stop(reason: string): Promise<void> {
+  async close(reason: string): Promise<void> {
     const { clock, config } = this.#ports;
     const stepDownMs = config.drainTimeoutMs + config.application.stopTimeoutMs + config.vaultTimeoutMs;
     if (!(await endsWithin(clock, stepDownMs, this.#driver.stepDown(reason)))) {
@@ -95,9 +95,9 @@ export class Host implements Controlled {
         `not everything could be journaled within ${stepDownMs} ms: stopped without a vacate record, the next primary waits for the lease`,
       );
     }
-    this.#rehearsals.cut(reason);
+    this.#rehearsals.abort(reason);
     this.gateways.close();
-    const ended = this.#driver.end(reason).then(() => this.#rehearsals.end(reason));
+    const ended = this.#driver.close(reason).then(() => this.#rehearsals.close(reason));
     await this.#canary.close();
     if (!(await endsWithin(clock, 2 * config.vaultTimeoutMs, ended)))
       this.#warnings.warn("the vault does not answer: stopped without waiting for it");
@@ -134,7 +134,7 @@ export class Host implements Controlled {
     if (state.kind === "primary" || state.kind === "starting")
       return promotion.refuse({ kind: "epoch_taken", epoch: state.epoch, host: config.id });
     if (state.kind !== "secondary" || secondary === undefined) return promotion.refuse(notReady(state));
-    this.#rehearsals.cut("this host was asked to become primary");
+    this.#rehearsals.abort("this host was asked to become primary");
     const verdict = await this.#judge(request, secondary.follower);
     if (driver.state.kind !== "secondary") return promotion.refuse(notReady(driver.state));
     if (verdict.kind === "unreadable") return promotion.refuse({ kind: "not_ready", reason: verdict.reason });

@@ -5,8 +5,8 @@
  *
  * - The copy is made between two records, with exclusive use of the follower (follower.ts), so it equals what a
  *   failover would start with. This host does not follow meanwhile, for a bounded time.
- * - A promotion does not wait: `cut` sends the kill and ends the copy at its next piece before it returns. The rest is
- *   cleaned up in the background.
+ * - A promotion does not wait: `abort` sends the kill and ends the copy at its next piece before it returns. The rest
+ *   is cleaned up in the background.
  * - A rehearsal that does not take place (no space, the host is not a secondary, it was ended) is a refusal and says
  *   nothing about the application; the last result stays.
  * - An application that opened the replica instead of the copy has written where only the journal may write: this host
@@ -82,7 +82,7 @@ export class Rehearsals {
   }
 
   /** Ends the running one. Synchronous: the kill is sent. */
-  cut(why: string): void {
+  abort(why: string): void {
     this.#current?.cut.abort(new Error(why));
   }
 
@@ -92,17 +92,17 @@ export class Rehearsals {
   }
 
   /** Resolves when nothing of it is left. */
-  async end(why: string): Promise<void> {
-    this.cut(why);
+  async close(why: string): Promise<void> {
+    this.abort(why);
     await this.#current?.over;
   }
 
   /** One at a time. */
   #hold(cut: AbortController, work: Promise<unknown>): void {
-    const end = (): void => {
+    const close = (): void => {
       this.#current = undefined;
     };
-    this.#current = { cut, over: work.then(end, end) };
+    this.#current = { cut, over: work.then(close, close) };
   }
 
   async #run(ground: RehearsalGround, secondary: Original, signal: AbortSignal): Promise<Outcome<RehearsalDone>> {

@@ -61,7 +61,7 @@ export interface RunningHost {
   /** Reloads the configuration: `load` returns the file's present [host], or why it cannot be used. */
   reload(load: () => HostConfig | string): void;
   /** Steps down if primary, then ends everything. */
-  stop(reason: string): Promise<void>;
+  close(reason: string): Promise<void>;
 }
 
 export interface StartOptions {
@@ -176,7 +176,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     host,
     controlPort: control.port,
     dataPort: front.port,
-    stop: (reason) => stopAll(reason, parts),
+    close: (reason) => closeAll(reason, parts),
     reload: (load) => reload(config, load, host, log),
   };
 }
@@ -284,9 +284,9 @@ interface Parts {
   close(): Promise<void>;
 }
 
-async function stopAll(reason: string, { host, control, front, log, close }: Parts): Promise<void> {
+async function closeAll(reason: string, { host, control, front, log, close }: Parts): Promise<void> {
   log.info("stopping", { reason });
-  await host.stop(reason);
+  await host.close(reason);
   await control.close();
   await front.close();
   await close();
@@ -308,5 +308,5 @@ export async function runHost(
     if (signal.aborted) resolve();
     signal.addEventListener("abort", () => resolve(), { once: true });
   });
-  await running.stop("the host process was asked to stop");
+  await running.close("the host process was asked to stop");
 }

@@ -21,7 +21,7 @@ export class BoundedLog {
   }
 
   warn(what: string, fields: LogFields): void {
-    this.#window ??= this.#clock.setTimer(windowMs, () => this.#endWindow());
+    this.#window ??= this.#clock.setTimer(windowMs, () => this.#reportWindow());
     if (this.#told >= linesPerWindowMax) {
       this.#untold += 1;
       return;
@@ -33,10 +33,10 @@ export class BoundedLog {
   /** Logs the remaining count; the log can be used again afterwards. */
   close(): void {
     this.#window?.cancel();
-    this.#endWindow();
+    this.#reportWindow();
   }
 
-  #endWindow(): void {
+  #reportWindow(): void {
     if (this.#untold > 0)
       this.#log.warn("more messages of this kind were suppressed", { count: this.#untold, seconds: windowMs / 1000 });
     this.#window = undefined;

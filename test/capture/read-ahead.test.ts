@@ -276,7 +276,7 @@ describe("a large transaction that is read while it is written", () => {
     await hosts.untilStaged();
     await hosts.run("COMMIT");
     const batch = await hosts.collect();
-    batch.abandon();
+    batch.abort();
     expect(await hosts.temporaries()).toBeLessThanOrEqual(1);
   });
 

@@ -57,7 +57,7 @@ describe("a request that ends the application", () => {
     suspects.ended([crash], 0);
     suspects.ended([crash], 0);
     suspects.beginTrial(crash);
-    suspects.endTrial(crash, 10_000);
+    suspects.abortTrial(crash, 10_000);
     expect(suspects.standing(crash, 10_000, true)).toMatchObject({ kind: "put-aside", forMs: 10_000 });
     suspects.beginTrial(crash);
     expect(suspects.completed(crash, 20_000)).toBe(true);

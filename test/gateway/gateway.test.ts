@@ -49,7 +49,7 @@ describe("a gateway with three hosts", () => {
     const before = await until(() =>
       cluster.service().failovers.at(-1)?.to === "b" ? cluster.service().failovers : false,
     );
-    await cluster.gateway?.stop(0);
+    await cluster.gateway?.close(0);
     // Rows that came from a peer of another version, or from one that ended in the middle.
     const database = new DatabaseSync(cluster.config?.databasePath ?? "");
     database.exec("UPDATE t_failovers SET kind = 'of tomorrow', outcome = 'interrupted' WHERE to_host = 'b'");
@@ -113,7 +113,7 @@ describe("a gateway with three hosts", () => {
 
   test("recovers by itself from its database after every process was killed", async () => {
     await threeHosts();
-    await cluster.gateway?.stop(0);
+    await cluster.gateway?.close(0);
     await Promise.all([...cluster.hosts.values()].map((host) => host.end()));
     await Promise.all([...cluster.hosts.values()].map((host) => host.start()));
     await cluster.startGateway();

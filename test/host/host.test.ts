@@ -26,9 +26,9 @@ import { FaultyStore } from "../support/vault/faulty-store.ts";
 import { claimAs, readerFromStart, service, until } from "../support/host/log-fixture.ts";
 
 const folders: string[] = [];
-const hosts: { stop(reason: string): Promise<void> }[] = [];
+const hosts: { close(reason: string): Promise<void> }[] = [];
 afterEach(async () => {
-  await Promise.all(hosts.splice(0).map((host) => host.stop("the test is over")));
+  await Promise.all(hosts.splice(0).map((host) => host.close("the test is over")));
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
 });
 
@@ -47,7 +47,7 @@ class FakeFront implements FrontPort {
   serve(term: ServingTerm): void {
     this.term = term;
   }
-  shut(): void {
+  abort(): void {
     this.term = undefined;
   }
   drain(): Promise<{ cut: number }> {
@@ -268,7 +268,7 @@ describe("a host", () => {
     await role(a.host, "primary");
     a.write("CREATE TABLE t (x); INSERT INTO t VALUES (42)");
     await a.front.term?.gate();
-    await a.host.stop("the test moves on");
+    await a.host.close("the test moves on");
     expect(await lastKind(store)).toBe("vacate");
     expect(a.applications.map(({ state }) => state)).toEqual(["stopped"]);
     const b = await make(store, { id: "b", bootstrap: false });
@@ -723,7 +723,7 @@ describe("a host", () => {
         store.beforePut = () => new Promise(() => undefined);
         a.write("CREATE TABLE t (x)");
       }
-      await a.host.stop("asked to");
+      await a.host.close("asked to");
       expect(a.front.term).toBeUndefined();
       expect(a.applications.every((application) => application.state !== "running")).toBe(true);
       if (state === "primary") expect(await lastKind(store)).toBe("vacate");

@@ -1,5 +1,13 @@
 import { describe, expect, test } from "bun:test";
-import { nullPlaces, nulls, publishedTags, sharedExports, snakeTags } from "../../scripts/lib/dialect.ts";
+import {
+  endings,
+  endingVerbs,
+  nullPlaces,
+  nulls,
+  publishedTags,
+  sharedExports,
+  snakeTags,
+} from "../../scripts/lib/dialect.ts";
 
 const documents = {
   "docs/CONTROL-API.md": Object.keys(publishedTags)
@@ -66,5 +74,36 @@ describe("null", () => {
 
   test("is asked for where its place is still an exception", () => {
     expect(nulls(inPlaces.slice(1))).toEqual([expect.stringContaining(Object.keys(nullPlaces)[0] ?? "")]);
+  });
+});
+
+describe("verbs for ending", () => {
+  const listed = Object.keys(endings).map((exception) => {
+    const [name, path = ""] = exception.split(" ");
+    return { path: path.endsWith(".ts") ? path : `${path}a.ts`, text: `function ${name}() {}` };
+  });
+  const endingsOf = (text: string): string[] => endingVerbs([{ path: "src/a.ts", text }, ...listed]);
+
+  test.each([
+    "function stop() {}",
+    "class A { async #finishAll(): Promise<void> {} }",
+    "interface A { leave(): void }",
+    "interface A { readonly abandon: () => void }",
+    "const end = (): void => undefined;",
+    "const a = { cut: () => undefined };",
+    "function a(retire: () => void) {}",
+  ])("other than the four are refused in the names of functions: %s", (text) => {
+    expect(endingsOf(text)).toEqual([
+      expect.stringMatching(/^src\/a\.ts:1: #?\w+: end it with close, abort, drain or kill/),
+    ]);
+  });
+
+  test.each(["function close() {}", "const a = { end: 1 };", "const dropped = () => 1;", "function endingsOf() {}"])(
+    "may be one of the four; values and other words are no verbs: %s",
+    (text) => expect(endingsOf(text)).toEqual([]),
+  );
+
+  test("with another meaning are listed while they are in use", () => {
+    expect(endingVerbs(listed.slice(1))).toEqual([expect.stringContaining(Object.keys(endings)[0] ?? "")]);
   });
 });

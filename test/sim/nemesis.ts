@@ -290,7 +290,7 @@ export class Nemesis {
         process.kill("crash");
         if (this.#isOver) this.#cluster.startHost(machine);
       };
-      host?.stop("restart").then(stopped, stopped);
+      host?.close("restart").then(stopped, stopped);
     });
     return () => {
       process?.kill("crash");

@@ -288,7 +288,7 @@ export class SimApplication implements SupervisedApplication {
   #onEnded(application: SimProcess, cause: Restart["cause"]): void {
     if (application !== this.#process || this.#state.kind !== "running") return;
     this.#ports.host.world.say(this.#ports.machine.name, "its application has ended");
-    this.#state.watch.end();
+    this.#state.watch.close();
     this.endings.note();
     this.#afterEnding(cause);
   }
@@ -315,7 +315,7 @@ export class SimApplication implements SupervisedApplication {
   }
 
   async #end(afterMs: number): Promise<void> {
-    if (this.#state.kind === "running") this.#state.watch.end();
+    if (this.#state.kind === "running") this.#state.watch.close();
     if (this.#state.kind !== "over") this.#state = { kind: "ending" };
     await this.#ports.host.answer(afterMs, "application ends", () => this.#process?.kill("crash"));
     await this.#ports.leftovers.clear("near");

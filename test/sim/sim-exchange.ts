@@ -32,8 +32,8 @@ export class SimUpstream extends Upstream {
     this.machine = machine;
   }
 
-  override close(reason: string): void {
-    super.close(reason);
+  override abort(reason: string): void {
+    super.abort(reason);
     for (const cut of [...this.cuts]) cut(reason);
   }
 }

@@ -99,7 +99,7 @@ export class SimFront implements FrontPort {
     );
   }
 
-  shut(reason: string): void {
+  abort(reason: string): void {
     const state = this.#state;
     this.#state = { kind: "closed", reason };
     if (state.kind === "closed") return;
@@ -152,7 +152,7 @@ export class SimFront implements FrontPort {
       if (standing.kind === "put-aside") return this.#putAside(request, client);
       if (standing.kind === "due") this.suspects.beginTrial(fingerprint(request));
       await this.#execute(request, client, state);
-      this.suspects.endTrial(fingerprint(request), this.#ports.process.clock.now());
+      this.suspects.abortTrial(fingerprint(request), this.#ports.process.clock.now());
     } finally {
       endTurn();
     }

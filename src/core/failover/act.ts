@@ -5,7 +5,7 @@ import { stepEnded } from "./budget.ts";
 import type { Failover, FailoverEvent, FailoverKind } from "./state.ts";
 import { agreementOf, promoteBest, standDown, tryNext, waitsForBrake } from "./order.ts";
 import { relationToPrimary } from "./relation.ts";
-import { abandon, adopt, become, nextKey, note, put, putHostView, spent, type Turn } from "./turn.ts";
+import { abortFailover, adopt, become, nextKey, note, put, putHostView, spent, type Turn } from "./turn.ts";
 import { describeRefusal, type Refusal } from "../refusal.ts";
 
 /** Decides that the primary is down, or no longer primary, or that there has never been one. */
@@ -119,7 +119,8 @@ export function onCall(turn: Turn, event: FailoverEvent): void {
     case "phase-ended":
       return onPhaseEnded(turn, event.phase, event.ms);
     case "promoted":
-      if (phase.kind === "promoting") finish(turn, phase.failover, phase.candidate, event.epoch, event.dataUrl);
+      if (phase.kind === "promoting")
+        recordPromotion(turn, phase.failover, phase.candidate, event.epoch, event.dataUrl);
       return;
     case "demoted":
       if (phase.kind === "demoting") onDemoted(turn, phase.failover, phase.since);
@@ -155,7 +156,7 @@ function onPhaseEnded(turn: Turn, name: string, ms: number): void {
 }
 
 /** Records that the candidate is primary. Its report is rewritten, because the last one is older than this news. */
-export function finish(turn: Turn, failover: Failover, host: string, epoch: number, dataUrl: string): void {
+export function recordPromotion(turn: Turn, failover: Failover, host: string, epoch: number, dataUrl: string): void {
   adopt(turn, { host, epoch, dataUrl });
   const view = turn.state.hosts.get(host);
   if (view !== undefined && view.report !== undefined && turn.state.primary?.host === host) {
@@ -209,7 +210,7 @@ function onRefused(turn: Turn, refusal: Refusal): void {
     refusal.kind === "epoch_taken" &&
     (refusal.epoch > known || (refusal.epoch === known && refusal.host !== failover.from))
   ) {
-    abandon(
+    abortFailover(
       turn,
       failover,
       "overtaken",
@@ -222,7 +223,7 @@ function onRefused(turn: Turn, refusal: Refusal): void {
   if (phase.kind === "demoting") {
     const why = describeRefusal(refusal);
     put(turn, { relieveAfter: turn.now + relieveAgainMs });
-    abandon(
+    abortFailover(
       turn,
       failover,
       "refused",

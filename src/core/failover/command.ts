@@ -4,7 +4,7 @@ import { newFailover } from "./act.ts";
 import { promoteBest, ranking } from "./order.ts";
 import { relationToPrimary } from "./relation.ts";
 import { vaultInWords } from "./vault.ts";
-import { abandon, become, nextKey, note, put, type Turn } from "./turn.ts";
+import { abortFailover, become, nextKey, note, put, type Turn } from "./turn.ts";
 
 export function onCommand(turn: Turn, id: string, command: Command): void {
   switch (command.kind) {
@@ -107,7 +107,7 @@ function overtake(
 ): void {
   const { failover, call } = phase;
   turn.effects.push({ kind: "cancel", call });
-  abandon(turn, failover, "overtaken", "an operator forced another failover", "see `stead status`");
+  abortFailover(turn, failover, "overtaken", "an operator forced another failover", "see `stead status`");
   const tried = new Map(failover.tried);
   if (phase.kind === "promoting") {
     tried.set(phase.candidate, "an operator overrode it");

@@ -205,11 +205,11 @@ export function tryNext(
 }
 
 /**
- * Gives up a candidate without progress: cancels its order and asks the next one. A candidate that has claimed is
+ * Replaces a candidate without progress: cancels its order and asks the next one. A candidate that has claimed is
  * alive, so a witness would consider it healthy: a planned order follows it. If no other host could take over, the
  * gateway keeps waiting for it.
  */
-export function giveUpCandidate(turn: Turn, phase: Phase & { kind: "promoting" }): void {
+export function replaceCandidate(turn: Turn, phase: Phase & { kind: "promoting" }): void {
   const { failover, candidate, call, progress } = phase;
   const { state, now } = turn;
   const why = `it did not ${stepInWords(progress.step)} within ${Math.round((now - progress.at) / 100) / 10} s`;

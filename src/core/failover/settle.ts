@@ -5,12 +5,12 @@
  * repeated or reordered event therefore cannot leave the phase stuck.
  */
 import { type Failover, orderUnheardMs, type Phase, type ServiceState } from "./state.ts";
-import { actWhenAgreed, decide, finish, newFailover } from "./act.ts";
+import { actWhenAgreed, decide, recordPromotion, newFailover } from "./act.ts";
 import { budgetMs, progressed } from "./budget.ts";
 import { relieve } from "./impaired.ts";
-import { giveUpCandidate, isOwnMove, promoteBest, ranking, tryNext } from "./order.ts";
+import { replaceCandidate, isOwnMove, promoteBest, ranking, tryNext } from "./order.ts";
 import { relationToPrimary, type Relation } from "./relation.ts";
-import { abandon, become, note, put, spent, type Turn } from "./turn.ts";
+import { abortFailover, become, note, put, spent, type Turn } from "./turn.ts";
 
 /**
  * The answer to a promotion arrives with the report that says the same, or is lost. Its phases are worth this wait, but
@@ -123,13 +123,13 @@ function maybeElectFirst(turn: Turn): void {
 /** True if the loss is over: the primary is healthy again, or another host is about to be primary. */
 function recovered(turn: Turn, failover: Failover, relation: Relation): boolean {
   const overtaken = (): true => {
-    abandon(turn, failover, "overtaken", "another host is already becoming primary", "see `stead status`");
+    abortFailover(turn, failover, "overtaken", "another host is already becoming primary", "see `stead status`");
     become(turn, { kind: "awaiting", since: turn.now });
     return true;
   };
   switch (relation) {
     case "serving":
-      endAsRecovered(turn, failover);
+      abortAsRecovered(turn, failover);
       return true;
     case "handing-over":
       // This gateway's own switchover continues; one ordered by another gateway is left to it.
@@ -147,7 +147,7 @@ function recovered(turn: Turn, failover: Failover, relation: Relation): boolean 
   }
 }
 
-function endAsRecovered(turn: Turn, failover: Failover): void {
+function abortAsRecovered(turn: Turn, failover: Failover): void {
   note(
     turn,
     "info",
@@ -155,7 +155,7 @@ function endAsRecovered(turn: Turn, failover: Failover): void {
     turn.state.primary?.host,
     "seen healthy again before another host was promoted",
   );
-  abandon(turn, failover, "recovered", "the primary is healthy again", "see `stead status`");
+  abortFailover(turn, failover, "recovered", "the primary is healthy again", "see `stead status`");
   become(turn, { kind: "serving" });
 }
 
@@ -166,7 +166,7 @@ function settlePromoting(turn: Turn, phase: Phase & { kind: "promoting" }): void
   const moved = primary !== undefined && (primary.epoch > failover.epochFrom || primary.host !== failover.from);
   if (moved && primary.host !== candidate) {
     turn.effects.push({ kind: "cancel", call });
-    abandon(
+    abortFailover(
       turn,
       failover,
       "overtaken",
@@ -189,8 +189,8 @@ function settlePromoting(turn: Turn, phase: Phase & { kind: "promoting" }): void
   if (progress !== phase.progress) return put(turn, { phase: { ...phase, progress } });
   // A lost answer would only have said that it serves, in an epoch after the one it was to follow.
   if (moved && report?.role === "primary" && turn.now >= progress.at + answerAwaitedMs)
-    return finish(turn, failover, candidate, primary.epoch, report.dataUrl);
-  if (turn.now >= progress.at + budgetMs(progress, report, state.settings)) return giveUpCandidate(turn, phase);
+    return recordPromotion(turn, failover, candidate, primary.epoch, report.dataUrl);
+  if (turn.now >= progress.at + budgetMs(progress, report, state.settings)) return replaceCandidate(turn, phase);
   if (
     phase.lostAt === undefined &&
     view.reportAt >= phase.since + orderUnheardMs &&
@@ -202,9 +202,9 @@ function settlePromoting(turn: Turn, phase: Phase & { kind: "promoting" }): void
   if (phase.lostAt === undefined || view.report === undefined || view.reportAt <= phase.lostAt) return;
   switch (view.report.role) {
     case "primary":
-      if (moved) finish(turn, failover, candidate, primary.epoch, view.report.dataUrl);
+      if (moved) recordPromotion(turn, failover, candidate, primary.epoch, view.report.dataUrl);
       // It was ordered to follow itself, because of an old report that it had stepped down: it never did.
-      else if (primary?.host === candidate) endAsRecovered(turn, failover);
+      else if (primary?.host === candidate) abortAsRecovered(turn, failover);
       return;
     case "claiming":
     case "starting":
@@ -228,7 +228,7 @@ function settleDemoting(turn: Turn, phase: Phase & { kind: "demoting" }, relatio
   const primary = turn.state.primary;
   if (primary === undefined || primary.epoch > failover.epochFrom) {
     turn.effects.push({ kind: "cancel", call });
-    abandon(turn, failover, "overtaken", `host ${primary?.host ?? "none"} is primary now`, "see `stead status`");
+    abortFailover(turn, failover, "overtaken", `host ${primary?.host ?? "none"} is primary now`, "see `stead status`");
     return become(turn, { kind: "awaiting", since: turn.now });
   }
   const reportAt = turn.state.hosts.get(primary.host)?.reportAt ?? -Infinity;
@@ -266,7 +266,13 @@ function settleDemoting(turn: Turn, phase: Phase & { kind: "demoting" }, relatio
       return promoteBest(turn, spent(failover, "demote", turn.now - phase.since));
     case "serving":
       if (!heardSince) return;
-      abandon(turn, failover, "refused", "the order to step down was lost, and the primary still serves", "try again");
+      abortFailover(
+        turn,
+        failover,
+        "refused",
+        "the order to step down was lost, and the primary still serves",
+        "try again",
+      );
       return become(turn, { kind: "serving" });
     case "none":
     case "becoming":
@@ -282,7 +288,7 @@ function settleDown(turn: Turn, phase: Phase & { kind: "down" }, relation: Relat
   // always be refused (simulation, seed 508).
   const { primary } = turn.state;
   if (primary !== undefined && primary.epoch > phase.failover.epochFrom) {
-    abandon(
+    abortFailover(
       turn,
       phase.failover,
       "overtaken",

@@ -73,7 +73,13 @@ export function spent(failover: Failover, phase: keyof Failover["phases"], ms: n
 }
 
 /** Ends the failover without a new primary of its own making. */
-export function abandon(turn: Turn, failover: Failover, outcome: FailoverOutcome, why: string, advice: string): void {
+export function abortFailover(
+  turn: Turn,
+  failover: Failover,
+  outcome: FailoverOutcome,
+  why: string,
+  advice: string,
+): void {
   if (failover.attempts > 0 || failover.kind === "switchover") {
     turn.effects.push({ kind: "record-failover", failover, outcome });
   }

@@ -202,7 +202,7 @@ export class RowReplica {
    * Drops vector entries of finished runs without any row left, so that restarts do not add up. A peer that was away
    * may send such a row again; it loses against the version that superseded it.
    */
-  retire(isLive: (origin: string) => boolean): void {
+  forgetFinishedRuns(isLive: (origin: string) => boolean): void {
     for (const origin of this.#vector.keys()) {
       if (origin === this.origin || isLive(origin) || (this.#byOrigin.get(origin)?.size ?? 0) > 0) continue;
       this.#vector.delete(origin);

@@ -71,7 +71,7 @@ export class PeerClient implements PeerTransport {
         },
       });
       let over = false;
-      const finish = (raw: Raw): void => {
+      const settle = (raw: Raw): void => {
         if (over) return;
         over = true;
         timer.cancel();
@@ -79,16 +79,16 @@ export class PeerClient implements PeerTransport {
         if (raw.kind === "broken") outgoing.destroy();
         resolve(raw);
       };
-      const broken = (why: string): void => finish({ kind: "broken", why, wasIdle: false });
+      const broken = (why: string): void => settle({ kind: "broken", why, wasIdle: false });
       const timer = this.#clock.setTimer(timeoutMs, () => broken(`no answer within ${timeoutMs} ms`));
       const onAbort = (): void => broken("aborted");
       signal.addEventListener("abort", onAbort, { once: true });
       outgoing.on("error", (error: NodeJS.ErrnoException) => {
         const wasIdle = outgoing.reusedSocket && (error.code === "ECONNRESET" || error.code === "EPIPE");
-        finish({ kind: "broken", why: error.message || (error.code ?? "failed"), wasIdle });
+        settle({ kind: "broken", why: error.message || (error.code ?? "failed"), wasIdle });
       });
       outgoing.on("response", (response) =>
-        readText(response, broken, (text) => finish({ kind: "answer", status: response.statusCode ?? 0, text })),
+        readText(response, broken, (text) => settle({ kind: "answer", status: response.statusCode ?? 0, text })),
       );
       outgoing.end(body);
     });

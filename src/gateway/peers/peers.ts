@@ -369,7 +369,7 @@ export class Peers {
 
   #housekeeping(): void {
     const { store, clock } = this.#options;
-    store.replica.retire((origin) => this.#watch.isLive(origin, clock.now(), runForgottenMs));
+    store.replica.forgetFinishedRuns((origin) => this.#watch.isLive(origin, clock.now(), runForgottenMs));
     this.#timer = clock.setTimer(housekeepingMs, () => this.#housekeeping());
   }
 }

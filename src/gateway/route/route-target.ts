@@ -14,7 +14,7 @@ export interface RouteTarget {
   /** Makes new requests wait; those in flight continue. */
   holdRequests(): void;
   /** Ends every connection to a host that is no longer primary. */
-  drop(host: string, reason: string): void;
+  abortHost(host: string, reason: string): void;
   /** The port of the last known primary refuses connections, and no host can take over: waits for the port. */
   waitForPort(): void;
   close(): void;

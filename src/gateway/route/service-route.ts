@@ -86,25 +86,25 @@ export class ServiceRoute implements Route, RouteTarget {
       this.#active !== undefined &&
       (this.#active.dataUrl !== dataUrl || this.#active.epoch !== epoch || this.#active.upstream.isClosed)
     ) {
-      this.#active.upstream.close(`host ${host} serves now`);
+      this.#active.upstream.abort(`host ${host} serves now`);
       this.#active = undefined;
     }
     this.#active = { host, dataUrl, epoch, upstream: this.#active?.upstream ?? this.#upstream(dataUrl, epoch) };
     this.#wanted = "route";
-    this.#stopWaitingForPort();
+    this.#cancelWaitForPort();
     this.#hold.open();
   }
 
   holdRequests(): void {
     this.#wanted = "hold";
-    this.#stopWaitingForPort();
+    this.#cancelWaitForPort();
     this.#hold.close();
   }
 
-  drop(host: string, reason: string): void {
+  abortHost(host: string, reason: string): void {
     if (this.#active === undefined || this.#active.host !== host) return;
     this.#hold.close();
-    this.#active.upstream.close(reason);
+    this.#active.upstream.abort(reason);
     this.#active = undefined;
   }
 
@@ -115,9 +115,9 @@ export class ServiceRoute implements Route, RouteTarget {
   }
 
   close(): void {
-    this.#stopWaitingForPort();
+    this.#cancelWaitForPort();
     this.#hold.close();
-    this.#active?.upstream.close("the gateway is stopping");
+    this.#active?.upstream.abort("the gateway is stopping");
     this.#active = undefined;
   }
 
@@ -134,7 +134,7 @@ export class ServiceRoute implements Route, RouteTarget {
     });
   }
 
-  #stopWaitingForPort(): void {
+  #cancelWaitForPort(): void {
     this.#waitingForPort?.cancel();
     this.#waitingForPort = undefined;
   }

@@ -70,7 +70,7 @@ export class Traffic {
   }
 
   /** The new primary has the traffic: the next success ends the measurement. */
-  endGap(key: number): void {
+  closeGap(key: number): void {
     const watch = this.#watches.get(key);
     if (watch !== undefined) watch.done = true;
   }

@@ -38,7 +38,7 @@ export class Interrupted {
     this.#startedAt = options.clock.now();
   }
 
-  /** Checks now and periodically, until `stop`. */
+  /** Checks now and periodically, until `close`. */
   begin(): void {
     this.look();
     this.#timer = this.#options.clock.setTimer(lookEveryMs, () => this.begin());
@@ -54,7 +54,7 @@ export class Interrupted {
     const dead = [...replica.rowsOf("failovers")].filter(
       (row) => row.values["outcome"] === "running" && !row.deleted && this.#hasEnded(row.origin),
     );
-    for (const row of dead) this.#conclude(row);
+    for (const row of dead) this.#markInterrupted(row);
   }
 
   #hasEnded(origin: string): boolean {
@@ -65,7 +65,7 @@ export class Interrupted {
     return (this.#options.heardMsAgo(writer) ?? clock.now() - this.#startedAt) > silentMsMax;
   }
 
-  #conclude(stored: ReplicatedRow): void {
+  #markInterrupted(stored: ReplicatedRow): void {
     const { store } = this.#options;
     const {
       origin: _origin,

@@ -102,10 +102,10 @@ export class Orders {
     }
     const controller = new AbortController();
     this.#running.set(call, controller);
-    this.#background.own(this.#finish(call, work(client, controller.signal), controller.signal));
+    this.#background.own(this.#reportEnd(call, work(client, controller.signal), controller.signal));
   }
 
-  async #finish(call: number, work: Promise<StreamEnd>, signal: AbortSignal): Promise<void> {
+  async #reportEnd(call: number, work: Promise<StreamEnd>, signal: AbortSignal): Promise<void> {
     const end = await work;
     this.#running.delete(call);
     if (signal.aborted || end.kind === "ended") return;

@@ -176,21 +176,21 @@ export class PlainControl implements HostControl {
         ...(signal === undefined ? {} : { signal }),
       });
       const timer = this.#options.clock.setTimer(timeoutMs, () =>
-        finish({ kind: "timeout", message: `${this.#url.href} did not answer in ${timeoutMs} ms` }),
+        settle({ kind: "timeout", message: `${this.#url.href} did not answer in ${timeoutMs} ms` }),
       );
-      const finish = (result: "well" | CallFailure): void => {
+      const settle = (result: "well" | CallFailure): void => {
         timer.cancel();
         resolve(result);
         call.destroy();
       };
       call.on("response", (response: IncomingMessage) => {
         const status = response.statusCode ?? 0;
-        finish(
+        settle(
           status >= 200 && status < 400 ? "well" : { kind: "invalid", message: `${this.#url.href} answered ${status}` },
         );
       });
       call.on("error", (error: NodeJS.ErrnoException) =>
-        finish(signal?.aborted === true ? { kind: "aborted", message: "aborted" } : failureOf(error)),
+        settle(signal?.aborted === true ? { kind: "aborted", message: "aborted" } : failureOf(error)),
       );
       call.end();
     });

@@ -71,7 +71,7 @@ export class ServedServices {
       return runtime;
     });
     plane.reconfigure();
-    for (const runtime of before.values()) this.#retired.own(this.#retire(runtime, config.drainTimeoutMs));
+    for (const runtime of before.values()) this.#retired.own(this.#drainAndClose(runtime, config.drainTimeoutMs));
     return added;
   }
 
@@ -81,8 +81,8 @@ export class ServedServices {
     await this.#retired.settled();
   }
 
-  async #retire(runtime: ServiceRuntime, drainMs: number): Promise<void> {
-    await runtime.retire();
+  async #drainAndClose(runtime: ServiceRuntime, drainMs: number): Promise<void> {
+    await runtime.drain();
     await this.#options.clock.sleep(drainMs, this.#stop.signal).catch(() => undefined); // the gateway is stopping meanwhile
     await runtime.close();
   }

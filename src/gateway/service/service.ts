@@ -185,12 +185,12 @@ export class ServiceRuntime {
   }
 
   async close(): Promise<void> {
-    await this.retire();
+    await this.drain();
     this.route.close();
   }
 
   /** Stops watching and deciding; requests in progress continue. */
-  async retire(): Promise<void> {
+  async drain(): Promise<void> {
     this.#isStopped = true;
     this.#timer?.cancel();
     for (const give of [...this.#waiting.values()])
@@ -267,7 +267,7 @@ export class ServiceRuntime {
       case "hold":
         return this.route.holdRequests();
       case "drop":
-        return this.route.drop(effect.host, effect.reason);
+        return this.route.abortHost(effect.host, effect.reason);
       case "record-epoch":
         return this.recorder.epoch(effect);
       case "record-failover":
@@ -332,7 +332,7 @@ export class ServiceRuntime {
     const { failover, outcome } = effect;
     this.traffic.watchGap(failover.key, (gapMs) => this.recorder.gap(failover.key, gapMs));
     this.recorder.failover(failover, outcome);
-    if (outcome !== "running") this.traffic.endGap(failover.key);
+    if (outcome !== "running") this.traffic.closeGap(failover.key);
     if (outcome === "done") this.#options.onFailedOver?.(failover);
   }
 

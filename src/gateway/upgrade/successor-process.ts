@@ -38,13 +38,13 @@ export class SuccessorProcess implements Incumbent {
     this.#clock = clock;
     this.#child = spawn(program, args, { stdio: ["pipe", "pipe", "inherit", descriptor] });
     this.ended = new Promise((resolve) => {
-      const end = (how: string): void => {
+      const onEnded = (how: string): void => {
         this.#end ??= how;
         this.#waiting?.reject(new UpgradeError(`the new process ended: ${how}`));
         resolve(how);
       };
-      this.#child.once("error", (error) => end(`it could not be started: ${error.message}`));
-      this.#child.once("exit", (code, signal) => end(signal === null ? `exit code ${code ?? "?"}` : signal));
+      this.#child.once("error", (error) => onEnded(`it could not be started: ${error.message}`));
+      this.#child.once("exit", (code, signal) => onEnded(signal === null ? `exit code ${code ?? "?"}` : signal));
     });
     this.#child.stdin?.on("error", () => undefined); // its end says more
     if (this.#child.stdout !== null)

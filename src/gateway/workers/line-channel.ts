@@ -22,7 +22,7 @@ export function readMessages<Schema extends v.GenericSchema>(
 ): void {
   let rest = "";
   let ended = false;
-  const end = (why: string | undefined): void => {
+  const onEnded = (why: string | undefined): void => {
     if (ended) return;
     ended = true;
     events.onEnd(why);
@@ -34,14 +34,14 @@ export function readMessages<Schema extends v.GenericSchema>(
     for (const line of lines) {
       if (ended) return;
       const parsed = parse(line, schema);
-      if (parsed.kind === "wrong") return end(parsed.why);
+      if (parsed.kind === "wrong") return onEnded(parsed.why);
       events.onMessage(parsed.message);
     }
-    if (rest.length > lineCharactersMax) end(`a message of more than ${lineCharactersMax} characters`);
+    if (rest.length > lineCharactersMax) onEnded(`a message of more than ${lineCharactersMax} characters`);
   });
-  input.on("error", (error) => end(error.message));
-  input.on("end", () => end(undefined));
-  input.on("close", () => end(undefined));
+  input.on("error", (error) => onEnded(error.message));
+  input.on("end", () => onEnded(undefined));
+  input.on("close", () => onEnded(undefined));
 }
 
 function parse<Schema extends v.GenericSchema>(

@@ -59,7 +59,7 @@ export class PoolRoute implements RouteTarget {
     this.#options.send({ kind: "hold", route: this.id });
   }
 
-  drop(host: string, reason: string): void {
+  abortHost(host: string, reason: string): void {
     if (this.#active?.host !== host) return;
     this.#active = undefined;
     this.#options.send({ kind: "drop", route: this.id, host, reason });

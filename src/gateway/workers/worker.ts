@@ -78,7 +78,7 @@ class Worker {
       case "hold":
         return this.#routes.get(message.route)?.target.holdRequests();
       case "drop":
-        return this.#routes.get(message.route)?.target.drop(message.host, message.reason);
+        return this.#routes.get(message.route)?.target.abortHost(message.host, message.reason);
       case "wait-for-port":
         return this.#routes.get(message.route)?.target.waitForPort();
       case "close":
@@ -86,7 +86,7 @@ class Worker {
         this.#routes.delete(message.route);
         return;
       case "drain":
-        return this.#end(message);
+        return this.#close(message);
     }
   }
 
@@ -96,7 +96,7 @@ class Worker {
       "the control plane is gone: finishing the requests in progress",
       why === undefined ? {} : { why },
     );
-    this.#end({ drainMs: this.#settings?.drainMs ?? 0, idle: "close" });
+    this.#close({ drainMs: this.#settings?.drainMs ?? 0, idle: "close" });
   }
 
   #reconfigure(settings: WorkerSettings): void {
@@ -131,7 +131,7 @@ class Worker {
             ? { found: error.found, accepted: error.accepted, advice: error.advice }
             : { found: messageOf(error) }),
         });
-        this.#end({ drainMs: 0 });
+        this.#close({ drainMs: 0 });
       },
     );
   }
@@ -178,7 +178,7 @@ class Worker {
     sendMessage(this.#options.output, message);
   }
 
-  #end(options: CloseOptions): void {
+  #close(options: CloseOptions): void {
     if (this.#isEnding) return;
     this.#isEnding = true;
     const closed = this.#plane?.close(options) ?? Promise.resolve();

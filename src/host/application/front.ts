@@ -75,7 +75,7 @@ export interface FrontOptions {
 }
 
 /** The part of the front that a host and its terms use; the simulation has its own. */
-export type FrontPort = Pick<Front, "serve" | "shut" | "drain" | "port" | "suspects">;
+export type FrontPort = Pick<Front, "serve" | "abort" | "drain" | "port" | "suspects">;
 
 export class Front {
   readonly #options: FrontOptions;
@@ -176,17 +176,17 @@ export class Front {
     if (upstream.port === term.applicationPort && upstream.host === term.applicationHost) return upstream;
     const next = this.#upstreamTo(term);
     if (this.#state === state) this.#state = { ...state, upstream: next };
-    upstream.close("the application was restarted on another port");
+    upstream.abort("the application was restarted on another port");
     return next;
   }
 
   /** Stops at once: every exchange in flight is cut, new ones are refused. Synchronous. */
-  shut(reason: string): void {
+  abort(reason: string): void {
     const state = this.#state;
     this.#state = { kind: "closed", reason };
     if (state.kind === "closed") return;
     state.end.abort(reason);
-    state.upstream.close(reason);
+    state.upstream.abort(reason);
   }
 
   /**
@@ -199,14 +199,14 @@ export class Front {
     this.#state = { kind: "draining", upstream, end };
     const idle = new AbortController();
     this.#idle = () => idle.abort();
-    upstream.retire("this host is stepping down");
+    upstream.drain("this host is stepping down");
     await drainRequests(end, () => this.#active, times, this.#options.clock, idle.signal);
     this.#idle = undefined;
     return { cut: this.#active };
   }
 
   async close(): Promise<void> {
-    this.shut("the host process ends");
+    this.abort("the host process ends");
     await this.#server?.close({ drainMs: 0 });
   }
 
@@ -246,7 +246,7 @@ export class Front {
       if (this.#standing(fingerprint, state).kind === "free") return await this.#forwardBeside(exchange, state);
       await this.#forwardOnProbation(exchange, state, fingerprint);
     } finally {
-      this.#leave(exchange);
+      this.#onOver(exchange);
     }
   }
 
@@ -287,7 +287,7 @@ export class Front {
       if (standing.kind === "put-aside") return await putAside(exchange, standing.endings, standing.forMs);
       if (standing.kind === "due") this.suspects.beginTrial(fingerprint);
       await this.#forwardNow(exchange, state);
-      this.suspects.endTrial(fingerprint, this.#options.clock.now());
+      this.suspects.abortTrial(fingerprint, this.#options.clock.now());
     } finally {
       endTurn();
     }
@@ -302,8 +302,8 @@ export class Front {
   }
 
   /** The exchange is no longer in flight to the application. */
-  #leave(exchange: Exchange): void {
-    this.#open.end(exchange);
+  #onOver(exchange: Exchange): void {
+    this.#open.remove(exchange);
     this.#active -= 1;
     if (this.#active === 0) this.#idle?.();
   }
@@ -311,10 +311,10 @@ export class Front {
   #onOutcome(exchange: Exchange, state: Open, outcome: ForwardOutcome): Handling {
     const answering = this.#answer(exchange, state, outcome);
     if (answering === undefined) {
-      this.#leave(exchange);
+      this.#onOver(exchange);
       return undefined;
     }
-    return answering.finally(() => this.#leave(exchange));
+    return answering.finally(() => this.#onOver(exchange));
   }
 
   /** Answers the client what remains to be answered. */
@@ -370,7 +370,7 @@ export class Front {
     this.#lost.clear();
     for (const request of sent) this.#counted.add(request);
     if (this.#state.kind !== "closed" && this.#state.end === end)
-      this.#state.upstream.dropUnused("the application has ended");
+      this.#state.upstream.abortUnused("the application has ended");
     const fresh = this.suspects.ended(executing, this.#options.clock.now());
     if (fresh.length > 0) this.#options.onSuspects?.(fresh);
   }

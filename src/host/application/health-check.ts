@@ -25,13 +25,13 @@ export function checkHealth(target: CheckTarget, signal: AbortSignal): Promise<C
 function connects({ host, port }: CheckTarget, signal: AbortSignal): Promise<CheckResult> {
   return new Promise((resolve) => {
     const socket = connect({ host, port });
-    const end = (result: CheckResult): void => {
+    const settle = (result: CheckResult): void => {
       socket.destroy();
       resolve(result);
     };
-    signal.addEventListener("abort", () => end(aborted), { once: true });
-    socket.once("connect", () => end({ kind: "well" }));
-    socket.once("error", (error) => end(fromError(error, `a connection to port ${port}`)));
+    signal.addEventListener("abort", () => settle(aborted), { once: true });
+    socket.once("connect", () => settle({ kind: "well" }));
+    socket.once("error", (error) => settle(fromError(error, `a connection to port ${port}`)));
   });
 }
 

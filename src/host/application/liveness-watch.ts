@@ -48,7 +48,7 @@ export class LivenessWatch {
   }
 
   /** Stops checking and reporting. */
-  end(): void {
+  close(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
     this.#check.abort();
@@ -77,7 +77,7 @@ export class LivenessWatch {
       case "abandon-check":
         return this.#check.abort();
       case "stuck":
-        this.end();
+        this.close();
         return this.#options.onStuck(effect.detail);
     }
   }

@@ -35,7 +35,7 @@ export class OpenRequests {
     this.#open.set(exchange, { since: now, bodyBytes: 0 });
   }
 
-  end(exchange: Exchange): void {
+  remove(exchange: Exchange): void {
     this.#open.delete(exchange);
   }
 

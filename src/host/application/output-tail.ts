@@ -14,21 +14,21 @@ export class OutputTail implements OutputSink {
   readonly ended: Promise<void>;
   readonly #secrets: readonly string[];
   #kept: Buffer = Buffer.alloc(0);
-  #end: () => void;
+  #close: () => void;
 
   constructor(secrets: readonly string[]) {
     this.#secrets = secrets.filter((secret) => secret.length >= secretCharactersMin);
     const { promise, resolve } = Promise.withResolvers<void>();
     this.ended = promise;
-    this.#end = resolve;
+    this.#close = resolve;
   }
 
   take(bytes: Uint8Array): void {
     this.#kept = Buffer.concat([this.#kept, bytes.subarray(-keptBytesMax)]).subarray(-keptBytesMax);
   }
 
-  end(): void {
-    this.#end();
+  close(): void {
+    this.#close();
   }
 
   /** Returns its last lines, whole ones if they are short; empty: it wrote nothing. */

@@ -80,13 +80,13 @@ export class Probation {
 
   #begin(): () => void {
     let isOver = false;
-    const end = (): void => {
+    const passTurn = (): void => {
       timer.cancel();
       if (!isOver) this.#next();
       isOver = true;
     };
-    const timer = this.#clock.setTimer(turnMs, end);
-    return end;
+    const timer = this.#clock.setTimer(turnMs, passTurn);
+    return passTurn;
   }
 
   /** The turn stays taken: the next waiter has it from here on. */

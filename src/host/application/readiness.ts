@@ -101,13 +101,13 @@ export function lookAt(
 function connects(host: Loopback, port: number, timeout: number): Promise<Look> {
   return new Promise((resolve) => {
     const socket = connect({ host, port, timeout });
-    const end = (look: Look): void => {
+    const settle = (look: Look): void => {
       socket.destroy();
       resolve(look);
     };
-    socket.once("connect", () => end({ kind: "well" }));
-    socket.once("timeout", () => end({ kind: "bad", what: `accepted no connection within ${timeout} ms` }));
-    socket.once("error", (error) => end(fromError(error)));
+    socket.once("connect", () => settle({ kind: "well" }));
+    socket.once("timeout", () => settle({ kind: "bad", what: `accepted no connection within ${timeout} ms` }));
+    socket.once("error", (error) => settle(fromError(error)));
   });
 }
 

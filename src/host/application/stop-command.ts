@@ -20,13 +20,13 @@ export function runStopCommand({ command, cwd, env, timeoutMs }: StopCommandOpti
       child.kill("SIGKILL");
       resolve(`did not end within ${timeoutMs} ms and is killed`);
     }, timeoutMs);
-    const end = (problem: string | undefined): void => {
+    const settle = (problem: string | undefined): void => {
       clearTimeout(timer);
       resolve(problem);
     };
-    child.once("error", (error) => end(`could not be started: ${error.message}`));
+    child.once("error", (error) => settle(`could not be started: ${error.message}`));
     child.once("exit", (code, signal) =>
-      end(code === 0 ? undefined : `ended with ${code === null ? (signal ?? "a signal") : `exit code ${code}`}`),
+      settle(code === 0 ? undefined : `ended with ${code === null ? (signal ?? "a signal") : `exit code ${code}`}`),
     );
   });
 }

@@ -145,7 +145,7 @@ export class Supervisor implements SupervisedApplication {
   async stop(): Promise<void> {
     const { application, scope } = this.#options;
     const { stopSignal, stopTimeoutMs } = application;
-    const group = this.#end();
+    const group = this.#expectExit();
     if (group === undefined) return this.#clear();
     group.signal(stopSignal);
     scope.leftovers.signalEscaped(stopSignal, group.group);
@@ -162,7 +162,7 @@ export class Supervisor implements SupervisedApplication {
   }
 
   async kill(): Promise<void> {
-    const group = this.#end();
+    const group = this.#expectExit();
     if (group === undefined) return this.#clear();
     group.signal("SIGKILL");
     await Promise.all([group.ended.catch(() => undefined), this.#runStopCommand()]);
@@ -176,10 +176,10 @@ export class Supervisor implements SupervisedApplication {
   }
 
   /** From here on an exit of the application is not a crash. */
-  #end(): Watched | undefined {
+  #expectExit(): Watched | undefined {
     this.#isEnded = true;
     const group = "group" in this.#state ? this.#state.group : undefined;
-    if (this.#state.kind === "running") this.#state.watch.end();
+    if (this.#state.kind === "running") this.#state.watch.close();
     this.#enter(group === undefined ? { kind: "over" } : { kind: "ending", group });
     return group;
   }
@@ -308,7 +308,7 @@ export class Supervisor implements SupervisedApplication {
   #onRunEnded(group: Watched, how: string): void {
     if (this.#state.kind !== "running" || this.#state.group !== group) return;
     const { watch } = this.#state;
-    watch.end();
+    watch.close();
     this.endings.note();
     if (watch.state.kind === "stuck") this.#afterEnding("stuck", `was stuck: ${watch.state.detail}`);
     else this.#afterEnding("ended", `ended (${how})`);

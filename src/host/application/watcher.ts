@@ -50,7 +50,7 @@ done
 export interface OutputSink {
   take(bytes: Uint8Array): void;
   /** Nothing follows: every process that had it has ended. */
-  end(): void;
+  close(): void;
 }
 
 export interface WatchedOptions {
@@ -125,7 +125,7 @@ function drainInto(output: OutputSink, streams: readonly (Readable | undefined)[
     stream?.on("error", () => undefined);
     stream?.once("close", () => {
       open -= 1;
-      if (open === 0) output.end();
+      if (open === 0) output.close();
     });
   }
 }

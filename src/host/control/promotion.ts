@@ -32,14 +32,14 @@ export class Promotion {
   }
 
   done(epoch: number, position: number, dataUrl: string): void {
-    this.#finish({ kind: "done", epoch, position, dataUrl });
+    this.#settle({ kind: "done", epoch, position, dataUrl });
   }
 
   refuse(refusal: Refusal): void {
-    this.#finish({ kind: "refused", refusal });
+    this.#settle({ kind: "refused", refusal });
   }
 
-  #finish(event: PromoteEvent): void {
+  #settle(event: PromoteEvent): void {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#report(event);

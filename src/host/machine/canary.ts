@@ -98,7 +98,7 @@ export class Canary {
     if (this.#isStopped) return;
     this.#isStopped = true;
     for (const timer of this.#timers) timer?.cancel();
-    const left = Promise.all((this.#options.ports?.places ?? []).map((place) => place.leave()));
+    const left = Promise.all((this.#options.ports?.places ?? []).map((place) => place.clear()));
     await endsWithin(
       this.#options.clock,
       leaveMsMax,

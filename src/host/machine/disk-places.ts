@@ -13,7 +13,7 @@ export interface DiskPlace {
   readonly name: string;
   write(): Promise<void>;
   /** Removes what `write` left. Never rejects. */
-  leave(): Promise<void>;
+  clear(): Promise<void>;
 }
 
 const canaryFile = ".stead-canary";
@@ -32,7 +32,7 @@ export async function diskPlaces({
   if (data.dev !== state.dev) return [...places, place(dataName, dataFolder)];
   return [
     ...places,
-    { name: dataName, write: () => access(dataFolder, constants.W_OK), leave: () => Promise.resolve() },
+    { name: dataName, write: () => access(dataFolder, constants.W_OK), clear: () => Promise.resolve() },
   ];
 }
 
@@ -49,7 +49,7 @@ function place(name: string, folder: string): DiskPlace {
         await file.close();
       }
     },
-    leave: () => rm(path, { force: true }).catch(() => undefined),
+    clear: () => rm(path, { force: true }).catch(() => undefined),
   };
 }
 

@@ -24,7 +24,7 @@ export interface CaptureBatch {
   /** All parts are durable: pins may move. */
   done(): void;
   /** It is not put to its end. */
-  abandon?(): void;
+  abort?(): void;
 }
 
 export interface CaptureSnapshot {

@@ -10,7 +10,7 @@
  * for as long as that lasts. A checkpoint therefore begins once every long log has started over, or after a while
  * anyway, since a reader of the application may prevent one for long.
  *
- * It ends with its term: `stop` comes before the databases are closed. A later read would use the number of a closed
+ * It ends with its term: `close` comes before the databases are closed. A later read would use the number of a closed
  * descriptor, which may belong to another file by then, and its bytes would end up in a checkpoint.
  *
  * A checkpoint restarts at once, with the database pinned, if it meets a database that no process had open at its
@@ -125,12 +125,12 @@ export class Checkpointer {
   }
 
   /** When this resolves nothing is read from the databases any more; a checkpoint in progress fails. */
-  async stop(): Promise<void> {
+  async close(): Promise<void> {
     this.#isStopped = true;
     await Promise.allSettled(this.#reads);
   }
 
-  /** A database of the snapshot that can be read until `stop`. */
+  /** A database of the snapshot that can be read until `close`. */
   #guarded(database: SnapshotDatabase): SnapshotDatabase {
     const { name, pageSize, pageCount, checksum } = database;
     const read = async (offset: number, length: number): Promise<Uint8Array> => {

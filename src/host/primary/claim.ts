@@ -53,8 +53,8 @@ export async function claimEpoch(follower: Follower, options: ClaimEpochOptions)
   };
   // Not AbortSignal.any, see lease-wait.ts.
   const over = new AbortController();
-  const end = (): void => over.abort(signal?.reason);
-  signal?.addEventListener("abort", end, { once: true });
+  const onAbort = (): void => over.abort(signal?.reason);
+  signal?.addEventListener("abort", onAbort, { once: true });
   const timer = clock.setTimer(claimMsMax, () => over.abort(new Error("the vault did not take the claim in time")));
   try {
     signal?.throwIfAborted();
@@ -64,7 +64,7 @@ export async function claimEpoch(follower: Follower, options: ClaimEpochOptions)
     throw error;
   } finally {
     timer.cancel();
-    signal?.removeEventListener("abort", end);
+    signal?.removeEventListener("abort", onAbort);
   }
 }
 

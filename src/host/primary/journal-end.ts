@@ -19,7 +19,7 @@ export class GateShutError extends Error {
   }
 }
 
-export function endOf(error: unknown): JournalEnd {
+export function journalEndOf(error: unknown): JournalEnd {
   if (error instanceof FencedError) return { kind: "fenced", epoch: error.epoch, host: error.host };
   const isUnsupported = error instanceof CaptureError && error.kind !== "continuity";
   return { kind: isUnsupported ? "unsupported" : "must-stop", reason: messageOf(error) };

@@ -19,7 +19,7 @@ export interface SnapshotAt {
 }
 
 /** A snapshot that leaves something out is not the state at its position: it is refused, and the journal continues. */
-export async function finishSnapshot(job: Extract<Job, { kind: "snapshot" }>, at: SnapshotAt): Promise<void> {
+export async function settleSnapshot(job: Extract<Job, { kind: "snapshot" }>, at: SnapshotAt): Promise<void> {
   if (at.snapshot.leavesOut !== true) return job.done(at);
   await at.snapshot.release();
   job.failed(

@@ -27,8 +27,8 @@ import type { Rules } from "../../core/rules.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import type { LogWriter } from "../../vault/log/log-writer.ts";
 import type { RecordBody } from "../../vault/record.ts";
-import { endOf, GateShutError, type JournalEnd, slowVault } from "./journal-end.ts";
-import { finishSnapshot, type Job, type SnapshotAt } from "./journal-job.ts";
+import { journalEndOf, GateShutError, type JournalEnd, slowVault } from "./journal-end.ts";
+import { settleSnapshot, type Job, type SnapshotAt } from "./journal-job.ts";
 import { LossWindow } from "./loss-window.ts";
 import type { CaptureBatch, CaptureSource } from "../ports/ports.ts";
 import { putParts } from "./flush-parts.ts";
@@ -151,7 +151,7 @@ export class Journal {
   /** Journals everything committed, then `vacate`, then ends. The application is gone by then. */
   async vacate(reason: string, successor: string | undefined): Promise<number> {
     const position = await this.append({ kind: "vacate", reason, successor });
-    this.shut();
+    this.abort();
     await this.#loop;
     return position;
   }
@@ -161,11 +161,11 @@ export class Journal {
    * capture, since the application's responses may rest on it. Other errors of the vault are the caller's.
    */
   failedToRead(error: CaptureError): void {
-    this.#end(endOf(error));
+    this.#abortWith(journalEndOf(error));
   }
 
   /** Releases nothing from now on. Synchronous; the loop ends with the put in flight. */
-  shut(): void {
+  abort(): void {
     if (this.#state === "shut") return;
     this.#state = "shut";
     const error = new GateShutError();
@@ -176,7 +176,7 @@ export class Journal {
     this.#wakeUp();
   }
 
-  /** Resolves when the loop has ended; call after `shut`. */
+  /** Resolves when the loop has ended; call after `abort`. */
   ended(): Promise<void> {
     return this.#loop;
   }
@@ -194,7 +194,7 @@ export class Journal {
     try {
       return this.#source?.isAhead() ?? false;
     } catch (error) {
-      this.#end(endOf(error));
+      this.#abortWith(journalEndOf(error));
       throw new GateShutError();
     }
   }
@@ -234,7 +234,7 @@ export class Journal {
     try {
       while (this.#state !== "shut") await this.#turn();
     } catch (error) {
-      this.#end(endOf(error));
+      this.#abortWith(journalEndOf(error));
     }
   }
 
@@ -327,7 +327,7 @@ export class Journal {
       isOver: () => this.#state === "shut",
       renewInMs: () => this.#renewInMs(),
       renew,
-      onFailed: (error) => this.#end(endOf(error)),
+      onFailed: (error) => this.#abortWith(journalEndOf(error)),
     });
   }
 
@@ -340,12 +340,12 @@ export class Journal {
             this.#put(body, bytes),
             this.#options.clock,
             () => this.#source?.tick(),
-            (error) => this.#end(endOf(error)),
+            (error) => this.#abortWith(journalEndOf(error)),
           ),
         prepare: ({ body }) => this.#options.writer.prepare(body),
       });
     } catch (error) {
-      batch.abandon?.();
+      batch.abort?.();
       throw error;
     }
     batch.done();
@@ -356,7 +356,7 @@ export class Journal {
       if (job.kind === "record") {
         await this.#put(job.body, 0);
         job.done(this.position);
-      } else await finishSnapshot(job, await this.#sealAndJournal());
+      } else await settleSnapshot(job, await this.#sealAndJournal());
     } catch (error) {
       job.failed(error instanceof Error ? error : new Error(String(error)));
       throw error;
@@ -386,9 +386,9 @@ export class Journal {
     this.#options.onRecord({ kind: body.kind, bytes, tookMs: clock.now() - startedAtMs });
   }
 
-  #end(end: JournalEnd): void {
+  #abortWith(end: JournalEnd): void {
     if (this.#state === "shut") return;
-    this.shut();
+    this.abort();
     this.#options.onEnd(end);
   }
 }

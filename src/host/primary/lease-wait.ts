@@ -40,12 +40,12 @@ async function waitForLease(predecessor: Predecessor, options: LeaseWaitOptions)
   signal.throwIfAborted();
   // Not AbortSignal.any: in Bun its signal is never freed if nothing aborts it, with all its listeners.
   const over = new AbortController();
-  const end = (): void => over.abort(signal.reason);
-  signal.addEventListener("abort", end, { once: true });
+  const onAbort = (): void => over.abort(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
   try {
     await Promise.race([clock.sleep(remainsMs, over.signal), untilProvenGone(predecessor, options, over.signal)]);
   } finally {
-    signal.removeEventListener("abort", end);
+    signal.removeEventListener("abort", onAbort);
     over.abort(new Error("the wait for the lease is over"));
   }
 }

@@ -20,11 +20,11 @@ export interface Renewals {
 export async function renewingDuring<T>(work: Promise<T>, clock: Clock, renewals: Renewals): Promise<T> {
   let isDone = false;
   let wake: (() => void) | undefined;
-  const end = (): void => {
+  const onDone = (): void => {
     isDone = true;
     wake?.();
   };
-  const done = work.then(end, end);
+  const done = work.then(onDone, onDone);
   try {
     while (!isDone && !renewals.isOver()) {
       const renewInMs = renewals.renewInMs();

@@ -2,7 +2,7 @@
  * One term as primary: everything that exists from a claim until the host is no longer primary.
  *
  * The lease is renewed from the first moment (journal), while the databases are opened and the application starts; the
- * front is opened by the host when both the old lease and the start are over. `cut` is the fenced end: nothing is
+ * front is opened by the host when both the old lease and the start are over. `abort` is the fenced end: nothing is
  * finished, nothing released. `stepDown` is the planned one: everything committed is journaled, then `vacate`.
  */
 import type { HostConfig } from "../../config/types.ts";
@@ -164,24 +164,24 @@ export class Term {
   }
 
   /** Synchronous: no byte leaves from now on, and the application's group is being killed. */
-  cut(reason: string): void {
-    this.#options.front.shut(reason);
-    this.#journal.shut();
+  abort(reason: string): void {
+    this.#options.front.abort(reason);
+    this.#journal.abort();
     this.#options.application
       .kill()
       .catch((error: unknown) => this.#options.onWarning(`could not kill the application: ${String(error)}`));
   }
 
-  /** Resolves when nothing of the term is left: processes gone, loop ended, databases closed. Call after `cut`. */
+  /** Resolves when nothing of the term is left: processes gone, loop ended, databases closed. Call after `abort`. */
   async ended(): Promise<void> {
     await this.#options.application.kill();
     await this.#journal.ended();
-    await this.#checkpointer.stop();
+    await this.#checkpointer.close();
     await this.#source?.close();
     this.#source = undefined;
   }
 
-  /** The planned end; rejects if the term was cut meanwhile. */
+  /** The planned end; rejects if the term was aborted meanwhile. */
   async stepDown(
     successor: string | undefined,
     reason: string,

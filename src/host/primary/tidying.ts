@@ -18,11 +18,11 @@ export async function tidyingDuring<T>(
 ): Promise<T> {
   let isDone = false;
   let wake: (() => void) | undefined;
-  const end = (): void => {
+  const onDone = (): void => {
     isDone = true;
     wake?.();
   };
-  put.then(end, end);
+  put.then(onDone, onDone);
   for (;;) {
     let timer: Timer | undefined;
     await new Promise<void>((resolve) => {

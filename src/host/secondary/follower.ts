@@ -147,7 +147,7 @@ export class Follower {
   }
 
   /** When it resolves nothing is applied any more, not even a record that is just being read. */
-  async end(): Promise<void> {
+  async close(): Promise<void> {
     this.#failure ??= new Error("this host no longer follows");
     await this.#applying;
   }

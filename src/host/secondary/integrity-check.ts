@@ -34,8 +34,8 @@ export async function checkDatabases({
   const child = spawn(program, [...args, root, depth], { stdio: ["pipe", "pipe", "inherit"] });
   const ended = once(child, "close") as Promise<[code: number | null, signal: string | null]>;
   ended.catch(() => undefined);
-  const stop = (): void => void child.kill("SIGKILL");
-  signal.addEventListener("abort", stop, { once: true });
+  const kill = (): void => void child.kill("SIGKILL");
+  signal.addEventListener("abort", kill, { once: true });
   try {
     child.stdin.on("error", () => undefined); // It ended before it had read them all: seen below.
     child.stdin.end(names.map((name) => `${JSON.stringify(name)}\n`).join(""));
@@ -54,8 +54,8 @@ export async function checkDatabases({
       });
     return checked;
   } finally {
-    signal.removeEventListener("abort", stop);
-    stop();
+    signal.removeEventListener("abort", kill);
+    kill();
     await ended.catch(() => undefined);
   }
 }

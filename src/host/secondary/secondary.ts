@@ -72,7 +72,7 @@ export class Secondary {
 
   /** Hands the databases over to a term, which then closes this. */
   async handOver(): Promise<HandedOver> {
-    await this.follower.end();
+    await this.follower.close();
     try {
       return { kind: "handed-over", known: this.replica.handOver() };
     } catch (error) {
@@ -81,7 +81,7 @@ export class Secondary {
   }
 
   async close(): Promise<void> {
-    await this.follower.end();
+    await this.follower.close();
     await this.replica.close();
   }
 }

@@ -53,7 +53,7 @@ export async function fetchThrough(server: HttpServer, request: Request, client:
     const sink = new FetchSink(near, request.method, resolve);
     const reader = new ResponseReader(parsed, server.limits, sink);
     near.on("data", (chunk: Buffer) => sink.guard(() => reader.read(chunk)));
-    near.on("end", () => sink.guard(() => reader.end()));
+    near.on("end", () => sink.guard(() => reader.onEnd()));
     near.on("error", () => undefined); // `close` follows, and says all there is to say
     near.on("close", () => sink.onClose());
   });

@@ -148,7 +148,7 @@ export class ChunkedReader {
         if (tokenBytes[byte] === 1) this.#nameBytes++;
         else if (this.#nameBytes === 0) throw badExtension();
         else if (byte === 61) this.#state = EXTENSION_VALUE;
-        else this.#endExtension(byte);
+        else this.#afterExtension(byte);
         return;
       case EXTENSION_VALUE:
         if (byte === 34) this.#state = EXTENSION_QUOTED;
@@ -156,7 +156,7 @@ export class ChunkedReader {
         else throw badExtension();
         return;
       case EXTENSION_TOKEN:
-        if (tokenBytes[byte] !== 1) this.#endExtension(byte);
+        if (tokenBytes[byte] !== 1) this.#afterExtension(byte);
         return;
       case EXTENSION_QUOTED:
         if (byte === 34) this.#state = EXTENSION_AFTER_QUOTED;
@@ -168,11 +168,11 @@ export class ChunkedReader {
         this.#state = EXTENSION_QUOTED;
         return;
       default:
-        this.#endExtension(byte);
+        this.#afterExtension(byte);
     }
   }
 
-  #endExtension(byte: number): void {
+  #afterExtension(byte: number): void {
     if (byte === 59) this.#startExtension();
     else if (byte === CR) this.#state = SIZE_LF;
     else throw badExtension();

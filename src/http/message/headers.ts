@@ -50,7 +50,7 @@ export class HeaderList {
 
   /** `name, value, name, value, …` */
   get flat(): readonly string[] {
-    return (this.#flat ??= this.#cut());
+    return (this.#flat ??= this.#splitSource());
   }
 
   /** Number of fields. */
@@ -124,7 +124,7 @@ export class HeaderList {
    */
   withLines(lines: string, fields: FieldSet): HeaderList {
     if (this.source !== undefined) return new HeaderList(this.source, this.added + lines, this.#addedFields | fields);
-    return new HeaderList([...this.flat, ...cutLines(lines)]);
+    return new HeaderList([...this.flat, ...splitLines(lines)]);
   }
 
   *[Symbol.iterator](): Iterator<[string, string]> {
@@ -132,17 +132,17 @@ export class HeaderList {
     for (let i = 0; i < flat.length; i += 2) yield [flat[i] as string, flat[i + 1] as string];
   }
 
-  #cut(): string[] {
+  #splitSource(): string[] {
     const { source } = this;
     if (source === undefined) return [];
     const { bytes, fieldsStart, fieldsEnd } = source;
     if (bytes.length < fieldsEnd) throw new Error("the fields of a response cannot be read after it has left");
-    return cutLines(bytes.toString("latin1", fieldsStart, fieldsEnd) + this.added);
+    return splitLines(bytes.toString("latin1", fieldsStart, fieldsEnd) + this.added);
   }
 }
 
 /** Splits checked lines: each ends with CR LF and has a colon; spaces and tabs around the value do not belong to it. */
-export function cutLines(lines: string): string[] {
+export function splitLines(lines: string): string[] {
   const flat: string[] = [];
   for (let at = 0; at < lines.length; ) {
     const colon = lines.indexOf(":", at);

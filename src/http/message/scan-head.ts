@@ -11,7 +11,7 @@
  */
 import type { Buffer } from "node:buffer";
 import { COLON, CR, fieldBytes, HTAB, LF, SP, targetBytes, tokenBytes } from "./bytes.ts";
-import { cutLines } from "./headers.ts";
+import { splitLines } from "./headers.ts";
 import {
   CONTENT_LENGTH,
   type FieldSet,
@@ -197,7 +197,7 @@ export function scanTrailers(
   const end = scanFields(bytes, from, to, limits.headerCountMax);
   if (end === -1) return incomplete(from, to, limits);
   if (end - from > limits.headBytesMax) throw headTooLarge();
-  return { flat: cutLines(bytes.toString("latin1", from, end - 2)), end };
+  return { flat: splitLines(bytes.toString("latin1", from, end - 2)), end };
 }
 
 /** Recognises the usual method and reason phrase without making a string each time. */

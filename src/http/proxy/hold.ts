@@ -89,7 +89,7 @@ export class Hold {
       return Promise.resolve({ refused: "full" });
     }
     return new Promise((resolve) => {
-      const onAbort = (): void => this.#leave(waiting, { refused: "gone" });
+      const onAbort = (): void => this.#settle(waiting, { refused: "gone" });
       const waiting: Waiting = {
         bytes,
         since: this.#options.clock.now(),
@@ -118,11 +118,11 @@ export class Hold {
     for (const waiting of this.#queue) {
       if (this.#released >= this.#options.releaseConcurrency) return;
       this.#released++;
-      this.#leave(waiting, "released");
+      this.#settle(waiting, "released");
     }
   }
 
-  #leave(waiting: Waiting, result: HoldResult): void {
+  #settle(waiting: Waiting, result: HoldResult): void {
     if (!this.#queue.delete(waiting)) return;
     this.#bytes -= waiting.bytes;
     const { waits, clock } = this.#options;
@@ -145,7 +145,7 @@ export class Hold {
         this.#timer = clock.setTimer(left, () => this.#expire());
         return;
       }
-      this.#leave(waiting, { refused: "timeout" });
+      this.#settle(waiting, { refused: "timeout" });
     }
   }
 }

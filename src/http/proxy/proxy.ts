@@ -154,14 +154,14 @@ export class Proxy implements ForwardUser {
     );
     if (outcome.kind === "lost") life.losses.push(outcome.cause);
     if (decision.kind !== "again") {
-      await this.#conclude(exchange, life, outcome, decision);
+      await this.#answer(exchange, life, outcome, decision);
       return;
     }
     if (decision.why !== "not-sent" && decision.why !== "not-executed")
       life.maybeExecuted = rules.has("replay-outcome");
     if (decision.why === "changes-state") life.lostUpstream = upstream;
     if (life.lostUpstream !== undefined && !(await this.#isReplaced(exchange, life, life.lostUpstream))) {
-      await this.#conclude(exchange, life, outcome, { kind: "unknown", reason: decision.reason });
+      await this.#answer(exchange, life, outcome, { kind: "unknown", reason: decision.reason });
       return;
     }
     if (clock.now() >= life.until) {
@@ -205,7 +205,7 @@ export class Proxy implements ForwardUser {
     }
   }
 
-  async #conclude(
+  async #answer(
     exchange: Exchange,
     life: RequestProgress,
     outcome: ForwardOutcome,
@@ -235,7 +235,7 @@ export class Proxy implements ForwardUser {
         });
         return;
       case "invalid":
-        return this.#concludeUnknown(
+        return this.#answerUnknown(
           exchange,
           life,
           502,
@@ -243,7 +243,7 @@ export class Proxy implements ForwardUser {
           `the application's answer is invalid and was not passed on: ${decision.reason}`,
         );
       case "timed-out":
-        return this.#concludeUnknown(
+        return this.#answerUnknown(
           exchange,
           life,
           504,
@@ -251,11 +251,11 @@ export class Proxy implements ForwardUser {
           `the application did not answer in time: ${decision.reason}`,
         );
       case "unknown":
-        return this.#concludeUnknown(exchange, life, 502, "outcome_unknown", decision.reason);
+        return this.#answerUnknown(exchange, life, 502, "outcome_unknown", decision.reason);
     }
   }
 
-  async #concludeUnknown(
+  async #answerUnknown(
     exchange: Exchange,
     life: RequestProgress,
     status: 502 | 504,

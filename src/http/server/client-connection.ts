@@ -93,7 +93,7 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
     if (this.#state === "idle") this.#linger();
   }
 
-  cut(how: "destroy" | "reset"): void {
+  abort(how: "destroy" | "reset"): void {
     if (this.#state === "closed") return;
     this.onClose();
     if (how === "reset") this.#socket.reset();
@@ -103,12 +103,12 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
   onDeadline(): void {
     this.deadlineAt = Infinity;
     if (this.#stall.isCongested) {
-      if (this.#stall.isStuck(this.#socket.waitingBytes)) this.cut("reset");
+      if (this.#stall.isStuck(this.#socket.waitingBytes)) this.abort("reset");
       else this.#expire(this.limits.writeStallMs);
     } else if (this.#state === "head")
       this.#refuse(new ProtocolError(408, "head_too_slow", "the request head did not arrive in time"));
     else if (this.#state === "exchange") this.#checkBodyRate();
-    else this.cut("destroy");
+    else this.abort("destroy");
   }
 
   #checkBodyRate(): void {
@@ -137,7 +137,7 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
         return undefined;
       case "lingering":
         this.#discarded += chunk.length;
-        if (this.#discarded > this.limits.discardBytesMax * 4) this.cut("destroy");
+        if (this.#discarded > this.limits.discardBytesMax * 4) this.abort("destroy");
         return undefined;
       case "closed":
         return undefined;
@@ -186,7 +186,7 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
 
   #becomeIdle(): void {
     this.#state = "idle";
-    this.#rate.stop();
+    this.#rate.pause();
     if (!this.#stall.isCongested) this.#expire(this.limits.idleMs);
   }
 
@@ -194,7 +194,7 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
     this.#state = "exchange";
     this.#exchange = exchange;
     this.#discarded = 0;
-    this.#rate.stop();
+    this.#rate.pause();
     this.deadlineAt = Infinity;
     // The part of the body that arrived with the head is taken first, so that a small request is sent on in one write.
     let at = bodyStart;
@@ -219,7 +219,7 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
     exchange.isHandlerSettled = true;
     this.owner.onExchangeEnd(exchange);
     if (exchange !== this.#exchange) return;
-    if (!exchange.isResponseDone && exchange.hasResponseStarted) this.cut("destroy");
+    if (!exchange.isResponseDone && exchange.hasResponseStarted) this.abort("destroy");
     else if (!exchange.isResponseDone) this.#refuseWith(500, "internal_error", "the request could not be handled");
     else this.onProgress();
   }
@@ -301,7 +301,7 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
       !exchange.isResponseDone &&
       (!exchange.isBodyDone || this.owner.halfClose === "gone")
     )
-      this.cut("destroy");
+      this.abort("destroy");
     else if (exchange === undefined && this.#state !== "lingering") this.#linger();
     // Otherwise its answer is in progress, or it only ends its side and is to be served (`HalfClose`); only a reset
     // then shows that it is gone.
@@ -316,7 +316,7 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
   #refuseWith(status: number, code: string, message: string): void {
     const exchange = this.#exchange;
     if (exchange?.hasResponseStarted === true) {
-      this.cut("destroy");
+      this.abort("destroy");
       return;
     }
     exchange?.onGone();

@@ -25,7 +25,7 @@ export class BodyRate {
     return this.#isWatching;
   }
 
-  stop(): void {
+  pause(): void {
     this.#isWatching = false;
   }
 

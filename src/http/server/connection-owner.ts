@@ -37,5 +37,5 @@ export interface OwnedConnection {
   /** Closes the connection if it is idle; otherwise the current exchange is the last. */
   drain(): void;
   /** Ends the connection now; no further byte is written. */
-  cut(how: "destroy" | "reset"): void;
+  abort(how: "destroy" | "reset"): void;
 }

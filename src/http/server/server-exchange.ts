@@ -54,7 +54,7 @@ export interface ExchangeConnection extends AttemptConnection {
   onProgress(): void;
   updateFlow(): void;
   startTunnel(tunnel: ClientTunnel): void;
-  cut(how: "destroy" | "reset"): void;
+  abort(how: "destroy" | "reset"): void;
 }
 
 /** The receiver of a forward's end: a promise, or a user that is called. */
@@ -231,7 +231,7 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
 
   #forward(upstream: Upstream, options: ForwardOptions, ending: ForwardEnding): void {
     if (this.#isGone) {
-      this.#conclude(ending, { kind: "client-gone" });
+      this.#deliver(ending, { kind: "client-gone" });
       return;
     }
     if (this.hasResponseStarted) throw new Error("a response has been started already");
@@ -243,13 +243,13 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
     attempt.start();
   }
 
-  #conclude(ending: ForwardEnding, outcome: ForwardOutcome): void {
+  #deliver(ending: ForwardEnding, outcome: ForwardOutcome): void {
     if (ending.kind === "promise") ending.resolve(outcome);
     else this.connection.onHandling(this, restOf(ending, this, outcome));
   }
 
   abort(): void {
-    this.connection.cut("destroy");
+    this.connection.abort("destroy");
   }
 
   // For the attempt.
@@ -297,12 +297,12 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
     this.#attempt = undefined;
     this.#ending = undefined;
     this.#flow = "none";
-    if (cut !== "no") this.connection.cut(cut);
+    if (cut !== "no") this.connection.abort(cut);
     else if (outcome.kind === "completed") {
       this.isResponseDone = true;
       if (ending?.kind === "promise") this.connection.onProgress();
     } else this.connection.updateFlow();
-    if (ending !== undefined) this.#conclude(ending, outcome);
+    if (ending !== undefined) this.#deliver(ending, outcome);
   }
 
   // For the connection.

@@ -163,7 +163,7 @@ export class HttpServer implements ConnectionOwner {
     this.isDraining = true;
     this.#isRefusing = true;
     this.#listener?.close();
-    for (const connection of [...this.#connections]) connection.cut("destroy");
+    for (const connection of [...this.#connections]) connection.abort("destroy");
   }
 
   /**

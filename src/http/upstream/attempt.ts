@@ -218,7 +218,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
   }
 
   onGateFailed(reason: string): void {
-    this.#end(this.#lost(`the gate did not open: ${reason}`), "destroy");
+    this.#abort(this.#lost(`the gate did not open: ${reason}`), "destroy");
   }
 
   #balance(): void {
@@ -240,9 +240,9 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
   // Ends.
 
   onEnd(): void {
-    if (!this.#reader.end()) {
+    if (!this.#reader.onEnd()) {
       const started = this.#response === undefined ? "without an answer" : "before its response was complete";
-      this.#end(this.#lost(`the upstream closed the connection ${started}`), this.#cut());
+      this.#abort(this.#lost(`the upstream closed the connection ${started}`), this.#closeMode());
       return;
     }
     if (this.#verdict !== undefined) this.#settleVerdict(this.#verdict);
@@ -251,40 +251,40 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
 
   onGone(reason: string): void {
     this.#connection = undefined;
-    this.#end(this.#lost(reason), this.#cut());
+    this.#abort(this.#lost(reason), this.#closeMode());
   }
 
   onExpired(): void {
     const what = this.#hasReceived
       ? "did not complete its response in time"
       : `did not answer within ${this.#firstByteMs} ms`;
-    this.#end(this.#lost(`the upstream ${what}`, "timed-out"), this.#cut());
+    this.#abort(this.#lost(`the upstream ${what}`, "timed-out"), this.#closeMode());
   }
 
   onClientGone(): void {
-    this.#end(this.#phase === "tunnel" ? { kind: "completed", status: 101 } : { kind: "client-gone" }, "no");
+    this.#abort(this.#phase === "tunnel" ? { kind: "completed", status: 101 } : { kind: "client-gone" }, "no");
   }
 
   onAbort(reason: string): void {
-    if (this.#phase === "waiting") this.#end({ kind: "not-sent", reason }, "no");
-    else if (this.#phase === "tunnel") this.#end({ kind: "completed", status: 101 }, "destroy");
-    else this.#end(this.#lost(reason), this.#isFinalReleased ? "destroy" : "no");
+    if (this.#phase === "waiting") this.#abort({ kind: "not-sent", reason }, "no");
+    else if (this.#phase === "tunnel") this.#abort({ kind: "completed", status: 101 }, "destroy");
+    else this.#abort(this.#lost(reason), this.#isFinalReleased ? "destroy" : "no");
   }
 
   #invalid(error: ProtocolError): void {
     const reason = `invalid response: ${error.message}`;
     if (this.#isFinalReleased) {
-      this.#end(this.#lost(reason), this.#cut());
+      this.#abort(this.#lost(reason), this.#closeMode());
       return;
     }
     this.#upstream.reportError(reason);
-    this.#end({ kind: "upstream-invalid", reason: brokenRule(error) }, "no");
+    this.#abort({ kind: "upstream-invalid", reason: brokenRule(error) }, "no");
   }
 
   /** A function of an owner threw: a programming error, which is reported to the caller of `forward`. */
   #fail(error: unknown): void {
     this.client.onAttemptFailed(error);
-    this.#end({ kind: "client-gone" }, "destroy");
+    this.#abort({ kind: "client-gone" }, "destroy");
   }
 
   #lost(reason: string, cause: LossCause = "host-lost"): ForwardOutcome {
@@ -303,11 +303,11 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
    * Returns how the client can see that its response is incomplete: as a reset if only the end of the connection ends
    * it.
    */
-  #cut(): CloseMode {
+  #closeMode(): CloseMode {
     return !this.#isFinalReleased ? "no" : this.#writer.isEndedByConnection ? "reset" : "destroy";
   }
 
-  #end(outcome: ForwardOutcome, cut: CloseMode): void {
+  #abort(outcome: ForwardOutcome, cut: CloseMode): void {
     if (this.#phase === "waiting") this.#upstream.cancel(this);
     this.#settle(outcome, cut);
   }
@@ -315,7 +315,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
   #settle(outcome: ForwardOutcome, cut: CloseMode): void {
     if (this.#phase === "settled") return;
     this.#phase = "settled";
-    this.release.kill();
+    this.release.abort();
     this.#giveBack(false);
     this.#tunnel?.abort("the exchange has ended");
     this.#options.cancellation?.delete(this);
@@ -328,7 +328,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
     this.#connection = undefined;
     this.flow.resume(connection);
     if (!reusable) {
-      connection.leave();
+      connection.detach();
       connection.abort("the connection cannot be used again");
       return;
     }

@@ -49,7 +49,7 @@ export class GatedRelease {
 
   /** Collects a piece until `flush`. */
   push(piece: Piece): void {
-    this.#endRun();
+    this.#closeRun();
     this.#add(piece);
     this.#batchBytes += piece.length;
   }
@@ -58,14 +58,14 @@ export class GatedRelease {
   pushBytes(bytes: Buffer, from: number, to: number): void {
     this.#batchBytes += to - from;
     if (this.#run !== bytes || this.#runTo !== from) {
-      this.#endRun();
+      this.#closeRun();
       this.#run = bytes;
       this.#runFrom = from;
     }
     this.#runTo = to;
   }
 
-  #endRun(): void {
+  #closeRun(): void {
     const run = this.#run;
     if (run === undefined) return;
     this.#add(
@@ -85,7 +85,7 @@ export class GatedRelease {
   }
 
   /** Stops: nothing more leaves, and no callback is called. */
-  kill(): void {
+  abort(): void {
     this.#isDead = true;
     this.#batch = none;
     this.#run = undefined;
@@ -111,7 +111,7 @@ export class GatedRelease {
   }
 
   #take(): Piece[] {
-    this.#endRun();
+    this.#closeRun();
     const pieces = this.#batch;
     this.#batch = none;
     return pieces;
@@ -138,7 +138,7 @@ export class GatedRelease {
 
   #fail(error: unknown): void {
     if (this.#isDead) return;
-    this.kill();
+    this.abort();
     this.#target.onGateFailed(messageOf(error));
   }
 }

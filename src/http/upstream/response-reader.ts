@@ -70,7 +70,7 @@ export class ResponseReader {
    * The upstream has ended its side. Returns true if that is the end of the response; false if the response is
    * incomplete.
    */
-  end(): boolean {
+  onEnd(): boolean {
     if (this.#isDone || !this.#isUntilEnd) return this.#isDone;
     this.#sink.onBodyEnd(undefined);
     this.#complete(false);

@@ -30,7 +30,7 @@ export class Tunnel implements UpstreamUser, ClientTunnel {
   constructor(owner: TunnelOwner, connection: UpstreamConnection) {
     this.#owner = owner;
     this.#connection = connection;
-    connection.leave();
+    connection.detach();
     connection.use(this);
     this.#expire();
   }
@@ -79,7 +79,7 @@ export class Tunnel implements UpstreamUser, ClientTunnel {
   }
 
   onGone(): void {
-    this.#finish();
+    this.#close();
   }
 
   onExpired(): void {
@@ -93,15 +93,15 @@ export class Tunnel implements UpstreamUser, ClientTunnel {
   /** Ends the upstream's side; the client's side ends in order. */
   abort(reason: string): void {
     if (this.#isOver) return;
-    this.#connection.leave();
+    this.#connection.detach();
     this.#connection.abort(reason);
-    this.#finish();
+    this.#close();
   }
 
-  #finish(): void {
+  #close(): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#owner.release.kill();
+    this.#owner.release.abort();
     this.#owner.client.connection.endTunnel();
     this.#owner.onTunnelOver();
   }

@@ -71,7 +71,7 @@ export class UpstreamConnection implements Timed, TcpConnectUser {
   }
 
   /** The user is done with the connection; the pool decides what happens to it. */
-  leave(): void {
+  detach(): void {
     this.#user = undefined;
     this.notAfter = Infinity;
   }

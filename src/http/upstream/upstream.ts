@@ -74,7 +74,7 @@ export class Upstream implements UpstreamPool {
   readonly #waiters: ConnectionWaiter[] = [];
   #connecting = 0;
   #closed: string | undefined;
-  #retired: string | undefined;
+  #drainReason: string | undefined;
   #connected = 0;
   #reused = 0;
   #connectFailures = 0;
@@ -152,12 +152,12 @@ export class Upstream implements UpstreamPool {
    * The exchange on `connection` is complete and it may serve another. `keepAliveMs`: how long the upstream keeps it.
    */
   release(connection: UpstreamConnection, keepAliveMs?: number): void {
-    connection.leave();
+    connection.detach();
     // One second less, so that the upstream is not closing the connection while we use it.
     if (keepAliveMs !== undefined) connection.idleMsMax = Math.max(1, keepAliveMs - 1000);
     connection.uses++;
-    if (!connection.isOpen || this.#closed !== undefined || this.#retired !== undefined) {
-      connection.abort(this.#closed ?? this.#retired ?? "the upstream closed the connection");
+    if (!connection.isOpen || this.#closed !== undefined || this.#drainReason !== undefined) {
+      connection.abort(this.#closed ?? this.#drainReason ?? "the upstream closed the connection");
       return;
     }
     const waiter = this.#waiters.shift();
@@ -175,7 +175,7 @@ export class Upstream implements UpstreamPool {
   /**
    * Ends everything now: exchanges in flight are lost, waiting ones are not sent, later ones are refused with `reason`.
    */
-  close(reason: string): void {
+  abort(reason: string): void {
     if (this.#closed !== undefined) return;
     this.#closed = reason;
     for (const waiter of this.#waiters.splice(0)) waiter.onRefused(reason);
@@ -183,8 +183,8 @@ export class Upstream implements UpstreamPool {
   }
 
   /** Closes idle connections now and busy ones when they are returned. */
-  retire(reason: string): void {
-    this.#retired = reason;
+  drain(reason: string): void {
+    this.#drainReason = reason;
     for (const connection of this.#unused.splice(0)) connection.abort(reason);
   }
 
@@ -194,7 +194,7 @@ export class Upstream implements UpstreamPool {
    * first bytes, and if it ends before them, the kernel forgets the connection silently. Bytes sent on it later are
    * answered with a reset, as from a living process.
    */
-  dropUnused(reason: string): void {
+  abortUnused(reason: string): void {
     for (const connection of [...this.#all]) if (!connection.isUsed) connection.abort(reason);
   }
 

@@ -203,16 +203,16 @@ class BunSocket implements TcpSocket, OutboxUser {
 
   destroy(): void {
     this.sendKept();
-    this.#leave()?.close();
+    this.#detach()?.close();
   }
 
   reset(): void {
     this.sendKept();
-    this.#leave()?.terminate();
+    this.#detach()?.terminate();
   }
 
   /** Detaches the native socket: no event is delivered from here on. */
-  #leave(): Native | undefined {
+  #detach(): Native | undefined {
     const native = this.#native;
     this.isDestroyed = true;
     this.#user = undefined;
@@ -257,7 +257,7 @@ class BunSocket implements TcpSocket, OutboxUser {
     queueMicrotask(() => {
       if (error === undefined && !this.#hasOtherEnded) this.onEnd();
       const user = this.#user;
-      this.#leave();
+      this.#detach();
       user?.onClose(error === undefined ? undefined : (error.code ?? error.message));
     });
   }

@@ -125,7 +125,7 @@ export class ByteReader {
     }
   }
 
-  end(): void {
+  expectEnd(): void {
     if (this.remaining !== 0) throw new MalformedBytes(`${this.remaining} bytes after the end`, "none");
   }
 

@@ -83,7 +83,7 @@ export function writePayload(writer: ByteWriter, body: RecordBody): void {
 export function readPayload(kind: RecordKind, bytes: Buffer): RecordBody {
   const reader = new ByteReader(bytes, 0);
   const body = readBody(kind, reader);
-  reader.end();
+  reader.expectEnd();
   return body;
 }
 

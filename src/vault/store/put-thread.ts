@@ -141,8 +141,8 @@ export class PutThread implements SmallPuts {
     const workerData: ThreadData = { shared: this.#shared, headBytes, pathBytesMax };
     const worker = new Worker(`(${serve.toString()})()`, { eval: true, workerData });
     worker.on("message", (answer: Answer) => this.#take(answer));
-    worker.on("error", (error: Error) => this.#end(error));
-    worker.on("exit", () => this.#end(new Error("the thread of puts has ended")));
+    worker.on("error", (error: Error) => this.#onEnded(error));
+    worker.on("exit", () => this.#onEnded(new Error("the thread of puts has ended")));
     // After the listeners, which would make the thread keep the process alive. A put in flight does.
     worker.unref();
     this.#worker = worker;
@@ -159,7 +159,7 @@ export class PutThread implements SmallPuts {
     waiting?.done({ kind: "failed", at, error: Object.assign(new Error(message), { code }) });
   }
 
-  #end(error: Error): void {
+  #onEnded(error: Error): void {
     this.#state = "ended";
     this.#worker = undefined;
     this.#waiting?.failed(error);

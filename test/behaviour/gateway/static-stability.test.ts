@@ -34,7 +34,7 @@ describe("static stability", () => {
     const { options } = await cluster.addHost("a");
     await cluster.startGateway();
     await cluster.serving();
-    await cluster.gateway?.stop(0);
+    await cluster.gateway?.close(0);
     await cluster.host("a").end();
     await serveData(options.dataPort);
     await cluster.startGateway();
@@ -66,7 +66,7 @@ describe("static stability", () => {
     await Promise.all([cluster.addHost("a", { priority: 1 }), cluster.addHost("b")]);
     await cluster.startGateway();
     await cluster.serving();
-    await cluster.gateway?.stop(0);
+    await cluster.gateway?.close(0);
     const before = cluster.service().failovers;
     await cluster.startGateway({ secret: "the operator's mistake" });
     const noted = await until(
@@ -85,7 +85,7 @@ describe("static stability", () => {
     await cluster.startGateway();
     await cluster.serving();
     await cluster.client.pause({});
-    await cluster.gateway?.stop(0);
+    await cluster.gateway?.close(0);
     await cluster.startGateway();
     await cluster.serving();
     await cluster.host("a").end();

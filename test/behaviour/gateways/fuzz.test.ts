@@ -181,7 +181,7 @@ test("no message makes a gateway fail, brings it rows that its tables cannot hol
   await cluster.serving();
   await sendAll(gateway, "other", 2_000);
   expect((await cluster.ask()).host).toBe("a");
-  await gateway.stop(0);
+  await gateway.close(0);
   const again = await cluster.startGateway();
   await cluster.serving();
   expect(again.status().database.trouble).toBeNull();
@@ -192,7 +192,7 @@ test("nor does a message about its own service, whatever it says of hosts, epoch
   await cluster.addHost("a");
   const gateway = await cluster.startGateway();
   await sendAll(gateway, "notes", 2_000);
-  await gateway.stop(0);
+  await gateway.close(0);
   const again = await cluster.startGateway();
   expect(again.status().database.trouble).toBeNull();
   expect(again.status().services.map(({ name }) => name)).toEqual(["notes"]);

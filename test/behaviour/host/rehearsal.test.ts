@@ -154,7 +154,7 @@ describe("a rehearsal", () => {
       kind: "refused",
       refusal: { reason: expect.stringContaining("already running here") },
     });
-    one.cut("a promotion came");
+    one.abort("a promotion came");
     await one.gone();
     expect(processRow(Number(noted()))?.isDefunct ?? true).toBe(true);
     expect(await outcome).toEqual({

@@ -72,7 +72,7 @@ test("200 slow heads and 200 slow bodies are ended with 408 while an ordinary re
   expect(idle.filter((client) => client.ended || client.closed).length).toBe(0);
   for (const client of [...idle, ...abusive, ordinary]) client.destroy();
   await server.close({ drainMs: 0 });
-  upstream.close("over");
+  upstream.abort("over");
   await backend.close();
 }, 120_000);
 
@@ -135,6 +135,6 @@ test("5,000 held requests are all answered by the new primary, in order of arriv
   expect(clients.every((client) => client.received.split("HTTP/1.1").length === 2)).toBe(true);
   for (const client of clients) client.destroy();
   await server.close({ drainMs: 0 });
-  serving.upstream.close("over");
+  serving.upstream.abort("over");
   await backend.close();
 }, 120_000);

@@ -64,7 +64,7 @@ test.each([1, 2, 3])(
       hold.close();
       const old = current;
       current = undefined;
-      old?.close("no longer primary");
+      old?.abort("no longer primary");
       const backend = await RawBackend.listen(onData);
       backends.push(backend);
       if (dice.chance(3)) await backends.at(-2)?.close();
@@ -131,7 +131,7 @@ test.each([1, 2, 3])(
     expect(server.keptBytes.total).toBe(0);
     expect(hold.waiting).toBe(0);
     await server.close({ drainMs: 0 });
-    current?.close("test over");
+    current?.abort("test over");
     for (const backend of backends) await backend.close();
   },
   30_000,

@@ -144,10 +144,10 @@ describe("a copy", () => {
     const old = version({ table: "health", key: "a", values: { x: 1 }, origin: "g1~0", seq: 7, hlc: stamp(1) });
     replica.merge([old]);
     replica.claim(new Map([["g1~0", 7]]));
-    replica.retire(() => false);
+    replica.forgetFinishedRuns(() => false);
     expect(replica.vector.get("g1~0")).toBe(7);
     put(replica, "a", 2, stamp(5));
-    replica.retire(() => false);
+    replica.forgetFinishedRuns(() => false);
     expect(replica.vector.has("g1~0")).toBe(false);
     replica.merge([old]);
     replica.claim(new Map([["g1~0", 7]]));

@@ -121,7 +121,7 @@ test("the access log has one line per request, follows a rotation, and is comple
   );
   renameSync(path, `${path}.1`);
   await exchange(gateway.port, get("User-Agent: second\r\n"));
-  await gateway.stop(0);
+  await gateway.close(0);
   cluster.gateway = null;
   expect(readFileSync(path, "utf8")).toContain('"second"');
   expect(readFileSync(`${path}.1`, "utf8")).not.toContain('"second"');

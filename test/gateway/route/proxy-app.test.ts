@@ -75,7 +75,7 @@ describe.each(runtimes)("under %s", (_name, listen) => {
   afterAll(async () => {
     await stop();
     await server.close({ drainMs: 0 });
-    upstream.close("over");
+    upstream.abort("over");
     await backend.close();
   });
   beforeEach(() => hold.open());

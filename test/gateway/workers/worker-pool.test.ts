@@ -151,7 +151,7 @@ test("a stop finishes requests in flight and leaves no process", async () => {
   socket.write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhe");
   await until(() => cluster.gateway?.status().connections === 1);
   const pids = workersOf().map(({ pid }) => pid ?? 0);
-  const stopped = cluster.gateway?.stop(5_000);
+  const stopped = cluster.gateway?.close(5_000);
   await until(async () => (await askOnce(port)) === "ECONNREFUSED");
   socket.write("llo");
   await until(() => answer.includes("\r\n\r\n"));

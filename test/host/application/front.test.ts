@@ -76,7 +76,7 @@ describe("the front", () => {
 
   test("gives a request back as not executed while its host is not primary, and says why", async () => {
     const { front, url } = await frontOf();
-    front.shut("restoring");
+    front.abort("restoring");
     const answer = await fetch(url, { method: "POST", body: "x" });
     expect(answer.status).toBe(503);
     expect(answer.headers.get("stead-outcome")).toBe("not-executed");
@@ -189,7 +189,7 @@ describe("the front", () => {
     front.serve(termOf(port, { isReady: false, whenReady: () => new Promise(() => undefined) }));
     const answer = fetch(url, { method: "POST", body: "x" });
     await until(() => front.active === 1);
-    front.shut("the application was given up");
+    front.abort("the application was given up");
     const { headers, body } = await answer.then(async (response) => ({
       headers: response.headers,
       body: await response.text(),
@@ -223,7 +223,7 @@ describe("the front", () => {
     );
     await until(() => arrived);
     expect(await front.drain({ drainMs: 10, streamsMs: 10 })).toEqual({ cut: 1 });
-    front.shut("stepped down");
+    front.abort("stepped down");
     expect(await stuck).toBe("cut");
   });
 });

@@ -48,7 +48,7 @@ describe("the open requests of an application", () => {
     expect(requests.traffic(1_500)).not.toBe(begun);
     const since = requests.traffic(1_600);
     requests.begin(exchange("/form", { bodyBytes: 300 }), 1_600);
-    requests.end(long);
+    requests.remove(long);
     expect(requests.traffic(1_700)).toBe(since);
     expect(requests.traffic(60_000)).toBe(since);
     expect(requests.size).toBe(1);

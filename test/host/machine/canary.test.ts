@@ -27,7 +27,7 @@ function folder(): string {
 const placeOf = (write: () => Promise<void>): DiskPlace => ({
   name: "the data folder /data",
   write,
-  leave: () => Promise.resolve(),
+  clear: () => Promise.resolve(),
 });
 const failure = (code: string): Error => Object.assign(new Error(`${code}: it failed`), { code });
 
@@ -175,7 +175,7 @@ describe("the places of a host's disks", () => {
       true,
       false,
     ]);
-    for (const place of places) await place.leave();
+    for (const place of places) await place.clear();
     expect(existsSync(join(stateFolder, ".stead-canary"))).toBe(false);
     rmSync(dataFolder, { recursive: true });
     expect(await places[1]?.write().catch((error: unknown) => String(error))).toContain("ENOENT");

@@ -118,7 +118,7 @@ describe("a checkpointer", () => {
     checkpointer.onRecord(1);
     await checkpointer.now("the one under way");
     expect(source.taken).toBe(1);
-    journal.shut();
+    journal.abort();
   });
 
   test("announces a checkpoint only when it is whole in the vault, and cleans after that", async () => {
@@ -127,7 +127,7 @@ describe("a checkpointer", () => {
     expect(await readManifest(store, position)).toBeDefined();
     expect((await records(store)).at(-1)?.body).toMatchObject({ kind: "checkpoint", checkpointPosition: position });
     expect([done.map((manifest) => manifest.position), cleaned]).toEqual([[position], [position]]);
-    journal.shut();
+    journal.abort();
   });
 
   test("writes one at a time: a caller that asks meanwhile gets the one in progress", async () => {
@@ -136,7 +136,7 @@ describe("a checkpointer", () => {
     const second = checkpointer.now("two");
     expect(await second).toBe(await first);
     expect([source.seals, source.released]).toEqual([1, 1]);
-    journal.shut();
+    journal.abort();
   });
 
   test("begins when long logs have started over, since none can until its snapshot is released", async () => {
@@ -147,7 +147,7 @@ describe("a checkpointer", () => {
     expect(source.taken).toBe(0);
     await running;
     expect([asked, source.taken]).toEqual([3, 1]);
-    journal.shut();
+    journal.abort();
   });
 
   test("begins after a while all the same: an application's reader may keep a log from starting over for long", async () => {
@@ -161,7 +161,7 @@ describe("a checkpointer", () => {
     }
     await running;
     expect(source.released).toBe(1);
-    journal.shut();
+    journal.abort();
   });
 
   test("begins again at once when a database that no process had open was written while it was being copied, and puts that off when it happens again and again", async () => {
@@ -174,7 +174,7 @@ describe("a checkpointer", () => {
     source.beforeRead = written;
     await expect(checkpointer.now("test")).rejects.toThrow("b.db was written while the snapshot was being copied");
     expect([source.taken, source.released, done.length]).toEqual([13, 13, 1]);
-    journal.shut();
+    journal.abort();
   });
 
   test("announces nothing when a chunk cannot be stored, lets the snapshot go, and can try again", async () => {
@@ -187,7 +187,7 @@ describe("a checkpointer", () => {
     store.beforePut = undefined;
     const { position } = await checkpointer.now("again");
     expect(await listCheckpoints(store)).toEqual([position]);
-    journal.shut();
+    journal.abort();
   });
 
   test("starts one by itself when so much was journaled, and says when it fails", async () => {
@@ -201,7 +201,7 @@ describe("a checkpointer", () => {
     checkpointer.onRecord(1);
     await until(() => failed.length === 1);
     expect(failed).toEqual(["the vault is full"]);
-    journal.shut();
+    journal.abort();
   });
 
   test("ends the term when a page is not what was captured: the application reads the same pages", async () => {
@@ -225,7 +225,7 @@ describe("a checkpointer", () => {
       key.startsWith("chunks/") ? Promise.reject(new Error("the vault is full")) : Promise.resolve();
     await expect(checkpointer.now("test")).rejects.toThrow("the vault is full");
     expect([ends, await journal.gate()]).toEqual([[], undefined]);
-    journal.shut();
+    journal.abort();
   });
 
   test("reads nothing of the databases any more once it is stopped, and does not announce", async () => {
@@ -238,10 +238,10 @@ describe("a checkpointer", () => {
     );
     await until(() => source.reads === 1);
     let isStopped = false;
-    const stopped = checkpointer.stop().then(() => (isStopped = true));
+    const stopped = checkpointer.close().then(() => (isStopped = true));
     await new Promise((resolve) => setImmediate(resolve));
     expect(isStopped).toBe(false); // A read is in progress: the databases must stay open.
-    journal.shut();
+    journal.abort();
     gate.resolve();
     await stopped;
     expect(await running).toBe("failed");

@@ -96,7 +96,7 @@ describe("the gate", () => {
   test("lets a chunk pass at once when nothing was committed", async () => {
     const { journal } = await setUp();
     expect(journal.gate()).toBeUndefined();
-    journal.shut();
+    journal.abort();
   });
 
   test("holds a chunk until the commit it may show is durable", async () => {
@@ -111,7 +111,7 @@ describe("the gate", () => {
     store.release();
     await gate;
     expect(source.durable).toBe(1);
-    journal.shut();
+    journal.abort();
   });
 
   test("holds a chunk for a commit that came while an earlier flush was in flight until its own flush is durable", async () => {
@@ -132,7 +132,7 @@ describe("the gate", () => {
     store.release();
     await second;
     expect(source.durable).toBe(2);
-    journal.shut();
+    journal.abort();
   });
 
   test("lets capture keep house while a put takes its time, and not after the end", async () => {
@@ -147,7 +147,7 @@ describe("the gate", () => {
     store.isHolding = false;
     store.release();
     await gate;
-    journal.shut();
+    journal.abort();
     await journal.ended();
     const after = source.ticks;
     await new Promise((resolve) => setImmediate(resolve));
@@ -165,14 +165,14 @@ describe("the gate", () => {
     store.isHolding = false;
     store.release();
     await Promise.all([write, read]);
-    journal.shut();
+    journal.abort();
   });
 
   test("puts commits that no answer waits for into the journal", async () => {
     const { journal, source } = await setUp();
     source.commit();
     await until(() => source.durable === 1);
-    journal.shut();
+    journal.abort();
   });
 
   test("journals commits of concurrent requests together", async () => {
@@ -191,7 +191,7 @@ describe("the gate", () => {
     await Promise.all([first, ...gates]);
     expect(source.durable).toBe(51);
     expect(journal.position - before).toBe(2);
-    journal.shut();
+    journal.abort();
   });
 
   test("waits for a put when the lease is over, even when nothing was committed", async () => {
@@ -199,7 +199,7 @@ describe("the gate", () => {
     store.isHolding = true;
     const gate = journal.gate();
     expect(gate).toBeInstanceOf(Promise);
-    journal.shut();
+    journal.abort();
     await expect(Promise.resolve(gate)).rejects.toBeInstanceOf(GateShutError);
     store.release();
   });
@@ -217,7 +217,7 @@ describe("the gate", () => {
     store.release();
     await gate;
     expect(journal.gate()).toBeUndefined();
-    journal.shut();
+    journal.abort();
   });
 
   test("after a suspension finds the claim of another, and releases nothing", async () => {
@@ -233,7 +233,7 @@ describe("the gate", () => {
     const { journal, store } = await setUp({ wallAheadMs: systemClock.wallTime() - systemClock.now() - 3_600_000 });
     store.isHolding = true;
     const gate = Promise.resolve(journal.gate());
-    journal.shut();
+    journal.abort();
     await expect(gate).rejects.toBeInstanceOf(GateShutError);
     store.release();
   });
@@ -245,13 +245,13 @@ describe("the gate", () => {
     store.release();
     await until(() => warnings.length > 0);
     expect(warnings[0]).toContain("longer for a record than the lease of 0 ms");
-    journal.shut();
+    journal.abort();
   });
 
   test("renews the lease of an idle primary", async () => {
     const { journal } = await setUp({ leaseMs: 20 });
     await until(() => journal.position >= 3);
-    journal.shut();
+    journal.abort();
   });
 
   test("in async durability releases at once, and holds when the loss window is full", async () => {
@@ -265,7 +265,7 @@ describe("the gate", () => {
     store.release();
     await gate;
     expect(source.durable).toBe(1);
-    journal.shut();
+    journal.abort();
   });
 
   test("in async durability counts the loss window from the first acknowledgement that is not durable, over slow flushes", async () => {
@@ -295,7 +295,7 @@ describe("the gate", () => {
     expect(source.durable).toBe(3);
     source.commit();
     expect(journal.gate()).toBeUndefined();
-    journal.shut();
+    journal.abort();
   });
 });
 
@@ -333,7 +333,7 @@ describe("a journal", () => {
     const at = await journal.snapshot();
     expect(source.durable).toBe(1);
     expect(at.position).toBeGreaterThanOrEqual(2);
-    journal.shut();
+    journal.abort();
   });
 
   test("ends with the put in flight when it is shut while the vault does not answer", async () => {
@@ -341,7 +341,7 @@ describe("a journal", () => {
     store.isHolding = true;
     source.commit();
     await until(() => store.held.length === 1);
-    journal.shut();
+    journal.abort();
     store.release();
     await journal.ended();
     expect(() => journal.gate()).toThrow(GateShutError);
@@ -361,7 +361,7 @@ describe("capture that takes long, or leaves something out", () => {
     collecting.resolve();
     await released;
     expect(source.durable).toBe(1);
-    journal.shut();
+    journal.abort();
     await journal.ended();
     const kinds: string[] = [];
     const reader = new LogReader({
@@ -401,7 +401,7 @@ describe("capture that takes long, or leaves something out", () => {
     expect(isReleased).toBe(false);
     source.left = [];
     await released;
-    journal.shut();
+    journal.abort();
     await journal.ended();
   });
 
@@ -411,7 +411,7 @@ describe("capture that takes long, or leaves something out", () => {
     await expect(journal.snapshot()).rejects.toThrow("cannot be captured now");
     source.leavesOut = false;
     await journal.snapshot();
-    journal.shut();
+    journal.abort();
   });
 
   test("a checkpoint and a last record go through while a database cannot be captured", async () => {

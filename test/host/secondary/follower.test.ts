@@ -114,7 +114,7 @@ describe("a follower", () => {
     };
     const reading = follower.catchUp();
     await asked.promise;
-    await follower.end(); // The files are a restore's, or a term's, from here on.
+    await follower.close(); // The files are a restore's, or a term's, from here on.
     answer.resolve();
     await expect(reading).rejects.toThrow("no longer follows");
     await expect(follower.catchUp()).rejects.toThrow("no longer follows");
@@ -137,7 +137,7 @@ describe("a follower", () => {
     await writer.append({ kind: "commit", part: 1, parts: 1, databases: [pages.change({ 1: 1 })] });
     const reading = follower.catchUp();
     await begun.promise;
-    const ending = follower.end();
+    const ending = follower.close();
     disk.resolve();
     await ending;
     expect(target.flushes).toEqual([[1]]);

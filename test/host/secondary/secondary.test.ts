@@ -14,7 +14,7 @@ function secondaryOf({ follow = () => Promise.resolve(), handOver = () => new Ma
   const done: string[] = [];
   const warnings: string[] = [];
   const clock = new ManualClock();
-  const follower = { follow, end: () => Promise.resolve(void done.push("follower ended")) } as unknown as Follower;
+  const follower = { follow, close: () => Promise.resolve(void done.push("follower closed")) } as unknown as Follower;
   const replica = {
     handOver: () => {
       done.push("handed over");
@@ -65,9 +65,9 @@ describe("a secondary", () => {
   test("ends its follower before it hands the databases over, and before it closes them", async () => {
     const { secondary, done } = secondaryOf({});
     expect(await secondary.handOver()).toEqual({ kind: "handed-over", known: new Map() });
-    expect(done).toEqual(["follower ended", "handed over"]);
+    expect(done).toEqual(["follower closed", "handed over"]);
     await secondary.close();
-    expect(done.slice(2)).toEqual(["follower ended", "replica closed"]);
+    expect(done.slice(2)).toEqual(["follower closed", "replica closed"]);
   });
 
   test("says why the databases are not what the journal made of them", async () => {

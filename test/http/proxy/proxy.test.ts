@@ -61,7 +61,7 @@ async function gateway(
       return backend;
     },
     serve(backend: RawBackend): void {
-      current?.close("no longer primary");
+      current?.abort("no longer primary");
       current = new Upstream({ host: "127.0.0.1", port: backend.port, clock: systemClock });
       hold.open();
     },
@@ -69,7 +69,7 @@ async function gateway(
       hold.close();
       const old = current;
       current = undefined;
-      old?.close("no longer primary");
+      old?.abort("no longer primary");
     },
     async client(): Promise<RawClient> {
       const client = await RawClient.connect(server.port);
@@ -79,7 +79,7 @@ async function gateway(
     async [Symbol.asyncDispose]() {
       for (const client of clients) client.destroy();
       await server.close({ drainMs: 0 });
-      current?.close("test over");
+      current?.abort("test over");
       for (const backend of backends) await backend.close();
     },
   };

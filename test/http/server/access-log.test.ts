@@ -94,6 +94,6 @@ test("each request is reported once, with the name that the upstream got", async
   await waitFor(() => entries.length === 3);
   expect(entries[2]).toMatchObject({ target: "/z", status: 0, complete: false, requestId: "ab".repeat(16) });
   await server.close({ drainMs: 0 });
-  upstream.close("test over");
+  upstream.abort("test over");
   await backend.close();
 });

@@ -43,7 +43,7 @@ async function pool(limits: ConstructorParameters<typeof Upstream>[0]["limits"] 
       });
     },
     async [Symbol.asyncDispose]() {
-      upstream.close("test over");
+      upstream.abort("test over");
       await backend.close();
     },
   };
@@ -106,10 +106,10 @@ test("closing ends all connections at once, tells the requests that use them or 
   await using p = await pool({ upstreamConnectionsMax: 1 });
   const connection = await p.acquire();
   let gone = "";
-  connection.leave();
+  connection.detach();
   connection.use({ ...nobody, onGone: (reason) => (gone = reason) });
   const waiting = p.acquire().catch((error: unknown) => error);
-  p.upstream.close("no longer primary");
+  p.upstream.abort("no longer primary");
   expect(gone).toBe("no longer primary");
   expect(await waiting).toEqual(new Error("no longer primary"));
   expect(await p.acquire().catch((error: unknown) => error)).toEqual(new Error("no longer primary"));
@@ -143,6 +143,6 @@ test("tunnels do not count against the bound of connections, and end with the ot
   const other = await p.acquire();
   expect(other).not.toBe(tunnel);
   expect(p.upstream.stats).toMatchObject({ connections: 2, tunnels: 1 });
-  p.upstream.close("no longer primary");
+  p.upstream.abort("no longer primary");
   expect(p.upstream.stats).toMatchObject({ connections: 0, tunnels: 0 });
 });

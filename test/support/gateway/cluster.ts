@@ -185,7 +185,7 @@ export class TestCluster {
   }
 
   async stop(): Promise<void> {
-    await this.gateway?.stop(0);
+    await this.gateway?.close(0);
     await Promise.all([...this.hosts.values()].map((host) => host.end()));
     rmSync(this.folder, { recursive: true, force: true });
   }

@@ -14,7 +14,7 @@ const silent = { info: () => undefined, warn: () => undefined, error: () => unde
 const reader: [string, ...string[]] = [process.execPath, new URL("./sql-reader-main.ts", import.meta.url).pathname];
 const gateway = await Gateway.start({ ...result.config.gateway, secret }, { clock, sqlReader: reader, log: silent });
 process.on("SIGTERM", () => {
-  gateway.stop(0).then(
+  gateway.close(0).then(
     () => process.exit(0),
     () => process.exit(1),
   );

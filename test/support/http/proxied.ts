@@ -68,7 +68,7 @@ export async function proxied(options: ProxiedOptions = {}): Promise<Proxied> {
     async [Symbol.asyncDispose]() {
       for (const client of clients) client.destroy();
       await server.close({ drainMs: 0 });
-      upstream.close("test over");
+      upstream.abort("test over");
       await backend.close();
     },
   };
