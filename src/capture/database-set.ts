@@ -268,9 +268,12 @@ export class DatabaseSet {
     this.active.dormant.takeTouched();
     let found = this.#discovery.refresh();
     if (this.active.mayBegin(found.size) || found !== this.#seen) found = await this.#settle(found.size);
-    this.#retired.assertUnwritten();
+    await this.#retired.examine();
     this.closeRetired();
-    if (!this.#isFollowed(found)) await this.#followTo(found, onGone, awaitsRemoval);
+    if (!this.#isFollowed(found)) {
+      await this.#followTo(found, onGone, awaitsRemoval);
+      await this.#retired.examine();
+    }
     this.#followed = found;
   }
 

@@ -3,7 +3,10 @@
  * for each look.
  */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
-import { type FileIdentity, identityAt, sameFile } from "./file-identity.ts";
+import { type FileIdentity, fileIdentityKey, identityAt, sameFile } from "./file-identity.ts";
+import type { Slice } from "./slice.ts";
+
+const entriesPerSlice = 64;
 
 export interface OpenFile {
   readonly pid: number;
@@ -16,18 +19,35 @@ export function processesWithOpen(file: FileIdentity): number[] {
   return processes().filter((pid) => openFilesOf(pid).some(({ entry }) => isFile(entry, file)));
 }
 
+/**
+ * Returns, for each of these files that another process has open, those processes. One pass for all files, in slices: a
+ * process with thousands of open files takes tens of milliseconds.
+ */
+export async function holdersOf(
+  files: readonly FileIdentity[],
+  slice: Slice,
+): Promise<ReadonlyMap<string, ReadonlySet<number>>> {
+  const holders = new Map(files.map((file) => [fileIdentityKey(file), new Set<number>()]));
+  for (const pid of processes())
+    for (const [at, entry] of entriesOf(pid).entries()) {
+      if (at % entriesPerSlice === 0) await slice.breathe();
+      const found = identityOfEntry(entry);
+      if (found !== undefined) holders.get(fileIdentityKey(found))?.add(pid);
+    }
+  return holders;
+}
+
 /** Returns the open files of a process, as far as visible; none if it is gone or another user's. */
 export function openFilesOf(pid: number): (OpenFile & { readonly entry: string })[] {
-  try {
-    return readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
-      const entry = `/proc/${pid}/fd/${fd}`;
-      const path = linkOf(entry);
-      return path === undefined || !path.startsWith("/") ? [] : [{ pid, path, entry }];
-    });
-  } catch {
-    return [];
-  }
+  return entriesOf(pid).flatMap((entry) => {
+    const path = linkOf(entry);
+    return path === undefined || !path.startsWith("/") ? [] : [{ pid, path, entry }];
+  });
 }
+
+/** True if a process has one of these files open, as far as visible. */
+export const hasOpen = (pid: number, files: readonly FileIdentity[]): boolean =>
+  entriesOf(pid).some((entry) => files.some((file) => isFile(entry, file)));
 
 /** `4711 (python3)`. */
 export function processName(pid: number): string {
@@ -35,6 +55,14 @@ export function processName(pid: number): string {
     return `${pid} (${readFileSync(`/proc/${pid}/comm`, "utf8").trim()})`;
   } catch {
     return String(pid);
+  }
+}
+
+function entriesOf(pid: number): string[] {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).map((fd) => `/proc/${pid}/fd/${fd}`);
+  } catch {
+    return [];
   }
 }
 
@@ -50,11 +78,15 @@ function processes(): number[] {
 }
 
 function isFile(entry: string, file: FileIdentity): boolean {
+  const found = identityOfEntry(entry);
+  return found !== undefined && sameFile(found, file);
+}
+
+function identityOfEntry(entry: string): FileIdentity | undefined {
   try {
-    const found = identityAt(entry);
-    return found !== undefined && sameFile(found, file);
+    return identityAt(entry);
   } catch {
-    return false;
+    return undefined;
   }
 }
 

@@ -45,15 +45,22 @@ export function moved(name: string): CaptureError {
   });
 }
 
-export function writtenAfterDeletion(name: string, users: readonly number[] | undefined): CaptureError {
-  return new CaptureError({
-    kind: "replaced",
-    database: name,
-    found: `commits into a database whose file was already deleted, by ${(users ?? []).map(processName).join(", ") || "a process that had it open"}`,
-    accepted: "no writes after a deletion",
-    advice:
-      "Close all connections before the file is deleted: commits made through them afterwards are in no file. Restart the application.",
-  });
+export function writtenAfterDeletion(
+  name: string,
+  users: readonly number[] | undefined,
+  cause?: CaptureError,
+): CaptureError {
+  return new CaptureError(
+    {
+      kind: "replaced",
+      database: name,
+      found: `commits into a database whose file was already deleted, by ${(users ?? []).map(processName).join(", ") || "a process that had it open"}`,
+      accepted: "no writes after a deletion",
+      advice:
+        "Close all connections before the file is deleted: commits made through them afterwards are in no file. Restart the application.",
+    },
+    { cause },
+  );
 }
 
 export function notADatabase(name: string, found: string, cause?: unknown): CaptureError {

@@ -3,8 +3,9 @@
  * still write to them.
  */
 import type { Clock } from "../runtime/clock.ts";
+import { holdersOf } from "./open-files.ts";
 import type { OpenFiles } from "./open-identities.ts";
-import { writtenAfterDeletion } from "./refusals.ts";
+import { Slice } from "./slice.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
 
 export class RetiredDatabases {
@@ -25,15 +26,28 @@ export class RetiredDatabases {
     this.#databases.push(database);
   }
 
-  /** True if something was committed to a deleted one. Sync. */
+  /** True if something was committed to a deleted one, or may have been: `examine` decides. Sync. */
   isWritten(): boolean {
-    return this.#databases.some(({ deletion }) => deletion?.wasWrittenSince() === true);
+    return this.#databases.some(
+      ({ deletion }) => deletion?.wasWrittenSince() === true || deletion?.isSuspicious() === true,
+    );
   }
 
-  /** Throws `CaptureError` if something was committed to a deleted one. */
-  assertUnwritten(): void {
-    for (const { name, files, deletion } of this.#databases)
-      if (deletion?.wasWrittenSince() === true) throw writtenAfterDeletion(name, files.users());
+  /** Throws `CaptureError` if something was committed to a deleted one. Sync while nothing is to be examined. */
+  async examine(): Promise<void> {
+    if (this.#databases.length === 0) return;
+    const slice = new Slice();
+    await this.#search(slice);
+    for (const { deletion } of this.#databases) await deletion?.examine(slice);
+  }
+
+  /** One search among the open files of all processes, which takes milliseconds, for all that were deleted together. */
+  async #search(slice: Slice): Promise<void> {
+    const deletions = this.#databases.flatMap(({ deletion }) => deletion ?? []);
+    const files = deletions.flatMap((deletion) => [...deletion.unsearched]);
+    if (files.length === 0) return;
+    const holders = await holdersOf(files, slice);
+    for (const deletion of deletions) deletion.noteHolders(holders);
   }
 
   /** Closes those that are not read any more. */
