@@ -155,7 +155,7 @@ export class DatabaseFiles {
 
   /**
    * Removes the log of a replaced or renamed database that no other process has open: SQLite would apply it to the next
-   * database of that name. Without this host it would be gone: the application's last close removes it.
+   * database of that name, since the last close of a moved file leaves its log behind (pager.c, `databaseIsUnmoved`).
    */
   removeCompanions(): void {
     for (const [at, suffix] of ["-wal", "-shm"].entries()) {

@@ -158,7 +158,7 @@ export class Newcomers {
       error =
         making.kind === "whole"
           ? this.#attach(name, { file, whole: isLookedAt ? whole : undefined, dormant }, nowMs - sinceMs, onAttached)
-          : notWhole(name, making.found);
+          : whyNot(name, making, nowMs - sinceMs);
     } catch (cause) {
       error = cause instanceof CaptureError ? cause : notReadable(name, messageOf(cause));
     }
@@ -210,10 +210,7 @@ export class Newcomers {
       onWarning: (text) => onWarning(text),
     });
     if (outcome === "attached" || outcome === "gone") return undefined;
-    // The list of locks may miss a moving lock: no process is accused at the first look.
-    return outcome === "locked" || waitedMs < elsewhereMsMax
-      ? lockedError(name, file, waitedMs)
-      : usedElsewhere(name, outcome.elsewhere);
+    return outcome === "locked" ? lockedError(name, file, waitedMs) : elsewhereError(name, outcome.elsewhere, waitedMs);
   }
 
   #leaveOut(
@@ -243,6 +240,20 @@ export class Newcomers {
     this.#uncaptured.clear(name);
   }
 }
+
+function whyNot(name: string, making: Exclude<Making, { kind: "whole" }>, waitedMs: number): CaptureError {
+  switch (making.kind) {
+    case "short":
+    case "changing":
+      return notWhole(name, making.found);
+    case "renamed":
+      return elsewhereError(name, making.pids, waitedMs);
+  }
+}
+
+/** The list of locks may miss a moving lock: no process is accused at the first look. */
+const elsewhereError = (name: string, pids: readonly number[], waitedMs: number): CaptureError =>
+  waitedMs < elsewhereMsMax ? staysLocked(name, [], false) : usedElsewhere(name, pids);
 
 /** The locking process is named only after a moment: creating a database locks it briefly. */
 function lockedError(name: string, { path, identity }: FoundFile, waitedMs: number): CaptureError {

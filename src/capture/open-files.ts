@@ -16,7 +16,7 @@ export interface OpenFile {
 
 /** Returns other processes that have this file open; those of other users may be missing. */
 export function processesWithOpen(file: FileIdentity): number[] {
-  return processes().filter((pid) => openFilesOf(pid).some(({ entry }) => isFile(entry, file)));
+  return processes().filter((pid) => openFilesOf(pid).some(({ entry }) => leadsTo(entry, file)));
 }
 
 /**
@@ -47,7 +47,7 @@ export function openFilesOf(pid: number): (OpenFile & { readonly entry: string }
 
 /** True if a process has one of these files open, as far as visible. */
 export const hasOpen = (pid: number, files: readonly FileIdentity[]): boolean =>
-  entriesOf(pid).some((entry) => files.some((file) => isFile(entry, file)));
+  entriesOf(pid).some((entry) => files.some((file) => leadsTo(entry, file)));
 
 /** `4711 (python3)`. */
 export function processName(pid: number): string {
@@ -77,7 +77,8 @@ function processes(): number[] {
   }
 }
 
-function isFile(entry: string, file: FileIdentity): boolean {
+/** True if the entry of a process's open file is this file; false also once it was closed. */
+export function leadsTo(entry: string, file: FileIdentity): boolean {
   const found = identityOfEntry(entry);
   return found !== undefined && sameFile(found, file);
 }

@@ -17,18 +17,24 @@
  */
 import { type BigIntStats, closeSync, fstatSync, openSync, readFileSync, readSync, statSync } from "node:fs";
 import { type FilePath, withSuffix } from "./data-path.ts";
-import { identityAt } from "./file-identity.ts";
+import { type FileIdentity, identityAt, sameFile } from "./file-identity.ts";
 import { FileLocks } from "./file-locks.ts";
 import { openFilesOf, processesWithOpen } from "./open-files.ts";
+import { usersOfOtherLog } from "./other-log.ts";
 
 const quietMs = 60;
 const quietWhileOpenMs = 250;
 /** Pause between two looks at a file that changed while it was being attached: each reads the list of locks. */
 const lookAgainMs = 20;
+/** O_RDONLY, O_WRONLY, and the mask for these and O_RDWR. */
+const readOnly = 0;
 const writeOnly = 1;
+const accessModes = 3;
 
 export type Making =
   | { readonly kind: "whole" }
+  /** These processes have it open with the log beside its former name. */
+  | { readonly kind: "renamed"; readonly pids: readonly number[] }
   /** It is shorter than its header says. */
   | { readonly kind: "short"; readonly found: string }
   | { readonly kind: "changing"; readonly found: string };
@@ -69,14 +75,16 @@ export class WholeFile {
     this.#seen = seen;
     const stillMs = nowMs - seen.sinceMs;
     if (stillMs < quietMs) return { kind: "changing", found: "a file that was just written without SQLite's locks" };
-    const writers = modesOf(this.#path);
-    if (writers.includes(writeOnly))
+    const writers = writersOf(this.#path);
+    if (writers.some(({ mode }) => mode === writeOnly))
       return { kind: "changing", found: "a file that a process has open for writing, without SQLite's locks" };
     if (writers.length > 0 && stillMs < quietWhileOpenMs)
       return {
         kind: "changing",
         found: "a file that a process has open and has just written without SQLite's locks",
       };
+    const renamers = usersOfOtherLog(this.#path, [...new Set(writers.map(({ pid }) => pid))]);
+    if (renamers.length > 0) return { kind: "renamed", pids: renamers };
     this.#wholeStamp = stamp;
     return { kind: "whole" };
   }
@@ -131,29 +139,29 @@ function shortOf(path: FilePath, size: number, openFd?: number): string | undefi
   return logBytes > 0 ? undefined : `${size} of ${pages * pageSize} bytes`;
 }
 
-/**
- * Returns how other processes have the file open, as far as visible: O_WRONLY is 1, O_RDWR is 2; readers are left out.
- */
-function modesOf(path: FilePath): number[] {
-  const identity = identityAt(path);
-  if (identity === undefined) return [];
-  const modes: number[] = [];
-  for (const pid of processesWithOpen(identity)) {
-    for (const { entry } of openFilesOf(pid)) {
-      const mode = modeOf(pid, entry, identity);
-      if (mode > 0) modes.push(mode);
-    }
-  }
-  return modes;
+interface Writer {
+  readonly pid: number;
+  readonly mode: number;
 }
 
-function modeOf(pid: number, entry: string, file: { readonly inode: bigint; readonly device: bigint }): number {
+/** Returns which other processes have the file open for writing, and how, as far as visible. */
+function writersOf(path: FilePath): Writer[] {
+  const identity = identityAt(path);
+  if (identity === undefined) return [];
+  return processesWithOpen(identity).flatMap((pid) =>
+    openFilesOf(pid)
+      .map(({ entry }) => ({ pid, mode: modeOf(pid, entry, identity) }))
+      .filter(({ mode }) => mode !== readOnly),
+  );
+}
+
+function modeOf(pid: number, entry: string, file: FileIdentity): number {
   try {
     const found = identityAt(entry);
-    if (found?.inode !== file.inode || found.device !== file.device) return 0;
+    if (found === undefined || !sameFile(found, file)) return readOnly;
     const info = readFileSync(`/proc/${pid}/fdinfo/${entry.slice(entry.lastIndexOf("/") + 1)}`, "latin1");
-    return Number.parseInt(/^flags:\s*([0-7]+)/m.exec(info)?.[1] ?? "0", 8) & 3;
+    return Number.parseInt(/^flags:\s*([0-7]+)/m.exec(info)?.[1] ?? "0", 8) & accessModes;
   } catch {
-    return 0; // Closed meanwhile.
+    return readOnly; // Closed meanwhile.
   }
 }

@@ -2,7 +2,7 @@
  * Attack: one SELECT makes the reader process allocate gigabytes: a text of a billion characters, hundreds of long
  * values in one row, an aggregate or a sort that keeps everything.
  *
- * Rule: a value, a row and the process are bounded (read-only-database.ts, memory-limit.ts). Over it: a clear error, 
+ * Rule: a value, a row and the process are bounded (read-only-database.ts, memory-limit.ts). Over it: a clear error,
  * and the next statement is answered.
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";

@@ -3,7 +3,7 @@
  * own.
  */
 import { randomUUID } from "node:crypto";
-import { lstatSync, readlinkSync } from "node:fs";
+import { lstatSync, readlinkSync, statSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { Worker } from "./child.ts";
 import type { FileKey, Ledger } from "./ledger.ts";
@@ -161,6 +161,13 @@ export class Processes {
   async look(path: string, alone = false): Promise<Look | undefined> {
     return ((await this.#worker("files").ask({ what: "look", path, scratch: join(this.#scratch, "look"), alone })) ??
       undefined) as Look | undefined;
+  }
+
+  /** Beside the file of this name, not where a link leads. */
+  hasLog(name: string): boolean {
+    return ["-wal", "-journal"].some(
+      (suffix) => (statSync(this.pathOf(name) + suffix, { throwIfNoEntry: false })?.size ?? 0) > 0,
+    );
   }
 
   pathOf(name: string): string {

@@ -15,6 +15,7 @@ import {
   matching,
   type Mover,
   names,
+  outside,
   patterns,
   type Step,
 } from "./program.ts";
@@ -308,7 +309,7 @@ export class Runner {
     const processes = this.#processes;
     switch (step.kind) {
       case "rename":
-        this.#risk(step.from, "while it is open");
+        this.#risk(step.from, this.#leavesLog(step) ? "always" : "while it is open");
         await this.#replace(step.to, () => processes.rename(mover, step.from, step.to, step.companions));
         return {};
       case "link":
@@ -341,6 +342,14 @@ export class Runner {
     const wasOpen = this.#processes.isOpenAs(name);
     await work();
     if (wasOpen || this.#processes.isOpenAs(name)) this.#risk(name, "always");
+  }
+
+  /**
+   * A killed process left a log beside a file that is no database of the service, and the rename leaves it behind: what
+   * is in that log is lost, with and without stead. (The log of a captured database is the host's.)
+   */
+  #leavesLog({ from, companions }: { readonly from: string; readonly companions: boolean }): boolean {
+    return !companions && (outside as readonly string[]).includes(from) && this.#processes.hasLog(from);
   }
 
   #risk(name: string, when: "always" | "while it is open"): void {

@@ -24,6 +24,19 @@ test("a database that is renamed to a name that is captured, while its connectio
   expect(error.found).toContain("app.tmp-wal");
 });
 
+for (const query of ["?vfs=unix-none", "?vfs=unix-dotfile"])
+  test(`so it is when that connection has no locks (${query})`, async () => {
+    await using it = await begin();
+    await using pair = await Pair.open(it.folder, { limits: { attachWaitMsMax: 1500 } });
+    await it.application.open("a", join(it.root, "app.tmp"), query);
+    await it.application.run("a", `PRAGMA locking_mode=EXCLUSIVE; ${create}`);
+    renameSync(join(it.root, "app.tmp"), it.path);
+    const error = await refusedAtTheGate(pair);
+    expect([error.kind, error.database]).toEqual(["uncoordinated", "app.db"]);
+    expect(error.found).toContain(`${it.application.pid} (python3`);
+    expect(error.found).toContain("app.tmp-wal");
+  });
+
 test("so it is when the list of locks misses the one of that connection, as it may when it is long", async () => {
   await using it = await begin();
   await using pair = await Pair.open(it.folder, { limits: { attachWaitMsMax: 1500 } });
