@@ -11,6 +11,7 @@ const provingFolders: readonly string[] = [
   "test/http/fuzz",
   "test/capture/fuzz",
   "test/capture/usage",
+  "test/security", // what was attacked, one file for each attack
   "test/sim",
   "test/chaos",
   "test/security", // attacks that must fail, one file for each

@@ -13,6 +13,7 @@ const limits = {
   idleMs: 600_000,
   connectionsMax: 50_000,
   connectionsPerAddressMax: 50_000,
+  firstRequestMs: 600_000,
   headArrivalMs: 3_000,
   bodyBytesPerSecondMin: 1_000,
   bodyRateWindowMs: 3_000,

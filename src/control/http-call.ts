@@ -7,6 +7,7 @@
  */
 import { request, type ClientRequest, type IncomingMessage } from "node:http";
 import type { Clock, Timer } from "../runtime/clock.ts";
+import { hasSpareDescriptors, isOwnShortage, verifyRefusal, type RefusalVerdict } from "../runtime/tcp/refusal.ts";
 import { bearer } from "./bearer.ts";
 
 export type CallFailure =
@@ -20,7 +21,16 @@ export type CallFailure =
   /** The other side does not accept our cluster secret. */
   | { readonly kind: "unauthorized"; readonly message: string }
   /** Aborted by the caller's signal. */
-  | { readonly kind: "aborted"; readonly message: string };
+  | { readonly kind: "aborted"; readonly message: string }
+  | NoEvidence;
+
+/** The failure says nothing about the other side. */
+export interface NoEvidence {
+  readonly kind: "no-evidence";
+  readonly message: string;
+  /** This machine could not make the call: it lacks descriptors, ports or memory. */
+  readonly isShortage: boolean;
+}
 
 export interface CallOptions {
   readonly baseUrl: string;
@@ -154,7 +164,9 @@ function callStream(options: CallOptions, call: JsonCall, reading: Reading): Pro
       }
     };
     call.signal?.addEventListener("abort", onAbort, { once: true });
-    outgoing.on("error", (error: NodeJS.ErrnoException) => settle(failureOf(error, `${options.baseUrl}${call.path}`)));
+    outgoing.on("error", (error: NodeJS.ErrnoException) =>
+      judgeFailure(error, new URL(call.path, options.baseUrl), settle),
+    );
     outgoing.on("response", (response) => {
       rearm();
       readAnswer(response, call, reading, rearm, settle);
@@ -224,11 +236,36 @@ function open(options: CallOptions, call: JsonCall): ClientRequest {
   return outgoing;
 }
 
-function failureOf(error: NodeJS.ErrnoException, where: string): CallFailure {
-  const message = `${where}: ${error.message || (error.code ?? "failed")}`;
-  if (error.code === "ECONNREFUSED") return { kind: "refused", message };
-  if (error.code === "ETIMEDOUT" || error.code === "EHOSTUNREACH" || error.code === "ENETUNREACH")
-    return { kind: "timeout", message };
-  if (error.code?.startsWith("HPE_") === true) return { kind: "invalid", message };
-  return { kind: "reset", message };
+/**
+ * Tells `done`, once, what a call that failed with `error` before its answer says about the other side (runtime/tcp/
+ * refusal.ts).
+ */
+export function judgeFailure(error: NodeJS.ErrnoException, url: URL, done: (failure: CallFailure) => void): void {
+  const { code } = error;
+  const message = `${url.href}: ${error.message || (code ?? "failed")}`;
+  if (code === "ECONNREFUSED") verifyRefusal(url, (verdict) => done(judgedRefusal(verdict, message)));
+  else if (isOwnShortage(code) || !hasSpareDescriptors()) done(shortage(url, code));
+  else if (code === "ETIMEDOUT" || code === "EHOSTUNREACH" || code === "ENETUNREACH")
+    done({ kind: "timeout", message });
+  else if (code?.startsWith("HPE_") === true) done({ kind: "invalid", message });
+  else done({ kind: "reset", message });
+
+  function judgedRefusal(verdict: RefusalVerdict, refused: string): CallFailure {
+    switch (verdict) {
+      case "refused":
+        return { kind: "refused", message: refused };
+      case "reached":
+        return { kind: "no-evidence", isShortage: false, message: `${refused}, and at once accepted again` };
+      case "short":
+        return shortage(url, undefined);
+      case "unproven":
+        return { kind: "reset", message: refused };
+    }
+  }
 }
+
+const shortage = (url: URL, code: string | undefined): NoEvidence => ({
+  kind: "no-evidence",
+  isShortage: true,
+  message: `${url.href} could not be called: this process is out of ${code === "EADDRNOTAVAIL" ? "local ports" : "descriptors"}`,
+});

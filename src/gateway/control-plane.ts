@@ -90,6 +90,12 @@ export class ControlPlane {
     return this.#served.runtimes;
   }
 
+  /** Warnings for the operator about this machine, one sentence each. */
+  get troubles(): readonly string[] {
+    const { trouble } = this.#served.shortage;
+    return trouble === undefined ? [] : [trouble];
+  }
+
   /** Returns the newest failovers of all gateways, including earlier runs, oldest first. */
   failoversOf(service: string): readonly FailoverRow[] {
     const rows = [...this.#options.store.replica.rowsOf("failovers")]

@@ -10,6 +10,7 @@ import type { ClusterStatus, ConfigReport, HostList } from "../control/gateway-a
 import { defaultHostClientLimits, HostClient } from "../control/host-client.ts";
 import { type Authenticator, clusterSecret } from "../control/server/authentication.ts";
 import { type ApiListener, listenApi } from "../control/server/listener.ts";
+import { assertConnections } from "../http/server/descriptor-room.ts";
 import { gatewayMetrics } from "../metrics/gateway-metrics.ts";
 import { PrometheusMetrics } from "../metrics/prometheus.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -59,10 +60,12 @@ export class Gateway implements AdminTarget {
   #admin: ApiListener | undefined;
 
   /**
-   * Throws `ListenError` if an address cannot be used and `DatabaseInUseError` if another gateway has the database; an
-   * unusable database is shown in the status instead. `descriptor`: an inherited listening socket for clients.
+   * Throws `ConnectionLimitError` if the configured connections need more descriptors than there are, `ListenError` if
+   * an address cannot be used, and `DatabaseInUseError` if another gateway has the database; an unusable database is
+   * shown in the status instead. `descriptor`: an inherited listening socket for clients.
    */
   static async start(config: GatewayConfig, deps: GatewayDeps, descriptor?: number): Promise<Gateway> {
+    assertConnections("gateway.limits.connections", config.limits.connectionsMax);
     const store = new StateStore({
       disk: fileDisk(config.databasePath),
       gateway: config.id,
@@ -158,7 +161,7 @@ export class Gateway implements AdminTarget {
         ...notices,
         ...this.peers.troubles,
         ...(this.configuration.trouble === undefined ? [] : [this.configuration.trouble]),
-        ...this.#plane.troubles,
+        ...new Set([...this.#control.troubles, ...this.#plane.troubles]),
       ],
       configuration: this.configuration.status,
       database: withNulls({ path: databasePath, trouble, queued, dropped }),

@@ -36,6 +36,7 @@ import { controlApp } from "./control/control.ts";
 import { checkBeforeBootstrap } from "./secondary/bootstrap-check.ts";
 import { serveControl } from "./control/control-server.ts";
 import { showHost } from "./control/host-metrics.ts";
+import { assertConnections } from "../http/server/descriptor-room.ts";
 import { assertDescriptors } from "./machine/descriptor-check.ts";
 import { describeDescriptors, diskPlaces } from "./machine/disk-places.ts";
 import { Exclusions } from "./ports/exclusions.ts";
@@ -104,6 +105,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     onTrouble: (text) => log.warn(text),
   });
   assertFolderPlaces(config, (text) => log.warn(text));
+  assertConnections("host.limits.connections", config.limits.connectionsMax);
   assertDescriptors((await findDatabases()).length, (text) => log.warn(text));
   await local.prepare();
   const folders = lockFolders(config);

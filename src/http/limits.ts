@@ -33,8 +33,8 @@ export const limitTable = {
     default: 10_000,
     min: 1,
     max: 1_000_000,
-    doc: "concurrent client connections; further ones are closed immediately",
-    host: { doc: "concurrent connections" },
+    doc: "concurrent client connections; at the bound those that are idle longest are closed, and if none is idle, the new one. The limit of open files must allow 2 for each, and 128; the default is lowered to what it allows",
+    host: { doc: "concurrent connections; as `gateway.limits.connections`" },
   },
   headBytesMax: {
     key: "head",
@@ -72,6 +72,14 @@ export const limitTable = {
     doc: "from the first byte of a head to its last; then 408",
     host: {},
   },
+  firstRequestMs: {
+    key: "first_request",
+    unit: "ms",
+    default: 10 * second,
+    min: 100,
+    max: 10 * minute,
+    doc: "from accepting a connection to the first byte of its first request, a TLS handshake included",
+  },
   idleMs: {
     key: "idle",
     unit: "ms",
@@ -102,10 +110,10 @@ export const limitTable = {
   connectionsPerAddressMax: {
     key: "connections_per_address",
     unit: "count",
-    default: 10_000,
+    default: 256,
     min: 1,
     max: 1_000_000,
-    doc: "concurrent client connections from one address",
+    doc: "concurrent client connections from one address, or from one IPv6 network of 64 bits; at the bound the one that is idle longest is closed; `trusted_proxies` and `proxy_protocol_from` are exempt",
   },
   targetBytesMax: {
     key: "target",

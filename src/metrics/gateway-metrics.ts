@@ -18,6 +18,16 @@ export const gatewayMetrics = {
     labels: [],
     help: "Client connections closed immediately because a limit was reached",
   },
+  stead_connections_displaced_total: {
+    kind: "counter",
+    labels: [],
+    help: "Idle client connections closed to make room for new ones",
+  },
+  stead_own_shortages_total: {
+    kind: "counter",
+    labels: [],
+    help: "Connections to hosts that could not be opened because this machine lacks descriptors, ports or memory",
+  },
   stead_requests_total: { kind: "counter", labels: ["service", "end"], help: "Requests by outcome" },
   stead_requests_held_total: { kind: "counter", labels: service, help: "Requests that waited for a primary" },
   stead_requests_replayed_total: { kind: "counter", labels: service, help: "Requests that were resent" },

@@ -96,4 +96,9 @@ export const hostMetrics = {
     labels: [],
     help: "Connections closed immediately because a limit was reached",
   },
+  stead_front_connections_displaced_total: {
+    kind: "counter",
+    labels: [],
+    help: "Idle connections closed to make room for new ones",
+  },
 } as const satisfies Definitions;

@@ -115,17 +115,19 @@ test("an unused tunnel is ended", async () => {
   await waitFor(() => proxy.backend.last.ended || proxy.backend.last.closed);
 });
 
-test("connections beyond the bounds are closed at once, and the others continue", async () => {
+test("connections beyond the bounds are closed at once while the others have requests, and these continue", async () => {
+  const held: Socket[] = [];
   await using proxy = await proxied({
     limits: { connectionsPerAddressMax: 2 },
-    onData: (c) => void c.socket.write(ok),
+    onData: (c) => void (c.received.endsWith(get) ? c.socket.write(ok) : held.push(c.socket)),
   });
   const [first, second] = [await proxy.client(), await proxy.client()];
-  await waitFor(() => proxy.server.connections === 2);
+  for (const client of [first, second]) client.send("GET /held HTTP/1.1\r\nHost: a\r\n\r\n");
+  await waitFor(() => held.length === 2);
   const third = await proxy.client();
   await waitFor(() => third.closed || third.ended);
   expect(proxy.server.refusedConnections).toBe(1);
-  first.send(get);
+  for (const socket of held) socket.write(ok);
   await first.until((r) => r.endsWith("ok"));
   second.destroy();
   await waitFor(() => proxy.server.connections === 1);

@@ -52,11 +52,21 @@ function describe(config: Config): string {
   return `${config.file}: ok: ${parts.join(", ")}`;
 }
 
+/** The listeners for clients, with the settings that bound their connections. */
+const boundedListeners = ({ gateway, host }: Config): { readonly key: string; readonly connections: number }[] =>
+  [
+    { key: "gateway.limits.connections", connections: gateway?.limits.connectionsMax },
+    { key: "host.limits.connections", connections: host?.limits.connectionsMax },
+  ].flatMap(({ key, connections }) => (connections === undefined ? [] : [{ key, connections }]));
+
 /**
- * Checks the host's folders on this machine, and whether its databases fit into this shell's limit of open files; a
- * refusal ends the command.
+ * Checks on this machine whether connections of clients and databases fit into this shell's limit of open files, and
+ * the host's folders; a refusal ends the command.
  */
-async function checkMachine(context: CliContext, { host }: Config): Promise<void> {
+async function checkMachine(context: CliContext, config: Config): Promise<void> {
+  const { host } = config;
+  const { assertConnections } = await import("../../http/server/descriptor-room.ts");
+  for (const { key, connections } of boundedListeners(config)) assertConnections(key, connections);
   if (host === undefined) return;
   const [{ assertFolderPlaces }, { assertDescriptors }, { localDatabases }] = await Promise.all([
     import("../../host/machine/folder-checks.ts"),
@@ -89,7 +99,12 @@ async function descriptorFinding(host: HostConfig): Promise<DescriptorFinding | 
 async function answerOf(result: ConfigResult): Promise<Answer> {
   if (result.kind === "invalid") return { ok: false, problems: result.problems, warnings: [] };
   const { host, file, warnings } = result.config;
-  if (host === undefined) return { ok: true, problems: [], warnings };
+  const { checkConnections } = await import("../../http/server/descriptor-room.ts");
+  const crowded = boundedListeners(result.config).flatMap(({ key, connections }): Problem[] => {
+    const finding = checkConnections(key, connections);
+    return finding === undefined ? [] : [{ file, line: undefined, column: undefined, key, ...finding }];
+  });
+  if (host === undefined) return { ok: crowded.length === 0, problems: crowded, warnings };
   const { checkFolderPlaces } = await import("../../host/machine/folder-checks.ts");
   const places = checkFolderPlaces(host);
   // Databases are counted only if the folders are accepted, as in the text form.
@@ -107,7 +122,7 @@ async function answerOf(result: ConfigResult): Promise<Answer> {
         accepted,
         advice,
       }));
-  const problems = told("refused");
+  const problems = [...crowded, ...told("refused")];
   return { ok: problems.length === 0, problems, warnings: [...warnings, ...told("warned")] };
 }
 

@@ -98,6 +98,7 @@ export function requireAnswer<T>(answer: GatewayAnswer<T>, url: string): T {
         found: `no gateway answers at ${url} (connection refused)`,
         advice: "start it with `stead gateway FILE`, or name another gateway with --gateway",
       });
+    case "no-evidence":
     case "timeout":
     case "reset":
     case "aborted":

@@ -3,7 +3,8 @@
  *
  * A gateway that routes is healthy, even while it doubts the primary: taking it out would not help a client, and every
  * other gateway has the same primary. A vault that no host has reached for a while makes it unhealthy, with that
- * reason: nothing is answered until the vault is back. A slow vault is reported, but healthy.
+ * reason: nothing is answered until the vault is back. A slow vault is reported, but healthy. A gateway that is out of
+ * descriptors is unhealthy: it cannot serve another client, and others can.
  */
 import type { HealthAnswer } from "../../control/gateway-api.ts";
 import { vaultInWords } from "../../core/failover/vault.ts";
@@ -13,8 +14,12 @@ export function healthOf(services: readonly ServiceRuntime[]): HealthAnswer {
   const each = services.map((service) => {
     const { routed, vault } = service.state;
     const ofVault = vaultInWords(vault, service.now());
-    const reasons = [...(routed.kind === "hold" ? [routed.reason] : []), ...(ofVault === undefined ? [] : [ofVault])];
-    return { service: service.name, ok: routed.kind === "host" && vault.kind !== "away", reasons };
+    const shortage = service.shortage.trouble;
+    const reasons = [routed.kind === "hold" ? routed.reason : undefined, ofVault, shortage].filter(
+      (reason) => reason !== undefined,
+    );
+    const ok = routed.kind === "host" && vault.kind !== "away" && shortage === undefined;
+    return { service: service.name, ok, reasons };
   });
   return { ok: each.every(({ ok }) => ok), services: each };
 }

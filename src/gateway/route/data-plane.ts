@@ -6,6 +6,7 @@ import type { Exchange, ForwardOptions, Handling } from "../../http/upstream/exc
 import { forwardedFields } from "../../http/proxy/forwarded-fields.ts";
 import type { HttpLimits } from "../../http/limits.ts";
 import { requestIdFields } from "../../http/server/request-id.ts";
+import { fittingConnections } from "../../http/server/descriptor-room.ts";
 import { HttpServer, type CloseOptions } from "../../http/server/server.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 import type { BoundedLog } from "../../runtime/bounded-log.ts";
@@ -13,6 +14,7 @@ import type { Clock } from "../../runtime/clock.ts";
 import type { Logger } from "../../runtime/log.ts";
 import { systemRandom } from "../../runtime/random.ts";
 import { AccessLogFile } from "./access-log-file.ts";
+import { CrowdWatch } from "./crowd-watch.ts";
 import { CertificateWatch, fingerprint, readCertificates } from "./certificate-files.ts";
 import type { GatewayConfig, ServiceConfig } from "../../config/types.ts";
 
@@ -37,11 +39,14 @@ export class DataPlane {
   readonly server: HttpServer;
   readonly #accessLog: AccessLogFile | undefined;
   readonly #certificates: CertificateWatch | undefined;
+  readonly #crowd: CrowdWatch;
 
   /** Throws `ListenError`, `CertificateError`, or the system's error when the access log cannot be opened. */
   static async listen(config: PlaneSettings, deps: DataPlaneDeps): Promise<DataPlane> {
     const { clock, log, refusals, metrics } = deps;
-    const { tls, proxyProtocolFrom, accessLog } = config.dataPlane;
+    const { tls, proxyProtocolFrom, trustedProxies, accessLog } = config.dataPlane;
+    const limits = { ...httpLimitsOf(config), connectionsMax: fittingConnections(config.limits.connectionsMax) };
+    const crowd = new CrowdWatch(clock, refusals, { ...config.limits, connectionsMax: limits.connectionsMax });
     const seen = tls === undefined ? "" : fingerprint(tls);
     const certificates = tls === undefined ? undefined : readCertificates(tls);
     const lines =
@@ -50,13 +55,16 @@ export class DataPlane {
       host: config.listen.host,
       port: config.listen.port,
       descriptor: deps.descriptor,
-      limits: httpLimitsOf(config),
+      limits,
       clock,
+      proxies: trustedProxies,
       halfClose: config.clientHalfClose,
       counts: {
         accepted: metrics.counter("stead_connections_accepted_total", {}),
         refused: metrics.counter("stead_connections_refused_total", {}),
+        displaced: metrics.counter("stead_connections_displaced_total", {}),
       },
+      onCrowd: (bound, address, closed) => crowd.note(bound, address, closed),
       onExchange: (exchange) => deps.onExchange(exchange),
       onProtocolError: ({ status, code, message }, client) =>
         refusals.warn("request refused", { client, status, code, why: message }),
@@ -68,22 +76,26 @@ export class DataPlane {
       tls === undefined
         ? undefined
         : new CertificateWatch(tls, seen, { clock, log, replace: (fresh) => server.replaceCertificates(fresh) });
-    return new DataPlane(server, lines, watch);
+    return new DataPlane(server, lines, watch, crowd);
   }
 
   private constructor(
     server: HttpServer,
     accessLog: AccessLogFile | undefined,
     certificates: CertificateWatch | undefined,
+    crowd: CrowdWatch,
   ) {
     this.server = server;
     this.#accessLog = accessLog;
     this.#certificates = certificates;
+    this.#crowd = crowd;
   }
 
   /** Warnings for the operator, one sentence each. */
   get troubles(): string[] {
-    return [this.#accessLog?.trouble, this.#certificates?.trouble].filter((trouble) => typeof trouble === "string");
+    return [this.#accessLog?.trouble, this.#certificates?.trouble, ...this.#crowd.troubles].filter(
+      (trouble) => typeof trouble === "string",
+    );
   }
 
   async close(options: CloseOptions): Promise<void> {

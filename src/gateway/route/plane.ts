@@ -13,6 +13,8 @@ import { BoundedLog } from "../../runtime/bounded-log.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Logger } from "../../runtime/log.ts";
 import { DataPlane, forwardOptionsOf, httpLimitsOf, type PlaneSettings } from "./data-plane.ts";
+import { hasSpareDescriptors } from "../../runtime/tcp/refusal.ts";
+import { OwnShortage } from "./own-shortage.ts";
 import type { RouteHooks, RouteTarget } from "./route-target.ts";
 import { routeMeasures, ServiceRoute } from "./service-route.ts";
 
@@ -62,12 +64,14 @@ export class LocalPlane implements Plane {
   readonly #deps: PlaneDeps;
   readonly #refusals: BoundedLog;
   readonly #proxies = new Map<string, Proxy>();
+  readonly #shortage: OwnShortage;
   #match: ServiceMatcher<Served> = serviceMatcher<Served>([]);
   #data: DataPlane | undefined;
 
   constructor(deps: PlaneDeps) {
     this.#deps = deps;
     this.#refusals = new BoundedLog(deps.log, deps.clock);
+    this.#shortage = new OwnShortage(deps.clock, deps.metrics.counter("stead_own_shortages_total", {}));
   }
 
   get port(): number {
@@ -79,7 +83,8 @@ export class LocalPlane implements Plane {
   }
 
   get troubles(): readonly string[] {
-    return this.#data?.troubles ?? [];
+    const { trouble } = this.#shortage;
+    return [...(this.#data?.troubles ?? []), ...(trouble === undefined ? [] : [trouble])];
   }
 
   get descriptor(): number {
@@ -175,7 +180,9 @@ export class LocalPlane implements Plane {
           }),
         onConnectionError: (upstream, cause) => {
           const host = route.host;
-          if (host !== undefined && route.current() === upstream) hooks.onConnectionError(host, cause);
+          if (host === undefined || route.current() !== upstream) return;
+          if (hasSpareDescriptors()) hooks.onConnectionError(host, cause);
+          else this.#shortage.note(`a request could not be sent to host ${host} (${cause})`);
         },
       },
     });

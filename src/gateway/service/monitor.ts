@@ -29,6 +29,8 @@ export interface MonitorOptions {
   readonly probe: ProbeTimes;
   /** The value sent to the host with each probe (src/core/record-format.ts). */
   readonly recordFormat: () => number;
+  /** A probe could not be made, because this machine lacks descriptors, ports or memory: no evidence about the host. */
+  onShortage(why: string): void;
   /** Called in order, never from within the constructor. */
   send(event: FailoverEvent): void;
 }
@@ -107,6 +109,9 @@ export class HostMonitor {
       case "invalid":
         this.#problem = answer.kind === "invalid" ? answer.message : "it refused to report its status";
         return this.#options.send({ kind: "probe-failed", host, cause: "invalid", startedAt });
+      case "no-evidence":
+        if (answer.isShortage) this.#options.onShortage(answer.message);
+        return;
       case "refused":
       case "timeout":
       case "reset":

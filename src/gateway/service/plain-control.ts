@@ -15,7 +15,7 @@ import { request, type IncomingMessage } from "node:http";
 import type { DatabaseAct, DatabaseChange, DatabaseList } from "../../control/databases.ts";
 import type { HostAnswer, StreamEnd } from "../../control/host-client.ts";
 import { type HostStatus, untold } from "../../control/host-status.ts";
-import type { CallFailure } from "../../control/http-call.ts";
+import { type CallFailure, judgeFailure } from "../../control/http-call.ts";
 import type {
   CheckpointDone,
   DemoteEvent,
@@ -189,16 +189,13 @@ export class PlainControl implements HostControl {
           status >= 200 && status < 400 ? "well" : { kind: "invalid", message: `${this.#url.href} answered ${status}` },
         );
       });
-      call.on("error", (error: NodeJS.ErrnoException) =>
-        settle(signal?.aborted === true ? { kind: "aborted", message: "aborted" } : failureOf(error)),
-      );
+      call.on("error", (error: NodeJS.ErrnoException) => {
+        if (signal?.aborted === true) settle({ kind: "aborted", message: "aborted" });
+        else judgeFailure(error, this.#url, settle);
+      });
       call.end();
     });
   }
 }
 
 const promoteTimeoutMs = 2_000;
-
-function failureOf(error: NodeJS.ErrnoException): CallFailure {
-  return { kind: error.code === "ECONNREFUSED" ? "refused" : "reset", message: error.message };
-}

@@ -13,6 +13,7 @@ import type { Clock } from "../../runtime/clock.ts";
 import type { Logger } from "../../runtime/log.ts";
 import { Background } from "../../runtime/background.ts";
 import type { HostControl } from "./plain-control.ts";
+import { OwnShortage } from "../route/own-shortage.ts";
 import type { Plane } from "../route/plane.ts";
 import { Recorder } from "./recorder.ts";
 import { ServiceRuntime } from "./service.ts";
@@ -43,10 +44,12 @@ export class ServedServices {
   readonly #options: ServedServicesOptions;
   readonly #stop = new AbortController();
   readonly #retired = new Background();
+  readonly shortage: OwnShortage;
   #all: readonly ServiceRuntime[] = [];
 
   constructor(options: ServedServicesOptions) {
     this.#options = options;
+    this.shortage = new OwnShortage(options.clock, options.metrics.counter("stead_own_shortages_total", {}));
   }
 
   get runtimes(): readonly ServiceRuntime[] {
@@ -98,7 +101,7 @@ export class ServedServices {
     const recorder = new Recorder({ gateway: id, service: service.name, clock, log, metrics, store });
     const runtime = new ServiceRuntime({
       settings: settingsOf(config(), service),
-      ...{ control, probe, clock, route, traffic, recorder },
+      ...{ control, probe, clock, route, traffic, recorder, shortage: this.shortage },
       rules: this.#options.rules,
       moved: (moved) => this.#options.moved?.(moved),
       onFailedOver: (failover) => this.#options.onFailedOver(service.name, failover),

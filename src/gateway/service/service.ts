@@ -28,6 +28,7 @@ import { Orders } from "./orders.ts";
 import { type HostControl, isPlain, PlainControl, PlainEpochs } from "./plain-control.ts";
 import type { Recorder } from "./recorder.ts";
 import { RemovedHosts } from "./removed-hosts.ts";
+import type { OwnShortage } from "../route/own-shortage.ts";
 import type { RouteTarget } from "../route/route-target.ts";
 import type { Traffic } from "../route/traffic.ts";
 import type { FailoverSettings } from "../../core/failover/settings.ts";
@@ -41,6 +42,7 @@ export interface ServiceOptions {
   readonly route: RouteTarget;
   readonly traffic: Traffic;
   readonly recorder: Recorder;
+  readonly shortage: OwnShortage;
   /** Default: all. */
   readonly rules?: Rules | undefined;
   /** Called after each turn of the state machine. */
@@ -60,6 +62,8 @@ export class ServiceRuntime {
   readonly route: RouteTarget;
   readonly traffic: Traffic;
   readonly recorder: Recorder;
+  /** Of this machine, met while its hosts were probed. */
+  readonly shortage: OwnShortage;
   readonly #options: ServiceOptions;
   #probe: ProbeTimes;
   readonly #orders: Orders;
@@ -87,6 +91,7 @@ export class ServiceRuntime {
     this.route = options.route;
     this.traffic = options.traffic;
     this.recorder = options.recorder;
+    this.shortage = options.shortage;
     this.#removed = new RemovedHosts(options.clock);
     this.#state = initialServiceState(options.settings);
     this.#orders = new Orders(options.settings.gateway, (event) => this.send(event));
@@ -215,6 +220,7 @@ export class ServiceRuntime {
       clock,
       probe: this.#probe,
       recordFormat: () => this.#commonFormat(),
+      onShortage: (why) => this.shortage.note(why),
       send: (event) => this.send(event),
     });
     this.#removed.forget(id);

@@ -15,6 +15,7 @@ import { CancellationGroup } from "../../runtime/cancellation-group.ts";
 import type { Exchange, ForwardOptions, ForwardOutcome, ForwardUser, Handling } from "../../http/upstream/exchange.ts";
 import type { HostLimits } from "../../http/limits.ts";
 import type { RequestHead } from "../../http/message/head.ts";
+import { fittingConnections } from "../../http/server/descriptor-room.ts";
 import { HttpServer } from "../../http/server/server.ts";
 import { Upstream } from "../../http/upstream/upstream.ts";
 import { type Endings, noticeMs } from "./endings.ts";
@@ -103,15 +104,17 @@ export class Front {
   static async listen(options: FrontOptions): Promise<Front> {
     const front = new Front(options);
     const { metrics = noMetrics } = options;
+    const connectionsMax = fittingConnections(options.limits.connectionsMax);
     front.#server = await HttpServer.listen({
       host: options.listen.host,
       port: options.listen.port,
       clock: options.clock,
       // A gateway is one address with all clients behind it.
-      limits: { ...options.limits, connectionsPerAddressMax: options.limits.connectionsMax },
+      limits: { ...options.limits, connectionsMax, connectionsPerAddressMax: connectionsMax },
       counts: {
         accepted: metrics.counter("stead_front_connections_accepted_total", {}),
         refused: metrics.counter("stead_front_connections_refused_total", {}),
+        displaced: metrics.counter("stead_front_connections_displaced_total", {}),
       },
       onExchange: (exchange) => front.#onExchange(exchange),
     });

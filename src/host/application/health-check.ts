@@ -6,7 +6,8 @@
  * own connection, since a kept one would report a healthy application that accepts no new ones.
  */
 import { request } from "node:http";
-import { connect } from "node:net";
+import { connect, isIP } from "node:net";
+import { type CallFailure, judgeFailure } from "../../control/http-call.ts";
 import type { CheckResult } from "../../core/host/liveness.ts";
 
 export interface CheckTarget {
@@ -31,7 +32,7 @@ function connects({ host, port }: CheckTarget, signal: AbortSignal): Promise<Che
     };
     signal.addEventListener("abort", () => settle(aborted), { once: true });
     socket.once("connect", () => settle({ kind: "well" }));
-    socket.once("error", (error) => settle(fromError(error, `a connection to port ${port}`)));
+    socket.once("error", (error) => judge(error, { host, port }, `a connection to port ${port}`, settle));
   });
 }
 
@@ -53,28 +54,43 @@ function answersWell({ host, port }: CheckTarget, path: string, signal: AbortSig
       resolve(aborted);
     };
     signal.addEventListener("abort", onAbort, { once: true });
-    asked.once("error", (error) => resolve(fromError(error, what)));
-    asked.once("close", () =>
-      resolve({ kind: "silent", detail: `${what}: the connection was closed without an answer` }),
-    );
+    let hasFailed = false;
+    asked.once("error", (error) => {
+      hasFailed = true;
+      judge(error, { host, port }, what, resolve);
+    });
+    asked.once("close", () => {
+      if (!hasFailed) resolve({ kind: "silent", detail: `${what}: the connection was closed without an answer` });
+    });
     asked.end();
   });
 }
 
 const aborted: CheckResult = { kind: "unmade", detail: "aborted" };
 
-/** This host, not the application, lacks something. */
-const ownTrouble = new Set(["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "EADDRNOTAVAIL"]);
+/** A check that this host could not make says nothing about the application. */
+function judge(
+  error: NodeJS.ErrnoException,
+  { host, port }: Pick<CheckTarget, "host" | "port">,
+  what: string,
+  done: (result: CheckResult) => void,
+): void {
+  const url = new URL(`http://${isIP(host) === 6 ? `[${host}]` : host}:${port}`);
+  judgeFailure(error, url, (failure) => done(resultOf(failure, `${what}: ${error.message}`, what)));
+}
 
-function fromError(error: Error, what: string): CheckResult {
-  const code = (error as NodeJS.ErrnoException).code ?? "";
-  const detail = `${what}: ${error.message}`;
-  if (code === "ECONNREFUSED" || code === "ConnectionRefused")
-    return { kind: "refused", detail: `${what}: the connection is refused, nothing listens` };
-  if (ownTrouble.has(code)) return { kind: "unmade", detail };
-  // An answer arrived, but not HTTP.
-  if (code.startsWith("HPE_")) return { kind: "unwell", detail };
-  return { kind: "silent", detail };
+function resultOf(failure: CallFailure, detail: string, what: string): CheckResult {
+  switch (failure.kind) {
+    case "refused":
+      return { kind: "refused", detail: `${what}: the connection is refused, nothing listens` };
+    case "no-evidence":
+      return { kind: "unmade", detail: failure.message };
+    // An answer arrived, but not HTTP.
+    case "invalid":
+      return { kind: "unwell", detail };
+    default:
+      return { kind: "silent", detail };
+  }
 }
 
 /** A query may contain a secret; it is never shown. */

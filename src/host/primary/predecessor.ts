@@ -1,7 +1,8 @@
 /**
  * Queries the process of the former primary (R5): a proof that it is gone saves the wait for its lease.
  *
- * - Refused connection: no process listens at its control address. The gate lives in that process, so no byte leaves.
+ * - Refused connection: no process listens at its control address (runtime/tcp/refusal.ts tells this from a connection
+ *   that this process could not make). The gate lives in that process, so no byte leaves.
  * - Another run of the same host answers: it has the address now, so the earlier run has ended.
  * - The same instance says that it follows, restores or failed: it shut its gate before it said so, and it can only
  *   open it again with a new claim. Anything else, a time-out above all, proves nothing. Nor does an address that does
@@ -14,6 +15,7 @@
 import { request } from "node:http";
 import * as v from "valibot";
 import { bearer } from "../../control/bearer.ts";
+import { judgeFailure } from "../../control/http-call.ts";
 import { type HostRole, hostStatusSchema } from "../../control/host-status.ts";
 import type { PredecessorProbe, PredecessorWord } from "../ports/ports.ts";
 
@@ -44,12 +46,16 @@ export function predecessorProbe(secret: string, ownControlUrl: string): Predece
           resolve({ kind: "unknown" });
           asked.destroy();
         }, answerMsMax);
-        asked.once("error", (error: NodeJS.ErrnoException) =>
-          resolve({ kind: error.code === "ECONNREFUSED" ? "gone" : "unknown" }),
-        );
+        let hasFailed = false;
+        asked.once("error", (error: NodeJS.ErrnoException) => {
+          hasFailed = true;
+          judgeFailure(error, new URL(controlUrl), ({ kind }) =>
+            resolve({ kind: kind === "refused" ? "gone" : "unknown" }),
+          );
+        });
         asked.once("close", () => {
           clearTimeout(timer);
-          resolve({ kind: "unknown" });
+          if (!hasFailed) resolve({ kind: "unknown" });
         });
         asked.end();
       }),

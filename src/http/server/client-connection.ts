@@ -27,7 +27,7 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
   /** The client's address, from the PROXY protocol where it is used. */
   remoteAddress: string;
   remotePort: number;
-  readonly peerAddress: string;
+  countedAddress: string;
   client: object = {};
   readonly isSecure: boolean;
   readonly limits: HttpLimits;
@@ -41,13 +41,20 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
   #hasTunnelEnded = false;
   #isPaused = false;
   #discarded = 0;
+  /** No byte of a request has arrived yet. */
+  #isFresh = true;
   readonly #stall = new WriteStall();
   readonly #rate: BodyRate;
 
   constructor(
     owner: ConnectionOwner,
     socket: TcpSocket,
-    how: { readonly secure: boolean; readonly proxyHeaderDue: boolean },
+    how: {
+      readonly secure: boolean;
+      readonly proxyHeaderDue: boolean;
+      /** End of the time for the first byte of a request, if it began before (a TLS handshake). */
+      readonly firstRequestBy?: number;
+    },
   ) {
     this.owner = owner;
     this.limits = owner.limits;
@@ -57,13 +64,16 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
       this.remoteAddress = address;
       this.remotePort = port;
       this.client = {};
+      if (!owner.onClientNamed(this, address))
+        throw new ProtocolError(429, "too_many_connections", "this address has too many connections open");
     });
     this.#rate = new BodyRate(owner.limits);
-    this.peerAddress = socket.remoteAddress;
-    this.remoteAddress = this.peerAddress;
+    this.countedAddress = socket.remoteAddress;
+    this.remoteAddress = this.countedAddress;
     this.remotePort = socket.remotePort;
     owner.deadlines.add(this);
-    this.#expire(owner.limits.idleMs);
+    this.#expire(Math.min(owner.limits.idleMs, owner.limits.firstRequestMs));
+    this.deadlineAt = Math.min(this.deadlineAt, how.firstRequestBy ?? Infinity);
     socket.use(this);
   }
 
@@ -73,6 +83,14 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
 
   get isClear(): boolean {
     return this.#socket.isClear;
+  }
+
+  get idleSince(): number {
+    const { firstRequestMs, idleMs, headArrivalMs } = this.limits;
+    if (this.#stall.isCongested) return Infinity;
+    if (this.#state === "idle") return this.deadlineAt - (this.#isFresh ? Math.min(firstRequestMs, idleMs) : idleMs);
+    if (this.#state === "head") return this.deadlineAt - headArrivalMs;
+    return this.#state === "lingering" ? 0 : Infinity;
   }
 
   get isLastExchange(): boolean {
@@ -173,6 +191,7 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
   #readNext(fresh: Buffer | undefined): void {
     if (this.#state === "idle") {
       this.#state = "head";
+      this.#isFresh = false;
       this.#expire(this.limits.headArrivalMs);
     }
     try {

@@ -28,12 +28,21 @@ export interface ConnectionOwner {
   onProtocolError(error: ProtocolError, remoteAddress: string): void;
   onHandlerError(error: unknown): void;
   onConnectionClosed(connection: OwnedConnection): void;
+  /** A load balancer has named the client of a connection. False: that client has too many. */
+  onClientNamed(connection: NamedConnection, address: string): boolean;
+}
+
+/** A connection whose client became known after it was accepted. */
+export interface NamedConnection extends OwnedConnection {
+  countedAddress: string;
 }
 
 /** A connection for its server. */
 export interface OwnedConnection {
-  /** Address of the other end of the connection, even if that is a proxy. */
-  readonly peerAddress: string;
+  /** The address under which it counts (admission.ts): of the other end, or of the client that a balancer named. */
+  readonly countedAddress: string;
+  /** Since when it has waited for a request or its rest, monotonic milliseconds; Infinity: it does not. */
+  readonly idleSince: number;
   /** Closes the connection if it is idle; otherwise the current exchange is the last. */
   drain(): void;
   /** Ends the connection now; no further byte is written. */

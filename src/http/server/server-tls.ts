@@ -4,10 +4,12 @@
  *
  * A replacement is checked as a whole before any of it is used: an unreadable certificate changes nothing.
  */
+import type { Socket } from "node:net";
 import { createSecureContext, createServer, type SecureContext, type Server } from "node:tls";
 import { messageOf, OperatorError } from "../../runtime/operator-error.ts";
 import { listenWith, nodeSocket, nodeSocketOptions } from "../../runtime/tcp/node-tcp.ts";
 import type { Tcp, TcpListener, TcpListenOptions, TcpSocket } from "../../runtime/tcp/tcp.ts";
+import type { AcceptedSocket } from "./handshake.ts";
 
 export interface Certificate {
   /** Chain and private key, PEM. */
@@ -30,8 +32,16 @@ export class CertificateError extends OperatorError {
   }
 }
 
-export class ServerTls implements Pick<Tcp, "listen"> {
+/** A handshake in progress, for its socket. */
+interface Watched {
+  /** The socket is gone, or its handshake complete. */
+  onGone(): void;
+}
+
+export class ServerTls<Handshake extends Watched> implements Pick<Tcp, "listen"> {
   readonly #server: Server;
+  /** Handshakes in progress, by the client's address and port. */
+  readonly #handshakes = new Map<string, Handshake>();
   #names: ReadonlyMap<string, SecureContext>;
 
   /** Throws `CertificateError`. */
@@ -49,10 +59,37 @@ export class ServerTls implements Pick<Tcp, "listen"> {
     this.#server = createServer(options);
   }
 
+  /**
+   * Passes every accepted connection to `admit`, before its handshake. Without an answer the connection has been
+   * refused and destroyed.
+   */
+  watchHandshakes(admit: (socket: AcceptedSocket) => Handshake | undefined): void {
+    this.#server.on("connection", (socket: Socket) => {
+      const key = clientOf(socket);
+      const handshake = admit(nodeSocket(socket));
+      if (handshake === undefined) return;
+      this.#handshakes.set(key, handshake);
+      socket.once("close", () => {
+        if (this.#handshakes.get(key) === handshake) this.#handshakes.delete(key);
+        handshake.onGone();
+      });
+    });
+  }
+
   /** Sockets are passed on once their handshake is done. */
   listen(options: TcpListenOptions, onSocket: (socket: TcpSocket) => void): Promise<TcpListener> {
     this.#server.on("secureConnection", (socket) => onSocket(nodeSocket(socket)));
+    // A failed handshake: not every runtime closes its socket.
+    this.#server.on("tlsClientError", (_error, socket: Socket) => socket.destroy());
     return listenWith(this.#server, options);
+  }
+
+  /** Returns the handshake that has led to `socket`, once. */
+  takeHandshake(socket: TcpSocket): Handshake | undefined {
+    const key = clientOf(socket);
+    const handshake = this.#handshakes.get(key);
+    this.#handshakes.delete(key);
+    return handshake;
   }
 
   /** Replaces the certificates for new connections. Throws `CertificateError` without changing anything. */
@@ -68,6 +105,9 @@ export class ServerTls implements Pick<Tcp, "listen"> {
     return this.#names.get(name) ?? (dot === -1 ? undefined : this.#names.get(`*${name.slice(dot)}`));
   }
 }
+
+const clientOf = ({ remoteAddress, remotePort }: Pick<Socket, "remoteAddress" | "remotePort">): string =>
+  `${remoteAddress ?? ""} ${remotePort ?? 0}`;
 
 function checked(certificates: TlsCertificates): Map<string, SecureContext> {
   contextOf("the default name", certificates);

@@ -8,10 +8,12 @@ import { nodeSocket } from "../../runtime/tcp/node-tcp.ts";
 import { systemRandom, type Random } from "../../runtime/random.ts";
 import { systemTcp } from "../../runtime/tcp/system-tcp.ts";
 import type { Tcp, TcpListener, TcpSocket } from "../../runtime/tcp/tcp.ts";
+import { Admission, type Crowd } from "./admission.ts";
 import type { AccessEntry } from "./access-log.ts";
 import { ClientConnection } from "./client-connection.ts";
-import type { ConnectionOwner, HalfClose, OwnedConnection } from "./connection-owner.ts";
+import type { ConnectionOwner, HalfClose, NamedConnection, OwnedConnection } from "./connection-owner.ts";
 import { Deadlines } from "../../runtime/deadlines.ts";
+import { type AcceptedSocket, Handshake } from "./handshake.ts";
 import type { Exchange, Handling } from "../upstream/exchange.ts";
 import { httpLimits, type HttpLimits } from "../limits.ts";
 import { listenOn } from "./listen.ts";
@@ -20,7 +22,7 @@ import type { ProtocolError } from "../message/protocol-error.ts";
 import { RandomNames } from "../../runtime/random-names.ts";
 import type { ServerExchange } from "./server-exchange.ts";
 import { ServerTls, type TlsCertificates } from "./server-tls.ts";
-import { TrustedProxies } from "./trusted-proxies.ts";
+import { plainAddress, TrustedProxies } from "./trusted-proxies.ts";
 
 export { ListenError } from "./listen.ts";
 
@@ -53,11 +55,13 @@ export interface HttpServerOptions {
   readonly proxyProtocolFrom?: readonly string[];
   /** Terminates TLS with these certificates. */
   readonly tls?: TlsCertificates;
-  /** Connections; default: they are not counted. */
-  readonly counts?: { readonly accepted: Counter; readonly refused: Counter };
+  /** Addresses and ranges that stand for many clients: the bound of one address is not theirs. Default: none. */
+  readonly proxies?: readonly string[];
+  /** Connections; default: they are not counted. `displaced`: idle ones that were closed to make room. */
+  readonly counts?: { readonly accepted: Counter; readonly refused: Counter; readonly displaced: Counter };
+  /** A bound of connections was reached: `closed` idle ones made room; 0: the new one was refused. */
+  onCrowd?(crowd: Crowd, address: string, closed: number): void;
 }
-
-const handshakeMs = 1_000;
 
 export interface CloseOptions {
   readonly drainMs: number;
@@ -78,10 +82,9 @@ export class HttpServer implements ConnectionOwner {
   readonly halfClose: HalfClose;
   readonly #options: HttpServerOptions;
   #listener: TcpListener | undefined;
-  readonly #tls: ServerTls | undefined;
-  readonly #connections = new Set<OwnedConnection>();
+  readonly #tls: ServerTls<Handshake> | undefined;
+  readonly #connections: Admission;
   readonly #balancers: TrustedProxies;
-  readonly #perAddress = new Map<string, number>();
   #isRefusing = false;
   #activeExchanges = 0;
   #refusedConnections = 0;
@@ -91,11 +94,11 @@ export class HttpServer implements ConnectionOwner {
   static async listen(options: HttpServerOptions): Promise<HttpServer> {
     const server = new HttpServer(options);
     const { host, port, descriptor, tcp = systemTcp } = options;
-    const accept = (socket: TcpSocket): void => server.#accept(socket, server.#tls !== undefined);
+    server.#tls?.watchHandshakes((socket) => server.#onHandshake(socket));
     server.#listener = await listenOn(
       server.#tls ?? tcp,
       { host, port, ...(descriptor === undefined ? {} : { descriptor }) },
-      accept,
+      (socket) => server.#accept(socket),
     );
     return server;
   }
@@ -106,7 +109,13 @@ export class HttpServer implements ConnectionOwner {
     this.limits = httpLimits(options.limits);
     this.halfClose = options.halfClose ?? "gone";
     this.deadlines = new Deadlines(options.clock);
-    this.#balancers = new TrustedProxies(options.proxyProtocolFrom ?? []);
+    const { proxyProtocolFrom = [], proxies = [] } = options;
+    this.#balancers = new TrustedProxies(proxyProtocolFrom);
+    this.#connections = new Admission({
+      limits: this.limits,
+      exempt: [...proxies, ...proxyProtocolFrom],
+      onCrowd: (crowd, address, closed) => this.#onCrowd(crowd, address, closed),
+    });
     if (options.tls !== undefined && options.proxyProtocolFrom !== undefined)
       throw new RangeError(
         "proxyProtocolFrom and tls cannot be used together: the header would come before the handshake",
@@ -145,9 +154,6 @@ export class HttpServer implements ConnectionOwner {
     this.isDraining = true;
     this.#isRefusing = options.idle !== "serve-once";
     this.#listener?.close();
-    // Handshakes in progress when the listener closes are not connections yet.
-    if (!this.#isRefusing && this.#tls !== undefined)
-      await this.#options.clock.sleep(Math.min(options.drainMs, handshakeMs));
     if (options.idle !== "serve-once") for (const connection of [...this.#connections]) connection.drain();
     if (this.#connections.size > 0 && options.drainMs > 0) {
       const empty = new Promise<void>((resolve) => (this.#onEmpty = resolve));
@@ -177,7 +183,9 @@ export class HttpServer implements ConnectionOwner {
 
   /** Serves a connection that did not come through the listener (fetch-entry.ts), with the same limits. */
   adopt(socket: MemorySocket, { secure }: { readonly secure: boolean }): void {
-    this.#accept(nodeSocket(socket as unknown as Socket), secure, false);
+    const adopted = nodeSocket(socket as unknown as Socket);
+    if (this.#mayEnter(adopted))
+      this.#connections.add(new ClientConnection(this, adopted, { secure, proxyHeaderDue: false }));
   }
 
   wallTime(): number {
@@ -232,31 +240,53 @@ export class HttpServer implements ConnectionOwner {
   }
 
   onConnectionClosed(connection: OwnedConnection): void {
-    if (!this.#connections.delete(connection)) return;
-    const address = connection.peerAddress;
-    const left = (this.#perAddress.get(address) ?? 1) - 1;
-    if (left === 0) this.#perAddress.delete(address);
-    else this.#perAddress.set(address, left);
-    if (this.#connections.size === 0) this.#onEmpty?.();
+    if (this.#connections.delete(connection) && this.#connections.size === 0) this.#onEmpty?.();
   }
 
-  #accept(socket: TcpSocket, secure: boolean, listened = true): void {
-    const address = socket.remoteAddress;
-    const ofAddress = this.#perAddress.get(address) ?? 0;
-    if (
-      this.#isRefusing ||
-      this.#connections.size >= this.limits.connectionsMax ||
-      ofAddress >= this.limits.connectionsPerAddressMax
-    ) {
-      this.#refusedConnections++;
-      this.#options.counts?.refused.add();
-      socket.destroy();
+  onClientNamed(connection: NamedConnection, address: string): boolean {
+    this.#connections.delete(connection);
+    const hasRoom = this.#connections.hasRoomAt(address);
+    connection.countedAddress = plainAddress(address);
+    this.#connections.add(connection);
+    return hasRoom;
+  }
+
+  /** A TLS handshake begins; returns undefined if there is no room for the connection. */
+  #onHandshake(socket: AcceptedSocket): Handshake | undefined {
+    if (!this.#mayEnter(socket)) return undefined;
+    const handshake = new Handshake(this, socket);
+    this.#connections.add(handshake);
+    return handshake;
+  }
+
+  #accept(socket: TcpSocket): void {
+    const handshake = this.#tls?.takeHandshake(socket);
+    if (handshake === undefined) {
+      if (this.#tls !== undefined) socket.destroy();
+      if (this.#tls !== undefined || !this.#mayEnter(socket)) return;
+      const proxyHeaderDue = this.#balancers.has(socket.remoteAddress);
+      this.#connections.add(new ClientConnection(this, socket, { secure: false, proxyHeaderDue }));
       return;
     }
-    this.#options.counts?.accepted.add();
-    this.#perAddress.set(address, ofAddress + 1);
-    this.#connections.add(
-      new ClientConnection(this, socket, { secure, proxyHeaderDue: listened && this.#balancers.has(address) }),
-    );
+    // Counted before the handshake is not, so that the server is never empty in between.
+    const how = { secure: true, proxyHeaderDue: false, firstRequestBy: handshake.deadlineAt };
+    this.#connections.add(new ClientConnection(this, socket, how));
+    handshake.onGone();
+  }
+
+  #mayEnter(socket: AcceptedSocket): boolean {
+    if (!this.#isRefusing && this.#connections.hasRoomFor(socket.remoteAddress)) {
+      this.#options.counts?.accepted.add();
+      return true;
+    }
+    this.#refusedConnections++;
+    this.#options.counts?.refused.add();
+    socket.destroy();
+    return false;
+  }
+
+  #onCrowd(crowd: Crowd, address: string, closed: number): void {
+    if (closed > 0) this.#options.counts?.displaced.add(closed);
+    this.#options.onCrowd?.(crowd, address, closed);
   }
 }

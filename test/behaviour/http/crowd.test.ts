@@ -22,11 +22,17 @@ const connectMany = async (count: number, port: number): Promise<RawClient[]> =>
   return clients;
 };
 
+/** All clients have one address here, and begin when all are there. */
+const oneAddress = { connectionsPerAddressMax: 10_000, firstRequestMs: 600_000 };
+
 const ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 test("200 slow heads and 200 slow bodies are ended with 408 while an ordinary request beside 5,000 idle connections is answered", async () => {
   const backend = await RawBackend.answering(ok);
-  const limits = { headArrivalMs: 1_000, bodyBytesPerSecondMin: 1_000, bodyRateWindowMs: 1_000, idleMs: 600_000 };
+  const limits = {
+    ...{ headArrivalMs: 1_000, bodyBytesPerSecondMin: 1_000, bodyRateWindowMs: 1_000, idleMs: 600_000 },
+    ...oneAddress,
+  };
   const upstream = new Upstream({ host: "127.0.0.1", port: backend.port, clock: systemClock, limits });
   const hold = new Hold(
     { requestsMax: 1, bytesMax: 1, waitMsMax: 1, releaseConcurrency: 1, clock: systemClock },
@@ -104,6 +110,7 @@ test("5,000 held requests are all answered by the new primary, in order of arriv
     host: "127.0.0.1",
     port: 0,
     clock: systemClock,
+    limits: oneAddress,
     onExchange: (exchange) => proxy.handle(exchange),
   });
   const clients = await connectMany(count, server.port);

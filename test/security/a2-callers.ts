@@ -1,0 +1,41 @@
+/**
+ * Makes the calls from which this program concludes that a host or an application is gone, to an address where a
+ * process listens (argument), without a free descriptor; prints one JSON object with the conclusions.
+ */
+import { closeSync, openSync } from "node:fs";
+import { callJson } from "../../src/control/http-call.ts";
+import { PlainControl, PlainEpochs } from "../../src/gateway/service/plain-control.ts";
+import { checkHealth } from "../../src/host/application/health-check.ts";
+import { predecessorProbe } from "../../src/host/primary/predecessor.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
+
+const port = Number(process.argv[2]);
+const url = `http://127.0.0.1:${port}`;
+const { signal } = new AbortController();
+const calls = async (): Promise<Record<string, string>> => {
+  const plain = new PlainControl({
+    ...{ service: "s", host: "h", controlUrl: `plain:${url}/`, epochs: new PlainEpochs(), clock: systemClock },
+  });
+  const call = { method: "GET", path: "/v1/status", timeoutMs: 2_000 } as const;
+  const target = { host: "127.0.0.1", port };
+  const predecessor = { host: "h", instance: "i", controlUrl: url };
+  return {
+    call: (await callJson({ baseUrl: url, secret: "a-secret-of-the-tests", clock: systemClock }, call)).kind,
+    plain: (await plain.status(2_000)).kind,
+    connection: (await checkHealth({ ...target, path: undefined }, signal)).kind,
+    request: (await checkHealth({ ...target, path: "/" }, signal)).kind,
+    predecessor: (await predecessorProbe("a-secret-of-the-tests", url).ask(predecessor, signal)).kind,
+  };
+};
+
+await calls(); // what is loaded late is loaded now
+const held: number[] = [];
+try {
+  for (;;) held.push(openSync("/dev/null", "r"));
+} catch {
+  // None is left.
+}
+const concluded = await calls();
+for (const descriptor of held) closeSync(descriptor);
+process.stdout.write(JSON.stringify(concluded));
+process.exit(0);
