@@ -2,7 +2,7 @@
  * The load of `examples/ledger`: transfers, single transfers and the newest ones read, and the accounts read, whose sum
  * must be the same in every answer. At the end the balances must be exactly what the transfers make of them.
  */
-import type { Dice } from "./dice.ts";
+import type { SeededRandom } from "./seeded-random.ts";
 import type { Entry, History, Moment } from "./history.ts";
 import {
   type DemoAnswer,
@@ -50,7 +50,7 @@ export class LedgerModel implements DemoModel {
     history.sawList(moment, latest, entries);
   }
 
-  next(dice: Dice, worker: number): Operation {
+  next(dice: SeededRandom, worker: number): Operation {
     const mine = this.#ids[worker] ?? [];
     const drawn = dice.fraction();
     const id = mine[dice.below(mine.length)];
@@ -59,7 +59,7 @@ export class LedgerModel implements DemoModel {
     return drawn < 0.85 ? this.#readTransfers() : this.#readAccounts();
   }
 
-  probe(dice: Dice): Operation & { readonly write: string } {
+  probe(dice: SeededRandom): Operation & { readonly write: string } {
     return this.#transfer(dice, []);
   }
 
@@ -80,7 +80,7 @@ export class LedgerModel implements DemoModel {
     return { entries, broken: `account ${wrong + 1} has ${found[wrong]}; its transfers make ${balances[wrong]}` };
   }
 
-  #transfer(dice: Dice, mine: string[]): Operation & { readonly write: string } {
+  #transfer(dice: SeededRandom, mine: string[]): Operation & { readonly write: string } {
     this.#writes += 1;
     const from = 1 + dice.below(accountCount);
     const to = 1 + ((from + dice.below(accountCount - 1)) % accountCount);

@@ -8,7 +8,7 @@
  */
 import type { Clock } from "../src/runtime/clock.ts";
 import { messageOf } from "../src/runtime/operator-error.ts";
-import { seededDice } from "./dice.ts";
+import { SeededRandom } from "./seeded-random.ts";
 import { SuccessMeter } from "./gap.ts";
 import type { History, Moment } from "./history.ts";
 import { CutOffError, GatewayCaller } from "./gateway-caller.ts";
@@ -96,7 +96,7 @@ export class Load {
 
   async #work(worker: number): Promise<void> {
     const { model, seed, workers, requestsPerSecond, clock } = this.#options;
-    const dice = seededDice(seed * 1009 + worker);
+    const dice = new SeededRandom(seed * 1009 + worker);
     const meanPauseMs = (1000 * workers) / requestsPerSecond;
     while (!this.#stop.signal.aborted) {
       await clock.sleep(2 * meanPauseMs * dice.fraction(), this.#stop.signal).catch(() => undefined);

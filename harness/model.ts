@@ -2,7 +2,7 @@
  * The load's model of an application: how to draw a request, and how to read its answer. One model per example
  * application (`notes-model.ts`, `ledger-model.ts`); the load itself knows neither application.
  */
-import type { Dice } from "./dice.ts";
+import type { SeededRandom } from "./seeded-random.ts";
 import type { Entry, History, Moment } from "./history.ts";
 
 export interface DemoRequest {
@@ -38,9 +38,9 @@ export interface DemoModel {
   /** Requests that must succeed before the load starts. */
   prepare(get: Get, history: History): Promise<void>;
   /** The next request of a worker. No two workers write the same record. */
-  next(dice: Dice, worker: number): Operation;
+  next(dice: SeededRandom, worker: number): Operation;
   /** A write to send to a host directly, past the gateway; its text is unique. */
-  probe(dice: Dice): Operation & { readonly write: string };
+  probe(dice: SeededRandom): Operation & { readonly write: string };
   /** Every change that the application has, and how its own invariant is broken (undefined: it holds). */
   readBack(get: Get): Promise<{ readonly entries: readonly Entry[]; readonly broken: string | undefined }>;
 }

@@ -1,5 +1,5 @@
 /** The load of `examples/notes`: new notes, notes written over, single notes read, and the newest changes read. */
-import type { Dice } from "./dice.ts";
+import type { SeededRandom } from "./seeded-random.ts";
 import type { Entry, History, Moment } from "./history.ts";
 import {
   type DemoAnswer,
@@ -40,7 +40,7 @@ export class NotesModel implements DemoModel {
     history.sawList(moment, latest, entries);
   }
 
-  next(dice: Dice, worker: number): Operation {
+  next(dice: SeededRandom, worker: number): Operation {
     const mine = this.#notes[worker] ?? [];
     const drawn = dice.fraction();
     const note = mine[dice.below(mine.length)];
@@ -49,7 +49,7 @@ export class NotesModel implements DemoModel {
     return drawn < 0.75 ? this.#readNote(note) : this.#readChanges();
   }
 
-  probe(dice: Dice): Operation & { readonly write: string } {
+  probe(dice: SeededRandom): Operation & { readonly write: string } {
     return this.#post(dice, []);
   }
 
@@ -60,13 +60,13 @@ export class NotesModel implements DemoModel {
     return { entries, broken: undefined };
   }
 
-  #text(dice: Dice): string {
+  #text(dice: SeededRandom): string {
     this.#writes += 1;
     const padding = dice.fraction() < 0.9 ? dice.below(200) : dice.below(paddingBytesMax);
     return `${this.#run}-${this.#writes} ${"abcdefghij".repeat(Math.ceil(padding / 10)).slice(0, padding)}`;
   }
 
-  #post(dice: Dice, mine: number[]): Operation & { readonly write: string } {
+  #post(dice: SeededRandom, mine: number[]): Operation & { readonly write: string } {
     const write = this.#text(dice);
     const settle = (answer: DemoAnswer, moment: Moment, history: History): string | undefined => {
       if (answer.status !== 201) return `expected 201, got ${answer.status}`;
@@ -86,7 +86,7 @@ export class NotesModel implements DemoModel {
     };
   }
 
-  #put(dice: Dice, mine: number[], note: number): Operation {
+  #put(dice: SeededRandom, mine: number[], note: number): Operation {
     const write = this.#text(dice);
     const request: DemoRequest = { method: "PUT", path: `/notes/${note}`, body: JSON.stringify({ text: write }) };
     const settle = (answer: DemoAnswer, moment: Moment, history: History): string | undefined => {

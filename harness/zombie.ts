@@ -7,7 +7,7 @@
  * either; the history checks that.
  */
 import type { Clock } from "../src/runtime/clock.ts";
-import type { Dice } from "./dice.ts";
+import type { SeededRandom } from "./seeded-random.ts";
 import type { History } from "./history.ts";
 import { HttpCaller } from "./http-call.ts";
 import type { DemoModel } from "./model.ts";
@@ -16,7 +16,7 @@ export interface ZombieProbeOptions {
   readonly dataUrl: string;
   readonly model: DemoModel;
   readonly history: History;
-  readonly dice: Dice;
+  readonly dice: SeededRandom;
   readonly clock: Clock;
   readonly readPath: string;
 }

@@ -29,7 +29,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { demoApplication, demoApplicationNames } from "../harness/applications.ts";
 import { Cluster, type HostMember } from "../harness/cluster.ts";
-import { seededDice } from "../harness/dice.ts";
+import { SeededRandom } from "../harness/seeded-random.ts";
 import { type EventStage, runEvent } from "../src/demo/events.ts";
 import { GatewayView } from "../harness/gateway-view.ts";
 import { History } from "../harness/history.ts";
@@ -141,7 +141,7 @@ async function measure(): Promise<{ measured: Measured[]; verdict: VerdictObject
   });
   try {
     await load.start();
-    const dice = seededDice(options.seed);
+    const dice = new SeededRandom(options.seed);
     const stage: EventStage = {
       cluster,
       gateway: view,

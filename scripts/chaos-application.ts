@@ -8,7 +8,7 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { DemoApplication } from "../harness/applications.ts";
 import type { HostMember } from "../harness/cluster.ts";
-import type { Dice } from "../harness/dice.ts";
+import type { SeededRandom } from "../harness/seeded-random.ts";
 import { HttpCaller } from "../harness/http-call.ts";
 import { commandOf, descendantsOf } from "../harness/process-table.ts";
 import { systemClock } from "../src/runtime/clock.ts";
@@ -103,7 +103,7 @@ function inMountsOf(host: HostMember, script: string): Promise<void> {
 
 const withPrimary = (
   weight: number,
-  make: (host: HostMember, world: ChaosWorld, dice: Dice) => Fault | undefined,
+  make: (host: HostMember, world: ChaosWorld, dice: SeededRandom) => Fault | undefined,
 ): { readonly weight: number; readonly make: Maker } => ({
   weight,
   make: async (world, dice) => {

@@ -3,7 +3,7 @@
  * them.
  */
 import type { Member } from "../harness/cluster.ts";
-import type { Dice } from "../harness/dice.ts";
+import type { SeededRandom } from "../harness/seeded-random.ts";
 import { GatewayView } from "../harness/gateway-view.ts";
 import { descendantsOf } from "../harness/process-table.ts";
 import { systemClock } from "../src/runtime/clock.ts";
@@ -46,7 +46,7 @@ const stop = (member: Member, kind: string, lastsMs: number): Fault => ({
 });
 
 /** The member's disk, with its databases and its log, has no byte left. */
-function fill(kind: string, member: Member | undefined, world: ChaosWorld, dice: Dice): Fault | undefined {
+function fill(kind: string, member: Member | undefined, world: ChaosWorld, dice: SeededRandom): Fault | undefined {
   const disk = world.disks.get(member?.id ?? "");
   if (member === undefined || disk === undefined) return undefined;
   return {
@@ -232,7 +232,11 @@ const makers: Readonly<Record<string, { readonly weight: number; readonly make: 
 export const faultNames: readonly string[] = Object.keys(makers);
 
 /** One of `names`; undefined when the drawn fault is not possible right now. */
-export async function drawFault(world: ChaosWorld, dice: Dice, names: readonly string[]): Promise<Fault | undefined> {
+export async function drawFault(
+  world: ChaosWorld,
+  dice: SeededRandom,
+  names: readonly string[],
+): Promise<Fault | undefined> {
   const drawable = Object.entries(makers).flatMap(([name, maker]) => (names.includes(name) ? [maker] : []));
   let drawn = dice.fraction() * drawable.reduce((total, { weight }) => total + weight, 0);
   for (const { weight, make } of drawable) {

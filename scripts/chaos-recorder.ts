@@ -1,7 +1,7 @@
 /**
  * Wraps a load's model so that every operation is kept, with the times of its call and answer and the answer itself.
  */
-import type { Dice } from "../harness/dice.ts";
+import type { SeededRandom } from "../harness/seeded-random.ts";
 import type { History } from "../harness/history.ts";
 import { type DemoAnswer, type DemoModel, field, type Get, type Operation } from "../harness/model.ts";
 import type { Clock } from "../src/runtime/clock.ts";
@@ -22,11 +22,11 @@ export class RecordingModel implements DemoModel {
     return this.#model.prepare(get, history);
   }
 
-  next(dice: Dice, worker: number): Operation {
+  next(dice: SeededRandom, worker: number): Operation {
     return this.#recorded(this.#model.next(dice, worker));
   }
 
-  probe(dice: Dice): Operation & { readonly write: string } {
+  probe(dice: SeededRandom): Operation & { readonly write: string } {
     return this.#model.probe(dice);
   }
 

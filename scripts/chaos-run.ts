@@ -13,7 +13,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { demoApplication, type DemoApplicationName } from "../harness/applications.ts";
 import { Cluster, type Member, type MemberPlaces } from "../harness/cluster.ts";
-import { type Dice, seededDice } from "../harness/dice.ts";
+import { SeededRandom } from "../harness/seeded-random.ts";
 import { GatewayView } from "../harness/gateway-view.ts";
 import { ProcessKeeper } from "../harness/processes.ts";
 import { systemClock } from "../src/runtime/clock.ts";
@@ -203,7 +203,7 @@ async function play(folder: string, world: ChaosWorld, options: ChaosOptions): P
   });
   const manager = new ServiceManager(world, startedAt, say);
   const faults: Record<string, number> = {};
-  const dice = seededDice(options.seed);
+  const dice = new SeededRandom(options.seed);
   try {
     while (systemClock.now() - startedAt < options.durationMs) {
       const isDouble = dice.fraction() < secondFault;
@@ -232,7 +232,7 @@ async function play(folder: string, world: ChaosWorld, options: ChaosOptions): P
 
 async function oneFault(
   world: ChaosWorld,
-  dice: Dice,
+  dice: SeededRandom,
   { faults: counts, startedAt, options }: { faults: Record<string, number>; startedAt: number; options: ChaosOptions },
 ): Promise<void> {
   const fault: Fault | undefined = await drawFault(world, dice, options.faults);

@@ -1,6 +1,6 @@
 /** The objects that the faults of a chaos run act on, and how the faults draw from them. */
 import type { Cluster, GatewayMember, HostMember } from "../harness/cluster.ts";
-import type { Dice } from "../harness/dice.ts";
+import type { SeededRandom } from "../harness/seeded-random.ts";
 import type { Namespaces } from "../test/e2e/netns/namespaces.ts";
 import type { VaultAccess } from "../test/e2e/netns/vault-access.ts";
 import type { SmallDisk } from "./chaos-disk.ts";
@@ -29,14 +29,14 @@ export interface Fault {
 }
 
 /** Makes a fault; undefined when the drawn one is not possible right now. */
-export type Maker = (world: ChaosWorld, dice: Dice) => Promise<Fault | undefined>;
+export type Maker = (world: ChaosWorld, dice: SeededRandom) => Promise<Fault | undefined>;
 
 export const nothing = (): Promise<void> => Promise.resolve();
-export const within = (dice: Dice, minMs: number, maxMs: number): number =>
+export const within = (dice: SeededRandom, minMs: number, maxMs: number): number =>
   Math.round(minMs + dice.fraction() * (maxMs - minMs));
 
 /** The primary half of the time, otherwise any; undefined when the drawn one is taken. */
-export async function drawHost(world: ChaosWorld, dice: Dice): Promise<HostMember | undefined> {
+export async function drawHost(world: ChaosWorld, dice: SeededRandom): Promise<HostMember | undefined> {
   const wantsPrimary = dice.fraction() < 0.5;
   const any = world.cluster.hosts[dice.below(world.cluster.hosts.length)];
   const drawn = wantsPrimary ? ((await world.cluster.primary())?.host ?? any) : any;
@@ -49,7 +49,7 @@ export async function drawPrimary(world: ChaosWorld): Promise<HostMember | undef
   return host === undefined || world.taken.has(host.id) || host.process?.end !== undefined ? undefined : host;
 }
 
-export function drawGateway(world: ChaosWorld, dice: Dice): GatewayMember | undefined {
+export function drawGateway(world: ChaosWorld, dice: SeededRandom): GatewayMember | undefined {
   const drawn = world.cluster.gateways[dice.below(world.cluster.gateways.length)];
   return drawn === undefined || world.taken.has(drawn.id) || drawn.process?.end !== undefined ? undefined : drawn;
 }

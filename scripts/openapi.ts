@@ -21,7 +21,7 @@ export function openApiDocuments() {
       ...files.map((file) => commentsOf(file, readFileSync(join(root, "src/control", file), "utf8"))),
     ) as Record<string, string>;
   return {
-    "host.json": openApiDocument(hostApi(comments("host-status.ts", "messages.ts", "databases.ts", "refused.ts"))),
+    "host.json": openApiDocument(hostApi(comments("host-status.ts", "host-api.ts", "databases.ts", "refused.ts"))),
     "gateway.json": openApiDocument(gatewayApiTable(comments("gateway-api.ts", "refused.ts"))),
   };
 }

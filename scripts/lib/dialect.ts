@@ -140,7 +140,7 @@ export const endings: Readonly<Record<string, string>> = {
   "stop src/host/": "asks the application to end, and kills its group after the configured time",
   "stop src/gateway/workers/worker-process.ts": "asks a process to end, and kills it after a limit",
   "stop src/gateway/upgrade/": "asks a process to end, and waits for it",
-  "stop src/gateway/gateway-run.ts": "what the process does when it is asked to end",
+  "stop src/gateway/gateway-process.ts": "what the process does when it is asked to end",
   "end src/runtime/tcp/": "Node's word: half-closes a socket",
   "destroy src/runtime/tcp/": "Node's word: closes a socket; waiting bytes are lost",
   "_destroy src/runtime/tcp/memory-socket.ts": "Node's word: overrides Duplex",

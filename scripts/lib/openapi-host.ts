@@ -3,7 +3,7 @@ import * as v from "valibot";
 import * as databases from "../../src/control/databases.ts";
 import * as hostStatus from "../../src/control/host-status.ts";
 import { refusedSchema } from "../../src/control/refused.ts";
-import * as messages from "../../src/control/messages.ts";
+import * as messages from "../../src/control/host-api.ts";
 import { type Api, type Call, schemasOf } from "./openapi-document.ts";
 
 const ended = "Ends with `done` or `refused`. The work continues if the caller disconnects.";

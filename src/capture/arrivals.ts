@@ -81,7 +81,7 @@ export class Arrivals {
         this.isUnfinished = true;
         return;
       }
-      if (!this.#isBegun) await slice.breathe();
+      if (!this.#isBegun) await slice.yieldIfDue();
       if (awaitsRemoval(name) && this.deferred.defer(name)) continue;
       if (this.#isBegun && newcomers.isDue(name, file)) await FileLocks.warm();
       const known = { open, captured: databases, count: dormant === undefined ? this.#count : 0, dormant };

@@ -127,7 +127,7 @@ export async function hashPages(
       contents?.set(page, content);
     }
     visit(page, hashPage(page, content), content);
-    if (++sinceBreath % 64 === 0) await slice.breathe();
+    if (++sinceBreath % 64 === 0) await slice.yieldIfDue();
   }
 }
 

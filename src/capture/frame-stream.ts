@@ -42,7 +42,7 @@ export async function planFrames(range: FrameRange, slice: Slice): Promise<Map<n
         throw foreignFrame(range, frame + i);
       if (page <= to.pageCount) plan.set(page, frame + i);
     }
-    await slice.breathe();
+    await slice.yieldIfDue();
   }
   return plan;
 }

@@ -87,7 +87,7 @@ async function readState(dbFd: number, walFd: number | undefined): Promise<Local
   const slice = new Slice();
   for (let page = 1; page <= pageCount; page++) {
     hashes.set(page, hashPage(page, readPage(page, pageSize, log?.frames.get(page), dbFd, walFd)));
-    if (page % 64 === 0) await slice.breathe();
+    if (page % 64 === 0) await slice.yieldIfDue();
   }
   return { kind: "state", pageSize, pageCount, checksum: hashes.checksum(), hashes };
 }
@@ -146,6 +146,6 @@ async function readLog(
       pageCount = frame.commitPageCount;
     }
     if (count < perChunk) return pageCount === 0 ? undefined : { frames, pageCount, pageSize: header.pageSize };
-    await slice.breathe();
+    await slice.yieldIfDue();
   }
 }

@@ -30,7 +30,7 @@ export async function holdersOf(
   const holders = new Map(files.map((file) => [fileIdentityKey(file), new Set<number>()]));
   for (const pid of processes())
     for (const [at, entry] of entriesOf(pid).entries()) {
-      if (at % entriesPerSlice === 0) await slice.breathe();
+      if (at % entriesPerSlice === 0) await slice.yieldIfDue();
       const found = identityOfEntry(entry);
       if (found !== undefined) holders.get(fileIdentityKey(found))?.add(pid);
     }

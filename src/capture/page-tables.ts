@@ -115,7 +115,7 @@ export class PageTables {
         if (number < 1 || number > pageCount) throw new ReplicaError(name, `page ${number}`, `pages 1..${pageCount}`);
         pages.set(number, page);
         hashes.set(number, page.hash ?? hashOf(name, page, pageSize));
-        if (pages.size % pagesPerBreath === 0) await slice.breathe();
+        if (pages.size % pagesPerBreath === 0) await slice.yieldIfDue();
       }
     }
     if (!fresh && table.pageSize !== pageSize)
@@ -161,7 +161,7 @@ async function fill(
     for (let i = 0; i < whole; i++) {
       const page = firstPage + i;
       hashes.set(page, hashPage(page, bytes.subarray(i * pageSize, (i + 1) * pageSize)));
-      if (i % pagesPerBreath === pagesPerBreath - 1) await slice.breathe();
+      if (i % pagesPerBreath === pagesPerBreath - 1) await slice.yieldIfDue();
     }
     rest = bytes.slice(whole * pageSize);
     offset += chunk.byteLength;

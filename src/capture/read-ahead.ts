@@ -33,7 +33,7 @@ import type { FrameLog, FrameThread, TakenFrames } from "./frame-thread.ts";
 import { stagedPartsMax, stagingAtOnceMax } from "./limits.ts";
 import type { Slice } from "./slice.ts";
 import type { Changes, TrackedDatabase } from "./tracked-database.ts";
-import { type CommittedPages, reconcile, type TakenPages } from "./staged-pages.ts";
+import { type CommittedPages, mergeParts, type TakenPages } from "./staged-pages.ts";
 import { markOf } from "./staged-part.ts";
 import { isNativeOrder, parseWalHeader, walHeaderBytes, type WalChecksum } from "./wal-frames.ts";
 import { sameGeneration, type WalIndex } from "./wal-index.ts";
@@ -154,7 +154,7 @@ export class ReadAhead {
       const parts = await Promise.all(
         this.#taken.map(async ({ staged, ...taken }): Promise<TakenPages> => ({ ...taken, staged: await staged })),
       );
-      return await reconcile(
+      return await mergeParts(
         parts,
         { base: base.mxFrame, count, pageCount: to.pageCount, changed: this.#changed },
         slice,

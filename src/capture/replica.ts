@@ -117,7 +117,7 @@ export class Replica {
     let written = 0;
     for (const { number, content } of pages.values()) {
       file.write((number - 1) * pageSize, content);
-      if (++written % pagesPerBreath === 0) await slice.breathe();
+      if (++written % pagesPerBreath === 0) await slice.yieldIfDue();
     }
     file.rememberWrites();
   }

@@ -6,7 +6,7 @@ export class Slice {
   #started = performance.now();
 
   /** Yields when the current slice is used up. Call it between chunks that each take well under a millisecond. */
-  async breathe(): Promise<void> {
+  async yieldIfDue(): Promise<void> {
     if (performance.now() - this.#started < sliceMs) return;
     await immediate();
     this.#started = performance.now();

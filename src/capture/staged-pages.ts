@@ -52,9 +52,9 @@ export interface CommittedPages {
 }
 
 /** Between two looks at the time. */
-const framesPerBreath = 1024;
+const framesPerYield = 1024;
 
-export async function reconcile(
+export async function mergeParts(
   parts: readonly TakenPages[],
   committed: CommittedFrames,
   slice: Slice,
@@ -70,7 +70,7 @@ export async function reconcile(
     for (const [i, page] of pages.entries()) {
       if (isSame(hashes.get(page), taken, i)) rest.delete(page);
       else rest.set(page, frames.get(page) as number);
-      if (i % framesPerBreath === 0) await slice.breathe();
+      if (i % framesPerYield === 0) await slice.yieldIfDue();
     }
   }
   return { frames, hashes, staged: put, rest };
@@ -90,7 +90,7 @@ async function lastFrames(
       if (page === 0 || page > pageCount) continue;
       frames.set(page, base + 1 + at + i);
       hashes.set(page, now?.hash ?? taken.subarray(i * pageHashBytes, (i + 1) * pageHashBytes));
-      if (i % framesPerBreath === 0) await slice.breathe();
+      if (i % framesPerYield === 0) await slice.yieldIfDue();
     }
   }
   return { frames, hashes };

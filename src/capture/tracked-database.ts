@@ -335,7 +335,7 @@ export class TrackedDatabase {
     if (index === undefined) return false;
     const { frames, zeroPages } = this.layout(index);
     for (let page = 1; page <= this.pageCount; page++) {
-      if (page % 64 === 0) await slice.breathe();
+      if (page % 64 === 0) await slice.yieldIfDue();
       if (frames.has(page) || zeroPages.has(page)) continue;
       const content = new Uint8Array(this.pageSize);
       readFully(this.files.dbFd, content, (page - 1) * this.pageSize);

@@ -66,7 +66,7 @@ export async function readFrames(range: FrameRange, slice: Slice, visit: FrameVi
       visit(header.page, frame + i, bytes.subarray(start, start + to.pageSize));
       commitPageCount = header.commitPageCount;
     }
-    await slice.breathe();
+    await slice.yieldIfDue();
   }
   if (sum.s1 !== to.checksum1 || sum.s2 !== to.checksum2 || commitPageCount !== to.pageCount) {
     throw lostContinuity(

@@ -193,7 +193,7 @@ export class WalTail {
       if (readFully(this.#files.walFd, bytes, frameOffset(first, header.pageSize)) < bytes.byteLength) return false;
       for (let offset = 0; offset < bytes.byteLength; offset += size)
         if (takeFrame(bytes, offset, header, sum) === undefined) return false;
-      await slice.breathe();
+      await slice.yieldIfDue();
     }
     return sum.s1 === at.checksum1 && sum.s2 === at.checksum2;
   }
@@ -215,7 +215,7 @@ export class WalTail {
           end = { salt1: header.salt1, salt2: header.salt2, mxFrame: first + i, checksum1: sum.s1, checksum2: sum.s2 };
       }
       if (count < perChunk) return end;
-      await slice.breathe();
+      await slice.yieldIfDue();
     }
   }
 }

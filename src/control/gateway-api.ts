@@ -41,7 +41,7 @@ import {
   suspectSchema,
   vaultSchema,
 } from "./host-status.ts";
-import { rehearsalDoneSchema } from "./messages.ts";
+import { rehearsalDoneSchema } from "./host-api.ts";
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const milliseconds = v.pipe(v.number(), v.minValue(0));

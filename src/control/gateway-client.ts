@@ -28,7 +28,7 @@ import {
   type SqlAnswer,
   type SuspectsCleared,
 } from "./gateway-api.ts";
-import { callJson, type CallFailure, type CallOptions, type JsonCall } from "./http-call.ts";
+import { callJson, type CallFailure, type CallOptions, type JsonCall } from "./json-call.ts";
 import { type Refused, refusedSchema } from "./refused.ts";
 
 export type GatewayAnswer<T> =

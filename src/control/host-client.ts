@@ -6,7 +6,7 @@
  */
 import * as v from "valibot";
 import type { Clock } from "../runtime/clock.ts";
-import { callJson, callLines, type CallFailure, type CallOptions } from "./http-call.ts";
+import { callJson, callLines, type CallFailure, type CallOptions } from "./json-call.ts";
 import { type DatabaseAct, type DatabaseChange, type DatabaseList, databaseListSchema } from "./databases.ts";
 import { hostStatusSchema, type HostStatus } from "./host-status.ts";
 import { refusedSchema } from "./refused.ts";
@@ -25,7 +25,7 @@ import {
   type PromoteEvent,
   type PromoteRequest,
   type RehearsalDone,
-} from "./messages.ts";
+} from "./host-api.ts";
 import type { Refusal } from "../core/refusal.ts";
 
 export type HostAnswer<T> =

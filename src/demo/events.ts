@@ -4,7 +4,7 @@
  */
 import type { Clock } from "../runtime/clock.ts";
 import type { Cluster, HostMember } from "../../harness/cluster.ts";
-import type { Dice } from "../../harness/dice.ts";
+import type { SeededRandom } from "../../harness/seeded-random.ts";
 import type { SuccessMeter } from "../../harness/gap.ts";
 import { type GatewayView, noPhases, type RecordedFailover } from "../../harness/gateway-view.ts";
 import type { History } from "../../harness/history.ts";
@@ -19,7 +19,7 @@ export interface EventStage {
   /** One gateway, or all of them as one (gateway-fleet.ts). */
   readonly gateway: Pick<GatewayView, "failovers" | "switchover">;
   readonly clock: Clock;
-  readonly dice: Dice;
+  readonly dice: SeededRandom;
   readonly model: DemoModel;
   readonly history: History;
   readonly meter: SuccessMeter;

@@ -9,7 +9,7 @@ import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Clock } from "../runtime/clock.ts";
 import type { Cluster, GatewayMember } from "../../harness/cluster.ts";
-import type { Dice } from "../../harness/dice.ts";
+import type { SeededRandom } from "../../harness/seeded-random.ts";
 import type { GatewayFleet } from "../../harness/gateway-fleet.ts";
 import type { ServiceView } from "../../harness/gateway-view.ts";
 
@@ -19,7 +19,7 @@ export interface StrikeOptions {
   readonly cluster: Cluster;
   readonly fleet: GatewayFleet;
   readonly clock: Clock;
-  readonly dice: Dice;
+  readonly dice: SeededRandom;
   readonly signal: AbortSignal;
   say(text: string): void;
 }

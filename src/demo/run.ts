@@ -8,7 +8,7 @@ import { join } from "node:path";
 import type { Clock } from "../runtime/clock.ts";
 import { type DemoApplicationName, demoApplication } from "../../harness/applications.ts";
 import { Cluster } from "../../harness/cluster.ts";
-import { seededDice } from "../../harness/dice.ts";
+import { SeededRandom } from "../../harness/seeded-random.ts";
 import { Display, type DisplayStream, eventLine, type LiveView, seconds } from "./display.ts";
 import { type EventStage, runEvent } from "./events.ts";
 import { GatewayFleet } from "../../harness/gateway-fleet.ts";
@@ -77,7 +77,7 @@ async function runIn(folder: string, keeper: ProcessKeeper, options: DemoOptions
     keeper,
     clock,
   });
-  const dice = seededDice(seed);
+  const dice = new SeededRandom(seed);
   const history = new History();
   const model = application.makeModel(`d${seed}`, workers);
   const [first, ...others] = cluster.gateways;
@@ -112,7 +112,7 @@ async function runIn(folder: string, keeper: ProcessKeeper, options: DemoOptions
     const strikes =
       gateways === 1
         ? undefined
-        : new GatewayStrikes({ cluster, fleet, clock, dice: seededDice(seed + 1), signal, say });
+        : new GatewayStrikes({ cluster, fleet, clock, dice: new SeededRandom(seed + 1), signal, say });
     const { events, zombieAcknowledged } = await runEvents(stage, strikes, options, loadStartedAt, display, startedAt);
     await waitUntil(clock, Math.max(loadStartedAt + options.durationMs, clock.now() + quietMs), signal);
     await load.stop();

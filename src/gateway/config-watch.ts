@@ -10,7 +10,7 @@ import { formatProblems } from "../config/problems.ts";
 import type { ConfigResult } from "../config/types.ts";
 import type { Clock, Timer } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/log.ts";
-import { Background } from "../runtime/background.ts";
+import { BackgroundTasks } from "../runtime/background-tasks.ts";
 import type { Gateway } from "./gateway.ts";
 
 export const configPollMs = 1_000;
@@ -27,7 +27,7 @@ export interface ConfigWatchOptions {
 
 export class ConfigWatch {
   readonly #options: ConfigWatchOptions;
-  readonly #background = new Background();
+  readonly #background = new BackgroundTasks();
   #timer: Timer | undefined;
   /** State of the file at the last read, and at the last check. */
   #read = "";

@@ -11,10 +11,10 @@ import type { Rules } from "../core/rules.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/log.ts";
-import { Interrupted } from "./service/interrupted.ts";
+import { InterruptedFailovers } from "./service/interrupted-failovers.ts";
 import type { PeerTransport } from "./peers/peer-client.ts";
 import { Peers } from "./peers/peers.ts";
-import type { HostControl } from "./service/plain-control.ts";
+import type { HostControl } from "./service/host-control.ts";
 import type { Plane } from "./route/plane.ts";
 import { Registry } from "./service/registry.ts";
 import { type ControlConfig, ServedServices } from "./service/served-services.ts";
@@ -56,7 +56,7 @@ export class ControlPlane {
   readonly peers: Peers;
   readonly #options: ControlPlaneOptions;
   readonly #served: ServedServices;
-  readonly #interrupted: Interrupted;
+  readonly #interrupted: InterruptedFailovers;
 
   /** Routes to what is remembered, then watches the hosts; talks to peers after `peers.start()`. */
   constructor(options: ControlPlaneOptions) {
@@ -77,7 +77,7 @@ export class ControlPlane {
       },
     });
     this.#reconfigure(remembered);
-    this.#interrupted = new Interrupted({
+    this.#interrupted = new InterruptedFailovers({
       gateway: id,
       store,
       clock,

@@ -12,7 +12,7 @@
  *
  * One role at a time owns what the host holds: a `Secondary` has the databases, then a `Term`, then neither.
  */
-import type { DemoteEvent } from "../control/messages.ts";
+import type { DemoteEvent } from "../control/host-api.ts";
 import {
   firstHostStep,
   type HostEffect,

@@ -3,7 +3,7 @@
  * what it does; the driver (driver.ts) performs that, and is the only way in which the state changes.
  */
 import type { HostStatus } from "../control/host-status.ts";
-import type { DemoteEvent, DemoteRequest, PromoteEvent, PromoteRequest } from "../control/messages.ts";
+import type { DemoteEvent, DemoteRequest, PromoteEvent, PromoteRequest } from "../control/host-api.ts";
 import type { WitnessVerdict } from "../core/host/witness.ts";
 import { describeRefusal, type Refusal } from "../core/refusal.ts";
 import { messageOf } from "../runtime/operator-error.ts";

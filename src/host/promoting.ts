@@ -4,7 +4,7 @@
  * The copy is handed over before capture opens it. That this host is a primary is durable before the application can
  * commit. Neither waits for the old lease, which runs out meanwhile (R5). The claim itself is in primary/claim.ts.
  */
-import type { PromotePhase } from "../control/messages.ts";
+import type { PromotePhase } from "../control/host-api.ts";
 import type { HostEvent } from "../core/host/life.ts";
 import type { RecordFormat } from "../core/record-format.ts";
 import type { Refusal } from "../core/refusal.ts";

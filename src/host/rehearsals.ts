@@ -13,7 +13,7 @@
  *   restores, so that it cannot become primary with that.
  */
 import type { RehearsalResult } from "../control/host-status.ts";
-import type { RehearsalDone } from "../control/messages.ts";
+import type { RehearsalDone } from "../control/host-api.ts";
 import type { HostState } from "../core/host/life.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/log.ts";

@@ -17,7 +17,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { seededDice } from "../../harness/dice.ts";
+import { SeededRandom } from "../../harness/seeded-random.ts";
 import { descriptorsFor } from "../../src/capture/limits.ts";
 import type { Snapshot } from "../../src/capture/snapshot.ts";
 import { Source } from "../../src/capture/source.ts";
@@ -77,7 +77,7 @@ test("hundreds of databases that no process has open cost no descriptors, and a 
   await using application = new Application();
   await untilDormant(pair);
   expect(descriptors(pair.root)).toBe(0);
-  const dice = seededDice(12);
+  const dice = new SeededRandom(12);
   for (let turn = 0; turn < 40; turn++) {
     const name = `${dice.below(tenants)}`;
     expect(pair.source.isAhead()).toBe(false);
@@ -167,7 +167,7 @@ test("a commit in any of hundreds of idle databases is seen by the next look, an
   using folder = temporaryFolder();
   await using pair = await begin(folder.path, quickly);
   await using application = new Application();
-  const dice = seededDice(11);
+  const dice = new SeededRandom(11);
   const opened = new Set<string>();
   await untilQuiet(pair);
   expect(descriptors(pair.root)).toBeLessThanOrEqual(4 * tenants);

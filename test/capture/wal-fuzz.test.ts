@@ -11,7 +11,7 @@ import { CaptureError } from "../../src/capture/capture-error.ts";
 import { Slice } from "../../src/capture/slice.ts";
 import { type WalIndexLook, WalIndexReader, walIndexBytes } from "../../src/capture/wal-index.ts";
 import { readFrames } from "../../src/capture/wal-reader.ts";
-import { Dice } from "../sim/dice.ts";
+import { SeededRandom } from "../../harness/seeded-random.ts";
 import { temporaryFolder } from "./helpers.ts";
 
 const rounds = 1_500;
@@ -66,7 +66,7 @@ async function framesOf(path: string, wal: Uint8Array, index: Index): Promise<st
 }
 
 /** Changes, cuts or repeats something. */
-function spoilt(dice: Dice, bytes: Uint8Array): Uint8Array {
+function spoilt(dice: SeededRandom, bytes: Uint8Array): Uint8Array {
   const copy = new Uint8Array(bytes);
   const at = dice.int(0, copy.length - 1);
   switch (dice.int(0, 4)) {
@@ -108,7 +108,7 @@ test("a log that was spoilt is read as it was committed, or refused", async () =
   const path = join(folder.path, "log");
   const whole = await framesOf(path, wal, look.index);
   expect(whole.split("\n")).toHaveLength(look.index.mxFrame);
-  const dice = new Dice(1);
+  const dice = new SeededRandom(1);
   let refused = 0;
   for (let round = 0; round < rounds; round++) {
     const read = await framesOf(path, spoilt(dice, wal), look.index);
@@ -127,7 +127,7 @@ test("an index that was spoilt is what it was, torn, or of an unknown version; w
   const { index } = written(folder.path);
   const path = join(folder.path, "index");
   const whole = looked(path, index);
-  const dice = new Dice(2);
+  const dice = new SeededRandom(2);
   let torn = 0;
   for (let round = 0; round < rounds; round++) {
     const look = looked(path, spoilt(dice, index));
@@ -145,7 +145,7 @@ test("an index that lies with a right checksum ends in a refusal: another frame,
   const log = join(folder.path, "log");
   const truth = looked(path, index);
   if (truth.kind !== "index") throw new Error(`the index of SQLite is ${truth.kind}`);
-  const dice = new Dice(3);
+  const dice = new SeededRandom(3);
   for (let round = 0; round < rounds; round++) {
     const word = dice.pick([3, 4, 5, 6, 7, 8, 9]);
     const value = dice.pick([

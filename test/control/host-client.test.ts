@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createTcpServer, type Server as TcpServer } from "node:net";
 import { HostClient } from "../../src/control/host-client.ts";
 import { type HostStatus, untold } from "../../src/control/host-status.ts";
-import type { PromoteEvent } from "../../src/control/messages.ts";
+import type { PromoteEvent } from "../../src/control/host-api.ts";
 import { systemClock, type Clock } from "../../src/runtime/clock.ts";
 
 const servers: (Server | TcpServer)[] = [];

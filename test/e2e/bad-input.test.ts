@@ -6,7 +6,7 @@ import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync 
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { exitCodes } from "../../src/cli/output/exit-codes.ts";
-import type { PromoteEvent } from "../../src/control/messages.ts";
+import type { PromoteEvent } from "../../src/control/host-api.ts";
 import type { DemoApplication } from "../../harness/applications.ts";
 import type { Cluster, HostMember } from "../../harness/cluster.ts";
 import { createVault } from "../../src/vault/store/open-store.ts";

@@ -1,7 +1,7 @@
 import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { seededDice } from "../../harness/dice.ts";
+import { SeededRandom } from "../../harness/seeded-random.ts";
 import { History } from "../../harness/history.ts";
 import { NotesModel } from "../../harness/notes-model.ts";
 import { ZombieProbe } from "../../harness/zombie.ts";
@@ -35,7 +35,7 @@ async function probeOf(
     dataUrl,
     model,
     history,
-    dice: seededDice(1),
+    dice: new SeededRandom(1),
     clock: systemClock,
     readPath: "/changes",
   });

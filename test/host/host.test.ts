@@ -7,7 +7,7 @@ import { localDatabases } from "../../src/capture/local-state.ts";
 import { Replica } from "../../src/capture/replica.ts";
 import { Source } from "../../src/capture/source.ts";
 import type { HostConfig } from "../../src/config/types.ts";
-import type { DemoteEvent, PromoteEvent, PromoteRequest } from "../../src/control/messages.ts";
+import type { DemoteEvent, PromoteEvent, PromoteRequest } from "../../src/control/host-api.ts";
 import { Suspects } from "../../src/core/suspects.ts";
 import { allRules } from "../../src/core/rules.ts";
 import { ApplicationError } from "../../src/host/application/application-error.ts";

@@ -3,7 +3,7 @@
  * process listens (argument), without a free descriptor; prints one JSON object with the conclusions.
  */
 import { closeSync, openSync } from "node:fs";
-import { callJson } from "../../src/control/http-call.ts";
+import { callJson } from "../../src/control/json-call.ts";
 import { PlainControl, PlainEpochs } from "../../src/gateway/service/plain-control.ts";
 import { checkHealth } from "../../src/host/application/health-check.ts";
 import { predecessorProbe } from "../../src/host/primary/predecessor.ts";

@@ -6,7 +6,7 @@ import type { Rules } from "../../src/core/rules.ts";
 import { identityKey } from "../../src/vault/keys.ts";
 import { covers } from "../../src/core/replication/version-vector.ts";
 import type { Checker } from "./checker.ts";
-import type { Dice } from "./dice.ts";
+import type { SeededRandom } from "../../harness/seeded-random.ts";
 import type { GatewayDatabase } from "./faults.ts";
 import { Network } from "./network.ts";
 import { followMs, type SimOptions } from "./options.ts";
@@ -23,7 +23,7 @@ const applicationReadyMsMax = 2_000;
 
 export interface ClusterSetup {
   readonly world: World;
-  readonly dice: Dice;
+  readonly dice: SeededRandom;
   readonly options: SimOptions;
   readonly rules: Rules;
   readonly checker: Checker;

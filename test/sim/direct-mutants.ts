@@ -17,7 +17,7 @@ import { LogWriter } from "../../src/vault/log/log-writer.ts";
 import { StoreLog } from "../../src/vault/log/store-log.ts";
 import { MemoryStore } from "../../src/vault/store/memory-store.ts";
 import { Application, Pair, temporaryFolder } from "../capture/helpers.ts";
-import { Dice } from "./dice.ts";
+import { SeededRandom } from "../../harness/seeded-random.ts";
 import { SimProcess } from "./sim-process.ts";
 import { World } from "./world.ts";
 
@@ -109,7 +109,7 @@ async function history(name: string): Promise<MemoryStore> {
   const claim = {
     reader,
     clock,
-    random: new Dice(1),
+    random: new SeededRandom(1),
     host: "a",
     leaseMs: 1_000,
     controlUrl: "http://a",

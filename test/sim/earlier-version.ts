@@ -4,7 +4,7 @@
  * gateways tell about formats.
  */
 import type { HostStatus } from "../../src/control/host-status.ts";
-import type { PromoteRequest } from "../../src/control/messages.ts";
+import type { PromoteRequest } from "../../src/control/host-api.ts";
 import { UnknownFormatError } from "../../src/vault/errors.ts";
 import { positionOfKey } from "../../src/vault/keys.ts";
 import { logPrefix } from "../../src/vault/log/log-key.ts";

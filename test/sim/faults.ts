@@ -4,7 +4,7 @@
  * `who` is a host by number, or "primary": whoever is primary when the fault comes. Everything heals by itself after
  * `forMs`, and at the latest when the healing phase begins.
  */
-import type { Dice } from "./dice.ts";
+import type { SeededRandom } from "../../harness/seeded-random.ts";
 import type { Poison } from "./messages.ts";
 import type { SimOptions } from "./options.ts";
 import type { ApplicationTrouble } from "./sim-machine.ts";
@@ -125,7 +125,7 @@ const minorityKinds: readonly FaultKind["kind"][] = [
 ];
 
 /** A schedule for one history: first which kinds there are at all, then when they come. */
-export function drawFaults(dice: Dice, options: SimOptions, startMs: number): Fault[] {
+export function drawFaults(dice: SeededRandom, options: SimOptions, startMs: number): Fault[] {
   const faults: Fault[] = [];
   const allowed = options.isWell ? minorityKinds : kinds.filter(() => dice.chance(0.5));
   if (allowed.length === 0) return faults;
@@ -144,7 +144,7 @@ export function drawFaults(dice: Dice, options: SimOptions, startMs: number): Fa
 }
 
 /** Around what matters: the detection time, the lease, and much longer. */
-function drawDuration(dice: Dice, { leaseMs }: SimOptions): number {
+function drawDuration(dice: SeededRandom, { leaseMs }: SimOptions): number {
   return dice.pick([
     dice.between(1, 100),
     dice.between(50, 2 * leaseMs),
@@ -154,7 +154,7 @@ function drawDuration(dice: Dice, { leaseMs }: SimOptions): number {
   ]);
 }
 
-function drawKind(dice: Dice, options: SimOptions, kind: FaultKind["kind"]): FaultKind {
+function drawKind(dice: SeededRandom, options: SimOptions, kind: FaultKind["kind"]): FaultKind {
   const who: Who = dice.chance(0.6) ? "primary" : dice.int(0, options.hosts - 1);
   const gateway = options.isWell ? 0 : dice.int(0, options.gateways - 1);
   const direction = dice.pick(["both", "both", "in", "out"] as const);

@@ -16,7 +16,7 @@ import { StoreError } from "../../src/vault/store/store.ts";
 import { Follower } from "../../src/host/secondary/follower.ts";
 import { claimEpoch } from "../../src/host/primary/claim.ts";
 import { Scenario } from "../support/core/failover-scenario.ts";
-import { Dice } from "./dice.ts";
+import { SeededRandom } from "../../harness/seeded-random.ts";
 import { SimProcess } from "./sim-process.ts";
 import { World } from "./world.ts";
 
@@ -53,7 +53,7 @@ class WatchedStore extends ForwardingStore {
 class Place {
   readonly world = new World({ keepTrace: false });
   readonly store = new WatchedStore();
-  readonly #dice = new Dice(1);
+  readonly #dice = new SeededRandom(1);
 
   readerOf(rules: Rules = allRules, store: Store = this.store): LogReader {
     return new LogReader({ log: new StoreLog(store, "sim"), start: genesis, rules });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { Dice } from "./dice.ts";
+import { SeededRandom } from "../../harness/seeded-random.ts";
 import { checkLinearizable, type Event, type Model } from "./linearizability.ts";
 
 type Input = { readonly kind: "write"; readonly value: number } | { readonly kind: "read" };
@@ -82,7 +82,7 @@ describe("the checker of histories", () => {
   });
 
   test("agrees with trying all orders, on thousands of small histories", () => {
-    const dice = new Dice(7);
+    const dice = new SeededRandom(7);
     let good = 0;
     for (let round = 0; round < 4_000; round++) {
       const events = Array.from({ length: dice.int(1, 6) }, () => {

@@ -5,7 +5,7 @@
  * promised. What is sent into a cut is lost for good, or arrives after the cut has healed (retransmission), even when
  * the sender has given up meanwhile: so orders can arrive late.
  */
-import type { Dice } from "./dice.ts";
+import type { SeededRandom } from "../../harness/seeded-random.ts";
 import type { SimProcess } from "./sim-process.ts";
 import type { World } from "./world.ts";
 
@@ -31,13 +31,13 @@ export interface Node {
 
 export class Network {
   readonly world: World;
-  readonly #dice: Dice;
+  readonly #dice: SeededRandom;
   readonly #options: NetworkOptions;
   readonly #cuts = new Map<string, number>();
   readonly #slow = new Map<string, number>();
   #held: { readonly from: string; readonly to: string; readonly go: () => void }[] = [];
 
-  constructor(world: World, dice: Dice, options: NetworkOptions) {
+  constructor(world: World, dice: SeededRandom, options: NetworkOptions) {
     this.world = world;
     this.#dice = dice;
     this.#options = options;

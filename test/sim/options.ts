@@ -3,7 +3,7 @@
  * faults that are rarely or never drawn in one history are common in another, so that combinations come up that a
  * single average mix would never reach.
  */
-import type { Dice } from "./dice.ts";
+import type { SeededRandom } from "../../harness/seeded-random.ts";
 
 export interface SimOptions {
   readonly hosts: number;
@@ -74,7 +74,7 @@ export interface SimOptions {
 /** Converges and serves within this time after the last fault has healed. */
 export const healMsMax = 30_000;
 
-export function drawOptions(dice: Dice): SimOptions {
+export function drawOptions(dice: SeededRandom): SimOptions {
   const leaseMs = dice.pick([300, 500, 1_000, 2_000]);
   const latencyMs = dice.pick([1, 3, 10, 30]);
   const sometimes = (share: number): number => (dice.chance(0.5) ? 0 : dice.between(0, share));

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { Dice } from "./dice.ts";
+import { SeededRandom } from "../../harness/seeded-random.ts";
 import { checkLinearizable, type Event, type Model } from "./linearizability.ts";
 import { checkRegister, type RegisterRead, type RegisterWrite } from "./registers.ts";
 
@@ -72,7 +72,7 @@ describe("a register", () => {
   });
 
   test("agrees with the search on thousands of small histories", () => {
-    const dice = new Dice(11);
+    const dice = new SeededRandom(11);
     let good = 0;
     for (let round = 0; round < 6_000; round++) {
       const count = dice.int(0, 3);

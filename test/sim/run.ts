@@ -7,7 +7,7 @@ import { checksumText } from "../../src/capture/page-hashes.ts";
 import { Checker } from "./checker.ts";
 import { Cluster, service } from "./cluster.ts";
 import type { Counts } from "./coverage.ts";
-import { Dice } from "./dice.ts";
+import { SeededRandom } from "../../harness/seeded-random.ts";
 import { drawFaults, type Fault } from "./faults.ts";
 import type { Operation } from "./history.ts";
 import { Nemesis } from "./nemesis.ts";
@@ -69,7 +69,7 @@ const readsMsMax = 15_000;
 const askAgainMs = 100;
 
 export async function run(request: RunOptions): Promise<RunResult> {
-  const dice = new Dice(request.seed);
+  const dice = new SeededRandom(request.seed);
   const options: SimOptions = { ...drawOptions(dice.fork("options")), ...request.options };
   const faults = request.faults ?? drawFaults(dice.fork("faults"), options, 2_000);
   const world = new World({ keepTrace: request.keepTrace ?? false });

@@ -13,7 +13,7 @@ import { Endings } from "../../src/host/application/endings.ts";
 import type { Leftovers } from "../../src/host/application/leftovers.ts";
 import { LivenessWatch } from "../../src/host/application/liveness-watch.ts";
 import type { SupervisedApplication } from "../../src/host/application/supervised-application.ts";
-import type { Dice } from "./dice.ts";
+import type { SeededRandom } from "../../harness/seeded-random.ts";
 import type { ApplicationAnswer, Request } from "./messages.ts";
 import { SimDatabase } from "./sim-database.ts";
 import { escape } from "./sim-leftovers.ts";
@@ -41,7 +41,7 @@ export interface ApplicationOptions {
 export interface ApplicationPorts {
   readonly host: SimProcess;
   readonly machine: SimMachine;
-  readonly dice: Dice;
+  readonly dice: SeededRandom;
   readonly options: ApplicationOptions;
   readonly rules: Rules;
   readonly leftovers: Leftovers;

@@ -8,7 +8,7 @@ import type { DatabaseChecksum } from "../../src/core/delta.ts";
 import type { Flush } from "../../src/core/flush.ts";
 import type { HostReplica } from "../../src/host/secondary/secondary.ts";
 import type { CaptureBatch, CaptureSnapshot, CaptureSource } from "../../src/host/ports/ports.ts";
-import type { Dice } from "./dice.ts";
+import type { SeededRandom } from "../../harness/seeded-random.ts";
 import { databaseName, SimDatabase } from "./sim-database.ts";
 import type { SimMachine } from "./sim-machine.ts";
 import type { SimProcess } from "./sim-process.ts";
@@ -24,7 +24,7 @@ export interface CaptureOptions {
 export interface CapturePorts {
   readonly machine: SimMachine;
   readonly process: SimProcess;
-  readonly dice: Dice;
+  readonly dice: SeededRandom;
   readonly options: CaptureOptions;
   /** A replica whose pages do not have the checksum that the primary had. */
   readonly onDiverged: (what: string) => void;

@@ -2,7 +2,7 @@
  * A client: one request at a time through any gateway; what it was told goes into the history. It never repeats a
  * write.
  */
-import type { Dice } from "./dice.ts";
+import type { SeededRandom } from "../../harness/seeded-random.ts";
 import type { Operation, Outcome } from "./history.ts";
 import type { Answer, Request, RequestKind, Traits } from "./messages.ts";
 import { dial, type Network } from "./network.ts";
@@ -27,7 +27,7 @@ export interface ClientOptions {
 export interface ClientSetup {
   readonly world: World;
   readonly network: Network;
-  readonly dice: Dice;
+  readonly dice: SeededRandom;
   readonly name: string;
   readonly gateways: readonly SimMachine[];
   readonly options: ClientOptions;

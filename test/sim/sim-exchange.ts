@@ -8,7 +8,7 @@ import type {
   ForwardOptions,
   ForwardOutcome,
   ForwardUser,
-  OwnResponse,
+  LocalReply,
   RequestHead,
 } from "../../src/http/upstream/exchange.ts";
 import { HeaderList } from "../../src/http/message/headers.ts";
@@ -86,7 +86,7 @@ export class SimExchange implements Exchange {
     return this.#gone.signal;
   }
 
-  respond(response: OwnResponse): Promise<void> {
+  respond(response: LocalReply): Promise<void> {
     const outcome = response.headers?.find(([name]) => name === "Stead-Outcome")?.[1];
     if (outcome !== "not-executed" && outcome !== "unknown")
       throw new Error(`a response with status ${response.status} and without an outcome`);

@@ -1,7 +1,7 @@
 /**
  * A gateway process: the real control plane (src/gateway/control-plane.ts: registry, store, replication between
  * gateways, monitors, orders, the state machine of a service) and the real request loop (src/http/proxy/proxy.ts,
- * service-route.ts, hold.ts), on simulated ports for hosts, peers, disk and sockets.
+ * local-route.ts, hold.ts), on simulated ports for hosts, peers, disk and sockets.
  */
 import * as v from "valibot";
 import type { ProbeConfig } from "../../src/config/types.ts";
@@ -12,11 +12,11 @@ import type { Rules } from "../../src/core/rules.ts";
 import { ControlPlane } from "../../src/gateway/control-plane.ts";
 import type { ControlConfig } from "../../src/gateway/service/served-services.ts";
 import type { RouteHooks, RouteTarget } from "../../src/gateway/route/route-target.ts";
-import { ServiceRoute } from "../../src/gateway/route/service-route.ts";
+import { LocalRoute } from "../../src/gateway/route/local-route.ts";
 import { StateStore } from "../../src/gateway/state/store.ts";
 import { Proxy } from "../../src/http/proxy/proxy.ts";
 import { noMetrics } from "../../src/metrics/metrics.ts";
-import type { Dice } from "./dice.ts";
+import type { SeededRandom } from "../../harness/seeded-random.ts";
 import type { Answer, Request } from "./messages.ts";
 import { dial, type Network, type ServerEnd } from "./network.ts";
 import { SimExchange, SimUpstream } from "./sim-exchange.ts";
@@ -50,7 +50,7 @@ export interface GatewaySetup {
   readonly hostNames: readonly string[];
   readonly gatewayNames: readonly string[];
   readonly disk: GatewayDisk;
-  readonly dice: Dice;
+  readonly dice: SeededRandom;
   readonly rules: Rules;
   readonly options: GatewayOptions;
   readonly watch: GatewayWatch;
@@ -71,7 +71,7 @@ export class SimGateway {
   readonly #setup: GatewaySetup;
   #store: StateStore | undefined;
   #control: ControlPlane | undefined;
-  #route: ServiceRoute | undefined;
+  #route: LocalRoute | undefined;
   #proxy: Proxy | undefined;
   #phase = "unknown";
 
@@ -184,7 +184,7 @@ export class SimGateway {
       waitMsMax: options.holdMs,
       releaseConcurrency,
     };
-    const route = new ServiceRoute({
+    const route = new LocalRoute({
       clock,
       limits: {},
       hold: () => hold,

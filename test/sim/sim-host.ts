@@ -9,7 +9,7 @@ import {
   heartbeatMs,
   type PromoteEvent,
   type PromoteRequest,
-} from "../../src/control/messages.ts";
+} from "../../src/control/host-api.ts";
 import type { Rules } from "../../src/core/rules.ts";
 import { Leftovers } from "../../src/host/application/leftovers.ts";
 import { Host } from "../../src/host/host.ts";
@@ -18,7 +18,7 @@ import { noMetrics } from "../../src/metrics/metrics.ts";
 import { noCompression } from "../../src/vault/checkpoint/chunk-codec.ts";
 import { collectGarbage } from "../../src/vault/checkpoint/retention.ts";
 import { StoreLog } from "../../src/vault/log/store-log.ts";
-import type { Dice } from "./dice.ts";
+import type { SeededRandom } from "../../harness/seeded-random.ts";
 import { requestOfEarlierVersion, statusOfEarlierVersion, storeOfEarlierVersion } from "./earlier-version.ts";
 import { dial, type Network, type ServerEnd } from "./network.ts";
 import { SimApplication, type ApplicationOptions } from "./sim-application.ts";
@@ -51,7 +51,7 @@ export interface HostSetup {
   readonly machine: SimMachine;
   readonly machines: ReadonlyMap<string, SimMachine>;
   readonly rules: Rules;
-  readonly dice: Dice;
+  readonly dice: SeededRandom;
   readonly config: HostConfig;
   readonly capture: CaptureOptions;
   readonly application: ApplicationOptions;

@@ -8,10 +8,10 @@ import {
   type StreamEnd,
 } from "../../src/control/host-client.ts";
 import type { HostStatus } from "../../src/control/host-status.ts";
-import type { DemoteEvent, PromoteEvent } from "../../src/control/messages.ts";
+import type { DemoteEvent, PromoteEvent } from "../../src/control/host-api.ts";
 import type { PeerTransport, SyncAnswer } from "../../src/gateway/peers/peer-client.ts";
-import type { HostControl } from "../../src/gateway/service/plain-control.ts";
-import type { Dice } from "./dice.ts";
+import type { HostControl } from "../../src/gateway/service/host-control.ts";
+import type { SeededRandom } from "../../harness/seeded-random.ts";
 import { type ConnectionEnd, dial, type Network, type ServerEnd } from "./network.ts";
 import { gatewayOf } from "./sim-gateway.ts";
 import { hostOf } from "./sim-host.ts";
@@ -22,7 +22,7 @@ export interface LinkPorts {
   readonly network: Network;
   /** The gateway's own process. */
   readonly process: SimProcess;
-  readonly dice: Dice;
+  readonly dice: SeededRandom;
   readonly to: SimMachine;
 }
 

@@ -4,7 +4,7 @@
  */
 import type { DatabaseChecksum } from "../../src/core/delta.ts";
 import type { LocalPort, Marker } from "../../src/host/secondary/local-data.ts";
-import type { Dice } from "./dice.ts";
+import type { SeededRandom } from "../../harness/seeded-random.ts";
 import { databaseName, type SimDatabase } from "./sim-database.ts";
 import type { SimMachine } from "./sim-machine.ts";
 import type { SimProcess } from "./sim-process.ts";
@@ -12,7 +12,7 @@ import type { SimProcess } from "./sim-process.ts";
 export interface LocalPorts {
   readonly machine: SimMachine;
   readonly process: SimProcess;
-  readonly dice: Dice;
+  readonly dice: SeededRandom;
   readonly diskMs: number;
   /** What was moved away is deleted for good. */
   readonly onForgotten: (database: SimDatabase) => void;

@@ -1,6 +1,6 @@
 /** A machine: its disk outlives the processes on it, its power does not always. */
 import type { Marker } from "../../src/host/secondary/local-data.ts";
-import type { Dice } from "./dice.ts";
+import type { SeededRandom } from "../../harness/seeded-random.ts";
 import type { Node } from "./network.ts";
 import type { SimDatabase } from "./sim-database.ts";
 import type { ClockKind, SimProcess } from "./sim-process.ts";
@@ -37,7 +37,7 @@ export class SimMachine implements Node {
   }
 
   /** What was not synced is gone; files that an application was writing may be damaged. */
-  losePower(dice: Dice): void {
+  losePower(dice: SeededRandom): void {
     this.hasPower = false;
     this.process?.kill("power");
     for (const process of [...this.escaped]) process.kill("power");

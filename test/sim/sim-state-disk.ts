@@ -7,7 +7,7 @@
 import type { ReplicatedRow } from "../../src/core/replication/row.ts";
 import type { VersionVector } from "../../src/core/replication/version-vector.ts";
 import type { DiskChange, Loaded, OpenDisk, StateDisk } from "../../src/gateway/state/replication-disk.ts";
-import type { Dice } from "./dice.ts";
+import type { SeededRandom } from "../../harness/seeded-random.ts";
 import type { SimProcess } from "./sim-process.ts";
 
 interface Transaction {
@@ -34,7 +34,7 @@ export class GatewayDisk {
     return { rows: [...this.#rows.values()], vector: new Map(this.#vector) };
   }
 
-  losePower(dice: Dice): void {
+  losePower(dice: SeededRandom): void {
     this.#unsynced = this.#unsynced.slice(0, dice.int(0, this.#unsynced.length));
   }
 
@@ -62,7 +62,7 @@ const nameOf = ({ table, key }: { readonly table: string; readonly key: string }
 export interface SimStateDiskPorts {
   readonly process: SimProcess;
   readonly disk: GatewayDisk;
-  readonly dice: Dice;
+  readonly dice: SeededRandom;
   readonly diskMs: number;
 }
 

@@ -7,7 +7,7 @@
  */
 import { type PutOutcome, type Store, StoreError } from "../../src/vault/store/store.ts";
 import { assertKey, assertPrefix, pageOf } from "../../src/vault/store/store-key.ts";
-import type { Dice } from "./dice.ts";
+import type { SeededRandom } from "../../harness/seeded-random.ts";
 import type { SimProcess } from "./sim-process.ts";
 import type { World } from "./world.ts";
 
@@ -45,7 +45,7 @@ export interface VaultCounts {
 export class SimVault {
   readonly world: World;
   readonly options: VaultOptions;
-  readonly dice: Dice;
+  readonly dice: SeededRandom;
   readonly counts: VaultCounts = {
     puts: 0,
     ambiguousPuts: 0,
@@ -72,7 +72,7 @@ export class SimVault {
   onCreated: (key: string, bytes: Uint8Array, by: string) => void = () => undefined;
   isQuiet = false;
 
-  constructor(world: World, dice: Dice, options: VaultOptions) {
+  constructor(world: World, dice: SeededRandom, options: VaultOptions) {
     this.world = world;
     this.dice = dice;
     this.options = options;

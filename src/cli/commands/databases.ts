@@ -14,7 +14,7 @@ import {
   type ConnectionFlags,
 } from "./gateway-connection.ts";
 import type { CliContext } from "../output/context.ts";
-import { lineWidth } from "../output/paragraph.ts";
+import { lineWidth } from "../output/wrap-text.ts";
 import { formatTable } from "../output/table.ts";
 
 interface DatabasesFlags extends ConnectionFlags {

@@ -12,7 +12,7 @@ import {
 import { OperatorError } from "../../runtime/operator-error.ts";
 import type { CliContext } from "../output/context.ts";
 import { exitCodes } from "../output/exit-codes.ts";
-import { paragraph } from "../output/paragraph.ts";
+import { paragraph } from "../output/wrap-text.ts";
 import { describeDone, targetOf } from "./switchover.ts";
 
 interface FailoverFlags extends ConnectionFlags {

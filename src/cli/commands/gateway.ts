@@ -3,7 +3,7 @@ import { buildCommand } from "@stricli/core";
 import { formatAddress } from "../../config/address.ts";
 import { loadConfig } from "../../config/load.ts";
 import { selfCommand } from "../../runtime/self-command.ts";
-import { Background } from "../../runtime/background.ts";
+import { BackgroundTasks } from "../../runtime/background-tasks.ts";
 import { systemClock } from "../../runtime/clock.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
 import { configFileParameter, requireConfig } from "./config.ts";
@@ -27,10 +27,10 @@ export const gatewayCommand = buildCommand<Record<never, never>, [file?: string]
   parameters: { positional: { kind: "tuple", parameters: [configFileParameter] } },
   async func(_flags, file) {
     const { config, options } = await prepare(this, file);
-    const { GatewayRun } = await import("../../gateway/gateway-run.ts");
+    const { GatewayProcess: GatewayProcess } = await import("../../gateway/gateway-process.ts");
     const { Keeper } = await import("../../gateway/upgrade/keeper.ts");
     const { clock, log } = options;
-    const run = await GatewayRun.start(options);
+    const run = await GatewayProcess.start(options);
     const { id, listen } = config.gateway;
     const keeper = new Keeper({
       run,
@@ -41,7 +41,7 @@ export const gatewayCommand = buildCommand<Record<never, never>, [file?: string]
       log,
     });
     this.onReload?.(() => keeper.reload());
-    const background = new Background();
+    const background = new BackgroundTasks();
     this.onUpgrade?.(() => background.own(keeper.upgrade()));
     const lost = await Promise.race([aborted(this.signal), keeper.lost]);
     if (lost !== undefined)
@@ -63,7 +63,7 @@ export const gatewaySuccessorCommand = buildCommand<Record<never, never>, [file:
   },
   async func(_flags, file) {
     const { config, options } = await prepare(this, file);
-    const { GatewayRun } = await import("../../gateway/gateway-run.ts");
+    const { GatewayProcess: GatewayProcess } = await import("../../gateway/gateway-process.ts");
     const { runSuccessor, successorDescriptor } = await import("../../gateway/upgrade/successor.ts");
     const { log } = options;
     // Only the keeper starts an upgrade: it has the listening socket and the published process id.
@@ -73,7 +73,7 @@ export const gatewaySuccessorCommand = buildCommand<Record<never, never>, [file:
     await runSuccessor({
       ...{ input: process.stdin, output: process.stdout, log, signal: this.signal },
       ready: { gateway: config.gateway.id, listen: formatAddress(config.gateway.listen), version: versionText() },
-      start: () => GatewayRun.start({ ...options, descriptor: successorDescriptor }),
+      start: () => GatewayProcess.start({ ...options, descriptor: successorDescriptor }),
       onRun: (run) => this.onReload?.(() => run.reloadNow()),
     });
   },

@@ -11,7 +11,7 @@ import {
 } from "./gateway-connection.ts";
 import type { CliContext } from "../output/context.ts";
 import { exitCodes } from "../output/exit-codes.ts";
-import { printable } from "../output/paragraph.ts";
+import { printable } from "../output/wrap-text.ts";
 
 interface RehearseFlags extends ConnectionFlags {
   readonly service: string | undefined;

@@ -9,7 +9,7 @@ import {
   type ConnectionFlags,
 } from "./gateway-connection.ts";
 import type { CliContext } from "../output/context.ts";
-import { lineWidth, printable } from "../output/paragraph.ts";
+import { lineWidth, printable } from "../output/wrap-text.ts";
 import { formatTable } from "../output/table.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
 

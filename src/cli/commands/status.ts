@@ -13,7 +13,7 @@ import { OperatorError } from "../../runtime/operator-error.ts";
 import { formatOperatorError } from "../output/operator-errors.ts";
 import type { CliContext } from "../output/context.ts";
 import { exitCodes } from "../output/exit-codes.ts";
-import { paragraph } from "../output/paragraph.ts";
+import { paragraph } from "../output/wrap-text.ts";
 import { formatTable } from "../output/table.ts";
 
 interface StatusFlags extends ConnectionFlags {

@@ -1,12 +1,12 @@
 /**
- * The commands of `stead vault` and their flags. meant-vault.ts selects the vault; vault.ts and vault-create.ts do the
- * work.
+ * The commands of `stead vault` and their flags. vault-argument.ts selects the vault; vault.ts and vault-create.ts do
+ * the work.
  */
 import { buildCommand, buildRouteMap } from "@stricli/core";
 import { durationAccepted, parseDuration } from "../../config/units.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
 import type { CliContext } from "../output/context.ts";
-import { folderParameter, meantVault, vaultFlags, type VaultFlags } from "./meant-vault.ts";
+import { folderParameter, vaultArgument, vaultFlags, type VaultFlags } from "./vault-argument.ts";
 import { vaultCreateCommand } from "./vault-create.ts";
 import { vaultRestoreCommand } from "./vault-restore.ts";
 
@@ -20,7 +20,7 @@ const verifyCommand = buildCommand<VaultFlags, [folder?: string], CliContext>({
   },
   parameters: { flags: vaultFlags, positional: folderParameter },
   async func(flags, folder) {
-    const { url, service } = meantVault(this, flags, folder);
+    const { url, service } = vaultArgument(this, flags, folder);
     const { vaultVerify } = await import("./vault.ts");
     const { exitCode } = await vaultVerify({
       url,
@@ -52,7 +52,7 @@ const lsCommand = buildCommand<VaultFlags & { readonly records: boolean }, [fold
     positional: folderParameter,
   },
   async func(flags, folder) {
-    const { url } = meantVault(this, flags, folder);
+    const { url } = vaultArgument(this, flags, folder);
     const { vaultLs } = await import("./vault.ts");
     const { exitCode } = await vaultLs({
       url,
@@ -105,7 +105,7 @@ const gcCommand = buildCommand<GcFlags, [folder?: string], CliContext>({
     positional: folderParameter,
   },
   async func(flags, folder) {
-    const { url, checkpoint } = meantVault(this, flags, folder);
+    const { url, checkpoint } = vaultArgument(this, flags, folder);
     const checkpointsMin = flags.keep ?? checkpoint?.keepMin;
     const windowMs = flags.window ?? checkpoint?.windowMs;
     if (checkpointsMin === undefined || windowMs === undefined) {

@@ -4,7 +4,7 @@ import { buildCommand } from "@stricli/core";
 import type { LeftOut, Moment, PointInTime } from "../../host/secondary/point-in-time.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
 import type { CliContext } from "../output/context.ts";
-import { folderParameter, meantVault, vaultFlags, type VaultFlags } from "./meant-vault.ts";
+import { folderParameter, vaultArgument, vaultFlags, type VaultFlags } from "./vault-argument.ts";
 
 interface RestoreFlags extends VaultFlags {
   readonly to: string;
@@ -65,7 +65,7 @@ export const vaultRestoreCommand = buildCommand<RestoreFlags, [folder?: string],
     positional: folderParameter,
   },
   async func(flags, folder) {
-    const { url, service } = meantVault(this, flags, folder);
+    const { url, service } = vaultArgument(this, flags, folder);
     const moment = momentOf(flags);
     const to = resolve(this.cwd, flags.to);
     const { restoreFromVault } = await import("./vault.ts");

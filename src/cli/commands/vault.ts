@@ -7,7 +7,7 @@
  */
 import type { RetentionPolicy } from "../../core/retention.ts";
 import { allRules } from "../../core/rules.ts";
-import { newestAnnounced } from "../../vault/checkpoint/announced.ts";
+import { newestAnnounced } from "../../vault/checkpoint/newest-announced.ts";
 import { databaseBytes, listCheckpoints, readManifest } from "../../vault/checkpoint/checkpoint-manifest.ts";
 import { pageProof } from "../../host/secondary/page-proof.ts";
 import { type PointInTime, type PointInTimeOptions, restoreMoment } from "../../host/secondary/point-in-time.ts";

@@ -1,5 +1,5 @@
 /** Plain text tables: columns as wide as their widest cell, numbers right-aligned, no terminal control. */
-import { printable, wrap } from "./paragraph.ts";
+import { printable, wrap } from "./wrap-text.ts";
 
 export interface Column {
   readonly title: string;

@@ -2,7 +2,7 @@
  * The failover of one service, as one gateway sees it: `step(state, event, now)`, pure.
  *
  * A step has three parts: observations change the facts (observe.ts), operators' commands and events of calls are
- * handled (command.ts, act.ts), and the phase and the route follow the facts (settle.ts, route.ts). The driver
+ * handled (command.ts, act.ts), and the phase and the route follow the facts (reconcile.ts, route.ts). The driver
  * (src/gateway/service/service.ts) performs the effects in order.
  *
  * Nothing here can lose a write or make two primaries: the log alone decides claims (R1, R2), and a gateway only asks.
@@ -17,7 +17,7 @@ import { observe, observeVault } from "./observe.ts";
 import { ranking } from "./order.ts";
 import { handoverEndsAt, relationToPrimary } from "./relation.ts";
 import { route } from "./route.ts";
-import { ownerStuckAt, settle } from "./settle.ts";
+import { ownerStuckAt, reconcile } from "./reconcile.ts";
 import { put, spent, type Turn } from "./turn.ts";
 
 /** `now`: monotonic milliseconds. */
@@ -42,7 +42,7 @@ export function step(state: ServiceState, event: FailoverEvent, now: number, rul
     default:
       break;
   }
-  settle(turn);
+  reconcile(turn);
   route(turn);
   return { state: turn.state, effects: turn.effects };
 }

@@ -71,7 +71,7 @@ function moveAway(turn: Turn, impairment: HostReport["impairments"][number]): vo
   });
 }
 
-/** Limit of the control API (src/control/messages.ts). */
+/** Limit of the control API (src/control/host-api.ts). */
 const reasonMax = 500;
 
 /** Notes why the primary stays, when it begins and when the reason changes. */

@@ -4,7 +4,7 @@
  */
 import { unknownPeer, type PeerMemory } from "../../core/replication/exchange.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
-import { Background } from "../../runtime/background.ts";
+import { BackgroundTasks } from "../../runtime/background-tasks.ts";
 import { messageOf } from "../../runtime/operator-error.ts";
 import type { PeerTransport } from "./peer-client.ts";
 
@@ -30,7 +30,7 @@ export class PeerLink {
   readonly #clock: Clock;
   readonly #exchange: (link: PeerLink, signal: AbortSignal) => Promise<ExchangeEnd>;
   readonly #stop = new AbortController();
-  readonly #background = new Background();
+  readonly #background = new BackgroundTasks();
   #timer: { readonly timer: Timer; readonly at: number } | undefined = undefined;
   #isBusy = false;
   #wanted = Infinity;

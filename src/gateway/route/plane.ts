@@ -6,7 +6,7 @@ import type { ServiceConfig } from "../../config/types.ts";
 import { firstByteMsOf, serviceMatcher, type ServiceMatcher } from "../../core/routing.ts";
 import type { Exchange, Handling } from "../../http/upstream/exchange.ts";
 import { Proxy } from "../../http/proxy/proxy.ts";
-import { refusal } from "../../http/server/own-response.ts";
+import { errorReply } from "../../http/server/local-reply.ts";
 import type { CloseOptions, HttpServer } from "../../http/server/server.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 import { BoundedLog } from "../../runtime/bounded-log.ts";
@@ -16,7 +16,7 @@ import { DataPlane, forwardOptionsOf, httpLimitsOf, type PlaneSettings } from ".
 import { hasSpareDescriptors } from "../../runtime/tcp/refusal.ts";
 import { OwnShortage } from "./own-shortage.ts";
 import type { RouteHooks, RouteTarget } from "./route-target.ts";
-import { routeMeasures, ServiceRoute } from "./service-route.ts";
+import { routeMeasures, LocalRoute } from "./local-route.ts";
 
 export interface WorkerStatus {
   readonly pid: number | undefined;
@@ -95,7 +95,7 @@ export class LocalPlane implements Plane {
     return this.#data?.server;
   }
 
-  route(service: string, hooks: RouteHooks): ServiceRoute {
+  route(service: string, hooks: RouteHooks): LocalRoute {
     const { clock, settings, metrics } = this.#deps;
     const hold = () => {
       const {
@@ -104,7 +104,7 @@ export class LocalPlane implements Plane {
       } = settings();
       return { requestsMax, bytesMax, waitMsMax: timeMs, releaseConcurrency };
     };
-    const route = new ServiceRoute({
+    const route = new LocalRoute({
       clock,
       limits: httpLimitsOf(settings()),
       hold,
@@ -148,10 +148,10 @@ export class LocalPlane implements Plane {
     if (served !== undefined) return served.proxy.handle(exchange);
     const why = "no service is configured for this host name and path";
     this.#refusals.warn("request refused", { client: exchange.remoteAddress, status: 404, code: "no_service", why });
-    return exchange.respond(refusal(404, "no_service", why, headers.get("accept")));
+    return exchange.respond(errorReply(404, "no_service", why, headers.get("accept")));
   }
 
-  #proxy(service: string, route: ServiceRoute, hooks: RouteHooks): Proxy {
+  #proxy(service: string, route: LocalRoute, hooks: RouteHooks): Proxy {
     const { clock, settings } = this.#deps;
     return new Proxy({
       route,

@@ -6,7 +6,7 @@
  * clientOf(server.requestIP(request))).fetch(request) });
  */
 import { type Context, Hono } from "hono";
-import { fetchThrough, type FetchClient } from "../../http/embed/fetch-entry.ts";
+import { fetchThrough, type FetchClient } from "../../http/embed/fetch-adapter.ts";
 import type { HttpServer } from "../../http/server/server.ts";
 
 /**

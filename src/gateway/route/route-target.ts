@@ -1,6 +1,6 @@
 /**
- * The receiver of decisions about a service's route: the data plane of this process (service-route.ts), or worker
- * processes (workers/pool-route.ts).
+ * The receiver of decisions about a service's route: the data plane of this process (local-route.ts), or worker
+ * processes (workers/worker-route.ts).
  */
 import type { RequestEnd } from "../../http/proxy/proxy.ts";
 

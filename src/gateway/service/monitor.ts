@@ -8,8 +8,8 @@
 import type { HostStatus } from "../../control/host-status.ts";
 import type { FailoverEvent } from "../../core/failover/state.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
-import { Background } from "../../runtime/background.ts";
-import type { HostControl } from "./plain-control.ts";
+import { BackgroundTasks } from "../../runtime/background-tasks.ts";
+import type { HostControl } from "./host-control.ts";
 import { withoutNulls } from "../../control/nulls.ts";
 
 /** Pause before a stream that ended is reopened. */
@@ -38,7 +38,7 @@ export interface MonitorOptions {
 export class HostMonitor {
   readonly #options: MonitorOptions;
   readonly #stop = new AbortController();
-  readonly #background = new Background();
+  readonly #background = new BackgroundTasks();
   #probeTimes: ProbeTimes;
   #timer: Timer | undefined;
   #status: HostStatus | undefined;

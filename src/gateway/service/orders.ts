@@ -5,8 +5,8 @@
 import type { StreamEnd } from "../../control/host-client.ts";
 import type { FailoverEffect, FailoverEvent } from "../../core/failover/state.ts";
 import type { KnownSuspect } from "../../core/suspects.ts";
-import { Background } from "../../runtime/background.ts";
-import type { HostControl } from "./plain-control.ts";
+import { BackgroundTasks } from "../../runtime/background-tasks.ts";
+import type { HostControl } from "./host-control.ts";
 import type { Refusal } from "../../core/refusal.ts";
 
 type PromoteOrder = Extract<FailoverEffect, { kind: "promote" }>;
@@ -22,7 +22,7 @@ export class Orders {
   readonly #gateway: string;
   readonly #send: (event: FailoverEvent) => void;
   readonly #running = new Map<number, AbortController>();
-  readonly #background = new Background();
+  readonly #background = new BackgroundTasks();
 
   constructor(gateway: string, send: (event: FailoverEvent) => void) {
     this.#gateway = gateway;

@@ -12,10 +12,9 @@
  * identity. The cluster's secret is never sent to it.
  */
 import { request, type IncomingMessage } from "node:http";
-import type { DatabaseAct, DatabaseChange, DatabaseList } from "../../control/databases.ts";
 import type { HostAnswer, StreamEnd } from "../../control/host-client.ts";
 import { type HostStatus, untold } from "../../control/host-status.ts";
-import { type CallFailure, judgeFailure } from "../../control/http-call.ts";
+import { type CallFailure, judgeFailure } from "../../control/json-call.ts";
 import type {
   CheckpointDone,
   DemoteEvent,
@@ -23,25 +22,9 @@ import type {
   PromoteEvent,
   PromoteRequest,
   RehearsalDone,
-} from "../../control/messages.ts";
+} from "../../control/host-api.ts";
 import type { Clock } from "../../runtime/clock.ts";
-
-/** The calls of a host's control API that the gateway uses; `HostClient` is the real one. */
-export interface HostControl {
-  /** `recordFormat`: tells the host the newest record format that all hosts read. */
-  status(timeoutMs: number, signal?: AbortSignal, recordFormat?: number): Promise<HostAnswer<HostStatus>>;
-  streamStatus(onStatus: (status: HostStatus) => void, signal: AbortSignal): Promise<StreamEnd>;
-  promote(request: PromoteRequest, onEvent: (event: PromoteEvent) => void, signal: AbortSignal): Promise<StreamEnd>;
-  demote(request: DemoteRequest, onEvent: (event: DemoteEvent) => void, signal: AbortSignal): Promise<StreamEnd>;
-  checkpoint(signal?: AbortSignal): Promise<HostAnswer<CheckpointDone>>;
-  rehearse(signal?: AbortSignal): Promise<HostAnswer<RehearsalDone>>;
-  /** Tells the host that this gateway has removed it from its registry; undefined: not possible. */
-  removed?(signal: AbortSignal): Promise<HostAnswer<HostStatus>>;
-  clearSuspects(signal?: AbortSignal): Promise<HostAnswer<HostStatus>>;
-  /** Undefined for a plain host, which captures no databases. */
-  databases?(signal?: AbortSignal): Promise<HostAnswer<DatabaseList>>;
-  changeDatabase?(act: DatabaseAct, change: DatabaseChange, signal?: AbortSignal): Promise<HostAnswer<DatabaseList>>;
-}
+import type { HostControl } from "./host-control.ts";
 
 const prefix = "plain:";
 

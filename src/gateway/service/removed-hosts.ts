@@ -5,14 +5,14 @@
  * gateway runs and the host has not been added again. Hosts of older versions do not know the call; they are told once.
  */
 import type { Clock } from "../../runtime/clock.ts";
-import { Background } from "../../runtime/background.ts";
-import type { HostControl } from "./plain-control.ts";
+import { BackgroundTasks } from "../../runtime/background-tasks.ts";
+import type { HostControl } from "./host-control.ts";
 
 const pauseMs = { first: 500, most: 30_000 } as const;
 
 export class RemovedHosts {
   readonly #clock: Clock;
-  readonly #background = new Background();
+  readonly #background = new BackgroundTasks();
   readonly #telling = new Map<string, AbortController>();
 
   constructor(clock: Clock) {

@@ -5,14 +5,14 @@
  * a removed one takes no new requests at once, and those in progress get the drain time to finish.
  */
 import type { GatewayConfig, ServiceConfig } from "../../config/types.ts";
-import { heartbeatMs } from "../../control/messages.ts";
+import { heartbeatMs } from "../../control/host-api.ts";
 import type { Failover } from "../../core/failover/state.ts";
 import type { Rules } from "../../core/rules.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Logger } from "../../runtime/log.ts";
-import { Background } from "../../runtime/background.ts";
-import type { HostControl } from "./plain-control.ts";
+import { BackgroundTasks } from "../../runtime/background-tasks.ts";
+import type { HostControl } from "./host-control.ts";
 import { OwnShortage } from "../route/own-shortage.ts";
 import type { Plane } from "../route/plane.ts";
 import { Recorder } from "./recorder.ts";
@@ -43,7 +43,7 @@ export interface ServedServicesOptions {
 export class ServedServices {
   readonly #options: ServedServicesOptions;
   readonly #stop = new AbortController();
-  readonly #retired = new Background();
+  readonly #retired = new BackgroundTasks();
   readonly shortage: OwnShortage;
   #all: readonly ServiceRuntime[] = [];
 

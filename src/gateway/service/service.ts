@@ -20,12 +20,13 @@ import {
 import { commonFormat } from "../../core/record-format.ts";
 import type { Rules } from "../../core/rules.ts";
 import type { RehearsalResult } from "../../control/host-status.ts";
-import { suspectsMax } from "../../control/messages.ts";
+import { suspectsMax } from "../../control/host-api.ts";
 import type { KnownSuspect } from "../../core/suspects.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import { HostMonitor, type ProbeTimes } from "./monitor.ts";
 import { Orders } from "./orders.ts";
-import { type HostControl, isPlain, PlainControl, PlainEpochs } from "./plain-control.ts";
+import type { HostControl } from "./host-control.ts";
+import { isPlain, PlainControl, PlainEpochs } from "./plain-control.ts";
 import type { Recorder } from "./recorder.ts";
 import { RemovedHosts } from "./removed-hosts.ts";
 import type { OwnShortage } from "../route/own-shortage.ts";

@@ -12,7 +12,7 @@ import { RowReplica } from "../../core/replication/replication.ts";
 import { assumedStamp, isStampAhead, stampMs, type Cell, type ReplicatedRow } from "../../core/replication/row.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import type { Random } from "../../runtime/random.ts";
-import { Background } from "../../runtime/background.ts";
+import { BackgroundTasks } from "../../runtime/background-tasks.ts";
 import { messageOf } from "../../runtime/operator-error.ts";
 import { HybridClock } from "./hybrid-clock.ts";
 import { DatabaseInUseError } from "./database-in-use.ts";
@@ -69,7 +69,7 @@ export class StateStore {
   readonly #options: StateStoreOptions;
   readonly #hybrid: HybridClock;
   readonly #queue = new Map<string, DiskChange>();
-  readonly #background = new Background();
+  readonly #background = new BackgroundTasks();
   readonly #notices: string[] = [];
   #disk: OpenDisk | undefined;
   #timer: Timer | undefined;

@@ -17,11 +17,11 @@ import { duplicateDescriptor } from "../../runtime/descriptors.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Logger } from "../../runtime/log.ts";
 import { messageOf } from "../../runtime/operator-error.ts";
-import type { GatewayRun } from "../gateway-run.ts";
+import type { GatewayProcess } from "../gateway-process.ts";
 import { SuccessorProcess, UpgradeError } from "./successor-process.ts";
 
 export interface KeeperOptions {
-  readonly run: GatewayRun;
+  readonly run: GatewayProcess;
   readonly gateway: string;
   /** The configured address for clients. */
   readonly listen: string;

@@ -2,7 +2,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import type { Clock } from "../../runtime/clock.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
-import type { Incumbent } from "../gateway-run.ts";
+import type { Incumbent } from "../gateway-process.ts";
 import { readMessages, sendMessage } from "../workers/line-channel.ts";
 import { fromSuccessorSchema, type FromSuccessor, type ToSuccessor } from "./messages.ts";
 

@@ -5,7 +5,7 @@
 import type { Readable, Writable } from "node:stream";
 import type { Logger } from "../../runtime/log.ts";
 import { messageOf } from "../../runtime/operator-error.ts";
-import type { GatewayRun } from "../gateway-run.ts";
+import type { GatewayProcess } from "../gateway-process.ts";
 import { readMessages, sendMessage } from "../workers/line-channel.ts";
 import { toSuccessorSchema, type FromSuccessor, type ToSuccessor } from "./messages.ts";
 
@@ -17,9 +17,9 @@ export interface SuccessorOptions {
   readonly output: Writable;
   readonly ready: Omit<Extract<FromSuccessor, { kind: "ready" }>, "kind">;
   readonly log: Logger;
-  start(): Promise<GatewayRun>;
+  start(): Promise<GatewayProcess>;
   /** The gateway serves: signals of the process may be passed to it. */
-  onRun(run: GatewayRun): void;
+  onRun(run: GatewayProcess): void;
   /** The process is told to stop. */
   readonly signal: AbortSignal;
 }
@@ -46,7 +46,7 @@ export function runSuccessor(options: SuccessorOptions): Promise<void> {
 
 class Successor {
   readonly #options: SuccessorOptions;
-  #run: GatewayRun | undefined;
+  #run: GatewayProcess | undefined;
 
   constructor(options: SuccessorOptions) {
     this.#options = options;

@@ -14,7 +14,7 @@ import type { Plane, PlaneDeps, WorkerStatus } from "../route/plane.ts";
 import type { PlaneSettings } from "../route/data-plane.ts";
 import type { RouteHooks } from "../route/route-target.ts";
 import type { FromWorker, ToWorker, WorkerSettings } from "./messages.ts";
-import { PoolRoute } from "./pool-route.ts";
+import { WorkerRoute } from "./worker-route.ts";
 import { shareOf } from "./share.ts";
 import { WorkerProcess } from "./worker-process.ts";
 
@@ -40,7 +40,7 @@ export class WorkerStartError extends OperatorError {
 export class WorkerPool implements Plane {
   readonly server = undefined;
   readonly #options: WorkerPoolOptions;
-  readonly #routes = new Map<number, PoolRoute>();
+  readonly #routes = new Map<number, WorkerRoute>();
   #processes: readonly WorkerProcess[] = [];
   #lastRoute = 0;
   #descriptor = -1;
@@ -78,9 +78,9 @@ export class WorkerPool implements Plane {
     ];
   }
 
-  route(service: string, hooks: RouteHooks): PoolRoute {
+  route(service: string, hooks: RouteHooks): WorkerRoute {
     const id = ++this.#lastRoute;
-    const route = new PoolRoute({
+    const route = new WorkerRoute({
       ...{ id, service, hooks },
       send: (message) => this.#tellAll(message),
       waiting: () => this.#waiting(id),

@@ -14,7 +14,7 @@ import { messageOf, OperatorError } from "../../runtime/operator-error.ts";
 import type { Logger } from "../../runtime/log.ts";
 import { LocalPlane } from "../route/plane.ts";
 import type { RouteHooks } from "../route/route-target.ts";
-import type { ServiceRoute } from "../route/service-route.ts";
+import type { LocalRoute } from "../route/local-route.ts";
 import { readMessages, sendMessage } from "./line-channel.ts";
 import {
   reportIdleMs,
@@ -49,7 +49,7 @@ export function runWorker(options: WorkerOptions): Promise<void> {
 }
 
 interface Route {
-  readonly target: ServiceRoute;
+  readonly target: LocalRoute;
   readonly ended: Map<string, EndedRequest>;
 }
 

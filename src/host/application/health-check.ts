@@ -7,7 +7,7 @@
  */
 import { request } from "node:http";
 import { connect, isIP } from "node:net";
-import { type CallFailure, judgeFailure } from "../../control/http-call.ts";
+import { type CallFailure, judgeFailure } from "../../control/json-call.ts";
 import type { CheckResult } from "../../core/host/liveness.ts";
 
 export interface CheckTarget {

@@ -20,7 +20,7 @@ import {
   recordFormatField,
   type RehearsalDone,
   removedNoticeSchema,
-} from "../../control/messages.ts";
+} from "../../control/host-api.ts";
 import { databaseActs, databaseChangeSchema } from "../../control/databases.ts";
 import { type Api, createApi } from "../../control/server/api.ts";
 import { authenticate, type Authenticator } from "../../control/server/authentication.ts";

@@ -2,7 +2,7 @@
  * A candidate's checks before it obeys an order to take over: its log to the end, and what the log shows of the
  * primary.
  */
-import type { PromoteRequest } from "../../control/messages.ts";
+import type { PromoteRequest } from "../../control/host-api.ts";
 import {
   judgeAge,
   judgePromotion,

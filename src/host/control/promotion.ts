@@ -1,5 +1,5 @@
 /** A promotion in progress, for the ordering gateway: phases with their durations, then done or refused. */
-import type { PromoteEvent, PromotePhase } from "../../control/messages.ts";
+import type { PromoteEvent, PromotePhase } from "../../control/host-api.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Refusal } from "../../core/refusal.ts";
 

@@ -23,7 +23,7 @@ import { checkpointDue, type CheckpointThresholds, replayBytesPerMsDefault } fro
 import type { HostState } from "../../core/host/life.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Logger } from "../../runtime/log.ts";
-import type { CheckpointDone } from "../../control/messages.ts";
+import type { CheckpointDone } from "../../control/host-api.ts";
 import { type CheckpointManifest, writeCheckpoint } from "../../vault/checkpoint/checkpoint.ts";
 import type { Compression } from "../../vault/checkpoint/chunk-codec.ts";
 import { pacedBy } from "../../vault/checkpoint/checkpoint-pace.ts";

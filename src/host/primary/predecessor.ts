@@ -15,7 +15,7 @@
 import { request } from "node:http";
 import * as v from "valibot";
 import { bearer } from "../../control/bearer.ts";
-import { judgeFailure } from "../../control/http-call.ts";
+import { judgeFailure } from "../../control/json-call.ts";
 import { type HostRole, hostStatusSchema } from "../../control/host-status.ts";
 import type { PredecessorProbe, PredecessorWord } from "../ports/ports.ts";
 

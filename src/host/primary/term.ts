@@ -6,7 +6,7 @@
  * finished, nothing released. `stepDown` is the planned one: everything committed is journaled, then `vacate`.
  */
 import type { HostConfig } from "../../config/types.ts";
-import type { DemotePhase } from "../../control/messages.ts";
+import type { DemotePhase } from "../../control/host-api.ts";
 import type { Rules } from "../../core/rules.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 import type { Clock } from "../../runtime/clock.ts";

@@ -9,7 +9,7 @@ import { allRules, type Rules } from "../../core/rules.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Exchange, ForwardOptions, ForwardOutcome, ForwardUser, Handling } from "../upstream/exchange.ts";
 import type { Hold, HoldResult } from "./hold.ts";
-import { refusal } from "../server/own-response.ts";
+import { errorReply } from "../server/local-reply.ts";
 import type { Upstream } from "../upstream/upstream.ts";
 
 /** The present destination of a service's requests. */
@@ -307,7 +307,7 @@ export class Proxy implements ForwardUser {
   async #respond(exchange: Exchange, { status, code, message, outcome, retryAfterSeconds }: Refused): Promise<void> {
     this.#options.hooks?.onRefused?.(exchange, status, code, message);
     if (exchange.hasResponseStarted) return; // cut already, visibly
-    const response = refusal(status, code, message, exchange.request.headers.get("accept"));
+    const response = errorReply(status, code, message, exchange.request.headers.get("accept"));
     const retry: [string, string][] =
       outcome === "not-executed" || retryAfterSeconds !== undefined
         ? [["Retry-After", String(retryAfterSeconds ?? this.#options.retryAfterSeconds ?? 1)]]

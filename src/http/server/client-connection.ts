@@ -9,14 +9,14 @@
 import type { Buffer } from "node:buffer";
 import type { Piece, TcpSocket, TcpUser } from "../../runtime/tcp/tcp.ts";
 import { authority } from "../message/head.ts";
-import { BodyRate, WriteStall } from "./client-pace.ts";
+import { BodyRate, WriteStall } from "./slow-client.ts";
 import type { ConnectionOwner, OwnedConnection } from "./connection-owner.ts";
 import type { Timed } from "../../runtime/deadlines.ts";
 import type { ClientTunnel, Handling } from "../upstream/exchange.ts";
 import type { HttpLimits } from "../limits.ts";
-import { ownResponseBytes, refusal } from "./own-response.ts";
+import { localReplyBytes, errorReply } from "./local-reply.ts";
 import { ProtocolError } from "../message/protocol-error.ts";
-import { RequestInput, type NextRequest } from "./request-input.ts";
+import { RequestParser, type NextRequest } from "./request-parser.ts";
 import { type ExchangeConnection, ServerExchange } from "./server-exchange.ts";
 
 /** `head`: a part of a request has arrived. `lingering`: our side is ended, the rest is read and discarded. */
@@ -35,7 +35,7 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
   readonly #socket: TcpSocket;
   #state: State = "idle";
   #exchange: ServerExchange | undefined;
-  readonly #input: RequestInput;
+  readonly #input: RequestParser;
   #hasClientEnded = false;
   #tunnel: ClientTunnel | undefined;
   #hasTunnelEnded = false;
@@ -60,7 +60,7 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
     this.limits = owner.limits;
     this.#socket = socket;
     this.isSecure = how.secure;
-    this.#input = new RequestInput(owner.limits, how.proxyHeaderDue, ({ address, port }) => {
+    this.#input = new RequestParser(owner.limits, how.proxyHeaderDue, ({ address, port }) => {
       this.remoteAddress = address;
       this.remotePort = port;
       this.client = {};
@@ -340,13 +340,13 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
     }
     exchange?.onGone();
     if (this.#state === "closed") return;
-    const response = refusal(
+    const response = errorReply(
       status,
       code,
       message,
       exchange === undefined ? this.#input.accept : exchange.request.headers.get("accept"),
     );
-    this.write(ownResponseBytes(response, exchange?.request.method ?? "GET", "close", this.owner.wallTime()));
+    this.write(localReplyBytes(response, exchange?.request.method ?? "GET", "close", this.owner.wallTime()));
     this.#linger();
   }
 

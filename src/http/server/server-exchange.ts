@@ -18,11 +18,11 @@ import type {
   ForwardOutcome,
   ForwardUser,
   Handling,
-  OwnResponse,
+  LocalReply,
 } from "../upstream/exchange.ts";
 import type { HeaderList } from "../message/headers.ts";
 import type { HttpLimits } from "../limits.ts";
-import { ownResponseBytes } from "./own-response.ts";
+import { localReplyBytes } from "./local-reply.ts";
 import type { Piece } from "../../runtime/tcp/tcp.ts";
 import type { ParsedRequest } from "../message/read-request.ts";
 import { requestIdOf } from "./request-id.ts";
@@ -187,12 +187,12 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
     this.#keptBytes = 0;
   }
 
-  async respond(response: OwnResponse): Promise<void> {
+  async respond(response: LocalReply): Promise<void> {
     if (this.#isGone) return;
     if (this.hasResponseStarted) throw new Error("a response has been started already");
     if (this.#attempt !== undefined) throw new Error("a forward is in progress");
     if (!this.#restIsSmall()) this.#mustClose = true;
-    const pieces = ownResponseBytes(
+    const pieces = localReplyBytes(
       response,
       this.request.method,
       this.connectionField(),

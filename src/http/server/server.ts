@@ -181,7 +181,7 @@ export class HttpServer implements ConnectionOwner {
     this.#tls.replace(certificates);
   }
 
-  /** Serves a connection that did not come through the listener (fetch-entry.ts), with the same limits. */
+  /** Serves a connection that did not come through the listener (fetch-adapter.ts), with the same limits. */
   adopt(socket: MemorySocket, { secure }: { readonly secure: boolean }): void {
     const adopted = nodeSocket(socket as unknown as Socket);
     if (this.#mayEnter(adopted))

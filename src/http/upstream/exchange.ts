@@ -13,7 +13,7 @@ export type { RequestHead, ResponseHead } from "../message/head.ts";
 
 export type EditRequestFields = (headers: HeaderList, exchange: Exchange) => HeaderList;
 
-export interface OwnResponse {
+export interface LocalReply {
   readonly status: number;
   /** Default: the standard phrase. */
   readonly reason?: string;
@@ -106,7 +106,7 @@ export interface Exchange {
   /** All body bytes that arrived are still kept, so that `forward` can send the request from its start. */
   readonly isBodyHeld: boolean;
   /** Answers the request itself. The connection stays usable if the rest of the request's body is small. */
-  respond(response: OwnResponse): Promise<void>;
+  respond(response: LocalReply): Promise<void>;
   /**
    * Sends the request to `upstream` and its response to the client. May be called again while `bodyHeld` and not
    * `hasResponseStarted`.

@@ -7,7 +7,7 @@
  */
 import { join } from "node:path";
 import { type FsCalls, O_DIRECTORY, O_RDONLY } from "./fs-calls.ts";
-import type { OwnedWork } from "./owned-work.ts";
+import type { BackgroundTasks } from "../../runtime/background-tasks.ts";
 
 interface FolderDescriptor {
   readonly fd: number;
@@ -18,10 +18,10 @@ interface FolderDescriptor {
 export class Folders {
   readonly #root: string;
   readonly #calls: FsCalls;
-  readonly #work: OwnedWork;
+  readonly #work: BackgroundTasks;
   readonly #open = new Map<string, FolderDescriptor>();
 
-  constructor(root: string, calls: FsCalls, work: OwnedWork) {
+  constructor(root: string, calls: FsCalls, work: BackgroundTasks) {
     this.#root = root;
     this.#calls = calls;
     this.#work = work;

@@ -28,7 +28,7 @@ import { type FsCalls, O_DIRECTORY, O_RDONLY, systemCalls } from "./fs-calls.ts"
 import { errnoOf, isDefinite, storeErrorOf } from "./fs-error.ts";
 import { Folders } from "./fs-folders.ts";
 import { Temporaries, type Temporary } from "./fs-temporaries.ts";
-import { OwnedWork } from "./owned-work.ts";
+import { BackgroundTasks } from "../../runtime/background-tasks.ts";
 import { PutThread, type SmallPuts, type ThreadPut } from "./put-thread.ts";
 import { StoreError, type PutOutcome, type StagedPut, type Store } from "./store.ts";
 import { assertKey, assertPrefix, isKey, pageOf } from "./store-key.ts";
@@ -48,7 +48,7 @@ export class FsStore implements Store {
   readonly #folder: string;
   readonly #isOnNetwork: boolean;
   readonly #calls: FsCalls;
-  readonly #work = new OwnedWork();
+  readonly #work = new BackgroundTasks(() => undefined);
   readonly #temporaries: Temporaries;
   readonly #folders: Folders;
   readonly #smallPuts: SmallPuts | undefined;
@@ -153,7 +153,7 @@ export class FsStore implements Store {
     this.#temporaries.close();
     this.#folders.close();
     await this.#smallPuts?.close();
-    await this.#work.settle();
+    await this.#work.settled();
   }
 
   async #orFailed<T>(key: string, work: Promise<T>): Promise<T> {

@@ -11,7 +11,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import type { StagedBytes } from "../../core/delta.ts";
 import { type FsCalls, O_CREAT, O_EXCL, O_RDONLY, O_WRONLY } from "./fs-calls.ts";
-import type { OwnedWork } from "./owned-work.ts";
+import type { BackgroundTasks } from "../../runtime/background-tasks.ts";
 import type { StagedPut } from "./store.ts";
 
 export const temporaryFolder = "tmp";
@@ -59,7 +59,7 @@ class StagedTemporary implements StagedBytes {
 
 export class Temporaries {
   readonly #calls: FsCalls;
-  readonly #work: OwnedWork;
+  readonly #work: BackgroundTasks;
   readonly #prefix: string;
   #made = 0;
   #ahead: Promise<Temporary | undefined> | undefined;
@@ -67,7 +67,7 @@ export class Temporaries {
   #written: { readonly bytes: Uint8Array; readonly temporary: Promise<Temporary | undefined> } | undefined;
   #isClosed = false;
 
-  constructor(folder: string, calls: FsCalls, work: OwnedWork) {
+  constructor(folder: string, calls: FsCalls, work: BackgroundTasks) {
     this.#calls = calls;
     this.#work = work;
     const host = hostname()

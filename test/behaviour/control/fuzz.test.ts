@@ -13,14 +13,14 @@ import {
   promoteEventSchema,
   promoteRequestSchema,
   type PromoteEvent,
-} from "../../../src/control/messages.ts";
+} from "../../../src/control/host-api.ts";
 import { clusterSecret } from "../../../src/control/server/authentication.ts";
 import { type Controlled, controlApp } from "../../../src/host/control/control.ts";
 import { hostMetrics } from "../../../src/metrics/host-metrics.ts";
 import { PrometheusMetrics } from "../../../src/metrics/prometheus.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
 import { systemLog } from "../../../src/runtime/log.ts";
-import { Dice } from "../../sim/dice.ts";
+import { SeededRandom } from "../../../harness/seeded-random.ts";
 
 setDefaultTimeout(60_000);
 
@@ -81,7 +81,7 @@ const odd: readonly unknown[] = [
 ];
 
 /** A copy with something of another kind, left out, or added, at any depth. */
-function spoilt(dice: Dice, value: unknown): unknown {
+function spoilt(dice: SeededRandom, value: unknown): unknown {
   if (typeof value !== "object" || value === null || dice.chance(0.15)) return dice.pick(odd);
   const entries = Object.entries(value);
   const at = dice.int(0, Math.max(0, entries.length - 1));
@@ -93,7 +93,7 @@ function spoilt(dice: Dice, value: unknown): unknown {
 }
 
 /** Text that may not even be JSON. */
-function text(dice: Dice, value: unknown): string {
+function text(dice: SeededRandom, value: unknown): string {
   const whole = JSON.stringify(dice.chance(0.8) ? spoilt(dice, value) : value);
   switch (dice.int(0, 6)) {
     case 0:
@@ -148,7 +148,7 @@ const parsedOrUndefined = (body: string): unknown => {
 };
 
 test("a host asks its life only what is whole and valid, and names what is wrong with the rest", async () => {
-  const dice = new Dice(1);
+  const dice = new SeededRandom(1);
   const host = new Watched();
   const app = controlApp(host, {
     authenticator: clusterSecret("right"),
@@ -232,7 +232,7 @@ const limits = {
 };
 
 test("a gateway takes status lines up to the first that is not valid, and learns that it was not", async () => {
-  const dice = new Dice(2);
+  const dice = new SeededRandom(2);
   const scripts = Array.from({ length: 250 }, () =>
     Array.from(
       { length: dice.int(0, 6) },
@@ -263,7 +263,7 @@ test("a gateway takes status lines up to the first that is not valid, and learns
 });
 
 test("a gateway believes in a promotion only with a whole last word", async () => {
-  const dice = new Dice(3);
+  const dice = new SeededRandom(3);
   const words: readonly PromoteEvent[] = [
     { kind: "phase", phase: "claim", ms: 3 },
     { kind: "refused", refusal: { kind: "epoch_taken", epoch: 4, host: "b" } },

@@ -6,7 +6,7 @@
  * applications are: other VFSs, exclusive mode, hard links, files that are renamed into their place while somebody
  * writes into them.
  */
-import { Dice } from "../../sim/dice.ts";
+import { SeededRandom } from "../../../harness/seeded-random.ts";
 
 export const patterns = ["*.db", "tenants/*.db"] as const;
 export const matching = ["a.db", "b.db", "tenants/c.db", "tenants/d.db"] as const;
@@ -102,7 +102,7 @@ export interface Drawn {
 export type Profile = "usage" | "files";
 
 export function drawProgram(seed: number, profile: Profile, length = profile === "usage" ? 26 : 14): readonly Drawn[] {
-  const dice = new Dice(`${profile}/${seed}`);
+  const dice = new SeededRandom(`${profile}/${seed}`);
   const drawing = new Drawing(dice, profile);
   const steps = Array.from({ length }, () => drawing.next());
   return [...steps, { step: { kind: "failover" }, waits: true, mover: "files" }];
@@ -111,13 +111,13 @@ export function drawProgram(seed: number, profile: Profile, length = profile ===
 type Draw = () => Step;
 
 class Drawing {
-  readonly #dice: Dice;
+  readonly #dice: SeededRandom;
   readonly #profile: Profile;
   readonly #connections: Connection[] = [];
   #tokens = 0;
   #opened = 0;
 
-  constructor(dice: Dice, profile: Profile) {
+  constructor(dice: SeededRandom, profile: Profile) {
     this.#dice = dice;
     this.#profile = profile;
     for (let i = dice.int(2, 3); i > 0; i--) this.#connections.push(this.#connect());

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { type HostStatus, untold } from "../../../src/control/host-status.ts";
-import type { DemoteEvent, PromoteEvent } from "../../../src/control/messages.ts";
+import type { DemoteEvent, PromoteEvent } from "../../../src/control/host-api.ts";
 import type { Api } from "../../../src/control/server/api.ts";
 import { clusterSecret } from "../../../src/control/server/authentication.ts";
 import { type Controlled, controlApp } from "../../../src/host/control/control.ts";

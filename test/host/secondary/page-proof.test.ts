@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { Replica } from "../../../src/capture/replica.ts";
 import type { DatabaseDelta } from "../../../src/core/delta.ts";
 import { allRules } from "../../../src/core/rules.ts";
-import { seededDice } from "../../../harness/dice.ts";
+import { SeededRandom } from "../../../harness/seeded-random.ts";
 import { pageProof } from "../../../src/host/secondary/page-proof.ts";
 import { type Moment, type PointInTime, restoreMoment } from "../../../src/host/secondary/point-in-time.ts";
 import { applyFlush, UnappliableFlushError } from "../../../src/host/secondary/unappliable-flush.ts";
@@ -283,7 +283,8 @@ async function followFrom(
 
 /** Commits, removals and re-creations, checkpoints, each wrong in one way or another now and then. */
 async function draw(seed: number): Promise<Written> {
-  const { below } = seededDice(seed);
+  const random = new SeededRandom(seed);
+  const below = (limit: number): number => random.below(limit);
   const written = new Written();
   await written.begin();
   const deltaOf = (): DatabaseDelta => {

@@ -3,7 +3,7 @@ import { jsonBody, limitBody } from "../../../src/control/server/body.ts";
 import { createApi } from "../../../src/control/server/api.ts";
 import { authenticate, clusterSecret } from "../../../src/control/server/authentication.ts";
 import { listenApi } from "../../../src/control/server/listener.ts";
-import { removedNoticeSchema } from "../../../src/control/messages.ts";
+import { removedNoticeSchema } from "../../../src/control/host-api.ts";
 import { hostMetrics } from "../../../src/metrics/host-metrics.ts";
 import { PrometheusMetrics } from "../../../src/metrics/prometheus.ts";
 import { systemLog } from "../../../src/runtime/log.ts";

@@ -1,5 +1,5 @@
 /**
- * A host process without an application or a vault: the control contract (src/control/messages.ts) over real sockets,
+ * A host process without an application or a vault: the control contract (src/control/host-api.ts) over real sockets,
  * and a plain HTTP data port. The "log" is a folder with one file per epoch, created exclusively, so that claims race
  * for real.
  *
@@ -9,7 +9,7 @@ import { existsSync, linkSync, mkdirSync, readFileSync, readdirSync, statSync, w
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { join } from "node:path";
 import { type HostStatus, untold } from "../../../src/control/host-status.ts";
-import { heartbeatMs, type DemoteRequest, type PromoteRequest } from "../../../src/control/messages.ts";
+import { heartbeatMs, type DemoteRequest, type PromoteRequest } from "../../../src/control/host-api.ts";
 
 export interface FakeHostOptions {
   readonly id: string;

@@ -5,7 +5,7 @@ import { vaultGc, vaultLs, vaultVerify } from "../../../src/cli/commands/vault.t
 import type { DatabaseDelta } from "../../../src/core/delta.ts";
 import { allRules } from "../../../src/core/rules.ts";
 import { pageProof } from "../../../src/host/secondary/page-proof.ts";
-import { newestAnnounced } from "../../../src/vault/checkpoint/announced.ts";
+import { newestAnnounced } from "../../../src/vault/checkpoint/newest-announced.ts";
 import { type CheckpointManifest, writeCheckpoint } from "../../../src/vault/checkpoint/checkpoint.ts";
 import type { LogWriter } from "../../../src/vault/log/log-writer.ts";
 import { collectGarbage } from "../../../src/vault/checkpoint/retention.ts";

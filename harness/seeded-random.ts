@@ -1,10 +1,10 @@
 /**
  * Seeded randomness: one seed fixes everything, and `fork` gives each part of the world a stream of its own, so that
- * removing one fault (shrinking) disturbs the others as little as possible. SplitMix32-seeded sfc32.
+ * removing one fault (shrinking) disturbs the others as little as possible. SplitMix32-seeded sfc32. Not for secrets.
  */
-import type { Random } from "../../src/runtime/random.ts";
+import type { Random } from "../src/runtime/random.ts";
 
-export class Dice implements Random {
+export class SeededRandom implements Random {
   readonly #state: Uint32Array;
 
   constructor(seed: number | string) {
@@ -22,8 +22,8 @@ export class Dice implements Random {
   }
 
   /** An independent stream that depends on this one's seed and the name only when taken first. */
-  fork(name: string): Dice {
-    return new Dice(`${this.#next()}/${name}`);
+  fork(name: string): SeededRandom {
+    return new SeededRandom(`${this.#next()}/${name}`);
   }
 
   fraction(): number {
@@ -37,6 +37,11 @@ export class Dice implements Random {
   /** An integer from `least` to `most`, both included. */
   int(least: number, most: number): number {
     return least + Math.floor(this.fraction() * (most - least + 1));
+  }
+
+  /** An integer in [0, below). */
+  below(below: number): number {
+    return this.int(0, below - 1);
   }
 
   between(least: number, most: number): number {
@@ -56,6 +61,12 @@ export class Dice implements Random {
     const item = items[this.int(0, items.length - 1)];
     if (item === undefined) throw new Error("nothing to pick from");
     return item;
+  }
+
+  /** Returns a new list in drawn order. */
+  shuffled<T>(items: readonly T[]): T[] {
+    const keyed = items.map((item) => ({ item, key: this.fraction() }));
+    return keyed.sort((a, b) => a.key - b.key).map(({ item }) => item);
   }
 
   #next(): number {

@@ -13,7 +13,7 @@ import { MemorySocket } from "../../runtime/tcp/memory-socket.ts";
 import { ProtocolError } from "../message/protocol-error.ts";
 import { type ParsedRequest, readRequest } from "../message/read-request.ts";
 import type { ParsedResponse } from "../message/read-response.ts";
-import { refusal } from "../server/own-response.ts";
+import { errorReply } from "../server/local-reply.ts";
 import { ResponseReader, type ResponseSink } from "../upstream/response-reader.ts";
 import type { HttpServer } from "../server/server.ts";
 
@@ -82,7 +82,7 @@ function refused(
   accept: string | null,
   more: [string, string][] = [],
 ): Response {
-  const { headers, body } = refusal(status, code, message, accept ?? undefined);
+  const { headers, body } = errorReply(status, code, message, accept ?? undefined);
   return new Response(body ?? null, { status, headers: [...((headers ?? []) as [string, string][]), ...more] });
 }
 

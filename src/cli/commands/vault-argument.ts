@@ -42,7 +42,7 @@ interface Meant {
 }
 
 /** Returns the vault of the folder, or of the configuration; both at once would be ambiguous. */
-export function meantVault(context: CliContext, flags: VaultFlags, folder: string | undefined): Meant {
+export function vaultArgument(context: CliContext, flags: VaultFlags, folder: string | undefined): Meant {
   if (folder !== undefined) {
     if (flags.config !== undefined) {
       throw new OperatorError("usage", {

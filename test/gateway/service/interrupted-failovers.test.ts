@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Interrupted, silentMsMax } from "../../../src/gateway/service/interrupted.ts";
+import { InterruptedFailovers, silentMsMax } from "../../../src/gateway/service/interrupted-failovers.ts";
 import { systemRandom } from "../../../src/runtime/random.ts";
 import { fileDisk } from "../../../src/gateway/state/replication-disk.ts";
 import { putEpoch, putFailover, type FailoverRow } from "../../../src/gateway/state/rows.ts";
@@ -49,8 +49,8 @@ function lookOf(
   gateway: string,
   clock: ManualClock,
   heardMsAgo: () => number | undefined = () => undefined,
-): Interrupted {
-  return new Interrupted({ gateway, store, clock, heardMsAgo });
+): InterruptedFailovers {
+  return new InterruptedFailovers({ gateway, store, clock, heardMsAgo });
 }
 
 describe("a failover whose gateway ended in the middle", () => {

@@ -2,7 +2,7 @@
  * Owns work that is not awaited: each promise is kept until it settles, `settled` waits for all of them, and a
  * rejection, which is a programming error here, goes to `onDefect`.
  */
-export class Background {
+export class BackgroundTasks {
   readonly #running = new Set<Promise<void>>();
   readonly #onDefect: (error: unknown) => void;
 

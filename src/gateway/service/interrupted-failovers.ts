@@ -20,7 +20,7 @@ const lookEveryMs = 5_000;
 /** A peer that was not heard for this long counts as ended for its unfinished failovers. */
 export const silentMsMax = 60_000;
 
-export interface InterruptedOptions {
+export interface InterruptedFailoversOptions {
   readonly gateway: string;
   readonly store: StateStore;
   readonly clock: Clock;
@@ -28,12 +28,12 @@ export interface InterruptedOptions {
   heardMsAgo(gateway: string): number | undefined;
 }
 
-export class Interrupted {
-  readonly #options: InterruptedOptions;
+export class InterruptedFailovers {
+  readonly #options: InterruptedFailoversOptions;
   readonly #startedAt: number;
   #timer: Timer | undefined;
 
-  constructor(options: InterruptedOptions) {
+  constructor(options: InterruptedFailoversOptions) {
     this.#options = options;
     this.#startedAt = options.clock.now();
   }

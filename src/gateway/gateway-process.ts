@@ -7,7 +7,7 @@ import { duplicateDescriptor } from "../runtime/descriptors.ts";
 import { ConfigWatch } from "./config-watch.ts";
 import { Gateway, type GatewayDeps } from "./gateway.ts";
 
-export interface GatewayRunOptions extends GatewayDeps {
+export interface GatewayProcessOptions extends GatewayDeps {
   readonly config: GatewayConfig;
   /** Absolute. */
   readonly configFile: string;
@@ -29,19 +29,19 @@ export interface Incumbent {
   drain(): Promise<void>;
 }
 
-export class GatewayRun implements Incumbent {
-  readonly #options: GatewayRunOptions;
+export class GatewayProcess implements Incumbent {
+  readonly #options: GatewayProcessOptions;
   #gateway: Gateway;
   #watch: ConfigWatch;
   #isHandedOver = false;
 
   /** Throws what `Gateway.start` throws. */
-  static async start(options: GatewayRunOptions): Promise<GatewayRun> {
+  static async start(options: GatewayProcessOptions): Promise<GatewayProcess> {
     const gateway = await Gateway.start(options.config, options, options.descriptor);
-    return new GatewayRun(options, gateway, await startWatch(options, gateway));
+    return new GatewayProcess(options, gateway, await startWatch(options, gateway));
   }
 
-  private constructor(options: GatewayRunOptions, gateway: Gateway, watch: ConfigWatch) {
+  private constructor(options: GatewayProcessOptions, gateway: Gateway, watch: ConfigWatch) {
     this.#options = options;
     this.#gateway = gateway;
     this.#watch = watch;
@@ -91,6 +91,9 @@ export class GatewayRun implements Incumbent {
   }
 }
 
-function startWatch({ configFile: file, load, clock, log }: GatewayRunOptions, gateway: Gateway): Promise<ConfigWatch> {
+function startWatch(
+  { configFile: file, load, clock, log }: GatewayProcessOptions,
+  gateway: Gateway,
+): Promise<ConfigWatch> {
   return ConfigWatch.start({ file, load, gateway, clock, log });
 }

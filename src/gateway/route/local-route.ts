@@ -19,7 +19,7 @@ import type { RouteTarget } from "./route-target.ts";
 const retryConnectMs = 50;
 const connectTimeoutMs = 500;
 
-export interface ServiceRouteOptions {
+export interface LocalRouteOptions {
   readonly clock: Clock;
   /** Read for every request, so that a new configuration applies at once. */
   readonly hold: () => Omit<HoldOptions, "clock" | "waits">;
@@ -52,15 +52,15 @@ interface Active {
   readonly upstream: Upstream;
 }
 
-export class ServiceRoute implements Route, RouteTarget {
-  readonly #options: ServiceRouteOptions;
+export class LocalRoute implements Route, RouteTarget {
+  readonly #options: LocalRouteOptions;
   readonly #hold: Hold;
   #active: Active | undefined;
   /** Set while the hold is closed only because the port is closed. */
   #waitingForPort: Timer | undefined;
   #wanted: "route" | "hold" = "hold";
 
-  constructor(options: ServiceRouteOptions) {
+  constructor(options: LocalRouteOptions) {
     this.#options = options;
     this.#hold = new Hold(liveHold(options));
   }
@@ -148,7 +148,7 @@ export class ServiceRoute implements Route, RouteTarget {
   }
 }
 
-function liveHold({ hold, clock, measures }: ServiceRouteOptions): HoldOptions {
+function liveHold({ hold, clock, measures }: LocalRouteOptions): HoldOptions {
   return {
     clock,
     waits: measures?.waits,

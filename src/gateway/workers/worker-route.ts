@@ -7,7 +7,7 @@ import type { ToWorker } from "./messages.ts";
 
 type RouteMessage = Extract<ToWorker, { route: number }>;
 
-export interface PoolRouteOptions {
+export interface WorkerRouteOptions {
   readonly id: number;
   readonly service: string;
   readonly hooks: RouteHooks;
@@ -17,16 +17,16 @@ export interface PoolRouteOptions {
   onClose(id: number): void;
 }
 
-export class PoolRoute implements RouteTarget {
+export class WorkerRoute implements RouteTarget {
   readonly service: string;
   readonly hooks: RouteHooks;
   readonly id: number;
-  readonly #options: PoolRouteOptions;
+  readonly #options: WorkerRouteOptions;
   #active: Extract<ToWorker, { kind: "route" }> | undefined;
   /** The last message since the route. */
   #after: "hold" | "wait-for-port" | undefined;
 
-  constructor(options: PoolRouteOptions) {
+  constructor(options: WorkerRouteOptions) {
     this.#options = options;
     this.id = options.id;
     this.service = options.service;

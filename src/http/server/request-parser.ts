@@ -11,7 +11,7 @@ export interface NextRequest {
   readonly bodyStart: number;
 }
 
-export class RequestInput {
+export class RequestParser {
   readonly #limits: HttpLimits;
   readonly #onProxySource: (source: ProxySource) => void;
   #bytes: Buffer | undefined;

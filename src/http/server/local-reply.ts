@@ -2,13 +2,13 @@
 import { Buffer } from "node:buffer";
 import { STATUS_CODES } from "node:http";
 import { fieldBytes, isToken } from "../message/bytes.ts";
-import type { OwnResponse } from "../upstream/exchange.ts";
+import type { LocalReply } from "../upstream/exchange.ts";
 import type { Piece } from "../../runtime/tcp/tcp.ts";
 
 const setByServer = new Set(["content-length", "transfer-encoding", "connection", "date", "keep-alive", "upgrade"]);
 
-export function ownResponseBytes(
-  response: OwnResponse,
+export function localReplyBytes(
+  response: LocalReply,
   method: string,
   connection: string | undefined,
   wallTime: number,
@@ -53,7 +53,7 @@ function httpDate(wallTime: number): string {
 }
 
 /** Builds a refusal: the reason, in plain text or JSON as the client accepts, and nothing that the client sent. */
-export function refusal(status: number, code: string, message: string, accept: string | undefined): OwnResponse {
+export function errorReply(status: number, code: string, message: string, accept: string | undefined): LocalReply {
   const json = accept?.toLowerCase().includes("application/json") ?? false;
   return {
     status,

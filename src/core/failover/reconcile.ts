@@ -20,40 +20,40 @@ const answerAwaitedMs = 250;
 /** More turns than this within one step would mean two phases that disagree without end. */
 const turnsMax = 24;
 
-export function settle(turn: Turn): void {
+export function reconcile(turn: Turn): void {
   for (let turns = 0; ; turns++) {
     if (turns === turnsMax)
       throw new Error(`the phases of service ${turn.state.settings.service} do not settle: ${turn.state.phase.kind}`);
     const before = turn.state.phase;
-    settleOnce(turn, before);
+    reconcileOnce(turn, before);
     if (turn.state.phase === before) return;
   }
 }
 
-function settleOnce(turn: Turn, phase: Phase): void {
+function reconcileOnce(turn: Turn, phase: Phase): void {
   const relation = relationToPrimary(turn.state, turn.now);
   switch (phase.kind) {
     case "unknown":
       if (relation === "none") return maybeElectFirst(turn);
-      return follow(turn, relation);
+      return trackPrimary(turn, relation);
     case "awaiting":
     case "serving":
     case "suspect":
-      return follow(turn, relation);
+      return trackPrimary(turn, relation);
     case "agreeing":
       if (recovered(turn, phase.failover, relation)) return;
       return actWhenAgreed(turn, phase.failover, phase.since);
     case "promoting":
-      return settlePromoting(turn, phase);
+      return reconcilePromoting(turn, phase);
     case "demoting":
-      return settleDemoting(turn, phase, relation);
+      return reconcileDemoting(turn, phase, relation);
     case "down":
-      return settleDown(turn, phase, relation);
+      return reconcileDown(turn, phase, relation);
   }
 }
 
 /** Not acting: the phase follows the observed primary. */
-function follow(turn: Turn, relation: Relation): void {
+function trackPrimary(turn: Turn, relation: Relation): void {
   const phase = turn.state.phase;
   switch (relation) {
     case "none":
@@ -159,7 +159,7 @@ function abortAsRecovered(turn: Turn, failover: Failover): void {
   become(turn, { kind: "serving" });
 }
 
-function settlePromoting(turn: Turn, phase: Phase & { kind: "promoting" }): void {
+function reconcilePromoting(turn: Turn, phase: Phase & { kind: "promoting" }): void {
   const { state } = turn;
   const { failover, candidate, call } = phase;
   const primary = state.primary;
@@ -223,7 +223,7 @@ function settlePromoting(turn: Turn, phase: Phase & { kind: "promoting" }): void
   }
 }
 
-function settleDemoting(turn: Turn, phase: Phase & { kind: "demoting" }, relation: Relation): void {
+function reconcileDemoting(turn: Turn, phase: Phase & { kind: "demoting" }, relation: Relation): void {
   const { failover, call } = phase;
   const primary = turn.state.primary;
   if (primary === undefined || primary.epoch > failover.epochFrom) {
@@ -282,7 +282,7 @@ function settleDemoting(turn: Turn, phase: Phase & { kind: "demoting" }, relatio
   }
 }
 
-function settleDown(turn: Turn, phase: Phase & { kind: "down" }, relation: Relation): void {
+function reconcileDown(turn: Turn, phase: Phase & { kind: "down" }, relation: Relation): void {
   if (recovered(turn, phase.failover, relation)) return;
   // A candidate that died, or gave up, after its claim has advanced the epoch: an order that names the old epoch would
   // always be refused (simulation, seed 508).

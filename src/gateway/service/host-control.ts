@@ -1,0 +1,29 @@
+/** The port to a host, as the gateway uses it: a real host by its control API, or a plain host. */
+import type { DatabaseAct, DatabaseChange, DatabaseList } from "../../control/databases.ts";
+import type {
+  CheckpointDone,
+  DemoteEvent,
+  DemoteRequest,
+  PromoteEvent,
+  PromoteRequest,
+  RehearsalDone,
+} from "../../control/host-api.ts";
+import type { HostAnswer, StreamEnd } from "../../control/host-client.ts";
+import type { HostStatus } from "../../control/host-status.ts";
+
+/** The calls of a host's control API that the gateway uses; `HostClient` is the real one. */
+export interface HostControl {
+  /** `recordFormat`: tells the host the newest record format that all hosts read. */
+  status(timeoutMs: number, signal?: AbortSignal, recordFormat?: number): Promise<HostAnswer<HostStatus>>;
+  streamStatus(onStatus: (status: HostStatus) => void, signal: AbortSignal): Promise<StreamEnd>;
+  promote(request: PromoteRequest, onEvent: (event: PromoteEvent) => void, signal: AbortSignal): Promise<StreamEnd>;
+  demote(request: DemoteRequest, onEvent: (event: DemoteEvent) => void, signal: AbortSignal): Promise<StreamEnd>;
+  checkpoint(signal?: AbortSignal): Promise<HostAnswer<CheckpointDone>>;
+  rehearse(signal?: AbortSignal): Promise<HostAnswer<RehearsalDone>>;
+  /** Tells the host that this gateway has removed it from its registry; undefined: not possible. */
+  removed?(signal: AbortSignal): Promise<HostAnswer<HostStatus>>;
+  clearSuspects(signal?: AbortSignal): Promise<HostAnswer<HostStatus>>;
+  /** Undefined for a plain host, which captures no databases. */
+  databases?(signal?: AbortSignal): Promise<HostAnswer<DatabaseList>>;
+  changeDatabase?(act: DatabaseAct, change: DatabaseChange, signal?: AbortSignal): Promise<HostAnswer<DatabaseList>>;
+}
