@@ -103,10 +103,10 @@ export class ActiveDatabases {
 
   /**
    * Adds a database that no process has open, this one included; any access to it is reported. Returns false if that is
-   * impossible.
+   * impossible, unless it is attached in a moment anyway.
    */
   addDormant(database: DormantDatabase): boolean {
-    if (this.#events?.add(database.path, database) !== true) return false;
+    if (this.#events?.add(database.path, database) !== true && !database.mustSwitch) return false;
     this.dormant.add(database);
     return true;
   }

@@ -122,11 +122,13 @@ export class Arrivals {
     active.addTouched(dormant);
   }
 
-  /** A database that the replica wrote before the start needs no connection until a process uses it. */
+  /**
+   * A database that the replica wrote before the start needs no connection until a process uses it. One that must be
+   * switched to WAL needs one when capture has begun.
+   */
   #adopt(name: string, { path }: FoundFile): boolean {
     const { known, active, limits } = this.#options;
-    const pages =
-      this.#isBegun || !active.isListening || this.#count >= limits.databasesMax ? undefined : known?.get(name);
+    const pages = this.#isBegun || this.#count >= limits.databasesMax ? undefined : known?.get(name);
     const dormant = pages === undefined ? undefined : DormantDatabase.adopt(name, path, pages);
     if (dormant === undefined || !active.addDormant(dormant)) return false;
     this.#warnOfCount();

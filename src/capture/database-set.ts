@@ -202,7 +202,7 @@ export class DatabaseSet {
   /** Capture has begun: a new file that is no database no longer ends anything. */
   begin(): void {
     this.#isBegun = true;
-    for (const part of [this.arrivals, this.#discovery, this.#newcomers]) part.begin();
+    for (const part of [this.arrivals, this.#discovery, this.#newcomers, this.active.dormant]) part.begin();
   }
 
   /** Files that match but are not databases. */

@@ -31,6 +31,13 @@ export class DormantDatabase {
   isWoken = false;
   /** SQLite used it: not only the file itself was touched. */
   hasHadLog = false;
+  /**
+   * It is in rollback mode, also in the journal: SQLite takes a file beside a log for one in WAL mode whatever its
+   * header says (a backup was copied over a database whose process had been killed), and it is captured as SQLite reads
+   * it. Attaching it changes that header, which must not happen before capture begins: what capture begins with is in
+   * no batch, and must be what the journal has.
+   */
+  mustSwitch = false;
 
   private constructor(
     name: string,
@@ -69,8 +76,9 @@ export class DormantDatabase {
     const database = DormantDatabase.of(name, path, known);
     if (database?.hasCompanions() !== false) return undefined;
     const first = database.#read(0, known.pageSize);
-    const isWal = first[18] === walVersion && first[19] === walVersion;
-    return isWal && known.isSame(1, hashPage(1, first)) ? database : undefined;
+    if (!known.isSame(1, hashPage(1, first))) return undefined;
+    database.mustSwitch = first[18] !== walVersion || first[19] !== walVersion;
+    return database;
   }
 
   get resumed(): Resumed {

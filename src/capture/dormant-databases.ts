@@ -54,6 +54,11 @@ export class DormantDatabases {
     this.#isTouched = true;
   }
 
+  /** Capture begins: databases that must be switched to WAL are attached by the next collection. */
+  begin(): void {
+    for (const database of this.#databases.values()) if (database.mustSwitch) this.wake(database);
+  }
+
   /** Checks each: some events were not reported. */
   lookAtAll(): void {
     for (const database of this.#databases.values()) if (!database.isWoken && database.isTouched()) this.wake(database);

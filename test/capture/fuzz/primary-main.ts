@@ -13,6 +13,7 @@ import type * as ReplicaModule from "../../../src/capture/replica.ts";
 import type * as SourceModule from "../../../src/capture/source.ts";
 import type * as FollowerModule from "../../../src/host/secondary/follower.ts";
 import type * as JournalModule from "../../../src/host/primary/journal.ts";
+import type * as HandoffModule from "../../../src/host/primary/verify-handoff.ts";
 import type * as RulesModule from "../../../src/core/rules.ts";
 import type * as ClockModule from "../../../src/runtime/clock.ts";
 import type * as RandomModule from "../../../src/runtime/random.ts";
@@ -66,6 +67,11 @@ const { Replica } = await load<typeof ReplicaModule>("capture/replica.ts");
 const { Source } = await load<typeof SourceModule>("capture/source.ts");
 const { Follower } = await load<typeof FollowerModule>("host/secondary/follower.ts", "host/follower.ts");
 const { Journal } = await load<typeof JournalModule>("host/primary/journal.ts", "host/journal.ts");
+// Versions before have it under another name.
+const verify = await load<typeof HandoffModule>("host/primary/verify-handoff.ts").then(
+  ({ verifyHandoff }) => verifyHandoff,
+  () => undefined,
+);
 const { allRules } = await load<typeof RulesModule>("core/rules.ts");
 const { systemClock } = await load<typeof ClockModule>("runtime/clock.ts");
 const { systemRandom } = await load<typeof RandomModule>("runtime/random.ts");
@@ -147,7 +153,7 @@ async function begin(known: KnownPages) {
     onRecord: () => undefined,
   });
   const onWarning = (text: string): void => say({ what: "warning", text });
-  const source = await Source.open({
+  const found = await Source.open({
     root: options.root,
     databases: options.patterns,
     known,
@@ -156,6 +162,7 @@ async function begin(known: KnownPages) {
     limits: { attachWaitMsMax: options.patienceMs },
     onWarning,
   });
+  const source = options.isFirst || verify === undefined ? found : await verify(found, known);
   journal.attach(source);
   return { journal, epoch: claim.writer.epoch, epochPosition: claim.writer.claimPosition };
 }

@@ -1,9 +1,11 @@
 /** A database that gets another name, or another file under its name: in no moment is it nowhere in the journal. */
 import { expect, spyOn, test } from "bun:test";
-import { copyFileSync, existsSync, renameSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseFiles } from "../../../src/capture/database-files.ts";
-import { Application, Pair } from "../helpers.ts";
+import { Source } from "../../../src/capture/source.ts";
+import { verifyHandoff } from "../../../src/host/primary/verify-handoff.ts";
+import { Application, Pair, sourceOptions } from "../helpers.ts";
 import { begin } from "./parts.ts";
 
 async function beginWithTwo() {
@@ -93,6 +95,27 @@ test("a commit into a file that was replaced while it is open is never acknowled
       await it.pair.settle();
     })(),
   ).rejects.toThrow("commits into a database whose file was already deleted");
+});
+
+test("a file in rollback mode beside a log is captured as SQLite reads it, and the next host can begin with it", async () => {
+  await using it = await begin();
+  const made = join(it.folder, "made.db");
+  await it.application.open("made", made);
+  await it.application.run("made", "CREATE TABLE t(v); INSERT INTO t VALUES (1)");
+  await it.application.close("made");
+  await it.application.open("a", it.path);
+  await it.application.run("a", "PRAGMA journal_mode=WAL; CREATE TABLE t(v); PRAGMA wal_checkpoint(PASSIVE)");
+  // Its log stays, and is not read any more: all of it is in the file before.
+  renameSync(made, it.path);
+  await using pair = await Pair.open(it.folder);
+  expect(readFileSync(join(pair.copy, "app.db")).subarray(18, 20)).toEqual(Buffer.from([1, 1]));
+  const known = pair.replica.handOver();
+  await pair.replica.close();
+  const next = await verifyHandoff(await Source.open({ ...sourceOptions(pair.copy), known }), known);
+  expect(next.isAhead()).toBe(true);
+  while (next.isAhead()) (await next.collect())?.done();
+  expect(next.checksums()).not.toEqual(new Map([...known].map(([name, pages]) => [name, pages.checksum()])));
+  await next.close();
 });
 
 test("a new file under the name of a database that was renamed over an open one waits: what was acknowledged stays in the journal", async () => {

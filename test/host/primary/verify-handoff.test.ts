@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -105,4 +105,40 @@ describe("what capture begins with", () => {
     for (const suffix of ["", "-wal", "-shm"]) rmSync(path + suffix, { force: true });
     await expect(prove(root, known)).rejects.toThrow("a.db is missing");
   });
+
+  for (const databases of [1, 6])
+    test(`is switched to WAL when the journal has it in rollback mode (${databases} databases), and the first batch has the page that this changes`, async () => {
+      const { root } = withDatabase();
+      for (let at = 1; at < databases; at++) copyFileSync(join(root, "a.db"), join(root, `b${at}.db`));
+      const known = await knownOf(root);
+      const path = join(root, "rollback.db");
+      const database = new DatabaseSync(path);
+      database.exec("CREATE TABLE t (x); INSERT INTO t VALUES (1)");
+      database.close();
+      const pages = hashesOf(path);
+      const source = await prove(root, new Map([...known, ["rollback.db", pages]]));
+      expect(source.checksums().get("rollback.db")).toEqual(pages.checksum());
+      const deltas = [];
+      while (source.isAhead()) {
+        const batch = await source.collect();
+        for (const part of batch?.parts() ?? []) deltas.push(...part);
+        batch?.done();
+      }
+      expect(deltas.map(({ name, pages: changed }) => [name, changed.map(({ number }) => number)])).toEqual([
+        ["rollback.db", [1]],
+      ]);
+      const found = source.checksums().get("rollback.db");
+      await source.close();
+      expect(found).toEqual(hashesOf(path).checksum());
+      expect(new DatabaseSync(path).prepare("PRAGMA journal_mode").get()).toEqual({ journal_mode: "wal" });
+    });
 });
+
+function hashesOf(path: string): PageHashes {
+  const bytes = readFileSync(path);
+  const pages = new PageHashes(4096);
+  pages.resize(bytes.byteLength / 4096, () => true);
+  for (let page = 1; page <= pages.pageCount; page++)
+    pages.set(page, hashPage(page, bytes.subarray((page - 1) * 4096, page * 4096)));
+  return pages;
+}
