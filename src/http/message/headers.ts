@@ -7,7 +7,7 @@
  */
 import type { Buffer } from "node:buffer";
 import { isToken } from "./bytes.ts";
-import type { FieldSet } from "./known-fields.ts";
+import { type FieldSet, isHopByHop, knownField } from "./known-fields.ts";
 import { ProtocolError } from "./protocol-error.ts";
 
 /** A head as received, checked: a part of `bytes`. */
@@ -197,6 +197,20 @@ export function addConnectionOptions(options: string[], value: string): void {
     options.push(option);
   }
 }
+
+/**
+ * Returns the fields as received without those that the options of `Connection` name (RFC 9110, 7.6.1). It is applied
+ * where a head is read, so that a sender cannot name a field that a later step adds: the epoch that fences a late PUT,
+ * the client's address, the request's id.
+ */
+export function withoutOptions(received: HeaderList, options: readonly string[] | undefined): HeaderList {
+  return options === undefined || options.every(namesNoField)
+    ? received
+    : received.without((name) => options.includes(name) && !namesNoField(name));
+}
+
+/** Fields that belong to this hop are interpreted here and never passed on, whether they are named or not. */
+const namesNoField = (option: string): boolean => option === "close" || isHopByHop(knownField(option));
 
 /** Removes spaces and tabs at both ends. */
 function trimOws(text: string): string {

@@ -5,7 +5,7 @@
 import { Buffer } from "node:buffer";
 import { COLON } from "./bytes.ts";
 import { chunkedBody, noBody, type Framing, type HttpVersion, type RequestHead } from "./head.ts";
-import { addConnectionOptions, HeaderList } from "./headers.ts";
+import { addConnectionOptions, HeaderList, withoutOptions } from "./headers.ts";
 import { CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE } from "./known-fields.ts";
 import { ProtocolError } from "./protocol-error.ts";
 import { known, scanRequest, type HeadLimits } from "./scan-head.ts";
@@ -94,7 +94,8 @@ export function readRequest(
       default:
     }
   }
-  const headers = new HeaderList({ bytes, start, fieldsStart, fieldsEnd: end - 2, seen, hostStart, hostEnd, isPlain });
+  const received = new HeaderList({ bytes, start, fieldsStart, fieldsEnd: end - 2, seen, hostStart, hostEnd, isPlain });
+  const headers = withoutOptions(received, options);
   checkTarget(method, target, headers);
   if (hostStart === -1 && version === "1.1")
     throw new ProtocolError(400, "host_missing", "an HTTP/1.1 request must have Host");

@@ -1,7 +1,7 @@
 /** Interprets a scanned response head: framing and persistence, as strict towards upstreams as towards clients. */
 import type { Buffer } from "node:buffer";
 import { chunkedBody, closeDelimitedBody, noBody, type Framing, type ResponseHead } from "./head.ts";
-import { addConnectionOptions, HeaderList } from "./headers.ts";
+import { addConnectionOptions, HeaderList, withoutOptions } from "./headers.ts";
 import { CONNECTION, CONTENT_LENGTH, KEEP_ALIVE, TRANSFER_ENCODING, UPGRADE } from "./known-fields.ts";
 import { ProtocolError } from "./protocol-error.ts";
 import { checkOnlyChunked, parseContentLength } from "./read-request.ts";
@@ -13,10 +13,7 @@ export interface ParsedResponse extends ResponseHead {
   /** `timeout` of Keep-Alive in milliseconds: how long the upstream keeps an unused connection. */
   readonly keepAliveMs: number | undefined;
   readonly upgrade: string | undefined;
-  readonly connectionOptions: readonly string[];
 }
-
-const noOptions: readonly string[] = [];
 
 /**
  * Reads the response to a request with `method` at `from`; returns undefined if its head is not complete; throws
@@ -75,28 +72,20 @@ export function readResponse(
     checkOnlyChunked(transferEncoding);
   }
   const framing = responseFraming(status, method, contentLength, transferEncoding !== undefined);
+  const source = { bytes, start: from, fieldsStart, fieldsEnd: end - 2, seen, hostStart: -1, hostEnd: -1, isPlain };
+  const received = new HeaderList(source);
   const closes = options?.includes("close") ?? false;
   return {
     response: {
       status,
       reason: scanned.reason,
       version,
-      headers: new HeaderList({
-        bytes,
-        start: from,
-        fieldsStart,
-        fieldsEnd: end - 2,
-        seen,
-        hostStart: -1,
-        hostEnd: -1,
-        isPlain,
-      }),
+      headers: withoutOptions(received, options),
       framing,
       keepAlive:
         framing.kind !== "close" && !closes && (version === "1.1" || (options?.includes("keep-alive") ?? false)),
       keepAliveMs,
       upgrade,
-      connectionOptions: options ?? noOptions,
     },
     end,
   };

@@ -52,7 +52,7 @@ export function pushRequestHead(
 
 function requestText(headers: HeaderList, parsed: ParsedRequest, client: { readonly localAuthority: string }): string {
   let text = `${parsed.method} ${parsed.target} HTTP/1.1\r\n`;
-  const fields = forwardedFields(headers, parsed.connectionOptions, parsed.framing, false);
+  const fields = forwardedFields(headers, parsed.framing, false);
   if (parsed.version === "1.0" && !headers.has("host")) text += `Host: ${client.localAuthority}\r\n`;
   text += fields;
   if (parsed.upgrade !== undefined) text += `Connection: Upgrade\r\nUpgrade: ${parsed.upgrade}\r\n`;
@@ -92,13 +92,12 @@ export function passesAsItCame(
 export function responseText(
   head: ResponseHead,
   headers: HeaderList,
-  options: readonly string[],
   framing: Framing,
   keepFraming: boolean,
   connection: string | undefined,
 ): string {
   let text = `HTTP/1.1 ${head.status} ${head.reason}\r\n`;
-  text += forwardedFields(headers, options, framing, keepFraming);
+  text += forwardedFields(headers, framing, keepFraming);
   if (connection !== undefined) text += `Connection: ${connection}\r\n`;
   return text + "\r\n";
 }
@@ -107,12 +106,7 @@ export function responseText(
  * `keepFraming`: the response has no body but its framing fields describe one (HEAD, 304); they are passed on as they
  * are.
  */
-function forwardedFields(
-  headers: HeaderList,
-  options: readonly string[],
-  framing: Framing,
-  keepFraming: boolean,
-): string {
+function forwardedFields(headers: HeaderList, framing: Framing, keepFraming: boolean): string {
   const { flat } = headers;
   let text = "";
   let framed = framing.kind === "none" || framing.kind === "close";
@@ -133,7 +127,6 @@ function forwardedFields(
       }
       if (isHopByHop(field)) continue;
     }
-    if (options.length > 0 && field !== CONNECTION && options.includes(name.toLowerCase())) continue;
     text += `${name}: ${flat[i + 1] as string}\r\n`;
   }
   if (!framed && !keepFraming)

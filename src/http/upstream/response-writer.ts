@@ -35,23 +35,14 @@ export class ResponseWriter {
   interim(response: ParsedResponse): void {
     if (this.#client.request.version === "1.0") return;
     const headers = this.#edit?.(response) ?? response.headers;
-    this.#release.push(responseText(response, headers, response.connectionOptions, noBody, false, undefined));
+    this.#release.push(responseText(response, headers, noBody, false, undefined));
   }
 
   switch(response: ParsedResponse): void {
     const headers = this.#edit?.(response) ?? response.headers;
     this.hasStarted = true;
     this.status = 101;
-    this.#release.push(
-      responseText(
-        response,
-        headers,
-        response.connectionOptions,
-        noBody,
-        false,
-        `Upgrade\r\nUpgrade: ${response.upgrade ?? ""}`,
-      ),
-    );
+    this.#release.push(responseText(response, headers, noBody, false, `Upgrade\r\nUpgrade: ${response.upgrade ?? ""}`));
   }
 
   final(response: ParsedResponse): void {
@@ -74,10 +65,7 @@ export class ResponseWriter {
       passesAsItCame(headers, response, this.#framing, keepFraming)
     ) {
       this.#release.pushBytes(source.bytes, source.start, source.fieldsEnd + 2);
-    } else
-      this.#release.push(
-        responseText(response, headers, response.connectionOptions, this.#framing, keepFraming, connection),
-      );
+    } else this.#release.push(responseText(response, headers, this.#framing, keepFraming, connection));
   }
 
   body(bytes: Buffer, from: number, to: number): void {

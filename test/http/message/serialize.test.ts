@@ -64,14 +64,7 @@ test("a head that passes unchanged equals what the serializer would write, for 2
       if (!passesAsItCame(response.headers, response, response.framing, keepFraming)) continue;
       responsesPassed++;
       expect(text.slice(0, end)).toBe(
-        responseText(
-          response,
-          writtenAgain(response.headers),
-          response.connectionOptions,
-          response.framing,
-          keepFraming,
-          undefined,
-        ),
+        responseText(response, writtenAgain(response.headers), response.framing, keepFraming, undefined),
       );
     }
   }
