@@ -54,9 +54,18 @@ test("a deletion that was acknowledged stays, and what is committed into nothing
   rmSync(join(it.root, "a.db"));
   it.ledger.acknowledge(it.ledger.look());
   expect(kinds(it.ledger, new Map(), has([]))).toEqual(["undone"]);
-  expect(it.ledger.isNameless(it.key)).toBe(true);
+  expect(it.ledger.isNameless(it.key, "a.db")).toBe(true);
   it.file.tokens.set(2, { by: "a test", nameless: true });
   expect(kinds(it.ledger, new Map(), new Map())).toEqual(["acknowledged_into_nothing"]);
+});
+
+test("a database that was moved to a name of no pattern is written outside of the service by that name, and into nothing by the one before", () => {
+  using it = begin();
+  renameSync(join(it.root, "a.db"), join(it.root, "work.tmp"));
+  it.ledger.acknowledge(it.ledger.look());
+  expect(it.ledger.isNameless(it.key, "work.tmp")).toBe(false);
+  expect(it.ledger.isNameless(it.key, "a.db")).toBe(true);
+  expect(it.ledger.isNameless(it.key, "tenants/load.part")).toBe(true);
 });
 
 test("a copy that is malformed is a fault unless the application's own file is", () => {

@@ -8,7 +8,7 @@
  */
 import { type BigIntStats, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { matching, names } from "./program.ts";
+import { matching, names, outside } from "./program.ts";
 
 /** Inode and birth. */
 export type FileKey = string;
@@ -104,9 +104,14 @@ export class Ledger {
     return file;
   }
 
-  /** It was a database of the service, and has no name of one now. */
-  isNameless(key: FileKey): boolean {
-    return this.#served.has(key) && this.#namesIn(this.look(), key).length === 0;
+  /**
+   * It was a database of the service, and has no name of one now. A connection that was opened `by` a name of no
+   * pattern, which the file has, writes outside of the service: a tenant that was closed and moved away.
+   */
+  isNameless(key: FileKey, by: string): boolean {
+    const scene = this.look();
+    const isOutside = (outside as readonly string[]).includes(by) && scene.at.get(by) === key;
+    return this.#served.has(key) && this.#namesIn(scene, key).length === 0 && !isOutside;
   }
 
   /** Under which names a file may be captured; undefined: it need not be. */

@@ -32,6 +32,7 @@ export class Processes {
   readonly #ledger: Ledger;
   readonly #workers = new Map<Actor | Mover | "engine", Worker>();
   readonly #open = new Map<string, OpenConnection>();
+  #isClosed = false;
   /** Names that are being filled. */
   readonly filling = new Set<string>();
 
@@ -181,6 +182,12 @@ export class Processes {
     await worker?.kill();
   }
 
+  /** Kills them; a step that is still waiting begins no others. */
+  async closeAll(): Promise<void> {
+    this.#isClosed = true;
+    await this.killAll();
+  }
+
   async killAll(): Promise<void> {
     await Promise.all([...this.#workers.values()].map((worker) => worker.kill()));
     this.#workers.clear();
@@ -190,6 +197,7 @@ export class Processes {
   #worker(name: Actor | Mover | "engine"): Worker {
     let worker = this.#workers.get(name);
     if (worker === undefined) {
+      if (this.#isClosed) throw new Error("its term is over");
       const [program, script] = name === "bun" ? [process.execPath, "application.ts"] : ["python3", "application.py"];
       this.#workers.set(name, (worker = new Worker(program, [join(import.meta.dirname, script)])));
     }

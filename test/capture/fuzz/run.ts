@@ -94,7 +94,7 @@ export class Runner {
       }
       return this.#result();
     } finally {
-      await Promise.all([this.#primary?.kill(), this.#processes.killAll()]);
+      await Promise.all([this.#primary?.kill(), this.#processes.closeAll()]);
       rmSync(folder, { recursive: true, force: true });
     }
   }
@@ -175,7 +175,7 @@ export class Runner {
     this.#chains.clear();
     ledger.look();
     const left = await this.#lookAt();
-    await this.#processes.killAll();
+    await this.#processes.closeAll();
     const next = this.#startPrimary();
     this.#primary = next;
     try {
@@ -185,7 +185,7 @@ export class Runner {
     }
     const scratch = new Processes(this.#root, join(this.#options.folder, "scratch"), ledger);
     const evidence: Evidence = { views, left, restored: await this.#lookAt(scratch) };
-    await scratch.killAll();
+    await scratch.closeAll();
     const found = judge(ledger, evidence);
     for (const { kind, text } of found) this.#say(`  VIOLATION ${kind}: ${text}`);
     this.#violations.push(...found);
@@ -284,7 +284,7 @@ export class Runner {
         const key = this.#ledger.keyAt(step.name);
         if (key === undefined) throw new Error("no such file");
         Object.assign(this.#ledger.file(key), { isRisky: true, isMixed: true });
-        const nameless = this.#ledger.isNameless(key);
+        const nameless = this.#ledger.isNameless(key, step.name);
         await processes.engine(step.name, step.token);
         return { tokens: [[key, step.token]], nameless };
       }
@@ -380,7 +380,7 @@ export class Runner {
   ): Promise<Done> {
     const processes = this.#processes;
     const key = await processes.open(connection);
-    const nameless = this.#ledger.isNameless(key);
+    const nameless = this.#ledger.isNameless(key, connection.name);
     try {
       await processes.run(connection, ["BEGIN IMMEDIATE", insertOf(token), ...extra]);
       if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
@@ -395,7 +395,7 @@ export class Runner {
   async #attached(connection: Connection, other: string, token: number): Promise<Done> {
     const processes = this.#processes;
     const key = await processes.open(connection);
-    const nameless = this.#ledger.isNameless(key);
+    const nameless = this.#ledger.isNameless(key, connection.name);
     await processes.run(connection, [`ATTACH '${processes.pathOf(other)}' AS other`]);
     try {
       await processes.run(connection, ["CREATE TABLE IF NOT EXISTS other.t(id INTEGER PRIMARY KEY, v)"]);
@@ -405,7 +405,7 @@ export class Runner {
           if (risky !== undefined) Object.assign(this.#ledger.file(risky), { isRisky: true, isMixed: true });
       if (otherKey === undefined || otherKey === key || names.indexOf(other) < 0)
         throw new Error("the other one is gone, or the same");
-      const otherNameless = this.#ledger.isNameless(otherKey);
+      const otherNameless = this.#ledger.isNameless(otherKey, other);
       await processes.run(connection, ["BEGIN IMMEDIATE", insertOf(token), insertOf(token, "other"), "COMMIT"]);
       return {
         tokens: [
