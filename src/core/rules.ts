@@ -18,6 +18,7 @@ export type RuleName =
   | "common-format"
   | "persist-before-send"
   | "majority"
+  | "epoch-proof"
   | "replay"
   | "replay-later-epoch"
   | "replay-own-epoch"

@@ -16,6 +16,7 @@ import { LogReader } from "../../src/vault/log/log-reader.ts";
 import { LogWriter } from "../../src/vault/log/log-writer.ts";
 import { StoreLog } from "../../src/vault/log/store-log.ts";
 import { MemoryStore } from "../../src/vault/store/memory-store.ts";
+import { Scenario as FailoverScenario } from "../support/core/failover-scenario.ts";
 import { Application, Pair, temporaryFolder } from "../capture/helpers.ts";
 import { SeededRandom } from "../../harness/seeded-random.ts";
 import { SimProcess } from "./sim-process.ts";
@@ -76,6 +77,20 @@ export const attackSameEpoch = (rules: Rules): Promise<string | undefined> =>
 /** In the next one: the host that lost it is primary again. */
 export const attackOwnEpoch = (rules: Rules): Promise<string | undefined> =>
   Promise.resolve(overwritten(registerAfterLateCopy(rules, 2)));
+
+/** A peer and a host that say an epoch that no claim will reach, while the primary serves and is then lost. */
+export function attackEpochs(rules: Rules): Promise<string | undefined> {
+  const s = FailoverScenario.serving({}, rules);
+  const epoch = Number.MAX_SAFE_INTEGER;
+  s.send({ kind: "peer-view", view: { gateway: "g2", at: s.now, epoch, sees: "up" }, primary: "x" });
+  s.hears("b", { epoch, epochHost: "b", role: "primary" }).hears("b");
+  const served = (host: string): boolean => s.state.routed.kind === "host" && s.state.routed.host === host;
+  if (!served("a")) return Promise.resolve("a healthy primary was replaced by a number");
+  s.refused("a").refused("a").after(500);
+  if (s.phase !== "promoting") return Promise.resolve(`no host is ordered to take over: ${s.phase}`);
+  s.send({ kind: "promoted", call: s.call, epoch: 2, dataUrl: "http://127.0.0.1:1000/b" });
+  return Promise.resolve(served("b") ? undefined : "the new primary gets no traffic");
+}
 
 /** Two histories of one writer that differ at position 2; the second one's record 3 is planted into the first. */
 export async function attackChain(rules: Rules): Promise<string | undefined> {

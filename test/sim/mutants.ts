@@ -4,7 +4,7 @@
  */
 import { parseArgs } from "node:util";
 import { allRules, type RuleName, type Rules, withoutRule } from "../../src/core/rules.ts";
-import { attackChain, attackOwnEpoch, attackPins, attackSameEpoch } from "./direct-mutants.ts";
+import { attackChain, attackEpochs, attackOwnEpoch, attackPins, attackSameEpoch } from "./direct-mutants.ts";
 import type { SimOptions } from "./options.ts";
 import { applicationScenarios } from "./application-scenarios.ts";
 import { run } from "./run.ts";
@@ -65,6 +65,7 @@ const mutants: readonly Mutant[] = [
 const direct: readonly { readonly rule: RuleName; readonly attack: (rules: Rules) => Promise<string | undefined> }[] = [
   { rule: "replay-later-epoch", attack: attackSameEpoch },
   { rule: "replay-own-epoch", attack: attackOwnEpoch },
+  { rule: "epoch-proof", attack: attackEpochs },
   { rule: "chain", attack: attackChain },
   { rule: "pin-order", attack: attackPins },
 ];

@@ -2,10 +2,10 @@
 import { brakeOf, causeOfLoss } from "./brake.ts";
 import type { Cause } from "./loss.ts";
 import { stepEnded } from "./budget.ts";
-import type { Failover, FailoverEvent, FailoverKind } from "./state.ts";
+import type { Failover, FailoverEvent, FailoverKind, Phase } from "./state.ts";
 import { agreementOf, promoteBest, standDown, tryNext, waitsForBrake } from "./order.ts";
 import { relationToPrimary } from "./relation.ts";
-import { abortFailover, adopt, become, nextKey, note, put, putHostView, spent, type Turn } from "./turn.ts";
+import { abortFailover, adopt, become, disprove, nextKey, note, put, putHostView, spent, type Turn } from "./turn.ts";
 import { describeRefusal, type Refusal } from "../refusal.ts";
 
 /** Decides that the primary is down, or no longer primary, or that there has never been one. */
@@ -157,7 +157,12 @@ function onPhaseEnded(turn: Turn, name: string, ms: number): void {
 
 /** Records that the candidate is primary. Its report is rewritten, because the last one is older than this news. */
 export function recordPromotion(turn: Turn, failover: Failover, host: string, epoch: number, dataUrl: string): void {
-  adopt(turn, { host, epoch, dataUrl });
+  const known = turn.state.primary;
+  const isBelow = known !== undefined && (epoch < known.epoch || (epoch === known.epoch && host !== known.host));
+  // It read the log to its end before it claimed (R1): what was known of a later epoch is false.
+  if (isBelow && turn.rules.has("epoch-proof"))
+    disprove(turn, { host, epoch, dataUrl }, `${host} has read the log to its end and claimed epoch ${epoch}`);
+  else adopt(turn, { host, epoch, dataUrl }, { kind: "host", host });
   const view = turn.state.hosts.get(host);
   if (view !== undefined && view.report !== undefined && turn.state.primary?.host === host) {
     const report = { ...view.report, role: "primary" as const, reason: undefined, epoch, epochHost: host, dataUrl };
@@ -202,13 +207,14 @@ function onRefused(turn: Turn, refusal: Refusal): void {
     refusal.epoch > failover.epochFrom
   ) {
     // Another gateway promotes the same host, as intended; its next report shows the outcome.
-    adopt(turn, refusal);
+    adopt(turn, refusal, { kind: "host", host: phase.candidate });
     turn.effects.push({ kind: "probe", host: phase.candidate });
     return put(turn, { phase: { ...phase, lostAt: turn.now } });
   }
   if (
     refusal.kind === "epoch_taken" &&
-    (refusal.epoch > known || (refusal.epoch === known && refusal.host !== failover.from))
+    (refusal.epoch > known || (refusal.epoch === known && refusal.host !== failover.from)) &&
+    adopt(turn, refusal, { kind: "host", host: askedHost(phase) })
   ) {
     abortFailover(
       turn,
@@ -217,7 +223,6 @@ function onRefused(turn: Turn, refusal: Refusal): void {
       `host ${refusal.host} is primary since epoch ${refusal.epoch}`,
       "see `stead status`",
     );
-    adopt(turn, refusal);
     return become(turn, { kind: "awaiting", since: turn.now });
   }
   if (phase.kind === "demoting") {
@@ -248,6 +253,9 @@ function onRefused(turn: Turn, refusal: Refusal): void {
     refusal.kind === "other_log" ? "error" : "warning",
   );
 }
+
+const askedHost = (phase: Phase & { kind: "promoting" | "demoting" }): string =>
+  phase.kind === "promoting" ? phase.candidate : (phase.failover.from ?? "");
 
 /** A primary that refused to be moved away from its impairment is asked again after this time. */
 export const relieveAgainMs = 30_000;

@@ -13,8 +13,9 @@ import type { FailoverEvent, FailoverStep, ServiceState } from "./state.ts";
 import { onCall } from "./act.ts";
 import { onCommand } from "./command.ts";
 import { budgetMs } from "./budget.ts";
-import { observe, observeVault } from "./observe.ts";
+import { observe, observeProof, observeVault } from "./observe.ts";
 import { ranking } from "./order.ts";
+import { proofEndsAt } from "./proof.ts";
 import { handoverEndsAt, relationToPrimary } from "./relation.ts";
 import { route } from "./route.ts";
 import { ownerStuckAt, reconcile } from "./reconcile.ts";
@@ -24,6 +25,7 @@ import { put, spent, type Turn } from "./turn.ts";
 export function step(state: ServiceState, event: FailoverEvent, now: number, rules: Rules = allRules): FailoverStep {
   const turn: Turn = { state, effects: [], now, rules };
   observe(turn, event);
+  observeProof(turn);
   observeVault(turn);
   switch (event.kind) {
     case "phase-ended":
@@ -76,6 +78,7 @@ export function wakeAt(state: ServiceState, now: number): number | undefined {
   if (phase.kind === "awaiting" && state.primary !== undefined && relationToPrimary(state, now) === "becoming") {
     times.push(state.primary.adoptedAt + state.settings.awaitMs);
   }
+  times.push(proofEndsAt(state));
   const owner = state.primary === undefined ? undefined : state.hosts.get(state.primary.host);
   if (owner !== undefined) times.push(handoverEndsAt(owner));
   const ahead = times.filter((time) => time > now);

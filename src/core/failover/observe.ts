@@ -1,9 +1,10 @@
 /** First part of a step: events change what is known. Nothing is decided here. */
 import { doubted, seenFailing, seenWell, streamEnded, unknownHealth } from "./health.ts";
-import type { FailoverEvent, HostReport, HostView, LogHeard, RegisteredHost } from "./state.ts";
+import { type EpochSource, isPlausiblePosition, reviewEpoch } from "./proof.ts";
+import type { FailoverEvent, HostReport, HostView, LogHeard, Primary, RegisteredHost, ServiceState } from "./state.ts";
 import { aloneWithoutVault, reachesVault, vaultCondition, vaultInWords } from "./vault.ts";
 import { heardAt } from "./position-trail.ts";
-import { adopt, note, put, putHostView, type Turn } from "./turn.ts";
+import { abortFailover, adopt, become, disprove, note, put, putHostView, type Turn } from "./turn.ts";
 
 export function observe(turn: Turn, event: FailoverEvent): void {
   switch (event.kind) {
@@ -12,7 +13,7 @@ export function observe(turn: Turn, event: FailoverEvent): void {
     case "settings":
       return put(turn, { settings: event.settings });
     case "recall":
-      if (turn.state.primary === undefined) adopt(turn, event);
+      if (turn.state.primary === undefined) adopt(turn, event, hearsay);
       return;
     case "report":
       return observeReport(turn, event.host, event.report, event.startedAt);
@@ -36,8 +37,8 @@ export function observe(turn: Turn, event: FailoverEvent): void {
       return put(turn, { gateways: [...new Set([...event.ids, turn.state.settings.gateway])].sort() });
     case "peer-view":
       put(turn, { peers: new Map(turn.state.peers).set(event.view.gateway, event.view) });
-      if (event.primary !== undefined) adopt(turn, { host: event.primary, epoch: event.view.epoch });
-      return hearLog(turn, event.heard);
+      if (event.primary !== undefined) adopt(turn, { host: event.primary, epoch: event.view.epoch }, hearsay);
+      return hearLog(turn, event.heard, hearsay);
     case "phase-ended":
     case "promoted":
     case "demoted":
@@ -111,22 +112,56 @@ function observeReport(turn: Turn, host: string, report: HostReport, startedAt: 
   if (report.epochHost === undefined) return;
   const own = report.epochHost === host;
   const inOffice = report.role === "primary" || report.role === "starting" || report.role === "draining";
-  adopt(turn, {
-    host: report.epochHost,
-    epoch: report.epoch,
-    instance: own && inOffice ? report.instance : undefined,
-    dataUrl: own ? report.dataUrl : undefined,
-  });
-  if (own && inOffice) hearLog(turn, { epoch: report.epoch, position: report.position, vault: report.vault?.id });
+  const source = { kind: "host", host } as const;
+  const counts = adopt(
+    turn,
+    {
+      host: report.epochHost,
+      epoch: report.epoch,
+      instance: own && inOffice ? report.instance : undefined,
+      dataUrl: own ? report.dataUrl : undefined,
+    },
+    source,
+  );
+  if (own && inOffice && counts)
+    hearLog(turn, { epoch: report.epoch, position: report.position, vault: report.vault?.id }, source);
 }
+
+const hearsay = { kind: "hearsay" } as const;
+
+/** An epoch that is not proved is confirmed, or given up with what was decided about it. */
+export function observeProof(turn: Turn): void {
+  const { primary, phase } = turn.state;
+  if (primary?.unproven === undefined) return;
+  const review = reviewEpoch(turn.state, primary, turn.now);
+  if (review.kind === "open") return;
+  if (review.kind === "confirmed") {
+    put(turn, { primary: { ...primary, unproven: undefined } });
+    return void turn.effects.push({ ...ownershipOf(primary), kind: "record-epoch" });
+  }
+  const { by, owner } = review;
+  const view = turn.state.hosts.get(owner)?.report;
+  disprove(
+    turn,
+    { host: owner, epoch: by.epoch, dataUrl: view?.dataUrl },
+    `${by.host}, which reads the log, says that ${owner} has epoch ${by.epoch}`,
+  );
+  if (!("failover" in phase)) return;
+  if ("call" in phase) turn.effects.push({ kind: "cancel", call: phase.call });
+  abortFailover(turn, phase.failover, "overtaken", `epoch ${primary.epoch} was false`, "see `stead status`");
+  become(turn, { kind: "awaiting", since: turn.now });
+}
+
+const ownershipOf = ({ host, epoch, dataUrl }: Primary) => ({ host, epoch, dataUrl });
 
 /**
  * A report of a primary of a later epoch is news whatever its position: an operator may have continued without lost
  * records.
  */
-function hearLog(turn: Turn, heard: LogHeard | undefined): void {
+function hearLog(turn: Turn, heard: LogHeard | undefined, source: EpochSource): void {
   const known = turn.state.heard;
   if (heard === undefined || (known !== undefined && heard.epoch < known.epoch)) return;
+  if (turn.rules.has("epoch-proof") && !countsAsHeard(turn.state, heard, source)) return;
   if (known === undefined || heard.epoch > known.epoch) return put(turn, { heard });
   put(turn, {
     heard: {
@@ -136,6 +171,10 @@ function hearLog(turn: Turn, heard: LogHeard | undefined): void {
     },
   });
 }
+
+/** Nothing is heard of an epoch that does not count, and no position that no follower could reach. */
+const countsAsHeard = (state: ServiceState, { epoch, position }: LogHeard, source: EpochSource): boolean =>
+  epoch <= (state.primary?.epoch ?? 0) && isPlausiblePosition(state, position, source);
 
 /** Updates the condition of the service's vault after each event, and notes changes. */
 export function observeVault(turn: Turn): void {

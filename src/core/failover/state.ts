@@ -14,6 +14,7 @@
 import type { PeerView } from "./agreement.ts";
 import type { Brake, Cause, Loss } from "./loss.ts";
 import type { FailureCause, HostHealth } from "./health.ts";
+import type { Unproven } from "./proof.ts";
 import type { PositionTrail } from "./position-trail.ts";
 import type { OrderBase } from "../host/witness.ts";
 import type { Refusal } from "../refusal.ts";
@@ -102,6 +103,8 @@ export interface Primary {
   readonly adoptedAt: number;
   /** Its address for traffic, as last heard or remembered; undefined: unknown. */
   readonly dataUrl: string | undefined;
+  /** Why no host has proved this epoch yet; undefined: one has (proof.ts). */
+  readonly unproven: Unproven | undefined;
 }
 
 /** `impaired`: the primary was moved away from an impaired host. */
@@ -226,6 +229,10 @@ export interface ServiceState {
   readonly settings: FailoverSettings;
   readonly hosts: ReadonlyMap<string, HostView>;
   readonly primary: Primary | undefined;
+  /** The lowest epoch that was believed and then disproved; hearsay of it, or of a higher one, does not count. */
+  readonly disproved: number | undefined;
+  /** When a refused epoch was last noted. */
+  readonly refusedAt: number;
   readonly phase: Phase;
   readonly routed: Routed;
   readonly automation: Automation;
@@ -372,6 +379,8 @@ export function initialServiceState(settings: FailoverSettings): ServiceState {
     settings,
     hosts: new Map(),
     primary: undefined,
+    disproved: undefined,
+    refusedAt: -Infinity,
     phase: { kind: "unknown" },
     routed: { kind: "hold", reason: "no primary is known yet" },
     automation: { kind: "on" },

@@ -5,6 +5,8 @@
  * Only `become` changes the phase, and it refuses transitions that the diagram in state.ts does not have.
  */
 import { causeOfLoss, remember } from "./brake.ts";
+import { type EpochSource, judgeEpoch } from "./proof.ts";
+import { relationToPrimary } from "./relation.ts";
 import type {
   EventLevel,
   Failover,
@@ -99,37 +101,107 @@ export interface Ownership {
 
 /**
  * Records that a host or a peer reports `host` as owner of `epoch`. Epochs only rise (R1: each claim takes the next),
- * so the highest is true, whatever its source. The previous owner is no longer primary: its connections are closed at
- * once.
+ * so the highest that counts (proof.ts) is true. The previous owner is no longer primary: its connections are closed at
+ * once. Returns false if it does not count.
  */
-export function adopt(turn: Turn, { host, epoch, instance, dataUrl }: Ownership): void {
+export function adopt(turn: Turn, ownership: Ownership, source: EpochSource): boolean {
+  const { host, epoch } = ownership;
   const known = turn.state.primary;
-  if (known !== undefined && epoch < known.epoch) return;
-  if (known !== undefined && epoch === known.epoch) {
-    if (host !== known.host) {
-      note(
-        turn,
-        "warning",
-        "epoch-contradiction",
-        host,
-        `epoch ${epoch} is said to be of ${host} and of ${known.host}: do all hosts use one vault?`,
-      );
-      return;
-    }
-    const same = { ...known, instance: instance ?? known.instance, dataUrl: dataUrl ?? known.dataUrl };
-    if (same.dataUrl !== known.dataUrl) turn.effects.push({ kind: "record-epoch", host, epoch, dataUrl: same.dataUrl });
-    put(turn, { primary: same });
+  if (known !== undefined && epoch < known.epoch) return true;
+  if (known !== undefined && epoch === known.epoch && (host === known.host || !isOutweighed(known, source))) {
+    adoptSame(turn, known, ownership, source);
+    return true;
+  }
+  const isServing = relationToPrimary(turn.state, turn.now) === "serving";
+  const judgement = turn.rules.has("epoch-proof")
+    ? judgeEpoch(turn.state, ownership, source, turn.now, isServing)
+    : ({ kind: "counts", unproven: undefined } as const);
+  if (judgement.kind === "refused") {
+    if (judgement.why !== undefined) noteRefused(turn, host, judgement.why);
+    return false;
+  }
+  replacePrimary(turn, ownership, judgement.unproven);
+  return true;
+}
+
+/** What a host says outweighs hearsay of the same epoch. */
+const isOutweighed = ({ unproven }: Primary, source: EpochSource): boolean =>
+  unproven?.kind === "hearsay" && source.kind === "host";
+
+function adoptSame(
+  turn: Turn,
+  known: Primary,
+  { host, epoch, instance, dataUrl }: Ownership,
+  source: EpochSource,
+): void {
+  if (host !== known.host) {
+    note(
+      turn,
+      "warning",
+      "epoch-contradiction",
+      host,
+      `epoch ${epoch} is said to be of ${host} and of ${known.host}: do all hosts use one vault?`,
+    );
     return;
   }
+  const isProved = isOutweighed(known, source);
+  const same: Primary = {
+    ...known,
+    instance: instance ?? known.instance,
+    dataUrl: dataUrl ?? known.dataUrl,
+    unproven: isProved ? undefined : known.unproven,
+  };
+  if (same.unproven === undefined && (isProved || same.dataUrl !== known.dataUrl)) record(turn, same);
+  put(turn, { primary: same });
+}
+
+function replacePrimary(
+  turn: Turn,
+  { host, epoch, instance, dataUrl }: Ownership,
+  unproven: Primary["unproven"],
+): void {
+  const known = turn.state.primary;
   const url =
     dataUrl ?? turn.state.hosts.get(host)?.report?.dataUrl ?? (known?.host === host ? known.dataUrl : undefined);
   if (known !== undefined) rememberLoss(turn, known);
-  const primary: Primary = { host, epoch, instance, adoptedAt: turn.now, dataUrl: url };
+  const primary: Primary = { host, epoch, instance, adoptedAt: turn.now, dataUrl: url, unproven };
   put(turn, { primary });
-  turn.effects.push({ kind: "record-epoch", host, epoch, dataUrl: url });
+  if (unproven === undefined) record(turn, primary);
   if (known !== undefined && known.host !== host) {
     turn.effects.push({ kind: "drop", host: known.host, reason: `host ${host} is primary since epoch ${epoch}` });
   }
+}
+
+/** Only a proved epoch is stored, and thus replicated. */
+const record = (turn: Turn, { host, epoch, dataUrl }: Primary): void =>
+  void turn.effects.push({ kind: "record-epoch", host, epoch, dataUrl });
+
+/** The known epoch is false: a host that reads the log says so, or has claimed below it. */
+export function disprove(turn: Turn, truth: Ownership, why: string): void {
+  const { primary, heard, disproved } = turn.state;
+  if (primary === undefined) return;
+  note(
+    turn,
+    "error",
+    "epoch-disproved",
+    primary.host,
+    `epoch ${primary.epoch} of ${primary.host} is in no log: ${why}; a host or gateway has said it that does not belong here, or uses another vault`,
+  );
+  put(turn, {
+    disproved: Math.min(primary.epoch, disproved ?? Infinity),
+    heard: heard !== undefined && heard.epoch > truth.epoch ? undefined : heard,
+  });
+  replacePrimary(turn, truth, undefined);
+}
+
+/** At most once a minute: reports repeat. */
+const refusedNoteMs = 60_000;
+
+function noteRefused(turn: Turn, host: string, why: string): void {
+  if (turn.now - turn.state.refusedAt < refusedNoteMs) return;
+  put(turn, { refusedAt: turn.now });
+  const advice = "check that all hosts use one vault, and who answers at their addresses";
+  note(turn, "error", "epoch-refused", host, `${why}: it does not count; ${advice}`);
 }
 
 /**

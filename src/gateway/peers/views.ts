@@ -7,7 +7,9 @@ import { withNulls, withoutNulls } from "../../control/nulls.ts";
 type View = Omit<PeerViewMessage, "forMs">;
 
 function viewOf(service: ServiceRuntime, now: number): View {
-  const { primary } = service.state;
+  const { primary: known } = service.state;
+  // Hearsay is not passed on: two gateways would confirm it to each other for ever (core/failover/proof.ts).
+  const primary = known?.unproven === undefined ? known : undefined;
   return {
     service: service.name,
     primary: primary?.host ?? null,

@@ -183,7 +183,7 @@ describe("the primary steps down by itself", () => {
 
   test("its report of an earlier epoch does not: while other hosts say that it is primary again, requests go there", () => {
     const s = Scenario.serving().hears("b", { role: "secondary" });
-    s.send({ kind: "peer-view", view: { gateway: "g2", at: s.now, epoch: 2, sees: "up" }, primary: "b" });
+    s.hears("c", { epoch: 2, epochHost: "b" });
     s.send({ kind: "stream-ended", host: "b" }).after(2_000).refused("b").refused("b");
     expect(s.state.routed).toMatchObject({ kind: "host", host: "b", epoch: 2 });
   });
