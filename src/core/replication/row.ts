@@ -56,15 +56,29 @@ export const stampMs = (stamp: string): number => Number(stamp.slice(0, 15));
 /** Stamps further ahead of the wall clock come from a clock so wrong that waiting does not help. */
 export const stampAheadMsMax = 24 * 3600 * 1_000;
 
-export const isStampAhead = (stamp: string, wallTimeMs: number): boolean =>
-  stampMs(stamp) > wallTimeMs + stampAheadMsMax;
+/**
+ * Counters from here on are of no clock that writes: at a thousand writes a second, a clock that is a day ahead counts
+ * to 86 million before wall time has caught up, and carries long before that. The rest of the eight digits is room for
+ * stamps that follow one that was seen.
+ */
+export const stampCounterMax = 50_000_000;
+
+/** False: no clock that is about right has made it. `ahead` may be this gateway's own fault; a counter never is. */
+export type StampFault = "ahead" | "counter";
+
+export function faultOfStamp(stamp: string, wallTimeMs: number): StampFault | undefined {
+  if (stampCounter(stamp) >= stampCounterMax) return "counter";
+  return stampMs(stamp) > wallTimeMs + stampAheadMsMax ? "ahead" : undefined;
+}
+
+const stampCounter = (stamp: string): number => Number(stamp.slice(16));
 
 /**
- * Returns the replacement for a stamp from a clock that was ahead: so old that it loses against everything written by a
- * correct clock. It is the same everywhere and keeps the order of the original stamps, because gateways that were wrong
- * together must agree on what they wrote.
+ * Returns the replacement for a false stamp: so old that it loses against everything written by a correct clock. It is
+ * the same everywhere and keeps the order of the original stamps, because gateways that were wrong together must agree
+ * on what they wrote.
  */
 export const asOld = (stamp: string): string =>
-  `${String(Math.floor(stampMs(stamp) / oldDivisor)).padStart(15, "0")}${stamp.slice(15)}`;
+  `${String(Math.floor(stampMs(stamp) / oldDivisor)).padStart(15, "0")}-${String(Math.min(stampCounter(stamp), stampCounterMax - 1)).padStart(8, "0")}`;
 /** Maps any time of this century into the first hour of 1970. */
 const oldDivisor = 1_000_000;

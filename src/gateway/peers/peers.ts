@@ -7,6 +7,7 @@
  */
 import type { PeerMessage, PeerRefusal } from "../../control/peer-api.ts";
 import { rowAnswer, rowRequest, takeAnswer } from "../../core/replication/exchange.ts";
+import type { Push } from "../../core/replication/replication.ts";
 import type { ReplicatedRow } from "../../core/replication/row.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import type { Logger } from "../../runtime/log.ts";
@@ -22,7 +23,7 @@ import { membershipOf, others, type Member } from "./membership.ts";
 import type { PeerTransport } from "./peer-client.ts";
 import { PeerLink, sweepMs, type ExchangeEnd } from "./peer-link.ts";
 import { Views } from "./views.ts";
-import { decodeRows } from "./wire.ts";
+import { type Decoded, decodeRows } from "./wire.ts";
 
 /** Limit for connecting, sending and receiving the whole answer. */
 const exchangeMs = 1_500;
@@ -58,6 +59,12 @@ export interface PeerStatus extends Member {
 }
 
 export type RemoveAnswer = { readonly kind: "removed" } | { readonly kind: "unknown" } | { readonly kind: "self" };
+
+type DecodedRows = Extract<Decoded, { kind: "ok" }>;
+
+/** An incomplete push is applied and not counted: its sender pushes it again. */
+const pushOf = (push: NonNullable<PeerMessage["push"]>, { rows, isWhole }: DecodedRows): Push =>
+  isWhole ? { ...push, rows } : { ...push, rows, since: Infinity };
 
 export class Peers {
   readonly #options: PeersOptions;
@@ -167,7 +174,7 @@ export class Peers {
       origin: from.origin,
       vector: vectorOf(message),
       after: message.after ?? undefined,
-      push: push === null || decoded === undefined ? undefined : { ...push, rows: decoded },
+      push: push === null || decoded === undefined ? undefined : pushOf(push, decoded),
     };
     const { answer, applied } = rowAnswer(store.replica, request);
     store.applied(applied);
@@ -251,17 +258,20 @@ export class Peers {
     const isNew = this.#met.get(link.url) !== message.from.id;
     link.id = message.from.id;
     this.#met.set(link.url, message.from.id);
-    const rows = this.#decode(message);
-    if (rows === undefined) {
+    const decoded = this.#decode(message);
+    if (decoded === undefined) {
       link.trouble = this.#troubles.get(message.from.id) ?? "its rows are not understood";
       this.#hear(message);
       return "done";
     }
-    link.trouble = undefined;
+    const { rows, isWhole, refused } = decoded;
+    link.trouble = refused;
     const { known, next } = message;
+    // Claims nothing of what is incomplete; the rows come again with the next pull.
+    const vector = isWhole || message.vector === null ? vectorOf(message) : new Map<string, number>();
     const taken = takeAnswer(
       store.replica,
-      { origin: message.from.origin, known, vector: vectorOf(message), rows, next: next ?? undefined },
+      { origin: message.from.origin, known, vector, rows, next: next ?? undefined },
       link.memory,
     );
     link.memory = taken.peer;
@@ -332,18 +342,21 @@ export class Peers {
     return removed;
   }
 
-  #decode(message: PeerMessage): ReplicatedRow[] | undefined {
+  /** Undefined: none of the rows can be kept. */
+  #decode(message: PeerMessage): DecodedRows | undefined {
     const decoded = decodeRows(message, this.#options.clock.wallTime());
-    if (decoded.kind === "ok") {
-      this.#troubles.delete(message.from.id);
-      return decoded.rows;
+    const { id } = message.from;
+    if (decoded.kind === "unknown") {
+      const advice = "upgrade this gateway; nothing is lost, it then gets the rows";
+      this.#warn(id, `rows of gateway ${id} are not accepted: ${decoded.why}; ${advice}`);
+      return undefined;
     }
-    const advice =
-      decoded.kind === "clock"
-        ? "correct the clock of the gateway that wrote it"
-        : "upgrade this gateway; nothing is lost, it then gets the rows";
-    this.#warn(message.from.id, `rows of gateway ${message.from.id} are not accepted: ${decoded.why}; ${advice}`);
-    return undefined;
+    if (decoded.refused === undefined) this.#troubles.delete(id);
+    else {
+      const advice = "correct the clock of the gateway that wrote it; the other rows are accepted";
+      this.#warn(id, `a row from gateway ${id} is not accepted: ${decoded.refused}; ${advice}`);
+    }
+    return decoded;
   }
 
   #message(part: RowPart, leaving = false): PeerMessage {

@@ -3,7 +3,7 @@
  * completely.
  */
 import type { PeerMessage, WireRow } from "../../control/peer-api.ts";
-import { type Cell, isStampAhead, stampMs, type ReplicatedRow } from "../../core/replication/row.ts";
+import { type Cell, faultOfStamp, type ReplicatedRow, type StampFault, stampMs } from "../../core/replication/row.ts";
 import {
   isAccepted,
   rowKey,
@@ -30,9 +30,14 @@ export function encodeRows(rows: readonly ReplicatedRow[]): Pick<PeerMessage, "t
 }
 
 export type Decoded =
-  | { readonly kind: "ok"; readonly rows: ReplicatedRow[] }
-  | { readonly kind: "unknown"; readonly why: string }
-  | { readonly kind: "clock"; readonly why: string };
+  /** `refused` names a row with a false stamp, which is left out. `isWhole`: nothing is missing that could be true. */
+  | {
+      readonly kind: "ok";
+      readonly rows: ReplicatedRow[];
+      readonly refused: string | undefined;
+      readonly isWhole: boolean;
+    }
+  | { readonly kind: "unknown"; readonly why: string };
 
 /** Positions in a message's rows of the columns of this version's tables. */
 interface Layout {
@@ -43,7 +48,10 @@ interface Layout {
   readonly at: readonly number[];
 }
 
-/** `wallTimeMs`: this gateway's clock, against stamps from a broken one. */
+/**
+ * `wallTimeMs`: this gateway's clock, against stamps from a broken one. A row with such a stamp is left out, and the
+ * others stay: one row must not stop what two gateways tell each other.
+ */
 export function decodeRows(message: Pick<PeerMessage, "tables" | "rows">, wallTimeMs: number): Decoded {
   const layouts = new Map<string, Layout>();
   for (const [name, names] of Object.entries(message.tables)) {
@@ -58,15 +66,12 @@ export function decodeRows(message: Pick<PeerMessage, "tables" | "rows">, wallTi
     layouts.set(name, { table, columns, at: table.columns.map((column) => columns.lastIndexOf(column)) });
   }
   const rows: ReplicatedRow[] = [];
+  let refused: string | undefined;
+  let isWhole = true;
   for (const [name, origin, seq, hlc, deleted, cells] of message.rows) {
     const layout = layouts.get(name);
     if (layout === undefined || layout.columns.length !== cells.length)
       return { kind: "unknown", why: `a row of "${name}" does not have its columns` };
-    if (isStampAhead(hlc, wallTimeMs))
-      return {
-        kind: "clock",
-        why: `it is stamped ${new Date(stampMs(hlc)).toISOString()}, more than a day ahead of this clock`,
-      };
     const { table, columns, at } = layout;
     const wrong = columns.find((column, index) => !isAcceptedAs(table, column, cells[index] ?? null));
     if (wrong !== undefined)
@@ -79,10 +84,20 @@ export function decodeRows(message: Pick<PeerMessage, "tables" | "rows">, wallTi
       const from = at[index] ?? -1;
       values[column.name] = from === -1 ? column.fallback : (cells[from] ?? null);
     }
-    rows.push({ table: name, key: rowKey(table, values), values, origin, seq, hlc, deleted: deleted === 1 });
+    const key = rowKey(table, values);
+    const fault = faultOfStamp(hlc, wallTimeMs);
+    if (fault === undefined) rows.push({ table: name, key, values, origin, seq, hlc, deleted: deleted === 1 });
+    else refused ??= `${name} ${key.replaceAll("\n", "/")}, written by ${origin}, ${falseBecause(fault, hlc)}`;
+    // The clock here may be the wrong one: what it refused must come again.
+    if (fault === "ahead") isWhole = false;
   }
-  return { kind: "ok", rows };
+  return { kind: "ok", rows, refused, isWhole };
 }
+
+const falseBecause = (fault: StampFault, hlc: string): string =>
+  fault === "counter"
+    ? `is stamped ${hlc}, which no clock makes`
+    : `is stamped ${new Date(stampMs(hlc)).toISOString()}, more than a day ahead of this clock`;
 
 /** Keys are joined with line ends (state/replication-tables.ts), so a part of one has none. */
 function isAcceptedAs(table: SharedTable, column: SharedColumn, cell: Cell): boolean {

@@ -2,7 +2,13 @@
  * A hybrid logical clock (Kulkarni et al. 2014): wall time that never goes back, with a counter for events within one
  * millisecond. Its stamps are text that sorts like time, so "the newer of two writes" is the same everywhere, whatever
  * the machines' clocks do. A stamp from elsewhere moves it forward.
+ *
+ * The counter carries into the milliseconds, so that a stamp always has its form: peers refuse a longer one. How one
+ * would try to stop it: a stamp from elsewhere with a full counter. The next stamp is one millisecond later, and
+ * receivers refuse such stamps anyway (core/replication/row.ts).
  */
+import { stampCounterMax } from "../../core/replication/row.ts";
+
 export class HybridClock {
   readonly #wallTime: () => number;
   #lastMs = 0;
@@ -17,8 +23,11 @@ export class HybridClock {
     if (wallMs > this.#lastMs) {
       this.#lastMs = wallMs;
       this.#counter = 0;
-    } else {
+    } else if (this.#counter + 1 < stampCounterMax) {
       this.#counter++;
+    } else {
+      this.#lastMs++;
+      this.#counter = 0;
     }
     return format(this.#lastMs, this.#counter);
   }

@@ -9,7 +9,7 @@
  * memory and peers.
  */
 import { RowReplica } from "../../core/replication/replication.ts";
-import { assumedStamp, isStampAhead, stampMs, type Cell, type ReplicatedRow } from "../../core/replication/row.ts";
+import { assumedStamp, faultOfStamp, stampMs, type Cell, type ReplicatedRow } from "../../core/replication/row.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import type { Random } from "../../runtime/random.ts";
 import { BackgroundTasks } from "../../runtime/background-tasks.ts";
@@ -19,6 +19,7 @@ import { DatabaseInUseError } from "./database-in-use.ts";
 import type { DiskChange, Loaded, OpenDisk, StateDisk } from "./replication-disk.ts";
 import { fromValues, rowKey, sharedTable, toValues } from "./replication-tables.ts";
 import type { RowWrite } from "./rows.ts";
+import { epochJumpMax } from "../../core/failover/proof.ts";
 import type { epochs, hosts, services } from "./schema.ts";
 
 export const flushDelayMs = 25;
@@ -38,7 +39,7 @@ export interface Remembered {
   readonly services: readonly { readonly name: string; readonly paused: boolean }[];
   /** Tombstones included. */
   readonly hosts: readonly (typeof hosts.$inferSelect)[];
-  /** The highest epoch of each service. */
+  /** The highest epoch of each service that was reached without a leap (core/failover/proof.ts). */
   readonly epochs: readonly {
     readonly service: string;
     readonly epoch: number;
@@ -134,9 +135,9 @@ export class StateStore {
     this.onWrite?.(row);
   }
 
-  /** Writes a row that must be newer than `stamp`, whatever the clocks say. */
+  /** Writes a row that must be newer than `stamp`, whatever the clocks say. A false stamp is not followed. */
   writeAfter(stamp: string, write: RowWrite): void {
-    this.#hybrid.observe(stamp);
+    if (!this.#isFalse(stamp)) this.#hybrid.observe(stamp);
     this.write(write);
   }
 
@@ -198,25 +199,26 @@ export class StateStore {
    * After a clock correction at run time, every peer would refuse earlier writes for as long as the clock was ahead.
    */
   #stamp(): string {
-    if (isStampAhead(this.#hybrid.last, this.#options.clock.wallTime())) this.#outdate();
+    if (this.#isFalse(this.#hybrid.last)) this.#outdate();
     return this.#hybrid.next();
   }
+
+  readonly #isFalse = (stamp: string): boolean => faultOfStamp(stamp, this.#options.clock.wallTime()) !== undefined;
 
   /**
    * Restamps rows from a clock that was more than a day ahead as old, so that this gateway's stamps follow its
    * corrected clock and its peers accept its rows at once. No peer has these rows: peers refuse such stamps.
    */
   #outdate(): readonly ReplicatedRow[] {
-    const wallTimeMs = this.#options.clock.wallTime();
     const newest = this.#hybrid.last;
-    const outdated = this.replica.outdate((hlc) => isStampAhead(hlc, wallTimeMs));
-    if (isStampAhead(newest, wallTimeMs)) this.#hybrid.reset();
+    const outdated = this.replica.outdate((hlc) => this.#isFalse(hlc));
+    if (this.#isFalse(newest)) this.#hybrid.reset();
     for (const { hlc } of this.replica.rows()) this.#hybrid.observe(hlc);
     if (outdated.length === 0) return outdated;
     for (const row of outdated) this.#enqueue({ kind: "put", row });
     const until = new Date(stampMs(newest)).toISOString();
     this.#notices.push(
-      `${outdated.length} rows are stamped up to ${until}, more than a day ahead of this clock: the clock of this machine was wrong when they were written, or it is behind now; they count as old, and what other gateways know of the same things wins`,
+      `${outdated.length} rows have false stamps, up to ${until}, more than a day ahead of this clock or beyond what a clock counts: the clock of this machine was wrong when they were written, or it is behind now; they count as old, and what other gateways know of the same things wins`,
     );
     return outdated;
   }
@@ -252,10 +254,11 @@ export class StateStore {
   }
 
   #remembered(): Remembered {
+    const rows = [...this.replica.rowsOf("epochs")].map((row) => fromValues<typeof epochs.$inferSelect>(row));
     const highest = new Map<string, typeof epochs.$inferSelect>();
-    for (const row of this.replica.rowsOf("epochs")) {
-      const epoch = fromValues<typeof epochs.$inferSelect>(row);
-      if (!epoch.deleted && epoch.epoch > (highest.get(epoch.service)?.epoch ?? 0)) highest.set(epoch.service, epoch);
+    for (const epoch of rows.filter(({ deleted }) => !deleted).sort((a, b) => a.epoch - b.epoch)) {
+      const before = highest.get(epoch.service);
+      if (before === undefined || epoch.epoch <= before.epoch + epochJumpMax) highest.set(epoch.service, epoch);
     }
     const known = [...this.replica.rowsOf("services")].map((row) => fromValues<typeof services.$inferSelect>(row));
     return {
@@ -351,12 +354,14 @@ export class StateStore {
   }
 }
 
-/** For a known epoch: its owner and the time it was first seen stay, and its address unless there is a new one. */
+/**
+ * For a known epoch of the same owner: the time it was first seen stays, and its address unless there is a new one.
+ * Another owner is news: only what a host has proved is written here, and a row of a peer may be older or false.
+ */
 function sameEpoch(values: Record<string, Cell>, known: ReplicatedRow | undefined): Record<string, Cell> {
-  if (known === undefined) return values;
+  if (known === undefined || known.values["host"] !== values["host"]) return values;
   return {
     ...values,
-    host: known.values["host"] ?? null,
     first_seen_at_ms: known.values["first_seen_at_ms"] ?? null,
     data_url: values["data_url"] ?? known.values["data_url"] ?? null,
   };

@@ -74,7 +74,12 @@ describe("rows on the wire", () => {
   const rows = [...replicaWith({ id: "g1", n: 1 }, { id: "g2", n: 2, deleted: true }).rows()];
 
   test("are read as they were written", () => {
-    expect(decodeRows(encodeRows(rows), 1_000)).toEqual({ kind: "ok", rows });
+    expect(decodeRows(encodeRows(rows), 1_000)).toEqual({
+      kind: "ok",
+      rows,
+      refused: undefined,
+      isWhole: true,
+    });
   });
 
   test("of a newer version, with an unknown table or column, are refused as a whole", () => {
@@ -98,13 +103,19 @@ describe("rows on the wire", () => {
     });
   });
 
-  test("from a clock that is more than a day ahead are refused; a few minutes are accepted", () => {
+  test("from a clock that is more than a day ahead are left out and named; a few minutes are accepted", () => {
     const at = (ms: number) =>
       decodeRows(
         { tables: { services: ["name"] }, rows: [["services", "g2~1", 1, stamp(ms), 0, ["notes"]]] },
         1_000_000,
-      ).kind;
-    expect(at(1_000_000 + 600_000)).toBe("ok");
-    expect(at(1_000_000 + 25 * 3600 * 1_000)).toBe("clock");
+      );
+    expect(at(1_000_000 + 600_000)).toMatchObject({ kind: "ok", rows: [{ key: "notes" }], isWhole: true });
+    expect(at(1_000_000 + 25 * 3600 * 1_000)).toMatchObject({
+      kind: "ok",
+      rows: [],
+      isWhole: false,
+      refused:
+        "services notes, written by g2~1, is stamped 1970-01-02T01:16:40.000Z, more than a day ahead of this clock",
+    });
   });
 });

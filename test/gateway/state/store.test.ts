@@ -101,15 +101,18 @@ describe("the gateway's database", () => {
     expect(stamps.map(({ hlc }) => String(hlc))).toEqual(stamps.map(({ hlc }) => String(hlc)).sort());
   });
 
-  test("keeps an epoch's owner and first sight; the address that it serves at may change", async () => {
+  test("keeps the first sight of an epoch; its address may change, and an owner that a host has proved replaces another", async () => {
     const store = newStore();
     await store.open();
     store.write(epoch(1, "a"));
     await store.flush();
-    store.write(putEpoch({ service: "notes", epoch: 1, host: "b", dataUrl: "http://elsewhere", firstSeenAtMs: 99 }));
+    store.write(putEpoch({ service: "notes", epoch: 1, host: "a", dataUrl: "http://elsewhere", firstSeenAtMs: 99 }));
+    store.write(epoch(2, "a"));
+    store.write(putEpoch({ service: "notes", epoch: 2, host: "b", dataUrl: "http://b", firstSeenAtMs: 99 }));
     await store.close();
     expect(await rows("select host, data_url, first_seen_at_ms from t_epochs")).toEqual([
       { host: "a", data_url: "http://elsewhere", first_seen_at_ms: 1 },
+      { host: "b", data_url: "http://b", first_seen_at_ms: 99 },
     ]);
   });
 
