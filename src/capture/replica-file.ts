@@ -1,7 +1,18 @@
 /**
  * One database file of a replica: created whole, written at offsets, without the companions that SQLite would trust.
  */
-import { closeSync, fstatSync, fsync, ftruncateSync, openSync, statSync, writeSync } from "node:fs";
+import {
+  chownSync,
+  closeSync,
+  fchmodSync,
+  fchownSync,
+  fstatSync,
+  fsync,
+  ftruncateSync,
+  openSync,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { promisify } from "node:util";
 import { type FilePath, folderOf, withSuffix } from "./data-path.ts";
@@ -9,6 +20,13 @@ import { identityOf, identityOfFd, sameFile } from "./file-identity.ts";
 
 const companions = ["-wal", "-shm", "-journal"];
 const fsyncAsync = promisify(fsync);
+
+/** Who has a database file: what it had here before, or what its data folder suggests. */
+export interface FileAccess {
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+}
 
 export class ReplicaFile {
   readonly #path: FilePath;
@@ -23,10 +41,12 @@ export class ReplicaFile {
     this.#fd = fd;
   }
 
-  static async create(path: FilePath): Promise<ReplicaFile> {
-    await mkdir(folderOf(path), { recursive: true });
+  static async create(path: FilePath, access: FileAccess): Promise<ReplicaFile> {
+    await makeFolders(folderOf(path), access);
     for (const suffix of companions) await rm(withSuffix(path, suffix), { force: true });
-    return new ReplicaFile(path, openSync(path, "w+", 0o640));
+    const fd = openSync(path, "w+", 0o600);
+    give(fd, access);
+    return new ReplicaFile(path, fd);
   }
 
   /** Bytes added read as zeros. */
@@ -76,4 +96,18 @@ export class ReplicaFile {
     this.#isOpen = false;
     return Promise.resolve();
   }
+}
+
+/** The owner first: a change of it clears bits of the mode. Only root can give a file away. */
+function give(fd: number, { mode, uid, gid }: FileAccess): void {
+  const now = fstatSync(fd);
+  if (process.geteuid?.() === 0 && (now.uid !== uid || now.gid !== gid)) fchownSync(fd, uid, gid);
+  fchmodSync(fd, mode);
+}
+
+/** New folders belong to the owner of the file that is made in them. */
+async function makeFolders(path: FilePath, { uid, gid }: FileAccess): Promise<void> {
+  const first: FilePath | undefined = await mkdir(path, { recursive: true });
+  if (first === undefined || process.geteuid?.() !== 0) return;
+  for (let folder = path; folder.length >= first.length; folder = folderOf(folder)) chownSync(folder, uid, gid);
 }

@@ -11,6 +11,7 @@
  *
  * Files left by a crash in the middle of an apply are not trusted: a restart proves or restores them.
  */
+import { statSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { DatabaseChecksum } from "../core/delta.ts";
@@ -20,28 +21,40 @@ import { FlushSpool } from "./flush-spool.ts";
 import type { PageHashes } from "./page-hashes.ts";
 import { assertName, type LoadedDatabase, pagesPerBreath, PageTables, type ProvedChange } from "./page-tables.ts";
 import { ReplicaError } from "./replica-error.ts";
-import { ReplicaFile } from "./replica-file.ts";
+import { type FileAccess, ReplicaFile } from "./replica-file.ts";
 import { Slice } from "./slice.ts";
+
+const groupReadsAndWrites = 0o060;
+
+export interface ReplicaOptions {
+  readonly root: string;
+  readonly spoolFolder?: string;
+  /** Returns who had a database of this name here before; undefined: there was none. */
+  readonly accessBefore?: (name: string) => FileAccess | undefined;
+}
 
 export class Replica {
   /** For parts of an incomplete flush; undefined: they stay in memory. */
   readonly spool: FlushSpool | undefined;
   readonly #root: string;
+  readonly #accessBefore: ReplicaOptions["accessBefore"];
   readonly #tables = new PageTables();
   readonly #files = new Map<string, ReplicaFile>();
   #isBusy = false;
   #isClosed = false;
 
-  private constructor(root: string, spool: FlushSpool | undefined) {
+  private constructor(root: string, spool: FlushSpool | undefined, accessBefore: ReplicaOptions["accessBefore"]) {
     this.#root = root;
     this.spool = spool;
+    this.#accessBefore = accessBefore;
   }
 
   /** `root`: a folder without databases; created if missing. `spoolFolder`: for large flushes, exists. */
-  static async open(options: { readonly root: string; readonly spoolFolder?: string }): Promise<Replica> {
+  static async open(options: ReplicaOptions): Promise<Replica> {
     const root = resolve(options.root);
     await mkdir(root, { recursive: true });
-    return new Replica(root, options.spoolFolder === undefined ? undefined : new FlushSpool(options.spoolFolder));
+    const spool = options.spoolFolder === undefined ? undefined : new FlushSpool(options.spoolFolder);
+    return new Replica(root, spool, options.accessBefore);
   }
 
   /**
@@ -54,7 +67,7 @@ export class Replica {
       let file: ReplicaFile | undefined;
       try {
         // Created here also for a database without a single chunk; not before the name is known to be valid.
-        const opened = (file = await ReplicaFile.create(this.#pathOf(name)));
+        const opened = (file = await ReplicaFile.create(this.#pathOf(name), this.#accessOf(name)));
         await this.#tables.load(database, (offset, bytes) => opened.write(offset, bytes));
         file.rememberWrites();
         this.#files.set(name, file);
@@ -110,7 +123,7 @@ export class Replica {
     if (pageCount === 0) return;
     let file = this.#files.get(name);
     if (file === undefined) {
-      file = await ReplicaFile.create(this.#pathOf(name));
+      file = await ReplicaFile.create(this.#pathOf(name), this.#accessOf(name));
       this.#files.set(name, file);
     }
     file.resize(pageCount * pageSize);
@@ -126,6 +139,14 @@ export class Replica {
     const file = this.#files.get(name);
     this.#files.delete(name);
     await file?.remove();
+  }
+
+  /** Without an earlier file: its folder's owner, and the group if the folder is one of a group. */
+  #accessOf(name: string): FileAccess {
+    const before = this.#accessBefore?.(name);
+    if (before !== undefined) return before;
+    const { mode, uid, gid } = statSync(this.#root);
+    return { mode: 0o600 | (mode & groupReadsAndWrites), uid, gid };
   }
 
   #pathOf(name: string): FilePath {

@@ -4,6 +4,7 @@
  */
 import type { CliContext, CliProcess } from "./output/context.ts";
 import { type ExitCode, exitCodes } from "./output/exit-codes.ts";
+import { restrictUmask } from "../runtime/umask.ts";
 
 export interface ProcessContext {
   readonly context: CliContext;
@@ -12,6 +13,7 @@ export interface ProcessContext {
 }
 
 export function processContext(): ProcessContext {
+  restrictUmask();
   const controller = new AbortController();
   const onSignal = (signal: NodeJS.Signals): void => {
     if (controller.signal.aborted) process.exit(exitCodes.interrupted);

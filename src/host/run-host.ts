@@ -23,7 +23,8 @@ import { type Logger, systemLog } from "../runtime/log.ts";
 import { systemRandom } from "../runtime/random.ts";
 import { contentHash } from "../vault/checkpoint/chunk-codec.ts";
 import { ensureIdentity } from "../vault/store/identity.ts";
-import { openStore } from "../vault/store/open-store.ts";
+import { openStore, whyReadableByOthers } from "../vault/store/open-store.ts";
+import type { FsStore } from "../vault/store/fs-store.ts";
 import type { Store } from "../vault/store/store.ts";
 import { collectGarbage } from "../vault/checkpoint/retention.ts";
 import { StoreLog } from "../vault/log/store-log.ts";
@@ -92,7 +93,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
   const log = systemLog(`host ${config.id}`);
   const clock = systemClock;
   const metrics = new PrometheusMetrics(hostMetrics);
-  const vault = await openStore(config.vaultUrl);
+  const vault = await openVault(config, log);
   const store = new MeteredStore(new TimedStore(vault, clock, config.vaultTimeoutMs), clock, metrics);
   const { id: vaultId } = await ensureIdentity(store, config.service);
   const exclusions = new Exclusions({ store, clock, host: config.id });
@@ -138,7 +139,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     predecessor: predecessorProbe(config.secret, config.controlUrl),
     askForCheckpoint: askForCheckpoint(config.secret, clock),
     checkDatabases: databaseCheck(config, options, findDatabases),
-    openReplica: () => Replica.open({ root: config.dataFolder, spoolFolder: config.stateFolder }),
+    openReplica: replicaOpener(config, local),
     openSource: sourceOpener({ config, clock, metrics, exclusions }),
     localChunk: (name, offset, length, hash) =>
       readLocalChunk(local.previousFolder, { name, offset, length, hash }, contentHash),
@@ -181,6 +182,20 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     close: (reason) => closeAll(reason, parts),
     reload: (load) => reload(config, load, host, log),
   };
+}
+
+const replicaOpener = (config: HostConfig, local: LocalData) => () =>
+  Replica.open({
+    root: config.dataFolder,
+    spoolFolder: config.stateFolder,
+    accessBefore: (name) => local.accessBefore(name),
+  });
+
+async function openVault({ vaultUrl }: HostConfig, log: Logger): Promise<FsStore> {
+  const vault = await openStore(vaultUrl);
+  const why = await whyReadableByOthers(vaultUrl);
+  if (why !== undefined) log.warn(why);
+  return vault;
 }
 
 function sourceOpener({ config, clock, metrics, exclusions }: SourceParts): HostPorts["openSource"] {

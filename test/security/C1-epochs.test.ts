@@ -1,8 +1,8 @@
 /**
- * Attack: one status, one view of a peer or one stored row with an epoch that no claim will ever reach (2^53 − 1). Epochs
- * only rise, so every gateway believed it for good, replicated and stored it, and `failover --force` reported a success
- * after which nothing was served. Its kind: every number that only rises and comes from outside (the position heard of
- * the primary makes every candidate refuse).
+ * Attack: one status, one view of a peer or one stored row with an epoch that no claim will ever reach (2^53 − 1).
+ * Epochs only rise, so every gateway believed it for good, replicated and stored it, and `failover --force` reported a
+ * success after which nothing was served. Its kind: every number that only rises and comes from outside (the position
+ * heard of the primary makes every candidate refuse).
  *
  * Rule: `epoch-proof` of docs/PROTOCOL.md (src/core/failover/proof.ts).
  */
@@ -175,7 +175,7 @@ describe("a gateway with real connections", () => {
       const found = await cluster.client.sql({ sql: "select detail from events where what = 'epoch-refused'" });
       return found.kind === "ok" && found.value.rows.length > 0 && found.value.rows;
     });
-    expect(String(events[0]?.[0])).toContain("b says");
+    expect(JSON.stringify(events[0])).toContain("b says");
     expect(await cluster.ask()).toEqual({ status: 200, host: "a" });
     cluster.host("b").says({});
     const moved = await cluster.client.switchover({ host: "c" });

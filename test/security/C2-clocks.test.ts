@@ -1,11 +1,11 @@
 /**
- * Attack: one row whose stamp is 23 hours ahead and has a full counter. Its receivers follow it, and the next stamp that
- * they make has nine digits in place of eight: no peer accepts a message with such a row, in either direction, also
- * after a restart. Its kind: one row that is refused stops all others; a refusal that names a stamp of the far future
- * moves the clock of the gateway that is refused.
+ * Attack: one row whose stamp is 23 hours ahead and has a full counter. Its receivers follow it, and the next stamp
+ * that they make has nine digits in place of eight: no peer accepts a message with such a row, in either direction,
+ * also after a restart. Its kind: one row that is refused stops all others; a refusal that names a stamp of the far
+ * future moves the clock of the gateway that is refused.
  *
- * Rule: the counter carries into the milliseconds; a false stamp is refused, named, and followed by nobody's clock; what
- * is beside it is accepted (src/core/replication/row.ts).
+ * Rule: the counter carries into the milliseconds; a false stamp is refused, named, and moves no clock; what is beside
+ * it is accepted (src/core/replication/row.ts).
  */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { peerFormat, type PeerMessage } from "../../src/control/peer-api.ts";

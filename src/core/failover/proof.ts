@@ -18,14 +18,10 @@
  * stale copy of the vault that is more than `epochJumpMax` claims old. The event names both hosts, and `stead failover
  * HOST --force` decides.
  */
-import type { HostReport, HostView, Primary, ServiceState } from "./state.ts";
-import type { Ownership } from "./turn.ts";
+import type { HostReport, HostView, Primary, ServiceState, Unproven } from "./state.ts";
 
 /** Who says it. Hearsay: another gateway, or this gateway's own memory. */
 export type EpochSource = { readonly kind: "host"; readonly host: string } | { readonly kind: "hearsay" };
-
-/** Why an epoch is not proved. */
-export type Unproven = { readonly kind: "hearsay" } | { readonly kind: "leap"; readonly by: string };
 
 /** Claims that a gateway may have missed: a service that fails over without end waits longer each time ("brake"). */
 export const epochJumpMax = 64;
@@ -70,7 +66,7 @@ export type Judgement =
 /** Judges an epoch that is higher than the known one. `isServing`: the known primary is seen serving. */
 export function judgeEpoch(
   state: ServiceState,
-  { host, epoch }: Pick<Ownership, "host" | "epoch">,
+  { host, epoch }: { readonly host: string; readonly epoch: number },
   source: EpochSource,
   now: number,
   isServing: boolean,

@@ -14,7 +14,6 @@
 import type { PeerView } from "./agreement.ts";
 import type { Brake, Cause, Loss } from "./loss.ts";
 import type { FailureCause, HostHealth } from "./health.ts";
-import type { Unproven } from "./proof.ts";
 import type { PositionTrail } from "./position-trail.ts";
 import type { OrderBase } from "../host/witness.ts";
 import type { Refusal } from "../refusal.ts";
@@ -93,6 +92,9 @@ export interface LogHeard {
   /** Identity of its vault; undefined: unknown. */
   readonly vault: string | undefined;
 }
+
+/** Why no host that reads the log has proved an epoch; `by` is the only host that says it (proof.ts). */
+export type Unproven = { readonly kind: "hearsay" } | { readonly kind: "leap"; readonly by: string };
 
 /** The owner of the highest epoch that any source has reported. */
 export interface Primary {

@@ -8,7 +8,7 @@ type View = Omit<PeerViewMessage, "forMs">;
 
 function viewOf(service: ServiceRuntime, now: number): View {
   const { primary: known } = service.state;
-  // Hearsay is not passed on: two gateways would confirm it to each other for ever (core/failover/proof.ts).
+  // Hearsay is not passed on: two gateways would confirm it to each other without end (core/failover/proof.ts).
   const primary = known?.unproven === undefined ? known : undefined;
   return {
     service: service.name,

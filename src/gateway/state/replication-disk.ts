@@ -7,7 +7,7 @@
  */
 import { createClient, LibsqlError, type Client, type InStatement } from "@libsql/client";
 import { existsSync } from "node:fs";
-import { mkdir, rename } from "node:fs/promises";
+import { chmod, mkdir, rename, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { FileLock, lockHolder } from "../../runtime/file-lock.ts";
 import type { ReplicatedRow } from "../../core/replication/row.ts";
@@ -86,6 +86,7 @@ export class ReplicaDisk {
     path: string,
     lock: FileLock,
   ): Promise<{ readonly disk: ReplicaDisk; readonly loaded: Loaded }> {
+    await keepFromOthers(path);
     const client = createClient({ url: `file:${path}`, concurrency: 1, timeout: databaseBusyMs });
     try {
       await client.execute("PRAGMA journal_mode = WAL");
@@ -157,4 +158,13 @@ async function load(client: Client): Promise<Loaded> {
     (row) => [row["origin"] as string, Number(row["seq"])] as const,
   );
   return { rows, vector: new Map(vector) };
+}
+
+/** A database of an earlier version may still be readable by others; its companions get its mode from SQLite. */
+async function keepFromOthers(path: string): Promise<void> {
+  for (const suffix of ["", "-wal", "-shm"]) {
+    const file = `${path}${suffix}`;
+    const mode = (await stat(file).catch(() => undefined))?.mode;
+    if (mode !== undefined && (mode & 0o077) !== 0) await chmod(file, 0o600);
+  }
 }

@@ -3,6 +3,7 @@
  * and never a reason to wait longer.
  */
 import { spawn } from "node:child_process";
+import { inheritedUmask } from "../../runtime/umask.ts";
 
 export interface StopCommandOptions {
   readonly command: readonly string[];
@@ -13,9 +14,12 @@ export interface StopCommandOptions {
 
 /** Returns the error for a warning; undefined: it succeeded. Never rejects. */
 export function runStopCommand({ command, cwd, env, timeoutMs }: StopCommandOptions): Promise<string | undefined> {
-  const [program = "", ...args] = command;
   return new Promise((resolve) => {
-    const child = spawn(program, args, { cwd, env, stdio: ["ignore", "inherit", "inherit"] });
+    const child = spawn("/bin/sh", ["-c", 'umask "$1"; shift; exec "$@"', "stead-stop", inheritedUmask(), ...command], {
+      cwd,
+      env,
+      stdio: ["ignore", "inherit", "inherit"],
+    });
     const timer = setTimeout(() => {
       child.kill("SIGKILL");
       resolve(`did not end within ${timeoutMs} ms and is killed`);

@@ -23,11 +23,13 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Readable } from "node:stream";
+import { inheritedUmask } from "../../runtime/umask.ts";
 
 const script = `
 trap '' TERM INT QUIT HUP
 cgroup=$1
-shift
+umask "$2"
+shift 2
 exec 3<&0 </dev/null
 [ -z "$cgroup" ] || echo $$ >"$cgroup/cgroup.procs"
 end() {
@@ -77,12 +79,16 @@ export class Watched {
   constructor(options: WatchedOptions) {
     const { output } = options;
     const stream = output === undefined ? "inherit" : "pipe";
-    this.#child = spawn("/bin/sh", ["-c", script, "stead-watcher", options.cgroup ?? "", ...options.command], {
-      cwd: options.cwd,
-      env: options.env,
-      detached: true,
-      stdio: ["pipe", stream, stream],
-    });
+    this.#child = spawn(
+      "/bin/sh",
+      ["-c", script, "stead-watcher", options.cgroup ?? "", inheritedUmask(), ...options.command],
+      {
+        cwd: options.cwd,
+        env: options.env,
+        detached: true,
+        stdio: ["pipe", stream, stream],
+      },
+    );
     this.#child.stdin?.on("error", () => undefined);
     if (output !== undefined) drainInto(output, [this.#child.stdout ?? undefined, this.#child.stderr ?? undefined]);
     this.#ended = new Promise((resolve, reject) => {

@@ -14,8 +14,10 @@
  * Moved by renaming, which is atomic and costs nothing; copied where the folders are on different file systems
  * (move-path.ts). The marker is durable before the state that it announces.
  */
+import { statSync } from "node:fs";
 import { mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import type { FileAccess } from "../../capture/replica-file.ts";
 import { type FilePath, folderOf, pathOf, withSuffix } from "../../capture/data-path.ts";
 import type { DatabaseChecksum } from "../../core/delta.ts";
 import { type DiskSpace, mountPointOf, systemDiskSpace } from "./disk-space.ts";
@@ -125,6 +127,12 @@ export class LocalData {
     const isEmpty = (await this.#files.find(this.previousFolder)).length === 0;
     await writeDurably(noteFile, JSON.stringify(isEmpty ? { kind: "secondary" } : marker));
     return readMarker(noteFile);
+  }
+
+  /** Returns who had a moved database; undefined: there was none of this name. */
+  accessBefore(name: string): FileAccess | undefined {
+    const stats = statSync(pathOf(this.previousFolder, name), { throwIfNoEntry: false });
+    return stats === undefined ? undefined : { mode: stats.mode & 0o777, uid: stats.uid, gid: stats.gid };
   }
 
   /** Returns committed checksums of the moved databases; undefined if a file there cannot be read as a database. */

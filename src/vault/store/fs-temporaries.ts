@@ -15,6 +15,8 @@ import type { BackgroundTasks } from "../../runtime/background-tasks.ts";
 import type { StagedPut } from "./store.ts";
 
 export const temporaryFolder = "tmp";
+/** Before the umask, which keeps others out, and the group unless the vault's folder is of a group (open-store.ts). */
+const fileMode = 0o660;
 
 export interface Temporary {
   readonly path: string;
@@ -173,7 +175,7 @@ export class Temporaries {
   async #open(): Promise<Temporary> {
     this.#made += 1;
     const path = this.#prefix + String(this.#made);
-    return { path, fd: await this.#calls.open(path, O_WRONLY | O_CREAT | O_EXCL, 0o644) };
+    return { path, fd: await this.#calls.open(path, O_WRONLY | O_CREAT | O_EXCL, fileMode) };
   }
 
   async #remove(temporary: Temporary): Promise<void> {

@@ -10,6 +10,7 @@ import { isAbsolute, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import { systemClock, type Clock } from "../../runtime/clock.ts";
 import { systemRandom, type Random } from "../../runtime/random.ts";
+import { shareWithGroup } from "../../runtime/umask.ts";
 import { NotAVaultError } from "../errors.ts";
 import { errnoOf, storeErrorOf } from "./fs-error.ts";
 import { probeFolder } from "./fs-probe.ts";
@@ -19,6 +20,7 @@ import { ensureIdentity } from "./identity.ts";
 import { identityKey } from "../keys.ts";
 import { StoreError } from "./store.ts";
 
+const groupWrites = 0o020;
 const subfolders = [temporaryFolder, "log", "checkpoints", "chunks", "boundary"];
 
 /** No options yet for folders; S3 will have its credentials here. */
@@ -118,7 +120,17 @@ async function assertFolder(folder: string, url: string): Promise<void> {
   }
 }
 
+/** Returns why others on this machine can read the vault, in words; undefined: they cannot. */
+export async function whyReadableByOthers(url: string): Promise<string | undefined> {
+  const folder = folderOf(url);
+  const mode = (await fs.stat(folder)).mode & 0o777;
+  if ((mode & 0o007) === 0) return undefined;
+  return `found: the vault ${folder} has mode ${mode.toString(8).padStart(4, "0")}, which lets others on this machine read the rows of your databases; accepted: mode 0700, or 0770 for hosts that share it by a group; do: chmod o-rwx ${folder}`;
+}
+
 async function openFolder(folder: string): Promise<FsStore> {
+  // Hosts with different users share a vault by its group.
+  if (((await fs.stat(folder)).mode & groupWrites) !== 0) shareWithGroup();
   for (const name of subfolders) {
     try {
       await fs.mkdir(join(folder, name));
