@@ -22,6 +22,8 @@ export const X_REQUEST_ID = 12;
 export const TRACEPARENT = 13;
 /** Our own: every field that begins with `Stead-`. */
 export const STEAD = 14;
+/** Fields by which a connection may be logged in: credentials, challenges, and `Persistent-Auth`. */
+export const LOGIN = 15;
 export type KnownField = number;
 
 /** A set of known fields, one bit each. */
@@ -53,6 +55,11 @@ const names: Readonly<Record<string, KnownField>> = {
   "x-real-ip": FORWARDED,
   "x-request-id": X_REQUEST_ID,
   traceparent: TRACEPARENT,
+  authorization: LOGIN,
+  "proxy-authorization": LOGIN,
+  "www-authenticate": LOGIN,
+  "proxy-authenticate": LOGIN,
+  "persistent-auth": LOGIN,
 };
 const ours = "stead-";
 

@@ -6,7 +6,7 @@ import { Buffer } from "node:buffer";
 import { COLON } from "./bytes.ts";
 import { chunkedBody, noBody, type Framing, type HttpVersion, type RequestHead } from "./head.ts";
 import { addConnectionOptions, HeaderList, withoutOptions } from "./headers.ts";
-import { CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE } from "./known-fields.ts";
+import { CONNECTION, CONTENT_LENGTH, EXPECT, HOST, LOGIN, TE, TRANSFER_ENCODING, UPGRADE } from "./known-fields.ts";
 import { ProtocolError } from "./protocol-error.ts";
 import { known, scanRequest, type HeadLimits } from "./scan-head.ts";
 
@@ -18,6 +18,8 @@ export interface ParsedRequest extends RequestHead {
   readonly upgrade: string | undefined;
   readonly expectsContinue: boolean;
   readonly acceptsTrailers: boolean;
+  /** It has credentials that log in the connection, not only this request: NTLM or Negotiate. */
+  readonly logsInConnection: boolean;
   /** Options of Connection, lower case. */
   readonly connectionOptions: readonly string[];
 }
@@ -27,7 +29,7 @@ export interface RequestLimits extends HeadLimits {
 }
 
 const noOptions: readonly string[] = [];
-/** Known fields with higher numbers mean nothing to this hop. */
+/** Known fields with higher numbers mean nothing to this hop, except `LOGIN`. */
 const lastUnderstood = EXPECT;
 
 /**
@@ -52,9 +54,11 @@ export function readRequest(
   let upgrade: string | undefined;
   let expectsContinue = false;
   let acceptsTrailers = false;
+  let logsInConnection = false;
 
   for (let i = 0; i < known.count; i++) {
     const field = known.field(i);
+    if (field === LOGIN) logsInConnection ||= isConnectionScheme(bytes, known.valueStart(i), known.valueEnd(i));
     if (field > lastUnderstood) continue;
     if (field === CONTENT_LENGTH) {
       if (contentLength !== -1)
@@ -102,6 +106,7 @@ export function readRequest(
   const framing = requestFraming(version, contentLength, transferEncoding, limits.bodyBytesMax);
   if (method === "TRACE" && framing.kind !== "none")
     throw new ProtocolError(400, "trace_with_body", "TRACE must not have a body");
+  const mayUpgrade = version === "1.1" && framing.kind === "none" && options?.includes("upgrade") === true;
   const persists =
     version === "1.1"
       ? !(options?.includes("close") ?? false)
@@ -114,21 +119,19 @@ export function readRequest(
       headers,
       framing,
       keepAlive: persists,
-      upgrade:
-        upgrade !== undefined &&
-        version === "1.1" &&
-        framing.kind === "none" &&
-        (options?.includes("upgrade") ?? false) &&
-        isTunnelled(upgrade)
-          ? upgrade
-          : undefined,
+      upgrade: upgrade !== undefined && mayUpgrade && isTunnelled(upgrade) ? upgrade : undefined,
       expectsContinue: expectsContinue && framing.kind !== "none",
       acceptsTrailers: acceptsTrailers && (options?.includes("te") ?? false),
+      logsInConnection,
       connectionOptions: options ?? noOptions,
     },
     end,
   };
 }
+
+/** Most credentials are of other schemes, and are told apart by their first letter. */
+const isConnectionScheme = (bytes: Buffer, from: number, end: number): boolean =>
+  ((bytes[from] as number) | 0x20) === 110 && /^(?:ntlm|negotiate)(?: |$)/i.test(bytes.toString("latin1", from, end));
 
 /**
  * HTTP/2 in clear text is never tunnelled, because its requests would pass unread. The offer is ignored, as RFC 9110,

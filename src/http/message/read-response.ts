@@ -2,7 +2,7 @@
 import type { Buffer } from "node:buffer";
 import { chunkedBody, closeDelimitedBody, noBody, type Framing, type ResponseHead } from "./head.ts";
 import { addConnectionOptions, HeaderList, withoutOptions } from "./headers.ts";
-import { CONNECTION, CONTENT_LENGTH, KEEP_ALIVE, TRANSFER_ENCODING, UPGRADE } from "./known-fields.ts";
+import { CONNECTION, CONTENT_LENGTH, KEEP_ALIVE, LOGIN, TRANSFER_ENCODING, UPGRADE } from "./known-fields.ts";
 import { ProtocolError } from "./protocol-error.ts";
 import { checkOnlyChunked, parseContentLength } from "./read-request.ts";
 import { known, scanResponse, type HeadLimits } from "./scan-head.ts";
@@ -13,6 +13,8 @@ export interface ParsedResponse extends ResponseHead {
   /** `timeout` of Keep-Alive in milliseconds: how long the upstream keeps an unused connection. */
   readonly keepAliveMs: number | undefined;
   readonly upgrade: string | undefined;
+  /** The application logs in connections: it asks for NTLM or Negotiate, or says that this connection is logged in. */
+  readonly logsInConnection: boolean;
 }
 
 /**
@@ -35,9 +37,11 @@ export function readResponse(
   let options: string[] | undefined;
   let keepAliveMs: number | undefined;
   let upgrade: string | undefined;
+  let logsInConnection = false;
 
   for (let i = 0; i < known.count; i++) {
     const field = known.field(i);
+    if (field === LOGIN) logsInConnection ||= connectionLogin.test(known.value(i, bytes));
     if (field > UPGRADE) continue;
     if (field === CONTENT_LENGTH) {
       if (contentLength !== -1)
@@ -86,12 +90,16 @@ export function readResponse(
         framing.kind !== "close" && !closes && (version === "1.1" || (options?.includes("keep-alive") ?? false)),
       keepAliveMs,
       upgrade,
+      logsInConnection,
     },
     end,
   };
 }
 
 /** RFC 9112, 6.3. */
+/** A challenge may be one of several in a field; `true` is the value of `Persistent-Auth`. */
+const connectionLogin = /(?:^|[\s,])(?:ntlm|negotiate)(?:$|[\s,])|^true$/i;
+
 function responseFraming(status: number, method: string, contentLength: number, chunked: boolean): Framing {
   if (status < 200 || status === 204) {
     // RFC 9110, 8.6 and RFC 9112, 6.1: neither field is allowed; `Content-Length: 0` is common and changes nothing.

@@ -13,6 +13,7 @@ import { BodyRate, WriteStall } from "./slow-client.ts";
 import type { ConnectionOwner, OwnedConnection } from "./connection-owner.ts";
 import type { Timed } from "../../runtime/deadlines.ts";
 import type { ClientTunnel, Handling } from "../upstream/exchange.ts";
+import type { PinnedConnections } from "../upstream/pinned-connections.ts";
 import type { HttpLimits } from "../limits.ts";
 import { localReplyBytes, errorReply } from "./local-reply.ts";
 import { ProtocolError } from "../message/protocol-error.ts";
@@ -29,6 +30,7 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
   remotePort: number;
   countedAddress: string;
   client: object = {};
+  pinned: PinnedConnections | undefined;
   readonly isSecure: boolean;
   readonly limits: HttpLimits;
   readonly owner: ConnectionOwner;
@@ -357,6 +359,7 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
     this.#exchange = undefined;
     exchange?.onGone();
     exchange?.onFinished();
+    this.pinned?.abort();
     if (!this.#hasTunnelEnded) this.#socket.end();
     this.#state = "lingering";
     this.#input.take();
@@ -376,6 +379,7 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
     this.#input.take();
     exchange?.onGone();
     exchange?.onFinished();
+    this.pinned?.abort();
     this.owner.onConnectionClosed(this);
   }
 

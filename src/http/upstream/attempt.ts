@@ -16,6 +16,7 @@ import type { HeaderList } from "../message/headers.ts";
 import { hostVerdict, verdictOutcome, type HostVerdict } from "./host-verdict.ts";
 import type { Piece } from "../../runtime/tcp/tcp.ts";
 import { brokenRule } from "../message/broken-rule.ts";
+import { PinnedConnections } from "./pinned-connections.ts";
 import { ProtocolError } from "../message/protocol-error.ts";
 import type { ParsedResponse } from "../message/read-response.ts";
 import { RequestSender } from "./request-sender.ts";
@@ -86,7 +87,9 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
       return;
     }
     end?.add(this);
-    this.#upstream.acquire(this);
+    const own = this.client.connection.pinned?.take(this.#upstream);
+    if (own === undefined) this.#upstream.acquire(this);
+    else this.onConnection(own);
   }
 
   // The request on its way to the upstream.
@@ -96,6 +99,8 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
     this.#connection = connection;
     this.#isReused = connection.uses > 0;
     this.#phase = "open";
+    connection.deadlineAt = Infinity;
+    if (client.request.logsInConnection || client.connection.pinned !== undefined) this.#pin(connection);
     if (this.#upstream.firstByte !== undefined) this.#sentAt = this.#upstream.clock.now();
     connection.use(this);
     const sender = new RequestSender(client, connection);
@@ -163,6 +168,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
 
   onFinal(response: ParsedResponse): void {
     this.#response = response;
+    if (response.logsInConnection && this.#connection !== undefined) this.#pin(this.#connection);
     if (this.#options.upstreamIsHost !== false) this.#verdict = hostVerdict(response);
     if (this.#verdict === undefined) this.#writer.final(response);
   }
@@ -332,7 +338,16 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
       connection.abort("the connection cannot be used again");
       return;
     }
-    this.#upstream.release(connection, this.#response?.keepAliveMs);
+    const { pinned } = this.client.connection;
+    const keepAliveMs = this.#response?.keepAliveMs;
+    if (pinned === undefined) this.#upstream.release(connection, keepAliveMs);
+    else if (this.#upstream.releasePinned(connection, keepAliveMs)) pinned.keep(this.#upstream, connection);
+  }
+
+  /** An application may have logged in the connection: it belongs to this client now (pinned-connections.ts). */
+  #pin(connection: UpstreamConnection): void {
+    this.client.connection.pinned ??= new PinnedConnections();
+    this.#upstream.pin(connection);
   }
 
   #expire(ms: number): void {

@@ -7,6 +7,7 @@ import type { HeaderList } from "../message/headers.ts";
 import type { HttpLimits } from "../limits.ts";
 import type { ParsedRequest } from "../message/read-request.ts";
 import type { Piece } from "../../runtime/tcp/tcp.ts";
+import type { PinnedConnections } from "./pinned-connections.ts";
 import type { Upstream } from "./upstream.ts";
 
 export type { RequestHead, ResponseHead } from "../message/head.ts";
@@ -129,6 +130,8 @@ export interface AttemptConnection {
   readonly isClear: boolean;
   /** Address that the client connected to, for requests of HTTP/1.0 without Host. */
   readonly localAuthority: string;
+  /** Set once a connection of this client may have been logged in (pinned-connections.ts). */
+  pinned: PinnedConnections | undefined;
   /** Ends our side of the tunnel. */
   endTunnel(): void;
 }

@@ -71,6 +71,8 @@ export class Upstream implements UpstreamPool {
   readonly #unused: UpstreamConnection[] = [];
   /** Connections that have become tunnels: they last, and do not count against the bound. */
   readonly #tunnels = new Set<UpstreamConnection>();
+  /** Connections that belong to a client connection: they do not count against the bound either. */
+  readonly #pinned = new Set<UpstreamConnection>();
   readonly #waiters: ConnectionWaiter[] = [];
   #connecting = 0;
   #closed: string | undefined;
@@ -185,7 +187,8 @@ export class Upstream implements UpstreamPool {
   /** Closes idle connections now and busy ones when they are returned. */
   drain(reason: string): void {
     this.#drainReason = reason;
-    for (const connection of this.#unused.splice(0)) connection.abort(reason);
+    for (const connection of [...this.#unused.splice(0), ...this.#pinned])
+      if (!connection.isUsed) connection.abort(reason);
   }
 
   /**
@@ -203,14 +206,38 @@ export class Upstream implements UpstreamPool {
     if (this.#closed === undefined) this.#onConnectionError?.(reason);
   }
 
+  /** The connection belongs to one client connection from now on: it never serves another. */
+  pin(connection: UpstreamConnection): void {
+    this.#pinned.add(connection);
+    this.#connectForWaiters();
+  }
+
+  /**
+   * The exchange on a pinned connection is complete. Returns whether its client may keep it, for as long as the client
+   * connection may be idle, or the upstream keeps it (`keepAliveMs`).
+   */
+  releasePinned(connection: UpstreamConnection, keepAliveMs?: number): boolean {
+    connection.detach();
+    connection.uses++;
+    const reason = this.#closed ?? this.#drainReason;
+    if (!connection.isOpen || reason !== undefined) {
+      connection.abort(reason ?? "the upstream closed the connection");
+      return false;
+    }
+    connection.unusedSince = this.deadlines.now;
+    connection.expire(Math.min(this.limits.idleMs, Math.max(1, (keepAliveMs ?? Infinity) - 1000)));
+    return true;
+  }
+
   /** The connection is a tunnel from now on; it will not be returned. */
   onTunnel(connection: UpstreamConnection): void {
+    this.#pinned.delete(connection);
     this.#tunnels.add(connection);
     this.#connectForWaiters();
   }
 
   get #hasRoom(): boolean {
-    return this.#all.size - this.#tunnels.size < this.limits.upstreamConnectionsMax;
+    return this.#all.size - this.#tunnels.size - this.#pinned.size < this.limits.upstreamConnectionsMax;
   }
 
   onConnected(connection: UpstreamConnection): void {
@@ -239,6 +266,7 @@ export class Upstream implements UpstreamPool {
   onClosed(connection: UpstreamConnection): void {
     this.#all.delete(connection);
     this.#tunnels.delete(connection);
+    this.#pinned.delete(connection);
     const at = this.#unused.indexOf(connection);
     if (at !== -1) this.#unused.splice(at, 1);
     if (this.#closed === undefined) this.#connectForWaiters();
