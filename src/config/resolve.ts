@@ -192,6 +192,7 @@ function resolveDataPlane(file: string, gateway: GatewayContent): DataPlaneConfi
           },
     proxyProtocolFrom: gateway.proxy_protocol_from,
     trustedProxies: gateway.trusted_proxies,
+    underscoreFields: gateway.underscore_fields,
     traceparent: gateway.traceparent,
     accessLog: { target: to === "off" || to === "stderr" ? { kind: to } : { kind: "file", path: at(to) }, format },
     releaseConcurrency: gateway.hold.concurrency,

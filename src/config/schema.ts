@@ -115,6 +115,7 @@ const gateway = table("gateway", {
   tls: v.optional(tls),
   proxy_protocol_from: v.optional(addressRanges, []),
   trusted_proxies: v.optional(addressRanges, []),
+  underscore_fields: v.optional(choice(["drop", "keep"]), "drop"),
   traceparent: v.optional(choice(["pass", "make"]), "pass"),
   access_log: v.optional(
     table("gateway.access_log", {

@@ -40,6 +40,8 @@ export interface DataPlaneConfig {
   readonly proxyProtocolFrom: readonly string[];
   /** Addresses and ranges whose X-Forwarded and Forwarded fields are trusted. */
   readonly trustedProxies: readonly string[];
+  /** What happens to fields of a request with an underscore in their name. */
+  readonly underscoreFields: "drop" | "keep";
   readonly traceparent: "pass" | "make";
   readonly accessLog: { readonly target: AccessLogTarget; readonly format: "json" | "combined" };
   /** Released requests in flight at a time while others of the same hold still wait. */

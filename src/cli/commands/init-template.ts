@@ -55,6 +55,7 @@ database = "gateway.db"
 # Load balancers that send a PROXY protocol header, and proxies whose X-Forwarded fields are trusted.
 #proxy_protocol_from = []
 #trusted_proxies = []
+#underscore_fields = "drop"
 #traceparent = "pass"
 
 [gateway.probe]

@@ -107,7 +107,7 @@ export class DataPlane {
 
 /** Options for each request: the client's identity, and a request id. */
 export function forwardOptionsOf({ dataPlane }: Pick<PlaneSettings, "dataPlane">): ForwardOptions {
-  const addClient = forwardedFields({ trustedProxies: dataPlane.trustedProxies });
+  const addClient = forwardedFields(dataPlane);
   const addName = requestIdFields({ traceparent: dataPlane.traceparent, random: systemRandom });
   return { editRequestFields: (headers, exchange) => addName(addClient(headers, exchange), exchange) };
 }

@@ -35,6 +35,7 @@ const settingsSchema = v.object({
     tls: v.optional(v.object({ ...files, names: v.array(v.object({ serverName: text, ...files })) })),
     proxyProtocolFrom: v.array(text),
     trustedProxies: v.array(text),
+    underscoreFields: v.picklist(["drop", "keep"]),
     traceparent: v.picklist(["pass", "make"]),
     accessLog: v.object({ target, format: v.picklist(["json", "combined"]) }),
     releaseConcurrency: count,

@@ -19,6 +19,9 @@ export const tokenBytes = classOf(
   (byte) => isDigit(byte) || isAlpha(byte) || "!#$%&'*+-.^_`|~".includes(String.fromCharCode(byte)),
 );
 
+/** The characters of which usual field names consist; other token characters make a name odd (known-fields.ts). */
+export const usualNameBytes = classOf((byte) => isDigit(byte) || isAlpha(byte) || byte === 45);
+
 /** RFC 9110, 5.5: field-content with SP and HTAB; obs-text (0x80-0xFF) is kept as it is. No other control character. */
 export const fieldBytes = classOf((byte) => byte === HTAB || (byte >= 32 && byte !== 127));
 

@@ -7,6 +7,7 @@
 import { Buffer } from "node:buffer";
 import { CR, hexValues, LF, tokenBytes } from "./bytes.ts";
 import { HeaderList } from "./headers.ts";
+import { CLAIM, imitatesKnownField, knownField, STEAD } from "./known-fields.ts";
 import { ProtocolError } from "./protocol-error.ts";
 import { scanTrailers, type HeadLimits } from "./scan-head.ts";
 
@@ -200,7 +201,8 @@ export class ChunkedReader {
     }
     this.isDone = true;
     this.#trailerBytes = undefined;
-    sink.onBodyEnd(found.flat.length === 0 ? undefined : new HeaderList(found.flat));
+    const trailers = new HeaderList(found.flat).without(isForged);
+    sink.onBodyEnd(trailers.flat.length === 0 ? undefined : trailers);
     return held === undefined ? found.end : at + found.end - held.length;
   }
 }
@@ -256,6 +258,9 @@ const forbidden = new Set([
   "x-real-ip",
 ]);
 
+/** No part of this program sends trailers: one with its prefix, or that imitates a known field, is forged. */
+const isForged = (name: string): boolean => knownField(name) === STEAD || imitatesKnownField(name);
+
 function isForbiddenTrailer(name: string): boolean {
-  return forbidden.has(name.toLowerCase());
+  return forbidden.has(name.toLowerCase()) || knownField(name) === CLAIM;
 }

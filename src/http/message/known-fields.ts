@@ -24,6 +24,10 @@ export const TRACEPARENT = 13;
 export const STEAD = 14;
 /** Fields by which a connection may be logged in: credentials, challenges, and `Persistent-Auth`. */
 export const LOGIN = 15;
+/** Other fields that claim to come from a proxy: every `X-Forwarded-*`, and names for the client's address. */
+export const CLAIM = 16;
+/** The name has characters other than letters, digits and hyphens. It is a mark beside the field, not a field. */
+export const ODD = 17;
 export type KnownField = number;
 
 /** A set of known fields, one bit each. */
@@ -53,6 +57,11 @@ const names: Readonly<Record<string, KnownField>> = {
   "x-forwarded-proto": FORWARDED,
   "x-forwarded-host": FORWARDED,
   "x-real-ip": FORWARDED,
+  "x-client-ip": CLAIM,
+  "client-ip": CLAIM,
+  "true-client-ip": CLAIM,
+  "x-cluster-client-ip": CLAIM,
+  "x-original-forwarded-for": CLAIM,
   "x-request-id": X_REQUEST_ID,
   traceparent: TRACEPARENT,
   authorization: LOGIN,
@@ -62,6 +71,7 @@ const names: Readonly<Record<string, KnownField>> = {
   "persistent-auth": LOGIN,
 };
 const ours = "stead-";
+const proxys = "x-forwarded-";
 
 interface Candidate {
   readonly name: string;
@@ -80,7 +90,8 @@ export function knownFieldAt(bytes: Buffer, from: number, end: number): KnownFie
       if (isAt(bytes, from, name)) return field;
     }
   }
-  return end - from > ours.length && isAt(bytes, from, ours) ? STEAD : OTHER;
+  if (end - from > ours.length && isAt(bytes, from, ours)) return STEAD;
+  return end - from > proxys.length && isAt(bytes, from, proxys) ? CLAIM : OTHER;
 }
 
 function isAt(bytes: Buffer, from: number, name: string): boolean {
@@ -93,5 +104,18 @@ function isAt(bytes: Buffer, from: number, name: string): boolean {
 /** Same for a name that has been cut out. */
 export function knownField(name: string): KnownField {
   const lower = name.toLowerCase();
-  return names[lower] ?? (lower.length > ours.length && lower.startsWith(ours) ? STEAD : OTHER);
+  const known = names[lower];
+  if (known !== undefined) return known;
+  if (lower.length > ours.length && lower.startsWith(ours)) return STEAD;
+  return lower.length > proxys.length && lower.startsWith(proxys) ? CLAIM : OTHER;
+}
+
+/**
+ * True if a name is not that of a known field, and would be taken for one by an application that sees the names of
+ * fields as variables: CGI, WSGI and others write both `X-Forwarded-For` and `X_Forwarded_For` as
+ * `HTTP_X_FORWARDED_FOR` (RFC 3875, 4.1.18), and some do so with any other character.
+ */
+export function imitatesKnownField(name: string): boolean {
+  const usual = name.replaceAll(/[^A-Za-z0-9]/g, "-");
+  return usual !== name && knownField(usual) !== OTHER;
 }

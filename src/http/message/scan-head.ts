@@ -10,13 +10,14 @@
  * and control characters in values are errors, because two implementations may read them differently.
  */
 import type { Buffer } from "node:buffer";
-import { COLON, CR, fieldBytes, HTAB, LF, SP, targetBytes, tokenBytes } from "./bytes.ts";
+import { COLON, CR, fieldBytes, HTAB, LF, SP, targetBytes, tokenBytes, usualNameBytes } from "./bytes.ts";
 import { splitLines } from "./headers.ts";
 import {
   CONTENT_LENGTH,
   type FieldSet,
   type KnownField,
   knownFieldAt,
+  ODD,
   OTHER,
   TRANSFER_ENCODING,
 } from "./known-fields.ts";
@@ -224,7 +225,11 @@ function scanFields(bytes: Buffer, from: number, to: number, countMax: number): 
     if (count === countMax)
       throw new ProtocolError(431, "too_many_fields", "the head has more fields than this server accepts");
     const nameStart = at;
-    while (at < to && tokenBytes[bytes[at] as number] === 1) at++;
+    while (at < to && usualNameBytes[bytes[at] as number] === 1) at++;
+    if (at < to && tokenBytes[bytes[at] as number] === 1) {
+      known.seen |= 1 << ODD;
+      while (at < to && tokenBytes[bytes[at] as number] === 1) at++;
+    }
     if (at >= to) return -1;
     if (bytes[at] !== COLON || at === nameStart) throw malformedName(bytes[at] as number, at === nameStart);
     const nameEnd = at;

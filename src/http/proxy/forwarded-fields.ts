@@ -2,40 +2,55 @@
  * Tells the upstream the client's identity: `X-Forwarded-For/-Proto/-Host` and `Forwarded` (RFC 7239).
  *
  * A client's own values are dropped; only a trusted proxy's fields are kept and extended. The last address of the list
- * is therefore always the one that this server saw, and without trusted proxies the list has exactly one address.
+ * is therefore always the one that this server saw, and without trusted proxies the list has exactly one address. What
+ * an application would take for one of these fields, or for another field that is added or read here, is dropped from
+ * every sender: `X_Forwarded_For` is the same variable as `X-Forwarded-For` in CGI and WSGI. Names with underscores are
+ * dropped altogether, as nginx does, unless the operator keeps them.
  */
 import type { EditRequestFields, Exchange } from "../upstream/exchange.ts";
 import type { HeaderList } from "../message/headers.ts";
-import { FORWARDED, fieldSet, knownField } from "../message/known-fields.ts";
+import { CLAIM, FORWARDED, fieldSet, imitatesKnownField, knownField, ODD } from "../message/known-fields.ts";
 import { plainAddress, TrustedProxies } from "../server/trusted-proxies.ts";
 
 export interface ForwardedOptions {
   /** Addresses and CIDR ranges of proxies in front of this server. Default: none. */
   readonly trustedProxies?: readonly string[];
+  /** What happens to other fields with an underscore in their name. Default: `drop`. */
+  readonly underscoreFields?: "drop" | "keep";
 }
 
 const set = fieldSet(FORWARDED);
+const doubtful = fieldSet(FORWARDED, CLAIM, ODD);
 
 /** Use the result as `editRequestFields`. Throws a RangeError for an entry that is not an address or range. */
 export function forwardedFields(options: ForwardedOptions = {}): EditRequestFields {
+  const { underscoreFields = "drop" } = options;
   const trusted = new TrustedProxies(options.trustedProxies ?? []);
   /**
    * The lines added to the last request of a client connection, with its Host: the next request usually gets the same.
    */
   const last = new WeakMap<object, { readonly host: string | undefined; readonly lines: string }>();
   return function addForwardedFields(headers, exchange) {
-    if (!headers.mayHave(set)) {
+    const isDoubtful = headers.mayHave(doubtful);
+    if (!isDoubtful) {
       const known = last.get(exchange.client);
       if (known !== undefined && headers.hostIs(known.host)) return headers.withLines(known.lines, set);
     }
     const host = headers.get("host");
     const address = plainAddress(exchange.remoteAddress);
-    const before = headers.mayHave(set) && trusted.has(address) ? clientFields(headers) : undefined;
-    const clean = headers.mayHave(set) ? headers.without((name) => knownField(name) === FORWARDED) : headers;
+    const isTrusted = isDoubtful && trusted.has(address);
+    const before = isTrusted && headers.mayHave(set) ? clientFields(headers) : undefined;
+    const clean = isDoubtful ? headers.without((name) => mustDrop(name, isTrusted, underscoreFields)) : headers;
     const lines = linesOf(address, exchange, host, before);
     if (before === undefined) last.set(exchange.client, { host, lines });
     return clean.withLines(lines, set);
   };
+}
+
+function mustDrop(name: string, isTrusted: boolean, underscoreFields: "drop" | "keep"): boolean {
+  const field = knownField(name);
+  if (field === FORWARDED || (field === CLAIM && !isTrusted)) return true;
+  return (underscoreFields === "drop" && name.includes("_")) || imitatesKnownField(name);
 }
 
 function linesOf(

@@ -38,6 +38,7 @@ export const defaultDataPlane: DataPlaneConfig = {
   tls: undefined,
   proxyProtocolFrom: [],
   trustedProxies: [],
+  underscoreFields: "drop",
   traceparent: "pass",
   accessLog: { target: { kind: "off" }, format: "json" },
   releaseConcurrency: 64,
