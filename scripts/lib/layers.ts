@@ -12,7 +12,7 @@ export const layers: Readonly<Record<string, readonly string[]>> = {
   core: [],
   runtime: [],
   // Metrics as a port, which a part below the roles is given; src/core is not.
-  metrics: [],
+  metrics: ["runtime"],
   vault: ["core", "runtime"],
   capture: ["core", "runtime", "metrics"],
   http: ["core", "runtime", "metrics"],

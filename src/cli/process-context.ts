@@ -2,7 +2,7 @@
  * The real process as a `CliContext`: its streams, and its signals as an AbortSignal. The first SIGINT, SIGTERM or
  * SIGQUIT requests a clean stop, a second one ends the process at once.
  */
-import type { CliContext, CliProcess } from "./output/context.ts";
+import type { CliContext, CliProcess, CliStream } from "./output/context.ts";
 import { type ExitCode, exitCodes } from "./output/exit-codes.ts";
 import { restrictUmask } from "../runtime/umask.ts";
 
@@ -26,7 +26,7 @@ export function processContext(): ProcessContext {
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code === "EPIPE") process.exit(exitCodes.ok);
   });
-  const cliProcess: CliProcess = { stdout: process.stdout, stderr: process.stderr, env: process.env };
+  const cliProcess: CliProcess = { stdout: guarded(process.stdout), stderr: guarded(process.stderr), env: process.env };
   const context: CliContext = {
     process: cliProcess,
     cwd: process.cwd(),
@@ -45,6 +45,21 @@ export function processContext(): ProcessContext {
     },
   };
 }
+
+/**
+ * Escapes DEL and C1 in all output, also in that of `--json`, where the escape has the same meaning. Text that others
+ * have written is escaped where it is formatted; the commands themselves use C0 only (lines, `status --watch`).
+ */
+const guarded = (stream: NodeJS.WriteStream): CliStream => ({
+  write: (text) => void stream.write(text.replace(/[\u007f-\u009f]/g, (c) => `\\u00${c.charCodeAt(0).toString(16)}`)),
+  get isTTY() {
+    return stream.isTTY;
+  },
+  get columns() {
+    return stream.columns;
+  },
+  ...(stream.isTTY ? { getColorDepth: (env) => stream.getColorDepth(env) } : {}),
+});
 
 const flushed = (stream: NodeJS.WriteStream): Promise<void> =>
   new Promise((resolve) => {

@@ -1,4 +1,5 @@
 /** Collects problems and prints them like a compiler: with file, line and key. */
+import { escapeControls } from "../runtime/printable.ts";
 import { type KeyPath, type Locator, pathText } from "./locate.ts";
 import type { Problem } from "./types.ts";
 
@@ -63,15 +64,7 @@ export function formatProblem(problem: Problem, severity: "error" | "warning"): 
     `  accepted: ${problem.accepted}`,
     `  do: ${problem.advice}`,
   ];
-  return lines.map(printable).join("\n");
-}
-
-/** Removes control characters: a file's content must not control the terminal. */
-function printable(line: string): string {
-  return line.replace(
-    /[\0-\x1f\x7f-\x9f]/g,
-    (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`,
-  );
+  return lines.map((line) => escapeControls(line)).join("\n");
 }
 
 export function formatProblems(problems: readonly Problem[], severity: "error" | "warning" = "error"): string {

@@ -5,6 +5,7 @@
  * cannot add another process's observations. Its registry accepts any object with prom-client's `get`.
  */
 import { type Metric, Registry } from "prom-client";
+import { escapeControls } from "../runtime/printable.ts";
 import type { Definition, Definitions } from "./definition.ts";
 import type { Counter, Histogram, LabelOf, LabelsOf, MetricName, Metrics, Sample } from "./metrics.ts";
 import { Observed } from "./tally.ts";
@@ -78,14 +79,17 @@ class Family {
 
   counter(labels: Labels): Count {
     const key = this.#key(labels);
-    const known = this.#counted.get(key) ?? new Count(labels);
+    const known = this.#counted.get(key) ?? new Count(safe(labels));
     this.#counted.set(key, known);
     return known;
   }
 
   histogram(labels: Labels): Observed {
     const key = this.#key(labels);
-    const known = this.#observed.get(key) ?? { labels, observed: new Observed(this.#definition.buckets ?? []) };
+    const known = this.#observed.get(key) ?? {
+      labels: safe(labels),
+      observed: new Observed(this.#definition.buckets ?? []),
+    };
     this.#observed.set(key, known);
     return known.observed;
   }
@@ -109,6 +113,10 @@ class Family {
     return this.#definition.labels.map((label) => JSON.stringify(labels[label])).join();
   }
 }
+
+/** Values may come from names of files, hosts and programs. The exposition itself escapes line ends. */
+const safe = (labels: Labels): Labels =>
+  Object.fromEntries(Object.entries(labels).map(([label, value]) => [label, escapeControls(value, "\n")]));
 
 class Count implements Counter {
   readonly labels: Labels;

@@ -1,4 +1,6 @@
 /** Writes one line per event to standard error: time, level, message, then `key=value`. For people and for `grep`. */
+import { escapeControls } from "./printable.ts";
+
 export type LogFields = Readonly<Record<string, string | number | boolean | null>>;
 
 export interface Logger {
@@ -11,7 +13,7 @@ export interface Logger {
 export function systemLog(name: string): Logger {
   const line = (level: string, what: string, fields: LogFields = {}): void => {
     const tail = Object.entries(fields).map(([key, value]) => ` ${key}=${quoted(value)}`);
-    process.stderr.write(`${new Date().toISOString()} ${level} ${name}: ${what}${tail.join("")}\n`);
+    process.stderr.write(`${new Date().toISOString()} ${level} ${name}: ${oneEntry(what)}${tail.join("")}\n`);
   };
   return {
     info: (what, fields) => line("info", what, fields),
@@ -20,6 +22,11 @@ export function systemLog(name: string): Logger {
   };
 }
 
+/** A further line of a message is indented, so that it cannot pass for an entry. */
+const oneEntry = (what: string): string => escapeControls(what, "\n\t").replaceAll("\n", "\n  ");
+
 function quoted(value: string | number | boolean | null): string {
-  return typeof value === "string" && /[\s"=]/.test(value) ? JSON.stringify(value) : String(value);
+  if (typeof value !== "string") return String(value);
+  const text = escapeControls(value);
+  return /[\s"=]/.test(text) ? `"${text.replaceAll('"', '\\"')}"` : text;
 }

@@ -1,4 +1,5 @@
 /** `stead sql 'select …'`: queries a gateway's database, read-only. */
+import { escapeControls } from "../../runtime/printable.ts";
 import { buildCommand } from "@stricli/core";
 import { sqlRowsMax, type SqlAnswer, type SqlValue } from "../../control/gateway-api.ts";
 import {
@@ -92,7 +93,11 @@ function formatBlocks(columns: readonly string[], rows: readonly (readonly strin
 }
 
 export function formatCsv(answer: SqlAnswer): string {
-  const field = (value: string): string => (/[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
+  // Lines and tabs are data of a field in quotes; whatever else could control a terminal is escaped.
+  const field = (raw: string): string => {
+    const value = escapeControls(raw, "\r\n\t");
+    return /[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value;
+  };
   const lines = [answer.columns, ...answer.rows.map((row) => row.map((value) => (value === null ? "" : text(value))))];
   return lines.map((line) => `${line.map(field).join(",")}\r\n`).join("");
 }

@@ -1,10 +1,12 @@
 /** Text for a terminal: broken between words, with continuation lines indented. */
 
+import { escapeControls } from "../../runtime/printable.ts";
+
 /** Line width in characters if the terminal's is unknown. */
 export const lineWidth = 100;
 
-/** Replaces control characters with `?`: text from a host or a database must not control the terminal. */
-export const printable = (text: string): string => text.replace(/[\u0000-\u001f\u007f-\u009f]/g, "?");
+/** Escapes control characters: text from a host or a database must not control the terminal. */
+export const printable = (text: string): string => escapeControls(text);
 
 /**
  * Returns at least one line, none longer than `width` except for a single long word (a path, a URL), which stays whole.

@@ -2,6 +2,8 @@
  * One line per request, as JSON or in the combined log format of Apache and nginx. Everything that a client sent is
  * escaped: an entry is always one line, and nothing in it can control a terminal.
  */
+import { asciiJson } from "../../runtime/printable.ts";
+
 export interface AccessEntry {
   /** Wall-clock time of the request's arrival, milliseconds. */
   readonly wallTime: number;
@@ -32,11 +34,9 @@ export function accessLine(entry: AccessEntry, format: AccessLogFormat): string 
 
 function jsonLine(entry: AccessEntry): string {
   const { wallTime, durationMs, ...rest } = entry;
-  return JSON.stringify({
-    time: new Date(wallTime).toISOString(),
-    ...rest,
-    durationMs: Math.round(durationMs * 1000) / 1000,
-  });
+  const time = new Date(wallTime).toISOString();
+  // Heads are bytes, not UTF-8: a line of ASCII alone is both valid JSON and safe for a terminal.
+  return asciiJson(JSON.stringify({ time, ...rest, durationMs: Math.round(durationMs * 1000) / 1000 }));
 }
 
 function combinedLine(entry: AccessEntry): string {

@@ -122,7 +122,7 @@ async function gatewayProcess(cluster: TestCluster, descriptors: number, limits:
       "",
     ].join("\n"),
   );
-  const main = new URL("a2-gateway.ts", import.meta.url).pathname;
+  const main = new URL("A2-gateway.ts", import.meta.url).pathname;
   const child = spawn("sh", ["-c", `ulimit -n ${descriptors} && exec "$0" "$@"`, process.execPath, main, file], {
     stdio: ["pipe", "pipe", "inherit"],
   });
@@ -179,7 +179,7 @@ test("no call that needs a descriptor takes its lack for a refusal: of a host, a
     onExchange: (exchange) => exchange.respond({ status: 200, body: "{}" }),
   });
   undo.push(() => server.abort());
-  const main = new URL("a2-callers.ts", import.meta.url).pathname;
+  const main = new URL("A2-callers.ts", import.meta.url).pathname;
   const command = ["sh", "-c", 'ulimit -n 200 && exec "$0" "$@"', process.execPath, main, String(server.port)];
   const child = Bun.spawn(command, { stdout: "pipe", stderr: "inherit" });
   expect(JSON.parse(await new Response(child.stdout).text())).toEqual({
