@@ -108,6 +108,7 @@ export function resolveHost(file: string, host: HostContent, secret: string): Ho
       intervalMs: host.checkpoint.interval,
       journalBytes: host.checkpoint.journal,
       restoreBudgetMs: host.checkpoint.restore_budget,
+      askedMs: host.checkpoint.asked,
       keepMin: host.checkpoint.keep,
       windowMs: host.checkpoint.window,
     },

@@ -285,6 +285,7 @@ const host = table("host", {
       interval: v.optional(duration({ min: second, max: 30 * 24 * hour }), "5m"),
       journal: v.optional(size({ min: 64 * KiB, max: 1024 * GiB }), "64MiB"),
       restore_budget: v.optional(duration({ min: 100, max: 24 * hour }), "10s"),
+      asked: v.optional(duration({ min: 100, max: 24 * hour }), "10s"),
       keep: v.optional(whole(1, 10_000), 2),
       // With less, a checkpoint would delete records that secondaries have not read yet: they would never stop
       // restoring.

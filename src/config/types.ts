@@ -151,6 +151,8 @@ export interface CheckpointConfig {
   readonly journalBytes: number;
   /** A checkpoint is due if a restore is estimated to take longer. */
   readonly restoreBudgetMs: number;
+  /** Least time between two checkpoints that the application asks for. */
+  readonly askedMs: number;
   /** Checkpoints always kept, whatever their age. */
   readonly keepMin: number;
   /** How far back point-in-time restore reaches. */

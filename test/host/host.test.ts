@@ -160,7 +160,14 @@ function configOf(root: string, changes: Partial<HostConfig>): HostConfig {
       restartsMax: 1,
       restartWindowMs: 1,
     },
-    checkpoint: { intervalMs: never, journalBytes: never, restoreBudgetMs: never, keepMin: 2, windowMs: 0 },
+    checkpoint: {
+      intervalMs: never,
+      journalBytes: never,
+      restoreBudgetMs: never,
+      askedMs: 10_000,
+      keepMin: 2,
+      windowMs: 0,
+    },
     ...changes,
   };
 }

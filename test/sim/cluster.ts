@@ -360,6 +360,7 @@ export class Cluster {
         intervalMs: options.checkpointIntervalMs,
         journalBytes: options.checkpointJournalBytes,
         restoreBudgetMs: 60_000,
+        askedMs: 10_000,
         keepMin: options.keepMin,
         windowMs: options.windowMs,
       },

@@ -143,6 +143,7 @@ command = ["bun", "app.ts"]
 #interval = "5m"
 #journal = "64MiB"
 #restore_budget = "10s"
+#asked = "10s"
 #keep = 2
 #window = "1h"
 

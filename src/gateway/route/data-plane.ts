@@ -5,6 +5,7 @@
 import type { Exchange, ForwardOptions, Handling } from "../../http/upstream/exchange.ts";
 import { forwardedFields } from "../../http/proxy/forwarded-fields.ts";
 import type { HttpLimits } from "../../http/limits.ts";
+import { withoutSteadFields } from "../../http/message/stead-fields.ts";
 import { requestIdFields } from "../../http/server/request-id.ts";
 import { fittingConnections } from "../../http/server/descriptor-room.ts";
 import { HttpServer, type CloseOptions } from "../../http/server/server.ts";
@@ -109,7 +110,11 @@ export class DataPlane {
 export function forwardOptionsOf({ dataPlane }: Pick<PlaneSettings, "dataPlane">): ForwardOptions {
   const addClient = forwardedFields(dataPlane);
   const addName = requestIdFields({ traceparent: dataPlane.traceparent, random: systemRandom });
-  return { editRequestFields: (headers, exchange) => addName(addClient(headers, exchange), exchange) };
+  return {
+    editRequestFields: (headers, exchange) => addName(addClient(headers, exchange), exchange),
+    // A host strips them; a plain host's application could imitate the gateway's own answers.
+    editResponseFields: ({ headers }) => withoutSteadFields(headers),
+  };
 }
 
 export const httpLimitsOf = ({ limits, hold }: Pick<PlaneSettings, "limits" | "hold">): Partial<HttpLimits> => ({

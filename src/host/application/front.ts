@@ -16,6 +16,7 @@ import type { Exchange, ForwardOptions, ForwardOutcome, ForwardUser, Handling } 
 import type { HostLimits } from "../../http/limits.ts";
 import type { RequestHead } from "../../http/message/head.ts";
 import { fittingConnections } from "../../http/server/descriptor-room.ts";
+import { steadFieldSet, withoutSteadFields } from "../../http/message/stead-fields.ts";
 import { HttpServer } from "../../http/server/server.ts";
 import { Upstream } from "../../http/upstream/upstream.ts";
 import { type Endings, noticeMs } from "./endings.ts";
@@ -24,7 +25,7 @@ import { putAside, refuse, sayUnknown } from "./front-answers.ts";
 import { OpenRequests } from "./open-requests.ts";
 import { Probation } from "./probation.ts";
 import { readyWithin } from "./ready-within.ts";
-import { steadFieldSet, takeSteadFields, withoutOurs } from "./stead-fields.ts";
+import { takeSteadFields } from "./stead-fields.ts";
 import { openAttempts } from "../../http/upstream/answer-progress.ts";
 
 /** One term as primary, for the front. */
@@ -151,7 +152,7 @@ export class Front {
       cancellation: end,
       // `Stead-Outcome: not-executed` from an application is ignored: only hosts may say so.
       upstreamIsHost: false,
-      editRequestFields: withoutOurs,
+      editRequestFields: withoutSteadFields,
       editResponseFields: ({ headers }) => takeSteadFields(headers, term),
     };
     const user: ForwardUser = {

@@ -107,15 +107,16 @@ export class Checkpointer {
     if (due.kind === "due") this.ask(due.because);
   }
 
-  /** Starts a checkpoint in the background, unless one is being written. */
-  ask(because: string): void {
-    if (this.#running !== undefined || this.#isStopped) return;
+  /** Starts a checkpoint in the background; false: one is being written, or the term is over. */
+  ask(because: string): boolean {
+    if (this.#running !== undefined || this.#isStopped) return false;
     this.now(because).catch((error: unknown) => {
       if (this.#isStopped) return;
       this.#lastAt = this.#options.clock.now() - this.#options.thresholds.intervalMs + retryAfterMs;
       this.#journalBytes = 0;
       this.#options.onFailed(messageOf(error));
     });
+    return true;
   }
 
   /** Writes a checkpoint, or waits for the one being written; rejects when it could not be completed. */

@@ -16,6 +16,7 @@ import type { Compression } from "../../vault/checkpoint/chunk-codec.ts";
 import type { LogWriter } from "../../vault/log/log-writer.ts";
 import type { Store } from "../../vault/store/store.ts";
 import { ApplicationError } from "../application/application-error.ts";
+import { AskedCheckpoints } from "./asked-checkpoints.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import type { FrontPort } from "../application/front.ts";
 import { Journal } from "./journal.ts";
@@ -55,6 +56,7 @@ export class Term {
   readonly #journal: Journal;
   readonly #meter: JournalMeter;
   readonly #checkpointer: Checkpointer;
+  readonly #askedCheckpoints: AskedCheckpoints;
   #source: CaptureSource | undefined;
 
   constructor(options: TermOptions) {
@@ -92,6 +94,11 @@ export class Term {
       clean: options.clean,
       onDone: options.onCheckpoint,
       onFailed: options.onCheckpointFailed,
+    });
+    this.#askedCheckpoints = new AskedCheckpoints({
+      clock,
+      intervalMs: config.checkpoint.askedMs,
+      begin: () => this.#checkpointer.ask("application"),
     });
   }
 
@@ -159,7 +166,7 @@ export class Term {
       get maySpareEnding() {
         return application.maySpareEnding;
       },
-      onCheckpointAsked: () => this.#checkpointer.ask("application"),
+      onCheckpointAsked: () => this.#askedCheckpoints.onAsked(),
     });
   }
 
@@ -167,6 +174,7 @@ export class Term {
   abort(reason: string): void {
     this.#options.front.abort(reason);
     this.#journal.abort();
+    this.#askedCheckpoints.close();
     this.#options.application
       .kill()
       .catch((error: unknown) => this.#options.onWarning(`could not kill the application: ${String(error)}`));
