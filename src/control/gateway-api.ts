@@ -323,8 +323,8 @@ export type RehearsalAnswer = v.InferOutput<typeof rehearsalAnswerSchema>;
 /** For load balancers. */
 export const healthAnswerSchema = v.object({
   /**
-   * True if every requested service is routed and its vault is not away. A service that is ok may have a reason: a slow
-   * vault.
+   * True if every requested service is routed, its vault is not away, and the gateway is not out of descriptors. A
+   * service that is ok may have a reason: a slow vault.
    */
   ok: v.boolean(),
   services: v.array(v.object({ service: v.string(), ok: v.boolean(), reasons: v.array(v.string()) })),
