@@ -2,8 +2,8 @@
  * Loads a configuration file in the order TOML, schema, contradictions, secret, and reports all problems at once. An
  * invalid part is never replaced by a default; the whole file is refused.
  */
-import { readFileSync } from "node:fs";
-import { resolve } from "node:path";
+import { readFileSync, statSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 import { parse, TomlError } from "smol-toml";
 import * as v from "valibot";
 import { findContradictions, type PartialContent } from "./contradictions.ts";
@@ -22,6 +22,11 @@ const configBytesMax = 1024 * 1024;
 export interface LoadOptions {
   /** Environment for STEAD_SECRET; default: the process's own. */
   readonly env?: Readonly<Partial<Record<string, string>>>;
+  /**
+   * The file was not named: it lies in the working folder. It names the addresses that get the secret, and programs,
+   * so it must be of the user who runs this, or of root, and of no other user to change.
+   */
+  readonly isFoundByItself?: boolean;
   /** Folder for relative file names; default: the working folder. */
   readonly folder?: string;
 }
@@ -39,8 +44,43 @@ export function loadConfig(path: string, options: LoadOptions = {}): ConfigResul
   } catch (error) {
     return unreadable(path, `no readable file (${(error as NodeJS.ErrnoException).code ?? String(error)})`);
   }
+  const fault = faultOfOwner(resolve(options.folder ?? ".", path));
+  if (options.isFoundByItself === true && fault !== undefined) return untrusted(path, fault);
   if (text.length > configBytesMax) return unreadable(path, `${text.length} characters`);
   return parseConfig(path, text, options);
+}
+
+const untrusted = (file: string, found: string): ConfigResult => ({
+  kind: "invalid",
+  problems: [
+    {
+      ...{ file, line: undefined, column: undefined, key: "", found },
+      accepted: "in the working folder: a file of the user who runs this, or of root, that no other user can change",
+      advice: "look at the file; if it is yours, correct owner and mode, or name it explicitly",
+    },
+  ],
+});
+
+const othersWrite = 0o002;
+const groupWrites = 0o020;
+
+/** Returns why another user may have written this file, or can replace it; undefined: none. */
+function faultOfOwner(path: string): string | undefined {
+  const own = process.geteuid?.();
+  if (own === undefined) return undefined;
+  for (const [what, place] of [
+    ["the file", path],
+    ["its folder", dirname(path)],
+  ] as const) {
+    const { uid, gid, mode } = statSync(place);
+    if (uid !== own && uid !== 0) return `${what} ${place}, which belongs to user ${uid}`;
+    // In a sticky folder only its owner replaces a file; a user's own group is usually theirs alone (umask 002).
+    const isSticky = place !== path && (mode & 0o1000) !== 0;
+    const writers = gid === process.getegid?.() ? othersWrite : othersWrite | groupWrites;
+    if ((mode & writers) !== 0 && !isSticky)
+      return `${what} ${place} with mode ${(mode & 0o777).toString(8).padStart(4, "0")}, which lets other users change it`;
+  }
+  return undefined;
 }
 
 const unreadable = (file: string, found: string): ConfigResult => ({

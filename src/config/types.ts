@@ -128,7 +128,7 @@ export interface ApplicationConfig {
   /** Program and arguments; no shell. At least one. */
   readonly command: readonly [string, ...string[]];
   readonly cwd: string;
-  /** Added to the host's own environment; `PORT` and `STEAD_DATA` are set by the host. */
+  /** Added to the host's environment without what is the host's alone; `PORT` and `STEAD_DATA` are set by the host. */
   readonly env: Readonly<Record<string, string>>;
   /** Ready if this path answers 2xx or 3xx; undefined: if the port accepts a connection. */
   readonly readyPath: string | undefined;

@@ -52,6 +52,7 @@ import { LocalData } from "./secondary/local-data.ts";
 import { tellUncaptured } from "./ports/warnings.ts";
 import { predecessorProbe } from "./primary/predecessor.ts";
 import { verifyHandoff } from "./primary/verify-handoff.ts";
+import { PrefixedOutput } from "./application/prefixed-output.ts";
 import { Supervisor } from "./application/supervisor.ts";
 import { MeteredStore } from "./machine/metered-store.ts";
 import { TimedStore } from "./machine/timed-store.ts";
@@ -121,8 +122,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
   let control: ApiListener | undefined;
   const onWarning = (text: string): void => log.warn(text);
   const scope = openScope(config, { databases: findDatabases, clock, rules: allRules, onWarning });
-  const applicationPort = (): Promise<number> =>
-    config.application.port === undefined ? freePort("applications") : Promise.resolve(config.application.port);
+  const port = (): Promise<number> => portOfApplication(config);
   const host: Host = new Host({
     config,
     clock,
@@ -147,16 +147,17 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
       new Supervisor({
         ...owner,
         application: config.application,
+        output: new PrefixedOutput(),
         dataFolder: config.dataFolder,
         scope,
         clock,
         rules: allRules,
         metrics,
         requests: front.requests,
-        freePort: applicationPort,
+        freePort: port,
       }),
-    freePort: applicationPort,
-    rehearsal: new MachineRehearsalGround({ config, clock, rules: allRules, freePort: applicationPort, onWarning }),
+    freePort: port,
+    rehearsal: new MachineRehearsalGround({ config, clock, rules: allRules, freePort: port, onWarning }),
     exclusions,
     leftovers: scope.leftovers,
     clean: cleaner({ config, clock, store, log }),
@@ -183,6 +184,9 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     reload: (load) => reload(config, load, host, log),
   };
 }
+
+const portOfApplication = ({ application }: HostConfig): Promise<number> =>
+  application.port === undefined ? freePort("applications") : Promise.resolve(application.port);
 
 const replicaOpener = (config: HostConfig, local: LocalData) => () =>
   Replica.open({

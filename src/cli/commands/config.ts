@@ -29,7 +29,8 @@ export const configFileParameter = {
  */
 export function requireConfig(context: CliContext, file: string | undefined): Config {
   const path = file ?? defaultConfigFile;
-  const result = loadConfig(path, { env: context.process.env, folder: context.cwd });
+  const isFoundByItself = file === undefined;
+  const result = loadConfig(path, { env: context.process.env, folder: context.cwd, isFoundByItself });
   if (result.kind === "invalid") {
     const count = result.problems.length;
     context.process.stderr.write(`${formatProblems(result.problems)}\n`);

@@ -5,6 +5,7 @@
 import { spawn, type ChildProcessByStdio } from "node:child_process";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
+import { cleanEnvironment } from "../../runtime/clean-environment.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { ReaderAnswer, ReaderRequest } from "./sql-reader.ts";
 
@@ -71,7 +72,7 @@ export class SqlQueries {
 
   #start(): Reader {
     const { command, path } = this.#options;
-    const env = { ...process.env, ...allocateInSmallParts };
+    const env = { ...cleanEnvironment(process.env), ...allocateInSmallParts };
     const reader = spawn(command[0], [...command.slice(1), path], { env, stdio: ["pipe", "pipe", "inherit"] });
     const isCurrent = (): boolean => this.#reader === reader;
     createInterface({ input: reader.stdout }).on("line", (line) => {

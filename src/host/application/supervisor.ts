@@ -12,6 +12,7 @@ import type { ApplicationStatus } from "../../control/host-status.ts";
 import { judgeEnding, recentRestarts, type Restart } from "../../core/host/restarts.ts";
 import type { Rules } from "../../core/rules.ts";
 import { type Metrics, noMetrics } from "../../metrics/metrics.ts";
+import { cleanEnvironment } from "../../runtime/clean-environment.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { isFreePort } from "../../runtime/free-ports.ts";
 import { messageOf } from "../../runtime/operator-error.ts";
@@ -232,7 +233,7 @@ export class Supervisor implements SupervisedApplication {
   get #environment(): Record<string, string | undefined> {
     const { application, dataFolder, scope } = this.#options;
     return {
-      ...process.env,
+      ...cleanEnvironment(process.env),
       DATA_DIR: dataFolder,
       STEAD_DATA: dataFolder,
       ...application.env,

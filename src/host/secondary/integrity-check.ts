@@ -4,6 +4,7 @@
  * A check reads every page in one SQLite call, minutes for a large file: here it would stop the control API and the
  * lease. A damaged file may also crash it; then only that process ends, and the file is named.
  */
+import { cleanEnvironment } from "../../runtime/clean-environment.ts";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
@@ -31,7 +32,10 @@ export async function checkDatabases({
   signal.throwIfAborted();
   if (names.length === 0) return [];
   const checked: CheckedDatabase[] = [];
-  const child = spawn(program, [...args, root, depth], { stdio: ["pipe", "pipe", "inherit"] });
+  const child = spawn(program, [...args, root, depth], {
+    env: cleanEnvironment(process.env),
+    stdio: ["pipe", "pipe", "inherit"],
+  });
   const ended = once(child, "close") as Promise<[code: number | null, signal: string | null]>;
   ended.catch(() => undefined);
   const kill = (): void => void child.kill("SIGKILL");

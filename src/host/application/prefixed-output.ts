@@ -1,0 +1,66 @@
+/**
+ * The application's output in the host's log: each line with a prefix, and without control characters, so that no line
+ * of it can be taken for one of the host, and none steers a terminal.
+ *
+ * Bounded: a line without an end is cut, and a reader of the log that does not keep up loses lines of the application,
+ * whose number is told. How one would try to forge a line: a carriage return, a line separator of Unicode, an escape
+ * sequence that moves the cursor, bytes that are not UTF-8. All of them are control or format characters here.
+ */
+import type { OutputSink } from "./watcher.ts";
+
+export const outputPrefix = "application | ";
+const lineBytesMax = 16 * 1024;
+/** Of what the log's reader has not taken yet. */
+const unreadBytesMax = 1024 * 1024;
+const lineEnd = 0x0a;
+
+export interface LogStream {
+  write(text: string): unknown;
+  /** Bytes written and not taken. */
+  readonly writableLength: number;
+}
+
+export class PrefixedOutput implements OutputSink {
+  readonly #stream: LogStream;
+  #rest: Buffer = Buffer.alloc(0);
+  #left = 0;
+
+  constructor(stream: LogStream = process.stderr) {
+    this.#stream = stream;
+  }
+
+  take(bytes: Uint8Array): void {
+    this.#rest = Buffer.concat([this.#rest, bytes]);
+    let from = 0;
+    for (;;) {
+      const end = this.#rest.indexOf(lineEnd, from);
+      const isLong = (end === -1 ? this.#rest.length : end) - from > lineBytesMax;
+      if (end === -1 && !isLong) break;
+      const to = isLong ? from + lineBytesMax : end;
+      this.#write(this.#rest.subarray(from, to));
+      from = isLong ? to : to + 1;
+    }
+    this.#rest = Buffer.from(this.#rest.subarray(from));
+  }
+
+  close(): void {
+    if (this.#rest.length > 0) this.#write(this.#rest);
+    this.#rest = Buffer.alloc(0);
+  }
+
+  #write(line: Uint8Array): void {
+    if (this.#stream.writableLength > unreadBytesMax) {
+      this.#left++;
+      return;
+    }
+    const lost = this.#left === 0 ? "" : `${outputPrefix}(${this.#left} lines left out: the log was not read)\n`;
+    this.#left = 0;
+    this.#stream.write(`${lost}${outputPrefix}${visible(Buffer.from(line).toString("utf8"))}\n`);
+  }
+}
+
+/** A carriage return before the line's end is part of the end. */
+const visible = (text: string): string =>
+  text
+    .replace(/\r$/, "")
+    .replace(/[^\P{C}\t]|[\u2028\u2029]/gu, (found) => `\\u{${(found.codePointAt(0) ?? 0).toString(16)}}`);
