@@ -70,7 +70,7 @@ test("a large database that appears is captured in parts, and stays readable whi
   expect(it.pair.copyHash("new.db")).toBe((await it.application.image("a")).sha256);
 });
 
-test("an empty file is not a database yet, and is noticed when it becomes one without touching its folder", async () => {
+test("an empty file is not a database yet, and is found when it becomes one without a change of its folder", async () => {
   await using it = await begin({ databases: ["new.db"] });
   writeFileSync(join(it.root, "new.db"), "");
   expect(it.pair.source.isAhead()).toBe(false);
@@ -124,7 +124,7 @@ test("a database that the application deletes is removed from the copy, and may 
   expect(it.pair.copyHash("new.db")).toBe((await it.application.image("a")).sha256);
 });
 
-test("a database that was replaced while the application has it open holds all answers, and is refused when the patience is over", async () => {
+test("a database that was replaced while the application has it open holds all responses, and is refused when the patience is over", async () => {
   await using it = await begin({ databases: ["app.db"], limits: { attachWaitMsMax: 100 } });
   for (const name of ["app.db", "other.db"]) {
     await it.application.open(name, join(it.root, name));
@@ -141,7 +141,7 @@ test("a database that was replaced while the application has it open holds all a
   expect(await refusal(() => it.pair.source.isAhead())).toBe("replaced");
 });
 
-test("a database that was replaced after the application closed it is a deletion and a new one", async () => {
+test("a database that was replaced after the application closed it is a deletion and a new database", async () => {
   const { it, path } = await beginWithClosed();
   await using _end = it;
   await it.application.open("b", join(it.root, "app.db.tmp"));
@@ -170,7 +170,7 @@ async function beginWithClosed() {
   return { it, path };
 }
 
-test("commits beside a captured log, after its files were removed by hand, are never taken for nothing", async () => {
+test("commits beside a captured log, after its files were removed by hand, are never ignored", async () => {
   const { it, path } = await beginWithClosed();
   await using _end = it;
   for (const suffix of ["-wal", "-shm"]) rmSync(path + suffix);
@@ -181,7 +181,7 @@ test("commits beside a captured log, after its files were removed by hand, are n
   expect(await refusal(() => it.pair.source.isAhead())).toBe("replaced");
 });
 
-test("a log that was removed, with no application there to make another, is refused as well", async () => {
+test("a log that was removed while no application is running to make another is refused as well", async () => {
   await using it = await begin({ limits: { deletionMsMax: 0 } });
   const path = join(it.root, "app.db");
   await it.application.open("a", path);
@@ -241,7 +241,7 @@ for (const [what, instead] of [
   });
 }
 
-test("a folder further up that is moved away is noticed at the next tick", async () => {
+test("a parent folder that is moved away is found at the next tick", async () => {
   using outer = temporaryFolder();
   const place = join(outer.path, "place");
   const root = join(place, "app");
@@ -295,7 +295,7 @@ test("more databases than the limit are refused", async () => {
   expect(await refusal(() => Source.open(sourceOptions(folder.path, { limits: { databasesMax: 1 } })))).toBe("limit");
 });
 
-test("network file systems are told by their magic number, and refused", async () => {
+test("network file systems are recognised by their magic number, and refused", async () => {
   expect(networkFileSystem(0x6969)).toBe("NFS");
   expect(networkFileSystem(0xef53)).toBeUndefined();
   // statfs gives a signed number for the large ones.

@@ -5,7 +5,7 @@ import { DatabaseSync } from "node:sqlite";
 import { claimsOtherSize } from "../../src/capture/base-reader.ts";
 import { temporaryFolder } from "./helpers.ts";
 
-test("a header that names another size than SQLite has is that of another file; one of a writer that does not keep the size names nothing", () => {
+test("a header with another size than SQLite's is that of another file; one of a writer that does not maintain the size states none", () => {
   using folder = temporaryFolder();
   const path = join(folder.path, "a.db");
   const database = new DatabaseSync(path);

@@ -39,7 +39,7 @@ async function begin() {
   };
 }
 
-test.if(hasPython)("a process that the list of locks does not tell is found by asking for its lock", async () => {
+test.if(hasPython)("a process that the list of locks does not name is found by testing for its lock", async () => {
   await using it = await begin();
   expect(usersOf(it.files, () => new FileLocks("", process.pid))).toEqual([it.pid]);
 });

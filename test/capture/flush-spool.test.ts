@@ -70,7 +70,7 @@ async function begin(): Promise<{ replica: Replica; folder: string; spool: strin
   };
 }
 
-test("it is applied from the file, which has no name meanwhile and is closed afterwards", async () => {
+test("a flush is applied from its file, which has no name meanwhile and is closed afterwards", async () => {
   await using it = await begin();
   const content = random();
   const assembler = new FlushAssembler(it.replica.spool);
@@ -89,7 +89,7 @@ test("it is applied from the file, which has no name meanwhile and is closed aft
   expect(open(it.spool)).toBe(0);
 });
 
-test("it is dropped with its file when its writer died in the middle", async () => {
+test("a flush whose writer died in the middle is dropped with its file", async () => {
   await using it = await begin();
   const assembler = new FlushAssembler(it.replica.spool);
   for (const [at, body] of flushOf(random()).slice(0, 3).entries()) assembler.push(record(at + 1, body));
@@ -101,7 +101,7 @@ test("it is dropped with its file when its writer died in the middle", async () 
   expect(assembler.push(record(5, { ...first, part: 1, parts: 1 }))?.deltas).toHaveLength(1);
 });
 
-test("a small one needs no file", async () => {
+test("a small flush needs no file", async () => {
   await using it = await begin();
   const assembler = new FlushAssembler(it.replica.spool);
   const [first, second] = flushOf(random());

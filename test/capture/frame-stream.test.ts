@@ -52,7 +52,7 @@ function overwrite(path: string, offset: number, bytes: number): void {
   expect({ exitCode, stderr: stderr.toString() }).toEqual({ exitCode: 0, stderr: "" });
 }
 
-test("the captured state follows with the last part, and answers wait until then", async () => {
+test("the captured state advances with the last part, and responses are held until then", async () => {
   await using it = await begin();
   await it.application.run("a", many(100));
   const before = it.pair.source.checksums().get("app.db");
@@ -174,7 +174,7 @@ for (const [what, offset] of [
   }
 }
 
-test("a last frame that is written over, and a log that is cut off, end it as well", async () => {
+test("a last frame that is written over, and a truncated log, end the capture as well", async () => {
   for (const spoil of [
     (wal: string, frames: number) => overwrite(wal, frameOffset(frames, pageSize) + 500, 4),
     (wal: string, frames: number) => Bun.spawnSync(["truncate", "-s", String(frameOffset(frames, pageSize)), wal]),

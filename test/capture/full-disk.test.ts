@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { temporaryFolder } from "./helpers.ts";
 
-test("a database that there is no room for to fold the log into is closed all the same, and keeps its log", () => {
+test("a database without room to fold its log into it is closed all the same, and keeps its log", () => {
   using folder = temporaryFolder();
   const path = join(folder.path, "app.db");
   const database = new DatabaseSync(path);

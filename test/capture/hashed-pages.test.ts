@@ -66,7 +66,7 @@ test("a large flush is proved without its pages", async () => {
   expect(() => flush.deltas.at(-1)?.pages[0]?.content).toThrow("only the hash was kept");
 });
 
-test("one with a wrong page is refused, wherever that page is", async () => {
+test("a flush with a wrong page is refused, wherever that page is", async () => {
   for (const part of [1, 3, parts])
     expect(await pageProof.emptyState().apply(assembled(part))).toMatchObject({
       database: "app.db",

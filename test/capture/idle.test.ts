@@ -108,7 +108,7 @@ test("an idle database that an application keeps open costs three descriptors, a
   }
 });
 
-test("the same holds for the only database of a service, at which every look of the gate looks", async () => {
+test("the only database of a service, which the gate checks each time, costs three descriptors too", async () => {
   await using it = await begin(1);
   await it.untilFew();
   expect(it.descriptors()).toBe(3);
@@ -165,7 +165,7 @@ for (const [what, act] of meanwhile) {
   });
 }
 
-test("a database that cannot be opened at that moment is opened when it can be, and answers wait for that", async () => {
+test("a database that cannot be opened at that moment is opened when it can be, and responses are held until then", async () => {
   await using it = await begin(6);
   const done = inBetween(undefined);
   while (!done.isDone) await it.turn();

@@ -32,7 +32,7 @@ const rootPage = (path: string, name: string): number => {
   return Number(root);
 };
 
-test("a whole database is whole, also an empty one, and whatever lies in its log", () => {
+test("an intact database passes, even an empty one, and whatever its log contains", () => {
   using folder = temporaryFolder();
   const path = join(folder.path, "a.db");
   makeDatabase(path);

@@ -165,7 +165,7 @@ for (const mode of ["FULL", "RESTART", "TRUNCATE"]) {
 }
 
 test.if(hasPython)(
-  "a checkpoint that waits for a reader's slot gets it when that reader ends: no new pin takes it in the meantime, and none stays there",
+  "a checkpoint that waits for a reader's slot gets it when that reader ends: no new pin takes it meanwhile, and none keeps it",
   async () => {
     await using it = await begin(1);
     const { application, pair, path } = it;

@@ -17,7 +17,7 @@ const sizes = async (metrics: PrometheusMetrics): Promise<(number | undefined)[]
   return ["stead_capture_wal_bytes", "stead_capture_largest_wal_bytes"].map((name) => sampleOf(text, name));
 };
 
-test("a log that a forgotten reader keeps from starting over is told with its process, for as long as that lasts", async () => {
+test("a log that a forgotten reader keeps from starting over is reported with its process, for as long as that lasts", async () => {
   using folder = temporaryFolder();
   mkdirSync(join(folder.path, "app"));
   const path = join(folder.path, "app", "app.db");
@@ -61,7 +61,7 @@ test("a log that a forgotten reader keeps from starting over is told with its pr
   await pair.sync();
 }, 60_000);
 
-test("a log that a checkpoint of this host keeps from starting over is told without the readers that do not, and can start over right after that", async () => {
+test("a log that a checkpoint of this host keeps from starting over is reported without other readers, and can start over right afterwards", async () => {
   using folder = temporaryFolder();
   mkdirSync(join(folder.path, "app"));
   const path = join(folder.path, "app", "app.db");
@@ -100,7 +100,7 @@ test("a log that a checkpoint of this host keeps from starting over is told with
   await pair.sync();
 }, 60_000);
 
-test("sizes of logs are told while databases are captured, and not after that", async () => {
+test("sizes of logs are reported while databases are captured, and not afterwards", async () => {
   using folder = temporaryFolder();
   mkdirSync(join(folder.path, "app"));
   await using writer = new Application();

@@ -188,7 +188,7 @@ test("index recovery while everything is backfilled and pinned on slot 0 loses n
   await it.expectEqual();
 });
 
-test("a byte flipped in a frame that was not captured ends capture for good, with what to do", async () => {
+test("a byte flipped in a frame that was not captured ends capture permanently, with advice", async () => {
   await using it = await begin();
   await it.insert(5);
   poke(

@@ -145,7 +145,7 @@ describe("a large transaction that is read while it is written", () => {
     expect(await hosts.temporaries()).toBeLessThanOrEqual(1);
   });
 
-  test("leaves nothing when it is rolled back, and the next one is put as it is", async () => {
+  test("leaves nothing when it is rolled back, and the next transaction is put unchanged", async () => {
     await hosts.run(`BEGIN; ${insert(200)}`);
     await hosts.untilStaged();
     await hosts.run("ROLLBACK");
@@ -186,7 +186,7 @@ describe("a large transaction that is read while it is written", () => {
     await hosts.expectSame();
   });
 
-  test("without the pages of a savepoint that was rolled back, whose frames others have then", async () => {
+  test("without the pages of a savepoint that was rolled back, whose frames other pages have then", async () => {
     await hosts.run(`BEGIN; ${insert(60)}; SAVEPOINT s; ${insert(120)}`);
     await hosts.untilStaged(5);
     await hosts.run(`ROLLBACK TO s; ${insert(100, "u")}; UPDATE t SET v=randomblob(3900) WHERE id%2=0; COMMIT`);
@@ -222,7 +222,7 @@ describe("a large transaction that is read while it is written", () => {
     await hosts.expectSame();
   });
 
-  test("may begin the log anew after a checkpoint", async () => {
+  test("may start the log over after a checkpoint", async () => {
     for (let round = 0; round < 3; round++) {
       await hosts.run(`BEGIN; ${insert(100 + round)}; UPDATE t SET v=randomblob(3900) WHERE id<30`);
       await hosts.untilStaged();
@@ -271,7 +271,7 @@ describe("a large transaction that is read while it is written", () => {
     await hosts.expectSame();
   });
 
-  test("is dropped when its flush is not put to its end", async () => {
+  test("is dropped when its flush is not put completely", async () => {
     await hosts.run(`BEGIN; ${insert(150)}`);
     await hosts.untilStaged();
     await hosts.run("COMMIT");

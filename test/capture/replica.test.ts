@@ -202,7 +202,7 @@ test("a load of other bytes, too few or too many is refused and leaves nothing",
   await replica.close();
 });
 
-test("the table's checksum is the definition's, through random changes, and a prediction is what comes", () => {
+test("the table's checksum equals the definition's through random changes, and a predicted checksum is the later one", () => {
   const table = new PageHashes(pageSize);
   let contents: Uint8Array[] = [];
   let state = 7;

@@ -174,7 +174,7 @@ test("a database in rollback mode is switched to WAL before the application star
   expect(pair.copyHash("app.db")).toBe((await application.image("a")).sha256);
 });
 
-test("the hashes that a replica hands over make the next source's start a matter of no reading, with the same result", async () => {
+test("with the hashes that a replica hands over the next source starts without reading, with the same result", async () => {
   await using it = await begin();
   const pair = await Pair.open(it.folder.path);
   await it.application.run("a", blobs(50, 3000));

@@ -125,7 +125,7 @@ test("a database that no process has open and that is written while a snapshot i
   expect(pair.copyHash("7.db")).toBe((await application.image("7")).sha256);
 });
 
-test("a database that is deleted, replaced or changed without SQLite while no process has it open is what it is now", async () => {
+test("a database that is deleted, replaced or changed without SQLite while no process has it open is captured in its present state", async () => {
   using folder = temporaryFolder();
   await using pair = await begin(folder.path, asleepAtOnce);
   await untilDormant(pair);
@@ -163,7 +163,7 @@ test("a primary begins with what its replica wrote without opening it, and does 
   await source.close();
 });
 
-test("a commit in any of hundreds of idle databases is seen by the next look, and no other one is looked at", async () => {
+test("a commit in any of hundreds of idle databases is found by the next look, which opens no other one", async () => {
   using folder = temporaryFolder();
   await using pair = await begin(folder.path, quickly);
   await using application = new Application();
@@ -185,7 +185,7 @@ test("a commit in any of hundreds of idle databases is seen by the next look, an
   }
 });
 
-test("events that the kernel dropped are made up for by a look at all", async () => {
+test("after the kernel dropped events, all databases are checked", async () => {
   using folder = temporaryFolder();
   await using pair = await begin(folder.path, quickly);
   await using application = new Application();
@@ -201,7 +201,7 @@ test("events that the kernel dropped are made up for by a look at all", async ()
   for (const fd of scratch) closeSync(fd);
 });
 
-test("from 80 % of the limits of databases and of descriptors on there is a warning", async () => {
+test("there is a warning from 80 % of the limits of databases and of descriptors", async () => {
   using folder = temporaryFolder();
   await using few = await begin(folder.path, { limits: { databasesMax: 376, descriptorsMax: 1206 } });
   expect(few.warnings).toEqual([]);

@@ -72,7 +72,7 @@ for (const count of [2, 20]) {
   });
 }
 
-test("a link that leads in a circle is a link that leads nowhere yet", async () => {
+test("a link that leads in a circle is treated as one that leads nowhere yet", async () => {
   using folder = temporaryFolder();
   await using pair = await begin(folder.path, 2);
   symlinkSync("loop.db", join(pair.root, "loop.db"));
@@ -96,7 +96,7 @@ test("a database whose files are moved, with links at their names, is looked at 
   expect(pair.copyHash("7.db")).toBe((await application.image("7")).sha256);
 });
 
-test("when the kernel is not trusted any more, folders are compared again: a new database is found", async () => {
+test("when the kernel's events cannot be relied on, folders are compared again and a new database is found", async () => {
   using folder = temporaryFolder();
   await using pair = await begin(folder.path, 3);
   await using application = new Application();
@@ -120,7 +120,7 @@ test("when the kernel is not trusted any more, folders are compared again: a new
   expect(pair.copyHash("new.db")).toBe((await application.image("new")).sha256);
 });
 
-test("a write into a file that is no database of ours is no reason to look through the folders", async () => {
+test("a write into a file that is not a captured database does not cause a scan of the folders", async () => {
   using folder = temporaryFolder();
   const events = await FolderEvents.open<string>();
   if (typeof events === "string") throw new Error(events);

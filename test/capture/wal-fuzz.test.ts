@@ -138,7 +138,7 @@ test("an index that was spoilt is what it was, torn, or of an unknown version; w
   expect(torn).toBeGreaterThan(rounds * 0.5);
 });
 
-test("an index that lies with a right checksum ends in a refusal: another frame, page size, generation, page count or checksum", async () => {
+test("an index with a valid checksum and another frame, page size, generation, page count or checksum than the log is refused", async () => {
   using folder = temporaryFolder();
   const { wal, index } = written(folder.path);
   const path = join(folder.path, "index");

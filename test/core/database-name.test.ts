@@ -43,7 +43,7 @@ test("random bytes have one name each, which is read back as these bytes", () =>
   }
 });
 
-test("a backslash that is no escape, or one of a byte that needs none, is no name", () => {
+test("a backslash that begins no escape, or escapes a byte that needs none, is not a valid name", () => {
   for (const name of [
     "a\\b.db",
     "\\x2e\\x2e/a",

@@ -43,12 +43,12 @@ describe("which service a request belongs to", () => {
     expect(found("shop.example", "/x/../admin")).toBe("shop");
   });
 
-  test("without a match there is none", () => {
+  test("a request that no service matches belongs to none", () => {
     expect(serviceMatcher([service("a", "a.example", undefined)])("b.example", "/")).toBeUndefined();
     expect(serviceMatcher([])("b.example", "/")).toBeUndefined();
   });
 
-  test("a single service for everything takes everything", () => {
+  test("a single service without a host or path takes every request", () => {
     expect(serviceMatcher([service("only", undefined, "/")])("whatever", "*")?.name).toBe("only");
   });
 });

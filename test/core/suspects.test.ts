@@ -52,7 +52,7 @@ describe("a request that ends the application", () => {
     expect(suspects.standing(crash, 60_000, true)).toEqual({ kind: "due" });
   });
 
-  test("is free again when a trial completes, and waits for another trial when one has no outcome", () => {
+  test("is forwarded again after a completed trial, and waits for another trial after one without an outcome", () => {
     const suspects = new Suspects();
     suspects.ended([crash], 0);
     suspects.ended([crash], 0);
@@ -100,7 +100,7 @@ describe("a path that usually completes", () => {
     expect([1, 2, 3, 4].map((now) => suspects.ended([hot], now).length)).toEqual([0, 0, 0, 1]);
   });
 
-  test("is suspect where completing counts for nothing (the broken rule)", () => {
+  test("is suspect when the rule that completed requests count is broken", () => {
     const suspects = new Suspects(withoutRule("suspects-complete"));
     suspects.ended([hot], 0);
     suspects.completed(hot, 500);

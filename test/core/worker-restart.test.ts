@@ -12,7 +12,7 @@ test("a worker that ended is started again at once, and later each time it ends 
   expect(delays).toEqual([0, 50, 100, 200, 400, 800, 1_600, 3_200, restartDelayMsMax, restartDelayMsMax]);
 });
 
-test("after a long life its end counts as a first one again", () => {
+test("after a long life its end counts as a first end again", () => {
   const { state, delayMs } = afterEnd({ endsInRow: 7 }, wellAfterMs);
   expect({ state, delayMs }).toEqual({ state: { endsInRow: 1 }, delayMs: 0 });
 });

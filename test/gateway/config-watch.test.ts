@@ -121,7 +121,7 @@ describe("a configuration that is read again", () => {
     connection.close();
   });
 
-  test("is refused as a whole when it is wrong: the previous one stays in force, and status says why until a valid one is read", async () => {
+  test("is refused as a whole when it is invalid: the previous one stays active, and status names the reason until a valid one is read", async () => {
     replaceFile(`${configText({ hosts: ["a"] })}\nsurprise = 1\n`);
     await until(() => troubles().includes("surprise"));
     expect(troubles()).toContain("the previous one stays in force");

@@ -19,7 +19,7 @@ async function threeHosts(): Promise<void> {
 }
 
 describe("a gateway with three hosts", () => {
-  test("lets the best host begin on an empty vault, and forwards to it", async () => {
+  test("promotes the best host on an empty vault, and forwards to it", async () => {
     await threeHosts();
     expect(await cluster.ask()).toEqual({ status: 200, host: "a" });
     expect(cluster.service()).toMatchObject({ primary: "a", epoch: 1, phase: "serving" });

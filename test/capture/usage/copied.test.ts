@@ -57,7 +57,7 @@ for (const [how, preallocated] of [
   ["copied in pieces", false],
   ["made at full size and then filled", true],
 ] as const) {
-  test(`a database that is ${how} is captured when it is whole, answers wait until then, and others continue`, async () => {
+  test(`a database that is ${how} is captured when it is whole, responses are held until then, and other databases continue`, async () => {
     await using it = await begin(200_000);
     const content = readFileSync(it.made);
     const fd = openSync(`${it.target}.part`, "w");
@@ -126,7 +126,7 @@ test("a truncated database under a matching name is left out with a warning, and
   expect(await it.check("new.db")).toEqual({ integrity_check: "ok" });
 });
 
-test("a plain file under a matching name is a warning; one with a log beside it, as an encrypted database has, holds answers", async () => {
+test("a plain file under a matching name is a warning; one with a log beside it, as an encrypted database has, holds responses", async () => {
   await using it = await begin(8000);
   writeFileSync(it.target, "not a database at all, and longer than a hundred bytes ".repeat(3));
   expect(it.pair.source.isAhead()).toBe(false);
@@ -175,7 +175,7 @@ test("a nightly copy that is renamed over the one of the night before is capture
   }
 });
 
-test("a first transaction that takes long holds answers and ends nothing", async () => {
+test("a first transaction that takes long holds responses and ends nothing", async () => {
   await using it = await begin(8000);
   await it.application.open("new", it.target);
   await it.application.run("new", "CREATE TABLE t(v); BEGIN IMMEDIATE; INSERT INTO t VALUES (1)");

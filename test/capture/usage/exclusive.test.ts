@@ -27,7 +27,7 @@ test("on a database that exists: every write of the application is locked out, a
   expect(error.advice).toContain("Remove PRAGMA locking_mode=EXCLUSIVE");
 });
 
-test("on one that the application makes so: answers wait, the process and the mode are named, and it is captured when the mode is left", async () => {
+test("on a database that the application puts into this mode: responses are held, the process and the mode are named, and it is captured when the mode is left", async () => {
   await using it = await begin();
   await using pair = await Pair.open(it.folder, { limits: { attachWaitMsMax: 60_000 } });
   await it.application.open("app", it.path);
@@ -45,7 +45,7 @@ test("on one that the application makes so: answers wait, the process and the mo
   expect(pair.source.names()).toEqual(["app.db"]);
 });
 
-test("and where it is not left, the patience ends capture with the same words", async () => {
+test("on a database that stays in this mode: capture ends after the patience, with the same message", async () => {
   await using it = await begin();
   await using pair = await Pair.open(it.folder, { limits: { attachWaitMsMax: 1_500 } });
   await it.application.open("app", it.path);
@@ -57,7 +57,7 @@ test("and where it is not left, the patience ends capture with the same words", 
   ]);
 });
 
-test("an import that takes long is told apart: it may end", async () => {
+test("on a database during a long import: capture waits, since an import ends", async () => {
   await using it = await begin();
   await using pair = await Pair.open(it.folder, { limits: { attachWaitMsMax: 60_000 } });
   await it.application.open("app", it.path);

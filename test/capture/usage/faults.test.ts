@@ -103,7 +103,7 @@ test.skipIf(process.platform !== "linux")(
 );
 
 test.skipIf(process.platform !== "linux")(
-  "one that lasts ends capture when the patience is over, and what was captured is as it was",
+  "an I/O error that lasts ends capture when the patience is over, and what was captured stays unchanged",
   async () => {
     await using it = await captured({ limits: { attachWaitMsMax: 300 } });
     const mend = breakLog(`${it.path}-wal`);
@@ -176,7 +176,7 @@ for (const [moment, fault] of Object.entries(inTheSeal)) {
   });
 }
 
-test("a hard link that a backup makes for a moment holds answers until it is gone, and ends nothing", async () => {
+test("a hard link that a backup makes for a moment holds responses until it is gone, and ends nothing", async () => {
   await using it = await captured();
   linkSync(it.path, join(it.folder, "backup.db"));
   await it.application.run("other", "INSERT INTO t VALUES (2)");
@@ -205,7 +205,7 @@ test("commits by the other name of a hard link, which were written into the file
   expect(await it.rows("app")).toEqual([[1]]);
 });
 
-test("a log beside the other name ends capture at once: whoever opened it there commits into that", async () => {
+test("a log beside the other name ends capture at once: the process that opened it there commits into that log", async () => {
   await using it = await captured();
   linkSync(it.path, join(it.folder, "backup.db"));
   await it.pair.sync();
@@ -226,7 +226,7 @@ test("a captured database whose file is cut off ends capture, since what clients
   expect(await it.rows("app")).toEqual([[1]]);
 });
 
-test("a database that was closed and is replaced by something that is none is a deletion and a warning", async () => {
+test("a closed database that is replaced by another kind of file is a deletion and a warning", async () => {
   await using it = await captured();
   await it.application.close("app");
   writeFileSync(join(it.root, "junk"), "something else altogether, longer than a header of a hundred bytes ".repeat(3));

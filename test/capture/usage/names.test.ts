@@ -25,7 +25,7 @@ test("a database that is renamed to a name that is captured, while its connectio
 });
 
 for (const query of ["?vfs=unix-none", "?vfs=unix-dotfile"])
-  test(`so it is when that connection has no locks (${query})`, async () => {
+  test(`a rename under an open connection without locks is refused too (${query})`, async () => {
     await using it = await begin();
     await using pair = await Pair.open(it.folder, { limits: { attachWaitMsMax: 1500 } });
     await it.application.open("a", join(it.root, "app.tmp"), query);
@@ -37,7 +37,7 @@ for (const query of ["?vfs=unix-none", "?vfs=unix-dotfile"])
     expect(error.found).toContain("app.tmp-wal");
   });
 
-test("so it is when the list of locks misses the one of that connection, as it may when it is long", async () => {
+test("a rename under an open connection is refused even when the list of locks lacks that connection, as a long list may", async () => {
   await using it = await begin();
   await using pair = await Pair.open(it.folder, { limits: { attachWaitMsMax: 1500 } });
   await it.application.open("a", join(it.root, "app.tmp"));
@@ -58,7 +58,7 @@ test("so it is when the list of locks misses the one of that connection, as it m
   expect(now.mock.calls.length + read.mock.calls.length).toBeGreaterThan(0);
 });
 
-test("a connection by another name of the file, which is gone before anybody looks, is noticed by the log that it keeps elsewhere", async () => {
+test("a connection by another name of the file that is gone before the next look is found by the log that it keeps elsewhere", async () => {
   await using it = await begin();
   await it.application.open("a", it.path);
   await it.application.run("a", create);
@@ -140,7 +140,7 @@ test("commits into databases whose files the application deleted while it had th
   expect(error.found).toContain(`${it.application.pid} (python3`);
 });
 
-test("a database that was deleted is watched for as long as somebody has it open, and no longer", async () => {
+test("a deleted database is watched for as long as a process has it open, and no longer", async () => {
   await using it = await begin();
   await it.application.open("a", it.path);
   await it.application.run("a", create);

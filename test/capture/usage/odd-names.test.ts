@@ -28,7 +28,7 @@ for (const name of ["trip-journal", "sea-wal", "a.db-shm"]) {
   });
 }
 
-test("files that SQLite keeps beside a database are none themselves, whatever the pattern", async () => {
+test("files that SQLite keeps beside a database are not databases themselves, whatever the pattern", async () => {
   await using it = await begin();
   writeFileSync(join(it.root, "old.db-journal"), "what a crash left, without its database");
   writeFileSync(join(it.root, "old.db-wal"), Buffer.from("377f0682002de218", "hex"));

@@ -63,7 +63,7 @@ test("a database that is renamed over another one replaces it in one step", asyn
   expect(it.isCopied("a.db")).toBe(false);
 });
 
-test("a snapshot that is taken meanwhile says that it is none to make a checkpoint of", async () => {
+test("a snapshot that is taken meanwhile is marked as unfit for a checkpoint", async () => {
   await using it = await beginWithTwo();
   renameSync(join(it.root, "a.db"), join(it.root, "c.db"));
   const { batch, snapshot } = await it.pair.source.beginSnapshot();

@@ -48,7 +48,7 @@ test("a connection with nolock=1, which knows no log, writes into the file of a 
   expect((await refusedAtTheGate(pair)).found).toContain("without a log");
 });
 
-test("a log that a writer without locks begins anew over what is captured is refused", async () => {
+test("a log that a writer without locks starts over on captured frames is refused", async () => {
   await using it = await begin();
   await it.application.open("a", it.path, "?vfs=unix-none");
   await it.application.run(

@@ -10,7 +10,7 @@ import { begin, until } from "./parts.ts";
 
 const create = "PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES (0)";
 
-test("a database in WAL mode that is open below the data folder and that no pattern matches is told, with who has it open", async () => {
+test("a database in WAL mode that is open below the data folder and that no pattern matches is reported, with the processes that have it open", async () => {
   await using it = await begin();
   await using pair = await Pair.open(it.folder, { databases: ["app.db", "x/*.db"], except: ["x/cache.db"] });
   mkdirSync(join(it.root, "x"));
@@ -31,7 +31,7 @@ test("a database in WAL mode that is open below the data folder and that no patt
   expect(told[0]).toContain("databases_except");
 }, 20_000);
 
-test("a database that is open before it is captured, as each new one is for a moment, is not told; one that stays so is", async () => {
+test("a database that is open before it is captured, as each new one is for a moment, is not reported; one that stays so is", async () => {
   await using it = await begin();
   await it.application.open("a", it.path);
   await it.application.run("a", create);
@@ -55,7 +55,7 @@ test("a database that is open before it is captured, as each new one is for a mo
   expect(warnings).toEqual([expect.stringMatching(/^app\.db is a database that \d+ \(python3/)]);
 }, 20_000);
 
-test("the SQLite that wrote a database last is told once when it has the WAL-reset bug", async () => {
+test("the SQLite version that wrote a database last is reported once when it has the WAL-reset bug", async () => {
   await using it = await begin();
   const advice = (version: number): string | undefined => {
     const header = Buffer.alloc(100);

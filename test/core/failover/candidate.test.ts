@@ -54,7 +54,7 @@ describe("the best candidate", () => {
     expect(order([host("a", { nofailover: false }, { nofailover: true })])).toEqual([]);
   });
 
-  test("is none of the hosts that cannot take over, and each of these has its reason", () => {
+  test("is never a host that cannot take over, and each of those gets its reason", () => {
     const hosts = [
       host(
         "down",

@@ -3,7 +3,7 @@ import { wakeAt } from "../../../src/core/failover/failover.ts";
 import { Scenario } from "../../support/core/failover-scenario.ts";
 
 describe("a primary is found", () => {
-  test("a service of which nothing is known holds its requests", () => {
+  test("a service about which nothing is known holds its requests", () => {
     const s = new Scenario();
     expect(s.phase).toBe("unknown");
     expect(s.state.routed.kind).toBe("hold");
@@ -22,21 +22,21 @@ describe("a primary is found", () => {
     expect(s.phase).toBe("suspect");
   });
 
-  test("the primary that the database remembers is routed to before any host was heard", () => {
+  test("requests go to the primary that the database remembers before any host has reported", () => {
     const s = new Scenario().register("a", "b");
     s.send({ kind: "recall", host: "a", epoch: 3, dataUrl: "http://127.0.0.1:9" });
     expect(s.all("route")).toMatchObject([{ host: "a", epoch: 3, dataUrl: "http://127.0.0.1:9" }]);
     expect(s.phase).toBe("suspect");
   });
 
-  test("on an empty vault the best host begins as soon as all were heard", () => {
+  test("on an empty vault the best host begins as soon as all hosts have reported", () => {
     const s = new Scenario().register("a", "b").hears("a", { epoch: 0, epochHost: undefined });
     expect(s.all("promote")).toEqual([]);
     s.hears("b", { epoch: 0, epochHost: undefined, priority: 5 });
     expect(s.all("promote")).toMatchObject([{ host: "b", epoch: 0, planned: false }]);
   });
 
-  test("on an empty vault a host that is never heard delays the first election by a bounded time", () => {
+  test("on an empty vault a host that never reports delays the first election by a bounded time", () => {
     const s = new Scenario().register("a", "b").hears("a", { epoch: 0, epochHost: undefined });
     s.after(999);
     expect(s.phase).toBe("unknown");
@@ -107,7 +107,7 @@ describe("a kill", () => {
     expect(s.all("drop")).toMatchObject([{ host: "a" }]);
   });
 
-  test("the new primary is routed to even when its own report is still on its way", () => {
+  test("requests go to the new primary even while its own report is still in flight", () => {
     const s = Scenario.serving().refused("a").refused("a");
     s.send({ kind: "promoted", call: s.call, epoch: 2, dataUrl: "http://127.0.0.1:2" });
     expect(s.state.routed).toEqual({ kind: "host", host: "b", epoch: 2, dataUrl: "http://127.0.0.1:2" });
@@ -162,7 +162,7 @@ describe("the primary steps down by itself", () => {
     ]);
   });
 
-  test("requests wait for a primary that says it is none, even when no host can take over", () => {
+  test("requests wait when the primary reports that it no longer is one, even when no host can take over", () => {
     const s = new Scenario()
       .register("a")
       .hears("a", { role: "primary" })
@@ -171,7 +171,7 @@ describe("the primary steps down by itself", () => {
     expect(s.state.routed.kind).toBe("hold");
   });
 
-  test("its report still counts when its connection breaks right after: no request goes to a host that is just ending", () => {
+  test("its report still counts when its connection breaks right afterwards: no request goes to a host that is ending", () => {
     const s = Scenario.serving().send({ kind: "gateways", ids: ["g0", "g1"] });
     s.hears("a", { role: "restoring", reason: "stepped down" });
     expect(s.phase).toBe("agreeing");
@@ -181,14 +181,14 @@ describe("the primary steps down by itself", () => {
     expect(s.state.routed.kind).toBe("hold");
   });
 
-  test("its report of an earlier epoch does not: while other hosts say that it is primary again, requests go there", () => {
+  test("its report of an earlier epoch does not count: requests go to it while other hosts report it as primary again", () => {
     const s = Scenario.serving().hears("b", { role: "secondary" });
     s.hears("c", { epoch: 2, epochHost: "b" });
     s.send({ kind: "stream-ended", host: "b" }).after(2_000).refused("b").refused("b");
     expect(s.state.routed).toMatchObject({ kind: "host", host: "b", epoch: 2 });
   });
 
-  test("a report that is older than the claim that others tell of is not taken for stepping down", () => {
+  test("a report that is older than the claim that other hosts report does not count as stepping down", () => {
     const s = Scenario.serving().hears("c", { epoch: 2, epochHost: "b" });
     expect(s.state.primary).toMatchObject({ host: "b", epoch: 2 });
     expect(s.phase).toBe("awaiting");
@@ -204,7 +204,7 @@ describe("the primary steps down by itself", () => {
     expect(s.all("promote")).toMatchObject([{ host: "b", epoch: 2 }]);
   });
 
-  test("after a stop of everything a secondary that read its own old epoch is promoted again", () => {
+  test("after every host was stopped, a secondary that reads its own old epoch is promoted again", () => {
     const s = new Scenario().register("a", "b");
     s.send({ kind: "recall", host: "a", epoch: 5, dataUrl: "http://127.0.0.1:9" });
     s.hears("b", { epoch: 5, epochHost: "a", position: 20 });
@@ -265,7 +265,7 @@ describe("a promotion that fails", () => {
     expect(s.take("promote")).toMatchObject([{ host: "b" }, { host: "c" }]);
   });
 
-  test("a lost answer of a promotion that succeeded is made up for by the host's own report", () => {
+  test("the host's own report replaces the lost answer of a promotion that succeeded", () => {
     const s = lost();
     s.send({ kind: "call-lost", call: s.call, why: "reset" });
     s.now += 5;
@@ -276,7 +276,7 @@ describe("a promotion that fails", () => {
     expect(s.state.routed).toMatchObject({ host: "b", epoch: 2 });
   });
 
-  test("a candidate that serves is believed before its answer is known to be lost", () => {
+  test("the report of a serving candidate counts before its answer is known to be lost", () => {
     const s = lost();
     s.now += 5;
     s.hears("b", { role: "primary", epoch: 2, epochHost: "b" });
@@ -287,7 +287,7 @@ describe("a promotion that fails", () => {
     expect(s.state.routed).toMatchObject({ host: "b", epoch: 2 });
   });
 
-  test("a candidate whose answer was lost and that is a secondary still is not waited for", () => {
+  test("the gateway does not wait for a candidate whose answer was lost and that is still a secondary", () => {
     const s = lost();
     s.send({ kind: "call-lost", call: s.call, why: "reset" });
     s.now += 5;
@@ -395,7 +395,7 @@ describe("a switchover", () => {
     expect(s.all("cancel")).toHaveLength(1);
   });
 
-  test("a lost order is called off when the primary continues to serve", () => {
+  test("a lost order is cancelled when the primary continues to serve", () => {
     const s = ordered();
     s.send({ kind: "call-lost", call: s.call, why: "reset" });
     expect(s.all("probe")).toMatchObject([{ host: "a" }]);
@@ -406,7 +406,7 @@ describe("a switchover", () => {
     expect(s.all("reply")).toMatchObject([{ outcome: { kind: "refused" } }]);
   });
 
-  test("a lost answer of a primary that did step down is made up for by its report", () => {
+  test("the report of a primary that did step down replaces its lost answer", () => {
     const s = ordered("c");
     s.send({ kind: "call-lost", call: s.call, why: "reset" });
     s.now += 1;
@@ -414,7 +414,7 @@ describe("a switchover", () => {
     expect(s.all("promote")).toMatchObject([{ host: "c" }]);
   });
 
-  test("another host that takes the epoch meanwhile ends it, and is followed", () => {
+  test("another host that takes the epoch meanwhile ends it, and gets the requests", () => {
     const s = ordered("c").hears("b", { role: "starting", epoch: 2, epochHost: "b" });
     expect(s.phase).toBe("awaiting");
     expect(s.all("cancel")).toHaveLength(1);
@@ -619,7 +619,7 @@ describe("operators", () => {
     expect(s.all("promote")).toMatchObject([{ host: "b", planned: false }]);
   });
 
-  test("a host that is removed while it is being promoted is given up", () => {
+  test("a host that is removed while it is being promoted is replaced", () => {
     const s = Scenario.serving().refused("a").refused("a");
     s.register("a", "c");
     expect(s.take("promote")).toMatchObject([{ host: "b" }, { host: "c" }]);
@@ -654,7 +654,7 @@ describe("a primary that alone cannot reach the vault", () => {
     expect(s.all("promote")).toMatchObject([{ host: "b", planned: false }]);
   });
 
-  test("is not lost when everything stood still for as long, and the secondary's look succeeds first afterwards", () => {
+  test("is not lost when every host was paused for as long, and the secondary's probe is the first to succeed afterwards", () => {
     const s = Scenario.serving();
     s.after(5000);
     const silent = { role: "primary", vaultSilentMs: 5001 } as const;

@@ -12,7 +12,7 @@ const settings = { fall: 3, rise: 2 };
 const up = (at: number): HostHealth => seenWell(unknownHealth, at, settings);
 
 describe("a host's health", () => {
-  test("is up at the first good sign of a host that was never heard", () => {
+  test("is up at the first good sign of a host that had never reported", () => {
     expect(up(5)).toEqual({ kind: "up", since: 5, lastWellAt: 5, failures: 0, refusals: 0, doubt: undefined });
   });
 

@@ -39,7 +39,7 @@ describe("a disk", () => {
     ]);
   });
 
-  test("is impaired since it began, and no more when it takes a write again", () => {
+  test("is impaired from the first failure until a write succeeds again", () => {
     const failing = after([0, asked], [10, answered("EIO")], [2_000, asked], [2_010, answered("EIO")]);
     expect(impairmentsOf(failing, 3_010, stallMs)).toEqual([
       { kind: "disk", reason: `${place} gives I/O errors`, forMs: 3_000 },

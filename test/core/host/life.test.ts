@@ -107,7 +107,7 @@ describe("a host's life", () => {
     expect(life.state).toEqual({ kind: "failed", reason: "exit code 1" });
   });
 
-  test("restores, at the time of its next try, when a stage broke down, in every state", () => {
+  test("restores at its next scheduled try when a stage failed, in every state", () => {
     for (const state of [restoring, secondary, claiming, starting, primary, draining]) {
       const broken = step(state, stageFailed, 500);
       expect(broken.life.state).toEqual({ kind: "restoring", reason: "EIO: i/o error, close" });
@@ -118,7 +118,7 @@ describe("a host's life", () => {
     expect(step(failed, stageFailed)).toEqual({ life: lifeOf(failed), effects: [] });
   });
 
-  test("says why its restore has not succeeded yet, once for each reason", () => {
+  test("reports why its restore has not succeeded yet, once for each reason", () => {
     const delayed: HostEvent = { kind: "restore-delayed", reason: "the disk is full", isTrouble: true };
     const first = step(restoring, delayed);
     expect(first).toEqual({
@@ -146,7 +146,7 @@ describe("a host's life", () => {
     expect(find(step(draining, fenced), "restore")?.vacatedAt).toBeUndefined();
   });
 
-  test("cuts a rehearsal whenever it stops being a secondary, and at no other time", () => {
+  test("aborts a rehearsal whenever it stops being a secondary, and at no other time", () => {
     const leaving: HostEvent[] = [
       { kind: "promote", overEpoch: 0 },
       { kind: "cannot-follow", reason: "damaged" },
@@ -171,13 +171,13 @@ describe("a host's life", () => {
     expect(() => step(primary, { kind: "promote", overEpoch: 3 })).toThrow(IllegalHostTransition);
   });
 
-  test("claims and starts nothing any more when it fails on the way to primary", () => {
+  test("neither claims nor starts anything after it failed on the way to primary", () => {
     const broken: HostEvent = { kind: "broken", reason: "two hosts with one id" };
     for (const state of [claiming, starting]) expect(effects(state, broken).at(-1)).toBe("halt");
     for (const state of [restoring, secondary, primary]) expect(effects(state, broken)).not.toContain("halt");
   });
 
-  test("leaves a failure only when a person asks for it", () => {
+  test("leaves the failed state only on an operator's order", () => {
     const broken = step(primary, { kind: "broken", reason: "two hosts with one id" });
     expect(broken.life.state).toEqual(failed);
     expect(broken.effects.map(({ kind }) => kind)).toEqual(["shut-gate", "refuse"]);
@@ -211,7 +211,7 @@ describe("what keeps a host from staying primary", () => {
     expect(serving).toEqual({ state: { kind: "primary", epoch: 3, servesSince: 70 }, retry });
   });
 
-  test("is forgotten when a person has it restore, and after a rehearsal that succeeded", () => {
+  test("is forgotten when an operator orders a restore, and after a rehearsal that succeeded", () => {
     for (const state of [restoring, secondary, failed])
       expect(stepHost(lifeOf(state, retry), { kind: "restore" }, 0, allRules).life.retry).toBeUndefined();
     const { life, effects } = stepHost(lifeOf(secondary, retry), { kind: "rehearsed" }, 0, allRules);

@@ -99,7 +99,7 @@ describe("an application that does not answer its check", () => {
     expect([failing?.atMs, stuck?.atMs]).toEqual([7_000, 15_100]);
   });
 
-  test("is stuck also when its runtime keeps house: timers, a garbage collector", () => {
+  test("is stuck even when its runtime is active: timers, a garbage collector", () => {
     const { told } = tell({ answer: hangsAt(5_000), vitals: moving((atMs) => ({ cpuMs: atMs / 200 })) }, hour);
     expect(told.map(({ state }) => state)).toEqual(["failing", "stuck"]);
   });
@@ -200,7 +200,7 @@ describe("an application that has closed its port", () => {
 });
 
 describe("time in which the host did not run", () => {
-  test("is no patience: a pause of the machine for a day in the middle of a check counts as two looks", () => {
+  test("does not use up patience: a day's pause of the machine during a check counts as two checks", () => {
     const day = 24 * hour;
     const answer = (atMs: number): CheckResult | undefined => (atMs > 5_000 && atMs < 7_000 ? undefined : well);
     const { told } = tell(
@@ -210,12 +210,12 @@ describe("time in which the host did not run", () => {
     expect(told.map(({ state }) => state)).toEqual(["failing", "ready"]);
   });
 
-  test("is no patience on a machine that lets the host run once a second", () => {
+  test("does not use up patience on a machine that lets the host run once a second", () => {
     const { state } = tell({ answer: hangsAt(0), vitals: () => atRest, lookAfterMs: () => 1_000 }, 30_000);
     expect(state.kind).toBe("failing");
   });
 
-  test("is none when a check cannot be made at all: this host lacks something, not the application", () => {
+  test("does not use up patience when a check cannot be made at all: the host lacks a resource, not the application", () => {
     const { told } = tell({ answer: () => ({ kind: "unmade", detail: "EMFILE" }), vitals: () => atRest }, hour);
     expect(told).toEqual([]);
   });

@@ -27,7 +27,7 @@ test.each<[string, Restart[], Restart["cause"], number, RestartVerdict["kind"]]>
   expect(judge(before, cause, now)).toBe(expected);
 });
 
-test("no restart at all is a limit too", () => {
+test("a limit of zero restarts is allowed", () => {
   expect(judgeEnding([], "stuck", 0, { max: 0, windowMs: 1_000 })).toMatchObject({
     kind: "give-up",
     why: "it was restarted 0 times within 1000 ms",

@@ -23,7 +23,7 @@ describe("the next try of a host that could not stay primary", () => {
     expect(schedule).toMatchObject({ attempts: 5_009, reason: "port in use", nextAt: 60_500 });
   });
 
-  test("is never in the past: its time has come, and stays so", () => {
+  test("is never before the present, however much time has passed", () => {
     expect(retryInMs(failAtOnce(undefined, 0), 1_000)).toBe(0);
     expect(retryInMs(failAtOnce(undefined, 0), 50_000)).toBe(0);
   });

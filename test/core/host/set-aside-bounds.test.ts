@@ -39,7 +39,7 @@ describe("set-aside folders", () => {
     expect(removableSetAsides(all, { keep: 2, bytesMax: 1_000 })[0]?.why).toBe("it has the same content as 4");
   });
 
-  test("that cannot be read equal none", () => {
+  test("that cannot be read equal no other folder", () => {
     expect(removed([folder("1", 1, undefined), { name: "2", bytes: 1, content: undefined }])).toEqual([]);
   });
 });

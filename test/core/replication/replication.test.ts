@@ -82,7 +82,7 @@ describe("a copy", () => {
     expect(sameRows(from, to)).toBe(true);
   });
 
-  test("passes on what it heard with a gap, when the run that wrote it has lost it", () => {
+  test("forwards rows that it received with a gap, when the run that wrote them has lost them", () => {
     const [dead, heard, other] = [new RowReplica("g1~1"), new RowReplica("g2~1"), new RowReplica("g3~1")];
     put(dead, "a", 1, stamp(1));
     put(dead, "b", 1, stamp(2));
@@ -139,7 +139,7 @@ describe("a copy", () => {
     expect(sameRows(again, to)).toBe(true);
   });
 
-  test("forgets runs of which nothing is left, and takes a late row of one without harm", () => {
+  test("forgets runs without any row left, and accepts a late row of such a run", () => {
     const replica = new RowReplica("g2~1");
     const old = version({ table: "health", key: "a", values: { x: 1 }, origin: "g1~0", seq: 7, hlc: stamp(1) });
     replica.merge([old]);
@@ -194,7 +194,7 @@ describe("five gateways over a network that loses, repeats and reorders", () => 
     expect(answer.rows).toEqual([]);
   });
 
-  test("one that was away for a day, and one that lost its database, hold the same again", () => {
+  test("converge again after one was away for a day and one lost its database", () => {
     const network = new Network({ seed: 7, gateways: 5, ...bad });
     const some = (count: number, first: number): void => {
       for (let n = 0; n < count; n++) {
@@ -231,7 +231,7 @@ describe("five gateways over a network that loses, repeats and reorders", () => 
     expect(network.node(2).replica.size).toBe(51);
   });
 
-  test("two halves that were cut from each other hold the same after it healed", () => {
+  test("converge after a partition into two halves has healed", () => {
     const network = new Network({ seed: 11, gateways: 5, ...bad });
     for (const a of [0, 1]) for (const b of [2, 3, 4]) network.cut(a, b, true);
     for (let n = 0; n < 2_000; n++) {

@@ -26,7 +26,7 @@ const call = (method: string, path: string, body?: string, authorization = `Bear
   fetch(`${base}${path}`, { method, headers: { authorization }, ...(body === undefined ? {} : { body }) });
 
 describe("the admin API", () => {
-  test("tells nothing without the secret, except its health", async () => {
+  test("reveals nothing without the secret, except its health", async () => {
     for (const authorization of ["", "Bearer ", `Bearer ${secret}x`, secret, `bearer ${secret}`]) {
       for (const path of ["/v1/cluster", "/v1/hosts", "/metrics", "/v1/nothing"]) {
         expect((await call("GET", path, undefined, authorization)).status).toBe(401);
@@ -95,7 +95,7 @@ describe("the admin API", () => {
     ]);
   });
 
-  test("names the host that a failover would promote, and why it would be no other", async () => {
+  test("names the host that a failover would promote, and why no other host would be", async () => {
     expect(await client.dryRun({})).toMatchObject({
       kind: "ok",
       value: {
@@ -205,7 +205,7 @@ describe("SQL", () => {
     expect((await rows("select count(*) from hosts")).rows).toEqual([[3]]);
   });
 
-  test("a query without an end is ended at its time limit, routing continues meanwhile, and the next query works", async () => {
+  test("an endless query is ended at its time limit, routing continues meanwhile, and the next query works", async () => {
     const endless = client.sql({
       sql: "with recursive n(x) as (select 1 union all select x + 1 from n) select count(*) from n",
       timeoutMs: 200,
@@ -218,7 +218,7 @@ describe("SQL", () => {
     expect((await rows("select 1")).rows).toEqual([[1]]);
   });
 
-  test("a single statement that reads is told from all others", () => {
+  test("a single reading statement is distinguished from all others", () => {
     expect(faultOfStatement("-- a comment\n select ';' ; -- and another")).toBeUndefined();
     expect(faultOfStatement("values (1)")).toBeUndefined();
     expect(faultOfStatement('select "a;b", [c;d], `e;f`')).toBeUndefined();

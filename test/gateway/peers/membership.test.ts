@@ -24,7 +24,7 @@ const ask = (seeds: number[], replica: RowReplica, met: [string, string][] = [])
 };
 
 describe("gateways that count", () => {
-  test("a gateway without peers is alone, and its own address in the file names no other gateway", () => {
+  test("a gateway without peers counts alone, and its own address in the file is not another gateway", () => {
     expect(ask([], replicaWith({ id: "g1", n: 1 }))).toEqual({ links: {}, registered: ["g1"] });
     expect(ask([1], replicaWith({ id: "g1", n: 1 }))).toEqual({ links: {}, registered: ["g1"] });
   });
@@ -43,7 +43,7 @@ describe("gateways that count", () => {
     });
   });
 
-  test("a second address of a known gateway is no other gateway", () => {
+  test("a second address of a known gateway is not another gateway", () => {
     expect(ask([2, 5], replicaWith({ id: "g1", n: 1 }, { id: "g2", n: 2 }), [[url(5), "g2"]]).links).toEqual({
       [url(2)]: "g2",
     });

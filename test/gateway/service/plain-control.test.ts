@@ -67,7 +67,7 @@ test("the plain host that is preferred gets the requests, and never the cluster'
   expect([a.authorization, b.authorization]).toEqual([undefined, undefined]);
 });
 
-test("when it is gone, requests are held and answered by the other one", async () => {
+test("when the preferred plain host is gone, requests are held and answered by the other one", async () => {
   await a.stop();
   expect(await Promise.all(Array.from({ length: 20 }, () => cluster.ask("POST")))).toEqual(
     Array.from({ length: 20 }, () => ({ status: 200, host: "b" })),

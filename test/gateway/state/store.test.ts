@@ -116,7 +116,7 @@ describe("the gateway's database", () => {
     ]);
   });
 
-  test("reports a path that cannot be a database as trouble, not as an exception, and writes what waited once it can be", async () => {
+  test("reports a path that cannot be a database in its status, not as an exception, and writes what is pending once it can", async () => {
     mkdirSync(path, { recursive: true }); // a folder where the file should be
     const store = newStore();
     await store.open();

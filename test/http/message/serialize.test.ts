@@ -108,6 +108,6 @@ test.each([
   ["an option of this hop", "GET / HTTP/1.1\r\nHost: a\r\nX: y\r\nConnection: x\r\n\r\n", false],
   ["another hop-by-hop field", "GET / HTTP/1.1\r\nHost: a\r\nKEEP-ALIVE: x\r\n\r\n", false],
   ["HTTP/1.0", "GET / HTTP/1.0\r\nHost: a\r\n\r\n", false],
-])("passed unchanged, or not: %s", (_name, text, expected) => {
+])("framing that passes unchanged or is rewritten: %s", (_name, text, expected) => {
   expect(passes(text)).toBe(expected);
 });

@@ -228,7 +228,7 @@ test("a lost PUT is not resent to the primary that lost it; a lost GET is, once"
   expect(seen).toEqual({ PUT: 1, GET: 2 });
 });
 
-test("a host that lost a request is left alone for longer than one that refused it, and not at all once the service is held", async () => {
+test("a host that lost a request is avoided for longer than one that refused it, and not at all once the service is held", async () => {
   let now = 0;
   const slept: number[] = [];
   const clock: Clock = {
@@ -256,7 +256,7 @@ test("a host that lost a request is left alone for longer than one that refused 
   expect(await client.until((r) => r.endsWith("ok"))).toContain("200 OK");
 });
 
-test("how often a lost request is resent is a setting, down to never", async () => {
+test("a setting limits how often a lost request is resent, down to never", async () => {
   for (const againMax of [0, 3]) {
     await using g = await gateway({ againMax });
     const seen: Record<string, number> = {};

@@ -70,7 +70,7 @@ test("a request that does not finish within the drain time is cut", async () => 
   expect(await client.untilEnd()).toBe("");
 });
 
-test("destroy ends everything at once, and no byte leaves afterwards", async () => {
+test("abort ends every connection at once, and no byte leaves afterwards", async () => {
   await using proxy = await proxied();
   const client = await proxy.client();
   client.send(get);
@@ -267,7 +267,7 @@ test("kept bodies are given back to the common bound in every way that a request
   expect(proxy.server.keptBytes.total).toBe(0);
 });
 
-test("an edit that throws is the caller's error, and the client connection ends", async () => {
+test("an edit that throws is reported as the caller's error, and ends the client connection", async () => {
   const errors: unknown[] = [];
   await using proxy = await proxied({
     onData: (c) => void c.socket.write(ok),

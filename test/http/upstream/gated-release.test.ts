@@ -68,7 +68,7 @@ test("a gate that rejects destroys the client connection and nothing has left", 
   expect(proxy.outcomes[0]).toMatchObject({ kind: "lost", released: false, reason: "the gate did not open: fenced" });
 });
 
-test("a gate that throws does the same as one that rejects", async () => {
+test("a gate that throws destroys the client connection like one that rejects", async () => {
   await using proxy = await proxied({
     backend: await RawBackend.answering(ok),
     forward: {

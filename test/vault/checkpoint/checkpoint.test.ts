@@ -45,7 +45,7 @@ const flip = (store: MemoryStore, key: string, bytes: Uint8Array, at: number): v
 };
 
 describe("a checkpoint", () => {
-  test("gives back every database byte by byte, of any size, and the position from which to continue in the log", async () => {
+  test("restores every database byte by byte, of any size, and the position at which the log continues", async () => {
     const vault = await makeTemporaryVault();
     try {
       const databases = [
@@ -93,7 +93,7 @@ describe("a checkpoint", () => {
     expect(Buffer.from(await restore(store, third.manifest, "app.db")).equals(database.bytes)).toBe(true);
   });
 
-  test("is made once: at or before an existing one it is refused, and of two at the same position one wins", async () => {
+  test("is made once: it is refused at or before an existing one, and of two at the same position one wins", async () => {
     const store = new MemoryStore();
     const [one, other] = [new PageDatabase("app.db", 3), new PageDatabase("app.db", 4)];
     const outcomes = await Promise.allSettled([write(store, 0, [one]), write(store, 0, [other])]);
@@ -163,7 +163,7 @@ describe("a checkpoint", () => {
     }
   });
 
-  test("notices at once when the vault does not keep what it was given", async () => {
+  test("detects at once that the vault does not keep what was put", async () => {
     const inner = new MemoryStore();
     const store = new FaultyStore(inner);
     store.beforeGet = async (key): Promise<void> => {
@@ -244,7 +244,7 @@ describe("a damaged checkpoint", () => {
     expect(Buffer.from(await restore(store, manifest, "app.db")).equals(database.bytes)).toBe(true);
   });
 
-  test("with a damaged manifest is no base: the next one writes everything, and links to the last whole one", async () => {
+  test("with a damaged manifest is not used as a base: the next one writes every chunk, and links to the last whole one", async () => {
     const store = new MemoryStore();
     const database = new PageDatabase("app.db", 600);
     const first = await write(store, 0, [database]);

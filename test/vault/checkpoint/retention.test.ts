@@ -151,7 +151,7 @@ describe("clean-up", () => {
     expect(Buffer.from((await rebuild(store, primary.newest)).database).equals(primary.database.bytes)).toBe(true);
   });
 
-  test("only says what it would do when asked for a dry run", async () => {
+  test("only reports what it would do in a dry run", async () => {
     const store = new MemoryStore();
     const primary = await bootstrap(store);
     await primary.write(1, 5);

@@ -76,7 +76,7 @@ describe("a claim", () => {
     expect(await failureOf(rival.claim())).toMatchObject({ message: expect.stringContaining("R1") });
   });
 
-  test("of exactly one host among several at the same moment wins", async () => {
+  test("wins for exactly one of several hosts that claim at the same moment", async () => {
     for (let round = 0; round < 50; round += 1) {
       const store = new MemoryStore();
       const hosts = ["a", "b", "c", "d"].map((name) =>
@@ -145,7 +145,7 @@ describe("a claim", () => {
     expect(await failureOf(rival.claim())).toBeInstanceOf(CorruptRecordError);
   });
 
-  test("that is given up while its fate is open rejects with the reason, and the log continues without it", async () => {
+  test("that is aborted while its outcome is unknown rejects with the reason, and the log continues without it", async () => {
     const inner = new MemoryStore();
     const store = new FaultyStore(inner);
     const giveUp = new AbortController();
@@ -176,7 +176,7 @@ describe("an append", () => {
     expect(await kinds(store)).toEqual(["1 epoch 1 a", "2 epoch 2 b"]);
   });
 
-  test("R2: of a zombie is fenced also long after its successor's records were deleted by retention", async () => {
+  test("R2: of a zombie is fenced even long after retention deleted its successor's records", async () => {
     const store = new MemoryStore();
     const zombie = await makeHost("a", store).lead();
     const successor = await makeHost("b", store).lead();
@@ -244,7 +244,7 @@ describe("an append", () => {
     expect(await inner.list("log/")).toEqual([logKey(1), logKey(3)]);
   });
 
-  test("counts its lease from the attempt that created it, or from the first that may have", async () => {
+  test("counts its lease from the attempt that created it, or from the first that may have created it", async () => {
     const store = new FaultyStore(new MemoryStore());
     const host = makeHost("a", store);
     const writer = await host.lead();

@@ -87,7 +87,7 @@ describe("a log over a store", () => {
     expect(await store.list("boundary/")).toEqual([boundaryKey(18)]);
   });
 
-  test("names objects among the records that are no records, and reads past them", async () => {
+  test("reports objects that are not records, and reads past them", async () => {
     const store = await filled(1);
     await store.putIfAbsent("log/notes.txt", damaged);
     await store.putIfAbsent(logKey(0), damaged);
@@ -95,7 +95,7 @@ describe("a log over a store", () => {
     expect(await logIn(store).positions()).toEqual([1, 2]);
   });
 
-  test("is not empty with a boundary and no record: retention has been there", async () => {
+  test("is not empty with a boundary and no record: retention has deleted its records", async () => {
     const store = new MemoryStore();
     await store.putIfAbsent(boundaryKey(7), new Uint8Array());
     expect(await logIn(store).isEmpty()).toBe(false);

@@ -22,7 +22,7 @@ test("the newest act counts beyond the ninth, and one that changes nothing write
   expect((await store.list("exclusions/")).length).toBe(12);
 });
 
-test("a list that is not one, or of a later format, is refused and not taken for an empty one", async () => {
+test("a malformed list, or one of a later format, is refused and not read as an empty one", async () => {
   for (const content of [
     "{",
     '{"format":"stead-exclusions","version":2,"databases":[]}',

@@ -8,7 +8,7 @@ describeStoreContract("a store that forwards", () => {
   return Promise.resolve({ store: new ForwardingStore(inner), other: inner, dispose: () => Promise.resolve() });
 });
 
-test("every operation but the hint is surrounded, with its key, and the address is that of the store within", async () => {
+test("every operation but the hint is wrapped, with its key, and the address is that of the inner store", async () => {
   const surrounded: string[] = [];
   class Surrounding extends ForwardingStore {
     protected override perform<T>(operation: StoreOperation, key: string, run: () => Promise<T>): Promise<T> {

@@ -187,7 +187,7 @@ describe("the fs store on a file system that does not say what happened", () => 
   const happens = (call: () => Promise<unknown>): Promise<unknown> => call();
 
   for (const code of ["EEXIST", "EIO", "ESTALE", "ETIMEDOUT", "ENOSPC"]) {
-    test(`a link that was made and reported as ${code} is found out by its inode`, async () => {
+    test(`a link that was made and reported as ${code} is recognised by its inode`, async () => {
       const store = faulty({ link: [happensAndFails(code)] });
       expect(await store.putIfAbsent(key, bytes)).toEqual({ kind: "created" });
       expect(await vault.store.get(key)).toEqual(bytes);

@@ -28,7 +28,7 @@ describe("a vault's identity", () => {
     expect(await readIdentity(store)).toEqual(identity);
   });
 
-  test("is agreed on by several that create the vault at once", async () => {
+  test("is the same for several processes that create the vault at once", async () => {
     const store = new MemoryStore();
     const identities = await Promise.all([1, 2, 3].map(() => ensureIdentity(store, "notes")));
     expect(new Set(identities.map(({ id }) => id)).size).toBe(1);
@@ -87,7 +87,7 @@ describe("creating a vault", () => {
       expect(await failureOf(createVault(folder, "ledger"))).toMatchObject({ kind: "foreign-vault" });
     }));
 
-  test("in an existing empty folder works; in one with other things, or without a parent, it is refused and nothing is made", () =>
+  test("works in an existing empty folder; in one with other files, or without a parent, it is refused and nothing is created", () =>
     inFolder(async (parent) => {
       const [empty, used] = [join(parent, "empty"), join(parent, "used")];
       await mkdir(empty);

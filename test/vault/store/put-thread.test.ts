@@ -161,7 +161,7 @@ describe("a put of the thread that failed", () => {
     await emptiedAt(store);
   });
 
-  test("at the link is found out by the inode, as for the pool", async () => {
+  test("at the link is resolved by the inode, as for the pool", async () => {
     const store = storeWith(async ({ temporary, path, bytes: content }) => {
       await systemCalls.write(temporary.fd, content);
       await systemCalls.fsync(temporary.fd);

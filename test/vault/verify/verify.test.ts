@@ -57,7 +57,7 @@ describe("verifying a vault", () => {
     await writeFile(file, bytes);
   };
 
-  test("that is whole finds nothing, and says what can be restored", async () => {
+  test("that is whole has no findings, and reports what can be restored", async () => {
     const report = await verify(vault.store, { service });
     expect(report).toMatchObject({
       records: 9,
@@ -76,7 +76,7 @@ describe("verifying a vault", () => {
     ]);
   });
 
-  test("that is whole after clean-up and another claim finds nothing either", async () => {
+  test("that is whole after clean-up and another claim has no findings either", async () => {
     await collectGarbage({
       store: vault.store,
       log: logIn(vault.store),
@@ -195,7 +195,7 @@ describe("verifying a vault", () => {
     });
   });
 
-  test("is not needed to list it: records, checkpoints, and what cannot be read", async () => {
+  test("is not needed to list its records, its checkpoints, and what cannot be read", async () => {
     await flip(log(3), 300);
     const lines: string[] = [];
     await vaultLs({ url: vault.folder, records: true, out: (line) => void lines.push(line) });

@@ -170,7 +170,7 @@ describe("drizzle", () => {
 });
 
 describe("the protocol", () => {
-  test("version checks need no secret and tell nothing; protobuf is not offered; pipelines need the secret", async () => {
+  test("version checks need no secret and reveal nothing; protobuf is not offered; pipelines need the secret", async () => {
     for (const version of ["v2", "v3"]) {
       expect((await fetch(`${base}/${version}`)).status).toBe(200);
       for (const authorization of ["", "Bearer x", secret])
