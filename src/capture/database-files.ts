@@ -166,11 +166,11 @@ export class DatabaseFiles {
     }
   }
 
-  /** Nanoseconds since 1970: when the file lost its last name or was written, and when log and file were written. */
-  deletedAndWritten(): { readonly deleted: bigint; readonly logWritten: bigint; readonly fileWritten: bigint } {
+  /** Nanoseconds since 1970: when the file lost its name or was last written, and when log and file were written. */
+  leftAndWritten(): { readonly left: bigint; readonly logWritten: bigint; readonly fileWritten: bigint } {
     const file = fstatSync(this.dbFd, { bigint: true });
     const log = fstatSync(this.walFd, { bigint: true });
-    return { deleted: file.ctimeNs, logWritten: log.mtimeNs, fileWritten: file.mtimeNs };
+    return { left: file.ctimeNs, logWritten: log.mtimeNs, fileWritten: file.mtimeNs };
   }
 
   /** True if the database file still has a name, any name: it was not deleted. */

@@ -16,10 +16,11 @@ import { ActiveDatabases } from "./active-databases.ts";
 import { Arrivals } from "./arrivals.ts";
 import { AttachedCommits } from "./attached-commits.ts";
 import { Auditor } from "./auditor.ts";
+import { DisplacedDatabases } from "./displaced-databases.ts";
 import { Discovery, type FoundFile } from "./discovery.ts";
 import { type FileIdentity, sameFile } from "./file-identity.ts";
 import { FileLocks } from "./file-locks.ts";
-import { whyNotGone, whyUnfolded } from "./gone.ts";
+import { whyUnfolded } from "./gone.ts";
 import { suspectsPerLook } from "./limits.ts";
 import { tellLinks } from "./name-choice.ts";
 import { Newcomers } from "./newcomers.ts";
@@ -53,8 +54,8 @@ export class DatabaseSet {
   readonly arrivals: Arrivals;
   /** The scan that `follow` has processed. */
   #followed: ReadonlyMap<string, FoundFile> | undefined;
-  /** Replaced or renamed while a process has them open, and the file now at their name. */
-  readonly #displaced = new Map<string, FileIdentity | undefined>();
+  /** Replaced or renamed while a process has them open. */
+  readonly #displaced: DisplacedDatabases;
   readonly #strangers: Strangers;
   readonly #newcomers: Newcomers;
   readonly uncaptured: Uncaptured;
@@ -99,6 +100,7 @@ export class DatabaseSet {
       () => options.clock.now(),
       (now) => options.onUncaptured?.(now),
     );
+    this.#displaced = new DisplacedDatabases(this.uncaptured);
     this.#newcomers = new Newcomers(options, this.uncaptured);
     this.arrivals = new Arrivals({
       ...options,
@@ -143,6 +145,11 @@ export class DatabaseSet {
         };
     for (const { name, hashes } of this.active.dormant)
       yield { name, pageSize: hashes.pageSize, pageCount: hashes.pageCount, checksum: hashes.checksum() };
+  }
+
+  /** The active ones that are at their names: the others are not captured (displaced-databases.ts). */
+  inPlace(): TrackedDatabase[] {
+    return [...this.active].filter(({ name }) => !this.#displaced.has(name));
   }
 
   /** Snapshots of those that no process has open. */
@@ -212,9 +219,9 @@ export class DatabaseSet {
 
   /** True if it differs from what `follow` last processed. */
   #isOther(found: ReadonlyMap<string, FoundFile>): boolean {
-    for (const [name, { files }] of this.#databases) {
+    for (const [name, database] of this.#databases) {
       const identity = found.get(name)?.identity;
-      const expected = this.#displaced.has(name) ? this.#displaced.get(name) : files.identity;
+      const expected = this.#displaced.identityAt(database);
       if (identity === undefined || expected === undefined ? identity !== expected : !sameFile(identity, expected))
         return true;
     }
@@ -305,7 +312,7 @@ export class DatabaseSet {
     for (const [name, database] of this.#databases) {
       const file = found.get(name);
       if (file !== undefined && sameFile(file.identity, database.files.identity)) {
-        if (this.#displaced.delete(name)) this.uncaptured.clear(name);
+        await this.#displaced.noteInPlace(database);
         continue;
       }
       if (this.#isExcluded(name)) {
@@ -313,12 +320,7 @@ export class DatabaseSet {
         this.#takeOut(database);
         continue;
       }
-      const problem = whyNotGone(database, file);
-      if (problem !== undefined) {
-        this.#displaced.set(name, file?.identity);
-        this.uncaptured.note(name, problem);
-        continue;
-      }
+      if (!(await this.#displaced.isGone(database, found))) continue;
       if (database.isKnown) onGone(database);
       this.#retire(database);
     }
@@ -354,7 +356,8 @@ export class DatabaseSet {
   /** Handles a deletion. Its file under its present name has all of its commits, and the name is free for another. */
   #retire(database: TrackedDatabase): void {
     const { name, files } = database;
-    if (files.hasName) {
+    const isDeleted = !files.hasName;
+    if (!isDeleted) {
       database.pin.release();
       files.unlockWriters();
       const why = whyUnfolded(files);
@@ -362,7 +365,7 @@ export class DatabaseSet {
         this.#options.onWarning(`${name} was renamed, and its last commits could not be written to it: ${why}`);
     }
     this.#takeOut(database);
-    database.retire();
+    if (isDeleted) database.retire();
     files.removeCompanions();
   }
 
@@ -373,8 +376,7 @@ export class DatabaseSet {
   #takeOut(database: TrackedDatabase): void {
     this.#databases.delete(database.name);
     this.active.remove(database);
-    this.#displaced.delete(database.name);
-    this.uncaptured.clear(database.name);
+    this.#displaced.forget(database.name);
     this.#order = undefined;
     this.#retired.add(database);
   }

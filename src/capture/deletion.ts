@@ -23,7 +23,7 @@ import type { WalPosition } from "./wal-reader.ts";
 
 export class Deletion {
   readonly #database: TrackedDatabase;
-  /** Position of the log when the file was found deleted. */
+  /** Position of the log when the file was found to have left its name. */
   readonly #at: WalPosition | "written" | undefined;
   /** The log or the file was written later than the deletion. */
   readonly #isWrittenLater: boolean;
@@ -39,15 +39,12 @@ export class Deletion {
    */
   constructor(database: TrackedDatabase) {
     this.#database = database;
-    const isDeleted = !database.files.hasName;
-    // A renamed or replaced file is retired when no process has it open.
-    if (!isDeleted) this.#holders = [];
-    const { deleted, logWritten, fileWritten } = database.files.deletedAndWritten();
+    const { left, logWritten, fileWritten } = database.files.leftAndWritten();
     const isUsed = (database.files.users()?.length ?? 0) > 0;
-    const isAfter = (isDeleted && logWritten > deleted) || (isUsed && logWritten >= deleted);
+    const isAfter = logWritten > left || (isUsed && logWritten === left);
     this.#at = isAfter && database.isAhead() ? "written" : (database.look() ?? database.captured);
     // A write into the file is the last change of its inode, so the deletion's own stamp is gone.
-    this.#isWrittenLater = isDeleted && (logWritten > deleted || fileWritten >= deleted);
+    this.#isWrittenLater = logWritten > left || fileWritten >= left;
   }
 
   /** The files to be searched for among those that processes have open; none once that is done. */
@@ -61,7 +58,7 @@ export class Deletion {
     this.#holders ??= [...new Set(pids)];
   }
 
-  /** True if something was committed after the file was deleted. Sync, half a microsecond. */
+  /** True if something was committed after the file left its name. Sync, half a microsecond. */
   wasWrittenSince(): boolean {
     const at = this.#at;
     return at === "written" || (at !== undefined && !this.#database.index.isAt(at.salt1, at.salt2, at.mxFrame));

@@ -63,6 +63,17 @@ export function writtenAfterDeletion(
   );
 }
 
+export function writtenAfterRename(name: string): CaptureError {
+  return new CaptureError({
+    kind: "replaced",
+    database: name,
+    found: "commits into its write-ahead log after its file was renamed or replaced",
+    accepted: "no writes between a rename and the last close",
+    advice:
+      "Close all connections before a database is renamed: commits made through them afterwards are in a log that belongs to no file any more. Restart the application.",
+  });
+}
+
 export function notADatabase(name: string, found: string, cause?: unknown): CaptureError {
   return new CaptureError(
     {

@@ -306,7 +306,7 @@ export class Source {
   ): Promise<{ deltas: DatabaseChanges[]; cut: Cut } | undefined> {
     const result = await this.#faults.hold(() => this.#capture(keepBytesMax, large));
     if (result === undefined) return undefined;
-    const captured = acceptChanges(this.#databases.active, result.changes);
+    const captured = acceptChanges(result.cut.keys(), result.changes);
     this.#noteUncaptured();
     // Behind what is captured now: before it, every new commit would look like one that the index does not have.
     const isWell = await this.#faults.hold(() => this.#examine(new Slice()).then(() => true));
@@ -351,11 +351,11 @@ export class Source {
       );
       const { active } = this.#databases;
       active.hear();
-      const { generation } = active;
+      const [databases, generation] = [this.#databases.inPlace(), active.generation];
       // While a database is displaced its path leads to another file, which a snapshot's reader would open.
-      beginPins(active, clock.now(), this.#isSnapshotActive && this.#databases.uncaptured.size === 0);
+      beginPins(databases, clock.now(), this.#isSnapshotActive && this.#databases.uncaptured.size === 0);
       const cut = await consistentCut(
-        [...active],
+        databases,
         this.#databases.commits,
         () => this.#databases.isUndisturbed(generation),
         clock,

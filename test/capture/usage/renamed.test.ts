@@ -1,12 +1,12 @@
 /** A database that gets another name, or another file under its name: in no moment is it nowhere in the journal. */
 import { expect, spyOn, test } from "bun:test";
-import { copyFileSync, existsSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, readFileSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseFiles } from "../../../src/capture/database-files.ts";
 import { Source } from "../../../src/capture/source.ts";
 import { verifyHandoff } from "../../../src/host/primary/verify-handoff.ts";
 import { Application, Pair, sourceOptions } from "../helpers.ts";
-import { begin } from "./parts.ts";
+import { begin, refusal, refusedAtTheGate } from "./parts.ts";
 
 async function beginWithTwo() {
   const it = await begin();
@@ -186,4 +186,99 @@ test("a database that is deleted and made again in the moment in which a snapsho
   const later = await it.pair.source.beginSnapshot();
   expect([later.snapshot.leavesOut, await it.copied("a.db")]).toEqual([false, ["new"]]);
   await later.snapshot.release();
+});
+
+for (const looks of ["before", "after"]) {
+  test(`a commit between a rename to a name of no database and the last close is refused, first seen ${looks} the close`, async () => {
+    await using it = await beginWithTwo();
+    await it.application.open("a", join(it.root, "a.db"));
+    await it.application.run("a", "SELECT * FROM t");
+    renameSync(join(it.root, "a.db"), join(it.root, "a.bak"));
+    await Bun.sleep(30); // The stamps of the rename and of the commit are those of different timer ticks.
+    await it.application.run("a", "INSERT INTO t VALUES ('after')");
+    if (looks === "before") await it.pair.sync();
+    await it.application.close("a");
+    expect((await refusedAtTheGate(it.pair)).found).toContain("after its file was renamed");
+    expect(await it.copied("a.db")).toEqual(["a"]);
+  });
+}
+
+test("a commit between a rename to another captured name and the last close is captured under that name", async () => {
+  await using it = await beginWithTwo();
+  await it.application.open("a", join(it.root, "a.db"));
+  await it.application.run("a", "SELECT * FROM t");
+  renameSync(join(it.root, "a.db"), join(it.root, "c.db"));
+  await it.application.run("a", "INSERT INTO t VALUES ('after')");
+  await it.pair.sync();
+  expect(await it.copied("a.db")).toEqual(["a"]);
+  await it.application.close("a");
+  await it.pair.settle();
+  expect([await it.copied("c.db"), it.isCopied("a.db")]).toEqual([["a", "after"], false]);
+});
+
+test("an open database whose name another file has, and that comes back, goes on if nothing was committed meanwhile", async () => {
+  await using it = await beginWithTwo();
+  const path = join(it.root, "a.db");
+  await it.application.open("a", path);
+  await it.application.run("a", "SELECT * FROM t");
+  renameSync(path, join(it.root, "a.bak"));
+  copyFileSync(join(it.root, "b.db"), path);
+  await it.pair.sync();
+  expect(it.pair.source.uncaptured().map(({ name }) => name)).toEqual(["a.db"]);
+  renameSync(join(it.root, "a.bak"), path);
+  await it.pair.settle();
+  await it.application.run("a", "INSERT INTO t VALUES ('after')");
+  await it.pair.settle();
+  expect(await it.copied("a.db")).toEqual(["a", "after"]);
+});
+
+for (const outcome of ["is closed", "comes back"]) {
+  test(`commits into a new file at the name of an open database never replace what the journal has of that one, which then ${outcome}`, async () => {
+    await using it = await begin();
+    const [target, link] = [join(it.root, "target"), join(it.root, "a.db")];
+    await it.application.open("holder", target);
+    await it.application.run("holder", "PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES ('old')");
+    symlinkSync("target", link);
+    await using pair = await Pair.open(it.folder);
+    await using other = new Application();
+    const copied = async (): Promise<unknown> => {
+      const looked = join(it.folder, `looked-${Math.random()}`);
+      copyFileSync(join(pair.copy, "a.db"), looked);
+      await other.open(looked, looked);
+      return (await other.run(looked, "SELECT v FROM t"))[0];
+    };
+    await it.application.run("holder", "PRAGMA wal_checkpoint(PASSIVE)");
+    renameSync(target, join(it.root, "d.db"));
+    await pair.sync();
+    // Through the link, which leads nowhere: SQLite creates a file, and finds the log that is beside it.
+    await other.open("new", link);
+    await other.run("new", "PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES ('new')");
+    for (let looks = 0; looks < 10; looks++) {
+      expect(pair.source.isAhead()).toBe(true);
+      await pair.sync();
+      expect(await copied()).toEqual({ v: "old" });
+    }
+    if (outcome === "is closed") await it.application.kill();
+    else renameSync(join(it.root, "d.db"), target);
+    const error = await refusal(async () => {
+      while (pair.source.isAhead()) await pair.sync();
+    });
+    expect(error.database).toBe("a.db");
+    expect(await copied()).toEqual({ v: "old" });
+  });
+}
+
+test("a database that is renamed after it was closed, and a new one that is made and closed under its name before a look, are both captured", async () => {
+  await using it = await beginWithTwo();
+  await it.application.open("a", join(it.root, "a.db"));
+  await it.pair.serveUntil(it.application.run("a", "PRAGMA wal_checkpoint(TRUNCATE)"));
+  await it.pair.settle();
+  await it.application.close("a");
+  await it.pair.settle();
+  renameSync(join(it.root, "a.db"), join(it.root, "c.db"));
+  await it.application.open("new", join(it.root, "a.db"));
+  await it.application.run("new", "PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES ('new')");
+  await it.application.close("new");
+  await it.pair.settle();
+  expect([await it.copied("a.db"), await it.copied("c.db")]).toEqual([["new"], ["a"]]);
 });
