@@ -185,10 +185,6 @@ export class Processes {
   /** Kills them; a step that is still waiting begins no others. */
   async closeAll(): Promise<void> {
     this.#isClosed = true;
-    await this.killAll();
-  }
-
-  async killAll(): Promise<void> {
     await Promise.all([...this.#workers.values()].map((worker) => worker.kill()));
     this.#workers.clear();
     this.#open.clear();

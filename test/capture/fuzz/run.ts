@@ -168,14 +168,15 @@ export class Runner {
     for (const warning of this.#primary?.warnings ?? []) this.#say(`  warning: ${warning}`);
     const views = await this.#processes.views(viewMs);
     ledger.look();
-    await Promise.all([this.#primary?.kill(), this.#processes.killAll()]);
+    await Promise.all([this.#primary?.kill(), this.#processes.closeAll()]);
     // Released before the kill, and heard after it.
     await new Promise((resolve) => setImmediate(resolve));
     await Promise.all(this.#chains.values());
     this.#chains.clear();
     ledger.look();
-    const left = await this.#lookAt();
-    await this.#processes.closeAll();
+    const finder = new Processes(this.#root, join(this.#options.folder, "scratch"), ledger);
+    const left = await this.#lookAt(finder);
+    await finder.closeAll();
     const next = this.#startPrimary();
     this.#primary = next;
     try {
