@@ -9,8 +9,9 @@
  * How one would lose a write: delete the file, commit through a connection without locks, and respond. The deletion
  * changes the folder, so nothing leaves before the search among the open files is over; from then on each look compares
  * the stamps of log and file with those before the deletion. A process that ended before the search is found by the
- * stamps alone: what was written later than the deletion is examined. The same timer tick counts as earlier if no
- * process is left, since applications write and delete in quick succession.
+ * stamps alone: what was written later than the deletion is examined. In the log, the same timer tick counts as earlier
+ * if no process is left, since applications write and delete in quick succession; in the file, whose deletion leaves no
+ * stamp of its own after a later write, it counts as later.
  */
 import { CaptureError } from "./capture-error.ts";
 import { type FileIdentity, fileIdentityKey } from "./file-identity.ts";
