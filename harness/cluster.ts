@@ -10,6 +10,7 @@ import type { HostStatus } from "../src/control/host-status.ts";
 import type { Clock } from "../src/runtime/clock.ts";
 import { OperatorError } from "../src/runtime/operator-error.ts";
 import { freePorts } from "../src/runtime/free-ports.ts";
+import type { LogKind } from "../src/vault/store/identity.ts";
 import { createVault } from "../src/vault/store/open-store.ts";
 import type { DemoApplication } from "./applications.ts";
 import { gatewayConfigText, type GatewayPlace, hostConfigText, type HostPlace, urlAt } from "./config-text.ts";
@@ -30,6 +31,8 @@ export interface ClusterOptions {
   readonly lookEveryMs?: number;
   /** The program that runs the members; this program by default. */
   readonly program?: readonly [string, ...string[]];
+  /** Where the vault has its log; default: as `stead vault create` decides. */
+  readonly log?: LogKind;
   /** Members that live elsewhere than on the loopback interface of this machine. */
   readonly places?: MemberPlaces;
 }
@@ -103,7 +106,7 @@ export class Cluster {
     const secret = randomBytes(24).toString("hex");
     writeFileSync(join(folder, "secret"), `${secret}\n`, { mode: 0o600 });
     const { places } = options;
-    await (await createVault(places?.vault ?? join(folder, "vault"), service)).close();
+    await (await createVault(places?.vault ?? join(folder, "vault"), service, { log: options.log })).close();
     const at = (id: string): { address?: string } => (places === undefined ? {} : { address: places.addressOf(id) });
     const hostPlaces = Array.from({ length: options.hosts }, (_, index): HostPlace => {
       const id = `host-${index + 1}`;

@@ -29,7 +29,14 @@ export type RuleName =
   | "retry"
   | "brake"
   | "liveness-progress"
-  | "no-leftovers";
+  | "no-leftovers"
+  | "segment-sync-before-look"
+  | "segment-claim-before-end"
+  | "segment-no-gap"
+  | "segment-seal-counts"
+  | "segment-only-what-counts"
+  | "segment-failed-file-left"
+  | "segment-carried-record";
 
 export interface Rules {
   has(rule: RuleName): boolean;

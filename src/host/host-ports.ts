@@ -8,6 +8,7 @@ import type { Random } from "../runtime/random.ts";
 import type { CheckpointManifest } from "../vault/checkpoint/checkpoint.ts";
 import type { Compression } from "../vault/checkpoint/chunk-codec.ts";
 import type { Log as VaultLog } from "../vault/log/log.ts";
+import type { LogKind } from "../vault/store/identity.ts";
 import type { Store } from "../vault/store/store.ts";
 import type { LeftoversPort } from "./application/leftovers.ts";
 import type { RehearsalGround } from "./application/rehearsal-ground.ts";
@@ -33,6 +34,8 @@ export interface HostPorts {
   readonly vaultLog: VaultLog;
   /** Identity of the vault (src/vault/store/identity.ts); undefined: it has none. */
   readonly vaultId: string | undefined;
+  /** Where the vault has its log. */
+  readonly logKind: LogKind;
   readonly canary: CanaryPorts | undefined;
   /** Called at the beginning of a claim: databases will be opened for capture in a moment. */
   readonly onClaim?: (() => void) | undefined;

@@ -8,7 +8,8 @@ import type { WitnessVerdict } from "../core/host/witness.ts";
 import { describeRefusal, type Refusal } from "../core/refusal.ts";
 import { messageOf } from "../runtime/operator-error.ts";
 import { endsWithin } from "../runtime/timeout.ts";
-import { StoreLog } from "../vault/log/store-log.ts";
+import { openLog } from "../vault/log/open-log.ts";
+import type { Store } from "../vault/store/store.ts";
 import type { Controlled } from "./control/control.ts";
 import { DatabaseDesk } from "./control/database-desk.ts";
 import { GatewayWatch } from "./control/gateway-watch.ts";
@@ -39,7 +40,7 @@ export class Host implements Controlled {
   readonly #rehearsals: Rehearsals;
   #changed = Promise.withResolvers<void>();
 
-  constructor(ports: Omit<HostPorts, "vaultLog">) {
+  constructor(ports: HostSetup) {
     this.instance = Buffer.from(ports.random.bytes(8)).toString("hex");
     const onChange = (): void => this.announce();
     const { clock, config, rules, log } = ports;
@@ -205,17 +206,20 @@ export class Host implements Controlled {
   }
 
   /** Returns the ports as this host uses them: with the canary on its vault, and without ports that a rehearsal has. */
-  #withCanary(ports: Omit<HostPorts, "vaultLog">): HostPorts {
+  #withCanary(ports: HostSetup): HostPorts {
     const { config, freePort } = ports;
     const { store } = this.#canary;
     return {
       ...ports,
       store,
-      vaultLog: new StoreLog(store, config.service),
+      vaultLog: ports.logOver?.(store) ?? openLog(store, { service: config.service, log: ports.logKind }, ports),
       freePort: config.application.port === undefined ? freePort : () => this.#rehearsals.gone().then(freePort),
     };
   }
 }
+
+/** `logOver`: for tests, the log over the store that the host uses. */
+export type HostSetup = Omit<HostPorts, "vaultLog"> & { readonly logOver?: (store: Store) => HostPorts["vaultLog"] };
 
 interface Unreadable {
   readonly kind: "unreadable";
@@ -224,8 +228,5 @@ interface Unreadable {
 
 type CanaryOwner = Pick<ConstructorParameters<typeof Canary>[0], "instance" | "warnings" | "onChange">;
 
-const newCanary = (
-  { canary, clock, store, vaultId, config }: Omit<HostPorts, "vaultLog">,
-  owner: CanaryOwner,
-): Canary =>
+const newCanary = ({ canary, clock, store, vaultId, config }: HostSetup, owner: CanaryOwner): Canary =>
   new Canary({ ports: canary, clock, store, vaultId, host: config.id, diskStallMs: config.diskStallMs, ...owner });

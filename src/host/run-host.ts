@@ -27,7 +27,8 @@ import { openStore, whyReadableByOthers } from "../vault/store/open-store.ts";
 import type { FsStore } from "../vault/store/fs-store.ts";
 import type { Store } from "../vault/store/store.ts";
 import { collectGarbage } from "../vault/checkpoint/retention.ts";
-import { StoreLog } from "../vault/log/store-log.ts";
+import type { Log } from "../vault/log/log.ts";
+import { openLog } from "../vault/log/open-log.ts";
 import { reapOrphans } from "./application/orphans.ts";
 import { MachineRehearsalGround } from "./application/rehearsal-ground.ts";
 import { openScope } from "./application/scope.ts";
@@ -85,6 +86,7 @@ interface CleanerParts {
   readonly config: HostConfig;
   readonly clock: Clock;
   readonly store: Store;
+  readonly vaultLog: Log;
   readonly log: Logger;
 }
 
@@ -96,7 +98,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
   const metrics = new PrometheusMetrics(hostMetrics);
   const vault = await openVault(config, log);
   const store = new MeteredStore(new TimedStore(vault, clock, config.vaultTimeoutMs), clock, metrics);
-  const { id: vaultId } = await ensureIdentity(store, config.service);
+  const identity = await ensureIdentity(store, config.service);
   const exclusions = new Exclusions({ store, clock, host: config.id });
   const databases = localDatabases(config.databases, config.databasesExcept, () => exclusions.names);
   const findDatabases = () => databases.find(config.dataFolder);
@@ -131,7 +133,8 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     log,
     metrics,
     store,
-    vaultId,
+    vaultId: identity.id,
+    logKind: identity.log,
     onClaim: () => scope.cgroup?.warm(),
     canary: { places: await diskPlaces(config), describeDescriptors },
     front,
@@ -160,7 +163,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     rehearsal: new MachineRehearsalGround({ config, clock, rules: allRules, freePort: port, onWarning }),
     exclusions,
     leftovers: scope.leftovers,
-    clean: cleaner({ config, clock, store, log }),
+    clean: cleaner({ config, clock, store, vaultLog: openLog(store, identity), log }),
   });
   try {
     const authenticator = clusterSecret(config.secret);
@@ -168,8 +171,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     control = await serveControl(app, config.controlListen);
   } catch (error) {
     await front.close();
-    await vault.close();
-    folders.release();
+    await vault.close().finally(() => folders.release());
     throw error;
   }
   await reapOrphans(onWarning);
@@ -229,12 +231,12 @@ function sourceOpener({ config, clock, metrics, exclusions }: SourceParts): Host
   };
 }
 
-function cleaner({ config, clock, store, log }: CleanerParts): HostPorts["clean"] {
+function cleaner({ config, clock, store, vaultLog, log }: CleanerParts): HostPorts["clean"] {
   return async (newest, logPosition, noEpochAfter) => {
     const { keepMin: checkpointsMin, windowMs } = config.checkpoint;
     const { records, checkpoints, chunks } = await collectGarbage({
       store,
-      log: new StoreLog(store, config.service),
+      log: vaultLog,
       newest,
       logPosition,
       policy: { checkpointsMin, windowMs },

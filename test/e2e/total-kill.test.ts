@@ -15,11 +15,18 @@ const wholeWithinMs = 30_000;
 let bench: Bench;
 afterEach(() => bench.close());
 
-for (const app of ["notes", "ledger"] as const) {
-  test(`${app}: every process stopped at once with SIGKILL and started again: nothing lost, and service back without a manual step`, async () => {
+const cases = [
+  { app: "notes", log: "objects" },
+  { app: "ledger", log: "objects" },
+  { app: "notes", log: "segments" },
+  { app: "ledger", log: "segments" },
+] as const;
+
+for (const { app, log } of cases) {
+  test(`${app}, its log in ${log}: every process stopped at once with SIGKILL and started again: nothing lost, and service back without a manual step`, async () => {
     bench = openBench();
     const application = demoApplication(app, bench.folder);
-    const cluster = await bench.cluster({ application, service: app, hosts: 3 });
+    const cluster = await bench.cluster({ application, service: app, hosts: 3, log });
     const members = [...cluster.gateways, ...cluster.hosts];
     await Promise.all(members.map((member) => cluster.start(member)));
     await cluster.whenWhole(wholeWithinMs, never);

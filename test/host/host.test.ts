@@ -207,6 +207,7 @@ async function make(
       metrics: noMetrics,
       store,
       vaultId: "0f7a",
+      logKind: "objects",
       canary: undefined,
       rehearsal,
       front,

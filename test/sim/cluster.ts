@@ -14,6 +14,7 @@ import { type GatewayOptions, SimGateway, gatewayOf } from "./sim-gateway.ts";
 import { SimHost, hostOf } from "./sim-host.ts";
 import { SimMachine } from "./sim-machine.ts";
 import { GatewayDisk } from "./sim-state-disk.ts";
+import { openSegments, type SegmentOracle } from "./segment-oracle.ts";
 import { SimVault, vaultId } from "./sim-vault.ts";
 import type { World } from "./world.ts";
 
@@ -32,6 +33,8 @@ export interface ClusterSetup {
 export class Cluster {
   readonly network: Network;
   readonly vault: SimVault;
+  /** Of a log in segments. */
+  readonly oracle: SegmentOracle | undefined;
   readonly hosts: readonly SimMachine[];
   readonly gateways: readonly SimMachine[];
   fenced = 0;
@@ -78,6 +81,7 @@ export class Cluster {
     const identity = { format: "stead-vault", version: 1, service, id: vaultId, createdMs: 0 };
     this.vault.create(identityKey, new TextEncoder().encode(JSON.stringify(identity)), "operator", 0);
     this.vault.onCreated = (key, bytes) => checker.onCreated(key, bytes);
+    this.oracle = options.log === "segments" ? openSegments(this.vault, service, setup) : undefined;
     const clock = () => ({
       rate: 1 + dice.between(-1, 1) * options.driftShare,
       wallStartMs: 1_800_000_000_000 + dice.int(-5_000, 5_000),
@@ -113,6 +117,7 @@ export class Cluster {
       world,
       network: this.network,
       vault: this.vault,
+      oracle: this.oracle,
       machine,
       machines: this.#machines,
       rules,

@@ -16,6 +16,7 @@ const formatOffset = 4;
 export function storeOfEarlierVersion(store: Store): Store {
   return {
     url: store.url,
+    files: undefined,
     prepare: (key, bytes) => store.prepare(key, bytes),
     stage: (bytes) => store.stage(bytes),
     putIfAbsent: (key, bytes) => store.putIfAbsent(key, bytes),

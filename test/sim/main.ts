@@ -1,10 +1,12 @@
 /**
- * `bun run sim --seeds N [--from S] [--jobs J] [--json]`: many histories.
- * `bun run sim --seed S [--timeline]`: one of them, run twice and compared; when it fails, its faults are shrunk first.
+ * `bun run sim --seeds N [--from S] [--jobs J] [--log objects|segments] [--json]`: many histories.
+ * `bun run sim --seed S [--log …] [--timeline]`: one of them, run twice and compared; when it fails, its faults are
+ * shrunk first.
  */
 import { parseArgs } from "node:util";
 import { type Counts, excluded, gaps } from "./coverage.ts";
 import { describeFault, faultKinds } from "./faults.ts";
+import type { LogKind } from "./options.ts";
 import { run, type RunResult } from "./run.ts";
 import { jobsDefault, runSeeds } from "./seeds.ts";
 import { shrink } from "./shrink.ts";
@@ -15,12 +17,17 @@ const { values } = parseArgs({
     from: { type: "string", default: "1" },
     seed: { type: "string" },
     jobs: { type: "string" },
+    log: { type: "string" },
     timeline: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
     "no-shrink": { type: "boolean", default: false },
   },
 });
 
+if (values.log !== undefined && values.log !== "objects" && values.log !== "segments")
+  throw new Error(`--log ${values.log}: there are "objects" and "segments"`);
+const log: LogKind | undefined = values.log;
+const options = log === undefined ? {} : { options: { log } };
 process.exitCode = values.seed === undefined ? await many() : await one(Number(values.seed));
 
 async function many(): Promise<number> {
@@ -31,8 +38,11 @@ async function many(): Promise<number> {
     Number(values.seeds),
     Number(values.jobs ?? jobsDefault()),
     (seed, violation) => {
-      say(`seed ${seed}: ${violation}\n  bun run sim --seed ${seed} --timeline`);
+      say(
+        `seed ${seed}: ${violation}\n  bun run sim --seed ${seed}${log === undefined ? "" : ` --log ${log}`} --timeline`,
+      );
     },
+    log,
   );
   const { faults, transitions, pairs, failed, ...figures } = sum;
   const { unreached, undeclared, unmet } = gaps(transitions, pairs, faultKinds);
@@ -83,15 +93,17 @@ function listed(counts: Counts): string {
 }
 
 async function one(seed: number): Promise<number> {
-  const first = await run({ seed, keepTrace: true });
-  const again = await run({ seed });
+  const first = await run({ seed, keepTrace: true, ...options });
+  const again = await run({ seed, ...options });
   console.log(`options ${JSON.stringify(first.options)}`);
   if (first.hash !== again.hash) {
     console.log(`NOT DETERMINISTIC: ${first.hash} and then ${again.hash}`);
     return 1;
   }
   const result =
-    first.violations.length > 0 && !values["no-shrink"] ? await shrink(first, { seed, keepTrace: true }, run) : first;
+    first.violations.length > 0 && !values["no-shrink"]
+      ? await shrink(first, { seed, keepTrace: true, ...options }, run)
+      : first;
   if (values.timeline || result.violations.length > 0) show(result);
   console.log(JSON.stringify(first.figures));
   console.log(

@@ -9,6 +9,7 @@ import type { SimOptions } from "./options.ts";
 import { applicationScenarios } from "./application-scenarios.ts";
 import { run } from "./run.ts";
 import { runScenario, type Scenario, scenarios } from "./scenarios.ts";
+import { attackGap, attackLateSeal } from "./segment-mutants.ts";
 import { versionScenarios } from "./version-scenarios.ts";
 
 interface Mutant {
@@ -40,6 +41,12 @@ const impatient: Partial<SimOptions> = {
   ...{ clientTimeoutMs: 12_000, faultEveryMs: 300, poisonShare: 0, longShare: 0, isWell: false },
 };
 
+/** A log in segments whose vault's syncs fail, and whose hosts stand still within appends and claims. */
+const powerless: Partial<SimOptions> = {
+  ...{ log: "segments", staleMissMs: 0, syncFailShare: 0.1, standStillShare: 0.05, standStillMs: 300 },
+  ...{ faultEveryMs: 300, putShare: 0.1, writeShare: 0.8, thinkMs: 5, isWell: false },
+};
+
 const mutants: readonly Mutant[] = [
   { rule: "R1-claim-after-end-of-log", seedsMax: 200 },
   { rule: "R2-fenced-on-exists", seedsMax: 200 },
@@ -58,6 +65,11 @@ const mutants: readonly Mutant[] = [
   { rule: "no-leftovers", seedsMax: 200 },
   { rule: "retry", seedsMax: 200 },
   { rule: "liveness-progress", seedsMax: 200 },
+  { rule: "segment-sync-before-look", seedsMax: 400, options: powerless },
+  { rule: "segment-claim-before-end", seedsMax: 400, options: powerless },
+  { rule: "segment-only-what-counts", seedsMax: 400, options: powerless },
+  { rule: "segment-failed-file-left", seedsMax: 400, options: powerless },
+  { rule: "segment-carried-record", seedsMax: 400, options: powerless },
   { rule: "common-format", seedsMax: 6, scenario: scenarioCalled("upgraded one by one") },
   { rule: "brake", seedsMax: 6, scenario: scenarioCalled("an epoch a second") },
 ];
@@ -68,6 +80,8 @@ const direct: readonly { readonly rule: RuleName; readonly attack: (rules: Rules
   { rule: "epoch-proof", attack: attackEpochs },
   { rule: "chain", attack: attackChain },
   { rule: "pin-order", attack: attackPins },
+  { rule: "segment-no-gap", attack: attackGap },
+  { rule: "segment-seal-counts", attack: attackLateSeal },
 ];
 
 const { values } = parseArgs({ options: { only: { type: "string" } } });

@@ -3,7 +3,7 @@
  * faults that are rarely or never drawn in one history are common in another, so that combinations come up that a
  * single average mix would never reach.
  */
-import type { SeededRandom } from "../../harness/seeded-random.ts";
+import { SeededRandom } from "../../harness/seeded-random.ts";
 
 export interface SimOptions {
   readonly hosts: number;
@@ -69,16 +69,59 @@ export interface SimOptions {
   readonly isWell: boolean;
   /** Mean time between faults. */
   readonly faultEveryMs: number;
+  readonly log: LogKind;
+  /** The rest is about a log in segments. */
+  readonly segmentSeed: number;
+  readonly segmentBytes: readonly [first: number, most: number];
+  readonly recordMost: number;
+  readonly syncFailShare: number;
+  readonly standStillShare: number;
+  readonly standStillMs: number;
 }
+
+export type LogKind = "objects" | "segments";
 
 /** Converges and serves within this time after the last fault has healed. */
 export const healMsMax = 30_000;
 
-export function drawOptions(dice: SeededRandom): SimOptions {
+const segmentsShare = 0.4;
+
+/** Which log a seed has unless it is said, and what is wrong with its segments. Drawn apart from everything else. */
+export function drawSegments(
+  seed: number,
+  { isWell }: Pick<SimOptions, "isWell">,
+  log?: LogKind,
+): Partial<SimOptions> & SegmentOptions {
+  const dice = new SeededRandom(`log ${seed}`);
+  const drawn = dice.chance(segmentsShare) ? "segments" : "objects";
+  const sometimes = (share: number): number => (dice.chance(0.5) ? 0 : dice.between(0, share));
+  const segments: SegmentOptions = {
+    log: log ?? drawn,
+    segmentSeed: seed,
+    segmentBytes: dice.pick([
+      [2_048, 8_192],
+      [8_192, 65_536],
+      [65_536, 262_144],
+    ]),
+    recordMost: dice.pick([1_200, 4_000, 262_144]),
+    syncFailShare: sometimes(0.05),
+    standStillShare: sometimes(0.02),
+    standStillMs: dice.pick([20, 300, 2_000]),
+  };
+  if (segments.log === "objects") return segments;
+  return { ...segments, staleMissMs: 0, ...(isWell ? { syncFailShare: 0, standStillShare: 0 } : {}) };
+}
+
+export type SegmentOptions = Pick<
+  SimOptions,
+  "log" | "segmentSeed" | "segmentBytes" | "recordMost" | "syncFailShare" | "standStillShare" | "standStillMs"
+>;
+
+export function drawOptions(dice: SeededRandom): Omit<SimOptions, keyof SegmentOptions> {
   const leaseMs = dice.pick([300, 500, 1_000, 2_000]);
   const latencyMs = dice.pick([1, 3, 10, 30]);
   const sometimes = (share: number): number => (dice.chance(0.5) ? 0 : dice.between(0, share));
-  const drawn: SimOptions = {
+  const drawn: Omit<SimOptions, keyof SegmentOptions> = {
     hosts: dice.int(2, 4),
     earlierHosts: 0,
     gateways: dice.int(1, 3),

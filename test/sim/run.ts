@@ -11,7 +11,7 @@ import { SeededRandom } from "../../harness/seeded-random.ts";
 import { drawFaults, type Fault } from "./faults.ts";
 import type { Operation } from "./history.ts";
 import { Nemesis } from "./nemesis.ts";
-import { drawOptions, healMsMax, type SimOptions } from "./options.ts";
+import { drawOptions, drawSegments, healMsMax, type SimOptions } from "./options.ts";
 import { SimClient } from "./sim-client.ts";
 import { gatewayOf } from "./sim-gateway.ts";
 import type { TraceLine } from "./trace.ts";
@@ -38,6 +38,7 @@ export interface Figures {
   readonly ambiguousPuts: number;
   readonly lostReplies: number;
   readonly staleMisses: number;
+  readonly failedSyncs: number;
   readonly events: number;
   readonly virtualMs: number;
   readonly faults: Readonly<Record<string, number>>;
@@ -70,7 +71,12 @@ const askAgainMs = 100;
 
 export async function run(request: RunOptions): Promise<RunResult> {
   const dice = new SeededRandom(request.seed);
-  const options: SimOptions = { ...drawOptions(dice.fork("options")), ...request.options };
+  const drawn = drawOptions(dice.fork("options"));
+  const options: SimOptions = {
+    ...drawn,
+    ...drawSegments(request.seed, drawn, request.options?.log),
+    ...request.options,
+  };
   const faults = request.faults ?? drawFaults(dice.fork("faults"), options, 2_000);
   const world = new World({ keepTrace: request.keepTrace ?? false });
   const checker = new Checker({ world, service, pageSize: options.pageSize, keys: options.keys });
@@ -112,6 +118,7 @@ export async function run(request: RunOptions): Promise<RunResult> {
   if (!isBroken()) checker.finish(operations);
   if (!isBroken() && options.isWell && checker.claims.length > 1)
     checker.onViolation(`a well primary was replaced: ${checker.claims.length} claims`);
+  if (!isBroken()) await auditSegments(cluster, request.seed);
   world.coverage.met(nemesis.begun);
   return {
     seed: request.seed,
@@ -123,6 +130,14 @@ export async function run(request: RunOptions): Promise<RunResult> {
     trace: world.trace.lines,
     operations,
   };
+}
+
+/** Without any host, and after a power failure of the vault. */
+async function auditSegments({ oracle, hosts, vault }: Cluster, seed: number): Promise<void> {
+  if (oracle === undefined) return;
+  for (const { process } of hosts) process?.kill("power");
+  vault.losePower();
+  await oracle.audit(new SeededRandom(`audit ${seed}`));
 }
 
 interface Parts {
@@ -234,6 +249,7 @@ function figuresOf({
     ambiguousPuts: cluster.vault.counts.ambiguousPuts,
     lostReplies: cluster.vault.counts.lostReplies,
     staleMisses: cluster.vault.counts.staleMisses,
+    failedSyncs: cluster.vault.counts.failedSyncs,
     events: world.trace.events,
     virtualMs: world.now,
     transitions: world.coverage.transitions,

@@ -5,7 +5,7 @@
  */
 import { allRules, type Rules } from "../../src/core/rules.ts";
 import type { Fault } from "./faults.ts";
-import type { SimOptions } from "./options.ts";
+import type { SegmentOptions, SimOptions } from "./options.ts";
 import { run, type RunResult } from "./run.ts";
 
 export interface Scenario {
@@ -18,7 +18,8 @@ export interface Scenario {
   readonly seen: (result: RunResult) => boolean;
 }
 
-const calm: SimOptions = {
+const calm: Omit<SimOptions, keyof SegmentOptions> & { readonly log: "objects" } = {
+  log: "objects",
   ...{
     hosts: 3,
     earlierHosts: 0,

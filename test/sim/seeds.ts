@@ -2,6 +2,7 @@
 import { availableParallelism } from "node:os";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import type { Counts } from "./coverage.ts";
+import type { LogKind } from "./options.ts";
 import { run } from "./run.ts";
 
 export interface Sum {
@@ -16,6 +17,8 @@ export interface Sum {
   ambiguousPuts: number;
   lostReplies: number;
   staleMisses: number;
+  failedSyncs: number;
+  segmentHistories: number;
   events: number;
   virtualMs: number;
   readonly faults: Counts;
@@ -26,7 +29,7 @@ export interface Sum {
 
 export const emptySum = (): Sum => ({
   ...{ histories: 0, failovers: 0, fenced: 0, restores: 0, acknowledged: 0, unknown: 0, notExecuted: 0, setAsides: 0 },
-  ...{ ambiguousPuts: 0, lostReplies: 0, staleMisses: 0, events: 0, virtualMs: 0 },
+  ...{ ambiguousPuts: 0, lostReplies: 0, staleMisses: 0, failedSyncs: 0, segmentHistories: 0, events: 0, virtualMs: 0 },
   faults: {},
   transitions: {},
   pairs: {},
@@ -37,6 +40,7 @@ interface Share {
   readonly from: number;
   readonly count: number;
   readonly step: number;
+  readonly log: LogKind | undefined;
 }
 
 /** `onFailed` hears of each failing seed at once. */
@@ -45,11 +49,12 @@ export async function runSeeds(
   count: number,
   jobs: number,
   onFailed: (seed: number, violation: string) => void,
+  log?: LogKind,
 ): Promise<Sum> {
   const threads = Math.max(1, Math.min(jobs, count));
   const sums = await Promise.all(
     Array.from({ length: threads }, (_, thread) =>
-      inThread({ from: from + thread, count: Math.ceil((count - thread) / threads), step: threads }, onFailed),
+      inThread({ from: from + thread, count: Math.ceil((count - thread) / threads), step: threads, log }, onFailed),
     ),
   );
   const total = emptySum();
@@ -74,13 +79,15 @@ function inThread(share: Share, onFailed: (seed: number, violation: string) => v
   });
 }
 
-async function work({ from, count, step }: Share): Promise<Sum> {
+async function work({ from, count, step, log }: Share): Promise<Sum> {
   const sum = emptySum();
   for (let i = 0; i < count; i++) {
     const seed = from + i * step;
-    const { figures, violations } = await run({ seed });
+    const { figures, violations, options } = await run({ seed, ...(log === undefined ? {} : { options: { log } }) });
     const [violation] = violations;
-    add(sum, { ...emptySum(), ...figures, histories: 1, failed: violation === undefined ? [] : [{ seed, violation }] });
+    const failed = violation === undefined ? [] : [{ seed, violation }];
+    const segmentHistories = options.log === "segments" ? 1 : 0;
+    add(sum, { ...emptySum(), ...figures, histories: 1, segmentHistories, failed });
     if (violation !== undefined) parentPort?.postMessage({ kind: "failed", seed, violation });
   }
   return sum;

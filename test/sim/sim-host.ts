@@ -22,6 +22,7 @@ import type { SeededRandom } from "../../harness/seeded-random.ts";
 import { requestOfEarlierVersion, statusOfEarlierVersion, storeOfEarlierVersion } from "./earlier-version.ts";
 import { dial, type Network, type ServerEnd } from "./network.ts";
 import { SimApplication, type ApplicationOptions } from "./sim-application.ts";
+import type { SegmentOracle } from "./segment-oracle.ts";
 import { type CaptureOptions, SimReplica, SimSource } from "./sim-capture.ts";
 import type { SimDatabase } from "./sim-database.ts";
 import { SimFront } from "./sim-front.ts";
@@ -48,6 +49,8 @@ export interface HostSetup {
   readonly world: World;
   readonly network: Network;
   readonly vault: SimVault;
+  /** Undefined: the log is a collection of objects. */
+  readonly oracle: SegmentOracle | undefined;
   readonly machine: SimMachine;
   readonly machines: ReadonlyMap<string, SimMachine>;
   readonly rules: Rules;
@@ -97,6 +100,7 @@ export class SimHost {
     this.#isEarlier = machine.isEarlier;
     const mount = vault.mount(process, machine.name);
     const store = machine.isEarlier ? storeOfEarlierVersion(mount) : mount;
+    const [segments, cleaned] = [0, 1].map(() => setup.oracle?.open(process, machine.name, mount, dice));
     const onDiverged = (what: string): void => watch.onViolation(`${machine.name}: ${what}`);
     const capturePorts = { machine, process, dice, options: capture, onDiverged };
     const say = (level: string) => (what: string, fields?: object) => {
@@ -120,7 +124,9 @@ export class SimHost {
       log: { info: say(""), warn: say("warning: "), error: say("error: ") },
       metrics: noMetrics,
       store,
+      logOver: (observed) => segments ?? new StoreLog(observed, config.service),
       vaultId,
+      logKind: "objects",
       // No disk is watched; that the vault can be written is asked, as it is in a real host.
       canary: { places: [], describeDescriptors: () => Promise.resolve("") },
       rehearsal: undefined,
@@ -160,7 +166,7 @@ export class SimHost {
         const nowMs = process.clock.wallTime();
         const { records } = await collectGarbage({
           store,
-          log: new StoreLog(store, config.service),
+          log: cleaned ?? new StoreLog(store, config.service),
           newest,
           logPosition,
           policy,

@@ -40,6 +40,8 @@ export interface VaultCounts {
   refused: number;
   /** Objects that were visible and are gone after a power failure. */
   unsynced: number;
+  /** Of segments. */
+  failedSyncs: number;
 }
 
 export class SimVault {
@@ -54,6 +56,7 @@ export class SimVault {
     staleMisses: 0,
     refused: 0,
     unsynced: 0,
+    failedSyncs: 0,
   };
   /** For every host. */
   trouble: Trouble = "none";
@@ -70,6 +73,7 @@ export class SimVault {
   readonly #unsynced = new Map<string, { readonly bytes: Uint8Array; readonly by: string }>();
   /** Told of each creation when it is durable, in that order. */
   onCreated: (key: string, bytes: Uint8Array, by: string) => void = () => undefined;
+  onPowerLost: () => void = () => undefined;
   isQuiet = false;
 
   constructor(world: World, dice: SeededRandom, options: VaultOptions) {
@@ -129,6 +133,7 @@ export class SimVault {
       this.#objects.delete(key);
     }
     this.#unsynced.clear();
+    this.onPowerLost();
   }
 
   #sync(key: string): void {
@@ -144,6 +149,7 @@ const slowFactor = 40;
 
 class Mount implements Store {
   readonly url = "sim:";
+  readonly files = undefined;
   readonly #vault: SimVault;
   readonly #process: SimProcess;
   readonly #host: string;

@@ -16,6 +16,14 @@ describe("the simulated cluster", () => {
     }
   });
 
+  test("a seed gives the same history every time with either log", async () => {
+    for (const log of ["objects", "segments"] as const) {
+      const [first, second] = [await run({ seed: 1, options: { log } }), await run({ seed: 1, options: { log } })];
+      expect(second.hash).toBe(first.hash);
+      expect(first.options.log).toBe(log);
+    }
+  });
+
   test("the order of events does not depend on how microtasks are drained", async () => {
     const first = await run({ seed: 4 });
     process.env["SIM_PORTABLE"] = "1";
@@ -38,6 +46,8 @@ describe("the simulated cluster", () => {
         const sum = await runSeeds(from, seedsPerRound, jobsDefault(), () => undefined);
         expect(sum.failed).toEqual([]);
         expect(sum.histories).toBe(seedsPerRound);
+        expect(sum.segmentHistories).toBeGreaterThan(seedsPerRound / 4);
+        expect(sum.segmentHistories).toBeLessThan(seedsPerRound / 2);
         failovers += sum.failovers;
       }
       expect(failovers).toBeGreaterThanOrEqual(failoversWanted);

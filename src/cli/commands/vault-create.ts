@@ -6,21 +6,36 @@ import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { buildCommand } from "@stricli/core";
 import { identifierAccepted, isIdentifier } from "../../core/identifier.ts";
+import type { LogKind } from "../../vault/store/identity.ts";
 import type { CliContext } from "../output/context.ts";
 
 /** Turns the folder into a vault of this service; an existing vault stays as it is. `path` is absolute. */
-export async function makeVault(path: string, service: string): Promise<void> {
+export async function makeVault(path: string, service: string, log?: LogKind): Promise<LogKind> {
   const { createVault } = await import("../../vault/store/open-store.ts");
-  const store = await createVault(pathToFileURL(path).href, service);
-  await store.close();
+  const { readIdentity } = await import("../../vault/store/identity.ts");
+  const store = await createVault(pathToFileURL(path).href, service, { log });
+  try {
+    return (await readIdentity(store))?.log ?? "objects";
+  } finally {
+    await store.close();
+  }
 }
 
-export const vaultCreateCommand = buildCommand<{ readonly service: string }, [folder: string], CliContext>({
+interface Flags {
+  readonly service: string;
+  readonly log: LogKind | undefined;
+}
+
+export const vaultCreateCommand = buildCommand<Flags, [folder: string], CliContext>({
   docs: {
     brief: "Turn a folder on the shared area into the vault of a service",
     fullDescription: [
       "Creates the folder if it is missing (its parent must exist). It must be empty, or already this service's vault.",
       "First proves that exclusive creation works there, and refuses if it does not.",
+      "",
+      "With --log segments a commit costs one write and one sync. It is for a folder that one kernel has: all hosts run",
+      "on the machine with the disk. A file system that other machines may mount is refused; do not choose it either on",
+      "the machine that exports the folder. A vault keeps its kind of log for life.",
       "",
       "EXAMPLES",
       "  stead vault create /mnt/vault/notes --service notes",
@@ -34,6 +49,12 @@ export const vaultCreateCommand = buildCommand<{ readonly service: string }, [fo
         placeholder: "name",
         brief: "Name of the service, as in host.service",
       },
+      log: {
+        kind: "enum",
+        values: ["objects", "segments"],
+        optional: true,
+        brief: "How the log is kept (default: objects)",
+      },
     },
     positional: {
       kind: "tuple",
@@ -42,8 +63,8 @@ export const vaultCreateCommand = buildCommand<{ readonly service: string }, [fo
   },
   async func(flags, folder) {
     const path = resolve(this.cwd, folder);
-    await makeVault(path, flags.service);
-    this.process.stdout.write(`${path} is the vault of service ${flags.service}\n`);
+    const log = await makeVault(path, flags.service, flags.log);
+    this.process.stdout.write(`${path} is the vault of service ${flags.service}, with its log in ${log}\n`);
   },
 });
 

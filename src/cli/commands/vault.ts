@@ -17,7 +17,7 @@ import { chunkPrefix } from "../../vault/keys.ts";
 import { openStore } from "../../vault/store/open-store.ts";
 import type { Log } from "../../vault/log/log.ts";
 import { decodeRecord } from "../../vault/log/record-codec.ts";
-import { StoreLog } from "../../vault/log/store-log.ts";
+import { openLog } from "../../vault/log/open-log.ts";
 import type { LogRecord, RecordBody } from "../../vault/record.ts";
 import { type Collected, collectGarbage } from "../../vault/checkpoint/retention.ts";
 import type { FsStore } from "../../vault/store/fs-store.ts";
@@ -87,7 +87,7 @@ export interface LsCommand extends VaultCommand {
 export async function vaultLs(command: LsCommand): Promise<{ exitCode: ExitCode }> {
   await withStore(command.url, async (store) => {
     const identity = await readIdentity(store);
-    const vaultLog = new StoreLog(store, identity?.service ?? "");
+    const vaultLog = openLog(store, identity ?? unknownIdentity);
     const positions = await vaultLog.positions();
     const checkpoints = await Promise.all(
       (await listCheckpoints(store)).map((position) => describeCheckpoint(store, position)),
@@ -101,7 +101,7 @@ export async function vaultLs(command: LsCommand): Promise<{ exitCode: ExitCode 
       return;
     }
     command.out(
-      `vault        ${store.url} (service ${identity?.service ?? "unknown"}, made ${time(identity?.createdMs ?? 0)})`,
+      `vault        ${store.url} (service ${identity?.service ?? "unknown"}, made ${time(identity?.createdMs ?? 0)}, log in ${identity?.log ?? "objects"})`,
     );
     command.out(
       `log          ${log.records} records, positions ${log.first} to ${log.last}, retention boundary ${boundary}`,
@@ -126,7 +126,7 @@ export async function vaultGc(command: GcCommand): Promise<{ exitCode: ExitCode;
   const dryRun = command.dryRun ?? true;
   const collected = await withStore(command.url, async (store) => {
     const identity = await readIdentity(store);
-    const log = new StoreLog(store, identity?.service ?? "");
+    const log = openLog(store, identity ?? unknownIdentity);
     const announced = await newestAnnounced(store, log);
     if (announced === undefined) return undefined;
     const { policy, nowMs, signal } = command;
@@ -168,10 +168,11 @@ export async function restoreFromVault(
 ): Promise<PointInTime> {
   const { url, service: expected, ...options } = command;
   return await withStore(url, async (store) => {
-    const service = (await readIdentity(store))?.service;
-    if (service === undefined) throw new NotAVaultError(store.url, "it has no identity");
+    const identity = await readIdentity(store);
+    if (identity === undefined) throw new NotAVaultError(store.url, "it has no identity");
+    const { service } = identity;
     if (expected !== undefined && service !== expected) throw new ForeignVaultError(store.url, service, expected);
-    return restoreMoment({ ...options, store, log: new StoreLog(store, service) });
+    return restoreMoment({ ...options, store, log: openLog(store, identity) });
   });
 }
 
@@ -238,6 +239,9 @@ function detail(body: RecordBody): string {
       return "";
   }
 }
+
+/** Of a folder without one: its log is looked for where the first version had it. */
+const unknownIdentity = { service: "", log: "objects" } as const;
 
 async function withStore<T>(url: string, use: (store: FsStore) => Promise<T>): Promise<T> {
   const store = await openStore(url);

@@ -22,6 +22,7 @@ async function readAsFarAs(position: number, follower: Follower, clock: Clock): 
   while (follower.reader.position < position && clock.now() < until) {
     await clock.sleep(lookAgainMs);
     await follower.catchUp();
+    if (follower.reader.position < position && (await follower.reader.log.decideEnd())) await follower.catchUp();
   }
 }
 

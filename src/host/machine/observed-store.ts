@@ -1,7 +1,7 @@
 /** Reports the result of every put of this host, so that the condition of the vault is known from the work itself. */
 import type { Clock } from "../../runtime/clock.ts";
-import { ForwardingStore } from "../../vault/store/forwarding-store.ts";
-import type { PutOutcome, Store } from "../../vault/store/store.ts";
+import { ForwardingStore, type StoreOperation } from "../../vault/store/forwarding-store.ts";
+import type { Store } from "../../vault/store/store.ts";
 
 export interface PutObserver {
   onPut(ms: number): void;
@@ -18,17 +18,21 @@ export class ObservedStore extends ForwardingStore {
     this.#observer = observer;
   }
 
-  override async putIfAbsent(key: string, bytes: Uint8Array): Promise<PutOutcome> {
+  protected override async perform<T>(operation: StoreOperation, _key: string, run: () => Promise<T>): Promise<T> {
+    if (operation !== "put") return run();
     const startedAt = this.#clock.now();
-    let outcome: PutOutcome;
+    let result: T;
     try {
-      outcome = await super.putIfAbsent(key, bytes);
+      result = await run();
     } catch (error) {
       this.#observer.onPutFailed(error);
       throw error;
     }
     // An existing object may have been found by a look-up only: nothing was written.
-    if (outcome.kind === "created") this.#observer.onPut(this.#clock.now() - startedAt);
-    return outcome;
+    if (!isExisting(result)) this.#observer.onPut(this.#clock.now() - startedAt);
+    return result;
   }
 }
+
+const isExisting = (result: unknown): boolean =>
+  typeof result === "object" && result !== null && "kind" in result && result.kind === "exists";

@@ -85,6 +85,13 @@ export interface Log {
    */
   newestEpoch(signal?: AbortSignal): Promise<EpochRecord | undefined>;
 
+  /**
+   * Decides what is undecided at the end of the log. Afterwards `get` finds every record whose put has resolved, also
+   * one whose writer could not tell the readers. For a host that misses a record of which it has heard. Returns
+   * false if nothing was undecided. Throws StoreError.
+   */
+  decideEnd(): Promise<boolean>;
+
   /** True if there is and was no record. Throws StoreError. */
   isEmpty(): Promise<boolean>;
 }

@@ -273,6 +273,9 @@ function readContent(
   }
 }
 
+/** True if the bytes are those of an `epoch` record, by its header alone. */
+export const isEpochRecord = (bytes: Uint8Array): boolean => bytes[6] === kindNumbers.epoch;
+
 /** Returns the tag of the service's name in a record header. */
 export function serviceTagOf(service: string): Uint8Array {
   return sha256(Buffer.from(service, "utf8")).subarray(0, 8);

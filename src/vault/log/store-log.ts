@@ -1,27 +1,25 @@
 /**
- * The log as objects of a store: each record is one object, created exclusively under its position, and the boundary is
- * the largest position under `boundary/`.
- *
- * The store can only create, so each move of the boundary creates a new empty entry, before the first deletion that it
- * allows. Old entries are removed, except the newest few: a listing is not a snapshot on every store, and one that
- * began before the newest entry existed and ended after the removal of all others would find none.
+ * The log as objects of a store: each record is one object, created exclusively under its position. It needs nothing
+ * but exclusive creation.
  */
 import type { StagedBytes } from "../../core/delta.ts";
 import { CorruptRecordError, isVaultError, UnknownFormatError } from "../errors.ts";
-import { boundaryEntriesKept } from "../limits.ts";
 import type { EpochRecord, LogRecord, Position } from "../record.ts";
 import { deleteAll } from "../store/delete-all.ts";
 import type { PutOutcome, StagedPut, Store } from "../store/store.ts";
+import { Boundary } from "./boundary.ts";
 import { isEpoch, type Log, readRecord, type Removed, type RemoveOptions } from "./log.ts";
-import { boundaryKey, boundaryPrefix, logKey, logPrefix, positionsOf } from "./log-key.ts";
+import { boundaryPrefix, logKey, logPrefix, positionsOf } from "./log-key.ts";
 import { serviceTagOf } from "./record-codec.ts";
 
 export class StoreLog implements Log {
   readonly serviceTag: Uint8Array;
   readonly #store: Store;
+  readonly #boundary: Boundary;
 
   constructor(store: Store, service: string) {
     this.#store = store;
+    this.#boundary = new Boundary(store);
     this.serviceTag = serviceTagOf(service);
   }
 
@@ -53,8 +51,8 @@ export class StoreLog implements Log {
     return (await this.#store.list(logPrefix)).filter((key) => (positionsOf(logPrefix, [key])[0] ?? 0) === 0);
   }
 
-  async boundary(): Promise<Position> {
-    return (await this.#boundaries()).at(-1) ?? 0;
+  boundary(): Promise<Position> {
+    return this.#boundary.read();
   }
 
   async removeUpTo(
@@ -68,7 +66,7 @@ export class StoreLog implements Log {
       if (position > noEpochAfter || (await this.#isRemovable(position))) names.push(logKey(position));
     }
     if (!dryRun && names.length > 0) {
-      await this.#raiseBoundary(boundary);
+      await this.#boundary.raise(boundary);
       await deleteAll(this.#store, names, signal);
     }
     return { names, kept: found.length - names.length };
@@ -81,6 +79,11 @@ export class StoreLog implements Log {
       if (isEpoch(record)) return record;
     }
     return undefined;
+  }
+
+  /** A record that exists is found. */
+  decideEnd(): Promise<boolean> {
+    return Promise.resolve(false);
   }
 
   async isEmpty(): Promise<boolean> {
@@ -99,18 +102,6 @@ export class StoreLog implements Log {
       throw error;
     }
     return record !== undefined && !isEpoch(record);
-  }
-
-  /** Raises the boundary; durable when it resolves. Never lowers it. */
-  async #raiseBoundary(position: Position): Promise<void> {
-    const entries = await this.#boundaries();
-    if ((entries.at(-1) ?? 0) >= position) return;
-    await this.#store.putIfAbsent(boundaryKey(position), Buffer.from(`${position}\n`));
-    for (const old of entries.slice(0, -boundaryEntriesKept)) await this.#store.delete(boundaryKey(old));
-  }
-
-  async #boundaries(): Promise<Position[]> {
-    return positionsOf(boundaryPrefix, await this.#store.list(boundaryPrefix));
   }
 }
 

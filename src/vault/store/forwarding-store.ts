@@ -3,6 +3,7 @@
  * overrides `perform` to surround all operations, or the one operation that it is about.
  */
 import type { StagedBytes } from "../../core/delta.ts";
+import type { Append, AppendOutcome, SegmentFiles } from "./segment-files.ts";
 import type { PutOutcome, StagedPut, Store } from "./store.ts";
 
 export type StoreOperation = "put" | "get" | "list" | "delete";
@@ -10,8 +11,17 @@ export type StoreOperation = "put" | "get" | "list" | "delete";
 export class ForwardingStore implements Store {
   protected readonly inner: Store;
 
+  readonly #files: SegmentFiles | undefined;
+
   constructor(inner: Store) {
     this.inner = inner;
+    const perform: Perform = (operation, key, run) => this.perform(operation, key, run);
+    this.#files = inner.files === undefined ? undefined : new ForwardingFiles(inner.files, perform);
+  }
+
+  /** Their operations are surrounded like the store's: an append is a put. */
+  get files(): SegmentFiles | undefined {
+    return this.#files;
   }
 
   get url(): string {
@@ -47,5 +57,56 @@ export class ForwardingStore implements Store {
   /** `key` is the prefix of a list. `run` may be called later. */
   protected perform<T>(_operation: StoreOperation, _key: string, run: () => Promise<T>): Promise<T> {
     return run();
+  }
+}
+
+type Perform = <T>(operation: StoreOperation, key: string, run: () => Promise<T>) => Promise<T>;
+
+class ForwardingFiles implements SegmentFiles {
+  readonly #inner: SegmentFiles;
+  readonly #perform: Perform;
+
+  constructor(inner: SegmentFiles, perform: Perform) {
+    this.#inner = inner;
+    this.#perform = perform;
+  }
+
+  create(key: string, bytes: number): Promise<void> {
+    return this.#perform("put", key, () => this.#inner.create(key, bytes));
+  }
+
+  prepare(bytes: number): void {
+    this.#inner.prepare(bytes);
+  }
+
+  read(key: string, offset: number, length: number): Promise<Uint8Array | undefined> {
+    return this.#perform("get", key, () => this.#inner.read(key, offset, length));
+  }
+
+  /** An append that was given up may still write: its file is not written again. */
+  async append(append: Append): Promise<AppendOutcome> {
+    let failed: AppendOutcome | undefined;
+    try {
+      return await this.#perform("put", append.key, async () => {
+        const outcome = await this.#inner.append(append);
+        if (outcome.kind !== "failed") return outcome;
+        failed = outcome;
+        throw outcome.error;
+      });
+    } catch (error) {
+      return failed ?? { kind: "failed", isFileLost: true, error };
+    }
+  }
+
+  mark(key: string, position: number): Promise<void> {
+    return this.#perform("put", key, () => this.#inner.mark(key, position));
+  }
+
+  readMark(key: string): Promise<number | undefined> {
+    return this.#perform("get", key, () => this.#inner.readMark(key));
+  }
+
+  close(): Promise<void> {
+    return this.#inner.close();
   }
 }

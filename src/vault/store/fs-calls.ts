@@ -18,7 +18,13 @@ export interface FsCalls {
   read(fd: number): Promise<Uint8Array>;
   /** Its beginning, until the buffer is full. */
   readInto(fd: number, bytes: Uint8Array): Promise<void>;
+  /** Up to the buffer's length, from an offset; returns how many there are before the end of the file. */
+  readAt(fd: number, bytes: Uint8Array, offset: number): Promise<number>;
+  /** All of the bytes, from an offset. */
+  writeAt(fd: number, bytes: Uint8Array, offset: number): Promise<void>;
   fsync(fd: number): Promise<void>;
+  /** The content, and not the times of the file. */
+  fdatasync(fd: number): Promise<void>;
   link(existing: string, path: string): Promise<void>;
   unlink(path: string): Promise<void>;
   mkdir(path: string): Promise<void>;
@@ -28,7 +34,7 @@ export interface FsCalls {
   identify(fd: number): Promise<{ readonly ino: bigint; readonly dev: bigint }>;
 }
 
-export const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_DIRECTORY } = fs.constants;
+export const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_DIRECTORY } = fs.constants;
 
 const fstat = promisify(fs.fstat) as (fd: number) => Promise<fs.Stats>;
 const fstatWhole = promisify(fs.fstat) as (fd: number, options: { readonly bigint: true }) => Promise<fs.BigIntStats>;
@@ -37,6 +43,7 @@ export const systemCalls: FsCalls = {
   open: promisify(fs.open),
   close: promisify(fs.close),
   fsync: promisify(fs.fsync),
+  fdatasync: promisify(fs.fdatasync),
   link: promisify(fs.link),
   unlink: promisify(fs.unlink),
   rmdir: promisify(fs.rmdir),
@@ -44,12 +51,14 @@ export const systemCalls: FsCalls = {
   readdir: (path) => promisify(fs.readdir)(path, { withFileTypes: true }),
   identify: (fd) => fstatWhole(fd, { bigint: true }),
 
-  async write(fd, bytes) {
-    for (let offset = 0; offset < bytes.length; ) {
-      const written = await writeOnce(fd, bytes, offset);
-      if (written === 0) throw Object.assign(new Error("wrote nothing"), { code: "EIO" });
-      offset += written;
-    }
+  write: (fd, bytes) => writeAll(fd, bytes, 0),
+  writeAt: writeAll,
+
+  async readAt(fd, bytes, offset) {
+    let count = 0;
+    for (let got = -1; got !== 0 && count < bytes.length; count += got)
+      got = await readOnce(fd, bytes, count, offset + count);
+    return count;
   },
 
   async read(fd) {
@@ -64,25 +73,32 @@ export const systemCalls: FsCalls = {
 
 async function fill(fd: number, bytes: Uint8Array): Promise<void> {
   for (let offset = 0; offset < bytes.length; ) {
-    const got = await readOnce(fd, bytes, offset);
+    const got = await readOnce(fd, bytes, offset, offset);
     if (got === 0)
       throw Object.assign(new Error(`the file ended at ${offset} of ${bytes.length} bytes`), { code: "EIO" });
     offset += got;
   }
 }
 
-function writeOnce(fd: number, bytes: Uint8Array, offset: number): Promise<number> {
+async function writeAll(fd: number, bytes: Uint8Array, start: number): Promise<void> {
+  for (let count = 0; count < bytes.length; ) {
+    const written = await writeOnce(fd, bytes, count, start + count);
+    if (written === 0) throw Object.assign(new Error("wrote nothing"), { code: "EIO" });
+    count += written;
+  }
+}
+
+/** The bytes from `from` on, to the offset `at` of the file. */
+function writeOnce(fd: number, bytes: Uint8Array, from: number, at: number): Promise<number> {
   return new Promise((resolve, reject) => {
-    fs.write(fd, bytes, offset, bytes.length - offset, offset, (error, written) =>
+    fs.write(fd, bytes, from, bytes.length - from, at, (error, written) =>
       error === null ? resolve(written) : reject(error),
     );
   });
 }
 
-function readOnce(fd: number, bytes: Uint8Array, offset: number): Promise<number> {
+function readOnce(fd: number, bytes: Uint8Array, from: number, at: number): Promise<number> {
   return new Promise((resolve, reject) => {
-    fs.read(fd, bytes, offset, bytes.length - offset, offset, (error, got) =>
-      error === null ? resolve(got) : reject(error),
-    );
+    fs.read(fd, bytes, from, bytes.length - from, at, (error, got) => (error === null ? resolve(got) : reject(error)));
   });
 }

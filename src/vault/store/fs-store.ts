@@ -29,6 +29,7 @@ import { errnoOf, isDefinite, storeErrorOf } from "./fs-error.ts";
 import { Folders } from "./fs-folders.ts";
 import { Temporaries, type Temporary } from "./fs-temporaries.ts";
 import { BackgroundTasks } from "../../runtime/background-tasks.ts";
+import { FsSegments } from "./fs-segments.ts";
 import { PutThread, type SmallPuts, type ThreadPut } from "./put-thread.ts";
 import { StoreError, type PutOutcome, type StagedPut, type Store } from "./store.ts";
 import { assertKey, assertPrefix, isKey, pageOf } from "./store-key.ts";
@@ -45,6 +46,8 @@ export interface FsStoreOptions {
 
 export class FsStore implements Store {
   readonly url: string;
+  /** Undefined where another machine may have the folder too: segment-files.ts names the premises. */
+  readonly files: FsSegments | undefined;
   readonly #folder: string;
   readonly #isOnNetwork: boolean;
   readonly #calls: FsCalls;
@@ -62,6 +65,10 @@ export class FsStore implements Store {
     const { smallPuts, calls } = options;
     this.#smallPuts = smallPuts ?? (calls === undefined ? new PutThread() : undefined);
     this.url = `file://${options.folder}`;
+    const { folder, network } = options;
+    this.files = network
+      ? undefined
+      : new FsSegments({ folder, store: this, ...(calls === undefined ? {} : { calls }) });
   }
 
   async putIfAbsent(key: string, bytes: Uint8Array): Promise<PutOutcome> {
@@ -150,6 +157,7 @@ export class FsStore implements Store {
 
   /** Waits for clean-up in progress and closes the descriptors. The store must not be used afterwards. */
   async close(): Promise<void> {
+    await this.files?.close();
     this.#temporaries.close();
     this.#folders.close();
     await this.#smallPuts?.close();

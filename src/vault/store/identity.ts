@@ -12,19 +12,31 @@ import { serviceNameBytesMax } from "../limits.ts";
 import type { Store } from "./store.ts";
 
 const format = "stead-vault";
-const version = 1;
+/** Version 2 says where the log is. Programs that know only the objects of version 1 refuse it. */
+const versions = { objects: 1, segments: 2 } as const;
+
+/** Where a vault has its log: as objects of the store (store-log.ts), or in segments (segment-log.ts). For its life. */
+export type LogKind = keyof typeof versions;
 
 export interface VaultIdentity {
   readonly service: string;
   /** Random, in hex: distinguishes this vault from another one of the same service (a copy, a fresh start). */
   readonly id: string;
   readonly createdMs: number;
+  readonly log: LogKind;
 }
 
 /** Returns undefined if there is none. Throws StoreError, NotAVaultError (unreadable), UnknownFormatError. */
 export async function readIdentity(store: Store): Promise<VaultIdentity | undefined> {
   const bytes = await store.get(identityKey);
   return bytes === undefined ? undefined : parseIdentity(store.url, bytes);
+}
+
+export interface IdentityOptions {
+  readonly clock?: Clock;
+  readonly random?: Random;
+  /** Of a new vault. Default: objects. */
+  readonly log?: LogKind | undefined;
 }
 
 /**
@@ -34,13 +46,14 @@ export async function readIdentity(store: Store): Promise<VaultIdentity | undefi
 export async function ensureIdentity(
   store: Store,
   service: string,
-  ports: { readonly clock: Clock; readonly random: Random } = { clock: systemClock, random: systemRandom },
+  { clock = systemClock, random = systemRandom, log = "objects" }: IdentityOptions = {},
 ): Promise<VaultIdentity> {
   assertServiceName(service);
   let found = await readIdentity(store);
   if (found === undefined) {
-    const id = Buffer.from(ports.random.bytes(16)).toString("hex");
-    const identity = { format, version, service, id, createdMs: ports.clock.wallTime() };
+    const id = Buffer.from(random.bytes(16)).toString("hex");
+    const place = log === "objects" ? {} : { log };
+    const identity = { format, version: versions[log], service, id, createdMs: clock.wallTime(), ...place };
     await store.putIfAbsent(identityKey, Buffer.from(`${JSON.stringify(identity, null, 2)}\n`));
     found = await readIdentity(store);
   }
@@ -65,12 +78,16 @@ function parseIdentity(url: string, bytes: Uint8Array): VaultIdentity {
   if (typeof value !== "object" || value === null || !("format" in value) || value.format !== format) {
     throw new NotAVaultError(url, `${identityKey} is not that of a vault`);
   }
-  const found: Partial<Record<"format" | "version" | "service" | "id" | "createdMs", unknown>> = value;
-  if (found.version !== version)
-    throw new UnknownFormatError(identityKey, `version ${quoteFound(String(found.version))}`, `version ${version}`);
+  const found: Partial<Record<"format" | "version" | "service" | "id" | "createdMs" | "log", unknown>> = value;
+  const log =
+    found.version === versions.objects ? "objects" : found.version === versions.segments ? "segments" : undefined;
+  if (log === undefined)
+    throw new UnknownFormatError(identityKey, `version ${quoteFound(String(found.version))}`, "versions 1 and 2");
+  if (log === "segments" && found.log !== log)
+    throw new UnknownFormatError(identityKey, `the log ${quoteFound(String(found.log))}`, `"segments"`);
   const { service, id, createdMs } = found;
   if (typeof service !== "string" || typeof id !== "string" || typeof createdMs !== "number") {
     throw new NotAVaultError(url, `${identityKey} has no service, id or createdMs`);
   }
-  return { service, id, createdMs };
+  return { service, id, createdMs, log };
 }

@@ -3,11 +3,14 @@
  *
  * Contents are copied on the way in and out: a caller that changes its buffer changes nothing stored.
  */
+import { MemorySegments } from "./memory-segments.ts";
+import type { SegmentFiles } from "./segment-files.ts";
 import type { PutOutcome, Store } from "./store.ts";
 import { assertKey, assertPrefix, pageOf } from "./store-key.ts";
 
 export class MemoryStore implements Store {
   readonly url: string;
+  readonly files: SegmentFiles = new MemorySegments().of(this);
   readonly #objects = new Map<string, Uint8Array>();
 
   constructor(url = "memory:") {

@@ -8,20 +8,29 @@ import { randomBytes } from "node:crypto";
 import fs from "node:fs/promises";
 import { isAbsolute, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
-import { systemClock, type Clock } from "../../runtime/clock.ts";
-import { systemRandom, type Random } from "../../runtime/random.ts";
 import { shareWithGroup } from "../../runtime/umask.ts";
 import { NotAVaultError } from "../errors.ts";
 import { errnoOf, storeErrorOf } from "./fs-error.ts";
 import { probeFolder } from "./fs-probe.ts";
 import { FsStore } from "./fs-store.ts";
 import { temporaryFolder } from "./fs-temporaries.ts";
-import { ensureIdentity } from "./identity.ts";
+import { ensureIdentity, type IdentityOptions } from "./identity.ts";
 import { identityKey } from "../keys.ts";
 import { StoreError } from "./store.ts";
 
 const groupWrites = 0o020;
-const subfolders = [temporaryFolder, "log", "checkpoints", "chunks", "boundary"];
+const subfolders = [
+  temporaryFolder,
+  "log",
+  "claims",
+  "seals",
+  "marks",
+  "segments",
+  "large",
+  "checkpoints",
+  "chunks",
+  "boundary",
+];
 
 /** No options yet for folders; S3 will have its credentials here. */
 export type OpenStoreOptions = Readonly<Record<never, never>>;
@@ -47,11 +56,7 @@ export async function openStore(url: string, _options: OpenStoreOptions = {}): P
  * service it opens the vault; a folder with other contents is refused, another service's vault throws
  * ForeignVaultError.
  */
-export async function createVault(
-  url: string,
-  service: string,
-  ports: { readonly clock: Clock; readonly random: Random } = { clock: systemClock, random: systemRandom },
-): Promise<FsStore> {
+export async function createVault(url: string, service: string, options: IdentityOptions = {}): Promise<FsStore> {
   const folder = folderOf(url);
   try {
     await fs.mkdir(folder);
@@ -77,12 +82,23 @@ export async function createVault(
   }
   const store = await openFolder(folder);
   try {
-    await ensureIdentity(store, service, ports);
+    if (options.log === "segments") assertSegmentsWork(store);
+    await ensureIdentity(store, service, options);
   } catch (error) {
     await store.close();
     throw error;
   }
   return store;
+}
+
+/** Throws StoreError `unsuitable`. */
+function assertSegmentsWork(store: FsStore): void {
+  if (store.files === undefined)
+    throw new StoreError(
+      "unsuitable",
+      `${store.url} may be shared with other machines, and a log in segments needs one kernel`,
+      "Make the vault without --log segments.",
+    );
 }
 
 function folderOf(url: string): string {

@@ -7,6 +7,7 @@
 
 import type { StagedBytes } from "../../core/delta.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
+import type { SegmentFiles } from "./segment-files.ts";
 
 /** The outcome of a put. `exists` says nothing about the content: the caller reads and compares. */
 export type PutOutcome = { readonly kind: "created" } | { readonly kind: "exists" };
@@ -20,6 +21,9 @@ export interface StagedPut {
 export interface Store {
   /** For messages: `file:///srv/vault`, `memory:`, `s3://bucket/prefix`. Never contains a secret. */
   readonly url: string;
+
+  /** Files beside the objects, for a log in segments; undefined: this store has none. */
+  readonly files: SegmentFiles | undefined;
 
   /**
    * Stores the whole content under a key that has none; durable when it resolves. Exactly one of several concurrent

@@ -13,7 +13,7 @@ import { JournalProof, type PageProof, type UnappliableFlush } from "../checkpoi
 import { checkpointKey, identityKey } from "../keys.ts";
 import type { Log } from "../log/log.ts";
 import { genesisHash } from "../log/record-codec.ts";
-import { StoreLog } from "../log/store-log.ts";
+import { openLog } from "../log/open-log.ts";
 import type { Position } from "../record.ts";
 import type { Store } from "../store/store.ts";
 import { type CheckpointsReport, verifyCheckpoints } from "./verify-checkpoints.ts";
@@ -51,7 +51,7 @@ export async function verifyVault(store: Store, options: VerifyOptions = {}): Pr
   const findings: Finding[] = [];
   const identity = await identityOf(store, options.service, findings);
   const service = identity?.service ?? options.service;
-  const log = new StoreLog(store, service ?? "");
+  const log = openLog(store, { service: service ?? "", log: identity?.log ?? "objects" });
   const boundary = await log.boundary();
   const checkpoints = await verifyCheckpoints(store, options);
   findings.push(...checkpoints.findings);

@@ -29,6 +29,7 @@ test("each operation is timed by its kind, from its call to its end", async () =
   const inner = new MemoryStore();
   const slow: Store = {
     url: "slow:",
+    files: undefined,
     prepare: () => undefined,
     stage: async () => undefined,
     putIfAbsent: (...put) => release.promise.then(() => inner.putIfAbsent(...put)),
@@ -57,6 +58,7 @@ test("one that fails is timed apart, and its error is the caller's", async () =>
   const broken = (): Promise<never> => Promise.reject(new StoreError("unavailable", "gone", "wait"));
   const { store, sample } = metered({
     url: "broken:",
+    files: undefined,
     prepare: () => undefined,
     stage: async () => undefined,
     putIfAbsent: broken,

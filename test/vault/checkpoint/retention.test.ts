@@ -204,6 +204,7 @@ describe("clean-up", () => {
     const operations: string[] = [];
     const watched: Store = {
       url: "watched:",
+      files: undefined,
       prepare: () => undefined,
       stage: async () => undefined,
       get: (key) => store.get(key),
@@ -259,6 +260,7 @@ describe("clean-up in random histories, with deletions that come late and primar
       const late: string[] = [];
       const delaying: Store = {
         url: "delaying:",
+        files: undefined,
         prepare: () => undefined,
         stage: async () => undefined,
         get: (key) => store.get(key),

@@ -16,6 +16,7 @@ function announcedTo(inner: MemoryStore) {
   const { url } = inner;
   const store = {
     url,
+    files: undefined,
     inner,
     putBytes,
     prepare: (key: string, bytes: Uint8Array) => void announced.push({ key, bytes }),

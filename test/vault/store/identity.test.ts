@@ -60,12 +60,28 @@ describe("a vault's identity", () => {
       await store.putIfAbsent("identity.json", text(content));
       expect(await failureOf(ensureIdentity(store, "notes"))).toMatchObject({ kind: "not-a-vault" });
     }
+  });
+
+  test("of a later version, or with its log in a place that this one does not know, is refused by what it says", async () => {
+    for (const [content, found] of [
+      ['{"format":"stead-vault","version":3}', 'version "3"'],
+      ['{"format":"stead-vault","version":2}', "the log"],
+      ['{"format":"stead-vault","version":2,"log":"tape"}', 'the log "tape"'],
+    ] as const) {
+      const store = new MemoryStore();
+      await store.putIfAbsent("identity.json", text(content));
+      expect(await failureOf(readIdentity(store))).toMatchObject({
+        kind: "unknown-format",
+        found: expect.stringContaining(found),
+      });
+    }
+  });
+
+  test("says where the log is, for the life of the vault", async () => {
     const store = new MemoryStore();
-    await store.putIfAbsent("identity.json", text('{"format":"stead-vault","version":2}'));
-    expect(await failureOf(readIdentity(store))).toMatchObject({
-      kind: "unknown-format",
-      found: expect.stringContaining('version "2"'),
-    });
+    expect(await ensureIdentity(store, "notes", { log: "segments" })).toMatchObject({ log: "segments" });
+    expect(await ensureIdentity(store, "notes")).toMatchObject({ log: "segments" });
+    expect(await ensureIdentity(new MemoryStore(), "notes")).toMatchObject({ log: "objects" });
   });
 
   test("needs a service name of 1 to 128 bytes", async () => {

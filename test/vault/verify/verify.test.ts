@@ -244,6 +244,7 @@ function asleep(store: Store): Store {
   const putIfAbsent: Store["putIfAbsent"] = (key, bytes) => ((isAwake = true), store.putIfAbsent(key, bytes));
   return {
     url: "asleep:",
+    files: undefined,
     prepare: () => undefined,
     stage: async () => undefined,
     get: (key) => store.get(key),

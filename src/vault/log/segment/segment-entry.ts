@@ -1,0 +1,63 @@
+/**
+ * One record in a segment: a header of 32 bytes, the content, zeros up to the next block; little-endian.
+ *
+ *     offset  bytes
+ *          0      4  magic "STSG"
+ *          4      1  1: the content is the record; 2: it is the key of the object that the record is in
+ *          5      3  zeros
+ *          8      4  bytes of the content
+ *         12      4  CRC-32 of the content
+ *         16      8  position
+ *         24      4  zeros
+ *         28      4  CRC-32 of the bytes 0..27
+ *
+ * The checksums tell a whole entry from a torn one; the record's own hashes prove it (record-codec.ts). Segments begin
+ * as zeros and are never used again, so what is not zeros was written by the owner of the term.
+ */
+import { crc32 } from "node:zlib";
+import type { Position } from "../../record.ts";
+import { blockBytes } from "../../store/segment-files.ts";
+
+const magic = 0x47535453;
+export const entryHeaderBytes = 32;
+
+export type EntryKind = "record" | "object";
+const kindNumbers: Readonly<Record<EntryKind, number>> = { record: 1, object: 2 };
+
+export interface EntryHeader {
+  readonly kind: EntryKind;
+  readonly position: Position;
+  readonly contentBytes: number;
+  readonly contentCrc: number;
+}
+
+/** Bytes that an entry takes in a segment. */
+export const entryBytes = (contentBytes: number): number =>
+  Math.ceil((entryHeaderBytes + contentBytes) / blockBytes) * blockBytes;
+
+export function encodeEntry(kind: EntryKind, position: Position, content: Uint8Array): Uint8Array {
+  const entry = Buffer.alloc(entryBytes(content.length));
+  entry.writeUInt32LE(magic, 0);
+  entry.writeUInt8(kindNumbers[kind], 4);
+  entry.writeUInt32LE(content.length, 8);
+  entry.writeUInt32LE(crc32(content), 12);
+  entry.writeBigUInt64LE(BigInt(position), 16);
+  entry.writeUInt32LE(crc32(entry.subarray(0, 28)), 28);
+  entry.set(content, entryHeaderBytes);
+  return entry;
+}
+
+/** Undefined: no entry begins there, or its header is damaged. */
+export function decodeEntryHeader(bytes: Uint8Array): EntryHeader | undefined {
+  if (bytes.length < entryHeaderBytes) return undefined;
+  const header = Buffer.from(bytes.buffer, bytes.byteOffset, entryHeaderBytes);
+  if (header.readUInt32LE(0) !== magic || header.readUInt32LE(28) !== crc32(header.subarray(0, 28))) return undefined;
+  const number = header.readUInt8(4);
+  const kind = number === kindNumbers.record ? "record" : number === kindNumbers.object ? "object" : undefined;
+  const position = Number(header.readBigUInt64LE(16));
+  if (kind === undefined || !Number.isSafeInteger(position)) return undefined;
+  return { kind, position, contentBytes: header.readUInt32LE(8), contentCrc: header.readUInt32LE(12) };
+}
+
+export const isWhole = (header: EntryHeader, content: Uint8Array): boolean =>
+  content.length === header.contentBytes && crc32(content) === header.contentCrc;
