@@ -23,7 +23,10 @@ test("a new cluster writes format 2 when its gateway has heard all hosts; a fail
   await Promise.all([...cluster.hosts, gateway].map((member) => cluster.start(member)));
   const first = await cluster.whenWhole(withinMs, never);
   const write = async (text: string): Promise<boolean> =>
-    (await fetch(`${gateway.url}/notes`, { method: "POST", body: JSON.stringify({ text }) })).status === 201;
+    fetch(`${gateway.url}/notes`, { method: "POST", body: JSON.stringify({ text }) }).then(
+      ({ status }) => status === 201,
+      () => false, // It does not listen yet.
+    );
   await until(() => write("before"));
   await until(async () => (await cluster.statusOf(first))?.recordFormat?.writes === 2);
   expect(await write("in format 2")).toBe(true);

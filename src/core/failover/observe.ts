@@ -13,7 +13,7 @@ export function observe(turn: Turn, event: FailoverEvent): void {
     case "settings":
       return put(turn, { settings: event.settings });
     case "recall":
-      if (turn.state.primary === undefined) adopt(turn, event, hearsay);
+      if (turn.state.primary === undefined) adopt(turn, event, { kind: "memory" });
       return;
     case "report":
       return observeReport(turn, event.host, event.report, event.startedAt);

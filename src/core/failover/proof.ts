@@ -7,9 +7,12 @@
  *
  * - A *host's* word counts. One that leaps (more than `epochJumpMax` beyond what is known) counts only while no other
  *   host that reads the log contradicts it.
- * - A *peer's* word, and what this gateway remembers, is hearsay: it never replaces a primary that this gateway sees
- *   serving, never leaps, and is not passed on or stored.
- * - What is not proved and then contradicted by a host that reads the log is given up after `proofMs`, in favour of
+ * - A *peer's* word is hearsay: it never replaces a primary that this gateway sees serving, never leaps, and is not
+ *   passed on or stored.
+ * - What this gateway *remembers* from before its start never leaps either, and waits for a host to confirm it. Hosts
+ *   that have read less do not disprove it: they may have an older copy of the vault, or a new one, and nothing is
+ *   routed to them until an operator orders a failover, or starts the gateways without their databases.
+ * - What else is not proved and then contradicted by a host that reads the log is given up after `proofMs`, in favour of
  *   what that host has read. A host that claims at an epoch below it disproves it at once: it has read the log to its
  *   end (R1).
  *
@@ -20,8 +23,8 @@
  */
 import type { HostReport, HostView, Primary, ServiceState, Unproven } from "./state.ts";
 
-/** Who says it. Hearsay: another gateway, or this gateway's own memory. */
-export type EpochSource = { readonly kind: "host"; readonly host: string } | { readonly kind: "hearsay" };
+/** Who says it. Hearsay: another gateway. Memory: what this gateway stored, when a host had proved it. */
+export type EpochSource = { readonly kind: "host"; readonly host: string } | { readonly kind: "hearsay" | "memory" };
 
 /** Claims that a gateway may have missed: a service that fails over without end waits longer each time ("brake"). */
 export const epochJumpMax = 64;
@@ -71,20 +74,20 @@ export function judgeEpoch(
   now: number,
   isServing: boolean,
 ): Judgement {
-  const others = readersOfLog(state, now).filter((report) => source.kind === "hearsay" || report.host !== source.host);
+  const others = readersOfLog(state, now).filter((report) => source.kind !== "host" || report.host !== source.host);
   const highest = others.toSorted((a, b) => b.epoch - a.epoch)[0];
   const leaps = epoch > leapsAbove(state, source, highest);
   const contradiction =
     highest === undefined
       ? `no other host that reads the log says so`
       : `${highest.host}, which reads the log, says ${highest.epoch}`;
-  const speaker = source.kind === "host" ? source.host : "another gateway";
+  const speaker = source.kind === "host" ? source.host : source.kind === "memory" ? "its database" : "another gateway";
   const why = `${speaker} says that epoch ${epoch} is of ${host}; ${contradiction}`;
-  if (source.kind === "hearsay") {
+  if (source.kind !== "host") {
     const isProven = state.primary !== undefined && state.primary.unproven === undefined;
     if (isServing && isProven) return { kind: "refused", why: leaps ? why : undefined };
     if (state.disproved !== undefined && epoch >= state.disproved) return { kind: "refused", why: undefined };
-    return leaps ? { kind: "refused", why } : { kind: "counts", unproven: { kind: "hearsay" } };
+    return leaps ? { kind: "refused", why } : { kind: "counts", unproven: { kind: source.kind } };
   }
   if (!leaps) return { kind: "counts", unproven: undefined };
   if (highest !== undefined && highest.epoch < epoch - epochJumpMax) return { kind: "refused", why };
@@ -109,9 +112,10 @@ export type Review =
 export function reviewEpoch(state: ServiceState, primary: Primary, now: number): Review {
   const { unproven } = primary;
   if (unproven === undefined) return { kind: "open" };
-  const readers = readersOfLog(state, now).filter(({ host }) => unproven.kind === "hearsay" || host !== unproven.by);
+  const readers = readersOfLog(state, now).filter(({ host }) => unproven.kind !== "leap" || host !== unproven.by);
   const margin = unproven.kind === "leap" ? epochJumpMax : 0;
   if (readers.some(({ epoch }) => epoch >= primary.epoch - margin)) return { kind: "confirmed" };
+  if (unproven.kind === "memory") return { kind: "open" };
   const by = readers.toSorted((a, b) => b.epoch - a.epoch)[0];
   if (by?.epochHost === undefined || now < proofEndsAt(state)) return { kind: "open" };
   return { kind: "disproved", by, owner: by.epochHost };

@@ -94,7 +94,7 @@ export interface LogHeard {
 }
 
 /** Why no host that reads the log has proved an epoch; `by` is the only host that says it (proof.ts). */
-export type Unproven = { readonly kind: "hearsay" } | { readonly kind: "leap"; readonly by: string };
+export type Unproven = { readonly kind: "hearsay" | "memory" } | { readonly kind: "leap"; readonly by: string };
 
 /** The owner of the highest epoch that any source has reported. */
 export interface Primary {

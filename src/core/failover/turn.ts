@@ -124,9 +124,9 @@ export function adopt(turn: Turn, ownership: Ownership, source: EpochSource): bo
   return true;
 }
 
-/** What a host says outweighs hearsay of the same epoch. */
+/** What a host says outweighs hearsay, and what is remembered, of the same epoch. */
 const isOutweighed = ({ unproven }: Primary, source: EpochSource): boolean =>
-  unproven?.kind === "hearsay" && source.kind === "host";
+  unproven !== undefined && unproven.kind !== "leap" && source.kind === "host";
 
 function adoptSame(
   turn: Turn,

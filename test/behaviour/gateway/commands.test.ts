@@ -140,7 +140,7 @@ describe("how it looks", () => {
           ["longer\u001b[2J", "22"],
         ],
       ),
-    ).toBe("A            N\nx            1\nlonger?[2J  22\n");
+    ).toBe("A               N\nx               1\nlonger\\x1b[2J  22\n");
   });
 
   test("rows of numbers go to the right, null is a dash, blobs say what they are", () => {
