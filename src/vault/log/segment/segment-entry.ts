@@ -8,11 +8,13 @@
  *          8      4  bytes of the content
  *         12      4  CRC-32 of the content
  *         16      8  position
- *         24      4  zeros
+ *         24      4  tag of the term: the CRC-32 of its claim's content, which is random; 0 in a seal
  *         28      4  CRC-32 of the bytes 0..27
  *
  * The checksums tell a whole entry from a torn one; the record's own hashes prove it (record-codec.ts). Segments begin
- * as zeros and are never used again, so what is not zeros was written by the owner of the term.
+ * as zeros and are never used again, so what is not zeros was written by the owner of the term. The tag keeps bytes of
+ * a record from being taken for an entry where the entry around them is torn: an application's users choose contents of
+ * pages, and do not know claims.
  */
 import { crc32 } from "node:zlib";
 import type { Position } from "../../record.ts";
@@ -35,23 +37,31 @@ export interface EntryHeader {
 export const entryBytes = (contentBytes: number): number =>
   Math.ceil((entryHeaderBytes + contentBytes) / blockBytes) * blockBytes;
 
-export function encodeEntry(kind: EntryKind, position: Position, content: Uint8Array): Uint8Array {
+/** Returns the tag of the term whose claim has this content. */
+export const tagOf = (claim: Uint8Array): number => crc32(claim);
+
+/** The tag of an entry that a seal carries. */
+export const sealTag = 0;
+
+export function encodeEntry(kind: EntryKind, position: Position, content: Uint8Array, tag: number): Uint8Array {
   const entry = Buffer.alloc(entryBytes(content.length));
   entry.writeUInt32LE(magic, 0);
   entry.writeUInt8(kindNumbers[kind], 4);
   entry.writeUInt32LE(content.length, 8);
   entry.writeUInt32LE(crc32(content), 12);
   entry.writeBigUInt64LE(BigInt(position), 16);
+  entry.writeUInt32LE(tag, 24);
   entry.writeUInt32LE(crc32(entry.subarray(0, 28)), 28);
   entry.set(content, entryHeaderBytes);
   return entry;
 }
 
-/** Undefined: no entry begins there, or its header is damaged. */
-export function decodeEntryHeader(bytes: Uint8Array): EntryHeader | undefined {
+/** Undefined: no entry of this tag begins there, or its header is damaged. */
+export function decodeEntryHeader(bytes: Uint8Array, tag: number): EntryHeader | undefined {
   if (bytes.length < entryHeaderBytes) return undefined;
   const header = Buffer.from(bytes.buffer, bytes.byteOffset, entryHeaderBytes);
   if (header.readUInt32LE(0) !== magic || header.readUInt32LE(28) !== crc32(header.subarray(0, 28))) return undefined;
+  if (header.readUInt32LE(24) !== tag) return undefined;
   const number = header.readUInt8(4);
   const kind = number === kindNumbers.record ? "record" : number === kindNumbers.object ? "object" : undefined;
   const position = Number(header.readBigUInt64LE(16));

@@ -24,6 +24,7 @@ const contentsKept = 64;
 export class SegmentView {
   readonly name: SegmentName;
   readonly #files: SegmentFiles;
+  readonly #tag: number;
   /** Of the entries from `name.first` on. */
   readonly #offsets: number[] = [];
   /** Where the next entry is looked for. */
@@ -33,9 +34,10 @@ export class SegmentView {
   /** Entries found last, which are asked for next. */
   readonly #recent = new Map<Position, Entry>();
 
-  constructor(files: SegmentFiles, name: SegmentName) {
+  constructor(files: SegmentFiles, name: SegmentName, tag: number) {
     this.#files = files;
     this.name = name;
+    this.#tag = tag;
   }
 
   /** Position of the last entry found so far; that before the first if there is none. */
@@ -83,7 +85,7 @@ export class SegmentView {
     offset: number,
     position: Position,
   ): Promise<{ readonly entry: Entry; readonly next: number } | undefined> {
-    const header = decodeEntryHeader(await window.read(offset, entryHeaderBytes));
+    const header = decodeEntryHeader(await window.read(offset, entryHeaderBytes), this.#tag);
     if (header?.position === position) {
       const content = await window.read(offset + entryHeaderBytes, header.contentBytes);
       const next = offset + entryBytes(header.contentBytes);
@@ -102,7 +104,7 @@ export class SegmentView {
     for (let at = offset + blockBytes; ; at += blockBytes) {
       const block = await window.read(at, entryHeaderBytes);
       if (block.length === 0) return undefined;
-      if (decodeEntryHeader(block)?.position === position + 1) return at;
+      if (decodeEntryHeader(block, this.#tag)?.position === position + 1) return at;
     }
   }
 

@@ -11,7 +11,7 @@ import type { Position } from "../../record.ts";
 import { storeErrorOf } from "../../store/fs-error.ts";
 import type { SegmentFiles } from "../../store/segment-files.ts";
 import { type PutOutcome, type StagedPut, type Store, StoreError } from "../../store/store.ts";
-import { encodeEntry, type EntryKind } from "./segment-entry.ts";
+import { encodeEntry, type EntryKind, sealTag } from "./segment-entry.ts";
 import { encodeSeal, type Seal } from "./seal.ts";
 import { claimKey, largeKey, markKey, sealKey, segmentKey, type SegmentName } from "./segment-key.ts";
 import type { TermRecords } from "./term-records.ts";
@@ -147,7 +147,7 @@ export class SegmentWriter {
   async #append(owned: Owned, position: Position, bytes: Uint8Array): Promise<PutOutcome> {
     if (owned.pending?.isSynced === true) return this.#decide(owned, position);
     const { key, content, kind } = await this.#contentOf(owned, position, bytes);
-    const entry = encodeEntry(kind, position, content);
+    const entry = encodeEntry(kind, position, content, await this.#options.records.tagOf(owned.term));
     const segment = await this.#segmentFor(owned, entry.length);
     const outcome = await this.#options.files.append({
       key: segmentKey(segment.name),
@@ -354,7 +354,7 @@ export class SegmentWriter {
 
   async #entryOf(term: LogTerm, position: Position): Promise<Uint8Array> {
     const entry = await this.#options.records.get(term, position);
-    if (entry?.header !== undefined) return encodeEntry(entry.header.kind, position, entry.content);
+    if (entry?.header !== undefined) return encodeEntry(entry.header.kind, position, entry.content, sealTag);
     throw new StoreError("unavailable", `the last record, ${position}, cannot be read`, "It is read again.");
   }
 
@@ -376,7 +376,7 @@ export class SegmentWriter {
     } catch (error) {
       throw asAmbiguous(error);
     }
-    if (seal.epoch !== undefined) this.#own_(claim, position, claim + 1);
+    if (seal.epoch !== undefined) this.#takeTerm(claim, position, claim + 1);
     return true;
   }
 
@@ -384,10 +384,10 @@ export class SegmentWriter {
   #adopt({ terms, settled, top }: Chain): void {
     const last = terms.at(-1);
     if (last !== undefined && last.number !== this.#owned?.term && this.#own.has(last.number))
-      this.#own_(last.number, settled, top + 1);
+      this.#takeTerm(last.number, settled, top + 1);
   }
 
-  #own_(term: number, tail: Position, rival: number): void {
+  #takeTerm(term: number, tail: Position, rival: number): void {
     this.#owned = { term, tail, rival, segment: undefined, segments: 0, pending: undefined };
   }
 

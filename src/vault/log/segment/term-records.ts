@@ -6,9 +6,9 @@
  */
 import type { Position } from "../../record.ts";
 import type { SegmentFiles } from "../../store/segment-files.ts";
-import type { Store } from "../../store/store.ts";
-import { decodeEntryHeader, entryHeaderBytes } from "./segment-entry.ts";
-import { markKey, parseSegmentKey, segmentKey, type SegmentName, segmentPrefix } from "./segment-key.ts";
+import { type Store, StoreError } from "../../store/store.ts";
+import { decodeEntryHeader, entryHeaderBytes, sealTag, tagOf } from "./segment-entry.ts";
+import { claimKey, markKey, parseSegmentKey, segmentKey, type SegmentName, segmentPrefix } from "./segment-key.ts";
 import { type Entry, SegmentView } from "./segment-view.ts";
 import type { LogTerm } from "./terms.ts";
 
@@ -24,6 +24,7 @@ export class TermRecords {
   readonly #store: Store;
   readonly #files: SegmentFiles;
   readonly #views = new Map<string, SegmentView>();
+  readonly #tags = new Map<number, number>();
   /** As listed last, in order. */
   #names: readonly SegmentName[] = [];
   /** Of terms that may grow: the last position that was told to count. Marks may go back. */
@@ -38,11 +39,24 @@ export class TermRecords {
   async spans(term: LogTerm, { list }: { readonly list: boolean } = { list: true }): Promise<SegmentSpan[]> {
     const all = list ? await this.#list() : this.#names;
     const names = all.filter((name) => name.term === term.number);
+    const tag = await this.tagOf(term.number);
     return names.map((name, index) => ({
       name,
-      view: this.#view(name),
+      view: this.#view(name, tag),
       last: Math.min((names[index + 1]?.first ?? Infinity) - 1, term.end ?? Infinity),
     }));
+  }
+
+  /** Returns the tag of a term's entries. Throws StoreError. */
+  async tagOf(number: number): Promise<number> {
+    const known = this.#tags.get(number);
+    if (known !== undefined) return known;
+    const claim = await this.#store.get(claimKey(number));
+    if (claim === undefined)
+      throw new StoreError("unavailable", `claim ${number} is gone`, "Run `stead vault verify` if this persists.");
+    const tag = tagOf(claim);
+    this.#tags.set(number, tag);
+    return tag;
   }
 
   /** Returns the entry of a position that applies; undefined: it is not there (removed, or not written). */
@@ -59,7 +73,7 @@ export class TermRecords {
 
   /** True if each record that applies can be read in the segment now. Throws StoreError. */
   async isReadable(term: LogTerm, { name, last }: SegmentSpan): Promise<boolean> {
-    const view = new SegmentView(this.#files, name);
+    const view = new SegmentView(this.#files, name, await this.tagOf(name.term));
     for (let position = name.first; position <= last; position += 1) {
       const isThere = (await view.get(position))?.header !== undefined;
       if (!isThere && term.carried?.position !== position) return false;
@@ -85,9 +99,9 @@ export class TermRecords {
     return Math.max(term.start, term.carried?.position ?? 0, spans.at(-1)?.view.last ?? 0);
   }
 
-  #view(name: SegmentName): SegmentView {
+  #view(name: SegmentName, tag: number): SegmentView {
     const key = segmentKey(name);
-    const view = this.#views.get(key) ?? new SegmentView(this.#files, name);
+    const view = this.#views.get(key) ?? new SegmentView(this.#files, name, tag);
     this.#views.set(key, view);
     return view;
   }
@@ -108,7 +122,7 @@ function spanOf(spans: readonly SegmentSpan[], position: Position): SegmentSpan 
 }
 
 function decodeCarried(entry: Uint8Array): Entry | undefined {
-  const header = decodeEntryHeader(entry);
+  const header = decodeEntryHeader(entry, sealTag);
   return header === undefined
     ? undefined
     : { header, content: entry.slice(entryHeaderBytes, entryHeaderBytes + header.contentBytes) };

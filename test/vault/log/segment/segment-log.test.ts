@@ -54,8 +54,9 @@ function underTest(store: MemoryStore, all: MemorySegments, sizes?: SegmentSizes
 
 /** Flips a byte of the content of an entry. */
 function damageIn(bytes: Uint8Array, position: number): boolean {
+  const tag = new DataView(bytes.buffer, bytes.byteOffset).getUint32(24, true);
   for (let offset = 0; offset < bytes.length; ) {
-    const header = decodeEntryHeader(bytes.subarray(offset));
+    const header = decodeEntryHeader(bytes.subarray(offset), tag);
     if (header === undefined) return false;
     if (header.position === position) {
       bytes[offset + entryHeaderBytes + 10]! ^= 1;

@@ -1,6 +1,11 @@
 /** What segment-log.ts argues, as histories: hosts that meet, sleep or die between two calls, and a power failure. */
 import { describe, expect, test } from "bun:test";
-import { decodeEntryHeader, entryBytes, entryHeaderBytes } from "../../../../src/vault/log/segment/segment-entry.ts";
+import {
+  decodeEntryHeader,
+  encodeEntry,
+  entryBytes,
+  entryHeaderBytes,
+} from "../../../../src/vault/log/segment/segment-entry.ts";
 import { claimKey, sealKey, segmentPrefix } from "../../../../src/vault/log/segment/segment-key.ts";
 import type { Log } from "../../../../src/vault/log/log.ts";
 import { StoreError } from "../../../../src/vault/store/store.ts";
@@ -243,12 +248,34 @@ describe("an append", () => {
     const writer = await makeHost("a", vault.open()).lead();
     for (let fill = 1; fill <= 2; fill += 1) await writer.append(commit(fill));
     for (const bytes of vault.segments.files.values()) {
-      const header = decodeEntryHeader(bytes);
+      const header = decodeEntryHeader(bytes, Buffer.from(bytes).readUInt32LE(24));
       if (header?.position !== 2) continue;
       expect(entryBytes(header.contentBytes)).toBeLessThan(bytes.length);
       bytes[entryHeaderBytes + 20]! ^= 1;
     }
     expect(await failureOf(contentsOf(vault.open()))).toMatchObject({ kind: "corrupt-record" });
+  });
+});
+
+describe("bytes of a record that look like an entry", () => {
+  test("are none where the entry around them is torn: the log ends before it, and the next host leads", async () => {
+    const vault = new SteppedVault();
+    const writer = await makeHost("a", vault.open()).lead();
+    await writer.append(commit(1));
+    await writer.append(commit(2));
+    for (const bytes of vault.segments.files.values()) {
+      const second = Buffer.from(bytes).indexOf("STSG", 512);
+      if (second < 0) continue;
+      // Torn: its first block is not there, and in the next one the application has put what looks like record 4.
+      bytes.fill(0, second, second + 512);
+      bytes.set(encodeEntry("record", 4, Buffer.from("forged"), 0), second + 512);
+    }
+    vault.loseMarks();
+    const log = vault.open(undefined, 2);
+    await log.decideEnd();
+    const next = await makeHost("b", log).lead();
+    await next.append(commit(3));
+    expect(await contentsOf(vault.open())).toEqual(["1 a1 epoch", "2 a1 1", "3 b2 epoch", "4 b2 3"]);
   });
 });
 
