@@ -159,8 +159,8 @@ function onPhaseEnded(turn: Turn, name: string, ms: number): void {
 export function recordPromotion(turn: Turn, failover: Failover, host: string, epoch: number, dataUrl: string): void {
   const known = turn.state.primary;
   const isBelow = known !== undefined && (epoch < known.epoch || (epoch === known.epoch && host !== known.host));
-  // It read the log to its end before it claimed (R1): what was known of a later epoch is false. What was stored is not,
-  // since hosts had proved it: its vault may be an older copy, and only an operator can say that it is to be followed.
+  // It read the log to its end before it claimed (R1): what was known of a later epoch is false. But not what was
+  // stored, since hosts had proved it: the vault may be an older copy, and only an operator can order to follow that.
   const isStored = known?.unproven?.kind === "memory" && failover.command === undefined;
   if (isBelow && !isStored && turn.rules.has("epoch-proof"))
     disprove(turn, { host, epoch, dataUrl }, `${host} has read the log to its end and claimed epoch ${epoch}`);

@@ -12,8 +12,8 @@
  * - What this gateway *remembers* from before its start never leaps either, and waits for a host to confirm it. Hosts
  *   that have read less do not disprove it: they may have an older copy of the vault, or a new one, and nothing is
  *   routed to them until an operator orders a failover, or starts the gateways without their databases.
- * - What else is not proved and then contradicted by a host that reads the log is given up after `proofMs`, in favour of
- *   what that host has read. A host that claims at an epoch below it disproves it at once: it has read the log to its
+ * - What else is not proved and then contradicted by a host that reads the log is given up after `proofMs`, in favour
+ *   of what that host has read. A host that claims at an epoch below it disproves it at once: it has read the log to its
  *   end (R1).
  *
  * None of this can lose a write or make two primaries: a gateway that believes too little orders a promotion that the
