@@ -13,8 +13,8 @@
  *   that have read less do not disprove it: they may have an older copy of the vault, or a new one, and nothing is
  *   routed to them until an operator orders a failover, or starts the gateways without their databases.
  * - What else is not proved and then contradicted by a host that reads the log is given up after `proofMs`, in favour
- *   of what that host has read. A host that claims at an epoch below it disproves it at once: it has read the log to its
- *   end (R1).
+ *   of what that host has read. A host that claims at an epoch below it disproves it at once: it has read the log to
+ *   its end (R1).
  *
  * None of this can lose a write or make two primaries: a gateway that believes too little orders a promotion that the
  * log refuses (`epoch_taken`). How one would try to break it: two hosts that lie together, or, with one other host, a
