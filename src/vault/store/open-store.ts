@@ -19,18 +19,9 @@ import { identityKey } from "../keys.ts";
 import { StoreError } from "./store.ts";
 
 const groupWrites = 0o020;
-const subfolders = [
-  temporaryFolder,
-  "log",
-  "claims",
-  "seals",
-  "marks",
-  "segments",
-  "large",
-  "checkpoints",
-  "chunks",
-  "boundary",
-];
+const subfolders = [temporaryFolder, "log", "checkpoints", "chunks", "boundary"];
+/** Made when they are needed. */
+const segmentSubfolders = ["claims", "seals", "marks", "segments", "large"];
 
 /** No options yet for folders; S3 will have its credentials here. */
 export type OpenStoreOptions = Readonly<Record<never, never>>;
@@ -71,7 +62,7 @@ export async function createVault(url: string, service: string, options: Identit
   }
   await assertFolder(folder, url);
   const strange = (await fs.readdir(folder)).filter(
-    (name) => name !== identityKey && name !== "lost+found" && !subfolders.includes(name),
+    (name) => ![identityKey, "lost+found", ...subfolders, ...segmentSubfolders].includes(name),
   );
   if (strange.length > 0) {
     throw new StoreError(

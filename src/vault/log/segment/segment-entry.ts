@@ -33,6 +33,13 @@ export interface EntryHeader {
   readonly contentCrc: number;
 }
 
+export interface Entry {
+  /** Undefined: damaged. */
+  readonly header: EntryHeader | undefined;
+  /** Of a damaged entry, everything up to the next one. */
+  readonly content: Uint8Array;
+}
+
 /** Bytes that an entry takes in a segment. */
 export const entryBytes = (contentBytes: number): number =>
   Math.ceil((entryHeaderBytes + contentBytes) / blockBytes) * blockBytes;

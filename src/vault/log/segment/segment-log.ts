@@ -90,7 +90,7 @@ export class SegmentLog implements Log {
     this.#store = store;
     this.#boundary = new Boundary(store);
     this.#terms = new Terms(store, files);
-    this.#records = new TermRecords(store, files);
+    this.#records = new TermRecords(store, files, this.#terms);
     const [terms, records] = [this.#terms, this.#records];
     this.#writer = new SegmentWriter({
       store,

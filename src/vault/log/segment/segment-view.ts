@@ -7,19 +7,12 @@
  */
 import type { Position } from "../../record.ts";
 import { blockBytes, type SegmentFiles } from "../../store/segment-files.ts";
-import { decodeEntryHeader, entryBytes, type EntryHeader, entryHeaderBytes, isWhole } from "./segment-entry.ts";
+import { RecentEntries } from "./recent-entries.ts";
+import { decodeEntryHeader, entryBytes, type Entry, entryHeaderBytes, isWhole } from "./segment-entry.ts";
 import { segmentKey, type SegmentName } from "./segment-key.ts";
-
-export interface Entry {
-  /** Undefined: damaged. */
-  readonly header: EntryHeader | undefined;
-  /** Of a damaged entry, everything up to the next one. */
-  readonly content: Uint8Array;
-}
 
 const windowBytesMin = 4 * 1024;
 const windowBytesMax = 1024 * 1024;
-const contentsKept = 64;
 
 export class SegmentView {
   readonly name: SegmentName;
@@ -31,13 +24,14 @@ export class SegmentView {
   #end = 0;
   /** Searches run one after the other, since each continues where the one before has ended. */
   #search: Promise<unknown> = Promise.resolve();
-  /** Entries found last, which are asked for next. */
-  readonly #recent = new Map<Position, Entry>();
+  readonly #unreadable = new Set<Position>();
+  readonly #recent: RecentEntries;
 
-  constructor(files: SegmentFiles, name: SegmentName, tag: number) {
+  constructor(files: SegmentFiles, name: SegmentName, tag: number, recent = new RecentEntries()) {
     this.#files = files;
     this.name = name;
     this.#tag = tag;
+    this.#recent = recent;
   }
 
   /** Position of the last entry found so far; that before the first if there is none. */
@@ -45,9 +39,9 @@ export class SegmentView {
     return this.name.first + this.#offsets.length - 1;
   }
 
-  /** Offset behind the last entry found so far. */
-  get endOffset(): number {
-    return this.#end;
+  /** Positions of the entries found so far that cannot be read. */
+  get damaged(): ReadonlySet<Position> {
+    return this.#unreadable;
   }
 
   /** Looks for more entries, up to a position. Throws StoreError. */
@@ -62,7 +56,8 @@ export class SegmentView {
     while (this.last < upTo) {
       const found = await this.#entryAt(window, this.#end, this.last + 1);
       if (found === undefined) return;
-      this.#keep(this.last + 1, found.entry);
+      this.#recent.add(segmentKey(this.name), this.last + 1, found.entry);
+      if (found.entry.header === undefined) this.#unreadable.add(this.last + 1);
       this.#offsets.push(this.#end);
       this.#end = found.next;
     }
@@ -71,7 +66,7 @@ export class SegmentView {
   /** Undefined: this segment does not have the position. Throws StoreError. */
   async get(position: Position): Promise<Entry | undefined> {
     if (position > this.last) await this.extend(position);
-    const recent = this.#recent.get(position);
+    const recent = this.#recent.get(segmentKey(this.name), position);
     if (recent !== undefined) return recent;
     const offset = this.#offsets[position - this.name.first];
     if (offset === undefined) return undefined;
@@ -106,12 +101,6 @@ export class SegmentView {
       if (block.length === 0) return undefined;
       if (decodeEntryHeader(block, this.#tag)?.position === position + 1) return at;
     }
-  }
-
-  #keep(position: Position, entry: Entry): void {
-    this.#recent.set(position, entry);
-    const [oldest] = this.#recent.keys();
-    if (this.#recent.size > contentsKept && oldest !== undefined) this.#recent.delete(oldest);
   }
 }
 

@@ -7,10 +7,11 @@
 import type { Position } from "../../record.ts";
 import type { SegmentFiles } from "../../store/segment-files.ts";
 import { type Store, StoreError } from "../../store/store.ts";
-import { decodeEntryHeader, entryHeaderBytes, sealTag, tagOf } from "./segment-entry.ts";
+import { RecentEntries } from "./recent-entries.ts";
+import { decodeEntryHeader, type Entry, entryHeaderBytes, sealTag, tagOf } from "./segment-entry.ts";
 import { claimKey, markKey, parseSegmentKey, segmentKey, type SegmentName, segmentPrefix } from "./segment-key.ts";
-import { type Entry, SegmentView } from "./segment-view.ts";
-import type { LogTerm } from "./terms.ts";
+import { SegmentView } from "./segment-view.ts";
+import type { LogTerm, Terms } from "./terms.ts";
 
 /** A segment, and the last position in it that can apply. */
 export interface SegmentSpan {
@@ -23,6 +24,8 @@ export interface SegmentSpan {
 export class TermRecords {
   readonly #store: Store;
   readonly #files: SegmentFiles;
+  readonly #terms: Terms;
+  readonly #recent = new RecentEntries();
   readonly #views = new Map<string, SegmentView>();
   readonly #tags = new Map<number, number>();
   /** As listed last, in order. */
@@ -30,9 +33,10 @@ export class TermRecords {
   /** Of terms that may grow: the last position that was told to count. Marks may go back. */
   readonly #counted = new Map<number, Position>();
 
-  constructor(store: Store, files: SegmentFiles) {
+  constructor(store: Store, files: SegmentFiles, terms: Terms) {
     this.#store = store;
     this.#files = files;
+    this.#terms = terms;
   }
 
   /** Returns the segments of a term, in order; `list`: those that exist now. Throws StoreError. */
@@ -68,17 +72,17 @@ export class TermRecords {
     if (span === undefined) return undefined;
     const found = await span.view.get(position);
     if (found?.header !== undefined || term.carried?.position !== position) return found;
-    return decodeCarried(term.carried.entry) ?? found;
+    const entry = (await this.#terms.seal(term.carried.seal))?.last;
+    return (entry === undefined ? undefined : decodeCarried(entry)) ?? found;
   }
 
   /** True if each record that applies can be read in the segment now. Throws StoreError. */
   async isReadable(term: LogTerm, { name, last }: SegmentSpan): Promise<boolean> {
     const view = new SegmentView(this.#files, name, await this.tagOf(name.term));
-    for (let position = name.first; position <= last; position += 1) {
-      const isThere = (await view.get(position))?.header !== undefined;
-      if (!isThere && term.carried?.position !== position) return false;
-    }
-    return true;
+    await view.extend(last);
+    const isCarried = (position: Position): boolean => position === term.carried?.position;
+    if (![...view.damaged].every(isCarried)) return false;
+    return view.last >= last || (view.last === last - 1 && isCarried(last));
   }
 
   /**
@@ -101,7 +105,7 @@ export class TermRecords {
 
   #view(name: SegmentName, tag: number): SegmentView {
     const key = segmentKey(name);
-    const view = this.#views.get(key) ?? new SegmentView(this.#files, name, tag);
+    const view = this.#views.get(key) ?? new SegmentView(this.#files, name, tag, this.#recent);
     this.#views.set(key, view);
     return view;
   }

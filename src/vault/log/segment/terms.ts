@@ -29,8 +29,8 @@ export interface LogTerm {
   readonly epoch: Uint8Array;
   /** Position of its last record; undefined: it is the last term, and may grow. */
   readonly end: Position | undefined;
-  /** A copy of an entry of it, which may not be durable in its segment. */
-  readonly carried: { readonly position: Position; readonly entry: Uint8Array } | undefined;
+  /** A seal has a copy of this entry, which may not be durable in its segment. */
+  readonly carried: { readonly position: Position; readonly seal: number } | undefined;
 }
 
 /** The log as far as it is settled. Empty terms: no record. */
@@ -42,13 +42,15 @@ export interface Chain {
   readonly top: number;
 }
 
+type SealOutline = Pick<Seal, "before" | "epoch"> & { readonly carries: boolean };
+
 const emptyChain: Chain = { terms: [], settled: 0, top: 0 };
 
 export class Terms {
   readonly #store: Store;
   readonly #files: SegmentFiles;
-  /** Seals do not change. */
-  readonly #seals = new Map<number, Seal>();
+  /** Seals do not change. Without the entries that they carry, which are large. */
+  readonly #outlines = new Map<number, SealOutline>();
   #chain: Chain = emptyChain;
 
   constructor(store: Store, files: SegmentFiles) {
@@ -74,15 +76,13 @@ export class Terms {
   /** Returns the chain that a seal ends, whether or not it counts; 0: the empty one. */
   async through(number: number): Promise<Chain> {
     if (number === 0) return emptyChain;
-    const seal = await this.seal(number);
-    if (seal === undefined) throw missing(number);
-    const { before, last } = seal;
-    const carried = last === undefined ? undefined : { position: before.end, entry: last };
-    if (seal.epoch === undefined)
+    const { before, epoch, carries } = await this.#outline(number);
+    const carried = carries ? { position: before.end, seal: number } : undefined;
+    if (epoch === undefined)
       return { terms: await this.#termsUpTo(before.term, undefined, carried), settled: before.end, top: number };
     const terms = [
       ...(await this.#termsUpTo(before.term, before.end, carried)),
-      { number, start: before.end + 1, epoch: seal.epoch, end: undefined, carried: undefined },
+      { number, start: before.end + 1, epoch, end: undefined, carried: undefined },
     ];
     return { terms, settled: before.end + 1, top: number };
   }
@@ -99,24 +99,28 @@ export class Terms {
 
   /** Undefined: there is none. Throws StoreError, CorruptRecordError. */
   async seal(number: number): Promise<Seal | undefined> {
-    const known = this.#seals.get(number);
-    if (known !== undefined) return known;
     const bytes = await this.#store.get(sealKey(number));
-    if (bytes === undefined) return undefined;
-    const seal = decodeSeal(sealKey(number), bytes);
-    this.#seals.set(number, seal);
-    return seal;
+    return bytes === undefined ? undefined : decodeSeal(sealKey(number), bytes);
+  }
+
+  async #outline(number: number): Promise<SealOutline> {
+    const known = this.#outlines.get(number);
+    if (known !== undefined) return known;
+    const seal = await this.seal(number);
+    if (seal === undefined) throw missing(number);
+    const outline = { before: seal.before, epoch: seal.epoch, carries: seal.last !== undefined };
+    this.#outlines.set(number, outline);
+    return outline;
   }
 
   async #termsUpTo(number: number, end: Position | undefined, carried: LogTerm["carried"]): Promise<LogTerm[]> {
     const terms: LogTerm[] = [];
     for (let [at, until, copy] = [number, end, carried]; at !== 0; ) {
-      const seal = await this.seal(at);
-      if (seal?.epoch === undefined) throw missing(at);
-      const { before, last } = seal;
-      terms.unshift({ number: at, start: before.end + 1, epoch: seal.epoch, end: until, carried: copy });
+      const { before, epoch, carries } = await this.#outline(at);
+      if (epoch === undefined) throw missing(at);
+      terms.unshift({ number: at, start: before.end + 1, epoch, end: until, carried: copy });
+      copy = carries ? { position: before.end, seal: at } : undefined;
       [at, until] = [before.term, before.end];
-      copy = last === undefined ? undefined : { position: before.end, entry: last };
     }
     return terms;
   }

@@ -27,7 +27,9 @@ export class SharedRun {
       const { epoch } = await here.status();
       for (const part of this.#parts) {
         await this.#note(part, async () => {
-          await this.#use(here, part);
+          await this.#use(here, part).catch((error: unknown) => {
+            throw new Error(`${String(error)}\n${here.logs()}`, { cause: error });
+          });
           // Whatever it was, this host is what it was.
           const { role, epoch: now, reason } = await here.status();
           if (role !== "primary" || now !== epoch)
