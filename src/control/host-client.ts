@@ -1,5 +1,5 @@
 /**
- * The gateway's client for a host's control API (messages.ts): typed calls, each with a time limit and a signal.
+ * The gateway's client for a host's control API (host-api.ts): typed calls, each with a time limit and a signal.
  *
  * Every answer is checked against the schemas; one that does not match is `invalid` and never passed on. A refusal by
  * the host is an answer, not a failure.

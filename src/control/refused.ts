@@ -1,6 +1,6 @@
 /**
  * The shape of a refusal, the same for gateway and host: `error`, `accepted` and `advice` for people, `code` for
- * programs. Refusals that belong to a protocol (messages.ts, peer-api.ts, hrana.ts) have shapes of their own.
+ * programs. Refusals that belong to a protocol (host-api.ts, peer-api.ts, hrana.ts) have shapes of their own.
  */
 import * as v from "valibot";
 
