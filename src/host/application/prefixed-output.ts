@@ -4,8 +4,9 @@
  *
  * Bounded: a line without an end is cut, and a reader of the log that does not keep up loses lines of the application,
  * whose number is told. How one would try to forge a line: a carriage return, a line separator of Unicode, an escape
- * sequence that moves the cursor, bytes that are not UTF-8. All of them are control or format characters here.
+ * sequence that moves the cursor, bytes that are not UTF-8. All of them are escaped (runtime/printable.ts), or read as the replacement character.
  */
+import { escapeControls } from "../../runtime/printable.ts";
 import type { OutputSink } from "./watcher.ts";
 
 export const outputPrefix = "application | ";
@@ -60,7 +61,4 @@ export class PrefixedOutput implements OutputSink {
 }
 
 /** A carriage return before the line's end is part of the end. */
-const visible = (text: string): string =>
-  text
-    .replace(/\r$/, "")
-    .replace(/[^\P{C}\t]|[\u2028\u2029]/gu, (found) => `\\u{${(found.codePointAt(0) ?? 0).toString(16)}}`);
+const visible = (text: string): string => escapeControls(text.replace(/\r$/, ""), "\t");
