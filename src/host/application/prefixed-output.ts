@@ -4,7 +4,8 @@
  *
  * Bounded: a line without an end is cut, and a reader of the log that does not keep up loses lines of the application,
  * whose number is told. How one would try to forge a line: a carriage return, a line separator of Unicode, an escape
- * sequence that moves the cursor, bytes that are not UTF-8. All of them are escaped (runtime/printable.ts), or read as the replacement character.
+ * sequence that moves the cursor, bytes that are not UTF-8. All of them are escaped (runtime/printable.ts), or read as
+ * the replacement character.
  */
 import { escapeControls } from "../../runtime/printable.ts";
 import type { OutputSink } from "./watcher.ts";
