@@ -177,7 +177,7 @@ export class Newcomers {
       file,
       whole,
     });
-    this.#uncaptured.note(name, error);
+    this.#uncaptured.note(name, error, sinceMs + attachWaitMsMax);
   }
 
   #refuse(name: string, file: FoundFile, { open, captured, count }: KnownFiles): void {

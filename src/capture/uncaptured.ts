@@ -15,6 +15,9 @@ export interface UncapturedEntry {
   readonly error: CaptureError;
   /** Monotonic milliseconds. */
   readonly sinceMs: number;
+  readonly notedAtMs: number;
+  /** A look from then on may leave it out instead, so that earlier ones end nothing. */
+  readonly decidesAtMs: number | undefined;
 }
 
 export class Uncaptured {
@@ -36,10 +39,20 @@ export class Uncaptured {
     return this.#entries.size;
   }
 
-  /** Notes that it cannot be captured, for this reason; the time counts from the first one. */
-  note(name: string, error: CaptureError): void {
+  /**
+   * Notes that it cannot be captured, for this reason; the times count from the first one. `decidesAtMs`: a look from
+   * then on, in monotonic milliseconds, decides whether it is a database at all; it must be noted again by that look.
+   */
+  note(name: string, error: CaptureError, decidesAtMs?: number): void {
     const known = this.#entries.get(name);
-    this.#entries.set(name, { name, error, sinceMs: known?.sinceMs ?? this.#now() });
+    const notedAtMs = this.#now();
+    this.#entries.set(name, {
+      name,
+      error,
+      sinceMs: known?.sinceMs ?? notedAtMs,
+      notedAtMs,
+      decidesAtMs: known === undefined ? decidesAtMs : known.decidesAtMs,
+    });
     if (known?.error.message !== error.message) this.#onChange(this.list);
   }
 
@@ -50,6 +63,7 @@ export class Uncaptured {
 
   /** Throws the reason of a database that has been left out for longer than the patience. */
   assertPatience(patienceMs: number): void {
-    for (const { error, sinceMs } of this.#entries.values()) if (this.#now() - sinceMs > patienceMs) throw error;
+    for (const { error, sinceMs, notedAtMs, decidesAtMs } of this.#entries.values())
+      if (this.#now() - sinceMs > patienceMs && (decidesAtMs === undefined || notedAtMs >= decidesAtMs)) throw error;
   }
 }

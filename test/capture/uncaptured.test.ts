@@ -1,0 +1,40 @@
+/** For how long a database may be left out before the capture ends. */
+import { expect, test } from "bun:test";
+import { notWhole } from "../../src/capture/refusals.ts";
+import { Uncaptured } from "../../src/capture/uncaptured.ts";
+
+const error = notWhole("new.db", "100 of 200 bytes");
+
+/** One whose clock stands where `at` sets it. */
+function begin() {
+  let nowMs = 0;
+  return {
+    uncaptured: new Uncaptured(
+      () => nowMs,
+      () => undefined,
+    ),
+    at: (ms: number) => void (nowMs = ms),
+  };
+}
+
+test("a database that is left out ends the capture after the patience, counted from the first reason", () => {
+  const { uncaptured, at } = begin();
+  uncaptured.note("new.db", error);
+  at(300);
+  uncaptured.note("new.db", error);
+  at(400);
+  uncaptured.assertPatience(400);
+  at(401);
+  expect(() => uncaptured.assertPatience(400)).toThrow(error.message);
+});
+
+test("a look right before the end of the patience ends nothing: the one after it may leave the file out instead", () => {
+  const { uncaptured, at } = begin();
+  uncaptured.note("new.db", error, 400);
+  at(399);
+  uncaptured.note("new.db", error, 799);
+  at(401);
+  uncaptured.assertPatience(400);
+  uncaptured.note("new.db", error, 799);
+  expect(() => uncaptured.assertPatience(400)).toThrow(error.message);
+});
