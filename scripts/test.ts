@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runCommand } from "./lib/command.ts";
+import { failedTests } from "./lib/failed-tests.ts";
 
 /** Counts of bun's JUnit report; undefined when there is none, because the run broke off. */
 function counts(report: string): { tests: number; failures: number; skipped: number } | undefined {
@@ -35,10 +36,11 @@ try {
     `--reporter-outfile=${report}`,
     ...process.argv.slice(2),
   ];
-  const { code } = await runCommand(command, { cwd: root, show: true });
+  const { code, output } = await runCommand(command, { cwd: root, show: true });
   const found = counts(report) ?? { tests: 0, failures: 0, skipped: 0 };
   // An error outside any test, or no test at all, fails the run without a failure in the report.
   const failed = code !== 0 && found.failures === 0 ? 1 : found.failures;
+  for (const block of failedTests(output)) console.log(`\n== failed, with what it printed:\n${block}`);
   if (found.skipped > 0) console.log(`${found.skipped} skipped (the reason is printed above)`);
   console.log(`${found.tests - found.failures - found.skipped} passed, ${failed} failed`);
   process.exitCode = failed === 0 ? 0 : 1;
