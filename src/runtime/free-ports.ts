@@ -11,6 +11,12 @@ import { createServer, type Server } from "node:net";
 
 const ranges = { members: { min: 20_000, max: 25_999 }, applications: { min: 26_000, max: 31_999 } } as const;
 const attemptsMax = 500;
+/**
+ * The last ports that this process was given, oldest first. Nothing may listen at one yet, so it is not given
+ * again before half of its range was.
+ */
+const given = new Set<number>();
+const givenMax = 3_000;
 
 /** Returns distinct ports that are free now at both loopback addresses: an application may listen at either. */
 export async function freePorts(count: number, use: keyof typeof ranges = "members"): Promise<number[]> {
@@ -21,13 +27,19 @@ export async function freePorts(count: number, use: keyof typeof ranges = "membe
       if (attempt > attemptsMax)
         throw new Error(`found only ${held.length} of ${count} free ports from ${min} to ${max}`);
       const port = randomInt(min, max + 1);
-      const servers = await tryListen(port);
+      const servers = given.has(port) ? undefined : await tryListen(port);
       if (servers !== undefined) held.push({ port, servers });
     }
-    return held.map(({ port }) => port);
+    return held.map(({ port }) => remember(port));
   } finally {
     await Promise.all(held.flatMap(({ servers }) => servers.map(close)));
   }
+}
+
+function remember(port: number): number {
+  given.add(port);
+  for (const oldest of given) if (given.size > givenMax) given.delete(oldest);
+  return port;
 }
 
 export async function freePort(use: keyof typeof ranges = "members"): Promise<number> {
