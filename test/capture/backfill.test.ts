@@ -1,4 +1,4 @@
-/** Backfills that take longer than a moment go on in another thread. */
+/** A backfill that takes longer than its budget continues in another thread. */
 import { expect, test } from "bun:test";
 import { mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";

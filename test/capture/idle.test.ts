@@ -135,7 +135,7 @@ test("once it has few descriptors, an idle database is not opened again and agai
 const meanwhile: readonly (readonly [string, (path: string) => void])[] = [
   ["commits", (path) => runElsewhere(path, "INSERT INTO t VALUES ('meanwhile')")],
   [
-    "commits and begins the log anew",
+    "commits and restarts the log",
     (path) =>
       runElsewhere(
         path,
@@ -150,7 +150,7 @@ const meanwhile: readonly (readonly [string, (path: string) => void])[] = [
         "INSERT INTO t VALUES ('meanwhile'); PRAGMA wal_checkpoint(RESTART); INSERT INTO t VALUES ('once more')",
       ),
   ],
-  ["begins the log anew", (path) => runElsewhere(path, "PRAGMA wal_checkpoint(TRUNCATE)")],
+  ["restarts the log", (path) => runElsewhere(path, "PRAGMA wal_checkpoint(TRUNCATE)")],
 ];
 for (const [what, act] of meanwhile) {
   test(`nothing is lost when another process ${what} while the host has the database closed for a moment`, async () => {

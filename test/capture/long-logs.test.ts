@@ -1,6 +1,6 @@
 /**
- * A read transaction that somebody forgot: its database, its log, since when, and its process are told, and the end of
- * it too.
+ * A read transaction that is never ended: the warning names its database, its log, its age and its process, and goes
+ * when the transaction ends.
  */
 import { expect, test } from "bun:test";
 import { mkdirSync } from "node:fs";

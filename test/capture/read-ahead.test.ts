@@ -66,7 +66,7 @@ class Hosts {
     return this.application.run("a", sql);
   }
 
-  /** Goes on like the journal until so many more parts are staged: a log that begins anew is collected as well. */
+  /** Reads ahead as the journal does until so many more parts are staged, and collects when the log restarts. */
   async untilStaged(more = 3): Promise<void> {
     const wanted = this.staged.length + more;
     while (this.staged.length < wanted) {

@@ -143,9 +143,9 @@ async function stress(mode: "passive" | "heavy"): Promise<void> {
   let nextKill = performance.now() + 300;
   let nextCopy = performance.now() + 700;
   let nextTick = 0;
-  // On a slow machine it goes on until every writer had its turn.
+  // On a slow machine it takes longer: every writer must have had a turn.
   while (performance.now() < end || writers.acknowledged.size < names.length || writers.checkpoints.length === 0) {
-    // SQLite is not fair: on a busy machine a writer may wait for its first turn for as long as the others go on.
+    // SQLite is not fair: on a busy machine a writer may wait for its first turn until the others stop.
     if (performance.now() > end && writers.acknowledged.size < names.length)
       for (const writer of writers.acknowledged.keys()) await writers.kill(writer);
     // The acknowledgements seen before this look may leave the machine when nothing is ahead, or after the next flush.
@@ -193,7 +193,7 @@ async function stress(mode: "passive" | "heavy"): Promise<void> {
   expect(writers.checkpoints.filter(timedOut)).toEqual([]);
 }
 
-/** A snapshot read while writers go on is exactly the copy at that position. */
+/** A snapshot read while writers commit equals the copy at that position. */
 async function compareSnapshot(pair: Pair): Promise<void> {
   const { batch, snapshot } = await pair.source.beginSnapshot();
   await pair.applyBatch(batch);
@@ -206,8 +206,8 @@ async function compareSnapshot(pair: Pair): Promise<void> {
 }
 
 /**
- * Busy after waiting: the busy timeout (30 s) ran out. Busy at once is another writer's checkpoint under way, for which
- * SQLite never waits, with or without capture.
+ * Busy after waiting: the busy timeout (30 s) ran out. Busy at once is another writer's checkpoint in progress, for
+ * which SQLite never waits, with or without capture.
  */
 const timedOut = ({ busy, ms }: CheckpointCall): boolean => busy !== 0 && ms > 10_000;
 

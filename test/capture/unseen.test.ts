@@ -57,7 +57,7 @@ for (const count of [2, 20]) {
     await using pair = await begin(folder.path, count);
     await using application = new Application();
     await settle(pair);
-    // Nobody can say what a name leads to that is too long.
+    // A link whose target's name is too long: the system cannot say where it leads.
     symlinkSync("x".repeat(300), join(pair.root, "long.db"));
     await application.open("new", join(pair.root, "new.db"));
     await application.run("new", "PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES (1)");

@@ -115,7 +115,7 @@ test("a log that was spoilt is read as it was committed, or refused", async () =
     if (read === "refused") refused += 1;
     else expect(read).toBe(whole);
   }
-  // The rest changed nothing, or the checkpoint number, which nobody reads.
+  // The rest changed nothing, or the checkpoint number, which no reader uses.
   expect(refused).toBeGreaterThan(rounds * 0.8);
 });
 

@@ -294,7 +294,7 @@ test("commands that cannot be done are refused with the reason, and change nothi
   const primary = (await cluster.primary())?.host.id ?? "";
   for (const [host, why] of [
     [primary, "already primary"],
-    ["nobody", "not registered"],
+    ["unregistered", "not registered"],
     [absent.id, /down|answer|reach|refused/i],
   ] as const) {
     const { code, stderr } = await runStead(["switchover", host, ...config]);
@@ -305,10 +305,10 @@ test("commands that cannot be done are refused with the reason, and change nothi
     env: { STEAD_SECRET: "a-wrong-secret-of-24-chars" },
   });
   expect(wrong.code).toBe(exitCodes.refused);
-  const nobody = await runStead(["status", "--gateway", "http://127.0.0.1:9"], {
+  const unreachable = await runStead(["status", "--gateway", "http://127.0.0.1:9"], {
     env: { STEAD_SECRET: cluster.secret },
   });
-  expect(nobody.code).toBe(exitCodes.unreachable);
+  expect(unreachable.code).toBe(exitCodes.unreachable);
   expect((await cluster.primary())?.status).toMatchObject({ host: primary, epoch: 1 });
 });
 
@@ -385,7 +385,7 @@ describe.skipIf(!canMount)("a vault (tests that mount a file system)", () => {
       expect((await cluster.statusOf(host))?.warnings.join("\n")).toMatch(/full|space/i);
       spawnSync("mount", ["-o", "remount,size=64m", vault]);
       await cluster.until(
-        "writes to go on",
+        "writes to be accepted again",
         withinMs,
         never,
         () => "",

@@ -1,6 +1,6 @@
 /**
- * What a host of real processes says of itself when something beside its process is wrong: nobody watches it, its disk,
- * its way to the vault.
+ * What a host of real processes reports when the fault lies outside its process: no gateway watches it, its disk or its
+ * path to the vault fails.
  */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";

@@ -86,7 +86,7 @@ test.skipIf(process.platform !== "linux")(
 );
 
 test.skipIf(process.platform !== "linux")(
-  "a host does not go on while a stranger has its database open for writing, and says who",
+  "a host waits while a stranger has its database open for writing, and names the process",
   async () => {
     const { cluster, host } = await started();
     await end(host, "SIGTERM");

@@ -1,7 +1,7 @@
 /**
  * An application for tests that does what it should not, when it is asked to over HTTP: POST /write inserts a row, GET
  * /rows counts them, POST /sql runs the body on a connection of its own and keeps it open, POST /exit/… ends the
- * process with code 5: another path each time, because one that ended it twice is put aside.
+ * process with code 5: another path each time, because a path that ended it twice is set aside.
  */
 import { Database } from "bun:sqlite";
 import { join } from "node:path";

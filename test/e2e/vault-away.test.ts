@@ -1,5 +1,6 @@
 /**
- * The vault's folder is gone for some seconds, for every host at once: nobody is replaced, and what waited is answered.
+ * The vault's folder is gone for some seconds, for every host at once: no host is replaced, and held requests are
+ * answered.
  */
 import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
 import { renameSync } from "node:fs";

@@ -456,7 +456,7 @@ describe("a host", () => {
     letClaim();
     expect(await answer).toMatchObject({ kind: "refused", refusal: { kind: "not_ready" } });
     expect(b.host.status().role).toBe("failed");
-    // A vault in memory answers within a turn of the event loop: a claim that went on would be put by then.
+    // A vault in memory answers within a turn of the event loop: a claim that was still tried would be put by then.
     for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
     const reader = readerFromStart(store);
     while ((await reader.next()) !== undefined);

@@ -27,7 +27,7 @@ const peerSays = (s: Scenario, primary: string, epoch: number, position = 0): Sc
     primary,
     heard: { epoch, position, vault: undefined },
   });
-/** Time passes, and every host but these goes on reporting. */
+/** Lets time pass, in which these hosts report. */
 function live(s: Scenario, ms: number, hosts: Readonly<Record<string, Parameters<Scenario["hears"]>[1]>>): Scenario {
   for (let passed = 0; passed < ms; passed += 250) {
     s.after(250);
@@ -73,7 +73,7 @@ describe("an epoch that no claim will reach", () => {
     expect(s.take("note").map(({ what }) => what)).toContain("epoch-disproved");
   });
 
-  test("is given up although the host that says it goes on", () => {
+  test("is given up although the host that reports it keeps reporting it", () => {
     const s = new Scenario().register("a", "b");
     s.hears("b", { epoch: never, epochHost: "b", role: "primary" });
     live(s, 6_000, { a: { role: "primary" }, b: { epoch: never, epochHost: "b", role: "primary" } });

@@ -90,7 +90,7 @@ describe("two gateways that replicate", () => {
     ["with a full counter", 23 * hours, 99_999_999, "which no clock makes"],
     ["two days ahead", 48 * hours, 0, "more than a day ahead"],
   ] as const) {
-    test(`go on both ways and across a restart, and name a row ${what}; the rows beside it are accepted`, async () => {
+    test(`continue both ways and across a restart, and name a row ${what}; the rows beside it are accepted`, async () => {
       await two();
       const now = systemClock.wallTime();
       await push([row(1, "false", stamp(now + aheadMs, counter)), row(2, "beside", stamp(now, 0))]);

@@ -38,7 +38,7 @@ afterEach(() => {
 
 const modeOf = (path: string): number => statSync(path).mode & 0o777;
 const main = new URL("../../src/main.ts", import.meta.url).pathname;
-/** Runs the program as an operator would whose umask lets everybody read. */
+/** Runs the program under a umask with which every user could read its files. */
 function stead(...args: readonly string[]): string {
   const ran = Bun.spawnSync(["/bin/sh", "-c", 'umask 000; exec "$@"', "sh", process.execPath, main, ...args], {
     cwd: folder,

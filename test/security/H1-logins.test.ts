@@ -34,7 +34,7 @@ async function application(scheme: string, challenge = `WWW-Authenticate: ${sche
         rest = rest.slice(end + 4);
         const token = new RegExp(`authorization: *${scheme} (\\S+)`, "i").exec(head)?.[1];
         if (token?.startsWith("user-") === true) user = token.slice(5);
-        const body = user === "" ? "nobody" : user;
+        const body = user === "" ? "anonymous" : user;
         const status = user === "" && !head.startsWith("GET /public") ? `401 Unauthorized\r\n${challenge}` : "200 OK";
         socket.write(`HTTP/1.1 ${status}\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
       }
@@ -110,13 +110,13 @@ for (const scheme of ["NTLM", "Negotiate", "ntlm"])
     const front = await hop(port, false);
     const gateway = await hop(front.port, true);
     const alice = await Client.connect(gateway.port);
-    expect(await alice.ask()).toBe("401 nobody");
+    expect(await alice.ask()).toBe("401 anonymous");
     expect(await alice.ask(`Authorization: ${scheme} user-alice\r\n`)).toBe("200 alice");
     expect(await alice.ask()).toBe("200 alice");
     const others = await Promise.all(Array.from({ length: 5 }, () => Client.connect(gateway.port)));
-    for (const other of others) expect(await other.ask("", "/public")).toBe("200 nobody");
+    for (const other of others) expect(await other.ask("", "/public")).toBe("200 anonymous");
     const bob = await Client.connect(gateway.port);
-    expect(await bob.ask()).toBe("401 nobody");
+    expect(await bob.ask()).toBe("401 anonymous");
     expect(await bob.ask(`Authorization: ${scheme} user-bob\r\n`)).toBe("200 bob");
     expect(await alice.ask()).toBe("200 alice");
     expect(await bob.ask("", "/public")).toBe("200 bob");
@@ -126,7 +126,7 @@ for (const scheme of ["NTLM", "Negotiate", "ntlm"])
     for (const other of others) other.destroy();
     await until(() => gateway.upstream.stats.connections === gateway.upstream.stats.unused);
     for (let n = 0; n < 10; n++)
-      expect(await (await Client.connect(gateway.port)).ask("", "/public")).toBe("200 nobody");
+      expect(await (await Client.connect(gateway.port)).ask("", "/public")).toBe("200 anonymous");
     expect(sockets.size).toBeLessThan(20);
   }, 20_000);
 
@@ -135,7 +135,7 @@ test("credentials in the first request, without a challenge before, pin the conn
   const { port: proxy } = await hop(port, true);
   const alice = await Client.connect(proxy);
   expect(await alice.ask("Proxy-Authorization: Basic x\r\nAuthorization: NTLM user-alice\r\n")).toBe("200 alice");
-  expect(await (await Client.connect(proxy)).ask("", "/public")).toBe("200 nobody");
+  expect(await (await Client.connect(proxy)).ask("", "/public")).toBe("200 anonymous");
 });
 
 for (const challenge of [
@@ -149,10 +149,10 @@ for (const challenge of [
     const { port } = await application("Session", challenge);
     const { port: proxy } = await hop(port, true);
     const alice = await Client.connect(proxy);
-    expect(await alice.ask()).toBe("401 nobody");
+    expect(await alice.ask()).toBe("401 anonymous");
     // From here on nothing in the heads says that the connection is logged in.
     expect(await alice.ask("Authorization: Session user-alice\r\n")).toBe("200 alice");
-    expect(await (await Client.connect(proxy)).ask("", "/public")).toBe("200 nobody");
+    expect(await (await Client.connect(proxy)).ask("", "/public")).toBe("200 anonymous");
     expect(await alice.ask()).toBe("200 alice");
   });
 
@@ -160,7 +160,7 @@ test("ordinary credentials pin nothing: connections stay shared", async () => {
   const { port } = await application("NTLM", 'WWW-Authenticate: Basic realm="a", Bearer');
   const { port: proxy, upstream } = await hop(port, true);
   for (const credentials of ["Basic bmVnb3RpYXRl", "Bearer ntlm", "Digest username=negotiate"])
-    expect(await (await Client.connect(proxy)).ask(`Authorization: ${credentials}\r\n`)).toBe("401 nobody");
+    expect(await (await Client.connect(proxy)).ask(`Authorization: ${credentials}\r\n`)).toBe("401 anonymous");
   expect(upstream.stats).toMatchObject({ connected: 1, unused: 1 });
 });
 
@@ -169,7 +169,7 @@ test("pinned connections do not use up the bound of shared ones", async () => {
   const { port: proxy } = await hop(port, true, { upstreamConnectionsMax: 1 });
   const clients = await Promise.all(Array.from({ length: 5 }, () => Client.connect(proxy)));
   for (const client of clients) expect(await client.ask("Authorization: NTLM user-x\r\n")).toBe("200 x");
-  expect(await (await Client.connect(proxy)).ask("", "/public")).toBe("200 nobody");
+  expect(await (await Client.connect(proxy)).ask("", "/public")).toBe("200 anonymous");
 });
 
 test("a pinned connection that the application has closed is replaced by one that is not logged in", async () => {
@@ -179,7 +179,7 @@ test("a pinned connection that the application has closed is replaced by one tha
   expect(await alice.ask("Authorization: NTLM user-alice\r\n")).toBe("200 alice");
   for (const socket of sockets) socket.destroy();
   await until(() => upstream.stats.connections === 0);
-  expect(await alice.ask()).toBe("401 nobody");
+  expect(await alice.ask()).toBe("401 anonymous");
   expect(await alice.ask("Authorization: NTLM user-alice\r\n")).toBe("200 alice");
   upstream.drain("the host steps down");
   expect(upstream.stats.connections).toBe(0);

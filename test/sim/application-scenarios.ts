@@ -1,6 +1,6 @@
 /**
- * Applications that misbehave while their machines are well: hung, crashing, poisoned, slow to come. Nobody mends
- * anything by hand: the service must come back by itself, and a host that lives must not be lost.
+ * Applications that misbehave on healthy machines: hung, crashing, poisoned, slow to start. No operator intervenes: the
+ * service must recover by itself, and a host that lives must not be lost.
  */
 import { count, said, type Scenario } from "./scenarios.ts";
 import type { Fault } from "./faults.ts";
@@ -77,7 +77,7 @@ export const applicationScenarios: readonly Scenario[] = [
     seen: (result) => count(result, "freeze") >= 3,
   },
   {
-    name: "a request that ends the application ends it twice, is put aside, and costs no host and no other request its answer",
+    name: "a request that ends the application ends it twice, is set aside, and costs no host and no other request its answer",
     faults: Array.from(
       { length: 20 },
       (_, i): Fault => ({ kind: "poison", gateway: i % 2, how: "ends", atMs: 4_000 + i * 250, forMs: 1 }),
@@ -87,7 +87,7 @@ export const applicationScenarios: readonly Scenario[] = [
       operations.filter(({ poison, outcome }) => poison !== undefined && outcome.kind === "not-executed").length > 10,
   },
   {
-    name: "an answer that must be refused is given once, and is nobody's failure but its own",
+    name: "an answer that must be refused is given once, and fails no other request and no host",
     faults: Array.from(
       { length: 10 },
       (_, i): Fault => ({ kind: "poison", gateway: i % 2, how: "invalid", atMs: 4_000 + i * 250, forMs: 1 }),

@@ -218,12 +218,12 @@ export class Cluster {
     this.#attend();
   }
 
-  /** The application is installed there as it should be. Nobody tells the host: its next start shows it. */
+  /** Repairs the application there. The host is not told: it learns that from the next start. */
   mendApplication(machine: SimMachine): void {
     machine.application = "none";
   }
 
-  /** Virtual ms until a key that a host has put aside is tried again, as hosts announce it; 0: none is. */
+  /** Virtual ms until a request that a host has set aside is tried again, as hosts announce it; 0: none is. */
   get trialInMs(): number {
     const announced = this.hosts.flatMap(({ process }) => hostOf(process)?.host.status().suspects ?? []);
     return Math.max(
@@ -240,7 +240,7 @@ export class Cluster {
     return Math.max(0, ...this.hosts.map(({ process }) => hostOf(process)?.host.status().retry?.inMs ?? 0));
   }
 
-  /** The operator looks again and again, until nobody says that automation is paused. */
+  /** The operator looks at intervals, until no gateway says that automation is paused. */
   #attend(): void {
     for (const { process } of this.gateways) {
       if (gatewayOf(process)?.state?.automation.kind === "paused")

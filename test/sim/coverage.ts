@@ -29,8 +29,7 @@ const gatewayTransitions = Object.entries(legalPhases).flatMap(([from, all]) =>
 
 /** Allowed by the code, and not expected here. */
 export const excluded: Readonly<Record<string, string>> = {
-  "host: restoring -> failed":
-    "databases that nobody listed, or a second machine with the same id: neither is simulated",
+  "host: restoring -> failed": "unlisted databases, or a second machine with the same id: neither is simulated",
   "host: secondary -> failed": "likewise",
   "host: primary -> failed": "likewise",
   "host: failed -> restoring": "likewise",
@@ -70,7 +69,7 @@ export class Coverage {
   }
 }
 
-/** What no history reached, and what one reached although nobody had thought of it. */
+/** What no history reached, and what a history reached although it is not declared. */
 export function gaps(
   transitions: Counts,
   pairs: Counts,

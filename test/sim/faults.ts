@@ -1,8 +1,8 @@
 /**
  * Faults as data: a schedule is drawn before the history begins, so it can be printed, replayed, and shrunk.
  *
- * `who` is a host by number, or "primary": whoever is primary when the fault comes. Everything heals by itself after
- * `forMs`, and at the latest when the healing phase begins.
+ * `who` is a host by number, or "primary": the host that is primary when the fault begins. Everything heals by itself
+ * after `forMs`, and at the latest when the healing phase begins.
  */
 import type { SeededRandom } from "../../harness/seeded-random.ts";
 import type { Poison } from "./messages.ts";

@@ -121,7 +121,7 @@ describe("a reader that is behind", () => {
 });
 
 describe("a hole that retention left", () => {
-  /** A reader at position 2; position 3 was deleted, and somebody's void claim has landed there. */
+  /** A reader at position 2; position 3 was deleted, and a void claim has landed there. */
   async function hole(rules: Rules): Promise<LogReader> {
     const place = new Place();
     const writer = await place.lead("a");

@@ -1,8 +1,8 @@
 /**
  * Is a history linearizable? The search of Wing and Gong (1993) with Lowe's memory of configurations seen (2017), as in
  * Porcupine: an operation can be the next one if no other operation returned before it was called; try it on the model;
- * go on with the rest; go back when nothing fits. Works on one object; a history of several keys is split by key first
- * (Herlihy and Wing's locality).
+ * continue with the rest; backtrack when nothing fits. Works on one object; a history of several keys is split by key
+ * first (Herlihy and Wing's locality).
  *
  * An operation that never returned may take effect at any time after its call, or never.
  */

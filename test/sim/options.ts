@@ -180,8 +180,8 @@ export function drawOptions(dice: SeededRandom): Omit<SimOptions, keyof SegmentO
 /**
  * The shortest retention window that lets a well secondary follow: it looks, reads with latency, and may not see at
  * first what is there. The configuration accepts nothing shorter than some seconds. Faults come with windows far below
- * that, down to none, since nothing may be lost then either; that everybody follows in the end is asked only with at
- * least this one.
+ * that, down to none, since nothing may be lost then either; that every host follows in the end is required only with
+ * at least this window.
  */
 export const followMs = ({ pollMs, vaultLatencyMs, staleMissMs }: SimOptions): number =>
   2 * (pollMs + staleMissMs) + 10 * vaultLatencyMs[1];

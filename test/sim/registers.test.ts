@@ -50,7 +50,7 @@ describe("a register", () => {
   test("is empty before the first write, and not after it", () => {
     expect(checkRegister([write(1, 2, 3)], [read(0, 0, 1)])).toBeUndefined();
     expect(checkRegister([write(1, 2, 3)], [read(0, 4, 5)])).toBeDefined();
-    expect(checkRegister([], [read(7, 4, 5)])).toContain("which nobody wrote");
+    expect(checkRegister([], [read(7, 4, 5)])).toContain("which no client wrote");
     expect(checkRegister([write(1, 2, 3)], [read(1, 0, 1)])).toContain("before it was written");
   });
 
@@ -67,7 +67,7 @@ describe("a register", () => {
     const seenAgain = [read(1, 5, 6), read(2, 12, 13), read(1, 20, 21), read(1, 31, 32)];
     expect(checkRegister(writes(1), seenAgain)).toBeDefined();
     expect(checkRegister(writes(2), seenAgain)).toBeUndefined();
-    // The late copy of a repeated request, behind somebody else's newer write.
+    // The late copy of a repeated request, after another client's newer write.
     expect(checkRegister([write(1, 0, 30, 2), write(2, 40, 41)], [read(2, 42, 43), read(1, 50, 51)])).toBeDefined();
   });
 

@@ -5,9 +5,9 @@
  * beginning (a forward zone) the register held that value for certain, so no two of these may overlap, and no other
  * cluster may lie as a whole in one.
  *
- * A PUT that a gateway repeated may have taken effect twice: with idempotence nobody promises more than that both times
+ * A PUT that a gateway repeated may have taken effect twice: idempotence promises no more than that both times
  * lie between the client's call and its answer. So a read that ended before the answer may have seen either, and is
- * only held against the call; from the answer on the value is there once, like any other. When nobody was answered
+ * only held against the call; from the answer on the value is there once, like any other. Without an answer
  * there is no such end, and nothing to hold against it.
  */
 export interface RegisterWrite {
@@ -44,7 +44,7 @@ export function checkRegister(writes: readonly RegisterWrite[], reads: readonly 
   }
   const known = new Set(writes.map(({ id }) => id));
   const unknown = reads.find(({ value }) => value !== 0 && !known.has(value));
-  if (unknown !== undefined) return `a read saw ${unknown.value}, which nobody wrote`;
+  if (unknown !== undefined) return `a read saw ${unknown.value}, which no client wrote`;
   const zones: Zone[] = [];
   for (const write of [never, ...writes]) {
     const seen = readsOf.get(write.id) ?? [];

@@ -117,7 +117,7 @@ export async function run(request: RunOptions): Promise<RunResult> {
   }
   if (!isBroken()) checker.finish(operations);
   if (!isBroken() && options.isWell && checker.claims.length > 1)
-    checker.onViolation(`a well primary was replaced: ${checker.claims.length} claims`);
+    checker.onViolation(`a healthy primary was replaced: ${checker.claims.length} claims`);
   if (!isBroken()) await auditSegments(cluster, request.seed);
   world.coverage.met(nemesis.begun);
   return {
@@ -216,7 +216,7 @@ async function finalReads({ world, cluster, checker, clients }: Parts): Promise<
     }
   }
   await world.runUntil(world.now + readsMsMax, () => open === 0);
-  // What requests like it have ended the application is put aside, and is asked for in vain until its trial.
+  // A request is set aside when requests like it have ended the application; it is refused until its trial.
   const { trialInMs } = cluster;
   if (open > 0 && trialInMs > 0)
     await world.runUntil(world.now + Math.max(trialInMs, cluster.restartWindowMs) + readsMsMax, () => open === 0);

@@ -92,7 +92,7 @@ const noErrors = ({ figures }: RunResult): string | undefined =>
 
 export const scenarios: readonly Scenario[] = [
   {
-    name: "a primary that hangs for long wakes up as a zombie, and nobody hears from it",
+    name: "a primary that hangs for long wakes up as a zombie, and no client hears from it",
     faults: [{ kind: "freeze", who: "primary", withApplication: false, atMs: 4_000, forMs: 6_000 }],
     seen: ({ figures }) => figures.fenced > 0,
   },
@@ -165,7 +165,7 @@ export const scenarios: readonly Scenario[] = [
     seen: (result) => count(result, "loses power") > 3,
   },
   {
-    name: "the vault is away for a minute under load, and the service goes on afterwards",
+    name: "the vault is away for a minute under load, and the service continues afterwards",
     faults: [{ kind: "vault", who: "all", trouble: "away", atMs: 4_000, forMs: 60_000 }],
     options: { faultyMs: 75_000, lateShare: 0.01 },
     always: ({ operations }) =>

@@ -57,7 +57,7 @@ export class SimReplica implements HostReplica {
     this.#isApplying = true;
     await process.answer(options.diskMs, "apply", () => {
       this.#isApplying = false;
-      if (this.#isClosed) this.#ports.onDiverged("a flush for files that are somebody else's by now");
+      if (this.#isClosed) this.#ports.onDiverged("a flush for files that are another follower's by now");
       const database = (machine.disk.database ??= new SimDatabase(options.pageSize, options.keys));
       for (const delta of deltas) database.apply(delta);
       const wanted = deltas.at(-1)?.checksum;

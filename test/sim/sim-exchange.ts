@@ -60,7 +60,7 @@ export class SimExchange implements Exchange {
   hasResponseStarted = false;
   readonly #ports: ExchangePorts;
   #isGone = false;
-  /** Made when somebody asks for it: most requests are forwarded at once, and nobody does. */
+  /** Created when it is asked for: a request that is forwarded at once needs none. */
   #gone: AbortController | undefined;
   #onGone: (() => void) | undefined;
 

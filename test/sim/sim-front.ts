@@ -181,7 +181,7 @@ export class SimFront implements FrontPort {
     const { method, path } = fingerprint(request);
     if (!this.suspects.mayPutAside(fingerprint(request)))
       this.#ports.onViolation(
-        `${method} ${path} is put aside, and it completed between the endings of the application`,
+        `${method} ${path} is set aside, and it completed between the endings of the application`,
       );
     client.answer({ kind: "put-aside", reason: `${method} ${path} has ended the application` });
   }

@@ -106,7 +106,7 @@ export class SimGateway {
 
   /** A client's request. */
   onRequest(request: Request, client: ServerEnd<Answer>): void {
-    if (this.#proxy === undefined) return client.answer({ kind: "not-executed", reason: "nobody listens yet" });
+    if (this.#proxy === undefined) return client.answer({ kind: "not-executed", reason: "no gateway listens yet" });
     const { network, options, watch } = this.#setup;
     const onDefect = (error: unknown): void =>
       watch.onDefect(this.name, `a request: ${error instanceof Error ? error.message : String(error)}`);

@@ -133,7 +133,7 @@ export class SimHostControl implements HostControl {
   }
 
   rehearse(): never {
-    throw new Error("nobody rehearses here");
+    throw new Error("the simulation rehearses nothing");
   }
 
   clearSuspects(): never {

@@ -11,7 +11,7 @@ import type { Scheduled, World } from "./world.ts";
 export interface ClockKind {
   /** Own milliseconds per true millisecond. */
   readonly rate: number;
-  /** Calendar time at the beginning of the world. */
+  /** Wall clock at the beginning of the world. */
   readonly wallStartMs: number;
 }
 

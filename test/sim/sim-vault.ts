@@ -2,7 +2,7 @@
  * The vault: one memory store that every host sees through a mount of its own, with everything that a network file
  * system or an object store does to its users: latency, time-outs whose put took effect, or takes effect later,
  * outages, no space, look-ups that still miss what was created a moment ago. When its power fails it loses what others
- * may have read already, but nobody was told to be durable. What it acknowledged it keeps: losing that is excluded by
+ * may have read already, but was told to no host as durable. What it acknowledged it keeps: losing that is excluded by
  * definition (the vault is the only source of truth).
  */
 import { type PutOutcome, type Store, StoreError } from "../../src/vault/store/store.ts";

@@ -2,8 +2,8 @@
  * The world: virtual time and a queue of events. Nothing in it waits for the real clock.
  *
  * Events run one at a time, ordered by time and then by the order in which they were asked for. After each one all
- * microtasks are drained, so between two events no code of anybody is under way: a process can be frozen or killed
- * there without a promise of it going on behind its back. Microtasks run in the order that the language fixes, so the
+ * microtasks are drained, so between two events no process has code in progress: it can be frozen or killed there, and
+ * no promise of it continues afterwards. Microtasks run in the order that the language fixes, so the
  * whole history depends on the seed alone, on every runtime.
  */
 import { Coverage } from "./coverage.ts";

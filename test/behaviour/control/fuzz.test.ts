@@ -1,7 +1,7 @@
 /**
- * The control API with bodies that nobody of this version sends, on both sides: a host answers each with a refusal that
- * names what is wrong and asks its life nothing; a gateway takes no line that is not whole and valid, and always learns
- * how the stream ended.
+ * The control API with bodies that no gateway and no host of this version sends. A host refuses each, names what is
+ * wrong with it, and keeps its state; a gateway accepts only whole and valid lines, and always learns how the stream
+ * ended.
  */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { createServer } from "node:net";
@@ -183,7 +183,7 @@ test("a host asks its life only what is whole and valid, and names what is wrong
   expect(refused).toBeLessThan(2_900);
 });
 
-test("no number beyond what is exact is an epoch or a position: whoever believed in it could never be overtaken", () => {
+test("no number beyond what is exact is an epoch or a position: a gateway that believed it could never be told of a higher one", () => {
   for (const large of [2 ** 53, 1e300]) {
     expect(v.is(hostStatusSchema, { ...status, epoch: large })).toBe(false);
     expect(v.is(hostStatusSchema, { ...status, position: large })).toBe(false);

@@ -42,7 +42,7 @@ function misfortune(world: World): void {
 
 function isServed(world: World): string {
   const owner = world.hosts.find(({ id }) => id === world.log.owner);
-  if (owner?.role !== "primary") return `the owner of epoch ${world.log.epoch} is ${owner?.role ?? "nobody"}`;
+  if (owner?.role !== "primary") return `the owner of epoch ${world.log.epoch} is ${owner?.role ?? "unknown"}`;
   for (const { id, state } of world.gateways) {
     const { phase, routed } = state;
     const fine =
@@ -51,7 +51,7 @@ function isServed(world: World): string {
       routed.host === owner.id &&
       routed.epoch === world.log.epoch;
     if (!fine)
-      return `${id} is ${phase.kind}, routed to ${routed.kind === "host" ? `${routed.host} ${routed.epoch}` : "nobody"}; the primary is ${owner.id} ${world.log.epoch}`;
+      return `${id} is ${phase.kind}, routed to ${routed.kind === "host" ? `${routed.host} ${routed.epoch}` : "no host"}; the primary is ${owner.id} ${world.log.epoch}`;
   }
   return "served";
 }
@@ -59,7 +59,7 @@ function isServed(world: World): string {
 const transitions = new Set<string>();
 
 describe("gateways in a world of faults", () => {
-  test("leave a well primary alone", () => {
+  test("do not replace a healthy primary", () => {
     for (const gateways of [1, 2, 3]) {
       const world = new World(gateways, 3, gateways);
       world.runUntil(healthyMs + 60_000);

@@ -32,7 +32,7 @@ describe("commands that talk to a gateway", () => {
   });
 
   test("switchover and failover: done, refused with 5, and what would happen", async () => {
-    expect((await stead("switchover", "nobody")).code).toBe(5);
+    expect((await stead("switchover", "unregistered")).code).toBe(5);
     const moved = await stead("switchover", "b");
     expect([moved.code, moved.out.split("\n")[0]]).toEqual([0, "service notes: b is primary, epoch 2"]);
     const refused = await stead("failover");
@@ -118,10 +118,10 @@ describe("commands that talk to a gateway", () => {
     expect((await stead("sql", "drop table t_hosts")).code).toBe(5);
   });
 
-  test("say who does not answer, and what is missing, with their own exit codes", async () => {
-    const nobody = await stead("status", "--gateway", `127.0.0.1:${await freePort()}`);
-    expect(nobody.code).toBe(6);
-    expect(nobody.err).toContain("connection refused");
+  test("name the gateway that does not answer, and what is missing, with an exit code for each", async () => {
+    const refused = await stead("status", "--gateway", `127.0.0.1:${await freePort()}`);
+    expect(refused.code).toBe(6);
+    expect(refused.err).toContain("connection refused");
     const folder = { cwd: cluster.folder };
     expect((await runStead(["status"], { env: { STEAD_SECRET: secret }, ...folder })).code).toBe(3);
     expect((await runStead(["status", "--gateway", url], { env: {}, ...folder })).code).toBe(3);

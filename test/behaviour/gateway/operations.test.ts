@@ -42,7 +42,7 @@ test("a drained primary is switched over, is no candidate until it is set back, 
   expect((await stead("hosts", "set", "a", "--nofailover", "no", "--priority", "own")).code).toBe(0);
   expect((await stead("hosts", "drain", "b")).code).toBe(0);
   expect(cluster.service().primary).toBe("a");
-  expect((await stead("hosts", "drain", "nobody")).code).toBe(5);
+  expect((await stead("hosts", "drain", "unregistered")).code).toBe(5);
   expect((await stead("hosts", "set", "a")).code).toBe(2);
   expect((await stead("hosts", "set", "a", "--nofailover", "perhaps")).code).toBe(2);
 });
@@ -89,7 +89,7 @@ test("services are told apart by host name and path, and a failover of one does 
   const hostOf = async (path: string): Promise<string> => ((await (await ask(path)).json()) as { host: string }).host;
   expect([await hostOf("/"), await hostOf("/other/x"), await hostOf("/others")]).toEqual(["a", "x", "a"]);
   expect((await ask("/", "unknown.example")).status).toBe(404);
-  // Nobody can take over for `notes`: its request waits, and every request of `other` is answered while it still does.
+  // No host can take over for `notes`: its request is held, and meanwhile every request of `other` is answered.
   await cluster.host("a").end();
   await until(() => gateway.status().services[0]?.phase === "down");
   let answered = false;

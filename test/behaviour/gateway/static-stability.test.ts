@@ -105,7 +105,7 @@ describe("static stability", () => {
     expect(event.detail).toContain('answers as host "a"');
   });
 
-  test("a primary whose vault was begun anew is not routed to, and status says why and what to do", async () => {
+  test("no request is routed to a primary whose vault was recreated; status says why, and what to do", async () => {
     await cluster.addHost("a");
     const disk = fileDisk(join(cluster.folder, "gateway.db"));
     const before = new StateStore({ disk, gateway: "g1", clock: systemClock, random: systemRandom });

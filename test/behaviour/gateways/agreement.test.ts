@@ -45,7 +45,7 @@ test("a gateway that alone is cut from the primary is overruled by the others", 
   expect(await cluster.at("g3").sql(failovers)).toBe("[[0]]");
 }, 30_000);
 
-test("an isolated gateway cannot topple a well primary: the candidate's witness refuses", async () => {
+test("an isolated gateway cannot replace a healthy primary: the candidate's witness refuses", async () => {
   await begin(3);
   for (const id of ["g1", "g2"]) cluster.at(id).process?.kill("SIGSTOP");
   cluster.wire("g3", "a").cut(true);

@@ -237,7 +237,7 @@ test("nor does an order over the admin API, whatever is in its body; what it add
     ["PATCH", "/v1/hosts/notes/z", { priority: 4, nofailover: true }],
     ["POST", "/v1/failover", { service: "notes", host: "z", force: false, dryRun: true }],
     ["POST", "/v1/pause", { service: "notes" }],
-    ["POST", "/v1/checkpoint", { service: "notes", host: "nobody" }],
+    ["POST", "/v1/checkpoint", { service: "notes", host: "unregistered" }],
   ];
   const answers = { done: 0, refused: 0 };
   for (let seed = 1; seed <= 1_500; seed++) {

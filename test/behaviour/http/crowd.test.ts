@@ -64,7 +64,7 @@ test("200 slow heads and 200 slow bodies are ended with 408 while an ordinary re
   const ordinary = await RawClient.connect(server.port);
   const abusive = [...slowHeads, ...slowBodies];
   let answered = 0;
-  // Ordinary requests go on, one after the other, until every abusive connection has got its end.
+  // Ordinary requests follow each other until the server has closed every abusive connection.
   while (abusive.some((client) => !client.ended && !client.closed)) {
     ordinary.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     answered++;

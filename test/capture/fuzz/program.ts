@@ -3,7 +3,7 @@
  * seed, one program.
  *
  * The names below `matching` are databases of the service, those in `outside` are not. Everything else is as odd as
- * applications are: other VFSs, exclusive mode, hard links, files that are renamed into their place while somebody
+ * applications are: other VFSs, exclusive mode, hard links, files that are renamed into their place while a process
  * writes into them.
  */
 import { SeededRandom } from "../../../harness/seeded-random.ts";

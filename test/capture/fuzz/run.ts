@@ -360,8 +360,8 @@ export class Runner {
   }
 
   /**
-   * A file that came as a whole: what is in it is acknowledged with the answer. Over a file in its place, the log there
-   * goes on to count.
+   * A file that came as a whole: its content is acknowledged with the answer. When it was copied over the file in its
+   * place, the log there still counts.
    */
   async #brought(name: string, how?: Filling): Promise<Done> {
     if (how?.inPlace === true) return {};

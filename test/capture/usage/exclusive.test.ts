@@ -1,6 +1,6 @@
 /**
- * `locking_mode=EXCLUSIVE`: the WAL index is in the memory of one process, so nobody else can follow. Refused with that
- * advice, wherever it is met.
+ * `locking_mode=EXCLUSIVE`: the WAL index is in the memory of one process, so no other process can read along. It is
+ * refused with advice wherever it is met.
  */
 import { expect, test } from "bun:test";
 import { Pair } from "../helpers.ts";

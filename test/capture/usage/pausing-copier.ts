@@ -1,10 +1,10 @@
 /**
- * A copier that writes over a file in place, waits in the middle with the file open, and goes on when it is told to.
+ * A copier that writes over a file in place, pauses in the middle with the file open, and resumes when it is told to.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
 
-/** Writes the first half; a child of its own, which nobody waits for, writes the rest when the marker is there. */
+/** Writes the first half; a detached child writes the rest when the marker is there. */
 const script = `
 import os, sys, time
 source, target, marker = sys.argv[1:]

@@ -216,7 +216,7 @@ test("a commit between a rename to another captured name and the last close is c
   expect([await it.copied("c.db"), it.isCopied("a.db")]).toEqual([["a", "after"], false]);
 });
 
-test("an open database whose name another file has, and that comes back, goes on if nothing was committed meanwhile", async () => {
+test("an open database whose name another file took is captured again when it comes back, if nothing was committed meanwhile", async () => {
   await using it = await beginWithTwo();
   const path = join(it.root, "a.db");
   await it.application.open("a", path);

@@ -446,7 +446,7 @@ describe("a switchover", () => {
   });
 
   test("a target that cannot take over is refused before anything is touched", () => {
-    for (const target of ["a", "nobody"]) {
+    for (const target of ["a", "unregistered"]) {
       const s = ordered(target);
       expect(s.phase).toBe("serving");
       expect(s.all("demote")).toEqual([]);

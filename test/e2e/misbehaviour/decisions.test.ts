@@ -135,7 +135,7 @@ test("a host on a stale copy of the vault does not become primary, though it has
   await stage.until("clients to be answered", async () => (await stage.ask("GET", "/rows")).text === "20");
 });
 
-test("a vault that is away for everybody moves nobody: what waits is answered when it is back, and status says what it waits for", async () => {
+test("a vault that no host reaches causes no failover: held requests are answered when it is back, and status says what they wait for", async () => {
   stage = await Stage.open();
   const primary = await stage.primary();
   const epoch = await stage.epoch();
@@ -178,7 +178,7 @@ test("more connections than a host's descriptors allow move no primary: those be
   };
   const clients = new Beside(stage, { clients: 190, perSecond: 190, path: "/late?s=20" });
   await stage.until("connections beyond the bound to be refused", async () => (await refused()) > 0);
-  // So many epochs came in four seconds when descriptors ran out: the clients go on for longer.
+  // So many epochs came in four seconds when descriptors ran out: the clients keep asking for longer.
   await systemClock.sleep(8_000);
   expect((await stage.epoch()) - epoch).toBe(0);
   const status = await stage.statusOf(primary);

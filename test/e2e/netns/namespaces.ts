@@ -3,8 +3,8 @@
  * and an observer's link into the namespace of the test. Needs root and iproute2.
  *
  * A cut is one-way and silent, as a network's own failures are: every member knows the others by permanent neighbour
- * entries, and a cut from A to B gives A a wrong hardware address for B, so that its packets reach nobody. No reset and
- * no ICMP error tells A; packets of established connections are lost as well. (A `blackhole` route would answer
+ * entries, and a cut from A to B gives A a wrong hardware address for B, so that its packets reach no host. No reset
+ * and no ICMP error tells A; packets of established connections are lost as well. (A `blackhole` route would answer
  * locally.)
  *
  * Names are unique per run. A janitor process removes everything when its input ends, so also when the test is killed.
@@ -16,8 +16,8 @@ import { promisify } from "node:util";
 const run = promisify(execFile);
 
 export const observer = "observer";
-/** Belongs to no host. */
-const nobody = "02:00:00:00:00:01";
+/** A hardware address that no host has. */
+const unusedAddress = "02:00:00:00:00:01";
 
 interface Link {
   /** Undefined for the observer: the namespace of this process. */
@@ -79,7 +79,7 @@ export class Namespaces {
   async cutOneWay(from: readonly string[], to: readonly string[]): Promise<void> {
     await this.#each(from, to, async (a, b) => {
       this.#cuts.add(`${a} ${b}`);
-      await this.#neighbour(a, b, nobody);
+      await this.#neighbour(a, b, unusedAddress);
     });
   }
 

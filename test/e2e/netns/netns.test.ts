@@ -16,7 +16,7 @@ else if (missingVault !== undefined) console.log(`skipped, single hosts cut from
 
 const expected = (failovers: number | null): string =>
   failovers === null
-    ? "nothing is lost, and it goes on"
+    ? "nothing is lost, and the service continues"
     : failovers === 0
       ? "no failover"
       : `${failovers === 1 ? "one failover" : `${failovers} failovers`}`;

@@ -72,7 +72,7 @@ const oneGateway: readonly Scenario[] = [
   },
   {
     ...plain,
-    name: "primary cut from all secondaries, gateway sees everybody",
+    name: "primary cut from all secondaries, gateway sees all hosts",
     failovers: 0,
     async faults(stage) {
       await stage.network.cut([stage.primary], stage.secondaries);

@@ -3,7 +3,7 @@
  * it.
  *
  * Clients: one load through each gateway with a meter of its own, and one that talks to the first primary directly,
- * past all gateways, so that a primary that was cut off and is replaced has somebody to answer wrongly. All share one
+ * past all gateways, so that a primary that was cut off and is replaced has a client to answer wrongly. All share one
  * history, which sees every read that is older than what another client was shown before (`stale`).
  */
 import type { Cluster, GatewayMember, HostMember, Member } from "../../../harness/cluster.ts";

@@ -1,6 +1,6 @@
 /**
- * A data disk on which the databases do not fit: a restore says what is missing and where, and goes on when there is
- * room.
+ * A data disk on which the databases do not fit: a restore says how much is missing and where, and continues when there
+ * is room.
  */
 import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
 import { spawnSync } from "node:child_process";

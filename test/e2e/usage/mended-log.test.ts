@@ -1,6 +1,6 @@
 /**
- * A record that no host can apply: it is named, a primary that lives mends the log with a checkpoint, and hosts go on
- * from there.
+ * A record that no host can apply: hosts name it, the primary mends the log with a checkpoint, and hosts follow from
+ * there.
  */
 import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";

@@ -62,7 +62,7 @@ describe("the admin API", () => {
         advice: "see docs/openapi for the body of this call",
       });
     }
-    expect((await call("POST", "/v1/pause", '{"service":"nobody"}')).status).toBe(404);
+    expect((await call("POST", "/v1/pause", '{"service":"unregistered"}')).status).toBe(404);
     expect((await call("GET", "/v1/nothing")).status).toBe(404);
     expect((await call("POST", "/v1/sql", JSON.stringify({ sql: `select '${"x".repeat(300_000)}'` }))).status).toBe(
       413,
@@ -123,13 +123,16 @@ describe("the admin API", () => {
       error: "c: nofailover is set",
     });
     expect(await client.removeHost("notes", "a")).toMatchObject({ kind: "refused-by-gateway", status: 409 });
-    expect(await client.removeHost("notes", "nobody")).toMatchObject({ status: 404, code: "unknown-host" });
-    expect(await client.pause({ service: "nobody" })).toMatchObject({
+    expect(await client.removeHost("notes", "unregistered")).toMatchObject({ status: 404, code: "unknown-host" });
+    expect(await client.pause({ service: "unregistered" })).toMatchObject({
       status: 404,
       code: "unknown-service",
       accepted: "notes",
     });
-    expect(await client.checkpoint({ host: "nobody" })).toMatchObject({ kind: "refused-by-gateway", status: 404 });
+    expect(await client.checkpoint({ host: "unregistered" })).toMatchObject({
+      kind: "refused-by-gateway",
+      status: 404,
+    });
   });
 
   test("adds and removes hosts, and watches them at once", async () => {

@@ -7,7 +7,7 @@ import { type Clock, systemClock } from "../../../src/runtime/clock.ts";
 import { until } from "../../support/host/log-fixture.ts";
 
 type Answer = HostAnswer<HostStatus>;
-const down: Answer = { kind: "refused", message: "nobody listens" };
+const down: Answer = { kind: "refused", message: "connection refused" };
 /** A host of an older version, which does not have the call. */
 const unknownCall: Answer = { kind: "invalid", message: "/v1/removed was answered with 404" };
 

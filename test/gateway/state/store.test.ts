@@ -147,7 +147,7 @@ describe("the gateway's database", () => {
     mkdirSync(join(folder, "below"));
     writeFileSync(
       path,
-      "this is not a database, whatever its name says; it has to be long enough to have a header of SQLite's size, so it goes on",
+      "this is not a database, whatever its name says; it has to be long enough to have a header of SQLite's size, hence these words",
     );
     const before = readFileSync(path, "utf8");
     const store = newStore();

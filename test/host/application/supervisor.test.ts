@@ -237,7 +237,7 @@ describe("the watcher", () => {
       .sort((a, b) => a - b);
     expect(readers.length).toBe(2);
     process.kill(readers[nth] as number, "SIGKILL");
-    // Without the first reader nobody watches the host: the group ends at once. The second one is there only for that.
+    // The first reader watches the host: without it the group ends at once. The second reader watches the first.
     if (nth === 0) await until(() => !pids.some(isAlive));
     else expect(pids.every(isAlive)).toBe(true);
     host.kill("SIGKILL");

@@ -308,7 +308,7 @@ describe("the control API", () => {
     expect(await (await post(new FakeHost(), "/v1/checkpoint", "{}")).json()).toMatchObject({ position: 4 });
   });
 
-  test("forgets the requests that were put aside", async () => {
+  test("forgets the requests that were set aside", async () => {
     const host = new FakeHost();
     expect((await post(host, "/v1/suspects/clear", "{}")).status).toBe(200);
     expect(host.calls).toEqual(["clear suspects"]);

@@ -77,7 +77,7 @@ describe("a store with a time limit", () => {
     hang.resolve();
   });
 
-  test("does not ask for the same key again before the call that hangs has returned, and then asks anew", async () => {
+  test("does not ask for the same key again until the call that hangs has returned", async () => {
     const { store, inner, clock, hang } = setUp();
     inner.beforePut = () => hang.promise;
     const first = failureOf(store.putIfAbsent("log/1", bytes));

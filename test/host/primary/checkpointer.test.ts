@@ -110,13 +110,13 @@ describe("a checkpointer", () => {
       ...{ onDone: () => undefined, onFailed: () => undefined },
     });
     checkpointer.onRecord(1_000_000);
-    expect(await failureOf(checkpointer.now("somebody asks"))).toMatchObject({
+    expect(await failureOf(checkpointer.now("an operator asks"))).toMatchObject({
       message: expect.stringContaining("R5"),
     });
     expect(source.taken).toBe(0);
     checkpointer.begin();
     checkpointer.onRecord(1);
-    await checkpointer.now("the one under way");
+    await checkpointer.now("the checkpoint in progress");
     expect(source.taken).toBe(1);
     journal.abort();
   });

@@ -349,7 +349,7 @@ describe("a journal", () => {
 });
 
 describe("capture that takes long, or leaves something out", () => {
-  test("renewals are put while a collection goes on, and the flush follows them", async () => {
+  test("renewals are put during a long collection, and the flush follows them", async () => {
     const { source, journal, store } = await setUp({ leaseMs: 200 });
     const collecting = Promise.withResolvers<void>();
     source.collecting = collecting.promise;

@@ -80,8 +80,8 @@ describe("what lies on a host's disk", () => {
       await local.mark({ kind: "primary", epoch: 1 });
       mkdirSync(local.previousFolder);
       for (const name of names.slice(0, moved)) renameSync(join(data, name), join(local.previousFolder, name));
-      // All files may be gone from the data folder by now; they are a primary's all the same, and may hold what nobody
-      // else has.
+      // All files may be gone from the data folder by now; they are a primary's all the same, and may hold commits that
+      // are nowhere else.
       expect(await local.moveAway()).toEqual({ kind: "primary", epoch: 1 });
       expect(readdirSync(data)).toEqual([]);
       for (const name of names)

@@ -81,7 +81,7 @@ class Written {
   }
 
   get log(): LogWriter {
-    if (this.writer === undefined) throw new Error("nobody has claimed");
+    if (this.writer === undefined) throw new Error("no epoch was claimed");
     return this.writer;
   }
 
@@ -100,7 +100,7 @@ class Written {
   }
 }
 
-/** A page that was written after it was hashed: what a read of a file that somebody fills gave. */
+/** A page that was written after it was hashed, as in a read of a file that a process is still filling. */
 function spoiled(delta: DatabaseDelta): DatabaseDelta {
   return {
     ...delta,

@@ -47,7 +47,7 @@ class Vault {
   }
 
   get writer(): LogWriter {
-    if (this.#writer === undefined) throw new Error("nobody has claimed");
+    if (this.#writer === undefined) throw new Error("no epoch was claimed");
     return this.#writer;
   }
 
@@ -179,7 +179,7 @@ describe("a restore", () => {
     expect(readFileSync(join(data, "a.db"), "hex")).toBe(vault.content);
   });
 
-  test("fails when retention has removed the journal that its checkpoint needs, and can begin anew", async () => {
+  test("fails when retention has removed the journal that its checkpoint needs, and succeeds when it is started again", async () => {
     const [vault, { options }] = [new Vault(), await place()];
     await vault.bootstrap();
     await vault.commit({ 2: 2 });

@@ -5,7 +5,7 @@ import { ManualClock } from "../../support/http/manual-clock.ts";
 import { RawBackend, waitForConnections } from "../../support/http/raw-backend.ts";
 import { waitFor } from "../../support/http/raw-client.ts";
 
-const nobody: UpstreamUser = {
+const idleUser: UpstreamUser = {
   onData: () => undefined,
   onEnd: () => undefined,
   onDrain: () => undefined,
@@ -34,7 +34,7 @@ async function pool(limits: ConstructorParameters<typeof Upstream>[0]["limits"] 
         const waiter: ConnectionWaiter = {
           mayReuseOld,
           onConnection: (connection) => {
-            connection.use(nobody);
+            connection.use(idleUser);
             resolve(connection);
           },
           onRefused: (reason) => reject(new Error(reason)),
@@ -107,7 +107,7 @@ test("closing ends all connections at once, tells the requests that use them or 
   const connection = await p.acquire();
   let gone = "";
   connection.detach();
-  connection.use({ ...nobody, onGone: (reason) => (gone = reason) });
+  connection.use({ ...idleUser, onGone: (reason) => (gone = reason) });
   const waiting = p.acquire().catch((error: unknown) => error);
   p.upstream.abort("no longer primary");
   expect(gone).toBe("no longer primary");

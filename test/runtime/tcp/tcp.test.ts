@@ -281,7 +281,7 @@ describe.each([
     await second.atClient.until(() => second.atClient.events.includes("end"));
     expect(atClient.events).toEqual(["connect"]);
     expect(second.atServer.events).toEqual([]);
-    client.write("nobody");
+    client.write("unread");
     client.end();
     client.destroy();
   });

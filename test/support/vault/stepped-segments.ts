@@ -1,6 +1,6 @@
 /**
- * A vault with a log in segments whose users meet at any call: each call of a host is told to it first, and is made
- * when it lets it go on. A host that dies never does.
+ * A vault with a log in segments whose users meet at any call: each call of a host is announced to it first, and is
+ * made when it allows it. A host that dies makes no further call.
  */
 import { allRules, type Rules } from "../../../src/core/rules.ts";
 import { SegmentLog } from "../../../src/vault/log/segment/segment-log.ts";

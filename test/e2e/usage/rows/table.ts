@@ -11,7 +11,7 @@ export const table: readonly Row[] = [
   { usage: "locks switched off with locking_mode=exclusive and WAL", parts: ended.withoutLocks },
   { usage: "an engine that writes the WAL and coordinates by other files", parts: [ended.multiprocessWal] },
   {
-    usage: "a database that is renamed to a matching name while a connection goes on writing",
+    usage: "a database that is renamed to a matching name while a connection writes to it",
     parts: [ended.renamedWhileOpen],
   },
   { usage: "a file over 16 MiB, made at full size and then filled", parts: [files.preallocatedLarge] },
@@ -50,7 +50,7 @@ export const table: readonly Row[] = [
     usage: "a giant transaction on a busy machine",
     parts: [transactions.giant],
     elsewhere: [
-      ["test/host/primary/journal.test.ts", "renewals are put while a collection goes on, and the flush follows them"],
+      ["test/host/primary/journal.test.ts", "renewals are put during a long collection, and the flush follows them"],
     ],
   },
   { usage: "a new database in rollback mode that stays locked", parts: [transactions.lockedWhenNew] },

@@ -21,7 +21,7 @@ const contentsOf = async (log: Log): Promise<string[]> =>
       `${header.position} ${header.host}${header.epoch} ${body.kind === "commit" ? body.databases[0]?.pages[0]?.content[0] : body.kind}`,
   );
 
-/** Some turns of the event loop: what can go on has gone on. */
+/** Waits for some turns of the event loop, in which every call that can proceed does. */
 async function settle(): Promise<void> {
   for (let turn = 0; turn < 50; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 }
@@ -116,7 +116,7 @@ describe("a slow claimant", () => {
     expect(await contentsOf(vault.open())).toEqual(["1 a1 epoch", "2 b2 epoch", "3 c3 epoch"]);
   });
 
-  test("whose claim others have overtaken long ago claims anew, and does not call the log too short", async () => {
+  test("whose claim others overtook long ago claims again, and does not report the log as too short", async () => {
     const vault = new SteppedVault();
     await makeHost("a", vault.open()).lead();
     let [isFailing, isAway] = [true, false];
@@ -141,7 +141,7 @@ describe("a slow claimant", () => {
 });
 
 describe("a writer that meets a claim without a seal", () => {
-  test("waits for it, ends it after a second, and goes on: its record counts once", async () => {
+  test("waits for it, ends it after a second, and continues: its record counts once", async () => {
     const vault = new SteppedVault();
     const primary = makeHost("a", vault.open());
     const writer = await primary.lead();
@@ -193,7 +193,7 @@ describe("an append", () => {
     expect(await contentsOf(vault.open())).toEqual(["1 a1 epoch", "2 a1 1", "3 a1 2", "4 a1 3"]);
   });
 
-  test("whose sync fails goes on in a new segment, and the old file is not written again", async () => {
+  test("whose sync fails continues in a new segment, and the old file is not written again", async () => {
     const vault = new SteppedVault();
     const calls: string[] = [];
     let syncs = 0;
