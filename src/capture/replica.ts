@@ -6,6 +6,10 @@
  * written: the hashes of its pages, put into the table of the pages that are there, must give the checksum that the
  * primary had. A secondary that differs reports it at the record where it happens, and is restored.
  *
+ * The vault says which databases there are, and this host's configuration which of them it has (`isListed`): others are
+ * proved and carried along like all, but no file is made for them, so who can write into the vault cannot make a host
+ * write other files. Such a host does not become primary.
+ *
  * No other process may write there; one that does (SQL by hand on a secondary) is noticed by the file's time stamp, at
  * the next flush or when the files are handed over.
  *
@@ -31,6 +35,8 @@ export interface ReplicaOptions {
   readonly spoolFolder?: string;
   /** Returns who had a database of this name here before; undefined: there was none. */
   readonly accessBefore?: (name: string) => FileAccess | undefined;
+  /** True for databases of which this host writes files; default: all. */
+  readonly isListed?: (name: string) => boolean;
 }
 
 export class Replica {
@@ -38,23 +44,24 @@ export class Replica {
   readonly spool: FlushSpool | undefined;
   readonly #root: string;
   readonly #accessBefore: ReplicaOptions["accessBefore"];
+  readonly #isListed: (name: string) => boolean;
   readonly #tables = new PageTables();
   readonly #files = new Map<string, ReplicaFile>();
   #isBusy = false;
   #isClosed = false;
 
-  private constructor(root: string, spool: FlushSpool | undefined, accessBefore: ReplicaOptions["accessBefore"]) {
+  private constructor(root: string, { spoolFolder, accessBefore, isListed = () => true }: ReplicaOptions) {
     this.#root = root;
-    this.spool = spool;
+    this.spool = spoolFolder === undefined ? undefined : new FlushSpool(spoolFolder);
     this.#accessBefore = accessBefore;
+    this.#isListed = isListed;
   }
 
   /** `root`: a folder without databases; created if missing. `spoolFolder`: for large flushes, exists. */
   static async open(options: ReplicaOptions): Promise<Replica> {
     const root = resolve(options.root);
     await mkdir(root, { recursive: true });
-    const spool = options.spoolFolder === undefined ? undefined : new FlushSpool(options.spoolFolder);
-    return new Replica(root, spool, options.accessBefore);
+    return new Replica(root, options);
   }
 
   /**
@@ -64,6 +71,7 @@ export class Replica {
     return this.#exclusively(async () => {
       const { name } = database;
       await this.#remove(name);
+      if (!this.#isListed(name)) return this.#tables.load(database);
       let file: ReplicaFile | undefined;
       try {
         // Created here also for a database without a single chunk; not before the name is known to be valid.
@@ -120,7 +128,7 @@ export class Replica {
 
   async #write({ name, fresh, pageSize, pageCount, pages }: ProvedChange, slice: Slice): Promise<void> {
     if (fresh) await this.#remove(name);
-    if (pageCount === 0) return;
+    if (pageCount === 0 || !this.#isListed(name)) return;
     let file = this.#files.get(name);
     if (file === undefined) {
       file = await ReplicaFile.create(this.#pathOf(name), this.#accessOf(name));

@@ -4,6 +4,7 @@
  */
 import * as v from "valibot";
 import { databasePatternAccepted, databaseSegments } from "../core/database-pattern.ts";
+import { leaseMsMax, leaseMsMin } from "../core/host/lease.ts";
 import {
   addressRange,
   baseUrl,
@@ -272,7 +273,7 @@ const host = table("host", {
   bootstrap_check: v.optional(choice(["quick", "full"]), "quick"),
   durability: v.optional(choice(["strict", "async"]), "strict"),
   async_loss_max: v.optional(duration({ min: 1, max: hour })),
-  lease: v.optional(duration({ min: 100, max: minute }), "1s"),
+  lease: v.optional(duration({ min: leaseMsMin, max: leaseMsMax }), "1s"),
   drift_margin: v.optional(duration({ max: minute })),
   poll: v.optional(duration({ min: 1, max: minute }), "20ms"),
   drain: v.optional(duration({ max: hour }), "10s"),

@@ -43,10 +43,12 @@ export function databaseSegments(pattern: string): readonly string[] | undefined
 /** Returns the expression that matches a segment of a path. */
 export const segmentExpression = (segment: string): RegExp => new RegExp(`^${expressionOf(segment)}$`);
 
-/** Returns a test for names that match one of `patterns` and none of `except`. */
+/** Returns a test for names of databases that match one of `patterns` and none of `except`. */
 export function nameMatcher(patterns: readonly string[], except: readonly string[] = []): (name: string) => boolean {
   const [wanted, unwanted] = [patterns, except].map((list) => list.flatMap((pattern) => nameExpression(pattern) ?? []));
   return (name) =>
+    isDatabaseName(name) &&
+    !isCompanion(name) &&
     wanted?.some((expression) => expression.test(name)) === true &&
     unwanted?.some((expression) => expression.test(name)) !== true;
 }

@@ -10,6 +10,7 @@ import type { CheckedDatabase } from "../capture/integrity.ts";
 import { localDatabases } from "../capture/local-state.ts";
 import { Replica } from "../capture/replica.ts";
 import { Source } from "../capture/source.ts";
+import { nameMatcher } from "../core/database-pattern.ts";
 import type { Fingerprint } from "../core/suspects.ts";
 import { allRules } from "../core/rules.ts";
 import { clusterSecret } from "../control/server/authentication.ts";
@@ -195,6 +196,7 @@ const replicaOpener = (config: HostConfig, local: LocalData) => () =>
     root: config.dataFolder,
     spoolFolder: config.stateFolder,
     accessBefore: (name) => local.accessBefore(name),
+    isListed: nameMatcher(config.databases, config.databasesExcept),
   });
 
 async function openVault({ vaultUrl }: HostConfig, log: Logger): Promise<FsStore> {

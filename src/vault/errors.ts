@@ -138,6 +138,24 @@ export class LeftBehindError extends BaseVaultError {
   }
 }
 
+/** Something else than an object of a vault is under the name of one. It is not opened, and nothing of it is read. */
+export class StrangeObjectError extends BaseVaultError {
+  readonly kind = "strange-object";
+  readonly key: string;
+  readonly what: string;
+  override readonly accepted: string;
+  constructor(key: string, what: string, accepted: string) {
+    super({
+      found: `${key} in the vault is ${what}`,
+      accepted,
+      advice: "No version of stead has put it there. Find out who can write into the vault's folder, and remove it.",
+    });
+    this.key = key;
+    this.what = what;
+    this.accepted = accepted;
+  }
+}
+
 /** A checkpoint's manifest differs from what was written. */
 export class DamagedManifestError extends BaseVaultError {
   readonly kind = "damaged-manifest";
@@ -198,6 +216,7 @@ export type VaultError =
   | ForeignVaultError
   | NotAVaultError
   | LeftBehindError
+  | StrangeObjectError
   | DamagedManifestError
   | DamagedChunkError
   | CheckpointExistsError;

@@ -2,6 +2,12 @@
 
 /** A record of the log, header and payload. A longer one is refused before anything is allocated. */
 export const recordBytesMax = 64 * 1024 * 1024;
+/** An object whose reader names no smaller limit: the largest is a record with what surrounds it. */
+export const objectBytesMax = recordBytesMax + 1024 * 1024;
+/** A manifest: about 100 bytes per MiB of databases. */
+export const manifestBytesMax = 256 * 1024 * 1024;
+/** Objects that say one thing: identity, keys, claims. */
+export const noteBytesMax = 64 * 1024;
 /** Host ids in record headers, UTF-8. */
 export const hostIdBytesMax = 64;
 /** Strings inside record payloads (names, URLs, reasons), UTF-8. */

@@ -12,6 +12,14 @@
  * and need not: only a serving primary writes a checkpoint, and it had waited for all earlier claims.
  */
 
+/**
+ * The bounds of every lease. No configuration has another, so a claim that names another was not written by a host: it
+ * is refused as damaged. Shortening it instead would be unsafe if a host had it after all, and waiting for it would
+ * stop the service for as long.
+ */
+export const leaseMsMin = 100;
+export const leaseMsMax = 60_000;
+
 /** True while a primary may release bytes. All times are the primary's monotonic milliseconds. */
 export function mayRelease(now: number, lastPutStartedAt: number, leaseMs: number): boolean {
   return now < lastPutStartedAt + leaseMs;

@@ -7,9 +7,9 @@
  */
 import { isDatabaseName } from "../../core/database-name.ts";
 import { createHash } from "node:crypto";
-import { DamagedManifestError, quoteFound, UnknownFormatError } from "../errors.ts";
+import { DamagedManifestError, quoteFound, StrangeObjectError, UnknownFormatError } from "../errors.ts";
 import { checkpointKey, checkpointPrefix, parseChunkKey, positionOfKey } from "../keys.ts";
-import { chunkBytes } from "../limits.ts";
+import { chunkBytes, manifestBytesMax } from "../limits.ts";
 import type { Position } from "../record.ts";
 import type { Store } from "../store/store.ts";
 
@@ -113,7 +113,11 @@ export function decodeManifest(position: Position, bytes: Uint8Array): Checkpoin
 
 /** Returns undefined if there is none. Throws StoreError, DamagedManifestError, UnknownFormatError. */
 export async function readManifest(store: Store, position: Position): Promise<CheckpointManifest | undefined> {
-  const bytes = await store.get(checkpointKey(position));
+  const key = checkpointKey(position);
+  const bytes = await store.get(key, manifestBytesMax).catch((error: unknown) => {
+    if (error instanceof StrangeObjectError) throw new DamagedManifestError(key, position, error.what, error.accepted);
+    throw error;
+  });
   return bytes === undefined ? undefined : decodeManifest(position, bytes);
 }
 

@@ -14,7 +14,14 @@
  * damaged one is written again: its content is at hand.
  */
 import type { DatabaseChecksum } from "../../core/delta.ts";
-import { contentHash, decodeChunk, encodeChunk, zstdCompression, type Compression } from "./chunk-codec.ts";
+import {
+  contentHash,
+  decodeChunk,
+  encodeChunk,
+  storedChunkBytesMax,
+  zstdCompression,
+  type Compression,
+} from "./chunk-codec.ts";
 import {
   type CheckpointManifest,
   chunkCountOf,
@@ -24,9 +31,15 @@ import {
   type ManifestDatabase,
   readManifest,
 } from "./checkpoint-manifest.ts";
-import { CheckpointExistsError, DamagedChunkError, DamagedManifestError, UnknownFormatError } from "../errors.ts";
+import {
+  CheckpointExistsError,
+  DamagedChunkError,
+  DamagedManifestError,
+  StrangeObjectError,
+  UnknownFormatError,
+} from "../errors.ts";
 import { checkpointKey, chunkKey, chunkPrefix, parseChunkKey } from "../keys.ts";
-import { checkpointConcurrency, checkpointScrubChunks, chunkBytes } from "../limits.ts";
+import { checkpointConcurrency, checkpointScrubChunks, chunkBytes, manifestBytesMax } from "../limits.ts";
 import type { Position } from "../record.ts";
 import { type Store, StoreError } from "../store/store.ts";
 
@@ -137,7 +150,10 @@ export async function readChunk(
 }
 
 async function readChunkAt(store: Store, key: string, length: number, database: string): Promise<Uint8Array> {
-  const bytes = await store.get(key);
+  const bytes = await store.get(key, storedChunkBytesMax).catch((error: unknown) => {
+    if (error instanceof StrangeObjectError) throw new DamagedChunkError(key, error.what, error.accepted, database);
+    throw error;
+  });
   const sha256 = parseChunkKey(key)?.sha256 ?? "";
   if (bytes === undefined) throw new DamagedChunkError(key, "nothing", "a chunk", database);
   const content = await decodeChunk(key, sha256, bytes, database);
@@ -273,7 +289,7 @@ async function putManifest(
     if (!(error instanceof StoreError) || error.kind !== "ambiguous") throw error;
     failure = error;
   }
-  const stored = await store.get(key);
+  const stored = await store.get(key, manifestBytesMax);
   if (stored !== undefined && Buffer.from(stored).equals(bytes)) return { ...manifest, manifestHash };
   throw failure ?? new DamagedManifestError(key, manifest.position, "other bytes than were written", "the manifest");
 }

@@ -21,6 +21,7 @@ import { chunkBytes } from "../limits.ts";
 const magic = 0x4b435453;
 const formatVersion = 1;
 const headerBytes = 12;
+export const storedChunkBytesMax = headerBytes + chunkBytes;
 
 export interface Compression {
   /** Returns the compressed bytes, or undefined if the content is to be stored uncompressed. */

@@ -15,6 +15,7 @@
  */
 import { isDatabaseName } from "../../core/database-name.ts";
 import type { DatabaseDelta, Page } from "../../core/delta.ts";
+import { leaseMsMax, leaseMsMin } from "../../core/host/lease.ts";
 import { ByteReader, type ByteWriter, MalformedBytes, stringBytes } from "./bytes.ts";
 import { recordDatabasesMax } from "../limits.ts";
 import type { RecordBody } from "../record.ts";
@@ -30,7 +31,7 @@ const u32Max = 0xffff_ffff;
 export function payloadLength(body: RecordBody): number {
   switch (body.kind) {
     case "epoch":
-      checkU32("leaseMs", body.leaseMs);
+      checkLease(body.leaseMs);
       return 4 + stringBytes(body.controlUrl) + stringBytes(body.instance);
     case "commit": {
       checkCommit(body);
@@ -89,8 +90,11 @@ export function readPayload(kind: RecordKind, bytes: Buffer): RecordBody {
 
 function readBody(kind: RecordKind, reader: ByteReader): RecordBody {
   switch (kind) {
-    case "epoch":
-      return { kind, leaseMs: reader.u32(), controlUrl: reader.string(), instance: reader.string() };
+    case "epoch": {
+      const leaseMs = reader.u32();
+      refuse(() => checkLease(leaseMs));
+      return { kind, leaseMs, controlUrl: reader.string(), instance: reader.string() };
+    }
     case "commit": {
       const part = reader.u32();
       const parts = reader.u32();
@@ -183,6 +187,12 @@ function checkDelta(delta: DatabaseDelta): void {
     if (page.content.length !== delta.pageSize)
       throw new RangeError(`page ${page.number} has ${page.content.length} bytes, not ${delta.pageSize}`);
   }
+}
+
+/** src/core/host/lease.ts says why a lease beyond the bounds is refused, not shortened. */
+function checkLease(leaseMs: number): void {
+  if (!Number.isInteger(leaseMs) || leaseMs < leaseMsMin || leaseMs > leaseMsMax)
+    throw new RangeError(`a lease of ${leaseMs} ms is not a whole number from ${leaseMsMin} to ${leaseMsMax}`);
 }
 
 const isPageSize = (size: number): boolean =>

@@ -3,7 +3,8 @@
  * but exclusive creation.
  */
 import type { StagedBytes } from "../../core/delta.ts";
-import { CorruptRecordError, isVaultError, UnknownFormatError } from "../errors.ts";
+import { CorruptRecordError, isVaultError, StrangeObjectError, UnknownFormatError } from "../errors.ts";
+import { recordBytesMax } from "../limits.ts";
 import type { EpochRecord, LogRecord, Position } from "../record.ts";
 import { deleteAll } from "../store/delete-all.ts";
 import type { PutOutcome, StagedPut, Store } from "../store/store.ts";
@@ -39,8 +40,15 @@ export class StoreLog implements Log {
     return this.#store.stage(bytes);
   }
 
-  get(position: Position): Promise<Uint8Array | undefined> {
-    return this.#store.get(logKey(position));
+  async get(position: Position): Promise<Uint8Array | undefined> {
+    const key = logKey(position);
+    try {
+      return await this.#store.get(key, recordBytesMax);
+    } catch (error) {
+      throw error instanceof StrangeObjectError
+        ? new CorruptRecordError(position, key, error.what, error.accepted)
+        : error;
+    }
   }
 
   async positions(after: Position = 0): Promise<Position[]> {

@@ -42,8 +42,8 @@ export class ForwardingStore implements Store {
     return this.inner.stage(bytes);
   }
 
-  get(key: string): Promise<Uint8Array | undefined> {
-    return this.perform("get", key, () => this.inner.get(key));
+  get(key: string, bytesMax?: number): Promise<Uint8Array | undefined> {
+    return this.perform("get", key, () => this.inner.get(key, bytesMax));
   }
 
   list(prefix: string, options?: { readonly after?: string; readonly limit?: number }): Promise<string[]> {

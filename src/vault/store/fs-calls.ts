@@ -14,8 +14,10 @@ export interface FsCalls {
   close(fd: number): Promise<void>;
   /** All of the bytes, from the start of the file. */
   write(fd: number, bytes: Uint8Array): Promise<void>;
-  /** The whole content of an open file. */
-  read(fd: number): Promise<Uint8Array>;
+  /** The size of a regular file; undefined: it is something else. */
+  sizeOfFile(fd: number): Promise<number | undefined>;
+  /** The first `size` bytes of an open file: all of them. */
+  read(fd: number, size: number): Promise<Uint8Array>;
   /** Its beginning, until the buffer is full. */
   readInto(fd: number, bytes: Uint8Array): Promise<void>;
   /** Up to the buffer's length, from an offset; returns how many there are before the end of the file. */
@@ -35,6 +37,11 @@ export interface FsCalls {
 }
 
 export const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_DIRECTORY } = fs.constants;
+/**
+ * Added to every open of a name that another may have made: a link is not followed, and a pipe or a device does not
+ * make the open, or a read, wait. It changes nothing for regular files and folders.
+ */
+export const O_CAREFUL = fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK;
 
 const fstat = promisify(fs.fstat) as (fd: number) => Promise<fs.Stats>;
 const fstatWhole = promisify(fs.fstat) as (fd: number, options: { readonly bigint: true }) => Promise<fs.BigIntStats>;
@@ -61,8 +68,12 @@ export const systemCalls: FsCalls = {
     return count;
   },
 
-  async read(fd) {
-    const { size } = await fstat(fd);
+  async sizeOfFile(fd) {
+    const stats = await fstat(fd);
+    return stats.isFile() ? stats.size : undefined;
+  },
+
+  async read(fd, size) {
     const bytes = new Uint8Array(size);
     await fill(fd, bytes);
     return bytes;

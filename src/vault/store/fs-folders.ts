@@ -6,7 +6,7 @@
  * syncing that would be taken for success.
  */
 import { join } from "node:path";
-import { type FsCalls, O_DIRECTORY, O_RDONLY } from "./fs-calls.ts";
+import { type FsCalls, O_CAREFUL, O_DIRECTORY, O_RDONLY } from "./fs-calls.ts";
 import type { BackgroundTasks } from "../../runtime/background-tasks.ts";
 
 interface FolderDescriptor {
@@ -64,7 +64,10 @@ export class Folders {
   }
 
   async #syncOnce(folder: string): Promise<void> {
-    const fd = await this.#calls.open(join(this.#root, folder), O_RDONLY | O_DIRECTORY);
+    const fd = await this.#calls.open(
+      join(this.#root, folder),
+      O_RDONLY | O_DIRECTORY | (folder === "" ? 0 : O_CAREFUL),
+    );
     try {
       await this.#calls.fsync(fd);
     } finally {
@@ -73,7 +76,10 @@ export class Folders {
   }
 
   async #keep(folder: string): Promise<FolderDescriptor> {
-    const fd = await this.#calls.open(join(this.#root, folder), O_RDONLY | O_DIRECTORY);
+    const fd = await this.#calls.open(
+      join(this.#root, folder),
+      O_RDONLY | O_DIRECTORY | (folder === "" ? 0 : O_CAREFUL),
+    );
     const meanwhile = this.#open.get(folder);
     if (meanwhile !== undefined) {
       this.#work.own(this.#calls.close(fd));

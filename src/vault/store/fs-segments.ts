@@ -13,9 +13,12 @@ import { dirname, join } from "node:path";
 import { crc32 } from "node:zlib";
 import type { StagedBytes } from "../../core/delta.ts";
 import { BackgroundTasks } from "../../runtime/background-tasks.ts";
-import { type FsCalls, O_CREAT, O_DIRECTORY, O_RDONLY, O_RDWR, systemCalls } from "./fs-calls.ts";
+import { type FsCalls, O_CAREFUL, O_CREAT, O_DIRECTORY, O_RDONLY, O_RDWR, systemCalls } from "./fs-calls.ts";
+import { StrangeObjectError } from "../errors.ts";
+import { objectBytesMax } from "../limits.ts";
 import { errnoOf, storeErrorOf } from "./fs-error.ts";
 import { type JobContext, JobThread } from "./job-thread.ts";
+import { assertSize, isStrangeFile } from "./object-size.ts";
 import {
   type Append,
   appendInOrder,
@@ -87,12 +90,18 @@ export class FsSegments implements SegmentFiles, AppendParts {
   }
 
   async read(key: string, offset: number, length: number): Promise<Uint8Array | undefined> {
-    const bytes = new Uint8Array(length);
     try {
-      const count = await this.#use(key, O_RDWR, (fd) => this.#calls.readAt(fd, bytes, offset));
-      return bytes.subarray(0, count);
+      return await this.#use(key, O_RDWR, async (fd) => {
+        const size = await this.#calls.sizeOfFile(fd);
+        assertSize(key, size, objectBytesMax);
+        const bytes = new Uint8Array(Math.max(0, Math.min(length, size - offset)));
+        return bytes.subarray(0, await this.#calls.readAt(fd, bytes, offset));
+      });
     } catch (error) {
-      if (errnoOf(error) === "ENOENT") return undefined;
+      const code = errnoOf(error);
+      if (code === "ENOENT") return undefined;
+      if (isStrangeFile(code)) assertSize(key, undefined, objectBytesMax);
+      if (error instanceof StrangeObjectError) throw error;
       throw storeErrorOf(error, `cannot read ${key} in ${this.#store.url}`, "before");
     }
   }
@@ -124,10 +133,12 @@ export class FsSegments implements SegmentFiles, AppendParts {
     const path = join(this.#folder, key);
     await this.#calls.close(await this.#calls.open(dirname(path), O_RDONLY | O_DIRECTORY));
     try {
-      await this.#calls.close(await this.#calls.open(path, O_RDONLY));
+      await this.#calls.close(await this.#calls.open(path, O_RDONLY | O_CAREFUL));
       return true;
     } catch (error) {
-      if (errnoOf(error) === "ENOENT") return false;
+      const code = errnoOf(error);
+      if (code === "ENOENT") return false;
+      if (isStrangeFile(code)) return true;
       throw error;
     }
   }
@@ -198,11 +209,11 @@ export class FsSegments implements SegmentFiles, AppendParts {
   /** Makes the folder of a file that is created, if only that is missing. */
   async #openFile(path: string, flags: number): Promise<number> {
     try {
-      return await this.#calls.open(path, flags, 0o644);
+      return await this.#calls.open(path, flags | O_CAREFUL, 0o644);
     } catch (error) {
       if (errnoOf(error) !== "ENOENT" || (flags & O_CREAT) === 0) throw error;
       await this.#calls.mkdir(dirname(path)).catch(() => undefined);
-      return this.#calls.open(path, flags, 0o644);
+      return this.#calls.open(path, flags | O_CAREFUL, 0o644);
     }
   }
 
@@ -249,10 +260,13 @@ function appendInThread({ fs, numbers, texts, content, at }: JobContext): string
   at("look");
   fs.closeSync(fs.openSync(folder, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY));
   try {
-    fs.closeSync(fs.openSync(rival, fs.constants.O_RDONLY));
+    const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = fs.constants;
+    fs.closeSync(fs.openSync(rival, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
     return "rival";
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ELOOP" || code === "ENXIO" || code === "ENODEV") return "rival";
+    if (code !== "ENOENT") throw error;
   }
   try {
     fs.writeSync(markFd, content, 0, 12, 0);

@@ -21,15 +21,22 @@
  * Look-up: open(), never stat(). On a network file system a missing name may come from the client's cache. Opening the
  * folder makes the client ask the server whether it has changed (close-to-open), so a missing name is looked up again
  * after that. Listing opens the folder as well.
+ *
+ * Other writers of the folder: an object is a regular file. A link below the vault's folder is not followed, a pipe is
+ * not waited for, and a file that is too long is not read (`O_CAREFUL`, object-size.ts); the vault's folder itself may
+ * be reached through links. open-store.ts refuses a vault with a link in place of one of its folders.
  */
 import { join } from "node:path";
 import type { StagedBytes } from "../../core/delta.ts";
-import { type FsCalls, O_DIRECTORY, O_RDONLY, systemCalls } from "./fs-calls.ts";
+import { type FsCalls, O_CAREFUL, O_DIRECTORY, O_RDONLY, systemCalls } from "./fs-calls.ts";
 import { errnoOf, isDefinite, storeErrorOf } from "./fs-error.ts";
 import { Folders } from "./fs-folders.ts";
 import { Temporaries, type Temporary } from "./fs-temporaries.ts";
 import { BackgroundTasks } from "../../runtime/background-tasks.ts";
+import { objectBytesMax } from "../limits.ts";
+import { StrangeObjectError } from "../errors.ts";
 import { FsSegments } from "./fs-segments.ts";
+import { assertSize, isStrangeFile } from "./object-size.ts";
 import { PutThread, type SmallPuts, type ThreadPut } from "./put-thread.ts";
 import { StoreError, type PutOutcome, type StagedPut, type Store } from "./store.ts";
 import { assertKey, assertPrefix, isKey, pageOf } from "./store-key.ts";
@@ -129,11 +136,11 @@ export class FsStore implements Store {
     }
   }
 
-  async get(key: string): Promise<Uint8Array | undefined> {
+  async get(key: string, bytesMax = objectBytesMax): Promise<Uint8Array | undefined> {
     assertKey(key);
     return (
-      (await this.#read(key)) ??
-      (this.#isOnNetwork && (await this.#revalidate(key)) ? await this.#read(key) : undefined)
+      (await this.#read(key, bytesMax)) ??
+      (this.#isOnNetwork && (await this.#revalidate(key)) ? await this.#read(key, bytesMax) : undefined)
     );
   }
 
@@ -206,12 +213,14 @@ export class FsStore implements Store {
   async #ownerOf(target: string, temporaryFd: number, bytes: Uint8Array): Promise<"mine" | "other" | "none"> {
     let fd: number | undefined;
     try {
-      fd = await this.#calls.open(target, O_RDONLY);
+      fd = await this.#calls.open(target, O_RDONLY | O_CAREFUL);
       const [found, mine] = await Promise.all([this.#calls.identify(fd), this.#calls.identify(temporaryFd)]);
       if (found.ino !== mine.ino || found.dev !== mine.dev) return "other";
-      return Buffer.compare(await this.#calls.read(fd), bytes) === 0 ? "mine" : "other";
-    } catch {
-      return "none"; // The caller has the error that matters, and reports it.
+      if ((await this.#calls.sizeOfFile(fd)) !== bytes.length) return "other";
+      return Buffer.compare(await this.#calls.read(fd, bytes.length), bytes) === 0 ? "mine" : "other";
+    } catch (error) {
+      // Otherwise the caller has the error that matters, and reports it.
+      return isStrangeFile(errnoOf(error)) ? "other" : "none";
     } finally {
       if (fd !== undefined) this.#work.own(this.#calls.close(fd));
     }
@@ -248,13 +257,18 @@ export class FsStore implements Store {
     return parts.length > 0;
   }
 
-  async #read(key: string): Promise<Uint8Array | undefined> {
+  async #read(key: string, bytesMax: number): Promise<Uint8Array | undefined> {
     let fd: number | undefined;
     try {
-      fd = await this.#calls.open(join(this.#folder, key), O_RDONLY);
-      return await this.#calls.read(fd);
+      fd = await this.#calls.open(join(this.#folder, key), O_RDONLY | O_CAREFUL);
+      const size = await this.#calls.sizeOfFile(fd);
+      assertSize(key, size, bytesMax);
+      return await this.#calls.read(fd, size);
     } catch (error) {
-      if (errnoOf(error) === "ENOENT") return undefined;
+      const code = errnoOf(error);
+      if (code === "ENOENT") return undefined;
+      if (isStrangeFile(code)) assertSize(key, undefined, bytesMax);
+      if (error instanceof StrangeObjectError) throw error;
       throw storeErrorOf(error, `cannot read ${key} in ${this.url}`, "before");
     } finally {
       if (fd !== undefined) this.#work.own(this.#calls.close(fd));
@@ -267,7 +281,9 @@ export class FsStore implements Store {
    */
   async #revalidate(key: string): Promise<boolean> {
     try {
-      await this.#calls.close(await this.#calls.open(join(this.#folder, parentOf(key)), O_RDONLY | O_DIRECTORY));
+      await this.#calls.close(
+        await this.#calls.open(join(this.#folder, parentOf(key)), O_RDONLY | O_DIRECTORY | O_CAREFUL),
+      );
       return true;
     } catch (error) {
       if (errnoOf(error) === "ENOENT") return false;

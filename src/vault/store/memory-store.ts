@@ -3,7 +3,9 @@
  *
  * Contents are copied on the way in and out: a caller that changes its buffer changes nothing stored.
  */
+import { objectBytesMax } from "../limits.ts";
 import { MemorySegments } from "./memory-segments.ts";
+import { assertSize } from "./object-size.ts";
 import type { SegmentFiles } from "./segment-files.ts";
 import type { PutOutcome, Store } from "./store.ts";
 import { assertKey, assertPrefix, pageOf } from "./store-key.ts";
@@ -30,10 +32,12 @@ export class MemoryStore implements Store {
 
   async stage(): Promise<undefined> {}
 
-  async get(key: string): Promise<Uint8Array | undefined> {
+  async get(key: string, bytesMax = objectBytesMax): Promise<Uint8Array | undefined> {
     assertKey(key);
     const bytes = this.#objects.get(key);
-    return bytes === undefined ? undefined : new Uint8Array(bytes);
+    if (bytes === undefined) return undefined;
+    assertSize(key, bytes.length, bytesMax);
+    return new Uint8Array(bytes);
   }
 
   async list(prefix: string, options?: { readonly after?: string; readonly limit?: number }): Promise<string[]> {

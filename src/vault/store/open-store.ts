@@ -18,6 +18,18 @@ import { ensureIdentity, type IdentityOptions } from "./identity.ts";
 import { identityKey } from "../keys.ts";
 import { StoreError } from "./store.ts";
 
+/** Its objects may be read and removed through the folders below it, so none of these leads elsewhere. */
+async function assertNoLinks(folder: string): Promise<void> {
+  for (const entry of await fs.readdir(folder, { withFileTypes: true })) {
+    if (!entry.isSymbolicLink() || ![...subfolders, ...segmentSubfolders, identityKey].includes(entry.name)) continue;
+    throw new StoreError(
+      "unsuitable",
+      `${entry.name} in the vault ${folder} is a symbolic link`,
+      "Only the vault's folder itself may be reached through links: put a folder in place of the link, or mount one there.",
+    );
+  }
+}
+
 const groupWrites = 0o020;
 const subfolders = [temporaryFolder, "log", "checkpoints", "chunks", "boundary"];
 /** Made when they are needed. */
@@ -146,6 +158,7 @@ async function openFolder(folder: string): Promise<FsStore> {
         throw storeErrorOf(error, `cannot make the folder ${name} in ${folder}`, "before");
     }
   }
+  await assertNoLinks(folder);
   const { network } = await probeFolder(folder, `probe-${process.pid}-${randomBytes(8).toString("hex")}`);
   const store = new FsStore({ folder, network });
   return store;

@@ -46,8 +46,11 @@ export interface Store {
    */
   stage(bytes: Uint8Array): Promise<StagedBytes | undefined>;
 
-  /** Returns the whole content, or undefined if there is none. Throws `StoreError`. */
-  get(key: string): Promise<Uint8Array | undefined>;
+  /**
+   * Returns the whole content, or undefined if there is none. Throws StoreError, and StrangeObjectError for what is
+   * larger than `bytesMax` (default: `objectBytesMax`) or no object at all, before anything is allocated for it.
+   */
+  get(key: string, bytesMax?: number): Promise<Uint8Array | undefined>;
 
   /**
    * Returns the keys that start with `prefix` (which ends with `/`), ascending by code unit, only those > `after`.

@@ -87,7 +87,7 @@ describe("a reader", () => {
     const last = (await readToEnd(readerOf(store))).at(-1);
     if (last === undefined) throw new Error("no record");
     const next = { ...last.header, position: 3, previousHash: last.hash };
-    const claim: RecordBody = { kind: "epoch", leaseMs: 1, controlUrl: "", instance: "" };
+    const claim: RecordBody = { kind: "epoch", leaseMs: 1000, controlUrl: "", instance: "" };
     const other = "77".repeat(16);
     const wrong = [
       encodeRecord(tag, { ...next, nonce: other, epoch: 3 }, claim),

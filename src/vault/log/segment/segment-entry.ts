@@ -17,6 +17,7 @@
  * pages, and do not know claims.
  */
 import { crc32 } from "node:zlib";
+import { recordBytesMax } from "../../limits.ts";
 import type { Position } from "../../record.ts";
 import { blockBytes } from "../../store/segment-files.ts";
 
@@ -72,8 +73,9 @@ export function decodeEntryHeader(bytes: Uint8Array, tag: number): EntryHeader |
   const number = header.readUInt8(4);
   const kind = number === kindNumbers.record ? "record" : number === kindNumbers.object ? "object" : undefined;
   const position = Number(header.readBigUInt64LE(16));
-  if (kind === undefined || !Number.isSafeInteger(position)) return undefined;
-  return { kind, position, contentBytes: header.readUInt32LE(8), contentCrc: header.readUInt32LE(12) };
+  const contentBytes = header.readUInt32LE(8);
+  if (kind === undefined || !Number.isSafeInteger(position) || contentBytes > recordBytesMax) return undefined;
+  return { kind, position, contentBytes, contentCrc: header.readUInt32LE(12) };
 }
 
 export const isWhole = (header: EntryHeader, content: Uint8Array): boolean =>

@@ -108,6 +108,13 @@ export class Terms {
     if (known !== undefined) return known;
     const seal = await this.seal(number);
     if (seal === undefined) throw missing(number);
+    if (seal.before.term >= number)
+      throw new CorruptRecordError(
+        0,
+        sealKey(number),
+        `a seal that follows term ${seal.before.term}`,
+        "an earlier one",
+      );
     const outline = { before: seal.before, epoch: seal.epoch, carries: seal.last !== undefined };
     this.#outlines.set(number, outline);
     return outline;
