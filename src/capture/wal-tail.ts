@@ -18,7 +18,8 @@
  *    there, also when it rolls back or is killed. So the whole chain is read again then; it costs as much as the log is
  *    long, and no such writer causes it.
  *  - after a reset by a checkpoint: the index begins a generation first and the header follows with the first frame, so
- *    the whole generation before is still there. It is known up to its last captured frame.
+ *    the whole generation before is still there. It is known up to its last captured frame, or, at the first look, by
+ *    its salts: those of the index follow them.
  */
 import { fstatSync, type Stats } from "node:fs";
 import { readChunkBytes } from "./limits.ts";
@@ -107,8 +108,9 @@ export class WalTail {
     const origin = this.#origin(at, stats.size);
     if (origin === "rewritten") return { kind: "rewritten" };
     let end = origin === undefined ? undefined : await this.#lastCommit(origin, slice);
-    // The content of a log before the first look is its previous generation: the index had begun the next one.
-    if (end !== undefined && this.#seen === undefined && at.mxFrame === 0) {
+    // At the first look it may be the generation before: the index had begun the next one. If not, a writer without the
+    // index came before this look.
+    if (end !== undefined && this.#seen === undefined && at.mxFrame === 0 && isNextGeneration(at, end)) {
       this.#before = end;
       end = undefined;
     }
@@ -219,6 +221,9 @@ export class WalTail {
     }
   }
 }
+
+/** A reset adds one to the first salt and draws the second (wal.c, walRestartHdr). An index without frames has zeros. */
+const isNextGeneration = (at: WalPosition, before: WalPosition): boolean => at.salt1 === (before.salt1 + 1) >>> 0;
 
 const sumOf = (at: WalPosition): WalChecksum => ({ s1: at.checksum1, s2: at.checksum2 });
 
