@@ -222,7 +222,7 @@ export class WalTail {
   }
 }
 
-/** A reset adds one to the first salt and draws the second (wal.c, walRestartHdr). An index without frames has zeros. */
+/** A reset adds one to the first salt and draws the second (wal.c, walRestartHdr). An index without frames has 0. */
 const isNextGeneration = (at: WalPosition, before: WalPosition): boolean => at.salt1 === (before.salt1 + 1) >>> 0;
 
 const sumOf = (at: WalPosition): WalChecksum => ({ s1: at.checksum1, s2: at.checksum2 });
