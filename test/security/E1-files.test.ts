@@ -104,7 +104,7 @@ test("a vault with a link in place of one of its folders is not opened; one that
   expect(await failureOf(openStore(vault.folder))).toMatchObject({ area: "vault", kind: "unsuitable" });
 });
 
-/** A log in segments of one term, with an entry that another writer of the folder put there in the name of its owner. */
+/** A log in segments of one term, with an entry that another writer put there in the name of its owner. */
 async function forged(entry: Uint8Array): Promise<SegmentLog> {
   const { store } = vault;
   const { files } = store;
