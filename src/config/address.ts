@@ -1,9 +1,8 @@
-/** Parses and formats listen addresses and base URLs. */
+/** Parses and formats listen addresses. What they are reached at is in src/core/base-url.ts. */
 import { isIP } from "node:net";
 import type { Address } from "./types.ts";
 
 export const listenAccepted = 'address and port, for example "127.0.0.1:7700", "0.0.0.0:80", "[::1]:7701"';
-export const urlAccepted = 'http://host:port without a path, for example "http://10.0.0.1:7701"';
 
 /**
  * Returns `undefined` if malformed. Names other than `localhost` are refused: a listen address should not depend on
@@ -20,19 +19,6 @@ export function parseListen(text: string): Address | undefined {
     (/^(?:\d{1,3}\.){3}\d{1,3}$/.test(fourOrName) && fourOrName.split(".").every((part) => Number(part) <= 255))
     ? { host: fourOrName, port }
     : undefined;
-}
-
-/**
- * Returns the URL without a slash at the end; `undefined` if it is malformed, or has parts that the program would
- * silently ignore.
- */
-export function parseBaseUrl(text: string): string | undefined {
-  if (!URL.canParse(text)) return undefined;
-  const url = new URL(text);
-  const plain =
-    url.pathname === "/" && url.search === "" && url.hash === "" && url.username === "" && url.password === "";
-  if (!plain || url.protocol !== "http:" || url.hostname === "" || url.port === "0") return undefined;
-  return `http://${url.hostname}:${url.port === "" ? "80" : url.port}`;
 }
 
 /** Returns `http://127.0.0.1:7700`, with brackets around an IPv6 address. */

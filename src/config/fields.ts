@@ -3,7 +3,8 @@
  * another value. A message of valibot is one text, so the two are kept beside the issue that they explain.
  */
 import * as v from "valibot";
-import { isAddressRange, listenAccepted, parseBaseUrl, parseListen, urlAccepted } from "./address.ts";
+import { isAddressRange, listenAccepted, parseListen } from "./address.ts";
+import { baseUrlAccepted, parseBaseUrl } from "../core/base-url.ts";
 import { identifierAccepted, isIdentifier } from "../core/identifier.ts";
 import {
   durationAccepted,
@@ -145,4 +146,4 @@ export const listenAddress = parsed(
   "write an address of this machine and a port from 0 to 65535",
   parseListen,
 );
-export const baseUrl = parsed(urlAccepted, "write the address at which other machines reach it", parseBaseUrl);
+export const baseUrl = parsed(baseUrlAccepted, "write the address at which other machines reach it", parseBaseUrl);

@@ -5,6 +5,7 @@
 import { availableParallelism } from "node:os";
 import { dirname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import { plainPrefix } from "../core/base-url.ts";
 import { urlOf } from "./address.ts";
 import { gatewayLimits, hostLimits, resolveLimits } from "./limits.ts";
 import { type FileContent, workersMax } from "./schema.ts";
@@ -36,7 +37,7 @@ export function resolveServices(services: FileContent["service"]): ServiceConfig
  * API.
  */
 export const controlUrlOf = ({ control, url, health }: FileContent["service"][number]["host"][number]): string =>
-  control === "none" ? `plain:${url ?? ""}${health ?? "/"}` : control;
+  control === "none" ? `${plainPrefix}${url ?? ""}${health ?? "/"}` : control;
 
 export function resolveGateway(
   file: string,

@@ -29,6 +29,7 @@
  */
 import * as v from "valibot";
 import { identifierAccepted, isIdentifier } from "../core/identifier.ts";
+import { baseUrlSchema } from "./addresses.ts";
 import { databaseChangeSchema, databaseListSchema } from "./databases.ts";
 import {
   applicationSchema,
@@ -253,18 +254,13 @@ export const dryRunAnswerSchema = v.object({
 });
 export type DryRunAnswer = v.InferOutput<typeof dryRunAnswerSchema>;
 
-const controlUrl = v.pipe(
-  v.string(),
-  v.url(),
-  v.regex(/^https?:\/\/[^/\s]+$/, "must be http://address:port without a path"),
-);
 /** As in the configuration: other gateways could not store another id or number. */
 const hostId = v.pipe(v.string(), v.check(isIdentifier, identifierAccepted));
 const priority = v.pipe(v.number(), v.integer(), v.minValue(-1_000), v.maxValue(1_000));
 export const addHostRequestSchema = v.strictObject({
   service: v.optional(name),
   id: hostId,
-  controlUrl,
+  controlUrl: baseUrlSchema,
   priority: v.optional(v.nullable(priority), null),
   nofailover: v.optional(v.nullable(v.boolean()), null),
 });

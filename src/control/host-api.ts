@@ -19,6 +19,7 @@
  * advice}`, a body over the limit with `413`.
  */
 import * as v from "valibot";
+import { baseUrlSchema } from "./addresses.ts";
 import { identifierAccepted, isIdentifier } from "../core/identifier.ts";
 import { rehearsalSchema, suspectSchema } from "./host-status.ts";
 
@@ -87,7 +88,7 @@ export type PromotePhase = (typeof promotePhases)[number];
 export const promoteEventSchema = v.variant("kind", [
   /** The phase ended; `ms` is how long it took. */
   v.object({ kind: v.literal("phase"), phase: v.picklist(promotePhases), ms: milliseconds }),
-  v.object({ kind: v.literal("done"), epoch: count, position: count, dataUrl: v.string() }),
+  v.object({ kind: v.literal("done"), epoch: count, position: count, dataUrl: baseUrlSchema }),
   v.object({ kind: v.literal("refused"), refusal: refusalSchema }),
 ]);
 export type PromoteEvent = v.InferOutput<typeof promoteEventSchema>;

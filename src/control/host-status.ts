@@ -1,5 +1,6 @@
 /** A host's status: the same object in `GET /v1/status` and in each line of the status stream. */
 import * as v from "valibot";
+import { baseUrlSchema } from "./addresses.ts";
 
 /** States of a host's life (docs/ARCHITECTURE.md has the transitions). */
 export const hostRoles = ["restoring", "secondary", "claiming", "starting", "primary", "draining", "failed"] as const;
@@ -132,8 +133,8 @@ export const hostStatusSchema = v.object({
   /** True when the last record of the log is a `vacate`. */
   vacated: v.boolean(),
   /** Address for client traffic, `http://address:port`. */
-  dataUrl: v.string(),
-  controlUrl: v.string(),
+  dataUrl: baseUrlSchema,
+  controlUrl: baseUrlSchema,
   /** Higher is preferred; 0 is the default. */
   priority: v.pipe(v.number(), v.integer()),
   nofailover: v.boolean(),

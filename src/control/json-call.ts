@@ -139,7 +139,11 @@ function callStream(options: CallOptions, call: JsonCall, reading: Reading): Pro
       resolve({ kind: "aborted", message: "aborted before it began" });
       return;
     }
-    const outgoing = open(options, call);
+    const outgoing = openSafely(options, call);
+    if ("kind" in outgoing) {
+      resolve(outgoing);
+      return;
+    }
     let timer = deadline(options.clock, call.timeoutMs, () => timedOut(`no answer within ${call.timeoutMs} ms`));
     const whole = Number.isFinite(reading.wholeMs)
       ? deadline(options.clock, reading.wholeMs, () => timedOut(`not done within ${reading.wholeMs} ms`))
@@ -215,6 +219,16 @@ function readAnswer(
   response.on("close", () =>
     settle({ kind: "reset", message: "the connection was closed in the middle of the answer" }),
   );
+}
+
+/** An address that cannot be called is no evidence about a host; it must not end a probe with an exception. */
+function openSafely(options: CallOptions, call: JsonCall): ClientRequest | NoEvidence {
+  try {
+    return open(options, call);
+  } catch (error) {
+    const message = `${options.baseUrl}${call.path} cannot be called: ${(error as Error).message}`;
+    return { kind: "no-evidence", isShortage: false, message };
+  }
 }
 
 function open(options: CallOptions, call: JsonCall): ClientRequest {

@@ -8,6 +8,7 @@
  * count.
  */
 import * as v from "valibot";
+import { baseUrlSchema } from "./addresses.ts";
 
 export const peerFormat = 1;
 
@@ -55,7 +56,7 @@ export const peerMessageSchema = v.object({
     id: name,
     /** This run of the gateway; another process with the same id has another one. */
     origin: name,
-    adminUrl: v.string(),
+    adminUrl: baseUrlSchema,
     /** Stamp of its own registration. */
     registered: v.nullable(stamp),
     /** True when it is stopping: do not wait for it. */

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { collide, formatAddress, isWildcard, parseBaseUrl, parseListen, urlOf } from "../../src/config/address.ts";
+import { collide, formatAddress, isWildcard, parseListen, urlOf } from "../../src/config/address.ts";
 
 test("an address to listen on is taken apart, IPv6 with and without brackets where they belong", () => {
   expect(parseListen("127.0.0.1:7700")).toEqual({ host: "127.0.0.1", port: 7700 });
@@ -26,24 +26,6 @@ test("malformed addresses are refused", () => {
     "1.2.3:80",
   ]) {
     expect(parseListen(text)).toBeUndefined();
-  }
-});
-
-test("a URL to be reached at is http with host and port and nothing else", () => {
-  expect(parseBaseUrl("http://10.0.0.1:7701")).toBe("http://10.0.0.1:7701");
-  expect(parseBaseUrl("http://a.example/")).toBe("http://a.example:80");
-  for (const text of [
-    "",
-    "10.0.0.1:7701",
-    "https://a.example",
-    "http://a.example/x",
-    "http://a.example?x",
-    "http://u:p@a.example",
-    "http://",
-    "http://a:0",
-    "ftp://a:1",
-  ]) {
-    expect(parseBaseUrl(text)).toBeUndefined();
   }
 });
 

@@ -20,6 +20,7 @@ const unsyncedMax = 10;
 
 export class GatewayDisk {
   readonly #rows = new Map<string, ReplicatedRow>();
+  readonly #met = new Set<string>();
   #vector: VersionVector = new Map();
   #unsynced: Transaction[] = [];
 
@@ -31,7 +32,7 @@ export class GatewayDisk {
   /** All that was written. */
   load(): Loaded {
     this.#sync(this.#unsynced.length);
-    return { rows: [...this.#rows.values()], vector: new Map(this.#vector) };
+    return { rows: [...this.#rows.values()], vector: new Map(this.#vector), met: [...this.#met] };
   }
 
   losePower(dice: SeededRandom): void {
@@ -40,9 +41,10 @@ export class GatewayDisk {
 
   copy(): GatewayDisk {
     const copy = new GatewayDisk();
-    const { rows, vector } = this.load();
+    const { rows, vector, met } = this.load();
     for (const row of rows) copy.#rows.set(nameOf(row), row);
     copy.#vector = vector;
+    for (const gateway of met) copy.#met.add(gateway);
     return copy;
   }
 
@@ -50,7 +52,9 @@ export class GatewayDisk {
     for (const { changes, vector } of this.#unsynced.splice(0, count)) {
       for (const change of changes) {
         if (change.kind === "put") this.#rows.set(nameOf(change.row), change.row);
-        else this.#rows.delete(nameOf(change));
+        else if (change.kind === "remove") this.#rows.delete(nameOf(change));
+        else if (change.kind === "meet") this.#met.add(change.gateway);
+        else this.#met.delete(change.gateway);
       }
       this.#vector = vector ?? this.#vector;
     }

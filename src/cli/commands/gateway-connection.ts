@@ -9,6 +9,7 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { GatewayAnswer } from "../../control/gateway-client.ts";
 import { GatewayClient } from "../../control/gateway-client.ts";
+import { baseUrlAccepted, parseBaseUrl } from "../../core/base-url.ts";
 import { systemClock } from "../../runtime/clock.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
 import { defaultConfigFile, requireConfig } from "./config.ts";
@@ -59,10 +60,7 @@ export function connectToGateway(
   const { env } = context.process;
   const hasFile = flags.config !== undefined || existsSync(resolve(context.cwd, defaultConfigFile));
   const config = hasFile ? requireConfig(context, flags.config) : undefined;
-  const url =
-    flags.gateway ??
-    (env["STEAD_GATEWAY"] === undefined ? undefined : parseUrl(env["STEAD_GATEWAY"])) ??
-    config?.gateway?.adminUrl;
+  const url = flags.gateway ?? gatewayOf(env["STEAD_GATEWAY"]) ?? config?.gateway?.adminUrl;
   const secret = config?.gateway?.secret ?? config?.host?.secret ?? env["STEAD_SECRET"];
   if (url === undefined) {
     throw new OperatorError("configuration", {
@@ -115,10 +113,23 @@ export function requireAnswer<T>(answer: GatewayAnswer<T>, url: string): T {
   }
 }
 
-/** Parses `http://address:port`, without a slash at the end. The scheme is optional. */
+function gatewayOf(variable: string | undefined): string | undefined {
+  if (variable === undefined) return undefined;
+  try {
+    return parseUrl(variable);
+  } catch {
+    throw new OperatorError("configuration", {
+      found: `STEAD_GATEWAY is ${JSON.stringify(variable)}`,
+      accepted: `${baseUrlAccepted}; with or without http://`,
+      advice: "set it to the admin address of a gateway",
+    });
+  }
+}
+
+/** Parses an address of stead. Its scheme is optional. */
 export function parseUrl(text: string): string {
-  const found = /^(?:(https?):\/\/)?([^/?#\s]+)\/?$/.exec(text);
-  const url = found === null ? null : URL.parse(`${found[1] ?? "http"}://${found[2] ?? ""}`);
-  if (url === null) throw new Error(`"${text}" is not the address of a gateway: http://address:port is accepted`);
-  return url.origin;
+  const url = parseBaseUrl(text.includes("://") ? text : `http://${text}`);
+  if (url === undefined)
+    throw new Error(`"${text}" is not an address of stead: ${baseUrlAccepted} is accepted, with or without http://`);
+  return url;
 }

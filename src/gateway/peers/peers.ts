@@ -69,7 +69,7 @@ const pushOf = (push: NonNullable<PeerMessage["push"]>, { rows, isWhole }: Decod
 export class Peers {
   readonly #options: PeersOptions;
   readonly #links = new Map<string, PeerLink>();
-  readonly #met = new Map<string, string>();
+  readonly #answered = new Map<string, string>();
   readonly #watch = new InstanceWatch();
   readonly #views: Views;
   readonly #stopping: Promise<void>[] = [];
@@ -108,11 +108,18 @@ export class Peers {
       adminUrl: member.adminUrl,
       self: false,
       heardMsAgo: this.#watch.heardMsAgo(member.id, clock.now()),
-      trouble: this.#links.get(member.adminUrl)?.trouble,
+      trouble: this.#troubleOf(member),
     }));
     return [{ id, adminUrl, self: true, heardMsAgo: 0, trouble: undefined }, ...rest].sort((a, b) =>
       a.id < b.id ? -1 : 1,
     );
+  }
+
+  #troubleOf({ id, adminUrl }: Member): string | undefined {
+    const trouble = this.#links.get(adminUrl)?.trouble;
+    if (this.#registered.includes(id) || !this.#membership().unproven.includes(id)) return trouble;
+    const advice = `if there is no such gateway, \`stead gateways remove ${id}\``;
+    return `${trouble ?? "no exchange yet"}; it was never met and does not count for a majority: ${advice}`;
   }
 
   /** Time since any run of a gateway was heard; undefined: not since this one started. */
@@ -136,6 +143,7 @@ export class Peers {
   /** Rows of `gateways` changed. */
   refresh(): void {
     if (this.#isStopped) return;
+    for (const { id } of others(this.#options.store.replica, this.#options.id).removed) this.#options.store.forget(id);
     const { links, registered } = this.#membership();
     for (const [url, link] of this.#links) {
       if (links.has(url)) continue;
@@ -169,6 +177,7 @@ export class Peers {
     const refusal = this.#judge(message);
     if (refusal !== undefined) return refusal;
     const { from, push } = message;
+    this.#meet(from.id);
     const decoded = this.#decode(message);
     const request = {
       origin: from.origin,
@@ -207,7 +216,18 @@ export class Peers {
 
   #membership() {
     const { id, adminUrl, seeds, store } = this.#options;
-    return membershipOf({ self: { id, adminUrl }, seeds, replica: store.replica, met: this.#met });
+    return membershipOf({
+      ...{ self: { id, adminUrl }, seeds, replica: store.replica },
+      ...{ answered: this.#answered, met: store.met },
+    });
+  }
+
+  /** This gateway was called by another with the cluster's secret, or has called it: it exists (membership.ts). */
+  #meet(gateway: string): void {
+    const { store } = this.#options;
+    if (store.met.has(gateway)) return;
+    store.meet(gateway);
+    this.refresh();
   }
 
   #connect(url: string, id: string | undefined): void {
@@ -255,9 +275,10 @@ export class Peers {
     }
     this.#refusedSince = undefined;
     this.#troubles.delete("refused");
-    const isNew = this.#met.get(link.url) !== message.from.id;
+    const isNew = this.#answered.get(link.url) !== message.from.id;
     link.id = message.from.id;
-    this.#met.set(link.url, message.from.id);
+    this.#answered.set(link.url, message.from.id);
+    this.#meet(message.from.id);
     const decoded = this.#decode(message);
     if (decoded === undefined) {
       link.trouble = this.#troubles.get(message.from.id) ?? "its rows are not understood";
@@ -305,7 +326,7 @@ export class Peers {
     link.trouble = refusal.error;
     switch (refusal.reason) {
       case "self":
-        this.#met.set(link.url, id);
+        this.#answered.set(link.url, id);
         link.id = id;
         this.refresh();
         return "idle";
@@ -352,10 +373,7 @@ export class Peers {
       return undefined;
     }
     if (decoded.refused === undefined) this.#troubles.delete(id);
-    else {
-      const advice = "correct the clock of the gateway that wrote it; the other rows are accepted";
-      this.#warn(id, `a row from gateway ${id} is not accepted: ${decoded.refused}; ${advice}`);
-    }
+    else this.#warn(id, `a row from gateway ${id} is not accepted: ${decoded.refused}; the other rows are accepted`);
     return decoded;
   }
 

@@ -4,7 +4,9 @@
  */
 import type { PeerMessage, WireRow } from "../../control/peer-api.ts";
 import { type Cell, faultOfStamp, type ReplicatedRow, type StampFault, stampMs } from "../../core/replication/row.ts";
+import { baseUrlAccepted, hostAddressAccepted } from "../../core/base-url.ts";
 import {
+  faultOfAddress,
   isAccepted,
   rowKey,
   sharedTable,
@@ -30,7 +32,10 @@ export function encodeRows(rows: readonly ReplicatedRow[]): Pick<PeerMessage, "t
 }
 
 export type Decoded =
-  /** `refused` names a row with a false stamp, which is left out. `isWhole`: nothing is missing that could be true. */
+  /**
+   * `refused` names a row with a false stamp or address, which is left out, and what to do. `isWhole`: nothing is
+   * missing that could be true.
+   */
   | {
       readonly kind: "ok";
       readonly rows: ReplicatedRow[];
@@ -49,8 +54,8 @@ interface Layout {
 }
 
 /**
- * `wallTimeMs`: this gateway's clock, against stamps from a broken one. A row with such a stamp is left out, and the
- * others stay: one row must not stop what two gateways tell each other.
+ * `wallTimeMs`: this gateway's clock, against stamps from a broken one. A row with such a stamp, or with an address
+ * that no process can call, is left out, and the others stay: one row must not stop what two gateways tell each other.
  */
 export function decodeRows(message: Pick<PeerMessage, "tables" | "rows">, wallTimeMs: number): Decoded {
   const layouts = new Map<string, Layout>();
@@ -85,9 +90,11 @@ export function decodeRows(message: Pick<PeerMessage, "tables" | "rows">, wallTi
       values[column.name] = from === -1 ? column.fallback : (cells[from] ?? null);
     }
     const key = rowKey(table, values);
+    const row: ReplicatedRow = { table: name, key, values, origin, seq, hlc, deleted: deleted === 1 };
     const fault = faultOfStamp(hlc, wallTimeMs);
-    if (fault === undefined) rows.push({ table: name, key, values, origin, seq, hlc, deleted: deleted === 1 });
-    else refused ??= `${name} ${key.replaceAll("\n", "/")}, written by ${origin}, ${falseBecause(fault, hlc)}`;
+    const why = fault === undefined ? whyUncallable(row) : falseBecause(fault, hlc);
+    if (why === undefined) rows.push(row);
+    else refused ??= `${name} ${key.replaceAll("\n", "/")}, written by ${origin}, ${why}`;
     // The clock here may be the wrong one: what it refused must come again.
     if (fault === "ahead") isWhole = false;
   }
@@ -96,8 +103,15 @@ export function decodeRows(message: Pick<PeerMessage, "tables" | "rows">, wallTi
 
 const falseBecause = (fault: StampFault, hlc: string): string =>
   fault === "counter"
-    ? `is stamped ${hlc}, which no clock makes`
-    : `is stamped ${new Date(stampMs(hlc)).toISOString()}, more than a day ahead of this clock`;
+    ? `is stamped ${hlc}, which no clock makes; ${clockAdvice}`
+    : `is stamped ${new Date(stampMs(hlc)).toISOString()}, more than a day ahead of this clock; ${clockAdvice}`;
+const clockAdvice = "correct the clock of the gateway that wrote it";
+
+function whyUncallable(row: ReplicatedRow): string | undefined {
+  const fault = faultOfAddress(row);
+  if (fault === undefined) return undefined;
+  return `${fault}, accepted: ${row.table === "hosts" ? hostAddressAccepted : baseUrlAccepted}; add the host again, or correct the address that the gateway advertises`;
+}
 
 /** Keys are joined with line ends (state/replication-tables.ts), so a part of one has none. */
 function isAcceptedAs(table: SharedTable, column: SharedColumn, cell: Cell): boolean {

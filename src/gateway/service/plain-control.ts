@@ -23,12 +23,11 @@ import type {
   PromoteRequest,
   RehearsalDone,
 } from "../../control/host-api.ts";
+import { plainPrefix } from "../../core/base-url.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { HostControl } from "./host-control.ts";
 
-const prefix = "plain:";
-
-export const isPlain = (controlUrl: string): boolean => controlUrl.startsWith(prefix);
+export const isPlain = (controlUrl: string): boolean => controlUrl.startsWith(plainPrefix);
 
 /** The primary among a service's plain hosts, in this gateway's memory: the substitute for the log. */
 export class PlainEpochs {
@@ -62,7 +61,7 @@ export class PlainControl implements HostControl {
 
   constructor(options: PlainControlOptions) {
     this.#options = options;
-    this.#url = new URL(options.controlUrl.slice(prefix.length));
+    this.#url = new URL(options.controlUrl.slice(plainPrefix.length));
   }
 
   async status(timeoutMs: number, signal?: AbortSignal): Promise<HostAnswer<HostStatus>> {

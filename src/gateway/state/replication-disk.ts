@@ -18,13 +18,16 @@ import { removal, sharedTables, storedRow, upsert } from "./replication-tables.t
 
 const databaseBusyMs = 1_000;
 
-/** A row to be put, or the name of one to be removed. */
+/** A row to be put, or the name of one to be removed; or that another gateway was met, or is forgotten. */
 export type DiskChange =
   | { readonly kind: "put"; readonly row: ReplicatedRow }
+  | { readonly kind: "meet" | "forget"; readonly gateway: string }
   | { readonly kind: "remove"; readonly table: string; readonly key: string };
 
 export interface Loaded {
   readonly rows: readonly ReplicatedRow[];
+  /** Ids of the other gateways that this one has met. */
+  readonly met: readonly string[];
   readonly vector: VersionVector;
 }
 
@@ -104,9 +107,7 @@ export class ReplicaDisk {
 
   /** Writes in one transaction. `vector` null: other changes still wait, so that nothing may be claimed yet. */
   async write(changes: readonly DiskChange[], vector: VersionVector | null): Promise<void> {
-    const statements: InStatement[] = changes.map((change) =>
-      change.kind === "put" ? upsert(change.row) : removal(change.table, change.key),
-    );
+    const statements: InStatement[] = changes.map(statementOf);
     const claims = vector === null ? null : new Map(vector);
     if (claims !== null) statements.push(...this.#vectorChanges(claims));
     if (statements.length > 0) await this.#client.batch(statements, "write");
@@ -128,6 +129,19 @@ export class ReplicaDisk {
       if (!vector.has(origin)) statements.push({ sql: "DELETE FROM t_vector WHERE origin = ?", args: [origin] });
     }
     return statements;
+  }
+}
+
+function statementOf(change: DiskChange): InStatement {
+  switch (change.kind) {
+    case "put":
+      return upsert(change.row);
+    case "remove":
+      return removal(change.table, change.key);
+    case "meet":
+      return { sql: "INSERT OR IGNORE INTO t_met (gateway) VALUES (?)", args: [change.gateway] };
+    case "forget":
+      return { sql: "DELETE FROM t_met WHERE gateway = ?", args: [change.gateway] };
   }
 }
 
@@ -157,7 +171,8 @@ async function load(client: Client): Promise<Loaded> {
   const vector = (await client.execute("SELECT origin, seq FROM t_vector")).rows.map(
     (row) => [row["origin"] as string, Number(row["seq"])] as const,
   );
-  return { rows, vector: new Map(vector) };
+  const met = (await client.execute("SELECT gateway FROM t_met")).rows.map((row) => row["gateway"] as string);
+  return { rows, vector: new Map(vector), met };
 }
 
 /** A database of an earlier version may still be readable by others; its companions get its mode from SQLite. */

@@ -6,6 +6,7 @@
 import type { InStatement, Row } from "@libsql/client";
 import { getTableColumns, getTableName } from "drizzle-orm";
 import { getTableConfig, type SQLiteTable } from "drizzle-orm/sqlite-core";
+import { isBaseUrl, isHostAddress } from "../../core/base-url.ts";
 import type { Cell, ReplicatedRow } from "../../core/replication/row.ts";
 import { epochs, events, failovers, gateways, health, hosts, services } from "./schema.ts";
 
@@ -84,6 +85,27 @@ export function sharedTable(name: string): SharedTable {
 
 export const rowKey = (table: SharedTable, values: Readonly<Record<string, Cell>>): string =>
   table.keys.map((name) => String(values[name])).join("\n");
+
+/** Columns with addresses that this program calls, and what they may be. */
+const addressColumns: Partial<Record<TableName, { readonly column: string; readonly isAccepted: AddressCheck }>> = {
+  hosts: { column: "control_url", isAccepted: isHostAddress },
+  gateways: { column: "admin_url", isAccepted: isBaseUrl },
+  epochs: { column: "data_url", isAccepted: isBaseUrl },
+};
+type AddressCheck = (text: string) => boolean;
+
+/**
+ * Returns what is wrong with the address in a row that another gateway, or an earlier version of this one, has written;
+ * undefined: nothing. A tombstone is accepted with any: no process calls it, and it ends the row that it replaces.
+ */
+export function faultOfAddress(row: Pick<ReplicatedRow, "table" | "values" | "deleted">): string | undefined {
+  const address = addressColumns[row.table as TableName];
+  if (address === undefined || row.deleted) return undefined;
+  const found = row.values[address.column] ?? null;
+  if (found === null || (typeof found === "string" && address.isAccepted(found))) return undefined;
+  return `has ${JSON.stringify(found).slice(0, foundLengthMax)} as its ${address.column}`;
+}
+const foundLengthMax = 100;
 
 /** Converts a row of the program (properties of the schema) to values by column. */
 export function toValues(table: SharedTable, row: Readonly<Record<string, unknown>>): Record<string, Cell> {

@@ -140,6 +140,9 @@ export const events = sqliteTable(
   (table) => [index("t_events_by_time").on(table.atMs)],
 );
 
+/** The other gateways that this one has met (src/gateway/peers/membership.ts): its own evidence, and not shared. */
+export const met = sqliteTable("t_met", { gateway: text("gateway").primaryKey() });
+
 /**
  * What the rows of this database claim to know of each run of each gateway (src/core/replication/version-vector.ts).
  */

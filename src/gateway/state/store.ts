@@ -17,7 +17,7 @@ import { messageOf } from "../../runtime/operator-error.ts";
 import { HybridClock } from "./hybrid-clock.ts";
 import { DatabaseInUseError } from "./database-in-use.ts";
 import type { DiskChange, Loaded, OpenDisk, StateDisk } from "./replication-disk.ts";
-import { fromValues, rowKey, sharedTable, toValues } from "./replication-tables.ts";
+import { faultOfAddress, fromValues, rowKey, sharedTable, toValues } from "./replication-tables.ts";
 import type { RowWrite } from "./rows.ts";
 import { epochJumpMax } from "../../core/failover/proof.ts";
 import type { epochs, hosts, services } from "./schema.ts";
@@ -72,6 +72,7 @@ export class StateStore {
   readonly #queue = new Map<string, DiskChange>();
   readonly #background = new BackgroundTasks();
   readonly #notices: string[] = [];
+  readonly #met = new Set<string>();
   #disk: OpenDisk | undefined;
   #timer: Timer | undefined;
   /** Flushes run one after the other; none rejects. */
@@ -95,6 +96,11 @@ export class StateStore {
   /** Past events of the database that an operator should know, for example that it was set aside. */
   get notices(): readonly string[] {
     return this.#notices;
+  }
+
+  /** Ids of the other gateways that this one has met, in this run or an earlier one. */
+  get met(): ReadonlySet<string> {
+    return this.#met;
   }
 
   get queued(): number {
@@ -151,6 +157,18 @@ export class StateStore {
     this.onApplied?.(rows);
   }
 
+  /** Records that another gateway was met. Call it before its rows are applied: they are stored in that order. */
+  meet(gateway: string): void {
+    if (this.#isClosed || this.#met.has(gateway)) return;
+    this.#met.add(gateway);
+    this.#enqueue({ kind: "meet", gateway });
+  }
+
+  /** Records that a gateway was removed: if it joins again, it is met again. */
+  forget(gateway: string): void {
+    if (!this.#isClosed && this.#met.delete(gateway)) this.#enqueue({ kind: "forget", gateway });
+  }
+
   /** Resolves once everything pending is on disk, or in `trouble`. */
   flush(): Promise<void> {
     this.#flushing = this.#flushing.then(() => this.#flushOnce());
@@ -187,12 +205,25 @@ export class StateStore {
     this.#warnWhenOld(loaded, outdated, clock.wallTime());
   }
 
-  #takeIn({ rows, vector }: Loaded): void {
+  #takeIn({ rows: stored, vector, met }: Loaded): void {
     const before = this.replica.size;
+    for (const gateway of met) this.#met.add(gateway);
+    const rows = stored.filter((row) => this.#isCallable(row));
     const fresh = this.replica.merge(rows);
     this.replica.claim(vector);
     for (const row of rows) this.#hybrid.observe(row.hlc);
     if (before > 0 && fresh.length > 0) this.onApplied?.(fresh);
+  }
+
+  /** An earlier version stored rows with any address; every peer refuses them now. */
+  #isCallable(row: ReplicatedRow): boolean {
+    const fault = faultOfAddress(row);
+    if (fault === undefined) return true;
+    this.#notices.push(
+      `${row.table} ${row.key.replaceAll("\n", "/")} of the database ${fault}: it is dropped; add it again`,
+    );
+    this.#enqueue({ kind: "remove", table: row.table, key: row.key });
+    return false;
   }
 
   /**
@@ -241,6 +272,11 @@ export class StateStore {
     this.#notices.push(
       `the database ${disk.path} was damaged (${messageOf(error)}) and is set aside as ${name}: a new one was begun, and gets what other gateways have`,
     );
+    this.#enqueueAll();
+  }
+
+  #enqueueAll(): void {
+    for (const gateway of this.#met) this.#enqueue({ kind: "meet", gateway });
     for (const row of this.replica.rows()) this.#enqueue({ kind: "put", row });
   }
 
@@ -250,7 +286,7 @@ export class StateStore {
     this.#notices.push(
       `the database ${this.#options.disk.path} was deleted or moved while the gateway ran: it is written again, with everything that the gateway knows`,
     );
-    for (const row of this.replica.rows()) this.#enqueue({ kind: "put", row });
+    this.#enqueueAll();
   }
 
   #remembered(): Remembered {
@@ -272,8 +308,7 @@ export class StateStore {
   }
 
   #enqueue(change: DiskChange): void {
-    const { table, key } = change.kind === "put" ? change.row : change;
-    this.#queue.set(`${table}\n${key}`, change);
+    this.#queue.set(nameOf(change), change);
     if (this.#queue.size > queuedWritesMax) this.#dropOldest();
     this.#schedule(flushDelayMs);
     if (++this.#changes % changesPerPrune === 0) this.#prune();
@@ -351,6 +386,19 @@ export class StateStore {
 
   #fail(error: unknown): void {
     this.#trouble = `the database ${this.#options.disk.path} cannot be used: ${messageOf(error)}`;
+  }
+}
+
+/** The later of two changes with one name replaces the earlier. */
+function nameOf(change: DiskChange): string {
+  switch (change.kind) {
+    case "put":
+      return `${change.row.table}\n${change.row.key}`;
+    case "remove":
+      return `${change.table}\n${change.key}`;
+    case "meet":
+    case "forget":
+      return `met\n${change.gateway}`;
   }
 }
 

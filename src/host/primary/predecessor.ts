@@ -15,6 +15,7 @@
 import { request } from "node:http";
 import * as v from "valibot";
 import { bearer } from "../../control/bearer.ts";
+import { isBaseUrl } from "../../core/base-url.ts";
 import { judgeFailure } from "../../control/json-call.ts";
 import { type HostRole, hostStatusSchema } from "../../control/host-status.ts";
 import type { PredecessorProbe, PredecessorWord } from "../ports/ports.ts";
@@ -28,7 +29,8 @@ export function predecessorProbe(secret: string, ownControlUrl: string): Predece
     ask: (predecessor, signal) =>
       new Promise<PredecessorWord>((resolve) => {
         const { controlUrl } = predecessor;
-        if (isLoopback(controlUrl) && !isLoopback(ownControlUrl)) {
+        // It comes from a record: an address that cannot be called proves nothing.
+        if (!isBaseUrl(controlUrl) || (isLoopback(controlUrl) && !isLoopback(ownControlUrl))) {
           resolve({ kind: "unknown" });
           return;
         }

@@ -18,8 +18,15 @@ function replicaWith(...gateways: { id: string; n: number; deleted?: boolean }[]
   });
   return replica;
 }
-const ask = (seeds: number[], replica: RowReplica, met: [string, string][] = []) => {
-  const { links, registered } = membershipOf({ self, seeds: seeds.map(url), replica, met: new Map(met) });
+interface Known {
+  readonly met?: readonly string[];
+  readonly answered?: readonly (readonly [string, string])[];
+}
+const ask = (seeds: number[], replica: RowReplica, { met = [], answered = [] }: Known = {}) => {
+  const { links, registered } = membershipOf({
+    ...{ self, seeds: seeds.map(url), replica },
+    ...{ met: new Set(met), answered: new Map(answered) },
+  });
   return { links: Object.fromEntries(links), registered };
 };
 
@@ -36,23 +43,38 @@ describe("gateways that count", () => {
     });
   });
 
-  test("once another gateway is known the registry counts, and addresses of the file are only tried", () => {
-    expect(ask([2, 9], replicaWith({ id: "g1", n: 1 }, { id: "g2", n: 2 }))).toEqual({
+  test("once another gateway was met the registry counts, and addresses of the file are only tried", () => {
+    expect(ask([2, 9], replicaWith({ id: "g1", n: 1 }, { id: "g2", n: 2 }), { met: ["g2"] })).toEqual({
       links: { [url(2)]: "g2", [url(9)]: undefined },
       registered: ["g1", "g2"],
     });
   });
 
   test("a second address of a known gateway is not another gateway", () => {
-    expect(ask([2, 5], replicaWith({ id: "g1", n: 1 }, { id: "g2", n: 2 }), [[url(5), "g2"]]).links).toEqual({
+    expect(
+      ask([2, 5], replicaWith({ id: "g1", n: 1 }, { id: "g2", n: 2 }), { answered: [[url(5), "g2"]] }).links,
+    ).toEqual({
       [url(2)]: "g2",
     });
   });
 
   test("a removed gateway neither counts nor is asked, though the file names it", () => {
-    expect(ask([2, 3], replicaWith({ id: "g1", n: 1 }, { id: "g2", n: 2 }, { id: "g3", n: 3, deleted: true }))).toEqual(
-      { links: { [url(2)]: "g2" }, registered: ["g1", "g2"] },
-    );
+    const replica = replicaWith({ id: "g1", n: 1 }, { id: "g2", n: 2 }, { id: "g3", n: 3, deleted: true });
+    expect(ask([2, 3], replica, { met: ["g2", "g3"] })).toEqual({
+      links: { [url(2)]: "g2" },
+      registered: ["g1", "g2"],
+    });
+  });
+
+  test("a row alone counts for nothing: its gateway is asked, and counts once it was met, dead or not", () => {
+    const replica = replicaWith({ id: "g1", n: 1 }, { id: "g2", n: 2 }, { id: "ghost", n: 9 });
+    expect(ask([], replica)).toEqual({ links: { [url(2)]: "g2", [url(9)]: "ghost" }, registered: ["g1"] });
+    expect(ask([], replica, { met: ["g2"] }).registered).toEqual(["g1", "g2"]);
+  });
+
+  test("an address of the file counts although its row was not met, so that a newcomer is no majority of one", () => {
+    const replica = replicaWith({ id: "g1", n: 1 }, { id: "g2", n: 2 }, { id: "ghost", n: 9 });
+    expect(ask([2, 3], replica).registered).toEqual(["g1", "g2", url(3)]);
   });
 });
 
@@ -115,7 +137,7 @@ describe("rows on the wire", () => {
       rows: [],
       isWhole: false,
       refused:
-        "services notes, written by g2~1, is stamped 1970-01-02T01:16:40.000Z, more than a day ahead of this clock",
+        "services notes, written by g2~1, is stamped 1970-01-02T01:16:40.000Z, more than a day ahead of this clock; correct the clock of the gateway that wrote it",
     });
   });
 });
