@@ -31,7 +31,8 @@ export function attach({ name, file, writeLocks, isAtStart, onAttached, ...optio
   let files: DatabaseFiles | undefined;
   let outcome: AttachOutcome = "locked";
   try {
-    files = DatabaseFiles.tryOpen(name, file.path, writeLocks);
+    const examined = { identity: file.identity, isUnchanged: options.whole?.isUnchanged };
+    files = DatabaseFiles.tryOpen(name, file.path, examined, writeLocks);
     if (files === undefined) return "locked";
     if (fstatSync(files.dbFd).nlink > 1) throw linked(name, otherNameOf(files));
     if (files.switched !== undefined) options.whole?.acceptChange(files.switched);

@@ -7,12 +7,21 @@
  * the pin at most. The first backfill that needs it starts the thread.
  */
 import { Worker } from "node:worker_threads";
+import type { FilePath } from "./data-path.ts";
 import type { Backfilled } from "./database-files.ts";
 import { messageOf } from "../runtime/operator-error.ts";
 
+/** A database file, and the URI by which SQLite opens it. */
+export interface DatabasePlace {
+  readonly path: FilePath;
+  readonly uri: string;
+  readonly device: bigint;
+  readonly inode: bigint;
+}
+
 interface Asked {
   readonly id: number;
-  readonly uri: string;
+  readonly place: DatabasePlace;
 }
 
 type Answer = { readonly id: number } & ({ readonly done: Backfilled } | { readonly failed: string });
@@ -28,9 +37,9 @@ export class Backfiller {
   #worker: Worker | undefined;
   #count = 0;
 
-  /** `uri`: of the database. Rejects with SQLite's errors, except that a database is busy. */
-  backfill(uri: string): Promise<Backfilled> {
-    const asked: Asked = { id: (this.#count += 1), uri };
+  /** Rejects with SQLite's errors, except that a database is busy. Does nothing if another file is at that place. */
+  backfill(place: DatabasePlace): Promise<Backfilled> {
+    const asked: Asked = { id: (this.#count += 1), place };
     const running = new Promise<Backfilled>((done, failed) => {
       this.#jobs.set(asked.id, { done, failed });
       this.#thread().postMessage(asked);
@@ -84,9 +93,14 @@ export class Backfiller {
 function serve(): void {
   const { parentPort } = process.getBuiltinModule("node:worker_threads");
   const { DatabaseSync } = process.getBuiltinModule("node:sqlite");
-  const backfill = (uri: string): Backfilled => {
+  const { statSync } = process.getBuiltinModule("node:fs");
+  const backfill = ({ path, uri, device, inode }: DatabasePlace): Backfilled => {
     const connection = new DatabaseSync(uri);
     try {
+      // Before the first read, as in connect.ts. A buffer arrives here as a plain array of bytes.
+      const place = typeof path === "string" ? path : Buffer.from(path);
+      const found = statSync(place, { bigint: true, throwIfNoEntry: false });
+      if (found?.ino !== inode || found.dev !== device) return { ran: false, complete: false };
       connection.exec("PRAGMA busy_timeout=0; PRAGMA wal_autocheckpoint=0; PRAGMA synchronous=OFF");
       const row = connection.prepare("PRAGMA wal_checkpoint(PASSIVE)").get() as Record<string, number> | undefined;
       return { ran: row?.["busy"] === 0, complete: row?.["busy"] === 0 && row["log"] === row["checkpointed"] };
@@ -99,9 +113,9 @@ function serve(): void {
       connection.close();
     }
   };
-  parentPort?.on("message", ({ id, uri }: Asked) => {
+  parentPort?.on("message", ({ id, place }: Asked) => {
     try {
-      parentPort.postMessage({ id, done: backfill(uri) });
+      parentPort.postMessage({ id, done: backfill(place) });
     } catch (error) {
       parentPort.postMessage({ id, failed: messageOf(error) });
     }

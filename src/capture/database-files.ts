@@ -19,7 +19,8 @@ import { type FilePath, textOf, uriOf, withSuffix } from "./data-path.ts";
 import { type FileIdentity, identityAt, identityOfFd, sameFile } from "./file-identity.ts";
 import { FileLocks, looksForAbsence } from "./file-locks.ts";
 import { usersOf } from "./file-users.ts";
-import { FirstConnection } from "./first-connection.ts";
+import type { DatabasePlace } from "./backfiller.ts";
+import { type Examined, FirstConnection } from "./first-connection.ts";
 import { Reader } from "./reader.ts";
 import { busy, isBusy, isOutdated, sqliteCode } from "./sqlite-error.ts";
 import type { WriteLocks } from "./write-locks.ts";
@@ -66,8 +67,8 @@ export class DatabaseFiles {
    * Opens an existing database in WAL mode, switching it if necessary. Returns undefined if it is busy: try again.
    * Throws `CaptureError` if it cannot be captured, and passes on the errors of `open(2)`.
    */
-  static tryOpen(name: string, path: FilePath, writeLocks: WriteLocks): DatabaseFiles | undefined {
-    const first = FirstConnection.tryOpen(name, path);
+  static tryOpen(name: string, path: FilePath, examined: Examined, writeLocks: WriteLocks): DatabaseFiles | undefined {
+    const first = FirstConnection.tryOpen(name, path, examined);
     return first === undefined ? undefined : new DatabaseFiles(name, path, first, writeLocks);
   }
 
@@ -102,7 +103,7 @@ export class DatabaseFiles {
   reopen(): boolean {
     this.close(false);
     try {
-      const first = FirstConnection.tryOpen(this.#name, this.path);
+      const first = FirstConnection.tryOpen(this.#name, this.path, { identity: this.identity });
       if (first === undefined) return false;
       this.#first = first;
     } catch {
@@ -219,12 +220,9 @@ export class DatabaseFiles {
     return this.#lockedAtMs === undefined ? 0 : performance.now() - this.#lockedAtMs;
   }
 
-  /**
-   * For a connection in another thread, which opens by name. Undefined if the name leads to another file, or to none.
-   */
-  get uri(): string | undefined {
-    const found = identityAt(this.path);
-    return found !== undefined && sameFile(found, this.identity) ? uriOf(this.path, "mode=rw") : undefined;
+  /** For a connection in another thread, which opens by name and compares the file. */
+  get place(): DatabasePlace {
+    return { path: this.path, uri: uriOf(this.path, "mode=rw"), ...this.identity };
   }
 
   /**
@@ -256,7 +254,8 @@ export class DatabaseFiles {
     let connection: DatabaseSync | undefined;
     this.#hasHadOthers = true;
     try {
-      connection = connect(this.path, "rw");
+      connection = connect(this.path, "rw", this.identity);
+      if (connection === undefined) throw busy(`${textOf(this.path)} is another file now`);
       // The first read opens the log.
       connection.prepare("PRAGMA schema_version").get();
       const found = identityAt(this.path);
@@ -300,7 +299,7 @@ export class DatabaseFiles {
    * our last one is read-only, which cannot take the lock needed for that.
    */
   close(keepWal: boolean): void {
-    const keeper = keepWal ? readOnlyKeeper(this.path) : undefined;
+    const keeper = keepWal ? readOnlyKeeper(this.path, this.identity) : undefined;
     for (const reader of [...this.readers, this.#snapshot]) reader?.close();
     for (const connection of [this.#sealer, this.#checkpointer, keeper]) connection?.close();
     for (const fd of this.#first.own) closeSync(fd);
@@ -312,10 +311,10 @@ export class DatabaseFiles {
 
 const cannotOpen = 14;
 
-/** Returns undefined if the file is gone: SQLite sees that too, and checkpoints nothing. */
-function readOnlyKeeper(path: FilePath): DatabaseSync | undefined {
+/** Returns undefined if the file is gone, or is another one: SQLite sees that too, and checkpoints nothing. */
+function readOnlyKeeper(path: FilePath, identity: FileIdentity): DatabaseSync | undefined {
   if (!existsSync(path)) return undefined;
-  const keeper = connect(path, "ro");
-  keeper.prepare("PRAGMA schema_version").get();
+  const keeper = connect(path, "ro", identity);
+  keeper?.prepare("PRAGMA schema_version").get();
   return keeper;
 }

@@ -11,6 +11,13 @@ import { heapIndex, notADatabase, notWal } from "./refusals.ts";
 import { lowestFreeDescriptor, sqliteDescriptors, type SqliteDescriptors } from "./sqlite-descriptors.ts";
 import { isBusy, sqliteCode } from "./sqlite-error.ts";
 
+/** The file that was found to be a complete database. */
+export interface Examined {
+  readonly identity: FileIdentity;
+  /** False if something was written to it since. Unknown if left out: SQLite's locks protect it. */
+  readonly isUnchanged?: (() => boolean) | undefined;
+}
+
 export class FirstConnection {
   readonly connection: DatabaseSync;
   readonly identity: FileIdentity;
@@ -35,20 +42,23 @@ export class FirstConnection {
   }
 
   /**
-   * Opens an existing database in WAL mode, switching it if necessary. Returns undefined if it is busy: try again.
-   * Throws `CaptureError` if it cannot be captured, and passes on the errors of `open(2)`.
+   * Opens this database in WAL mode, switching it if necessary. Returns undefined if it is busy, or is not the file that
+   * was examined any more: try again. Throws `CaptureError` if it cannot be captured, and passes on the errors of
+   * `open(2)`.
    */
-  static tryOpen(name: string, path: FilePath): FirstConnection | undefined {
-    const identity = identityAt(path);
-    if (identity === undefined) return undefined;
+  static tryOpen(name: string, path: FilePath, { identity, isUnchanged }: Examined): FirstConnection | undefined {
     const free = lowestFreeDescriptor();
     let connection: DatabaseSync | undefined;
     const own: number[] = [];
     try {
-      connection = connect(path, "rw");
-      const switched = ensureWal(connection, name)
-        ? statSync(path, { bigint: true, throwIfNoEntry: false })
-        : undefined;
+      connection = connect(path, "rw", identity);
+      if (connection === undefined) return undefined;
+      const mode = ensureWal(connection, name, isUnchanged);
+      if (mode === "changed") {
+        close(connection, own);
+        return undefined;
+      }
+      const switched = mode === "switched" ? statSync(path, { bigint: true, throwIfNoEntry: false }) : undefined;
       // A first read makes SQLite open -wal and -shm, and repair the index if the last writer died.
       connection.prepare("PRAGMA schema_version").get();
       const descriptors = sqliteDescriptors(path, free, own);
@@ -72,12 +82,25 @@ function close(connection: DatabaseSync | undefined, own: readonly number[]): vo
   for (const fd of own) closeSync(fd);
 }
 
-/** Returns true if it had to be switched. */
-function ensureWal(connection: DatabaseSync, name: string): boolean {
-  if (journalMode(connection, "PRAGMA journal_mode") === "wal") return false;
+/**
+ * Switching writes to the file: not to an empty one, which a copier may be about to fill, nor to one that was written to
+ * since it was examined.
+ */
+function ensureWal(
+  connection: DatabaseSync,
+  name: string,
+  isUnchanged: Examined["isUnchanged"],
+): "wal" | "switched" | "changed" {
+  if (journalMode(connection, "PRAGMA journal_mode") === "wal") return "wal";
+  if (pageCount(connection) === 0 || isUnchanged?.() === false) return "changed";
   const mode = journalMode(connection, "PRAGMA journal_mode=WAL");
-  if (mode === "wal") return true;
+  if (mode === "wal") return "switched";
   throw notWal(name, mode);
+}
+
+function pageCount(connection: DatabaseSync): number {
+  const row = connection.prepare("PRAGMA page_count").get() as Record<string, unknown> | undefined;
+  return Number(row?.["page_count"] ?? 0);
 }
 
 function journalMode(connection: DatabaseSync, pragma: string): string {

@@ -158,8 +158,6 @@ export function startBackfill(
 ): "complete" | "incomplete" | "aside" {
   if (capturedToBackfill(database, index) <= backfillHereBytesMax)
     return database.files.backfill().complete ? "complete" : "incomplete";
-  const { uri } = database.files;
-  if (uri === undefined) return "incomplete";
   const put = (): void => {
     database.backfilling = undefined;
   };
@@ -170,7 +168,7 @@ export function startBackfill(
       onWarning(`${database.name}: its write-ahead log could not be backfilled: ${error.message}`);
   };
   database.files.noteOther();
-  database.backfilling = backfiller.backfill(uri).then(({ ran }) => (ran ? put() : putOff()), putOff);
+  database.backfilling = backfiller.backfill(database.files.place).then(({ ran }) => (ran ? put() : putOff()), putOff);
   return "aside";
 }
 

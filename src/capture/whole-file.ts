@@ -89,6 +89,13 @@ export class WholeFile {
     return { kind: "whole" };
   }
 
+  /** False if it was written to since it was found complete, or replaced; true while SQLite's locks protect it. */
+  readonly isUnchanged = (): boolean => {
+    if (this.#wholeStamp === undefined) return true;
+    const stats = statSync(this.#path, { bigint: true, throwIfNoEntry: false });
+    return stats !== undefined && stampOf(stats) === this.#wholeStamp;
+  };
+
   /** This process has just changed it under SQLite's locks (another journal mode): that is no sign of a copier. */
   acceptChange(changed: BigIntStats): void {
     if (this.#wholeStamp === undefined || this.#seen === undefined) return;

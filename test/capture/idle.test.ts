@@ -86,12 +86,12 @@ function runElsewhere(path: string, sql: string): void {
  */
 function inBetween(act: (() => void) | undefined): { isDone: boolean } {
   const done = { isDone: false };
-  spyOn(FirstConnection, "tryOpen").mockImplementation((name, path) => {
-    if (done.isDone) return tryOpen(name, path);
+  spyOn(FirstConnection, "tryOpen").mockImplementation((...opening) => {
+    if (done.isDone) return tryOpen(...opening);
     done.isDone = true;
     if (act === undefined) return undefined;
     act();
-    return tryOpen(name, path);
+    return tryOpen(...opening);
   });
   return done;
 }
