@@ -42,9 +42,8 @@ export class FirstConnection {
   }
 
   /**
-   * Opens this database in WAL mode, switching it if necessary. Returns undefined if it is busy, or is not the file that
-   * was examined any more: try again. Throws `CaptureError` if it cannot be captured, and passes on the errors of
-   * `open(2)`.
+   * Opens this database in WAL mode, switching it if necessary. Returns undefined if it is busy, or no longer the file
+   * that was examined: try again. Throws `CaptureError` if it cannot be captured, and passes on the errors of `open(2)`.
    */
   static tryOpen(name: string, path: FilePath, { identity, isUnchanged }: Examined): FirstConnection | undefined {
     const free = lowestFreeDescriptor();
@@ -83,8 +82,8 @@ function close(connection: DatabaseSync | undefined, own: readonly number[]): vo
 }
 
 /**
- * Switching writes to the file: not to an empty one, which a copier may be about to fill, nor to one that was written to
- * since it was examined.
+ * Switching writes to the file: not to an empty one, which a copier may be about to fill, nor to one that was written
+ * to since it was examined.
  */
 function ensureWal(
   connection: DatabaseSync,
