@@ -43,7 +43,7 @@ export class FirstConnection {
 
   /**
    * Opens this database in WAL mode, switching it if necessary. Returns undefined if it is busy, or no longer the file
-   * that was examined: try again. Throws `CaptureError` if it cannot be captured, and passes on the errors of `open(2)`.
+   * that was examined: try again. Throws `CaptureError` if it cannot be captured, and passes on errors of `open(2)`.
    */
   static tryOpen(name: string, path: FilePath, { identity, isUnchanged }: Examined): FirstConnection | undefined {
     const free = lowestFreeDescriptor();
