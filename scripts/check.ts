@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { runCommand } from "./lib/command.ts";
-import { endingVerbs, nulls, sharedExports, snakeTags } from "./lib/dialect.ts";
+import { endingVerbs, newsWords, nulls, sharedExports, snakeTags } from "./lib/dialect.ts";
 import { disabledTests, lockFileViolations, logPlaces, unfinishedWork, wideComments } from "./lib/house-rules.ts";
 import { layerViolations, readSources, type SourceFile } from "./lib/layers.ts";
 import { misplacedTests } from "./lib/test-map.ts";
@@ -32,7 +32,7 @@ const sources = (...folders: readonly string[]): SourceFile[] => readSources(roo
 
 const bin = (name: string): string => join("node_modules", name);
 
-/** One dialect: tags, one name for one thing, what is absent, and the verbs for ending. */
+/** One dialect: tags, one name for one thing, what is absent, the verbs for ending, and the kinds of news. */
 function dialect(): string[] {
   const api = "docs/CONTROL-API.md";
   const src = sources("src");
@@ -41,6 +41,7 @@ function dialect(): string[] {
     ...sharedExports(src),
     ...nulls(src),
     ...endingVerbs(src),
+    ...newsWords(src),
   ];
 }
 

@@ -200,6 +200,51 @@ function functionName(node: ts.Node): string | undefined {
     : undefined;
 }
 
+/**
+ * Other words for news than those of docs/GLOSSARY.md, "News for operators": the word and where paths begin, each with
+ * what it means there.
+ */
+export const otherNews: Readonly<Record<string, string>> = {
+  "trouble src/control/gateway-api.ts": "key of the administration API: a warning",
+  "trouble src/gateway/gateway.ts": "key of the administration API: a warning",
+  "trouble src/gateway/peers/": "key of the administration API: a warning",
+  "trouble src/gateway/admin/metrics.ts": "key of the administration API, and a metric: warnings",
+  "trouble src/gateway/workers/": "key of a worker's report, which workers of another version send: warnings",
+  "trouble src/cli/": "key of the administration API: a warning",
+  "trouble src/metrics/gateway-metrics.ts": "name of a metric: the number of warnings",
+  "note src/control/gateway-api.ts": "key of the administration API: a warning about a host",
+  "note src/gateway/admin/cluster-status.ts": "key of the administration API: a warning about a host",
+  "note src/cli/commands/status.ts": "key of the administration API: a warning about a host",
+  "note src/capture/": "keeps in memory what a look found; no news",
+  "notice src/vault/verify/": "severity of a finding, as stead vault verify prints it",
+};
+
+const newsWord = /^(trouble|note|notice|remark|complaint|alert)s?$/i;
+
+/** Finds names that use another word for a kind of news (docs/STYLE.md, "Dialect"). */
+export function newsWords(files: readonly SourceFile[]): string[] {
+  const exceptions = Object.keys(otherNews);
+  const used = new Set<string>();
+  const found = files.flatMap((file) =>
+    nodesOf(file, (node) => {
+      if (!ts.isIdentifier(node) && !ts.isPrivateIdentifier(node)) return undefined;
+      const parts = node.text.replace("#", "").split(/_|(?=[A-Z])/);
+      const word = parts.flatMap((part) => newsWord.exec(part)?.[1]?.toLowerCase() ?? []).at(0);
+      if (word === undefined) return undefined;
+      const exception = exceptions.find((each) => `${word} ${file.path}`.startsWith(each));
+      if (exception === undefined)
+        return `${node.text}: call it by its kind in docs/GLOSSARY.md, "News for operators", or say in scripts/lib/dialect.ts what else it means`;
+      used.add(exception);
+      return undefined;
+    }),
+  );
+  const idle = exceptions.filter((exception) => !used.has(exception));
+  return [
+    ...found,
+    ...idle.map((exception) => `${exception}: is no name any more: take it out of scripts/lib/dialect.ts`),
+  ];
+}
+
 const trees = new Map<string, ts.SourceFile>();
 
 /** Parsed once, for all rules. */

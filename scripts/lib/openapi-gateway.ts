@@ -234,7 +234,7 @@ export const gatewayApiTable = (comments: Api["comments"]): Api => ({
     Unknown: { description: "There is no such service, host or gateway", schema: "Refused" },
     Refused: { description: "It cannot be, with the reason", schema: "Refused" },
     TooLarge: { description: "The body is too large", schema: "Refused" },
-    Defect: { description: "A defect of the gateway, or what it needs for the call is in trouble", schema: "Refused" },
+    Defect: { description: "A defect of the gateway, or what it needs for the call has failed", schema: "Refused" },
     Waiting: { description: "Requests wait, with the reasons", schema: "HealthAnswer" },
     HranaMalformed: { description: "Malformed, or its baton is unknown", schema: "HranaError" },
   },

@@ -62,7 +62,7 @@ const calls: readonly Call[] = [
     path: "/v1/removed",
     summary:
       "Says that a gateway has taken the host out of its registry: it warns in its status until that gateway watches it again",
-    request: { schema: "RemovedNotice", optional: false },
+    request: { schema: "Removal", optional: false },
     ok: { description: "Its status", body: { json: ["HostStatus"] } },
     others: { 400: "Malformed", 401: "Unauthorized", 413: "TooLarge" },
   },
@@ -129,7 +129,7 @@ export const hostApi = (comments: Api["comments"]): Api => ({
     Unauthorized: { description: "The cluster secret is missing or another", schema: "Refused" },
     Refused: { description: "The host's state does not allow it", schema: "Refusal" },
     TooLarge: { description: "The body is too large", schema: "Refused" },
-    Defect: { description: "A defect of the host, or what it needs for the call is in trouble", schema: "Refused" },
+    Defect: { description: "A defect of the host, or what it needs for the call has failed", schema: "Refused" },
   },
   calls: calls.map((call) => ({ ...call, others: { ...call.others, 500: "Defect" } })),
 });

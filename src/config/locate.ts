@@ -71,7 +71,7 @@ class Scanner {
       isArray,
     );
     while (this.#text[this.#at] === "]") this.#at++;
-    this.#note(path, start);
+    this.#place(path, start);
     return path;
   }
 
@@ -94,14 +94,14 @@ class Scanner {
     let path = table;
     for (const part of this.#key()) {
       path = [...path, part.name];
-      this.#note(path, part.offset);
+      this.#place(path, part.offset);
     }
     if (this.#text[this.#at] === "=") this.#at++;
     this.#skipVoid(false);
     this.#value(path);
   }
 
-  #note(path: KeyPath, offset: number): void {
+  #place(path: KeyPath, offset: number): void {
     for (let length = path.length; length > 0; length--) {
       const text = pathText(path.slice(0, length));
       if (this.#places.has(text)) break;
@@ -145,7 +145,7 @@ class Scanner {
     for (let index = 0; ; index++) {
       this.#skipVoid(true);
       if (this.#at >= this.#text.length || this.#text[this.#at] === "]") break;
-      this.#note([...path, index], this.#at);
+      this.#place([...path, index], this.#at);
       const before = this.#at;
       this.#value([...path, index]);
       this.#skipVoid(true);

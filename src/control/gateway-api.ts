@@ -108,7 +108,7 @@ export const clusterHostSchema = v.object({
   rehearsal: v.optional(v.nullable(rehearsalSchema), null),
   capture: v.optional(v.nullable(captureSchema), null),
   recordFormat: v.optional(v.nullable(recordFormatSchema), null),
-  /** Notes for the operator: the host's own warnings, and problems that this gateway finds. */
+  /** Warnings: the host's own, and what this gateway finds. */
   notes: v.array(v.string()),
 });
 export const suspectsClearedSchema = v.object({
@@ -205,7 +205,7 @@ export const clusterStatusSchema = v.object({
   gateway: v.string(),
   startedAtMs: count,
   uptimeMs: milliseconds,
-  /** Problems of this gateway itself; empty: none. */
+  /** Warnings of this gateway itself. */
   troubles: v.array(v.string()),
   configuration: configurationStatusSchema,
   database: v.object({ path: v.string(), trouble: v.nullable(v.string()), queued: count, dropped: count }),

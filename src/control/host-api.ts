@@ -9,7 +9,7 @@
  * POST /v1/restore         {}              -> HostStatus, or a refusal (409)
  * POST /v1/checkpoint      {}              -> CheckpointDone, or a refusal (409)
  * POST /v1/rehearse        {}              -> RehearsalDone (also after a failed one), or a refusal (409)
- * POST /v1/removed         RemovedNotice   -> HostStatus
+ * POST /v1/removed         Removal         -> HostStatus
  * POST /v1/suspects/clear  {}              -> HostStatus
  * GET  /v1/databases       -> DatabaseList (databases.ts)
  * POST /v1/databases/exclude|include  DatabaseChange -> DatabaseList, or a refusal (409)
@@ -133,7 +133,7 @@ export const rehearsalDoneSchema = v.object({
 export type RehearsalDone = v.InferOutput<typeof rehearsalDoneSchema>;
 
 /** A gateway has removed this host from its registry. */
-export const removedNoticeSchema = v.object({ gateway: v.pipe(v.string(), v.check(isIdentifier, identifierAccepted)) });
+export const removalSchema = v.object({ gateway: v.pipe(v.string(), v.check(isIdentifier, identifierAccepted)) });
 
 /** Request field with the id of the calling gateway. */
 export const gatewayField = "stead-gateway";

@@ -18,8 +18,8 @@ export class ConfigurationState {
     return { file: this.#file ?? null, loadedAtMs: this.#loadedAtMs, refused: this.#refused };
   }
 
-  /** For the troubles of the gateway. */
-  get trouble(): string | undefined {
+  /** For the warnings of the gateway. */
+  get warning(): string | undefined {
     if (this.#refused === null) return undefined;
     return `the changed configuration file was refused, the previous one stays in force: ${this.#refused.why}`;
   }

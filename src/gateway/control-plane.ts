@@ -91,9 +91,9 @@ export class ControlPlane {
   }
 
   /** Warnings for the operator about this machine, one sentence each. */
-  get troubles(): readonly string[] {
-    const { trouble } = this.#served.shortage;
-    return trouble === undefined ? [] : [trouble];
+  get warnings(): readonly string[] {
+    const { warning } = this.#served.shortage;
+    return warning === undefined ? [] : [warning];
   }
 
   /** Returns the newest failovers of all gateways, including earlier runs, oldest first. */
@@ -194,7 +194,7 @@ export class ControlPlane {
     if (from === undefined || from === to || kind === "switchover" || kind === "first") return;
     const runtime = this.services().find(({ name }) => name === service);
     if (runtime === undefined || !this.removeHost(service, from)) return;
-    runtime.recorder.note(
+    runtime.recorder.recordEvent(
       "warning",
       "host-removed",
       from,

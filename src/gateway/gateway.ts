@@ -149,7 +149,7 @@ export class Gateway implements AdminTarget {
     const defects = this.services().flatMap(({ name, defect }) =>
       defect === undefined ? [] : [`service ${name}: ${defect}`],
     );
-    const { trouble, notices, queued, dropped } = this.#store;
+    const { failure, warnings, queued, dropped } = this.#store;
     return {
       version: 1,
       gateway: id,
@@ -157,14 +157,14 @@ export class Gateway implements AdminTarget {
       uptimeMs: clock.now() - this.#startedAt,
       troubles: [
         ...defects,
-        ...(trouble === undefined ? [] : [trouble]),
-        ...notices,
-        ...this.peers.troubles,
-        ...(this.configuration.trouble === undefined ? [] : [this.configuration.trouble]),
-        ...new Set([...this.#control.troubles, ...this.#plane.troubles]),
+        ...(failure === undefined ? [] : [failure]),
+        ...warnings,
+        ...this.peers.warnings,
+        ...(this.configuration.warning === undefined ? [] : [this.configuration.warning]),
+        ...new Set([...this.#control.warnings, ...this.#plane.warnings]),
       ],
       configuration: this.configuration.status,
-      database: withNulls({ path: databasePath, trouble, queued, dropped }),
+      database: withNulls({ path: databasePath, trouble: failure, queued, dropped }),
       connections: this.#plane.connections,
       workers: this.#plane.workers.map(withNulls),
       gateways: this.peers.status().map(withNulls),
@@ -283,7 +283,7 @@ export class Gateway implements AdminTarget {
     if (count === 1) return new LocalPlane({ settings, clock, log, metrics });
     if (worker === undefined) throw new Error("more than one worker, and no command to start them");
     const onLost = (detail: string): void => {
-      for (const { recorder } of this.services()) recorder.note("warning", "worker-lost", undefined, detail);
+      for (const { recorder } of this.services()) recorder.recordEvent("warning", "worker-lost", undefined, detail);
     };
     return new WorkerPool({
       settings,

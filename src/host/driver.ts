@@ -76,7 +76,7 @@ export class Driver {
       ...options,
       release: () => this.#release(),
       hold: (secondary) => void (this.#secondary = secondary),
-      onDelayed: (reason, isTrouble) => this.take({ kind: "restore-delayed", reason, isTrouble }),
+      onDelayed: (reason, isFailure) => this.take({ kind: "restore-delayed", reason, isFailure }),
       onRecord: (record) => this.#onRecord(record),
     });
     this.#promoting = new Promoting({
@@ -196,7 +196,7 @@ export class Driver {
       case "warn":
         return warnings.warn(effect.reason);
       case "tell-delay":
-        return this.#tellDelay(effect.reason, effect.isTrouble);
+        return this.#tellDelay(effect.reason, effect.isFailure);
       case "restore":
         return this.#begin((signal) => this.#restoring.run(effect, signal));
       case "follow":
@@ -250,7 +250,7 @@ export class Driver {
   async #takeOver(signal: AbortSignal): Promise<HostEvent | undefined> {
     const claimed = this.#claimed;
     if (claimed === undefined) throw new Error("there is no claim to take over with");
-    this.#promoting.noteClaim(claimed);
+    this.#promoting.reportClaim(claimed);
     const handedOver = await this.#assertSecondary().handOver();
     if (handedOver.kind === "diverged") return { kind: "must-stop", reason: handedOver.reason };
     await this.#closeSecondary();
@@ -310,8 +310,8 @@ export class Driver {
     }
   }
 
-  #tellDelay(reason: string, isTrouble: boolean): void {
-    if (isTrouble) this.#options.warnings.warn(reason, "restore");
+  #tellDelay(reason: string, isFailure: boolean): void {
+    if (isFailure) this.#options.warnings.warn(reason, "restore");
     else this.#options.ports.log.info(reason);
   }
 

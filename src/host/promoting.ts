@@ -57,9 +57,9 @@ export class Promoting {
     const { config, clock, random, rules, onClaim } = ports;
     onClaim?.();
     const { leaseMs, controlUrl, id: host } = config;
-    const onTrouble = (error: Error): void =>
+    const onFailure = (error: Error): void =>
       warnings.warn(`the vault accepts no records: ${messageOf(error)}`, "vault");
-    const writing = { clock, random, rules, signal, onTrouble, host, leaseMs, controlUrl, instance };
+    const writing = { clock, random, rules, signal, onFailure, host, leaseMs, controlUrl, instance };
     try {
       const result = await claimEpoch(follower, { ...writing, format: recordFormat, overEpoch });
       switch (result.kind) {
@@ -75,7 +75,7 @@ export class Promoting {
           return notClaimed({ kind: "primary_alive", evidence });
         }
         case "unwritten": {
-          const reason = `the vault does not take the claim of this host: ${result.trouble}`;
+          const reason = `the vault does not take the claim of this host: ${result.failure}`;
           return notClaimed({ kind: "not_ready", reason });
         }
       }
@@ -87,7 +87,7 @@ export class Promoting {
   }
 
   /** The claim is in the log: the status reports it at once. */
-  noteClaim({ writer }: Claimed): void {
+  reportClaim({ writer }: Claimed): void {
     const { ports, instance, logStatus } = this.#options;
     const { id: host, leaseMs, controlUrl } = ports.config;
     logStatus.wrote(writer.position, { epoch: writer.epoch, host, vacated: false, leaseMs, controlUrl, instance });

@@ -117,7 +117,7 @@ export class Rehearsals {
       const { strayed, ...found } = await this.#perform(ground, databases, signal);
       signal.throwIfAborted();
       const done = { ...copied, ...found };
-      this.#note(done);
+      this.#report(done);
       if (strayed !== undefined) onStray(`in a rehearsal ${strayed}`);
       return { kind: "done", done };
     } catch (error) {
@@ -158,12 +158,12 @@ export class Rehearsals {
 
   async #perform(ground: RehearsalGround, databases: readonly string[], signal: AbortSignal): Promise<Found> {
     const { clock } = this.#options;
-    const remarks: string[] = [];
+    const warnings: string[] = [];
     const ended = Promise.withResolvers<string>();
-    const audience: Audience = { onGaveUp: ended.resolve, onWarning: (text) => remarks.push(text) };
+    const audience: Audience = { onGaveUp: ended.resolve, onWarning: (text) => warnings.push(text) };
     const application = ground.application(audience);
     const kill = (): void => {
-      this.#killed = application.kill().catch((error: unknown) => void remarks.push(messageOf(error)));
+      this.#killed = application.kill().catch((error: unknown) => void warnings.push(messageOf(error)));
     };
     signal.addEventListener("abort", kill, { once: true });
     try {
@@ -177,7 +177,7 @@ export class Rehearsals {
       const strayed = opened.size === 0 ? undefined : strayedTo([...opened]);
       const ok = failure === undefined && strayed === undefined;
       const said = ok ? "" : lastWords(await application.lastOutput());
-      const detail = [failure, strayed, ...remarks].filter((text) => text !== undefined).join("; ") + said;
+      const detail = [failure, strayed, ...warnings].filter((text) => text !== undefined).join("; ") + said;
       return { ok, atMs: clock.wallTime(), startMs, stopMs, detail: detail === "" ? null : detail, strayed };
     } finally {
       signal.removeEventListener("abort", kill);
@@ -211,7 +211,7 @@ export class Rehearsals {
     return { startMs, failure };
   }
 
-  #note(done: RehearsalDone): void {
+  #report(done: RehearsalDone): void {
     const { ok, atMs, startMs, detail } = done;
     this.#last = { ok, atMs, startMs, detail };
     const { log, onResult } = this.#options;

@@ -32,7 +32,7 @@ export interface RestoringOptions {
   /** Closes the databases before they are touched, whatever has them open. */
   readonly release: () => Promise<void>;
   readonly hold: (secondary: Secondary) => void;
-  readonly onDelayed: (reason: string, isTrouble: boolean) => void;
+  readonly onDelayed: (reason: string, isFailure: boolean) => void;
   readonly onRecord: (record: LogRecord) => void;
 }
 
@@ -161,7 +161,7 @@ export class Restoring {
       local,
       openTarget: openReplica,
       localChunk,
-      onTrouble: (text) => warnings.warn(text, "vault"),
+      onVaultFailure: (text) => warnings.warn(text, "vault"),
       onWarning: (text) => warnings.warn(text),
       onRecord,
       signal,

@@ -107,7 +107,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     keep: config.setAsideKeep,
     bytesMax: config.setAsideBytesMax,
     onRemoved: (folder, why) => log.info("removed set-aside data", { folder, why }),
-    onTrouble: (text) => log.warn(text),
+    onWarning: (text) => log.warn(text),
   });
   assertFolderPlaces(config, (text) => log.warn(text));
   assertConnections("host.limits.connections", config.limits.connectionsMax);

@@ -7,7 +7,7 @@ const longLog = ["service", "host", "database", "held_by"] as const;
 
 export const gatewayMetrics = {
   stead_up: { kind: "gauge", labels: ["gateway"], help: "1 while the gateway runs" },
-  stead_troubles: { kind: "gauge", labels: [], help: "Current problems of this gateway itself" },
+  stead_troubles: { kind: "gauge", labels: [], help: "Warnings of this gateway itself" },
   stead_database_ok: { kind: "gauge", labels: [], help: "1 when the state database can be written" },
   stead_database_queued_writes: { kind: "gauge", labels: [], help: "Writes that wait for the state database" },
   stead_peer_ok: { kind: "gauge", labels: ["peer"], help: "1 if the last exchange with the other gateway succeeded" },

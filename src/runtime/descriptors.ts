@@ -30,7 +30,7 @@ export async function duplicateDescriptor(descriptor: number): Promise<number> {
   const command = duplicateCloexec[process.platform];
   if (!("Bun" in globalThis) || command === undefined) throw new DescriptorError("it needs Bun on Linux or macOS");
   const { dlopen } = await import("bun:ffi");
-  const problems: string[] = [];
+  const failures: string[] = [];
   for (const library of libraries[process.platform] ?? []) {
     try {
       const { symbols } = dlopen(library, { fcntl: { args: ["i32", "i32", "i32"], returns: "i32" } });
@@ -39,8 +39,8 @@ export async function duplicateDescriptor(descriptor: number): Promise<number> {
       return duplicate;
     } catch (error) {
       if (error instanceof DescriptorError) throw error;
-      problems.push(messageOf(error));
+      failures.push(messageOf(error));
     }
   }
-  throw new DescriptorError(problems.join("; "));
+  throw new DescriptorError(failures.join("; "));
 }

@@ -7,7 +7,7 @@ export const objectBytesMax = recordBytesMax + 1024 * 1024;
 /** A manifest: about 100 bytes per MiB of databases. */
 export const manifestBytesMax = 256 * 1024 * 1024;
 /** Objects that say one thing: identity, keys, claims. */
-export const noteBytesMax = 64 * 1024;
+export const smallObjectBytesMax = 64 * 1024;
 /** Host ids in record headers, UTF-8. */
 export const hostIdBytesMax = 64;
 /** Strings inside record payloads (names, URLs, reasons), UTF-8. */

@@ -126,7 +126,7 @@ describe("a configuration that is read again", () => {
     await until(() => troubles().includes("surprise"));
     expect(troubles()).toContain("the previous one stays in force");
     expect(cluster.service().hosts.map(({ id }) => id)).toEqual(["a", "b"]);
-    expect((await stead("status")).out).toContain("TROUBLE: the changed configuration file was refused");
+    expect((await stead("status")).out).toContain("WARNING: the changed configuration file was refused");
     const answer = await cluster.client.cluster();
     expect(answer.kind === "ok" && answer.value.configuration.refused?.why).toContain("surprise");
     replaceFile({ hosts: ["a", "b", "c"] });

@@ -2,8 +2,10 @@ import { describe, expect, test } from "bun:test";
 import {
   endings,
   endingVerbs,
+  newsWords,
   nullPlaces,
   nulls,
+  otherNews,
   publishedTags,
   sharedExports,
   snakeTags,
@@ -105,5 +107,34 @@ describe("verbs for ending", () => {
 
   test("with another meaning are listed while they are in use", () => {
     expect(endingVerbs(listed.slice(1))).toEqual([expect.stringContaining(Object.keys(endings)[0] ?? "")]);
+  });
+});
+
+describe("words for news to operators", () => {
+  const listed = Object.keys(otherNews).map((each) => {
+    const [word = "", path = ""] = each.split(" ");
+    return { path: `${path}a.ts`, text: `const ${word} = 1;` };
+  });
+  const newsOf = (text: string): string[] => newsWords([{ path: "src/a.ts", text }, ...listed]);
+
+  test.each([
+    "let trouble: string;",
+    "class A { #notices = []; }",
+    "function noteOnce() {}",
+    "const onTrouble = b;",
+    "a.remarks();",
+    "const stead_troubles = 1;",
+    "type RemovedNotice = string;",
+  ])("are those of the glossary: %s", (text) => {
+    expect(newsOf(text)).toEqual([expect.stringMatching(/^src\/a\.ts:1: #?\w+: call it by its kind/)]);
+  });
+
+  test.each(["const warning = 1;", "class A { isNoticed = true; }", "function notExecuted() {}", "const notable = b;"])(
+    "may be part of longer words: %s",
+    (text) => expect(newsOf(text)).toEqual([]),
+  );
+
+  test("with another meaning are listed while they are in use", () => {
+    expect(newsWords(listed.slice(1))).toEqual([expect.stringContaining(Object.keys(otherNews)[0] ?? "")]);
   });
 });

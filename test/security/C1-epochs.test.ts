@@ -43,7 +43,7 @@ describe("an epoch that no claim will reach", () => {
     peerSays(s, "x", never, never);
     isServedBy(s, "a", 1);
     expect(s.state.heard).toMatchObject({ epoch: 1 });
-    expect(s.take("note").map(({ what }) => what)).toContain("epoch-refused");
+    expect(s.take("record-event").map(({ what }) => what)).toContain("epoch-refused");
   });
 
   test("is not believed of a host that another host contradicts, in its own name or in another's", () => {
@@ -54,14 +54,14 @@ describe("an epoch that no claim will reach", () => {
         role: epochHost === "b" ? "primary" : "secondary",
       });
       isServedBy(s, "a", 1);
-      expect(s.take("note").filter(({ what }) => what === "epoch-refused").length).toBe(1);
+      expect(s.take("record-event").filter(({ what }) => what === "epoch-refused").length).toBe(1);
     }
   });
 
   test("is noted once, however often it is said", () => {
     const s = Scenario.serving();
     for (let i = 0; i < 50; i++) s.hears("b", { epoch: never - i, epochHost: "b", role: "primary" });
-    expect(s.take("note").filter(({ what }) => what === "epoch-refused").length).toBe(1);
+    expect(s.take("record-event").filter(({ what }) => what === "epoch-refused").length).toBe(1);
   });
 
   test("is given up when a host that reads the log contradicts it, if it was believed while nothing did", () => {
@@ -70,7 +70,7 @@ describe("an epoch that no claim will reach", () => {
     expect(s.all("record-epoch")).toEqual([]);
     live(s, 4_000, { a: { role: "primary" } });
     isServedBy(s, "a", 1);
-    expect(s.take("note").map(({ what }) => what)).toContain("epoch-disproved");
+    expect(s.take("record-event").map(({ what }) => what)).toContain("epoch-disproved");
   });
 
   test("is given up although the host that reports it keeps reporting it", () => {

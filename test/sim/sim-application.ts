@@ -289,7 +289,7 @@ export class SimApplication implements SupervisedApplication {
     if (application !== this.#process || this.#state.kind !== "running") return;
     this.#ports.host.world.say(this.#ports.machine.name, "its application has ended");
     this.#state.watch.close();
-    this.endings.note();
+    this.endings.announce();
     this.#afterEnding(cause);
   }
 

@@ -61,7 +61,7 @@ export function formatGateways(list: GatewayList): string {
     { title: "GATEWAY" },
     { title: "ADMIN" },
     { title: "HEARD", align: "right" as const },
-    { title: "TROUBLE" },
+    { title: "WARNING" },
   ];
   const heard = (ms: number | null): string => (ms === null ? "never" : `${(ms / 1000).toFixed(1)}s ago`);
   const rows = list.gateways.map(({ id, adminUrl, self, heardMsAgo, trouble }) => [
@@ -70,6 +70,6 @@ export function formatGateways(list: GatewayList): string {
     self ? "(this one)" : heard(heardMsAgo),
     trouble ?? "",
   ]);
-  const troubles = list.troubles.map((text) => `! ${text}\n`).join("");
-  return `${formatTable(columns, rows)}${list.registered} count for a majority\n${troubles}`;
+  const warnings = list.troubles.map((text) => `! ${text}\n`).join("");
+  return `${formatTable(columns, rows)}${list.registered} count for a majority\n${warnings}`;
 }

@@ -80,9 +80,9 @@ const isWell = (status: ClusterStatus): boolean =>
 
 export function formatStatus(status: ClusterStatus, wallTimeMs: number): string {
   const uptime = `up ${duration(status.uptimeMs)}`;
-  const troubles = status.troubles.map((trouble) => paragraph("TROUBLE: ", trouble)).join("");
+  const warnings = status.troubles.map((warning) => paragraph("WARNING: ", warning)).join("");
   const services = status.services.map((service) => formatService(service, wallTimeMs)).join("\n");
-  return `gateway ${status.gateway}, ${uptime}, ${status.connections} connections\n${workersLine(status.workers)}${troubles}\n${services}`;
+  return `gateway ${status.gateway}, ${uptime}, ${status.connections} connections\n${workersLine(status.workers)}${warnings}\n${services}`;
 }
 
 function workersLine(workers: ClusterStatus["workers"]): string {

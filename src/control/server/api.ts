@@ -6,7 +6,7 @@
  * @example
  * const app = createApi({ part: "host", manual: "docs/CONTROL-API.md", log });
  * app.use(authenticate(clusterSecret(secret)), limitBody());
- * app.post("/v1/removed", jsonBody(removedNoticeSchema), (c) => c.json(remove(c.req.valid("json").gateway)));
+ * app.post("/v1/removed", jsonBody(removalSchema), (c) => c.json(remove(c.req.valid("json").gateway)));
  */
 import { Hono } from "hono";
 import type { Logger } from "../../runtime/log.ts";

@@ -5,7 +5,18 @@ import { stepEnded } from "./budget.ts";
 import type { Failover, FailoverEvent, FailoverKind, Phase } from "./state.ts";
 import { agreementOf, promoteBest, standDown, tryNext, waitsForBrake } from "./order.ts";
 import { relationToPrimary } from "./relation.ts";
-import { abortFailover, adopt, become, disprove, nextKey, note, put, putHostView, spent, type Turn } from "./turn.ts";
+import {
+  abortFailover,
+  adopt,
+  become,
+  disprove,
+  nextKey,
+  recordEvent,
+  put,
+  putHostView,
+  spent,
+  type Turn,
+} from "./turn.ts";
 import { describeRefusal, type Refusal } from "../refusal.ts";
 
 /** Decides that the primary is down, or no longer primary, or that there has never been one. */
@@ -19,7 +30,7 @@ export function decide(turn: Turn): void {
   let failover: Failover = { ...newFailover(turn, kind), cause, brake: brakeFor(turn, cause) };
   if (wellUntil !== undefined) failover = spent(failover, "detect", now - wellUntil);
   const { level, what, detail } = eventOfLoss(kind, cause);
-  note(turn, level, what, state.primary?.host, detail);
+  recordEvent(turn, level, what, state.primary?.host, detail);
   become(turn, { kind: "agreeing", failover, since: now, until: now });
 }
 
@@ -129,7 +140,7 @@ export function onCall(turn: Turn, event: FailoverEvent): void {
       return onRefused(turn, event.refusal);
     case "call-lost": {
       const asked = phase.kind === "promoting" ? phase.candidate : phase.failover.from;
-      note(turn, "warning", "call-lost", asked, event.why);
+      recordEvent(turn, "warning", "call-lost", asked, event.why);
       put(turn, { phase: { ...phase, lostAt: turn.now } });
       if (asked !== undefined) turn.effects.push({ kind: "probe", host: asked });
       return;
@@ -173,7 +184,7 @@ export function recordPromotion(turn: Turn, failover: Failover, host: string, ep
   const ended: Failover = { ...failover, to: host, epochTo: epoch };
   become(turn, { kind: "serving" });
   put(turn, { finished: { failover: ended, at: turn.now } });
-  note(turn, "info", "failover-done", host, `${ended.kind}: ${ended.from ?? "none"} to ${host}, epoch ${epoch}`);
+  recordEvent(turn, "info", "failover-done", host, `${ended.kind}: ${ended.from ?? "none"} to ${host}, epoch ${epoch}`);
   turn.effects.push({ kind: "record-failover", failover: ended, outcome: "done" });
   if (ended.command !== undefined) {
     turn.effects.push({

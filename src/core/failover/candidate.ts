@@ -144,11 +144,11 @@ function whyNotItsVault(report: HostReport, { vault }: CandidateQuestion): strin
   if (vault !== undefined && report.vault !== undefined && report.vault.id !== undefined && report.vault.id !== vault) {
     return `its vault is ${report.vault.id}, and that of the service ${vault}: look at the mount and at \`vault\` in [host]`;
   }
-  return vaultTrouble(report);
+  return vaultImpairment(report);
 }
 
 /** Returns why this host cannot write its vault, by its own report; undefined: no reason known. */
-export function vaultTrouble({ vault, impairments, vaultSilentMs, leaseMs }: HostReport): string | undefined {
+export function vaultImpairment({ vault, impairments, vaultSilentMs, leaseMs }: HostReport): string | undefined {
   const error = vault?.writeError ?? impairments.find(({ kind }) => kind === "vault")?.reason;
   if (error !== undefined) return `it cannot write its vault: ${error}`;
   const silentMsMax = Math.max(vaultSilenceMsMax, vaultSilenceLeasesMax * leaseMs);

@@ -4,14 +4,14 @@ import { newFailover } from "./act.ts";
 import { promoteBest, ranking } from "./order.ts";
 import { relationToPrimary } from "./relation.ts";
 import { vaultInWords } from "./vault.ts";
-import { abortFailover, become, nextKey, note, put, type Turn } from "./turn.ts";
+import { abortFailover, become, nextKey, recordEvent, put, type Turn } from "./turn.ts";
 
 export function onCommand(turn: Turn, id: string, command: Command): void {
   switch (command.kind) {
     case "pause":
     case "resume":
       put(turn, { automation: command.kind === "pause" ? { kind: "paused" } : { kind: "on" } });
-      note(
+      recordEvent(
         turn,
         "info",
         command.kind,
@@ -111,7 +111,7 @@ function overtake(
   const tried = new Map(failover.tried);
   if (phase.kind === "promoting") {
     tried.set(phase.candidate, "an operator overrode it");
-    note(
+    recordEvent(
       turn,
       "warning",
       "failover-overtaken",

@@ -1,7 +1,7 @@
 /**
  * A primary whose host is impaired (its disk, its descriptors) is moved to a host in better condition while it still
  * serves: it is ordered to step down, with the reason, and replaced if it makes no progress with that. If no host is in
- * better condition it stays, and status says so: a failover would only move the trouble.
+ * better condition it stays, and status says so: a failover would only move the fault.
  *
  * Its vault is not judged here: a primary that writes its log has it, and a primary that is the only host without it is
  * lost (vault.ts).
@@ -14,7 +14,7 @@ import { brakeFor, newFailover } from "./act.ts";
 import { brakeInWords, impairedBy } from "./brake.ts";
 import type { HostReport } from "./state.ts";
 import { ranking } from "./order.ts";
-import { become, nextKey, note, put, type Turn } from "./turn.ts";
+import { become, nextKey, recordEvent, put, type Turn } from "./turn.ts";
 
 /**
  * An impairment lasts at least this long before it moves a primary, plus as much again for each gateway before this
@@ -56,7 +56,7 @@ function moveAway(turn: Turn, impairment: HostReport["impairments"][number]): vo
   const target = betterOff(turn);
   if (primary === undefined || target === undefined) return;
   const cause = impairedBy(impairment);
-  note(turn, "error", "primary-impaired", primary.host, `${cause.text}: ${target} is to take over`);
+  recordEvent(turn, "error", "primary-impaired", primary.host, `${cause.text}: ${target} is to take over`);
   const failover = newFailover(turn, "impaired", { planned: true, target, cause });
   const call = nextKey(turn);
   become(turn, { kind: "demoting", failover, call, since: turn.now, lostAt: undefined });
@@ -74,10 +74,10 @@ function moveAway(turn: Turn, impairment: HostReport["impairments"][number]): vo
 /** Limit of the control API (src/control/host-api.ts). */
 const reasonMax = 500;
 
-/** Notes why the primary stays, when it begins and when the reason changes. */
+/** Records why the primary stays, when it begins and when the reason changes. */
 function stays(turn: Turn, why: string | undefined): void {
   const { primary, stays: before } = turn.state;
   if (why === before) return;
   put(turn, { stays: why });
-  if (why !== undefined && before === undefined) note(turn, "error", "primary-impaired", primary?.host, why);
+  if (why !== undefined && before === undefined) recordEvent(turn, "error", "primary-impaired", primary?.host, why);
 }

@@ -4,7 +4,7 @@ import { type EpochSource, isPlausiblePosition, reviewEpoch } from "./proof.ts";
 import type { FailoverEvent, HostReport, HostView, LogHeard, Primary, RegisteredHost, ServiceState } from "./state.ts";
 import { aloneWithoutVault, reachesVault, vaultCondition, vaultInWords } from "./vault.ts";
 import { heardAt } from "./position-trail.ts";
-import { abortFailover, adopt, become, disprove, note, put, putHostView, type Turn } from "./turn.ts";
+import { abortFailover, adopt, become, disprove, recordEvent, put, putHostView, type Turn } from "./turn.ts";
 
 export function observe(turn: Turn, event: FailoverEvent): void {
   switch (event.kind) {
@@ -80,7 +80,7 @@ function observeReport(turn: Turn, host: string, report: HostReport, startedAt: 
   if (report.host !== host) {
     const health = seenFailing(view.health, "invalid", startedAt ?? now, now, state.settings);
     if (view.health.kind !== health.kind) {
-      note(
+      recordEvent(
         turn,
         "warning",
         "wrong-host",
@@ -106,7 +106,7 @@ function observeReport(turn: Turn, host: string, report: HostReport, startedAt: 
       ? { ...view, health, report, reportAt: now, trail: heardAt(view.trail, report.position, now), vaultSince }
       : { ...view, health },
   );
-  noteHealth(turn, view, health.kind);
+  recordHealth(turn, view, health.kind);
   if (turn.state.firstHeardAt === undefined) put(turn, { firstHeardAt: now });
   if (!newest || report.service !== state.settings.service) return;
   if (report.epochHost === undefined) return;
@@ -176,7 +176,7 @@ function hearLog(turn: Turn, heard: LogHeard | undefined, source: EpochSource): 
 const countsAsHeard = (state: ServiceState, { epoch, position }: LogHeard, source: EpochSource): boolean =>
   epoch <= (state.primary?.epoch ?? 0) && isPlausiblePosition(state, position, source);
 
-/** Updates the condition of the service's vault after each event, and notes changes. */
+/** Updates the condition of the service's vault after each event, and records changes. */
 export function observeVault(turn: Turn): void {
   const before = turn.state.vault;
   const vault = vaultCondition(turn.state, turn.now);
@@ -184,8 +184,9 @@ export function observeVault(turn: Turn): void {
   const words = vaultInWords(vault, turn.now);
   const wasTold = vaultInWords(before, turn.now) !== undefined;
   if (words !== undefined && (!wasTold || vault.kind !== before.kind))
-    note(turn, "error", `vault-${vault.kind}`, undefined, words);
-  if (words === undefined && wasTold) note(turn, "info", "vault-back", undefined, "the vault answers normally again");
+    recordEvent(turn, "error", `vault-${vault.kind}`, undefined, words);
+  if (words === undefined && wasTold)
+    recordEvent(turn, "info", "vault-back", undefined, "the vault answers normally again");
 }
 
 /**
@@ -213,12 +214,12 @@ function changeHealth(turn: Turn, host: string, change: (view: HostView) => Host
   const health = change(view);
   if (health === view.health) return;
   putHostView(turn, { ...view, health });
-  noteHealth(turn, view, health.kind);
+  recordHealth(turn, view, health.kind);
   if (probe && health.kind === "up") turn.effects.push({ kind: "probe", host });
 }
 
-function noteHealth(turn: Turn, before: HostView, after: HostView["health"]["kind"]): void {
+function recordHealth(turn: Turn, before: HostView, after: HostView["health"]["kind"]): void {
   if (before.health.kind === after) return;
   const detail = `${before.id} is ${after}, was ${before.health.kind}`;
-  note(turn, after === "down" ? "warning" : "info", `host-${after}`, before.id, detail);
+  recordEvent(turn, after === "down" ? "warning" : "info", `host-${after}`, before.id, detail);
 }

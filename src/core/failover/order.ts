@@ -11,7 +11,7 @@ import {
   type Phase,
   type ServiceState,
 } from "./state.ts";
-import { become, nextKey, note, spent, type Turn } from "./turn.ts";
+import { become, nextKey, recordEvent, spent, type Turn } from "./turn.ts";
 import { positionBefore } from "./position-trail.ts";
 import type { OrderBase } from "../host/witness.ts";
 
@@ -134,7 +134,7 @@ export function standDown(
   retryAt = turn.now + turn.state.settings.retryMs,
 ): void {
   const why = whyDown(because);
-  const told = noteOnce(
+  const told = recordOnce(
     turn,
     failover,
     because.kind === "braked" ? "error" : "warning",
@@ -199,7 +199,7 @@ export function tryNext(
   why: string,
   level: EventLevel = "warning",
 ): void {
-  const told = noteOnce(turn, failover, level, level === "error" ? "other-log" : "promotion-failed", candidate, why);
+  const told = recordOnce(turn, failover, level, level === "error" ? "other-log" : "promotion-failed", candidate, why);
   const tried = new Map(failover.tried).set(candidate, why);
   promoteBest(turn, spent({ ...failover, tried, told }, "retry", turn.now - since));
 }
@@ -213,7 +213,7 @@ export function replaceCandidate(turn: Turn, phase: Phase & { kind: "promoting" 
   const { failover, candidate, call, progress } = phase;
   const { state, now } = turn;
   const why = `it did not ${stepInWords(progress.step)} within ${Math.round((now - progress.at) / 100) / 10} s`;
-  const told = noteOnce(turn, failover, "error", "promotion-stuck", candidate, why);
+  const told = recordOnce(turn, failover, "error", "promotion-stuck", candidate, why);
   const tried = new Map(failover.tried).set(candidate, why);
   const hasClaimed = state.primary?.host === candidate && state.primary.epoch > failover.epochFrom;
   const next: Failover = {
@@ -230,8 +230,8 @@ export function replaceCandidate(turn: Turn, phase: Phase & { kind: "promoting" 
   promoteBest(turn, spent(next, "retry", now - phase.since));
 }
 
-/** Notes a kind of failure once per host and failover: a candidate that refuses every second would flood the events. */
-export function noteOnce(
+/** Records a kind of failure once per host and failover: a candidate refusing every second would flood the events. */
+export function recordOnce(
   turn: Turn,
   failover: Failover,
   level: EventLevel,
@@ -241,6 +241,6 @@ export function noteOnce(
 ): ReadonlySet<string> {
   const key = `${what} ${host ?? ""}`;
   if (failover.told.has(key)) return failover.told;
-  note(turn, level, what, host, detail);
+  recordEvent(turn, level, what, host, detail);
   return new Set(failover.told).add(key);
 }

@@ -10,7 +10,7 @@ import { budgetMs, progressed } from "./budget.ts";
 import { relieve } from "./impaired.ts";
 import { replaceCandidate, isOwnMove, promoteBest, ranking, tryNext } from "./order.ts";
 import { relationToPrimary, type Relation } from "./relation.ts";
-import { abortFailover, become, note, put, spent, type Turn } from "./turn.ts";
+import { abortFailover, become, recordEvent, put, spent, type Turn } from "./turn.ts";
 
 /**
  * The answer to a promotion arrives with the report that says the same, or is lost. Its phases are worth this wait, but
@@ -101,7 +101,7 @@ function replaceStuckOwner(turn: Turn, since: number): void {
   const why = `it has the epoch and did not begin to serve within ${Math.round((now - since) / 1_000)} s`;
   const failover = newFailover(turn, "hang", { planned: true, tried: new Map([[owner, why]]) });
   if (ranking(turn, failover).eligible.length === 0) return;
-  note(turn, "error", "promotion-stuck", owner, why);
+  recordEvent(turn, "error", "promotion-stuck", owner, why);
   promoteBest(turn, failover);
 }
 
@@ -148,7 +148,7 @@ function recovered(turn: Turn, failover: Failover, relation: Relation): boolean 
 }
 
 function abortAsRecovered(turn: Turn, failover: Failover): void {
-  note(
+  recordEvent(
     turn,
     "info",
     "primary-recovered",
@@ -245,7 +245,7 @@ function reconcileDemoting(turn: Turn, phase: Phase & { kind: "demoting" }, rela
     relation !== "stepped-down" &&
     relation !== "handing-over"
   ) {
-    note(
+    recordEvent(
       turn,
       "warning",
       "demotion-stuck",

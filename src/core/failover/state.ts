@@ -151,7 +151,7 @@ export interface Failover {
   readonly phases: PhaseDurations;
   /** Candidates that failed, and why. */
   readonly tried: ReadonlyMap<string, string>;
-  /** What was already noted, so that repeated attempts are reported once. */
+  /** What was already recorded as an event, so that repeated attempts are reported once. */
   readonly told: ReadonlySet<string>;
 }
 
@@ -233,7 +233,7 @@ export interface ServiceState {
   readonly primary: Primary | undefined;
   /** The lowest epoch that was believed and then disproved; hearsay of it, or of a higher one, does not count. */
   readonly disproved: number | undefined;
-  /** When a refused epoch was last noted. */
+  /** When a refused epoch was last recorded as an event. */
   readonly refusedAt: number;
   readonly phase: Phase;
   readonly routed: Routed;
@@ -357,7 +357,7 @@ export type FailoverEffect =
     }
   | { readonly kind: "record-failover"; readonly failover: Failover; readonly outcome: FailoverOutcome }
   | {
-      readonly kind: "note";
+      readonly kind: "record-event";
       readonly level: EventLevel;
       readonly what: string;
       readonly host: string | undefined;

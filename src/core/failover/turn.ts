@@ -65,8 +65,14 @@ export function nextKey(turn: Turn): number {
   return key;
 }
 
-export function note(turn: Turn, level: EventLevel, what: string, host: string | undefined, detail: string): void {
-  turn.effects.push({ kind: "note", level, what, host, detail });
+export function recordEvent(
+  turn: Turn,
+  level: EventLevel,
+  what: string,
+  host: string | undefined,
+  detail: string,
+): void {
+  turn.effects.push({ kind: "record-event", level, what, host, detail });
 }
 
 /** Adds to a phase's duration: a phase can occur several times in one failover. */
@@ -117,7 +123,7 @@ export function adopt(turn: Turn, ownership: Ownership, source: EpochSource): bo
     ? judgeEpoch(turn.state, ownership, source, turn.now, isServing)
     : ({ kind: "counts", unproven: undefined } as const);
   if (judgement.kind === "refused") {
-    if (judgement.why !== undefined) noteRefused(turn, host, judgement.why);
+    if (judgement.why !== undefined) recordRefusal(turn, host, judgement.why);
     return false;
   }
   replacePrimary(turn, ownership, judgement.unproven);
@@ -135,7 +141,7 @@ function adoptSame(
   source: EpochSource,
 ): void {
   if (host !== known.host) {
-    note(
+    recordEvent(
       turn,
       "warning",
       "epoch-contradiction",
@@ -180,7 +186,7 @@ const record = (turn: Turn, { host, epoch, dataUrl }: Primary): void =>
 export function disprove(turn: Turn, truth: Ownership, why: string): void {
   const { primary, heard, disproved } = turn.state;
   if (primary === undefined) return;
-  note(
+  recordEvent(
     turn,
     "error",
     "epoch-disproved",
@@ -195,13 +201,13 @@ export function disprove(turn: Turn, truth: Ownership, why: string): void {
 }
 
 /** At most once a minute: reports repeat. */
-const refusedNoteMs = 60_000;
+const refusedEventMs = 60_000;
 
-function noteRefused(turn: Turn, host: string, why: string): void {
-  if (turn.now - turn.state.refusedAt < refusedNoteMs) return;
+function recordRefusal(turn: Turn, host: string, why: string): void {
+  if (turn.now - turn.state.refusedAt < refusedEventMs) return;
   put(turn, { refusedAt: turn.now });
   const advice = "check that all hosts use one vault, and who answers at their addresses";
-  note(turn, "error", "epoch-refused", host, `${why}: it does not count; ${advice}`);
+  recordEvent(turn, "error", "epoch-refused", host, `${why}: it does not count; ${advice}`);
 }
 
 /**

@@ -13,7 +13,7 @@
  * An outage for all hosts is a separate state and moves no primary. Hosts that cannot write are no candidates
  * (candidate.ts), so whatever else happens meanwhile, waiting requests are answered when the vault is back.
  */
-import { vaultTrouble } from "./candidate.ts";
+import { vaultImpairment } from "./candidate.ts";
 import type { HostReport, HostView, ServiceState, VaultCondition } from "./state.ts";
 
 /** Leases that a primary gets to reach the vault again before it counts as failing; the same bound defines slow. */
@@ -26,7 +26,7 @@ const overdueLeases = 1;
 
 /** Its vault answers, and nothing says that it cannot be written. */
 export const reachesVault = (report: HostReport): boolean =>
-  report.vaultSilentMs !== undefined && report.vaultSilentMs <= report.leaseMs && vaultTrouble(report) === undefined;
+  report.vaultSilentMs !== undefined && report.vaultSilentMs <= report.leaseMs && vaultImpairment(report) === undefined;
 
 export function aloneWithoutVault(
   { hosts, settings }: ServiceState,

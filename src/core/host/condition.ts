@@ -72,7 +72,7 @@ export function stepCondition(condition: HostCondition, event: ConditionEvent, n
       const { failing } = condition.disks.get(event.place) ?? {};
       return withDisk(condition, event.place, {
         askedAt: undefined,
-        failing: lasting(failing, diskTrouble(event.place, event.failure), now),
+        failing: lasting(failing, diskImpairment(event.place, event.failure), now),
       });
     }
     case "vault-wrote":
@@ -86,7 +86,7 @@ export function stepCondition(condition: HostCondition, event: ConditionEvent, n
         },
       };
     case "vault-failed":
-      // The first text stays: the same trouble is reported with the key of whatever was put.
+      // The first text stays: the same failure is reported with the key of each put.
       return { ...condition, vault: { ...vault, failing: vault.failing ?? { reason: event.reason, since: now } } };
     case "vault-identified":
       return { ...condition, vault: { ...vault, id: event.id } };
@@ -140,7 +140,7 @@ export function vaultHealthOf({ vault }: HostCondition, now: number): VaultHealt
 /** True for the errors that say that a process, or the whole system, has no descriptor left. */
 export const areDescriptorsOut = (code: string | undefined): boolean => code === "EMFILE" || code === "ENFILE";
 
-function diskTrouble(place: string, failure: WriteFailure | undefined): string | undefined {
+function diskImpairment(place: string, failure: WriteFailure | undefined): string | undefined {
   // Running out of descriptors says nothing about the disk, which was not tested.
   if (failure === undefined || areDescriptorsOut(failure.code)) return undefined;
   switch (failure.code) {
@@ -156,7 +156,7 @@ function diskTrouble(place: string, failure: WriteFailure | undefined): string |
   }
 }
 
-/** Trouble with the same text has lasted since it began; a new text is new trouble. */
+/** A failure with the same text lasts since it began; a new text is a new failure. */
 function lasting(before: Since | undefined, reason: string | undefined, now: number): Since | undefined {
   if (reason === undefined) return undefined;
   return before?.reason === reason ? before : { reason, since: now };

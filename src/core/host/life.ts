@@ -52,8 +52,8 @@ export type HostEvent =
    * checkpoint of the vault.
    */
   | { readonly kind: "restored"; readonly bootstrapped: boolean }
-  /** The restore continues; why it has not succeeded yet. `isTrouble`: an error, and not work that takes its time. */
-  | { readonly kind: "restore-delayed"; readonly reason: string; readonly isTrouble: boolean }
+  /** The restore continues; why it has not succeeded yet. `isFailure`: an error, and not work that takes its time. */
+  | { readonly kind: "restore-delayed"; readonly reason: string; readonly isFailure: boolean }
   /** Following cannot continue from here: retention passed it, a record is damaged, the local files do not match. */
   | { readonly kind: "cannot-follow"; readonly reason: string }
   /** A rehearsal succeeded: what kept this host from staying primary is removed. */
@@ -94,7 +94,7 @@ export type HostEffect =
   /** Tells operators why this host could not stay. */
   | { readonly kind: "warn"; readonly reason: string }
   /** Tells operators why a restore has not succeeded yet. */
-  | { readonly kind: "tell-delay"; readonly reason: string; readonly isTrouble: boolean }
+  | { readonly kind: "tell-delay"; readonly reason: string; readonly isFailure: boolean }
   /**
    * Sets aside what diverged, loads the newest checkpoint, reads the log to its end; reports `restored`. `notBefore`:
    * the time of the next try, so that an immediate failure does not loop. `vacatedAt`: the position of the `vacate`
@@ -279,10 +279,10 @@ function failed(life: HostLife, reason: string, now: number): HostStep {
   return to(afterTerm(life, now), { kind: "failed", reason }, shut, refuse(reason), ...halt);
 }
 
-function delayed(life: HostLife, { reason, isTrouble }: HostEvent & { kind: "restore-delayed" }): HostStep {
+function delayed(life: HostLife, { reason, isFailure }: HostEvent & { kind: "restore-delayed" }): HostStep {
   const { state } = life;
   if (state.kind === "restoring" && state.reason === reason) return { life, effects: [] };
-  return to(life, { kind: "restoring", reason }, { kind: "tell-delay", reason, isTrouble });
+  return to(life, { kind: "restoring", reason }, { kind: "tell-delay", reason, isFailure });
 }
 
 const givenUp = (life: HostLife, reason: string, now: number): HostStep =>

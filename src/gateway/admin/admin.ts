@@ -101,7 +101,7 @@ export function createAdminApp(target: AdminTarget): Api {
       throw new ApiRefusal("query-failed", {
         found: answer.kind === "error" ? answer.message : `the reader answered with ${answer.kind}`,
         advice:
-          "see `stead sql --help` for the views and their columns, and `stead status` for trouble with the database",
+          "see `stead sql --help` for the views and their columns, and `stead status` for warnings about the database",
       });
     return c.json({ columns: answer.columns, rows: answer.rows, truncated: answer.truncated });
   });
@@ -234,7 +234,7 @@ async function changeDatabase(
   // A host that is about to become primary has already read the list, perhaps before this change.
   const others = [...service.state.hosts.keys()].filter((host) => host !== answer.host);
   await Promise.all(others.map(async (host) => service.clientOf(host)?.changeDatabase?.(act, change)));
-  service.recorder.note(
+  service.recorder.recordEvent(
     act === "exclude" ? "warning" : "info",
     `database-${act}d`,
     answer.host,

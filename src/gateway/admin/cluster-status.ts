@@ -49,22 +49,22 @@ function hostStatus(
   const monitor = service.monitorOf(view.id);
   const status = monitor?.status;
   const { report } = view;
-  const notes = [
-    ...(status === undefined || view.health.kind === "down" ? [] : conditionNotes(status)),
+  const warnings = [
+    ...(status === undefined || view.health.kind === "down" ? [] : healthWarnings(status)),
     ...(status?.warnings ?? []),
   ];
-  if (monitor?.problem !== undefined) notes.push(monitor.problem);
-  if (status !== undefined && view.health.kind !== "down") notes.push(...formatNotes(service, status));
+  if (monitor?.warning !== undefined) warnings.push(monitor.warning);
+  if (status !== undefined && view.health.kind !== "down") warnings.push(...recordFormatWarnings(service, status));
   if (report !== undefined && report.service !== service.name)
-    notes.push(`it belongs to the service "${report.service}"`);
+    warnings.push(`it belongs to the service "${report.service}"`);
   for (const { method, path, trialInMs } of report?.role === "primary" ? (status?.suspects ?? []) : []) {
-    notes.push(
+    warnings.push(
       `${method} ${path} is set aside: the application ended twice while such a request was in flight; the next trial is in ${Math.ceil(trialInMs / 1000)} s`,
     );
   }
-  if (view.health.kind === "down") notes.push(`down: ${view.health.cause}`);
+  if (view.health.kind === "down") warnings.push(`down: ${view.health.cause}`);
   else if (report?.role === "primary" && report.epoch < (service.state.primary?.epoch ?? 0))
-    notes.push(olderPrimary(report.epoch));
+    warnings.push(olderPrimary(report.epoch));
   return {
     id: view.id,
     controlUrl: view.controlUrl,
@@ -81,12 +81,12 @@ function hostStatus(
     checkpoint: status?.checkpoint ?? null,
     setAside: status?.setAside ?? [],
     ...(status === undefined ? untold : toldBy(status)),
-    notes,
+    notes: warnings,
   };
 }
 
-/** Notes for a host that has an earlier version than others. */
-function formatNotes(service: ServiceRuntime, { recordFormat }: HostStatus): string[] {
+/** Warnings about a host that has an earlier version than others. */
+function recordFormatWarnings(service: ServiceRuntime, { recordFormat }: HostStatus): string[] {
   const others = [...service.state.hosts.keys()].map(
     (id) => service.monitorOf(id)?.status?.recordFormat?.reads ?? oldestRecordFormat,
   );
@@ -119,30 +119,30 @@ const toldBy = ({
   recordFormat,
 }: HostStatus) => ({ application, impairments, retry, suspects, vault, rehearsal, capture, recordFormat });
 
-/** Notes about the host's application, disks and vault, in an operator's words; none if all is healthy. */
-function conditionNotes({ application, impairments, retry, suspects, rehearsal, capture }: HostStatus): string[] {
-  const notes: string[] = [];
+/** Warnings about the host's application, disks and vault, in an operator's words; none if all is healthy. */
+function healthWarnings({ application, impairments, retry, suspects, rehearsal, capture }: HostStatus): string[] {
+  const warnings: string[] = [];
   if (retry !== null) {
     const when = retry.inMs > 0 ? `retries in ${seconds(retry.inMs)}` : "candidate of last resort";
-    notes.push(`${when}: ${retry.reason}${retry.attempts > 1 ? ` (${retry.attempts} times)` : ""}`);
+    warnings.push(`${when}: ${retry.reason}${retry.attempts > 1 ? ` (${retry.attempts} times)` : ""}`);
   }
-  for (const { kind, reason, forMs } of impairments) notes.push(`${kind} impaired for ${seconds(forMs)}: ${reason}`);
+  for (const { kind, reason, forMs } of impairments) warnings.push(`${kind} impaired for ${seconds(forMs)}: ${reason}`);
   if (application !== null && application.state !== "ready" && application.state !== "stopped") {
-    notes.push(
+    warnings.push(
       `application ${application.state} for ${seconds(application.forMs)}${application.detail === null ? "" : `: ${application.detail}`}`,
     );
   }
   for (const { database, walBytes, heldMs, heldBy } of capture?.longLogs ?? []) {
-    notes.push(
+    warnings.push(
       `${database}: write-ahead log of ${Math.floor(walBytes / 2 ** 20)} MiB, which a reader has kept from starting over for ${seconds(heldMs)}: ${heldBy.join(", ") || "unknown process"}`,
     );
   }
   if (rehearsal?.ok === false)
-    notes.push(
+    warnings.push(
       `rehearsal of ${new Date(rehearsal.atMs).toISOString()} failed: ${inOneLine(rehearsal.detail ?? "without a reason")}`,
     );
-  if (suspects.length > 0) notes.push(`${suspects.length} suspect request${suspects.length === 1 ? "" : "s"}`);
-  return notes;
+  if (suspects.length > 0) warnings.push(`${suspects.length} suspect request${suspects.length === 1 ? "" : "s"}`);
+  return warnings;
 }
 
 const inOneLine = (text: string): string => text.replaceAll(/\s*\n\s*/g, " / ");

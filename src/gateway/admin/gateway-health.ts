@@ -14,7 +14,7 @@ export function healthOf(services: readonly ServiceRuntime[]): HealthAnswer {
   const each = services.map((service) => {
     const { routed, vault } = service.state;
     const ofVault = vaultInWords(vault, service.now());
-    const shortage = service.shortage.trouble;
+    const shortage = service.shortage.warning;
     const reasons = [routed.kind === "hold" ? routed.reason : undefined, ofVault, shortage].filter(
       (reason) => reason !== undefined,
     );

@@ -52,7 +52,7 @@ function list(c: Context, peers: Peers): Response {
   const answer: GatewayList = {
     gateways: peers.status().map(withNulls),
     registered: peers.registered.length,
-    troubles: [...peers.troubles],
+    troubles: [...peers.warnings],
   };
   return c.json(answer);
 }

@@ -26,7 +26,7 @@ export class PeerLink {
   /** Known once it has answered, or from the registry. */
   id: string | undefined;
   /** Why the last exchange failed; undefined if it succeeded. */
-  trouble: string | undefined = "not reached yet";
+  warning: string | undefined = "not reached yet";
   readonly #clock: Clock;
   readonly #exchange: (link: PeerLink, signal: AbortSignal) => Promise<ExchangeEnd>;
   readonly #stop = new AbortController();
@@ -81,7 +81,7 @@ export class PeerLink {
       end = await this.#exchange(this, this.#stop.signal);
     } catch (error) {
       // A defect in talking to one peer is shown; it ends neither the gateway nor the exchanges with other peers.
-      this.trouble = `defect: ${messageOf(error)}`;
+      this.warning = `defect: ${messageOf(error)}`;
     }
     this.#isBusy = false;
     const now = this.#clock.now();

@@ -73,7 +73,7 @@ export class Peers {
   readonly #watch = new InstanceWatch();
   readonly #views: Views;
   readonly #stopping: Promise<void>[] = [];
-  readonly #troubles = new Map<string, string>();
+  readonly #warnings = new Map<string, string>();
   #registered: readonly string[];
   #hasJoined = false;
   #refusedSince: number | undefined;
@@ -91,9 +91,9 @@ export class Peers {
     return this.#registered;
   }
 
-  /** Problems that an operator must look at. */
-  get troubles(): readonly string[] {
-    return [...this.#troubles.values()];
+  /** What an operator must look at. */
+  get warnings(): readonly string[] {
+    return [...this.#warnings.values()];
   }
 
   status(): readonly PeerStatus[] {
@@ -108,18 +108,18 @@ export class Peers {
       adminUrl: member.adminUrl,
       self: false,
       heardMsAgo: this.#watch.heardMsAgo(member.id, clock.now()),
-      trouble: this.#troubleOf(member),
+      trouble: this.#warningOf(member),
     }));
     return [{ id, adminUrl, self: true, heardMsAgo: 0, trouble: undefined }, ...rest].sort((a, b) =>
       a.id < b.id ? -1 : 1,
     );
   }
 
-  #troubleOf({ id, adminUrl }: Member): string | undefined {
-    const trouble = this.#links.get(adminUrl)?.trouble;
-    if (this.#registered.includes(id) || !this.#membership().unproven.includes(id)) return trouble;
+  #warningOf({ id, adminUrl }: Member): string | undefined {
+    const warning = this.#links.get(adminUrl)?.warning;
+    if (this.#registered.includes(id) || !this.#membership().unproven.includes(id)) return warning;
     const advice = `if there is no such gateway, \`stead gateways remove ${id}\``;
-    return `${trouble ?? "no exchange yet"}; it was never met and does not count for a majority: ${advice}`;
+    return `${warning ?? "no exchange yet"}; it was never met and does not count for a majority: ${advice}`;
   }
 
   /** Time since any run of a gateway was heard; undefined: not since this one started. */
@@ -211,7 +211,7 @@ export class Peers {
     this.#timer?.cancel();
     const links = [...this.#links.values()];
     await Promise.all([...this.#stopping, ...links.map((link) => link.close())]);
-    await Promise.all(links.filter(({ trouble }) => trouble === undefined).map((link) => this.#sayGoodbye(link)));
+    await Promise.all(links.filter(({ warning }) => warning === undefined).map((link) => this.#sayGoodbye(link)));
   }
 
   #membership() {
@@ -257,7 +257,7 @@ export class Peers {
     if (answer.kind !== "ok") link.pulledAt = -Infinity;
     switch (answer.kind) {
       case "failed":
-        link.trouble = answer.why;
+        link.warning = answer.why;
         return "failed";
       case "refused":
         return this.#refused(link, answer.refusal);
@@ -270,23 +270,23 @@ export class Peers {
     const { store } = this.#options;
     const refusal = this.#judge(message);
     if (refusal !== undefined) {
-      link.trouble = refusal.error;
+      link.warning = refusal.error;
       return "failed";
     }
     this.#refusedSince = undefined;
-    this.#troubles.delete("refused");
+    this.#warnings.delete("refused");
     const isNew = this.#answered.get(link.url) !== message.from.id;
     link.id = message.from.id;
     this.#answered.set(link.url, message.from.id);
     this.#meet(message.from.id);
     const decoded = this.#decode(message);
     if (decoded === undefined) {
-      link.trouble = this.#troubles.get(message.from.id) ?? "its rows are not understood";
+      link.warning = this.#warnings.get(message.from.id) ?? "its rows are not understood";
       this.#hear(message);
       return "done";
     }
     const { rows, isWhole, refused } = decoded;
-    link.trouble = refused;
+    link.warning = refused;
     const { known, next } = message;
     // Claims nothing of what is incomplete; the rows come again with the next pull.
     const vector = isWhole || message.vector === null ? vectorOf(message) : new Map<string, number>();
@@ -323,7 +323,7 @@ export class Peers {
 
   #refused(link: PeerLink, refusal: PeerRefusal): ExchangeEnd {
     const { clock, store, id, adminUrl } = this.#options;
-    link.trouble = refusal.error;
+    link.warning = refusal.error;
     switch (refusal.reason) {
       case "self":
         this.#answered.set(link.url, id);
@@ -372,7 +372,7 @@ export class Peers {
       this.#warn(id, `rows of gateway ${id} are not accepted: ${decoded.why}; ${advice}`);
       return undefined;
     }
-    if (decoded.refused === undefined) this.#troubles.delete(id);
+    if (decoded.refused === undefined) this.#warnings.delete(id);
     else this.#warn(id, `a row from gateway ${id} is not accepted: ${decoded.refused}; the other rows are accepted`);
     return decoded;
   }
@@ -394,8 +394,8 @@ export class Peers {
   }
 
   #warn(key: string, text: string): void {
-    if (this.#troubles.get(key) !== text) this.#options.log.warn("peers", { detail: text });
-    this.#troubles.set(key, text);
+    if (this.#warnings.get(key) !== text) this.#options.log.warn("peers", { detail: text });
+    this.#warnings.set(key, text);
   }
 
   #housekeeping(): void {

@@ -29,7 +29,7 @@ export class AccessLogFile {
   /** Lines that could not be written. */
   dropped = 0;
   /** The last error of the file; undefined if the last write succeeded. */
-  trouble: string | undefined;
+  warning: string | undefined;
 
   /** Throws the system's error when the file cannot be opened. */
   constructor(target: Exclude<AccessLogTarget, { kind: "off" }>, format: AccessLogFormat, clock: Clock) {
@@ -76,10 +76,10 @@ export class AccessLogFile {
     try {
       this.#followMoves();
       await writeAll(this.#descriptor, Buffer.from(`${lines.join("\n")}\n`, "latin1"));
-      this.trouble = undefined;
+      this.warning = undefined;
     } catch (error) {
       this.dropped += lines.length;
-      this.trouble = `the access log cannot be written: ${messageOf(error)}`;
+      this.warning = `the access log cannot be written: ${messageOf(error)}`;
     }
   }
 

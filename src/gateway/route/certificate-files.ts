@@ -40,7 +40,7 @@ export class CertificateWatch {
   #seen: string;
   #timer: Timer | undefined;
   /** Why the present files are not in use; undefined if they are. */
-  trouble: string | undefined;
+  warning: string | undefined;
 
   /** `seen`: the state of the files when those in use were read, from `fingerprint` before reading. */
   constructor(
@@ -73,13 +73,13 @@ export class CertificateWatch {
     try {
       this.#replace(readCertificates(this.#config));
       this.#seen = now;
-      this.trouble = undefined;
+      this.warning = undefined;
       this.#log.info("certificates reloaded");
     } catch (error) {
       if (!(error instanceof CertificateError)) throw error;
       const why = messageOf(error);
-      if (this.trouble !== why) this.#log.error("certificates not reloaded, the previous ones stay in use", { why });
-      this.trouble = why;
+      if (this.warning !== why) this.#log.error("certificates not reloaded, the previous ones stay in use", { why });
+      this.warning = why;
     }
   }
 }

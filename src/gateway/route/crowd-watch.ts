@@ -1,6 +1,6 @@
 /**
- * Reports that clients hold as many connections as are allowed (http/server/admission.ts): in the log, bounded, and as
- * a trouble while it lasts and a while after it.
+ * Warns that clients hold as many connections as are allowed (http/server/admission.ts): in the log, bounded, and in
+ * the status while it lasts and a while after it.
  */
 import type { Crowd } from "../../http/server/admission.ts";
 import type { BoundedLog } from "../../runtime/bounded-log.ts";
@@ -29,7 +29,7 @@ export class CrowdWatch {
   }
 
   /** `closed` idle connections made room; 0: the new one was refused. */
-  note(crowd: Crowd, address: string, closed: number): void {
+  add(crowd: Crowd, address: string, closed: number): void {
     const last = this.#last[crowd];
     const isNew = this.#clock.now() - last.at > overMs;
     if (isNew) Object.assign(last, { closed: 0, refused: 0 });
@@ -46,7 +46,7 @@ export class CrowdWatch {
   }
 
   /** One sentence for each bound that was reached lately. */
-  get troubles(): string[] {
+  get warnings(): string[] {
     return (["all", "address"] as const).flatMap((crowd) => {
       const { at, closed, refused, address } = this.#last[crowd];
       if (this.#clock.now() - at > overMs) return [];

@@ -65,7 +65,7 @@ export class DataPlane {
         refused: metrics.counter("stead_connections_refused_total", {}),
         displaced: metrics.counter("stead_connections_displaced_total", {}),
       },
-      onCrowd: (bound, address, closed) => crowd.note(bound, address, closed),
+      onCrowd: (bound, address, closed) => crowd.add(bound, address, closed),
       onExchange: (exchange) => deps.onExchange(exchange),
       onProtocolError: ({ status, code, message }, client) =>
         refusals.warn("request refused", { client, status, code, why: message }),
@@ -93,9 +93,9 @@ export class DataPlane {
   }
 
   /** Warnings for the operator, one sentence each. */
-  get troubles(): string[] {
-    return [this.#accessLog?.trouble, this.#certificates?.trouble, ...this.#crowd.troubles].filter(
-      (trouble) => typeof trouble === "string",
+  get warnings(): string[] {
+    return [this.#accessLog?.warning, this.#certificates?.warning, ...this.#crowd.warnings].filter(
+      (warning) => typeof warning === "string",
     );
   }
 

@@ -1,6 +1,6 @@
 /**
  * Remembers that this process could not open a connection, because this machine lacks descriptors, local ports or
- * memory: reported as a trouble and in `/health`, while it lasts and a while after it.
+ * memory: reported as a warning and in `/health`, while it lasts and a while after it.
  */
 import type { Counter } from "../../metrics/metrics.ts";
 import type { Clock } from "../../runtime/clock.ts";
@@ -18,13 +18,13 @@ export class OwnShortage {
     this.#count = count;
   }
 
-  note(why: string): void {
+  add(why: string): void {
     this.#count?.add();
     this.#last = { at: this.#clock.now(), why };
   }
 
   /** What is wrong and what to do; undefined: nothing. */
-  get trouble(): string | undefined {
+  get warning(): string | undefined {
     if (this.#last === undefined || this.#clock.now() - this.#last.at > overMs) return undefined;
     return `out of descriptors: ${this.#last.why}. Hosts are not judged by that, and this gateway orders nothing because of it. Raise the limit of open files (LimitNOFILE= of systemd, ulimit -n, --ulimit nofile= of containers), or lower gateway.limits.connections`;
   }

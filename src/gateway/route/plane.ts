@@ -30,7 +30,7 @@ export interface Plane {
   readonly port: number;
   readonly connections: number;
   /** Warnings for the operator, one sentence each. */
-  readonly troubles: readonly string[];
+  readonly warnings: readonly string[];
   readonly workers: readonly WorkerStatus[];
   /** Descriptor of the listening socket, to be duplicated for a process that takes over. */
   readonly descriptor: number;
@@ -82,9 +82,9 @@ export class LocalPlane implements Plane {
     return this.#data?.server.connections ?? 0;
   }
 
-  get troubles(): readonly string[] {
-    const { trouble } = this.#shortage;
-    return [...(this.#data?.troubles ?? []), ...(trouble === undefined ? [] : [trouble])];
+  get warnings(): readonly string[] {
+    const { warning } = this.#shortage;
+    return [...(this.#data?.warnings ?? []), ...(warning === undefined ? [] : [warning])];
   }
 
   get descriptor(): number {
@@ -182,7 +182,7 @@ export class LocalPlane implements Plane {
           const host = route.host;
           if (host === undefined || route.current() !== upstream) return;
           if (hasSpareDescriptors()) hooks.onConnectionError(host, cause);
-          else this.#shortage.note(`a request could not be sent to host ${host} (${cause})`);
+          else this.#shortage.add(`a request could not be sent to host ${host} (${cause})`);
         },
       },
     });

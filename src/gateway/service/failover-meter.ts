@@ -29,7 +29,7 @@ export class FailoverMeter {
       metrics.counter("stead_failovers_abandoned_total", { service, outcome });
   }
 
-  note({ key, phases }: Failover, outcome: FailoverOutcome): void {
+  count({ key, phases }: Failover, outcome: FailoverOutcome): void {
     if (outcome === "running") return;
     const before = this.#last?.key === key ? this.#last : undefined;
     const service = this.#service;

@@ -42,7 +42,7 @@ export class HostMonitor {
   #probeTimes: ProbeTimes;
   #timer: Timer | undefined;
   #status: HostStatus | undefined;
-  #problem: string | undefined;
+  #warning: string | undefined;
   #isStreaming = false;
 
   constructor(options: MonitorOptions) {
@@ -56,8 +56,8 @@ export class HostMonitor {
   }
 
   /** Why this host cannot be watched properly: a wrong secret, an answer that violates the contract. */
-  get problem(): string | undefined {
-    return this.#problem;
+  get warning(): string | undefined {
+    return this.#warning;
   }
 
   get isStreaming(): boolean {
@@ -103,11 +103,11 @@ export class HostMonitor {
       case "aborted":
         return;
       case "unauthorized":
-        this.#problem = answer.message;
+        this.#warning = answer.message;
         return;
       case "refused-by-host":
       case "invalid":
-        this.#problem = answer.kind === "invalid" ? answer.message : "it refused to report its status";
+        this.#warning = answer.kind === "invalid" ? answer.message : "it refused to report its status";
         return this.#options.send({ kind: "probe-failed", host, cause: "invalid", startedAt });
       case "no-evidence":
         if (answer.isShortage) this.#options.onShortage(answer.message);
@@ -142,7 +142,7 @@ export class HostMonitor {
 
   #heard(status: HostStatus, startedAt: number | undefined): void {
     this.#status = status;
-    this.#problem = undefined;
+    this.#warning = undefined;
     this.#options.send({ kind: "report", host: this.#options.host, report: withoutNulls(status), startedAt });
   }
 }

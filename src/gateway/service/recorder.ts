@@ -29,7 +29,7 @@ export interface RecorderOptions {
 }
 
 /** A check that fails only briefly is no event: the application may just be busy. */
-const failingNotedAfterMs = 5_000;
+const failingRecordedAfterMs = 5_000;
 
 interface WrittenHealth {
   readonly fingerprint: string;
@@ -44,8 +44,8 @@ export class Recorder {
   readonly #events: EventRow[] = [];
   readonly #failovers = new Map<number, FailoverRow>();
   readonly #health = new Map<string, WrittenHealth>();
-  /** What was last noted of each host with a troubled application. */
-  readonly #applicationTrouble = new Map<string, ApplicationStatus["state"]>();
+  /** The state last recorded of each host whose application is impaired. */
+  readonly #impairedApplications = new Map<string, ApplicationStatus["state"]>();
   #lastEvent = 0;
 
   constructor(options: RecorderOptions) {
@@ -68,7 +68,7 @@ export class Recorder {
     return this.#failovers.get(key);
   }
 
-  note(level: EventLevel, what: string, host: string | undefined, detail: string): void {
+  recordEvent(level: EventLevel, what: string, host: string | undefined, detail: string): void {
     const { gateway, service, clock, log, store } = this.#options;
     log[level === "warning" ? "warn" : level](what, { service, ...(host === undefined ? {} : { host }), detail });
     const id = `${gateway}.${service}.${Math.floor(this.#run)}.${++this.#lastEvent}`;
@@ -102,7 +102,7 @@ export class Recorder {
 
   failover(failover: Failover, outcome: FailoverOutcome): void {
     const { gateway, service, clock, store } = this.#options;
-    this.#meter.note(failover, outcome);
+    this.#meter.count(failover, outcome);
     const before = this.#failovers.get(failover.key);
     const sinceDecisionMs = clock.now() - failover.decidedAt;
     const { phases } = failover;
@@ -151,7 +151,7 @@ export class Recorder {
     const { gateway, service, clock, store } = this.#options;
     const { report } = view;
     const application = status?.application ?? null;
-    if (application !== null) this.#noteApplication(view.id, application);
+    if (application !== null) this.#recordApplication(view.id, application);
     const cause = view.health.kind === "down" ? view.health.cause : undefined;
     const condition = {
       ...conditionOf(view),
@@ -191,29 +191,29 @@ export class Recorder {
     );
   }
 
-  #noteApplication(host: string, { state, forMs, detail, restarts }: ApplicationStatus): void {
-    const noted = this.#applicationTrouble.get(host);
+  #recordApplication(host: string, { state, forMs, detail, restarts }: ApplicationStatus): void {
+    const known = this.#impairedApplications.get(host);
     switch (state) {
       case "stuck":
       case "restarting":
       case "failing":
-        if (noted === state || (state === "failing" && forMs < failingNotedAfterMs)) return;
-        this.#applicationTrouble.set(host, state);
-        return this.note("warning", `application-${state}`, host, detail ?? "");
+        if (known === state || (state === "failing" && forMs < failingRecordedAfterMs)) return;
+        this.#impairedApplications.set(host, state);
+        return this.recordEvent("warning", `application-${state}`, host, detail ?? "");
       case "ready":
-        if (noted === undefined) return;
-        this.#applicationTrouble.delete(host);
-        return this.note("info", "application-ready", host, `restarts in its window: ${restarts}`);
+        if (known === undefined) return;
+        this.#impairedApplications.delete(host);
+        return this.recordEvent("info", "application-ready", host, `restarts in its window: ${restarts}`);
       case "starting":
       case "stopped":
-        this.#applicationTrouble.delete(host);
+        this.#impairedApplications.delete(host);
     }
   }
 
   hostRemoved(host: string): void {
     const { gateway, service, clock, store } = this.#options;
     this.#health.delete(host);
-    this.#applicationTrouble.delete(host);
+    this.#impairedApplications.delete(host);
     store.write(
       putHealth({
         gateway,

@@ -221,7 +221,7 @@ export class ServiceRuntime {
       clock,
       probe: this.#probe,
       recordFormat: () => this.#commonFormat(),
-      onShortage: (why) => this.shortage.note(why),
+      onShortage: (why) => this.shortage.add(why),
       send: (event) => this.send(event),
     });
     this.#removed.forget(id);
@@ -242,15 +242,15 @@ export class ServiceRuntime {
     } catch (error) {
       const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
       if (this.#defect === undefined)
-        this.recorder.note("warning", "defect", undefined, `while handling ${event.kind}: ${message}`);
+        this.recorder.recordEvent("warning", "defect", undefined, `while handling ${event.kind}: ${message}`);
       this.#defect = message;
     }
     for (const [id, view] of this.#state.hosts)
       if (view !== before.hosts.get(id)) this.recorder.health(view, this.monitorOf(id)?.status);
     if (event.kind === "report") {
       const status = this.monitorOf(event.host)?.status;
-      this.#noteSuspects(event.host, status?.suspects ?? []);
-      if (status !== undefined) this.#noteRehearsal(event.host, status.rehearsal ?? undefined);
+      this.#recordSuspects(event.host, status?.suspects ?? []);
+      if (status !== undefined) this.#recordRehearsal(event.host, status.rehearsal ?? undefined);
     }
     if (event.kind === "data-error" && this.#state.phase.kind === "down") this.route.waitForPort();
   }
@@ -279,8 +279,8 @@ export class ServiceRuntime {
         return this.recorder.epoch(effect);
       case "record-failover":
         return this.#recordFailover(effect);
-      case "note":
-        return this.recorder.note(effect.level, effect.what, effect.host, effect.detail);
+      case "record-event":
+        return this.recorder.recordEvent(effect.level, effect.what, effect.host, effect.detail);
       case "reply":
         return this.#waiting.get(effect.id)?.(effect.outcome);
     }
@@ -297,37 +297,38 @@ export class ServiceRuntime {
     return statuses.flatMap(({ suspects, watchedRequests }) => [...suspects, ...watchedRequests]).slice(0, suspectsMax);
   }
 
-  /** Notes an event for each request that a host has set aside since its last report. */
-  #noteSuspects(host: string, suspects: readonly KnownSuspect[]): void {
+  /** Records an event for each request that a host has set aside since its last report. */
+  #recordSuspects(host: string, suspects: readonly KnownSuspect[]): void {
     const before = this.#suspects.get(host);
     const now = new Set(suspects.map(({ method, path }) => `${method} ${path}`));
     if (now.size === 0) this.#suspects.delete(host);
     else this.#suspects.set(host, now);
     for (const request of now)
       if (before?.has(request) !== true)
-        this.recorder.note(
+        this.recorder.recordEvent(
           "warning",
           "suspect-request",
           host,
           `${request}: the application ended twice while such a request was in flight; it is set aside, and retried after a pause`,
         );
     for (const request of before ?? [])
-      if (!now.has(request)) this.recorder.note("info", "suspect-cleared", host, `${request} is forwarded again`);
+      if (!now.has(request))
+        this.recorder.recordEvent("info", "suspect-cleared", host, `${request} is forwarded again`);
   }
 
-  /** Notes an event for each rehearsal that ended since this gateway first heard of the host. */
-  #noteRehearsal(host: string, rehearsal: RehearsalResult | undefined): void {
+  /** Records an event for each rehearsal that ended since this gateway first heard of the host. */
+  #recordRehearsal(host: string, rehearsal: RehearsalResult | undefined): void {
     const before = this.#rehearsedAt.get(host);
     this.#rehearsedAt.set(host, rehearsal?.atMs ?? 0);
     if (before === undefined || rehearsal === undefined || rehearsal.atMs === before) return;
     if (rehearsal.ok)
-      return this.recorder.note(
+      return this.recorder.recordEvent(
         "info",
         "rehearsed",
         host,
         `the application was ready after ${Math.round(rehearsal.startMs ?? 0)} ms`,
       );
-    this.recorder.note(
+    this.recorder.recordEvent(
       "warning",
       "rehearsal-failed",
       host,

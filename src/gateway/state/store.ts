@@ -4,7 +4,7 @@
  *
  * Routing decides from memory; the disk follows. Changes wait at most `flushDelayMs` and are written together in one
  * transaction; of a row that changed twice only the newer version is written. The queue is bounded: beyond it the
- * oldest events are dropped first, and counted. A database that cannot be opened or written is `trouble`, shown in
+ * oldest events are dropped first, and counted. A database that cannot be opened or written is a `failure`, shown in
  * status and metrics, and retried; it is never an exception for the caller. A damaged one is set aside and rebuilt from
  * memory and peers.
  */
@@ -71,7 +71,7 @@ export class StateStore {
   readonly #hybrid: HybridClock;
   readonly #queue = new Map<string, DiskChange>();
   readonly #background = new BackgroundTasks();
-  readonly #notices: string[] = [];
+  readonly #warnings: string[] = [];
   readonly #met = new Set<string>();
   #disk: OpenDisk | undefined;
   #timer: Timer | undefined;
@@ -79,7 +79,7 @@ export class StateStore {
   #flushing: Promise<void> = Promise.resolve();
   #changes = 0;
   #isClosed = false;
-  #trouble: string | undefined;
+  #failure: string | undefined;
   #dropped = 0;
 
   constructor(options: StateStoreOptions) {
@@ -88,14 +88,14 @@ export class StateStore {
     this.replica = new RowReplica(newOrigin(options));
   }
 
-  /** Why nothing is being stored; undefined: no problem. */
-  get trouble(): string | undefined {
-    return this.#trouble;
+  /** Why nothing is being stored; undefined: everything is. */
+  get failure(): string | undefined {
+    return this.#failure;
   }
 
   /** Past events of the database that an operator should know, for example that it was set aside. */
-  get notices(): readonly string[] {
-    return this.#notices;
+  get warnings(): readonly string[] {
+    return this.#warnings;
   }
 
   /** Ids of the other gateways that this one has met, in this run or an earlier one. */
@@ -169,7 +169,7 @@ export class StateStore {
     if (!this.#isClosed && this.#met.delete(gateway)) this.#enqueue({ kind: "forget", gateway });
   }
 
-  /** Resolves once everything pending is on disk, or in `trouble`. */
+  /** Resolves once everything pending is on disk, or in `failure`. */
   flush(): Promise<void> {
     this.#flushing = this.#flushing.then(() => this.#flushOnce());
     return this.#flushing;
@@ -179,7 +179,7 @@ export class StateStore {
     if (this.#isClosed) return;
     this.#cancelTimer();
     do await this.flush();
-    while (this.#queue.size > 0 && this.#trouble === undefined);
+    while (this.#queue.size > 0 && this.#failure === undefined);
     this.#isClosed = true;
     this.#cancelTimer();
     await this.#background.settled();
@@ -199,7 +199,7 @@ export class StateStore {
     }
     const { disk, loaded } = opened;
     this.#disk = disk;
-    this.#trouble = undefined;
+    this.#failure = undefined;
     this.#takeIn(loaded);
     const outdated = this.#outdate();
     this.#warnWhenOld(loaded, outdated, clock.wallTime());
@@ -219,7 +219,7 @@ export class StateStore {
   #isCallable(row: ReplicatedRow): boolean {
     const fault = faultOfAddress(row);
     if (fault === undefined) return true;
-    this.#notices.push(
+    this.#warnings.push(
       `${row.table} ${row.key.replaceAll("\n", "/")} of the database ${fault}: it is dropped; add it again`,
     );
     this.#enqueue({ kind: "remove", table: row.table, key: row.key });
@@ -248,7 +248,7 @@ export class StateStore {
     if (outdated.length === 0) return outdated;
     for (const row of outdated) this.#enqueue({ kind: "put", row });
     const until = new Date(stampMs(newest)).toISOString();
-    this.#notices.push(
+    this.#warnings.push(
       `${outdated.length} rows have false stamps, up to ${until}, more than a day ahead of this clock or beyond what a clock counts: the clock of this machine was wrong when they were written, or it is behind now; they count as old, and what other gateways know of the same things wins`,
     );
     return outdated;
@@ -259,7 +259,7 @@ export class StateStore {
     const newest = rows.reduce((max, row) => (row.hlc > max ? row.hlc : max), "");
     if (newest === "" || wallTimeMs - stampMs(newest) < tombstonesKeptMs) return;
     const days = Math.floor((wallTimeMs - stampMs(newest)) / (24 * 3600 * 1_000));
-    this.#notices.push(
+    this.#warnings.push(
       `the database ${this.#options.disk.path} is ${days} days old: hosts that were removed meanwhile may come back; with other gateways running, stop, delete it, and start again`,
     );
   }
@@ -269,7 +269,7 @@ export class StateStore {
     this.#disk?.close();
     this.#disk = undefined;
     const name = await disk.setAside(clock.wallTime());
-    this.#notices.push(
+    this.#warnings.push(
       `the database ${disk.path} was damaged (${messageOf(error)}) and is set aside as ${name}: a new one was begun, and gets what other gateways have`,
     );
     this.#enqueueAll();
@@ -283,7 +283,7 @@ export class StateStore {
   #beginAnew(): void {
     this.#disk?.close();
     this.#disk = undefined;
-    this.#notices.push(
+    this.#warnings.push(
       `the database ${this.#options.disk.path} was deleted or moved while the gateway ran: it is written again, with everything that the gateway knows`,
     );
     this.#enqueueAll();
@@ -340,10 +340,10 @@ export class StateStore {
         isAll ? this.replica.vector : null,
       );
       for (const [id, change] of batch) if (this.#queue.get(id) === change) this.#queue.delete(id);
-      this.#trouble = undefined;
+      this.#failure = undefined;
     } catch (error) {
       if (this.#options.disk.isDamage(error))
-        await this.#setAside(error).catch((problem: unknown) => this.#fail(problem));
+        await this.#setAside(error).catch((failure: unknown) => this.#fail(failure));
       else this.#fail(error);
       this.#schedule(writeRetryDelayMs);
       return;
@@ -385,7 +385,7 @@ export class StateStore {
   }
 
   #fail(error: unknown): void {
-    this.#trouble = `the database ${this.#options.disk.path} cannot be used: ${messageOf(error)}`;
+    this.#failure = `the database ${this.#options.disk.path} cannot be used: ${messageOf(error)}`;
   }
 }
 

@@ -67,12 +67,12 @@ export class WorkerPool implements Plane {
     return this.#processes.map(({ status }) => status);
   }
 
-  get troubles(): readonly string[] {
+  get warnings(): readonly string[] {
     return [
       ...new Set(
-        this.#processes.flatMap(({ report, trouble }) => [
+        this.#processes.flatMap(({ report, warning }) => [
           ...(report?.troubles ?? []),
-          ...(trouble === undefined ? [] : [trouble]),
+          ...(warning === undefined ? [] : [warning]),
         ]),
       ),
     ];

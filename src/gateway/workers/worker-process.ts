@@ -149,8 +149,8 @@ export class WorkerProcess {
     this.#restartTimer = clock.setTimer(delayMs, () => this.#start());
   }
 
-  /** For the gateway's troubles: undefined if there is none. */
-  get trouble(): string | undefined {
+  /** For the gateway's warnings: undefined if there is none. */
+  get warning(): string | undefined {
     if (this.#restart.endsInRow < 3 || this.#running?.listening === true) return undefined;
     return `worker ${this.#options.number} ended ${this.#restart.endsInRow} times in a row`;
   }

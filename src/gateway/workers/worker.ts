@@ -166,7 +166,7 @@ class Worker {
     this.#send({
       kind: "report",
       connections: plane.connections,
-      troubles: [...plane.troubles],
+      troubles: [...plane.warnings],
       metrics: this.#metrics.take(),
       routes,
     });

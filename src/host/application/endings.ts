@@ -3,10 +3,10 @@
  * that lost one can ask whether that was the cause.
  *
  * The kernel closes the sockets of an ending process before the process can be waited for: the loss of a connection is
- * seen some milliseconds before the end of the process. A loss therefore waits up to `noticeMs` for the notice. A later
- * notice makes one request "closed by a living application": its client gets a 502 where a repetition would have been
- * possible, and nothing is executed twice. The wait delays only clients of an application that closes connections
- * without an answer. If the notice comes first, its listeners know what was in flight at that moment.
+ * seen some milliseconds before the end of the process. A loss therefore waits up to `detectionMs` for the ending. A
+ * later one makes one request "closed by a living application": its client gets a 502 where a repetition would have
+ * been possible, and nothing is executed twice. The wait delays only clients of an application that closes connections
+ * without an answer. If the ending is known first, its listeners know what was in flight at that moment.
  */
 import type { Clock } from "../../runtime/clock.ts";
 
@@ -14,7 +14,7 @@ import type { Clock } from "../../runtime/clock.ts";
  * Longer than a process takes from closing its files until its exit is noticed, even on a machine with many more
  * processes than processors.
  */
-export const noticeMs = 1_000;
+export const detectionMs = 1_000;
 
 export class Endings {
   readonly #clock: Clock;
@@ -25,8 +25,8 @@ export class Endings {
     this.#clock = clock;
   }
 
-  /** Notes that it has ended without having been asked to. */
-  note(): void {
+  /** Tells listeners that the application ended without having been asked to. */
+  announce(): void {
     for (const tell of [...this.#listeners]) tell();
     for (const answer of [...this.#waiting]) answer(true);
   }
@@ -40,7 +40,7 @@ export class Endings {
   async isNoticed(): Promise<boolean> {
     const { promise, resolve } = Promise.withResolvers<boolean>();
     this.#waiting.add(resolve);
-    const timer = this.#clock.setTimer(noticeMs, () => resolve(false));
+    const timer = this.#clock.setTimer(detectionMs, () => resolve(false));
     const hasEnded = await promise;
     timer.cancel();
     this.#waiting.delete(resolve);

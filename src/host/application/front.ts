@@ -19,7 +19,7 @@ import { fittingConnections } from "../../http/server/descriptor-room.ts";
 import { steadFieldSet, withoutSteadFields } from "../../http/message/stead-fields.ts";
 import { HttpServer } from "../../http/server/server.ts";
 import { Upstream } from "../../http/upstream/upstream.ts";
-import { type Endings, noticeMs } from "./endings.ts";
+import { type Endings, detectionMs } from "./endings.ts";
 import { drainRequests, type DrainTimes } from "./drain.ts";
 import { putAside, refuse, sayUnknown } from "./front-answers.ts";
 import { OpenRequests } from "./open-requests.ts";
@@ -355,7 +355,7 @@ export class Front {
     if (cause === "timed-out") return sayUnknown(exchange, end, "timed-out", reason);
     if (this.#counted.delete(request)) return sayUnknown(exchange, end, "application-ended", reason);
     this.#lost.add(request);
-    this.#options.clock.setTimer(noticeMs, () => this.#lost.delete(request));
+    this.#options.clock.setTimer(detectionMs, () => this.#lost.delete(request));
     if (end.reason === undefined && !exchange.hasResponseStarted) return this.#sayWhyLost(exchange, term, end, reason);
     exchange.abort();
     return undefined;

@@ -24,9 +24,9 @@ export function runStopCommand({ command, cwd, env, timeoutMs }: StopCommandOpti
       child.kill("SIGKILL");
       resolve(`did not end within ${timeoutMs} ms and is killed`);
     }, timeoutMs);
-    const settle = (problem: string | undefined): void => {
+    const settle = (failure: string | undefined): void => {
       clearTimeout(timer);
-      resolve(problem);
+      resolve(failure);
     };
     child.once("error", (error) => settle(`could not be started: ${error.message}`));
     child.once("exit", (code, signal) =>

@@ -256,8 +256,8 @@ export class Supervisor implements SupervisedApplication {
     const { application, onWarning } = this.#options;
     const { stopCommand: command, cwd, stopTimeoutMs: timeoutMs } = application;
     if (command === undefined || this.#group === undefined) return;
-    const problem = await runStopCommand({ command, cwd, env: this.#environment, timeoutMs });
-    if (problem !== undefined) onWarning(`the stop command "${command.join(" ")}" ${problem}`);
+    const failure = await runStopCommand({ command, cwd, env: this.#environment, timeoutMs });
+    if (failure !== undefined) onWarning(`the stop command "${command.join(" ")}" ${failure}`);
   }
 
   #notStarted(what: string, mayPass = false): ApplicationError {
@@ -310,7 +310,7 @@ export class Supervisor implements SupervisedApplication {
     if (this.#state.kind !== "running" || this.#state.group !== group) return;
     const { watch } = this.#state;
     watch.close();
-    this.endings.note();
+    this.endings.announce();
     if (watch.state.kind === "stuck") this.#afterEnding("stuck", `was stuck: ${watch.state.detail}`);
     else this.#afterEnding("ended", `ended (${how})`);
   }

@@ -19,7 +19,7 @@ import {
   promoteRequestSchema,
   recordFormatField,
   type RehearsalDone,
-  removedNoticeSchema,
+  removalSchema,
 } from "../../control/host-api.ts";
 import { databaseActs, databaseChangeSchema } from "../../control/databases.ts";
 import { type Api, createApi } from "../../control/server/api.ts";
@@ -99,7 +99,7 @@ export function controlApp(host: Controlled, { authenticator, clock, metrics, lo
     const refusal = await host.restore();
     return refusal === undefined ? context.json(host.status()) : context.json(refusal, 409);
   });
-  app.post("/v1/removed", jsonBody(removedNoticeSchema), (context) => {
+  app.post("/v1/removed", jsonBody(removalSchema), (context) => {
     host.gateways.removedBy(context.req.valid("json").gateway);
     return context.json(host.status());
   });

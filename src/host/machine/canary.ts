@@ -20,7 +20,7 @@ import {
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import type { Store } from "../../vault/store/store.ts";
 import type { DiskPlace } from "./disk-places.ts";
-import type { Condition, Warnings } from "../ports/warnings.ts";
+import type { WarningCause, Warnings } from "../ports/warnings.ts";
 import { messageOf } from "../../runtime/operator-error.ts";
 import { ObservedStore } from "./observed-store.ts";
 import { endsWithin } from "../../runtime/timeout.ts";
@@ -199,7 +199,7 @@ const leaveMsMax = 500;
 
 const conditions = { disk: "disk", descriptors: "descriptors", vault: "writes to the vault" } as const satisfies Record<
   Impairment["kind"],
-  Condition
+  WarningCause
 >;
 
 function failureOf(error: unknown): WriteFailure {

@@ -16,14 +16,14 @@ export class MeteredStore extends ForwardingStore {
 
   protected override perform<T>(operation: StoreOperation, _key: string, run: () => Promise<T>): Promise<T> {
     const since = this.#clock.now();
-    const note = (result: string): void =>
+    const observe = (result: string): void =>
       this.#metrics
         .histogram("stead_vault_operation_seconds", { operation, result })
         .observe((this.#clock.now() - since) / 1_000);
     const work = run();
     work.then(
-      () => note("ok"),
-      () => note("failed"),
+      () => observe("ok"),
+      () => observe("failed"),
     );
     return work;
   }

@@ -1,8 +1,9 @@
 /**
  * A host's warnings for operators: a bounded list in its status, each also a line of its log.
  *
- * There are two kinds. An event stays listed until newer warnings displace it. A condition (`Condition`) is listed as
- * long as it lasts: the part that sees it end calls `over`, so that a later status does not show it.
+ * There are two kinds. A warning without a cause (an event) stays listed until newer ones displace it. One with a cause
+ * that lasts (`WarningCause`) stays as long as its cause: the part that sees it end calls `over`, so that a later
+ * status does not show it.
  */
 import type { Logger } from "../../runtime/log.ts";
 import { messageOf } from "../../runtime/operator-error.ts";
@@ -11,10 +12,10 @@ const warningsKept = 20;
 const uncapturedNamed = 3;
 
 /**
- * Lasting trouble: the vault does not answer or accept records, a restore or a checkpoint does not succeed, the log is
- * not the service's; the canary's findings; no gateway watches this host.
+ * What can be wrong for a while: the vault does not answer or accept records, a restore or a checkpoint does not
+ * succeed, the log is not the service's; the canary's findings; no gateway watches this host.
  */
-export type Condition =
+export type WarningCause =
   | "vault"
   | "restore"
   | "checkpoint"
@@ -28,7 +29,7 @@ export type Condition =
 
 interface Warning {
   readonly text: string;
-  readonly condition: Condition | undefined;
+  readonly cause: WarningCause | undefined;
 }
 
 export class Warnings {
@@ -47,25 +48,25 @@ export class Warnings {
   }
 
   /**
-   * Each text is listed once, at its newest place; repetitions are logged once. For a condition the newest text is
+   * Each text is listed once, at its newest place; repetitions are logged once. Of a cause the newest text is
    * listed.
    */
-  warn(text: string, condition?: Condition): void {
-    const known = this.#warnings.findIndex((warning) => warning.text === text && warning.condition === condition);
-    if (known >= 0 && (condition !== undefined || known === this.#warnings.length - 1)) return;
+  warn(text: string, cause?: WarningCause): void {
+    const known = this.#warnings.findIndex((warning) => warning.text === text && warning.cause === cause);
+    if (known >= 0 && (cause !== undefined || known === this.#warnings.length - 1)) return;
     this.#log.warn(text);
     const others = this.#warnings.filter(
-      (other) => other.text !== text && (condition === undefined || other.condition !== condition),
+      (other) => other.text !== text && (cause === undefined || other.cause !== cause),
     );
-    this.#warnings = [...others, { text, condition }].slice(-warningsKept);
+    this.#warnings = [...others, { text, cause }].slice(-warningsKept);
     this.#onChange();
   }
 
-  /** Ends a condition; cheap if there is none. */
-  over(condition: Condition): void {
-    const others = this.#warnings.filter((warning) => warning.condition !== condition);
+  /** Removes the warning of a cause that is gone; cheap if there is none. */
+  over(cause: WarningCause): void {
+    const others = this.#warnings.filter((warning) => warning.cause !== cause);
     if (others.length === this.#warnings.length) return;
-    this.#log.info(`resolved: ${condition}`);
+    this.#log.info(`resolved: ${cause}`);
     this.#warnings = others;
     this.#onChange();
   }

@@ -33,8 +33,8 @@ export type ClaimResult =
   /** The primary that is to be replaced was always faster: it is alive. */
   | { readonly kind: "outrun"; readonly host: string }
   | { readonly kind: "void" }
-  /** The vault did not accept it in time; `trouble` is its last error. */
-  | { readonly kind: "unwritten"; readonly trouble: string };
+  /** The vault did not accept it in time; `failure` is its last error. */
+  | { readonly kind: "unwritten"; readonly failure: string };
 
 /** For how many leases a claim competes with a primary that writes. */
 const patienceLeases = 3;
@@ -46,10 +46,10 @@ type ClaimEpochOptions = Omit<ClaimOptions, "reader"> & { readonly overEpoch: nu
 /** Rejects with what reading or putting throws, or the signal's reason. */
 export async function claimEpoch(follower: Follower, options: ClaimEpochOptions): Promise<ClaimResult> {
   const { clock, signal } = options;
-  let trouble = `no answer within ${claimMsMax} ms`;
-  const onTrouble: ClaimOptions["onTrouble"] = (error) => {
-    trouble = messageOf(error);
-    options.onTrouble?.(error);
+  let failure = `no answer within ${claimMsMax} ms`;
+  const onFailure: ClaimOptions["onFailure"] = (error) => {
+    failure = messageOf(error);
+    options.onFailure?.(error);
   };
   // Not AbortSignal.any, see lease-wait.ts.
   const over = new AbortController();
@@ -58,9 +58,9 @@ export async function claimEpoch(follower: Follower, options: ClaimEpochOptions)
   const timer = clock.setTimer(claimMsMax, () => over.abort(new Error("the vault did not take the claim in time")));
   try {
     signal?.throwIfAborted();
-    return await claimUntilDecided(follower, { ...options, onTrouble, signal: over.signal });
+    return await claimUntilDecided(follower, { ...options, onFailure, signal: over.signal });
   } catch (error) {
-    if (over.signal.aborted && signal?.aborted !== true) return { kind: "unwritten", trouble };
+    if (over.signal.aborted && signal?.aborted !== true) return { kind: "unwritten", failure };
     throw error;
   } finally {
     timer.cancel();
@@ -69,7 +69,7 @@ export async function claimEpoch(follower: Follower, options: ClaimEpochOptions)
 }
 
 async function claimUntilDecided(follower: Follower, options: ClaimEpochOptions): Promise<ClaimResult> {
-  const { clock, random, signal, onTrouble } = options;
+  const { clock, random, signal, onFailure } = options;
   // The epoch on which the order was judged, not the newest read since: a successor that claimed meanwhile is not
   // overtaken.
   const epochBefore = options.overEpoch;
@@ -77,7 +77,7 @@ async function claimUntilDecided(follower: Follower, options: ClaimEpochOptions)
   return follower.alone(async (catchUp) => {
     for (;;) {
       if (options.rules.has("R1-claim-after-end-of-log"))
-        await retryUntilAnswered({ clock, random, signal, onTrouble }, () => catchUp(signal));
+        await retryUntilAnswered({ clock, random, signal, onFailure }, () => catchUp(signal));
       const before = follower.epoch;
       if (before !== undefined && before.epoch > epochBefore)
         return { kind: "lost", epoch: before.epoch, host: before.host };

@@ -55,7 +55,7 @@ export interface Shortage {
   readonly setAsideBytes: number;
 }
 
-const noteName = "marker.json";
+const markerName = "marker.json";
 const companions = ["", "-wal", "-shm", "-journal"];
 
 export class LocalData {
@@ -106,13 +106,13 @@ export class LocalData {
    */
   async moveAway(): Promise<Marker> {
     const { dataFolder } = this.#folders;
-    const noteFile = join(this.previousFolder, noteName);
+    const markerFile = join(this.previousFolder, markerName);
     await rm(this.#forgottenFolder, { recursive: true, force: true });
     const names = await this.#files.find(dataFolder);
-    if (await exists(noteFile)) {
+    if (await exists(markerFile)) {
       for (const name of names)
         for (const suffix of companions) await rm(withSuffix(pathOf(dataFolder, name), suffix), { force: true });
-      return readMarker(noteFile);
+      return readMarker(markerFile);
     }
     const marker = await this.marker();
     // Continues an interrupted move: the marker is written last, so that it vouches for a whole set.
@@ -125,8 +125,8 @@ export class LocalData {
     await mkdir(this.previousFolder, { recursive: true });
     // Checked there and not by `names`: an earlier run may have moved every file and died before it wrote the marker.
     const isEmpty = (await this.#files.find(this.previousFolder)).length === 0;
-    await writeDurably(noteFile, JSON.stringify(isEmpty ? { kind: "secondary" } : marker));
-    return readMarker(noteFile);
+    await writeDurably(markerFile, JSON.stringify(isEmpty ? { kind: "secondary" } : marker));
+    return readMarker(markerFile);
   }
 
   /** Returns who had a moved database; undefined: there was none of this name. */
@@ -165,7 +165,7 @@ export class LocalData {
 
   /** The moved data was found in the journal: it may be removed like a secondary's. */
   async provePrevious(): Promise<void> {
-    await writeDurably(join(this.previousFolder, noteName), JSON.stringify({ kind: "secondary" }));
+    await writeDurably(join(this.previousFolder, markerName), JSON.stringify({ kind: "secondary" }));
   }
 
   /** Returns what is missing to write this many bytes into the data folder; undefined: there is room. */

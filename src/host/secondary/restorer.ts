@@ -59,8 +59,8 @@ export interface RestoreOptions<Target extends RestoreTarget> {
   readonly openTarget: () => Promise<Target>;
   /** A chunk of a database that was moved away, if it exists: verified by its hash before it is used. */
   readonly localChunk: (name: string, offset: number, length: number, hash: string) => Promise<Uint8Array | undefined>;
-  /** The vault does not answer and is retried. Over with the next record. */
-  readonly onTrouble: (text: string) => void;
+  /** The vault does not answer and is retried; the warning is over with the next record. */
+  readonly onVaultFailure: (text: string) => void;
   readonly onWarning: (text: string) => void;
   readonly onRecord: (record: LogRecord) => void;
   readonly signal: AbortSignal;
@@ -132,7 +132,7 @@ export async function restore<Target extends RestoreTarget>(
 /** Retries a vault that does not answer for a moment: starting over would load every database again. */
 async function catchUpPatiently(
   follower: Follower,
-  { clock, signal, onTrouble }: Pick<RestoreOptions<never>, "clock" | "signal" | "onTrouble">,
+  { clock, signal, onVaultFailure }: Pick<RestoreOptions<never>, "clock" | "signal" | "onVaultFailure">,
 ): Promise<void> {
   for (;;) {
     try {
@@ -140,7 +140,7 @@ async function catchUpPatiently(
       return;
     } catch (error) {
       if (!isTransient(error)) throw error;
-      onTrouble(`the vault cannot be read: ${messageOf(error)}`);
+      onVaultFailure(`the vault cannot be read: ${messageOf(error)}`);
       await clock.sleep(readRetryMs, signal);
     }
   }
@@ -170,7 +170,7 @@ async function loadNewest<Target extends RestoreTarget>(
     } catch (error) {
       await target.close();
       // Only damage justifies an older checkpoint: a vault that does not answer and a full disk do not.
-      if (options.signal.aborted || isTransient(error) || isLocalTrouble(error)) throw error;
+      if (options.signal.aborted || isTransient(error) || isLocalFailure(error)) throw error;
       failure ??= error;
       options.onWarning(`checkpoint at position ${position} cannot be used: ${messageOf(error)}`);
     }
@@ -195,7 +195,7 @@ async function* chunksOf<Target extends RestoreTarget>(
 }
 
 /** The local disk's own errors carry an errno. */
-const isLocalTrouble = (error: unknown): boolean =>
+const isLocalFailure = (error: unknown): boolean =>
   error instanceof FullDiskError ||
   (error instanceof Error && !isVaultError(error) && typeof (error as NodeJS.ErrnoException).errno === "number");
 

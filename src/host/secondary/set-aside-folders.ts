@@ -2,7 +2,7 @@
  * The dated folders of data that was committed here but never acknowledged, within their bounds
  * (core/host/set-aside-bounds.ts).
  *
- * The committed checksums of its databases identify a folder's content. They are computed once and noted beside the
+ * The committed checksums of its databases identify a folder's content. They are computed once and written beside the
  * databases, since some are large. A folder is renamed before it is removed, so that a half-removed one is not taken
  * for a folder.
  */
@@ -23,10 +23,10 @@ import { messageOf } from "../../runtime/operator-error.ts";
 
 export interface SetAsideOptions extends SetAsideBounds {
   readonly onRemoved: (folder: string, why: string) => void;
-  readonly onTrouble: (text: string) => void;
+  readonly onWarning: (text: string) => void;
 }
 
-const noteName = "set-aside.json";
+const descriptionName = "set-aside.json";
 const removing = ".removing";
 
 export class SetAsideFolders {
@@ -66,7 +66,7 @@ export class SetAsideFolders {
         this.#options.onRemoved(join(this.#folder, name), why);
       }
     } catch (error) {
-      this.#options.onTrouble(`set-aside folders could not be removed: ${messageOf(error)}`);
+      this.#options.onWarning(`set-aside folders could not be removed: ${messageOf(error)}`);
     }
   }
 
@@ -95,11 +95,11 @@ export class SetAsideFolders {
 
   async #describe(name: string): Promise<SetAside> {
     const folder = join(this.#folder, name);
-    const note = await readNote(join(folder, noteName));
-    if (note !== undefined) return { name, ...note };
+    const known = await readDescription(join(folder, descriptionName));
+    if (known !== undefined) return { name, ...known };
     const described = { bytes: await bytesOf(folder), content: await this.#contentOf(folder) };
-    // A note that cannot be written is computed again.
-    await writeFile(join(folder, noteName), JSON.stringify(described)).catch(() => undefined);
+    // A description that cannot be written is computed again.
+    await writeFile(join(folder, descriptionName), JSON.stringify(described)).catch(() => undefined);
     return { name, ...described };
   }
 
@@ -134,11 +134,11 @@ export async function bytesOf(folder: string): Promise<number> {
 }
 
 /** Returns undefined if there is none, or it is incomplete. */
-async function readNote(path: string): Promise<Omit<SetAside, "name"> | undefined> {
+async function readDescription(path: string): Promise<Omit<SetAside, "name"> | undefined> {
   try {
-    const note = JSON.parse(await readFile(path, "utf8")) as Partial<SetAside> | null;
-    if (typeof note?.bytes !== "number") return undefined;
-    return { bytes: note.bytes, content: typeof note.content === "string" ? note.content : undefined };
+    const known = JSON.parse(await readFile(path, "utf8")) as Partial<SetAside> | null;
+    if (typeof known?.bytes !== "number") return undefined;
+    return { bytes: known.bytes, content: typeof known.content === "string" ? known.content : undefined };
   } catch {
     return undefined;
   }

@@ -50,7 +50,7 @@ export async function putUntilDecided(options: DecidedPutOptions): Promise<Decid
       outcome = await options.log.put(options.position, options.bytes);
     } catch (error) {
       if (!isTransient(error)) throw error;
-      options.onTrouble?.(error);
+      options.onFailure?.(error);
       if (error.kind === "ambiguous") {
         if (!options.rules.has("R3-retry-ambiguous-put")) return { kind: "mine", startedAtMs };
         mayBeVisibleSinceMs ??= startedAtMs;

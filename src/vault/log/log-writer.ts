@@ -57,7 +57,7 @@ export interface ClaimOptions {
   /** Gives up the claim. A put in flight may still take effect, as a claim that no host acts on. */
   readonly signal?: AbortSignal;
   /** Called for every store failure that is retried, during the claim and during appends. */
-  readonly onTrouble?: (error: StoreError) => void;
+  readonly onFailure?: (error: StoreError) => void;
 }
 
 /**
@@ -187,7 +187,7 @@ export class LogWriter {
 
   /**
    * Writes the next record; durable when it resolves. One at a time: a second call before that is a programming error.
-   * Transient store failures are retried without limit, and reported to `onTrouble`. Rejects with FencedError,
+   * Transient store failures are retried without limit, and reported to `onFailure`. Rejects with FencedError,
    * CorruptRecordError, StoreError `unsuitable`, or the signal's reason. The writer has then ended, and it is unknown
    * whether the record was written unless the writer was fenced.
    */
@@ -357,7 +357,7 @@ function headerAfter(
 }
 
 function retryPorts(options: ClaimOptions): RetryPorts {
-  return { clock: options.clock, random: options.random, signal: options.signal, onTrouble: options.onTrouble };
+  return { clock: options.clock, random: options.random, signal: options.signal, onFailure: options.onFailure };
 }
 
 function putPorts(options: ClaimOptions): RetryPorts & { log: Log; rules: Rules } {

@@ -8,7 +8,7 @@ import { systemClock, type Clock } from "../../runtime/clock.ts";
 import { systemRandom, type Random } from "../../runtime/random.ts";
 import { ForeignVaultError, NotAVaultError, quoteFound, UnknownFormatError } from "../errors.ts";
 import { identityKey } from "../keys.ts";
-import { noteBytesMax, serviceNameBytesMax } from "../limits.ts";
+import { smallObjectBytesMax, serviceNameBytesMax } from "../limits.ts";
 import type { Store } from "./store.ts";
 
 const format = "stead-vault";
@@ -28,7 +28,7 @@ export interface VaultIdentity {
 
 /** Returns undefined if there is none. Throws StoreError, NotAVaultError (unreadable), UnknownFormatError. */
 export async function readIdentity(store: Store): Promise<VaultIdentity | undefined> {
-  const bytes = await store.get(identityKey, noteBytesMax);
+  const bytes = await store.get(identityKey, smallObjectBytesMax);
   return bytes === undefined ? undefined : parseIdentity(store.url, bytes);
 }
 

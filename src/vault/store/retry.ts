@@ -9,7 +9,7 @@ export interface RetryPorts {
   readonly random: Random;
   readonly signal?: AbortSignal | undefined;
   /** Called for each failure that is retried: the vault is full, slow, away. */
-  readonly onTrouble?: ((error: StoreError) => void) | undefined;
+  readonly onFailure?: ((error: StoreError) => void) | undefined;
 }
 
 /** Full, denied, unavailable, ambiguous are transient; `unsuitable` and errors that are not the store's are not. */
@@ -30,7 +30,7 @@ export async function retryUntilAnswered<T>(ports: RetryPorts, operation: () => 
       return await operation();
     } catch (error) {
       if (!isTransient(error)) throw error;
-      ports.onTrouble?.(error);
+      ports.onFailure?.(error);
       failures += 1;
       await pauseBeforeRetry(ports, failures);
     }

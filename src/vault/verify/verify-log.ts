@@ -153,12 +153,12 @@ class Walk {
       return false;
     }
     if (record === undefined) return false; // Removed while we walked.
-    this.#note(record);
+    this.#count(record);
     await this.#proof?.take(record, flush, this.#flush.isOpen);
     return true;
   }
 
-  #note(record: LogRecord): void {
+  #count(record: LogRecord): void {
     const { position, epoch, host } = record.header;
     const run = this.runs.at(-1);
     if (run?.[1] === position - 1) run[1] = position;

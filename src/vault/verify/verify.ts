@@ -46,7 +46,7 @@ export interface VerifyOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Throws only StoreError and the signal's reason; all problems of the vault are in the report. */
+/** Throws only StoreError and the signal's reason; all findings are in the report. */
 export async function verifyVault(store: Store, options: VerifyOptions = {}): Promise<VaultReport> {
   const findings: Finding[] = [];
   const identity = await identityOf(store, options.service, findings);

@@ -44,7 +44,9 @@ describe("a host on a stale copy of the vault", () => {
       refusal: { kind: "other_log", reason: "your vault lost records: 12 of 35" },
     });
     expect(s.phase).toBe("down");
-    expect(s.all("note").filter(({ level }) => level === "error")).toMatchObject([{ what: "other-log", host: "c" }]);
+    expect(s.all("record-event").filter(({ level }) => level === "error")).toMatchObject([
+      { what: "other-log", host: "c" },
+    ]);
     expect(s.state.phase).toMatchObject({
       because: { kind: "no-candidate", why: expect.stringContaining("your vault lost records") },
     });
@@ -145,7 +147,7 @@ describe("a candidate that can read the vault and not write it", () => {
     expect(s.all("promote")).toEqual([]);
     s.after(250);
     expect(s.all("cancel")).toHaveLength(1);
-    expect(s.all("note").filter(({ what }) => what === "promotion-stuck")).toMatchObject([
+    expect(s.all("record-event").filter(({ what }) => what === "promotion-stuck")).toMatchObject([
       { level: "error", host: "b", detail: expect.stringContaining("did not claim the next epoch within 5 s") },
     ]);
     expect(s.all("promote")).toMatchObject([{ host: "c" }]);
@@ -216,7 +218,7 @@ describe("a candidate that has claimed", () => {
     s.send({ kind: "phase-ended", call: s.call, phase: "claim", ms: 5 }).take("promote");
     quarterSeconds(s, 4 * 100, () => s.hears("b", starting({ application: { state: "stopped", restarts: 0 } })));
     expect(s.phase).toBe("promoting");
-    expect(s.all("note").filter(({ what }) => what === "promotion-stuck")).toHaveLength(1);
+    expect(s.all("record-event").filter(({ what }) => what === "promotion-stuck")).toHaveLength(1);
   });
 });
 
@@ -275,7 +277,7 @@ describe("a cause that every new primary meets after a second", () => {
       s.send({ kind: "promoted", call: s.call, epoch: epoch + 1, dataUrl: "http://127.0.0.1:2" });
       s.hears(next, { role: "primary", epoch: epoch + 1, epochHost: next });
     }
-    s.after(1_000).take("note");
+    s.after(1_000).take("record-event");
     s.hears("a", { epoch: 3, epochHost: "c" }).hears("c", {
       role: "restoring",
       reason: "too many open files",
@@ -283,7 +285,7 @@ describe("a cause that every new primary meets after a second", () => {
       epochHost: "c",
     });
     expect(s.phase).toBe("down");
-    const told = s.all("note").filter(({ level }) => level === "error");
+    const told = s.all("record-event").filter(({ level }) => level === "error");
     expect(told).toMatchObject([
       { what: "failover-braked", detail: expect.stringContaining("epoch 3 is the third in 2 s: too many open files") },
     ]);
@@ -319,7 +321,7 @@ describe("a cause that every new primary meets after a second", () => {
     for (const id of ["a", "b"]) s.hears(id, { epoch: 8, epochHost: "a" });
     s.after(3_000);
     for (const id of ["a", "b"]) s.hears(id, { epoch: 8, epochHost: "a" });
-    expect(s.all("note").filter(({ what }) => what === "failover-braked")).toEqual([]);
+    expect(s.all("record-event").filter(({ what }) => what === "failover-braked")).toEqual([]);
     expect(s.all("promote").length).toBeGreaterThan(0);
   });
 });
@@ -371,7 +373,10 @@ describe("a vault that is away for every host", () => {
     });
     expect(s.state.vault.kind).toBe("away");
     for (const id of ["b", "c", "a"]) s.hears(id, id === "a" ? { role: "primary" } : {});
-    expect(s.all("note").map(({ level, what }) => `${level} ${what}`)).toEqual(["error vault-away", "info vault-back"]);
+    expect(s.all("record-event").map(({ level, what }) => `${level} ${what}`)).toEqual([
+      "error vault-away",
+      "info vault-back",
+    ]);
   });
 
   test("is not lost to a secondary that only reads an empty folder where the vault was", () => {
@@ -433,14 +438,14 @@ describe("a vault that is away for every host", () => {
         .hears("b")
         .hears("c"),
     );
-    expect(s.all("note")).toEqual([]);
+    expect(s.all("record-event")).toEqual([]);
     quarterSeconds(s, 3, () =>
       s
         .hears("a", { role: "primary", ...slow })
         .hears("b")
         .hears("c"),
     );
-    expect(s.all("note")).toMatchObject([{ level: "error", what: "vault-slow" }]);
+    expect(s.all("record-event")).toMatchObject([{ level: "error", what: "vault-slow" }]);
   });
 });
 
@@ -466,7 +471,7 @@ describe("an impaired primary", () => {
     quarterSeconds(s, 8, (at) => s.hears("a", disk(1_000 + 250 * at)));
     expect(s.phase).toBe("serving");
     expect(s.state.stays).toContain("no host is in better condition");
-    expect(s.all("note")).toMatchObject([{ level: "error", what: "primary-impaired" }]);
+    expect(s.all("record-event")).toMatchObject([{ level: "error", what: "primary-impaired" }]);
     s.hears("a", { role: "primary" });
     expect(s.state.stays).toBeUndefined();
   });

@@ -73,7 +73,7 @@ test("after a restart with a corrected clock: what it writes is the newest again
   await wrong.close();
 
   const right = await storeOf("g2", { ms: 0 });
-  expect(right.notices.join()).toContain("2 rows have false stamps, up to");
+  expect(right.warnings.join()).toContain("2 rows have false stamps, up to");
   expect(exchange(g1, right)).toBe(true);
   expect([g1, right].map((store) => [priorityOf(store, "a"), priorityOf(store, "b")])).toEqual([
     [7, 1],
@@ -85,7 +85,7 @@ test("after a restart with a corrected clock: what it writes is the newest again
   expect(content(g1)).toEqual(content(right));
   await right.close();
   // Once and for all: the database has no such stamp any more.
-  expect((await storeOf("g2", { ms: 0 })).notices).toEqual([]);
+  expect((await storeOf("g2", { ms: 0 })).warnings).toEqual([]);
 });
 
 test("without a restart, from its next write on", async () => {

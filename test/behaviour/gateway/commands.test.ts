@@ -199,7 +199,7 @@ describe("how it looks", () => {
     const status = cluster.gateway?.status();
     if (status === undefined) throw new Error("no gateway");
     const text = formatStatus({ ...status, troubles: ["the database is gone"] }, 0);
-    expect(text.split("\n")[1]).toBe("TROUBLE: the database is gone");
+    expect(text.split("\n")[1]).toBe("WARNING: the database is gone");
   });
 
   test("status shows what a dead host last was in parentheses, and no note twice", () => {

@@ -61,7 +61,7 @@ class FakeApplication {
     this.#stop();
     setTimeout(() => {
       this.pause();
-      this.endings.note();
+      this.endings.announce();
     }, 5);
   }
 
@@ -155,7 +155,7 @@ describe("what a front says of a request that its application had", () => {
     await (await fetch(url)).text();
     await (await fetch(url)).text();
     expect(application.accepted).toBe(1);
-    application.endings.note();
+    application.endings.announce();
     await (await fetch(url)).text();
     expect(application.accepted).toBe(2);
   });

@@ -128,7 +128,7 @@ async function restoreHost(): Promise<string> {
       openTarget: () => Replica.open({ root: data }),
       localChunk: () => Promise.resolve(undefined),
     },
-    ...{ onTrouble: silent, onWarning: silent, onRecord: silent, signal: new AbortController().signal },
+    ...{ onVaultFailure: silent, onWarning: silent, onRecord: silent, signal: new AbortController().signal },
   });
   await target.close();
   return readFileSync(join(data, "a.db")).toString("hex");

@@ -157,7 +157,7 @@ describe("the primary steps down by itself", () => {
     const s = Scenario.serving().hears("a", { role: "restoring", instance: "a-2", epoch: 0, epochHost: undefined });
     expect(s.all("promote")).toMatchObject([{ host: "b" }]);
     expect(s.state.phase).toMatchObject({ failover: { kind: "stepped-down" } });
-    expect(s.all("note").filter(({ what }) => what.startsWith("primary-"))).toMatchObject([
+    expect(s.all("record-event").filter(({ what }) => what.startsWith("primary-"))).toMatchObject([
       { level: "info", what: "primary-stepped-down" },
     ]);
   });
@@ -321,8 +321,8 @@ describe("an attempt that fails again and again", () => {
       s.hears("b").hears("c");
     }
     expect(s.all("promote").length).toBeGreaterThan(9);
-    expect(s.all("note").filter(({ what }) => what === "promotion-failed")).toHaveLength(2);
-    expect(s.all("note").filter(({ what }) => what === "failover-no-candidate")).toHaveLength(1);
+    expect(s.all("record-event").filter(({ what }) => what === "promotion-failed")).toHaveLength(2);
+    expect(s.all("record-event").filter(({ what }) => what === "failover-no-candidate")).toHaveLength(1);
   });
 });
 

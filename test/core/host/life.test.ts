@@ -119,11 +119,11 @@ describe("a host's life", () => {
   });
 
   test("reports why its restore has not succeeded yet, once for each reason", () => {
-    const delayed: HostEvent = { kind: "restore-delayed", reason: "the disk is full", isTrouble: true };
+    const delayed: HostEvent = { kind: "restore-delayed", reason: "the disk is full", isFailure: true };
     const first = step(restoring, delayed);
     expect(first).toEqual({
       life: lifeOf({ kind: "restoring", reason: "the disk is full" }),
-      effects: [{ kind: "tell-delay", reason: "the disk is full", isTrouble: true }],
+      effects: [{ kind: "tell-delay", reason: "the disk is full", isFailure: true }],
     });
     expect(stepHost(first.life, delayed, 0, allRules)).toEqual({ life: first.life, effects: [] });
   });

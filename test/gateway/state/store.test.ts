@@ -120,13 +120,13 @@ describe("the gateway's database", () => {
     mkdirSync(path, { recursive: true }); // a folder where the file should be
     const store = newStore();
     await store.open();
-    expect(store.trouble).toContain(path);
+    expect(store.failure).toContain(path);
     store.write(host("a"));
     await store.flush();
     expect(store.queued).toBe(1);
     rmSync(path, { recursive: true });
     await store.flush();
-    expect(store.trouble).toBeUndefined();
+    expect(store.failure).toBeUndefined();
     expect(await rows("select id from hosts")).toEqual([{ id: "a" }]);
   });
 
@@ -138,8 +138,8 @@ describe("the gateway's database", () => {
     for (const name of readdirSync(join(folder, "below"))) rmSync(join(folder, "below", name));
     store.write(host("b"));
     await store.flush();
-    expect([store.trouble, store.queued]).toEqual([undefined, 0]);
-    expect(store.notices.join()).toContain("was deleted or moved while the gateway ran");
+    expect([store.failure, store.queued]).toEqual([undefined, 0]);
+    expect(store.warnings.join()).toContain("was deleted or moved while the gateway ran");
     expect(await rows("select id from hosts order by id")).toEqual([{ id: "a" }, { id: "b" }]);
   });
 
@@ -152,8 +152,8 @@ describe("the gateway's database", () => {
     const before = readFileSync(path, "utf8");
     const store = newStore();
     await store.open();
-    expect(store.trouble).toBeUndefined();
-    expect(store.notices.join()).toContain("set aside as");
+    expect(store.failure).toBeUndefined();
+    expect(store.warnings.join()).toContain("set aside as");
     store.write(host("a"));
     await store.close();
     expect(await rows("select id from hosts")).toEqual([{ id: "a" }]);
@@ -172,8 +172,8 @@ describe("the gateway's database", () => {
     writeFileSync(path, bytes);
     const store = newStore();
     await store.open();
-    expect(store.notices.join()).toContain("was damaged");
-    expect(store.trouble).toBeUndefined();
+    expect(store.warnings.join()).toContain("was damaged");
+    expect(store.failure).toBeUndefined();
   });
 
   test("claims on disk only rows that are on disk with the claim", async () => {

@@ -18,7 +18,7 @@ test("the same text again and again is logged once and listed once", () => {
   expect(warnings.texts).toEqual(["a"]);
 });
 
-test("two troubles in turn are each listed once, the newest last", () => {
+test("two causes in turn are each listed once, the newest last", () => {
   const { warnings } = warningsWithLog();
   for (const text of ["a", "b", "a"]) warnings.warn(text);
   expect(warnings.texts).toEqual(["b", "a"]);
@@ -46,7 +46,7 @@ test("what lasts is listed with its newest text, and no longer when it is over; 
   expect(logged).toEqual(["no space", "set aside", "no answer", "no checkpoint", "resolved: vault"]);
 });
 
-test("trouble that comes back after it was over is logged and listed again", () => {
+test("a cause that comes back after it was over is logged and listed again", () => {
   const { logged, warnings } = warningsWithLog();
   warnings.warn("no space", "vault");
   warnings.over("vault");

@@ -64,12 +64,12 @@ test("a claim on a vault that is read-only here is given up after a while, with 
   let isReadOnly = true;
   store.beforePut = () =>
     isReadOnly ? Promise.reject(new StoreError("denied", "EROFS", "Mount it read-write.")) : Promise.resolve();
-  const troubles: string[] = [];
+  const failures: string[] = [];
   const claim = () =>
-    claimEpoch(follower, { ...ports, clock, overEpoch: 1, onTrouble: (error) => troubles.push(error.message) });
-  expect(await claim()).toEqual({ kind: "unwritten", trouble: "EROFS (Mount it read-write.)" });
+    claimEpoch(follower, { ...ports, clock, overEpoch: 1, onFailure: (error) => failures.push(error.message) });
+  expect(await claim()).toEqual({ kind: "unwritten", failure: "EROFS (Mount it read-write.)" });
   expect(clock.now()).toBeGreaterThanOrEqual(10_000);
-  expect(troubles.length).toBeGreaterThan(1);
+  expect(failures.length).toBeGreaterThan(1);
   isReadOnly = false;
   expect(await follower.catchUp()).toBe(0);
   expect(await claim()).toMatchObject({ kind: "claimed" });
@@ -86,7 +86,7 @@ test("a claim that is given up by the host's end rejects with the reason for tha
     clock,
     overEpoch: 0,
     signal: end.signal,
-    onTrouble: () => end.abort(new Error("the host ends")),
+    onFailure: () => end.abort(new Error("the host ends")),
   });
   expect(await claim.catch((error: unknown) => String(error))).toBe("Error: the host ends");
 });

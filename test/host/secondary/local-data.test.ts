@@ -168,7 +168,7 @@ describe("set-aside folders of a host", () => {
     keep: 2,
     bytesMax: 1e9,
     onRemoved: (folder, why) => removed.push(`${folder}: ${why}`),
-    onTrouble: (text) => removed.push(text),
+    onWarning: (text) => removed.push(text),
   };
   /** Sums that follow from the bytes: what a folder holds is told by them. */
   const contents: LocalDatabases = {

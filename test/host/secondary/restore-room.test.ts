@@ -63,7 +63,7 @@ async function make({ capacity, otherDisk = [] }: { capacity: number; otherDisk?
     keep: 20,
     bytesMax: 1e12,
     onRemoved: (folder: string) => removed.push(folder),
-    onTrouble: (text: string) => removed.push(text),
+    onWarning: (text: string) => removed.push(text),
   };
   const sums = { previous: undefined as DatabaseChecksum | undefined };
   const local = new LocalData(
@@ -87,7 +87,7 @@ async function make({ capacity, otherDisk = [] }: { capacity: number; otherDisk?
       memory,
     },
     ...{
-      onTrouble: (text) => warnings.push(text),
+      onVaultFailure: (text) => warnings.push(text),
       onWarning: (text) => warnings.push(text),
       onRecord: () => undefined,
       signal: new AbortController().signal,

@@ -98,7 +98,7 @@ async function place(checksumOf?: () => Uint8Array): Promise<{
     },
     ...{
       localChunk: () => Promise.resolve(undefined),
-      onTrouble: (text) => warnings.push(text),
+      onVaultFailure: (text) => warnings.push(text),
       onWarning: (text) => warnings.push(text),
       onRecord: () => undefined,
       signal: new AbortController().signal,

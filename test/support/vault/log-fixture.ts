@@ -76,7 +76,7 @@ export async function readToEnd(reader: LogReader): Promise<LogRecord[]> {
 export interface TestHost {
   readonly clock: JumpingClock;
   readonly reader: LogReader;
-  readonly troubles: StoreError[];
+  readonly failures: StoreError[];
   readonly options: ClaimOptions;
   claim(): ReturnType<typeof LogWriter.claim>;
   /** Reads to the end and claims; anything but success is a failure of the test. */
@@ -91,13 +91,13 @@ export function makeHost(
   const clock = new JumpingClock();
   const rules = settings.rules ?? allRules;
   const reader = readerOf(place, settings.start, rules);
-  const troubles: StoreError[] = [];
+  const failures: StoreError[] = [];
   const seed = settings.seed ?? [...host].reduce((sum, letter) => sum * 31 + letter.charCodeAt(0), 7);
   const ports = {
     clock,
     random: seededRandom(seed),
     rules,
-    onTrouble: (error: StoreError) => void troubles.push(error),
+    onFailure: (error: StoreError) => void failures.push(error),
   };
   const signal = settings.signal === undefined ? {} : { signal: settings.signal };
   const options: ClaimOptions = {
@@ -116,7 +116,7 @@ export function makeHost(
     if (outcome.kind !== "claimed") throw new Error(`the claim ended as ${outcome.kind}`);
     return outcome.writer;
   };
-  return { clock, reader, troubles, options, claim, lead };
+  return { clock, reader, failures, options, claim, lead };
 }
 
 export function delta(

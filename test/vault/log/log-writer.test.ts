@@ -104,7 +104,7 @@ describe("a claim", () => {
     if (outcome.kind !== "claimed") throw new Error(outcome.kind);
     expect(store.puts).toHaveLength(3);
     expect(outcome.writer.startedAtMs).toBe(firstAmbiguousMs);
-    expect(host.troubles.map(({ kind }) => kind)).toEqual(["unavailable", "ambiguous"]);
+    expect(host.failures.map(({ kind }) => kind)).toEqual(["unavailable", "ambiguous"]);
   });
 
   test("R4: that lands in a hole left by retention is void, and the same claim without the check is not noticed", async () => {
@@ -203,7 +203,7 @@ describe("an append", () => {
       store.failPuts(fault, fault, fault);
       const { record } = await writer.append(commit(7));
       expect(store.puts.slice(1)).toEqual([logKey(2), logKey(2), logKey(2), logKey(2)]);
-      expect(host.troubles.map(({ kind }) => kind)).toEqual(
+      expect(host.failures.map(({ kind }) => kind)).toEqual(
         Array(3).fill(fault.startsWith("lost") ? "ambiguous" : fault),
       );
       expect((await readToEnd(readerOf(inner))).at(-1)).toEqual(record);

@@ -153,7 +153,7 @@ describe("a writer that meets a claim without a seal", () => {
     await Promise.race([dead.lead(), settle()]);
     expect(await vault.keysOf("claims/")).toHaveLength(2);
     await writer.append(commit(2));
-    expect(primary.troubles.map(({ message }) => message).join()).toContain("another host is taking over");
+    expect(primary.failures.map(({ message }) => message).join()).toContain("another host is taking over");
     await writer.append(commit(3));
     expect(await contentsOf(vault.open())).toEqual(["1 a1 epoch", "2 a1 1", "3 a1 2", "4 a1 3"]);
     expect(await vault.keysOf("claims/")).toHaveLength(3);
@@ -189,7 +189,7 @@ describe("an append", () => {
     );
     const writer = await primary.lead();
     for (let fill = 1; fill <= 3; fill += 1) await writer.append(commit(fill));
-    expect(primary.troubles.length).toBeGreaterThan(0);
+    expect(primary.failures.length).toBeGreaterThan(0);
     expect(await contentsOf(vault.open())).toEqual(["1 a1 epoch", "2 a1 1", "3 a1 2", "4 a1 3"]);
   });
 
