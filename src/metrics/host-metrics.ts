@@ -94,7 +94,7 @@ export const hostMetrics = {
   stead_front_connections_refused_total: {
     kind: "counter",
     labels: [],
-    help: "Connections closed immediately because a limit was reached",
+    help: "Connections whose request was refused, or that were closed at once, because a limit was reached",
   },
   stead_front_connections_displaced_total: {
     kind: "counter",

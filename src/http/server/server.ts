@@ -17,6 +17,7 @@ import { type AcceptedSocket, Handshake } from "./handshake.ts";
 import type { Exchange, Handling } from "../upstream/exchange.ts";
 import { httpLimits, type HttpLimits } from "../limits.ts";
 import { listenOn } from "./listen.ts";
+import { Overflow } from "./overflow.ts";
 import type { MemorySocket } from "../../runtime/tcp/memory-socket.ts";
 import type { ProtocolError } from "../message/protocol-error.ts";
 import { RandomNames } from "../../runtime/random-names.ts";
@@ -61,6 +62,11 @@ export interface HttpServerOptions {
   readonly counts?: { readonly accepted: Counter; readonly refused: Counter; readonly displaced: Counter };
   /** A bound of connections was reached: `closed` idle ones made room; 0: the new one was refused. */
   onCrowd?(crowd: Crowd, address: string, closed: number): void;
+  /**
+   * Answers the request of a connection beyond the bounds (overflow.ts). Without it, and with TLS, such connections are
+   * closed at once.
+   */
+  onOverflow?(exchange: Exchange): Handling;
 }
 
 export interface CloseOptions {
@@ -85,6 +91,7 @@ export class HttpServer implements ConnectionOwner {
   readonly #tls: ServerTls<Handshake> | undefined;
   readonly #connections: Admission;
   readonly #balancers: TrustedProxies;
+  readonly #overflow: Overflow | undefined;
   #isRefusing = false;
   #activeExchanges = 0;
   #refusedConnections = 0;
@@ -109,7 +116,8 @@ export class HttpServer implements ConnectionOwner {
     this.limits = httpLimits(options.limits);
     this.halfClose = options.halfClose ?? "gone";
     this.deadlines = new Deadlines(options.clock);
-    const { proxyProtocolFrom = [], proxies = [] } = options;
+    const { proxyProtocolFrom = [], proxies = [], onOverflow } = options;
+    this.#overflow = onOverflow === undefined ? undefined : new Overflow(this, onOverflow);
     this.#balancers = new TrustedProxies(proxyProtocolFrom);
     this.#connections = new Admission({
       limits: this.limits,
@@ -170,6 +178,7 @@ export class HttpServer implements ConnectionOwner {
     this.#isRefusing = true;
     this.#listener?.close();
     for (const connection of [...this.#connections]) connection.abort("destroy");
+    this.#overflow?.abort();
   }
 
   /**
@@ -263,7 +272,7 @@ export class HttpServer implements ConnectionOwner {
     const handshake = this.#tls?.takeHandshake(socket);
     if (handshake === undefined) {
       if (this.#tls !== undefined) socket.destroy();
-      if (this.#tls !== undefined || !this.#mayEnter(socket)) return;
+      if (this.#tls !== undefined || !this.#mayEnter(socket, () => this.#overflow?.take(socket))) return;
       const proxyHeaderDue = this.#balancers.has(socket.remoteAddress);
       this.#connections.add(new ClientConnection(this, socket, { secure: false, proxyHeaderDue }));
       return;
@@ -274,14 +283,15 @@ export class HttpServer implements ConnectionOwner {
     handshake.onGone();
   }
 
-  #mayEnter(socket: AcceptedSocket): boolean {
+  /** `overflow`: takes a connection beyond the bounds, if there is room for that. */
+  #mayEnter(socket: AcceptedSocket, overflow?: () => boolean | undefined): boolean {
     if (!this.#isRefusing && this.#connections.hasRoomFor(socket.remoteAddress)) {
       this.#options.counts?.accepted.add();
       return true;
     }
     this.#refusedConnections++;
     this.#options.counts?.refused.add();
-    socket.destroy();
+    if (this.#isRefusing || overflow?.() !== true) socket.destroy();
     return false;
   }
 
