@@ -118,7 +118,8 @@ export class Front {
         displaced: metrics.counter("stead_front_connections_displaced_total", {}),
       },
       onExchange: (exchange) => front.#onExchange(exchange),
-      onOverflow: (exchange) => refuse(exchange, "this host has as many connections as it may (host.limits.connections)"),
+      onOverflow: (exchange) =>
+        refuse(exchange, "this host has as many connections as it may (host.limits.connections)"),
     });
     return front;
   }
