@@ -93,7 +93,10 @@ export async function callLines(
   call: LineCall,
   onLine: (value: unknown) => boolean,
 ): Promise<LinesEnd> {
-  let rest = "";
+  // Of a line that is not complete yet. Only what is new is searched for line ends: a line that arrives byte by byte
+  // would otherwise be searched as often as it has bytes.
+  let begun: string[] = [];
+  let begunLength = 0;
   let malformed = false;
   const take = (line: string): boolean => {
     if (line.trim() === "") return true;
@@ -108,17 +111,20 @@ export async function callLines(
     silenceMs: call.silenceMs,
     wholeMs: Infinity,
     onChunk: (chunk, status) => {
-      rest += chunk;
-      if (status !== 200) return rest.length <= answerBytesMax;
-      const lines = rest.split("\n");
-      rest = lines.pop() ?? "";
-      return lines.every(take) && rest.length <= answerBytesMax;
+      const [end = "", ...more] = status === 200 ? chunk.split("\n") : [chunk];
+      begun.push(end);
+      begunLength += end.length;
+      if (more.length === 0) return begunLength <= answerBytesMax;
+      const rest = more.pop() ?? "";
+      const line = begun.join("");
+      [begun, begunLength] = [[rest], rest.length];
+      return take(line) && more.every(take);
     },
   });
   if (malformed) return { kind: "invalid", message: `${call.path} sent a line that is not JSON` };
   if (end.kind !== "ended" || end.status === 200) return end;
   try {
-    return { kind: "answer", status: end.status, body: JSON.parse(rest) as unknown };
+    return { kind: "answer", status: end.status, body: JSON.parse(begun.join("")) as unknown };
   } catch {
     return { kind: "invalid", message: `${call.path} answered ${end.status} without JSON` };
   }

@@ -2,8 +2,8 @@
  * The library of the gateway's database is built on a SQLite before 3.51.3, in which a checkpoint that meets a reset of
  * the log by another connection can lose frames ("WAL-reset bug").
  *
- * Rule: one connection writes, checkpoints and starts the log over (gateway/state/replication-disk.ts). The library that
- * captures and restores customers' databases has the fix, and `stead version` tells both.
+ * Rule: one connection writes, checkpoints and starts the log over (gateway/state/replication-disk.ts). The library
+ * that captures and restores customers' databases has the fix, and `stead version` tells both.
  */
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync } from "node:fs";

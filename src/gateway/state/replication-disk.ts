@@ -6,13 +6,14 @@
  * After a crash the stored claims are true of the stored rows, and peers send the rest.
  *
  * One connection writes, checkpoints and starts the log over: this one. libSQL is built on SQLite 3.45.1, whose
- * checkpoints have a defect that was fixed in 3.51.3 ("WAL-reset bug", https://www.sqlite.org/wal.html): one that begins
- * while *another* connection commits and starts the log over does not notice that, and a later checkpoint then leaves
- * frames out. Here no other connection can: the client has a pool of one (`concurrency`), the lock file keeps a second
- * gateway out, and operators' statements run on a connection that SQLite opened read-only (read-only-database.ts), in
- * another process, with a library that has the fix. A read-only connection neither writes nor checkpoints, not even when
- * it is the last to close; the recovery of an index, which it may do, excludes checkpoints by a lock. One would break it
- * with a second client in this file, or a tool that opens the file for writing while the gateway runs.
+ * checkpoints have a defect that was fixed in 3.51.3 ("WAL-reset bug", https://www.sqlite.org/wal.html): one that
+ * begins while *another* connection commits and starts the log over does not notice that, and a later checkpoint then
+ * leaves frames out. Here no other connection can: the client has a pool of one (`concurrency`), the lock file keeps a
+ * second gateway out, and operators' statements run on a connection that SQLite opened read-only
+ * (read-only-database.ts), in another process, with a library that has the fix. A read-only connection neither writes
+ * nor checkpoints, not even when it is the last to close; the recovery of an index, which it may do, excludes
+ * checkpoints by a lock. One would break it with a second client in this file, or a tool that opens the file for
+ * writing while the gateway runs.
  */
 import { createClient, LibsqlError, type Client, type InStatement } from "@libsql/client";
 import { existsSync } from "node:fs";

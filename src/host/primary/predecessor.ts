@@ -16,7 +16,7 @@ import { request } from "node:http";
 import * as v from "valibot";
 import { bearer } from "../../control/bearer.ts";
 import { isBaseUrl } from "../../core/base-url.ts";
-import { judgeFailure } from "../../control/json-call.ts";
+import { answerBytesMax, judgeFailure } from "../../control/json-call.ts";
 import { type HostRole, hostStatusSchema } from "../../control/host-status.ts";
 import type { PredecessorProbe, PredecessorWord } from "../ports/ports.ts";
 
@@ -38,7 +38,10 @@ export function predecessorProbe(secret: string, ownControlUrl: string): Predece
         const asked = request(new URL("/v1/status", controlUrl), { headers, agent: false, signal }, (answer) => {
           let text = "";
           answer.setEncoding("utf8");
-          answer.on("data", (chunk: string) => (text += chunk));
+          answer.on("data", (chunk: string) => {
+            text += chunk;
+            if (text.length > answerBytesMax) asked.destroy();
+          });
           answer.on("end", () => resolve(judge(text, predecessor)));
           answer.on("error", () => resolve({ kind: "unknown" }));
         });
