@@ -11,7 +11,6 @@ const provingFolders: readonly string[] = [
   "test/http/fuzz",
   "test/capture/fuzz",
   "test/capture/usage",
-  "test/security", // what was attacked, one file for each attack
   "test/sim",
   "test/chaos",
   "test/security", // attacks that must fail, one file for each
@@ -21,16 +20,13 @@ const provingFolders: readonly string[] = [
   "test/scripts",
 ];
 
-/** Folders whose tests are not ordered like this yet. */
-const unordered: readonly string[] = ["test/capture"];
-
 /**
  * One line for each file of tests that has no such place. `files`: all paths below test; `sources`: all below src and
  * harness.
  */
 export function misplacedTests(files: readonly string[], sources: ReadonlySet<string>): string[] {
   return files.flatMap((path) => {
-    if (isIn(path, ["test/support", ...provingFolders, ...unordered])) return [];
+    if (isIn(path, ["test/support", ...provingFolders])) return [];
     if (!path.endsWith(".test.ts"))
       return [
         `${path}:1: helpers of tests stand in test/support, or in a folder named for what it proves (scripts/lib/test-map.ts)`,

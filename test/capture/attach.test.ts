@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { CaptureError, type CaptureErrorKind } from "../../src/capture/capture-error.ts";
 import { networkFileSystem, refuseNetworkFileSystem } from "../../src/capture/network-fs.ts";
 import { Source } from "../../src/capture/source.ts";
-import { Application, Pair, type PairOptions, sourceOptions, temporaryFolder } from "./helpers.ts";
+import { Application, Pair, type PairOptions, sourceOptions, temporaryFolder } from "../support/capture/pair.ts";
 
 async function begin(options: PairOptions = {}) {
   const folder = temporaryFolder();

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { databaseLockByte, FileLocks } from "../../src/capture/file-locks.ts";
 import { listMs } from "../../src/capture/limits.ts";
 import { loadLockHolder } from "../../src/runtime/posix-locks.ts";
-import { Application, Pair, temporaryFolder } from "./helpers.ts";
+import { Application, Pair, temporaryFolder } from "../support/capture/pair.ts";
 
 const hasPython = spawnSync("python3", ["-c", "import fcntl"]).status === 0;
 const canAsk = (await loadLockHolder()) !== undefined;

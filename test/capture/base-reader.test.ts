@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { claimsOtherSize } from "../../src/capture/base-reader.ts";
-import { temporaryFolder } from "./helpers.ts";
+import { temporaryFolder } from "../support/capture/pair.ts";
 
 test("a header with another size than SQLite's is that of another file; one of a writer that does not maintain the size states none", () => {
   using folder = temporaryFolder();

@@ -12,7 +12,7 @@ import { identityAt } from "../../src/capture/file-identity.ts";
 import { FirstConnection } from "../../src/capture/first-connection.ts";
 import { noMetrics } from "../../src/metrics/metrics.ts";
 import { WriteLocks } from "../../src/capture/write-locks.ts";
-import { hashFile, temporaryFolder } from "./helpers.ts";
+import { hashFile, temporaryFolder } from "../support/capture/pair.ts";
 
 let folder: ReturnType<typeof temporaryFolder>;
 let path: string;

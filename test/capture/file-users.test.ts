@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { databaseLockByte, FileLocks } from "../../src/capture/file-locks.ts";
 import { usersElsewhere, usersOf } from "../../src/capture/file-users.ts";
 import { loadLockHolder } from "../../src/runtime/posix-locks.ts";
-import { temporaryFolder } from "./helpers.ts";
+import { temporaryFolder } from "../support/capture/pair.ts";
 
 const hasPython = spawnSync("python3", ["-c", "import fcntl"]).status === 0;
 

@@ -10,7 +10,7 @@ import { FlushAssembler } from "../../src/vault/log/flush-assembler.ts";
 import { flushBytesInMemoryMax } from "../../src/vault/limits.ts";
 import { genesisHash } from "../../src/vault/log/record-codec.ts";
 import type { LogRecord, RecordBody } from "../../src/vault/record.ts";
-import { temporaryFolder } from "./helpers.ts";
+import { temporaryFolder } from "../support/capture/pair.ts";
 
 const pageSize = 65_536;
 const pagesPerPart = flushBytesInMemoryMax / 2 / pageSize;

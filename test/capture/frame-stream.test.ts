@@ -5,7 +5,7 @@ import type { Batch } from "../../src/capture/batch.ts";
 import { CaptureError } from "../../src/capture/capture-error.ts";
 import { frameBytes, frameOffset } from "../../src/capture/wal-frames.ts";
 import type { DatabaseDelta } from "../../src/core/delta.ts";
-import { Application, Pair, partsOf, temporaryFolder } from "./helpers.ts";
+import { Application, Pair, partsOf, temporaryFolder } from "../support/capture/pair.ts";
 
 const pageSize = 4096;
 const many = (count: number): string =>

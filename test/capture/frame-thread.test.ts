@@ -3,7 +3,7 @@ import { closeSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { FrameThread } from "../../src/capture/frame-thread.ts";
 import { addChecksum, frameBytes, frameHeaderBytes, frameOffset } from "../../src/capture/wal-frames.ts";
-import { temporaryFolder } from "./helpers.ts";
+import { temporaryFolder } from "../support/capture/pair.ts";
 
 const pageSize = 512;
 const [salt1, salt2] = [0x1234, 0x5678];

@@ -3,7 +3,7 @@ import { copyFileSync, existsSync, readFileSync, statSync, writeFileSync } from 
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { checkIntegrity } from "../../src/capture/integrity.ts";
-import { temporaryFolder } from "./helpers.ts";
+import { temporaryFolder } from "../support/capture/pair.ts";
 
 const pageSize = 4096;
 

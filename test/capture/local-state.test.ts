@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { mkdirSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { localDatabases, verifyLocalState } from "../../src/capture/local-state.ts";
-import { Application, Pair, temporaryFolder } from "./helpers.ts";
+import { Application, Pair, temporaryFolder } from "../support/capture/pair.ts";
 
 /** Databases as their processes left them when they were killed. */
 async function leftBy(sql: string, rest: string, folder: string) {

@@ -10,7 +10,7 @@ import { listMs, longLogBytes, longLogLookMs } from "../../src/capture/limits.ts
 import { hostMetrics } from "../../src/metrics/host-metrics.ts";
 import { PrometheusMetrics } from "../../src/metrics/prometheus.ts";
 import { sampleOf } from "../support/metrics/promtool.ts";
-import { Application, Pair, temporaryFolder } from "./helpers.ts";
+import { Application, Pair, temporaryFolder } from "../support/capture/pair.ts";
 
 const sizes = async (metrics: PrometheusMetrics): Promise<(number | undefined)[]> => {
   const text = await metrics.text();

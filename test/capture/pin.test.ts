@@ -5,7 +5,7 @@ import { mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { CaptureError } from "../../src/capture/capture-error.ts";
 import { withoutRule } from "../../src/core/rules.ts";
-import { Application, Pair, type PairOptions, partsOf, temporaryFolder } from "./helpers.ts";
+import { Application, Pair, type PairOptions, partsOf, temporaryFolder } from "../support/capture/pair.ts";
 
 async function begin(options: PairOptions = {}) {
   const folder = temporaryFolder();

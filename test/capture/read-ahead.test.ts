@@ -9,7 +9,7 @@ import type { LogReader } from "../../src/vault/log/log-reader.ts";
 import type { LogWriter } from "../../src/vault/log/log-writer.ts";
 import { makeHost, readerOf } from "../support/vault/log-fixture.ts";
 import { makeTemporaryVault, type TemporaryVault } from "../support/vault/temporary-vault.ts";
-import { Application, Pair, temporaryFolder } from "./helpers.ts";
+import { Application, Pair, temporaryFolder } from "../support/capture/pair.ts";
 
 const pageSize = 4096;
 const insert = (count: number, table = "t"): string =>

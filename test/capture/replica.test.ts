@@ -17,7 +17,7 @@ import { hashPage, lockPage, PageHashes } from "../../src/capture/page-hashes.ts
 import { Replica } from "../../src/capture/replica.ts";
 import { ReplicaError } from "../../src/capture/replica-error.ts";
 import type { DatabaseDelta, Page } from "../../src/core/delta.ts";
-import { temporaryFolder } from "./helpers.ts";
+import { temporaryFolder } from "../support/capture/pair.ts";
 
 const pageSize = 512;
 const filled = (byte: number): Uint8Array => new Uint8Array(pageSize).fill(byte);

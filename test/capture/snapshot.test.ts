@@ -6,7 +6,7 @@ import { copyFileSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as immediate } from "node:timers/promises";
 import type { SnapshotDatabase } from "../../src/capture/snapshot.ts";
-import { Application, Pair, type PairOptions, temporaryFolder } from "./helpers.ts";
+import { Application, Pair, type PairOptions, temporaryFolder } from "../support/capture/pair.ts";
 
 async function begin(options: PairOptions = {}) {
   const folder = temporaryFolder();

@@ -2,8 +2,8 @@ import { expect, test } from "bun:test";
 import { appendFileSync, existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { Source } from "../../src/capture/source.ts";
-import { Application, hashFile, Pair, partsOf, sourceOptions, temporaryFolder } from "./helpers.ts";
-import { makeSparse, sameFiles, writeAt } from "./sparse-file.ts";
+import { Application, hashFile, Pair, partsOf, sourceOptions, temporaryFolder } from "../support/capture/pair.ts";
+import { makeSparse, sameFiles, writeAt } from "../support/capture/sparse-file.ts";
 
 /** A folder with an application that has one WAL database open. */
 async function begin(options: { pageSize?: number; setUp?: string } = {}) {

@@ -5,7 +5,7 @@ import { closeSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Slice } from "../../src/capture/slice.ts";
 import { WalTail } from "../../src/capture/wal-tail.ts";
-import { temporaryFolder } from "./helpers.ts";
+import { temporaryFolder } from "../support/capture/pair.ts";
 
 /** A log with one commit, and its salts. */
 function begin() {

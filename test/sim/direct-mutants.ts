@@ -17,7 +17,7 @@ import { LogWriter } from "../../src/vault/log/log-writer.ts";
 import { StoreLog } from "../../src/vault/log/store-log.ts";
 import { MemoryStore } from "../../src/vault/store/memory-store.ts";
 import { Scenario as FailoverScenario } from "../support/core/failover-scenario.ts";
-import { Application, Pair, temporaryFolder } from "../capture/helpers.ts";
+import { Application, Pair, temporaryFolder } from "../support/capture/pair.ts";
 import { SeededRandom } from "../../harness/seeded-random.ts";
 import { SimProcess } from "./sim-process.ts";
 import { World } from "./world.ts";

@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { temporaryFolder } from "../helpers.ts";
+import { temporaryFolder } from "../../support/capture/pair.ts";
 import { judge } from "./judge.ts";
 import { Ledger } from "./ledger.ts";
 import type { Look } from "./processes.ts";

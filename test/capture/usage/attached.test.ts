@@ -7,7 +7,7 @@ import { once } from "node:events";
 import { expect, test } from "bun:test";
 import { DatabaseSync } from "node:sqlite";
 import { join } from "node:path";
-import { Pair } from "../helpers.ts";
+import { Pair } from "../../support/capture/pair.ts";
 import { begin } from "./parts.ts";
 
 const looksMin = 200;

@@ -13,7 +13,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { DatabaseFiles } from "../../../src/capture/database-files.ts";
-import { Application, hashFile, Pair, type PairOptions, temporaryFolder } from "../helpers.ts";
+import { Application, hashFile, Pair, type PairOptions, temporaryFolder } from "../../support/capture/pair.ts";
 import { PausingCopier } from "./pausing-copier.ts";
 
 /** A whole database outside the data folder, and a pair over one with a database that is captured. */

@@ -1,7 +1,7 @@
 /** A deleted database that a process without SQLite's locks has open: commits into nothing are never acknowledged. */
 import { expect, test } from "bun:test";
 import { readdirSync, readlinkSync, rmSync } from "node:fs";
-import { Pair } from "../helpers.ts";
+import { Pair } from "../../support/capture/pair.ts";
 import { begin, refusedAtTheGate, until } from "./parts.ts";
 import { PythonApplication } from "./python-application.ts";
 

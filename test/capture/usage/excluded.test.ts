@@ -4,7 +4,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Source } from "../../../src/capture/source.ts";
 import { verifyHandoff } from "../../../src/host/primary/verify-handoff.ts";
-import { Application, Pair, partsOf, sourceOptions, temporaryFolder } from "../helpers.ts";
+import { Application, Pair, partsOf, sourceOptions, temporaryFolder } from "../../support/capture/pair.ts";
 
 async function begin() {
   const folder = temporaryFolder();

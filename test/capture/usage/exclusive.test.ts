@@ -3,7 +3,7 @@
  * refused with advice wherever it is met.
  */
 import { expect, test } from "bun:test";
-import { Pair } from "../helpers.ts";
+import { Pair } from "../../support/capture/pair.ts";
 import { begin, refusal, refusedAtTheGate } from "./parts.ts";
 
 test("on a database that exists: every write of the application is locked out, and capture ends with the process and the advice", async () => {

@@ -20,7 +20,7 @@ import {
 import { join } from "node:path";
 import { DatabaseFiles } from "../../../src/capture/database-files.ts";
 import { TrackedDatabase } from "../../../src/capture/tracked-database.ts";
-import { Pair, type PairOptions } from "../helpers.ts";
+import { Pair, type PairOptions } from "../../support/capture/pair.ts";
 import { begin, refusedAtTheGate } from "./parts.ts";
 
 async function captured(options: PairOptions = {}) {

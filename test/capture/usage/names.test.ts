@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { FileLocks } from "../../../src/capture/file-locks.ts";
 import { begin, refusal, refusedAtTheGate, until } from "./parts.ts";
-import { Pair } from "../helpers.ts";
+import { Pair } from "../../support/capture/pair.ts";
 import { PythonApplication } from "./python-application.ts";
 
 const create = "PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES (0)";

@@ -6,7 +6,7 @@ import { expect, test } from "bun:test";
 import { mkdirSync, readdirSync, renameSync, statSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { localDatabases } from "../../../src/capture/local-state.ts";
-import { Application, Pair } from "../helpers.ts";
+import { Application, Pair } from "../../support/capture/pair.ts";
 import { begin, refusedAtTheGate } from "./parts.ts";
 
 const create = "PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES (0)";

@@ -4,7 +4,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { CaptureError } from "../../../src/capture/capture-error.ts";
-import { type Pair, temporaryFolder } from "../helpers.ts";
+import { type Pair, temporaryFolder } from "../../support/capture/pair.ts";
 import { PythonApplication } from "./python-application.ts";
 
 export async function begin() {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { DatabaseFiles } from "../../../src/capture/database-files.ts";
 import { Source } from "../../../src/capture/source.ts";
 import { verifyHandoff } from "../../../src/host/primary/verify-handoff.ts";
-import { Application, Pair, sourceOptions } from "../helpers.ts";
+import { Application, Pair, sourceOptions } from "../../support/capture/pair.ts";
 import { begin, refusal, refusedAtTheGate } from "./parts.ts";
 
 async function beginWithTwo() {

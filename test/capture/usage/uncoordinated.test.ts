@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { copyFileSync, readFileSync, utimesSync } from "node:fs";
 import { join } from "node:path";
-import { Application, Pair } from "../helpers.ts";
+import { Application, Pair } from "../../support/capture/pair.ts";
 import { begin, refusedAtTheGate } from "./parts.ts";
 import { PythonApplication } from "./python-application.ts";
 

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { FileLocks } from "../../../src/capture/file-locks.ts";
 import { UnlistedLogs } from "../../../src/capture/unlisted-logs.ts";
 import { adviseOnWriter } from "../../../src/capture/writer-version.ts";
-import { Pair } from "../helpers.ts";
+import { Pair } from "../../support/capture/pair.ts";
 import { begin, until } from "./parts.ts";
 
 const create = "PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES (0)";

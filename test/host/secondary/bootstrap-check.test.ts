@@ -10,7 +10,7 @@ import {
   UncheckableDatabaseError,
 } from "../../../src/host/secondary/bootstrap-check.ts";
 import { checkDatabases } from "../../../src/host/secondary/integrity-check.ts";
-import { temporaryFolder } from "../../capture/helpers.ts";
+import { temporaryFolder } from "../../support/capture/pair.ts";
 import { failureOf } from "../../support/vault/log-fixture.ts";
 
 const command = [...selfCommand(), "database-checker"] as const;

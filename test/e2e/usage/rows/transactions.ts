@@ -165,8 +165,8 @@ export const hasty: SharedPart = {
 const loops = 100;
 /**
  * Longer than all of them take: such loops starve writers on a busy machine, with and without a host. That this host
- * adds nothing which a checkpoint waits for is counted in test/capture/kept-out.test.ts. Shorter than an application
- * may stand still.
+ * adds nothing which a checkpoint waits for is counted in test/behaviour/capture/kept-out.test.ts. Shorter than an
+ * application may stand still.
  */
 const patienceMs = 25_000;
 const loopedCommits = 40;

@@ -7,12 +7,12 @@ import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { endianness } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { CaptureError } from "../../src/capture/capture-error.ts";
-import { Slice } from "../../src/capture/slice.ts";
-import { type WalIndexLook, WalIndexReader, walIndexBytes } from "../../src/capture/wal-index.ts";
-import { readFrames } from "../../src/capture/wal-reader.ts";
-import { SeededRandom } from "../../harness/seeded-random.ts";
-import { temporaryFolder } from "./helpers.ts";
+import { CaptureError } from "../../../src/capture/capture-error.ts";
+import { Slice } from "../../../src/capture/slice.ts";
+import { type WalIndexLook, WalIndexReader, walIndexBytes } from "../../../src/capture/wal-index.ts";
+import { readFrames } from "../../../src/capture/wal-reader.ts";
+import { SeededRandom } from "../../../harness/seeded-random.ts";
+import { temporaryFolder } from "../../support/capture/pair.ts";
 
 const rounds = 1_500;
 const isLittle = endianness() === "LE";

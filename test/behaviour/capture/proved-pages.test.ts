@@ -1,9 +1,9 @@
 import { copyFileSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "bun:test";
-import type { Batch } from "../../src/capture/batch.ts";
-import { CaptureError } from "../../src/capture/capture-error.ts";
-import { Application, Pair, type PairOptions, partsOf, temporaryFolder } from "./helpers.ts";
+import type { Batch } from "../../../src/capture/batch.ts";
+import { CaptureError } from "../../../src/capture/capture-error.ts";
+import { Application, Pair, type PairOptions, partsOf, temporaryFolder } from "../../support/capture/pair.ts";
 
 /** A whole database outside the data folder, and a pair over an empty one. */
 async function begin(bytes: number, options: PairOptions = {}) {

@@ -8,8 +8,8 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { bundleFor, findRuntime, type RuntimeName } from "../../scripts/proxy-bench/runtimes.ts";
-import { Application } from "./helpers.ts";
+import { bundleFor, findRuntime, type RuntimeName } from "../../../scripts/proxy-bench/runtimes.ts";
+import { Application } from "../../support/capture/pair.ts";
 
 setDefaultTimeout(60_000);
 

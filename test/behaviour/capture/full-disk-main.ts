@@ -4,9 +4,9 @@
  */
 import { DatabaseSync } from "node:sqlite";
 import { join } from "node:path";
-import { Source } from "../../src/capture/source.ts";
-import { allRules } from "../../src/core/rules.ts";
-import { systemClock } from "../../src/runtime/clock.ts";
+import { Source } from "../../../src/capture/source.ts";
+import { allRules } from "../../../src/core/rules.ts";
+import { systemClock } from "../../../src/runtime/clock.ts";
 
 const root = process.argv[2] ?? "";
 const warnings: string[] = [];

@@ -3,9 +3,9 @@
  * what a collection found.
  */
 import { createInterface } from "node:readline";
-import { allRules } from "../../src/core/rules.ts";
-import { Source } from "../../src/capture/source.ts";
-import { systemClock } from "../../src/runtime/clock.ts";
+import { allRules } from "../../../src/core/rules.ts";
+import { Source } from "../../../src/capture/source.ts";
+import { systemClock } from "../../../src/runtime/clock.ts";
 
 const [root = ""] = process.argv.slice(2);
 const warnings: string[] = [];

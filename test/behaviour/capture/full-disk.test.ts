@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { temporaryFolder } from "./helpers.ts";
+import { temporaryFolder } from "../../support/capture/pair.ts";
 
 test("a database without room to fold its log into it is closed all the same, and keeps its log", () => {
   using folder = temporaryFolder();

@@ -9,16 +9,16 @@ import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import { createInterface } from "node:readline";
 import { setImmediate as immediate } from "node:timers/promises";
-import type { Batch } from "../../src/capture/batch.ts";
-import type { SourceLimits } from "../../src/capture/limits.ts";
-import { Replica } from "../../src/capture/replica.ts";
-import type { Snapshot } from "../../src/capture/snapshot.ts";
-import { Source } from "../../src/capture/source.ts";
-import type { SourceOptions } from "../../src/capture/source-options.ts";
-import type { DatabaseDelta } from "../../src/core/delta.ts";
-import { allRules, type Rules } from "../../src/core/rules.ts";
-import { type Metrics, noMetrics } from "../../src/metrics/metrics.ts";
-import { systemClock } from "../../src/runtime/clock.ts";
+import type { Batch } from "../../../src/capture/batch.ts";
+import type { SourceLimits } from "../../../src/capture/limits.ts";
+import { Replica } from "../../../src/capture/replica.ts";
+import type { Snapshot } from "../../../src/capture/snapshot.ts";
+import { Source } from "../../../src/capture/source.ts";
+import type { SourceOptions } from "../../../src/capture/source-options.ts";
+import type { DatabaseDelta } from "../../../src/core/delta.ts";
+import { allRules, type Rules } from "../../../src/core/rules.ts";
+import { type Metrics, noMetrics } from "../../../src/metrics/metrics.ts";
+import { systemClock } from "../../../src/runtime/clock.ts";
 
 /** A folder that vanishes at the end of the scope. */
 export function temporaryFolder(): { readonly path: string; [Symbol.dispose](): void } {

@@ -8,9 +8,9 @@ import { once } from "node:events";
 import { copyFileSync, mkdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { FileLocks } from "../../src/capture/file-locks.ts";
-import { busyPollMsMax } from "../../src/capture/limits.ts";
-import { Application, Pair, temporaryFolder } from "./helpers.ts";
+import { FileLocks } from "../../../src/capture/file-locks.ts";
+import { busyPollMsMax } from "../../../src/capture/limits.ts";
+import { Application, Pair, temporaryFolder } from "../../support/capture/pair.ts";
 
 const hasPython = spawnSync("python3", ["-c", "import fcntl"]).status === 0;
 /** Bytes of the index: the lock of the checkpointer, of the reader that needs no log, and of the first that does. */

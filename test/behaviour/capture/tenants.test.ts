@@ -17,12 +17,19 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { SeededRandom } from "../../harness/seeded-random.ts";
-import { descriptorsFor } from "../../src/capture/limits.ts";
-import type { Snapshot } from "../../src/capture/snapshot.ts";
-import { Source } from "../../src/capture/source.ts";
-import { WrittenMeanwhileError } from "../../src/capture/written-meanwhile.ts";
-import { Application, hashFile, Pair, type PairOptions, sourceOptions, temporaryFolder } from "./helpers.ts";
+import { SeededRandom } from "../../../harness/seeded-random.ts";
+import { descriptorsFor } from "../../../src/capture/limits.ts";
+import type { Snapshot } from "../../../src/capture/snapshot.ts";
+import { Source } from "../../../src/capture/source.ts";
+import { WrittenMeanwhileError } from "../../../src/capture/written-meanwhile.ts";
+import {
+  Application,
+  hashFile,
+  Pair,
+  type PairOptions,
+  sourceOptions,
+  temporaryFolder,
+} from "../../support/capture/pair.ts";
 
 const tenants = 300;
 

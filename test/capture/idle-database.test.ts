@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { FirstConnection } from "../../src/capture/first-connection.ts";
 import { descriptorsFor } from "../../src/capture/limits.ts";
-import { Application, Pair, temporaryFolder } from "./helpers.ts";
+import { Application, Pair, temporaryFolder } from "../support/capture/pair.ts";
 
 const limits = { quietAfterMs: 50, dormantAfterMs: 100 };
 const tryOpen = FirstConnection.tryOpen.bind(FirstConnection);

@@ -10,7 +10,7 @@ import type { SourceLimits } from "../../src/capture/limits.ts";
 import { hostMetrics } from "../../src/metrics/host-metrics.ts";
 import { PrometheusMetrics } from "../../src/metrics/prometheus.ts";
 import { sampleOf } from "../support/metrics/promtool.ts";
-import { Application, Pair, temporaryFolder } from "./helpers.ts";
+import { Application, Pair, temporaryFolder } from "../support/capture/pair.ts";
 
 const hasPython = spawnSync("python3", ["-c", "import sqlite3"]).status === 0;
 const kibibytes = 1024;
@@ -75,8 +75,8 @@ async function write(
 }
 
 const writers = [
-  ["python", ["python3", join(import.meta.dirname, "hasty-writer.py")]],
-  ["bun", [process.execPath, join(import.meta.dirname, "hasty-writer.ts")]],
+  ["python", ["python3", join(import.meta.dirname, "../support/capture/hasty-writer.py")]],
+  ["bun", [process.execPath, join(import.meta.dirname, "../support/capture/hasty-writer.ts")]],
 ] as const;
 
 for (const [name, command] of writers) {
@@ -114,7 +114,11 @@ for (const [name, command] of writers) {
 test("with the limits of production a writer that never waits is refused eight times in 23,012 commits at most", async () => {
   await using it = await begin({});
   const commits = 23_012;
-  const work = write([process.execPath, join(import.meta.dirname, "hasty-writer.ts")], it.path, commits);
+  const work = write(
+    [process.execPath, join(import.meta.dirname, "../support/capture/hasty-writer.ts")],
+    it.path,
+    commits,
+  );
   await it.pair.serveUntil(work);
   const { done, refused } = await work;
   expect(done).toBe(commits);
@@ -126,7 +130,9 @@ test("a reader that keeps the log from starting over costs no writer a lock", as
   await using it = await begin();
   await it.application.open("reader", it.path);
   await it.application.run("reader", "BEGIN; SELECT count(*) FROM t");
-  await it.pair.serveUntil(write([process.execPath, join(import.meta.dirname, "hasty-writer.ts")], it.path, 1000));
+  await it.pair.serveUntil(
+    write([process.execPath, join(import.meta.dirname, "../support/capture/hasty-writer.ts")], it.path, 1000),
+  );
   expect(statSync(`${it.path}-wal`).size).toBeGreaterThan(limits.walSealBytes);
   expect(it.pair.source.writeLocks().count).toBe(0);
   await it.application.run("reader", "COMMIT");

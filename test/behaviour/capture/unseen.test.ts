@@ -16,11 +16,11 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { DormantDatabase } from "../../src/capture/dormant-database.ts";
-import { FolderEvents } from "../../src/capture/folder-events.ts";
-import { PageHashes } from "../../src/capture/page-hashes.ts";
-import { Application, Pair, temporaryFolder } from "./helpers.ts";
-import { PythonApplication } from "./usage/python-application.ts";
+import { DormantDatabase } from "../../../src/capture/dormant-database.ts";
+import { FolderEvents } from "../../../src/capture/folder-events.ts";
+import { PageHashes } from "../../../src/capture/page-hashes.ts";
+import { Application, Pair, temporaryFolder } from "../../support/capture/pair.ts";
+import { PythonApplication } from "../../capture/usage/python-application.ts";
 
 /** `count` databases, called 0.db and so on. */
 function begin(folder: string, count: number): Promise<Pair> {

@@ -4,7 +4,7 @@ import { mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as immediate } from "node:timers/promises";
 import { backfillHereBytesMax } from "../../src/capture/limits.ts";
-import { Application, Pair, temporaryFolder } from "./helpers.ts";
+import { Application, Pair, temporaryFolder } from "../support/capture/pair.ts";
 
 const bytes = 3 * backfillHereBytesMax;
 

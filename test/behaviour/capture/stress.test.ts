@@ -11,7 +11,7 @@ import { copyFileSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setImmediate as immediate } from "node:timers/promises";
-import { Application, hashFile, Pair, temporaryFolder } from "./helpers.ts";
+import { Application, hashFile, Pair, temporaryFolder } from "../../support/capture/pair.ts";
 
 const seconds = Number(process.env["STEAD_STRESS_SECONDS"] ?? 4);
 const seed = Number(process.env["STEAD_STRESS_SEED"] ?? Date.now() % 1_000_000);
