@@ -4,6 +4,7 @@ import type { Random } from "../../runtime/random.ts";
 import type { VaultIdentity } from "../store/identity.ts";
 import { type Store, StoreError } from "../store/store.ts";
 import type { Log } from "./log.ts";
+import { ServedLog } from "./served-log.ts";
 import { SegmentLog } from "./segment/segment-log.ts";
 import { StoreLog } from "./store-log.ts";
 
@@ -18,6 +19,7 @@ export function openLog(
   { service, log }: Pick<VaultIdentity, "service" | "log">,
   options: OpenLogOptions = {},
 ): Log {
+  if (store.log !== undefined) return new ServedLog(store.log, service);
   if (log === "objects") return new StoreLog(store, service);
   const { files } = store;
   if (files === undefined)

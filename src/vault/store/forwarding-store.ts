@@ -3,6 +3,7 @@
  * overrides `perform` to surround all operations, or the one operation that it is about.
  */
 import type { StagedBytes } from "../../core/delta.ts";
+import type { LogService, ServedRemoval } from "./log-service.ts";
 import type { Append, AppendOutcome, SegmentFiles } from "./segment-files.ts";
 import type { PutOutcome, StagedPut, Store } from "./store.ts";
 
@@ -12,16 +13,23 @@ export class ForwardingStore implements Store {
   protected readonly inner: Store;
 
   readonly #files: SegmentFiles | undefined;
+  readonly #log: LogService | undefined;
 
   constructor(inner: Store) {
     this.inner = inner;
     const perform: Perform = (operation, key, run) => this.perform(operation, key, run);
     this.#files = inner.files === undefined ? undefined : new ForwardingFiles(inner.files, perform);
+    this.#log = inner.log === undefined ? undefined : new ForwardingLog(inner.log, perform);
   }
 
   /** Their operations are surrounded like the store's: an append is a put. */
   get files(): SegmentFiles | undefined {
     return this.#files;
+  }
+
+  /** Its operations are surrounded like the store's. */
+  get log(): LogService | undefined {
+    return this.#log;
   }
 
   get url(): string {
@@ -108,5 +116,52 @@ class ForwardingFiles implements SegmentFiles {
 
   close(): Promise<void> {
     return this.#inner.close();
+  }
+}
+
+class ForwardingLog implements LogService {
+  readonly #inner: LogService;
+  readonly #perform: Perform;
+
+  constructor(inner: LogService, perform: Perform) {
+    this.#inner = inner;
+    this.#perform = perform;
+  }
+
+  put(position: number, bytes: Uint8Array): Promise<PutOutcome> {
+    return this.#perform("put", `record ${position}`, () => this.#inner.put(position, bytes));
+  }
+
+  get(position: number): Promise<Uint8Array | undefined> {
+    return this.#perform("get", `record ${position}`, () => this.#inner.get(position));
+  }
+
+  positions(after: number): Promise<number[]> {
+    return this.#perform("list", "records", () => this.#inner.positions(after));
+  }
+
+  strangeNames(): Promise<string[]> {
+    return this.#perform("list", "names of the log", () => this.#inner.strangeNames());
+  }
+
+  boundary(): Promise<number> {
+    return this.#perform("list", "boundary", () => this.#inner.boundary());
+  }
+
+  /** Not surrounded: it is many operations, and takes as long as they do. */
+  removeUpTo(position: number, options: ServedRemoval): ReturnType<LogService["removeUpTo"]> {
+    return this.#inner.removeUpTo(position, options);
+  }
+
+  newestEpoch(): ReturnType<LogService["newestEpoch"]> {
+    return this.#perform("get", "newest claim", () => this.#inner.newestEpoch());
+  }
+
+  decideEnd(): Promise<boolean> {
+    return this.#perform("get", "end of the log", () => this.#inner.decideEnd());
+  }
+
+  isEmpty(): Promise<boolean> {
+    return this.#perform("list", "first record", () => this.#inner.isEmpty());
   }
 }

@@ -7,6 +7,7 @@
 
 import type { StagedBytes } from "../../core/delta.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
+import type { LogService } from "./log-service.ts";
 import type { SegmentFiles } from "./segment-files.ts";
 
 /** The outcome of a put. `exists` says nothing about the content: the caller reads and compares. */
@@ -24,6 +25,9 @@ export interface Store {
 
   /** Files beside the objects, for a log in segments; undefined: this store has none. */
   readonly files: SegmentFiles | undefined;
+
+  /** The log, if the store keeps it itself (a vault server's); undefined: it is in objects, or in the files. */
+  readonly log?: LogService | undefined;
 
   /**
    * Stores the whole content under a key that has none; durable when it resolves. Exactly one of several concurrent

@@ -14,6 +14,10 @@ import { claimKey, markKey, sealKey } from "./segment-key.ts";
 import type { TermRecords } from "./term-records.ts";
 import type { Chain, LogTerm, Terms } from "./terms.ts";
 
+/** A claim by which one process takes the whole log begins with this; 16 random bytes follow, as in any claim. */
+const soleMark = Buffer.from("sole:");
+const randomBytes = 16;
+
 /** How long a claim may stay without a seal before another claim ends it. A claimant needs some milliseconds. */
 const unsealedMsMax = 1_000;
 
@@ -41,6 +45,17 @@ export interface OpenClaim {
   seal: Seal | undefined;
 }
 
+/** Another process writes the log where this one did. Nothing that this one has not acknowledged counts. */
+export class LogTakenError extends StoreError {
+  constructor(claim: number) {
+    super(
+      "unsuitable",
+      `another process has taken the log, by claim ${claim}`,
+      "One vault server or the hosts themselves may write a folder's log: stop the other process, then start this one again.",
+    );
+  }
+}
+
 export class Claims {
   readonly #options: ClaimsOptions;
   #open: OpenClaim | undefined;
@@ -48,6 +63,8 @@ export class Claims {
   readonly #own = new Set<number>();
   /** When claims without a seal were seen first. */
   readonly #unsealed = new Map<number, number>();
+  /** The claim by which this process took the whole log: from then on every other process's claim ends that. */
+  #sole: number | undefined;
 
   constructor(options: ClaimsOptions) {
     this.#options = options;
@@ -58,9 +75,26 @@ export class Claims {
     return this.#open?.seal !== undefined;
   }
 
+  /** True if this process has taken the whole log. */
+  get hasAll(): boolean {
+    return this.#sole !== undefined;
+  }
+
   /** True if this process has made the claim. */
   isOwn(number: number): boolean {
     return this.#own.has(number);
+  }
+
+  /**
+   * Throws LogTakenError if a claim from `number` on says that another process has taken the log. Where this process
+   * has the whole log, any claim of another one says so.
+   */
+  async assertNotTaken(number = (this.#sole ?? 0) + 1): Promise<void> {
+    for (let at = number; ; at += 1) {
+      const content = await this.#options.store.get(claimKey(at));
+      if (content === undefined) return;
+      if (!this.#own.has(at) && (this.#sole !== undefined || isSoleClaim(content))) throw new LogTakenError(at);
+    }
   }
 
   /** True if a claim without a seal, first seen by this call or an earlier one, may still get it. */
@@ -75,7 +109,7 @@ export class Claims {
    * Takes the next number, unless a claim of another host may still be sealed: undefined then. From its creation on, no
    * term before acknowledges anything, so what is read afterwards is all that was acknowledged.
    */
-  async open(chain: Chain, epoch: Uint8Array | undefined): Promise<OpenClaim | undefined> {
+  async open(chain: Chain, epoch: Uint8Array | undefined, mark = new Uint8Array()): Promise<OpenClaim | undefined> {
     const { terms, store, random } = this.#options;
     for (const number of this.#unsealed.keys()) if (number <= chain.top) this.#unsealed.delete(number);
     let claim = this.#open;
@@ -85,7 +119,7 @@ export class Claims {
       const newest = (await terms.claimed()).at(-1) ?? 0;
       if (newest > chain.top && !this.#own.has(newest) && this.isPatientWith(newest)) return undefined;
       if (newest > chain.top && this.#options.rules.has("segment-no-gap")) await this.#keepClaim(newest);
-      claim = { number: newest + 1, content: random.bytes(16), seal: undefined };
+      claim = { number: newest + 1, content: Buffer.concat([mark, random.bytes(randomBytes)]), seal: undefined };
       this.#open = claim;
       this.#own.add(claim.number);
     }
@@ -123,6 +157,20 @@ export class Claims {
     claim.seal ??= await this.#sealAfter(claim.number, undefined);
     await this.#put(claim.number, claim.seal);
     return true;
+  }
+
+  /**
+   * Takes the whole log for this process: by a claim that comes to nothing, and that owners of terms know (`soleMark`).
+   * Returns its number; undefined: another host's claim may not be over, or came later: try again.
+   */
+  async takeAll(chain: Chain): Promise<number | undefined> {
+    this.#open = undefined;
+    const claim = await this.open(chain, undefined, soleMark);
+    if (claim === undefined) return undefined;
+    claim.seal ??= await this.#sealAfter(claim.number, undefined);
+    if (!(await this.#put(claim.number, claim.seal))) return undefined;
+    this.#sole = claim.number;
+    return claim.number;
   }
 
   /**
@@ -182,6 +230,9 @@ export class Claims {
     return true;
   }
 }
+
+const isSoleClaim = (content: Uint8Array): boolean =>
+  content.length === soleMark.length + randomBytes && soleMark.equals(content.subarray(0, soleMark.length));
 
 /** The operation may have taken effect. */
 export const asAmbiguous = (error: unknown): unknown =>

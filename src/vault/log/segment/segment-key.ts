@@ -35,13 +35,13 @@ export interface SegmentName {
 export const segmentKey = ({ term, first, attempt }: SegmentName): string =>
   `${segmentPrefix}${padPosition(term)}.${padPosition(first)}.${attempt}`;
 
-const segmentShape = /^segments\/(\d{16})\.(\d{16})\.(\d{1,6})$/;
+const segmentShape = /^segments\/(\d{16})\.(\d{16})\.(\d{1,16})$/;
 
 /** Undefined: it is not the key of a segment. */
 export function parseSegmentKey(key: string): SegmentName | undefined {
   const [, term, first, attempt] = segmentShape.exec(key) ?? [];
   const name = { term: Number(term), first: Number(first), attempt: Number(attempt) };
-  return Number.isSafeInteger(name.term) && Number.isSafeInteger(name.first) ? name : undefined;
+  return Object.values(name).every(Number.isSafeInteger) ? name : undefined;
 }
 
 const largeShape = /^large\/(\d{16})\.(\d{16})$/;

@@ -31,6 +31,14 @@
  * continues to see. A host that misses a record of which it has heard decides the end by a claim that comes to nothing
  * (`decideEnd`): its seal tells all readers.
  *
+ * **One process for all hosts.** A vault server (src/remote/) takes the whole log when it starts: by a claim that comes
+ * to nothing, whose content says so (`takeAll`). It owns the last term from then on, as its seal says where it ends.
+ * The owner before, a server or a host, finds the claim at its next look, after its record was durable; the record does
+ * not count for it, and if it was there when the server read, it is in the log. What it writes later is in files that
+ * do not apply, since the server begins a file of its own behind the end first. So of two servers of one folder, and of
+ * a server and a host with the folder, the one that took it later continues, and the other acknowledges nothing and
+ * ends. From then on any claim of another process ends this one's.
+ *
  * How one would try to break it:
  * - The writer sleeps between its look and its answer: the record counts, and the next claimant finds it.
  * - Two claims in a row, and the first dies before its seal: no record of it counts, and the second does not name it.
@@ -194,8 +202,14 @@ export class SegmentLog implements Log {
     return this.#writer.decideEnd();
   }
 
+  /** Makes this process the only one that writes this log, for all hosts; see the head comment. Throws StoreError. */
+  takeAll(): Promise<void> {
+    return this.#writer.takeAll();
+  }
+
   async isEmpty(): Promise<boolean> {
-    if ((await this.#terms.sealed()).length > 0) return false;
+    for (const number of await this.#terms.sealed())
+      if ((await this.#terms.seal(number))?.epoch !== undefined) return false;
     return (await this.boundary()) === 0;
   }
 

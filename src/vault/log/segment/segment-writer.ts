@@ -8,7 +8,7 @@
 import type { Position } from "../../record.ts";
 import { storeErrorOf } from "../../store/fs-error.ts";
 import { type PutOutcome, type StagedPut, StoreError } from "../../store/store.ts";
-import { asAmbiguous, Claims, type ClaimsOptions } from "./segment-claims.ts";
+import { asAmbiguous, Claims, type ClaimsOptions, LogTakenError } from "./segment-claims.ts";
 import { encodeEntry, type EntryKind } from "./segment-entry.ts";
 import { claimKey, largeKey, markKey, segmentKey, type SegmentName } from "./segment-key.ts";
 import type { Chain, LogTerm } from "./terms.ts";
@@ -27,6 +27,9 @@ export const usualSizes: SegmentSizes = {
   recordMost: 256 * 1024,
 };
 
+/** Files of one owner of a term: those of one that took the whole log have other names than those before, and apply. */
+const attemptsPerClaim = 1_000_000;
+
 /** While another host's claim may still get its seal. */
 const unsealedPauseMs = 2;
 
@@ -44,9 +47,16 @@ interface Owned {
   rival: number;
   segment: { readonly name: SegmentName; offset: number; readonly bytes: number } | undefined;
   segments: number;
+  /** Larger than those of every owner before of the same term. */
+  readonly firstAttempt: number;
   /** An append failed at this position, or met a claim: it is durable if `isSynced`. */
   pending: { readonly position: Position; readonly isSynced: boolean } | undefined;
 }
+
+const newlyOwned = (term: number, tail: Position, rival: number, firstAttempt: number): Owned => ({
+  ...{ term, tail, rival, firstAttempt },
+  ...{ segment: undefined, segments: 0, pending: undefined },
+});
 
 export class SegmentWriter {
   readonly #options: SegmentWriterOptions;
@@ -92,6 +102,35 @@ export class SegmentWriter {
     const decided = this.#last.then(() => this.#decideEnd());
     this.#last = decided.catch(() => undefined);
     return decided;
+  }
+
+  /**
+   * Takes the whole log: afterwards this process owns its last term, and appends for all hosts. segment-log.ts has the
+   * argument. Throws StoreError.
+   */
+  takeAll(): Promise<void> {
+    const taken = this.#last.then(() => this.#takeAll());
+    this.#last = taken.catch(() => undefined);
+    return taken;
+  }
+
+  async #takeAll(): Promise<void> {
+    const { terms, clock } = this.#options;
+    for (;;) {
+      const number = await this.#claims.takeAll(await terms.settled());
+      if (number === undefined) {
+        await clock.sleep(unsealedPauseMs);
+        continue;
+      }
+      const { terms: all, settled } = await terms.through(number);
+      const last = all.at(-1);
+      if (last === undefined) return;
+      const owned = newlyOwned(last.number, settled, number + 1, number * attemptsPerClaim);
+      // Before anything else: from here on, what an owner before writes behind the end is in files that do not apply.
+      await this.#beginSegment(owned, 0);
+      this.#owned = owned;
+      return;
+    }
   }
 
   async #decideEnd(): Promise<boolean> {
@@ -171,9 +210,13 @@ export class SegmentWriter {
   async #segmentFor(owned: Owned, bytes: number): Promise<NonNullable<Owned["segment"]>> {
     const { segment } = owned;
     if (segment !== undefined && segment.offset + bytes <= segment.bytes) return segment;
+    return this.#beginSegment(owned, bytes);
+  }
+
+  async #beginSegment(owned: Owned, bytes: number): Promise<NonNullable<Owned["segment"]>> {
     const { first, most } = this.#options.sizes;
     const size = Math.max(bytes, Math.min(most, first * 4 ** Math.min(owned.segments, 16)));
-    const name: SegmentName = { term: owned.term, first: owned.tail + 1, attempt: owned.segments };
+    const name: SegmentName = { term: owned.term, first: owned.tail + 1, attempt: owned.firstAttempt + owned.segments };
     await this.#options.files.create(segmentKey(name), size);
     owned.segments += 1;
     owned.segment = { name, offset: 0, bytes: size };
@@ -198,6 +241,7 @@ export class SegmentWriter {
 
   async #decideNow(owned: Owned, position: Position): Promise<PutOutcome | undefined> {
     const { terms, store, files } = this.#options;
+    await this.#assertNotTaken(owned.rival);
     const chain = await terms.settled();
     const term = chain.terms.find(({ number }) => number === owned.term);
     if (term?.end !== undefined || (term === undefined && chain.top > owned.term)) {
@@ -217,6 +261,16 @@ export class SegmentWriter {
     return undefined;
   }
 
+  /** Throws LogTakenError, and owns nothing then. */
+  async #assertNotTaken(from?: number): Promise<void> {
+    try {
+      await this.#claims.assertNotTaken(from);
+    } catch (error) {
+      if (error instanceof LogTakenError) this.#owned = undefined;
+      throw error;
+    }
+  }
+
   /** Once a seal holds the record, readers may see it: a failure after that does not say that nothing was done. */
   async #putClaim(position: Position, bytes: Uint8Array): Promise<PutOutcome> {
     try {
@@ -234,6 +288,7 @@ export class SegmentWriter {
         this.#adopt(chain);
         return { kind: "exists" };
       }
+      if (this.#claims.hasAll) await this.#assertNotTaken();
       const early = await this.#claims.sealBeforeClaim({ position, bytes });
       const claim = await this.#claims.open(chain, bytes);
       if (claim === undefined) {
@@ -264,7 +319,7 @@ export class SegmentWriter {
   }
 
   #takeTerm(term: number, tail: Position, rival: number): void {
-    this.#owned = { term, tail, rival, segment: undefined, segments: 0, pending: undefined };
+    this.#owned = newlyOwned(term, tail, rival, 0);
   }
 
   async #lastIn(chain: Chain): Promise<Position> {
