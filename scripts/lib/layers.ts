@@ -18,12 +18,27 @@ export const layers: Readonly<Record<string, readonly string[]>> = {
   http: ["core", "runtime", "metrics"],
   control: ["core", "runtime"],
   config: ["core", "runtime", "http"],
+  // The vault over the network: server and client.
+  remote: ["core", "runtime", "vault", "http"],
   gateway: ["core", "runtime", "metrics", "control", "http", "config"],
-  host: ["core", "runtime", "metrics", "vault", "capture", "http", "control", "config"],
+  host: ["core", "runtime", "metrics", "vault", "remote", "capture", "http", "control", "config"],
   // Clusters of real processes, for the demo, benchmarks, chaos and tests: a folder beside src.
   harness: ["core", "runtime", "vault", "control"],
   demo: ["core", "runtime", "vault", "capture", "http", "control", "config", "gateway", "host", "harness"],
-  cli: ["core", "runtime", "vault", "capture", "http", "control", "config", "gateway", "host", "demo", "harness"],
+  cli: [
+    "core",
+    "runtime",
+    "vault",
+    "remote",
+    "capture",
+    "http",
+    "control",
+    "config",
+    "gateway",
+    "host",
+    "demo",
+    "harness",
+  ],
   // src/main.ts, which only wires.
   "": ["cli"],
 };

@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { collide, formatAddress, isWildcard, urlOf } from "./address.ts";
 import type { KeyPath } from "./locate.ts";
 import type { Problems } from "./problems.ts";
+import { parseVaultUrl } from "../core/vault-address.ts";
 import { hostFolders, resolveHealth, vaultUrl } from "./resolve.ts";
 import type { FileContent } from "./schema.ts";
 import type { Address } from "./types.ts";
@@ -281,11 +282,11 @@ function checkDurability(host: NonNullable<FileContent["host"]>, problems: Probl
 function checkFolders(file: string, host: NonNullable<FileContent["host"]>, problems: Problems): void {
   const { dataFolder, stateFolder, setAsideFolder } = hostFolders(file, host);
   const vault = vaultFolder(file, host.vault);
-  if (vault === undefined) {
+  if (vault === undefined && parseVaultUrl(host.vault) === undefined) {
     problems.add(["host", "vault"], {
       found: JSON.stringify(host.vault),
-      accepted: "a folder: its path, or file:///path",
-      advice: 'mount the shared area as a folder and name it, for example "/mnt/vault/notes"',
+      accepted: "a folder (its path, or file:///path), or a vault server (stead://host:port)",
+      advice: 'mount the shared area as a folder and name it, for example "/mnt/vault/notes", or name a vault server',
     });
   }
   const folders: readonly (readonly [key: string, folder: string | undefined])[] = [
@@ -305,7 +306,7 @@ function checkFolders(file: string, host: NonNullable<FileContent["host"]>, prob
   }
 }
 
-/** Returns undefined if it is not a folder that this version supports. */
+/** Returns undefined if it is not a folder: a vault server, or what this version does not support. */
 function vaultFolder(file: string, vault: string): string | undefined {
   if (/^[a-z][a-z0-9+.-]*:/i.test(vault) && !/^file:\/\/\/./.test(vault)) return undefined;
   try {

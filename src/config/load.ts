@@ -10,7 +10,7 @@ import { findContradictions, type PartialContent } from "./contradictions.ts";
 import { type Explanation, explanationOf } from "./fields.ts";
 import { type KeyPath, locateKeys, pathText } from "./locate.ts";
 import { Problems, show } from "./problems.ts";
-import { resolveGateway, resolveHost, resolveServices } from "./resolve.ts";
+import { resolveGateway, resolveHost, resolveServices, resolveVaultServer } from "./resolve.ts";
 import { fileSchema } from "./schema.ts";
 import { readSecret } from "./secret.ts";
 import { suggest } from "./suggest.ts";
@@ -111,7 +111,7 @@ export function parseConfig(file: string, text: string, options: LoadOptions = {
   const anchor = resolve(options.folder ?? ".", file);
   findContradictions(anchor, content, problems);
   const cluster = content.cluster ?? {};
-  const needed = raw["gateway"] !== undefined || raw["host"] !== undefined;
+  const needed = ["gateway", "host", "vault"].some((part) => raw[part] !== undefined);
   const secret =
     content.cluster === undefined
       ? undefined
@@ -165,7 +165,7 @@ function reportUnknownKeys(raw: Record<string, unknown>, problems: Problems): vo
 
 function reportEmpty(problems: Problems): void {
   problems.add([], {
-    found: "none of [gateway], [[service]] and [host]",
+    found: "none of [gateway], [[service]], [host] and [vault]",
     accepted: "at least one of them",
     advice: "write an example with `stead init` and adapt it",
   });
@@ -224,6 +224,7 @@ function resolveParts(file: string, content: PartialContent, secret: string, war
     services,
     gateway: content.gateway === undefined ? undefined : resolveGateway(file, content.gateway, services, secret),
     host: content.host === undefined ? undefined : resolveHost(file, content.host, secret),
+    vault: content.vault === undefined ? undefined : resolveVaultServer(file, content.vault, secret),
     warnings,
   };
 }

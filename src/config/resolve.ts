@@ -6,10 +6,18 @@ import { availableParallelism } from "node:os";
 import { dirname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { plainPrefix } from "../core/base-url.ts";
+import { isVaultUrl } from "../core/vault-address.ts";
 import { urlOf } from "./address.ts";
 import { gatewayLimits, hostLimits, resolveLimits } from "./limits.ts";
 import { type FileContent, workersMax } from "./schema.ts";
-import type { ApplicationHealthConfig, DataPlaneConfig, GatewayConfig, HostConfig, ServiceConfig } from "./types.ts";
+import type {
+  ApplicationHealthConfig,
+  DataPlaneConfig,
+  GatewayConfig,
+  HostConfig,
+  ServiceConfig,
+  VaultServerConfig,
+} from "./types.ts";
 
 type GatewayContent = NonNullable<FileContent["gateway"]>;
 type HostContent = NonNullable<FileContent["host"]>;
@@ -130,10 +138,17 @@ export function hostFolders(
   return { dataFolder, stateFolder, setAsideFolder };
 }
 
-/** Converts a folder's path or `file:` URL to a `file:` URL. */
+/** Converts a folder's path or `file:` URL to a `file:` URL; the address of a vault server stays as it is. */
 export function vaultUrl(file: string, vault: string): string {
+  if (isVaultUrl(vault)) return vault;
   return vault.startsWith("file:") ? vault : pathToFileURL(resolve(dirname(file), vault)).href;
 }
+
+export const resolveVaultServer = (
+  file: string,
+  { data, listen }: NonNullable<FileContent["vault"]>,
+  secret: string,
+): VaultServerConfig => ({ folder: resolve(dirname(file), data), listen, secret });
 
 function resolveApplication(file: string, application: HostContent["application"]): HostConfig["application"] {
   const [program, ...args] = application.command;

@@ -265,8 +265,8 @@ const host = table("host", {
   set_aside_bytes: v.optional(size({ max: 1024 * GiB }), "10GiB"),
   disk_stall: v.optional(duration({ min: 100, max: 10 * minute }), "5s"),
   vault: text(
-    "path of the vault's folder",
-    'name the folder that all hosts of the service share, for example "/mnt/vault/notes"',
+    "path of the vault's folder, or the address of a vault server",
+    'name the folder that all hosts of the service share, for example "/mnt/vault/notes", or a server: "stead://vault1:7750"',
   ),
   vault_timeout: v.optional(duration({ min: 100, max: 10 * minute }), "5s"),
   bootstrap: v.optional(flag, false),
@@ -297,11 +297,17 @@ const host = table("host", {
   limits: v.optional(table("host.limits", limitEntries(hostLimits)), {}),
 });
 
+const vault = table("vault", {
+  data: text("path of the vault's folder", "name the folder that `stead vault create --log segments` has made"),
+  listen: v.optional(listenAddress, "0.0.0.0:7750"),
+});
+
 /** A whole file. Every part is optional here: each command checks for the parts it needs. */
 export const fileSchema = v.object({
   cluster: v.optional(cluster, {}),
   gateway: v.optional(gateway),
   service: v.optional(tables("service", service), []),
   host: v.optional(host),
+  vault: v.optional(vault),
 });
 export type FileContent = v.InferOutput<typeof fileSchema>;

@@ -191,7 +191,7 @@ export interface HostConfig {
   readonly setAsideBytesMax: number;
   /** If a small write to one of this host's disks takes longer, the host counts as impaired. */
   readonly diskStallMs: number;
-  /** `file:///absolute/folder` or `s3://bucket/prefix`. */
+  /** `file:///absolute/folder`, or `stead://host:port` of a vault server. */
   readonly vaultUrl: string;
   /** A vault operation that takes longer counts as ambiguous (puts) or failed (others). */
   readonly vaultTimeoutMs: number;
@@ -219,10 +219,19 @@ export interface HostConfig {
 }
 
 /** A whole file. A part that the file does not have is undefined. */
+/** `stead vault serve`. */
+export interface VaultServerConfig {
+  /** Absolute. */
+  readonly folder: string;
+  readonly listen: Address;
+  readonly secret: string;
+}
+
 export interface Config {
   readonly file: string;
   readonly gateway: GatewayConfig | undefined;
   readonly host: HostConfig | undefined;
+  readonly vault: VaultServerConfig | undefined;
   readonly services: readonly ServiceConfig[];
   /** Valid settings that deserve attention, for example a secret that others can read. */
   readonly warnings: readonly Problem[];

@@ -13,6 +13,7 @@ import { Source } from "../capture/source.ts";
 import { nameMatcher } from "../core/database-pattern.ts";
 import type { Fingerprint } from "../core/suspects.ts";
 import { allRules } from "../core/rules.ts";
+import { isVaultUrl } from "../core/vault-address.ts";
 import { clusterSecret } from "../control/server/authentication.ts";
 import type { ApiListener } from "../control/server/listener.ts";
 import { hostMetrics } from "../metrics/host-metrics.ts";
@@ -23,13 +24,14 @@ import { openFileLimit } from "../runtime/open-file-limit.ts";
 import { type Logger, systemLog } from "../runtime/log.ts";
 import { systemRandom } from "../runtime/random.ts";
 import { contentHash } from "../vault/checkpoint/chunk-codec.ts";
-import { ensureIdentity } from "../vault/store/identity.ts";
-import { openStore, whyReadableByOthers } from "../vault/store/open-store.ts";
-import type { FsStore } from "../vault/store/fs-store.ts";
+import { ensureIdentity, type VaultIdentity } from "../vault/store/identity.ts";
+import { whyReadableByOthers } from "../vault/store/open-store.ts";
 import type { Store } from "../vault/store/store.ts";
 import { collectGarbage } from "../vault/checkpoint/retention.ts";
 import type { Log } from "../vault/log/log.ts";
 import { openLog } from "../vault/log/open-log.ts";
+import { KnownLog } from "../remote/known-end.ts";
+import { openVault } from "../remote/open-vault.ts";
 import { reapOrphans } from "./application/orphans.ts";
 import { MachineRehearsalGround } from "./application/rehearsal-ground.ts";
 import { openScope } from "./application/scope.ts";
@@ -44,6 +46,7 @@ import { assertDescriptors } from "./machine/descriptor-check.ts";
 import { describeDescriptors, diskPlaces } from "./machine/disk-places.ts";
 import { Exclusions } from "./ports/exclusions.ts";
 import { assertFolderPlaces } from "./machine/folder-checks.ts";
+import { KnownEndFile } from "./machine/known-end-file.ts";
 import { lockFolders } from "./machine/folder-lock.ts";
 import { Front } from "./application/front.ts";
 import { Host } from "./host.ts";
@@ -97,9 +100,8 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
   const log = systemLog(`host ${config.id}`);
   const clock = systemClock;
   const metrics = new PrometheusMetrics(hostMetrics);
-  const vault = await openVault(config, log);
-  const store = new MeteredStore(new TimedStore(vault, clock, config.vaultTimeoutMs), clock, metrics);
-  const identity = await ensureIdentity(store, config.service);
+  const vault = await openHostVault(config, { clock, metrics, log });
+  const { store, identity } = vault;
   const exclusions = new Exclusions({ store, clock, host: config.id });
   const databases = localDatabases(config.databases, config.databasesExcept, () => exclusions.names);
   const findDatabases = () => databases.find(config.dataFolder);
@@ -113,7 +115,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
   assertConnections("host.limits.connections", config.limits.connectionsMax);
   assertDescriptors((await findDatabases()).length, (text) => log.warn(text));
   await local.prepare();
-  const folders = lockFolders(config);
+  const closeVault = vault.own(lockFolders(config));
   await local.boundSetAsides();
   const front = await Front.listen({
     listen: config.dataListen,
@@ -172,13 +174,13 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     control = await serveControl(app, config.controlListen);
   } catch (error) {
     await front.close();
-    await vault.close().finally(() => folders.release());
+    await closeVault();
     throw error;
   }
   await reapOrphans(onWarning);
   host.start();
   log.info("started", { service: config.service, control: config.controlUrl, data: config.dataUrl, vault: store.url });
-  const parts = { host, control, front, log, close: () => vault.close().finally(() => folders.release()) };
+  const parts = { host, control, front, log, close: closeVault };
   return {
     host,
     controlPort: control.port,
@@ -199,11 +201,36 @@ const replicaOpener = (config: HostConfig, local: LocalData) => () =>
     isListed: nameMatcher(config.databases, config.databasesExcept),
   });
 
-async function openVault({ vaultUrl }: HostConfig, log: Logger): Promise<FsStore> {
-  const vault = await openStore(vaultUrl);
-  const why = await whyReadableByOthers(vaultUrl);
+interface HostVault {
+  readonly store: Store;
+  readonly identity: VaultIdentity;
+  /** The host has its folders from now on. Returns how both end. */
+  own(folders: { release(): void }): () => Promise<void>;
+}
+
+interface VaultParts {
+  readonly clock: Clock;
+  readonly metrics: PrometheusMetrics;
+  readonly log: Logger;
+}
+
+async function openHostVault(config: HostConfig, { clock, metrics, log }: VaultParts): Promise<HostVault> {
+  const { vaultUrl: url, vaultTimeoutMs: timeoutMs, secret, stateFolder } = config;
+  const known = new KnownLog();
+  const vault = await openVault(url, { secret, timeoutMs, known });
+  const why = isVaultUrl(url) ? undefined : await whyReadableByOthers(url);
   if (why !== undefined) log.warn(why);
-  return vault;
+  const store = new MeteredStore(new TimedStore(vault, clock, timeoutMs), clock, metrics);
+  const identity = await ensureIdentity(store, config.service);
+  const own = (folders: { release(): void }): (() => Promise<void>) => {
+    const onFailure = (text: string): void => log.warn(text);
+    const file = KnownEndFile.open({ stateFolder, vaultUrl: url, vaultId: identity.id, known, clock, onFailure });
+    return async () => {
+      file.close();
+      await vault.close().finally(() => folders.release());
+    };
+  };
+  return { store, identity, own };
 }
 
 function sourceOpener({ config, clock, metrics, exclusions }: SourceParts): HostPorts["openSource"] {

@@ -48,7 +48,7 @@ test("systemd waits longer than a clean stop may take with the default limits", 
 });
 
 test("only a wrong command line or configuration is not tried again, and only the main process gets the signal", () => {
-  for (const name of ["stead-host.service", "stead-gateway.service"]) {
+  for (const name of ["stead-host.service", "stead-gateway.service", "stead-vault.service"]) {
     const settings = unit(name);
     expect(settings.get("RestartPreventExitStatus")).toBe(`${exitCodes.usage} ${exitCodes.configuration}`);
     expect(settings.get("KillMode")).toBe("mixed");

@@ -49,6 +49,7 @@ function describe(config: Config): string {
     ...(config.gateway === undefined ? [] : [`gateway ${config.gateway.id}`]),
     ...config.services.map((service) => `service ${service.name} (${service.hosts.length} hosts)`),
     ...(config.host === undefined ? [] : [`host ${config.host.id} of service ${config.host.service}`]),
+    ...(config.vault === undefined ? [] : [`vault server of ${config.vault.folder}`]),
   ];
   return `${config.file}: ok: ${parts.join(", ")}`;
 }

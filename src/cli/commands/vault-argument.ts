@@ -36,7 +36,8 @@ export const folderParameter = {
 
 interface Meant {
   readonly url: string;
-  /** Known if a configuration names the vault. */
+  /** Known if a configuration names the vault; a vault server needs it. */
+  readonly secret: string | undefined;
   readonly service: string | undefined;
   readonly checkpoint: CheckpointConfig | undefined;
 }
@@ -51,7 +52,12 @@ export function vaultArgument(context: CliContext, flags: VaultFlags, folder: st
         advice: "leave one out",
       });
     }
-    return { url: pathToFileURL(resolve(context.cwd, folder)).href, service: undefined, checkpoint: undefined };
+    return {
+      url: pathToFileURL(resolve(context.cwd, folder)).href,
+      service: undefined,
+      secret: undefined,
+      checkpoint: undefined,
+    };
   }
   const { host, file } = requireConfig(context, flags.config);
   if (host === undefined) {
@@ -60,5 +66,5 @@ export function vaultArgument(context: CliContext, flags: VaultFlags, folder: st
       advice: "name the vault's folder, or a configuration file with [host]",
     });
   }
-  return { url: host.vaultUrl, service: host.service, checkpoint: host.checkpoint };
+  return { url: host.vaultUrl, service: host.service, secret: host.secret, checkpoint: host.checkpoint };
 }

@@ -14,19 +14,21 @@ import { type PointInTime, type PointInTimeOptions, restoreMoment } from "../../
 import { ForeignVaultError, isVaultError, NotAVaultError } from "../../vault/errors.ts";
 import { readIdentity } from "../../vault/store/identity.ts";
 import { chunkPrefix } from "../../vault/keys.ts";
-import { openStore } from "../../vault/store/open-store.ts";
 import type { Log } from "../../vault/log/log.ts";
 import { decodeRecord } from "../../vault/log/record-codec.ts";
 import { openLog } from "../../vault/log/open-log.ts";
 import type { LogRecord, RecordBody } from "../../vault/record.ts";
 import { type Collected, collectGarbage } from "../../vault/checkpoint/retention.ts";
-import type { FsStore } from "../../vault/store/fs-store.ts";
+import type { Store } from "../../vault/store/store.ts";
 import { isDamaged, type VaultReport, verifyVault } from "../../vault/verify/verify.ts";
+import { openVault } from "../../remote/open-vault.ts";
 import { type ExitCode, exitCodes } from "../output/exit-codes.ts";
 
 export interface VaultCommand {
-  /** `file:///absolute/path`, or an absolute path. */
+  /** `file:///absolute/path`, an absolute path, or `stead://host:port`. */
   readonly url: string;
+  /** For a vault server. */
+  readonly secret?: string | undefined;
   readonly out: (line: string) => void;
   /** Print one JSON object only. */
   readonly json?: boolean;
@@ -40,7 +42,7 @@ export interface VerifyCommand extends VaultCommand {
 
 /** Reads all of the vault. Returns `verdict` if anything is damaged. */
 export async function vaultVerify(command: VerifyCommand): Promise<{ exitCode: ExitCode; report: VaultReport }> {
-  const report = await withStore(command.url, (store) =>
+  const report = await withStore(command, (store) =>
     verifyVault(store, {
       proof: pageProof,
       ...(command.service === undefined ? {} : { service: command.service }),
@@ -85,7 +87,7 @@ export interface LsCommand extends VaultCommand {
 
 /** Lists the vault's contents from names and manifests; verifies nothing. */
 export async function vaultLs(command: LsCommand): Promise<{ exitCode: ExitCode }> {
-  await withStore(command.url, async (store) => {
+  await withStore(command, async (store) => {
     const identity = await readIdentity(store);
     const vaultLog = openLog(store, identity ?? unknownIdentity);
     const positions = await vaultLog.positions();
@@ -124,7 +126,7 @@ export interface GcCommand extends VaultCommand {
 /** Returns `refused` if nothing may be removed because there is no announced checkpoint. */
 export async function vaultGc(command: GcCommand): Promise<{ exitCode: ExitCode; collected: Collected | undefined }> {
   const dryRun = command.dryRun ?? true;
-  const collected = await withStore(command.url, async (store) => {
+  const collected = await withStore(command, async (store) => {
     const identity = await readIdentity(store);
     const log = openLog(store, identity ?? unknownIdentity);
     const announced = await newestAnnounced(store, log);
@@ -164,10 +166,14 @@ function printCollected(collected: Collected | undefined, dryRun: boolean, out: 
 
 /** Takes the service name from the vault; `service` refuses another service's vault. */
 export async function restoreFromVault(
-  command: Omit<PointInTimeOptions, "store" | "log"> & { readonly url: string; readonly service: string | undefined },
+  command: Omit<PointInTimeOptions, "store" | "log"> & {
+    readonly url: string;
+    readonly secret: string | undefined;
+    readonly service: string | undefined;
+  },
 ): Promise<PointInTime> {
-  const { url, service: expected, ...options } = command;
-  return await withStore(url, async (store) => {
+  const { url, secret, service: expected, ...options } = command;
+  return await withStore({ url, secret }, async (store) => {
     const identity = await readIdentity(store);
     if (identity === undefined) throw new NotAVaultError(store.url, "it has no identity");
     const { service } = identity;
@@ -176,7 +182,7 @@ export async function restoreFromVault(
   });
 }
 
-async function describeCheckpoint(store: FsStore, position: number): Promise<{ position: number; summary: string }> {
+async function describeCheckpoint(store: Store, position: number): Promise<{ position: number; summary: string }> {
   try {
     const manifest = await readManifest(store, position);
     if (manifest === undefined) return { position, summary: "removed just now" };
@@ -243,8 +249,13 @@ function detail(body: RecordBody): string {
 /** Of a folder without one: its log is looked for where the first version had it. */
 const unknownIdentity = { service: "", log: "objects" } as const;
 
-async function withStore<T>(url: string, use: (store: FsStore) => Promise<T>): Promise<T> {
-  const store = await openStore(url);
+const callMsMax = 60_000;
+
+async function withStore<T>(
+  { url, secret }: Pick<VaultCommand, "url" | "secret">,
+  use: (store: Store) => Promise<T>,
+): Promise<T> {
+  const store = await openVault(url, { secret, timeoutMs: callMsMax });
   try {
     return await use(store);
   } finally {

@@ -1,0 +1,47 @@
+/** Opens the vault that a host is configured with: a folder, or one that a vault server has. */
+import { isVaultUrl, parseVaultUrl } from "../core/vault-address.ts";
+import { systemClock } from "../runtime/clock.ts";
+import { systemRandom } from "../runtime/random.ts";
+import { systemTcp } from "../runtime/tcp/system-tcp.ts";
+import { NotAVaultError } from "../vault/errors.ts";
+import { readIdentity } from "../vault/store/identity.ts";
+import { openStore } from "../vault/store/open-store.ts";
+import { type Store, StoreError } from "../vault/store/store.ts";
+import type { KnownLog } from "./known-end.ts";
+import { RemoteStore } from "./remote-store.ts";
+import { VaultClient } from "./vault-client.ts";
+
+export interface OpenVaultOptions {
+  /** Of the cluster; a vault server needs it. */
+  readonly secret: string | undefined;
+  /** For one call to a vault server. */
+  readonly timeoutMs: number;
+  readonly known?: KnownLog;
+}
+
+export type OpenedVault = Store & { close(): Promise<void> };
+
+/**
+ * @param url `file:///absolute/path`, an absolute path, or `stead://host:port`.
+ * Throws NotAVaultError and StoreError, with advice.
+ */
+export async function openVault(url: string, { secret, timeoutMs, known }: OpenVaultOptions): Promise<OpenedVault> {
+  if (!isVaultUrl(url)) return openStore(url);
+  const address = parseVaultUrl(url);
+  if (address === undefined)
+    throw new StoreError("unsuitable", `${url} is not the address of a vault server`, "Write stead://host:port.");
+  if (secret === undefined)
+    throw new StoreError("denied", `no secret for ${url}`, "Name a configuration file that has [cluster].");
+  const client = new VaultClient({
+    ...{ url, address, secret, timeoutMs, clock: systemClock, random: systemRandom, tcp: systemTcp },
+    ...(known === undefined ? {} : { known }),
+  });
+  const store = new RemoteStore(client);
+  try {
+    if ((await readIdentity(store)) === undefined) throw new NotAVaultError(url, "it has no identity");
+    return store;
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
