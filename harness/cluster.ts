@@ -1,6 +1,6 @@
 /**
- * A cluster for the demo, benchmarks, chaos and tests: gateways and hosts as real processes with configuration files of
- * their own, one fresh vault, all in one temporary folder.
+ * A cluster for the demo, benchmarks, chaos and tests: gateways, hosts and a vault server as real processes with
+ * configuration files of their own, one fresh vault, all in one temporary folder.
  */
 import { randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -13,7 +13,17 @@ import { freePorts } from "../src/runtime/free-ports.ts";
 import type { LogKind } from "../src/vault/store/identity.ts";
 import { createVault } from "../src/vault/store/open-store.ts";
 import type { DemoApplication } from "./applications.ts";
-import { gatewayConfigText, type GatewayPlace, hostConfigText, type HostPlace, urlAt } from "./config-text.ts";
+import {
+  gatewayConfigText,
+  type GatewayPlace,
+  hostConfigText,
+  type HostPlace,
+  urlAt,
+  vaultConfigText,
+  type VaultPlace,
+  vaultUrlAt,
+} from "./config-text.ts";
+import { HttpCaller } from "./http-call.ts";
 import type { GroupProcess, ProcessKeeper } from "./processes.ts";
 import { selfCommand } from "../src/runtime/self-command.ts";
 
@@ -33,6 +43,8 @@ export interface ClusterOptions {
   readonly program?: readonly [string, ...string[]];
   /** Where the vault has its log; default: as `stead vault create` decides. */
   readonly log?: LogKind;
+  /** Hosts reach the vault over a vault server, which is one more member; its log is in segments. */
+  readonly isVaultServed?: boolean;
   /** Members that live elsewhere than on the loopback interface of this machine. */
   readonly places?: MemberPlaces;
 }
@@ -51,7 +63,7 @@ export interface MemberPlaces {
 /** A process of the cluster, with where it lives. */
 export interface Member {
   readonly id: string;
-  readonly role: "gateway" | "host";
+  readonly role: "gateway" | "host" | "vault";
   readonly folder: string;
   readonly configFile: string;
   readonly logFile: string;
@@ -70,6 +82,12 @@ export interface GatewayMember extends Member {
   readonly adminUrl: string;
 }
 
+export interface VaultMember extends Member {
+  readonly role: "vault";
+  /** Answers without a secret. */
+  readonly healthUrl: string;
+}
+
 /** A condition was not met in time. */
 export class DemoTimeoutError extends OperatorError {
   constructor(found: string) {
@@ -79,16 +97,24 @@ export class DemoTimeoutError extends OperatorError {
 
 const defaultLookEveryMs = 20;
 const statusTimeoutMs = 300;
+const vaultWithinMs = 30_000;
 const logTailLines = 15;
 
 export class Cluster {
   readonly hosts: readonly HostMember[];
   readonly gateways: readonly GatewayMember[];
+  /** Undefined: hosts have the vault's folder. */
+  readonly vaultServer: VaultMember | undefined;
   readonly secret: string;
   readonly #options: ClusterOptions;
 
-  private constructor(options: ClusterOptions, secret: string, hosts: HostMember[], gateways: GatewayMember[]) {
+  private constructor(
+    options: ClusterOptions,
+    secret: string,
+    { hosts, gateways, vaultServer }: Pick<Cluster, "hosts" | "gateways" | "vaultServer">,
+  ) {
     this.#options = options;
+    this.vaultServer = vaultServer;
     this.secret = secret;
     this.hosts = hosts;
     this.gateways = gateways;
@@ -97,7 +123,7 @@ export class Cluster {
   /** Writes the folder; starts nothing. */
   static async create(options: ClusterOptions): Promise<Cluster> {
     const { folder, service, application } = options;
-    const ports = await freePorts(2 * (options.hosts + options.gateways));
+    const ports = await freePorts(2 * (options.hosts + options.gateways) + 1);
     const takePort = (): number => {
       const port = ports.pop();
       if (port === undefined) throw new Error("fewer ports were reserved than needed");
@@ -106,8 +132,11 @@ export class Cluster {
     const secret = randomBytes(24).toString("hex");
     writeFileSync(join(folder, "secret"), `${secret}\n`, { mode: 0o600 });
     const { places } = options;
-    await (await createVault(places?.vault ?? join(folder, "vault"), service, { log: options.log })).close();
+    const isServed = options.isVaultServed === true;
+    const log = isServed ? "segments" : options.log;
+    await (await createVault(places?.vault ?? join(folder, "vault"), service, { log })).close();
     const at = (id: string): { address?: string } => (places === undefined ? {} : { address: places.addressOf(id) });
+    const vaultPlace = isServed ? { ...at("vault-server"), port: takePort() } : undefined;
     const hostPlaces = Array.from({ length: options.hosts }, (_, index): HostPlace => {
       const id = `host-${index + 1}`;
       return { id, ...at(id), controlPort: takePort(), dataPort: takePort() };
@@ -117,7 +146,12 @@ export class Cluster {
       return { id, ...at(id), port: takePort(), adminPort: takePort() };
     });
     const hosts = hostPlaces.map((place, index): HostMember => {
-      const vault = places === undefined ? {} : { vault: places.vaultOf(place.id) };
+      const vault =
+        vaultPlace !== undefined
+          ? { vault: vaultUrlAt(vaultPlace) }
+          : places === undefined
+            ? {}
+            : { vault: places.vaultOf(place.id) };
       const config = hostConfigText({
         place,
         service,
@@ -150,7 +184,9 @@ export class Cluster {
         adminUrl: urlAt(place.adminPort, place.address),
       };
     });
-    return new Cluster(options, secret, hosts, gateways);
+    const vaultServer =
+      vaultPlace === undefined ? undefined : vaultMember(folder, vaultPlace, places?.vault ?? "../vault");
+    return new Cluster(options, secret, { hosts, gateways, vaultServer });
   }
 
   /** Starts a member's process; it must not run. */
@@ -158,12 +194,27 @@ export class Cluster {
     if (member.process?.end === undefined && member.process !== undefined) throw new Error(`${member.id} runs already`);
     const command: [string, ...string[]] = [
       ...(this.#options.program ?? selfCommand()),
-      member.role,
+      ...(member.role === "vault" ? ["vault", "serve"] : [member.role]),
       member.configFile,
     ];
     const placed = this.#options.places?.commandOf(member.id, command) ?? command;
     member.process = await this.#options.keeper.start(placed, member.folder, member.logFile);
     return member.process;
+  }
+
+  /** Starts the vault server, if there is one, and waits until it answers: a host does not start without its vault. */
+  async startVaultServer(signal: AbortSignal): Promise<void> {
+    const { vaultServer } = this;
+    if (vaultServer === undefined) return;
+    await this.start(vaultServer);
+    const caller = new HttpCaller(1);
+    const isServing = (): Promise<true | undefined> =>
+      caller.call({ method: "GET", url: vaultServer.healthUrl, timeoutMs: statusTimeoutMs }).then(
+        ({ status }) => (status === 200 ? true : undefined),
+        () => undefined,
+      );
+    await this.until("the vault server", vaultWithinMs, signal, () => "it does not answer", isServing);
+    caller.close();
   }
 
   /** The host's own status, read past the gateway; undefined when the host does not answer. */
@@ -231,14 +282,16 @@ export class Cluster {
 
   /** The last lines of every member's log. */
   logTails(): string {
-    return [...this.gateways, ...this.hosts]
-      .map((member) => `--- ${member.logFile}\n${tailOf(member.logFile)}`)
-      .join("\n");
+    return this.#members.map((member) => `--- ${member.logFile}\n${tailOf(member.logFile)}`).join("\n");
+  }
+
+  get #members(): readonly Member[] {
+    return [...this.gateways, ...this.hosts, ...(this.vaultServer === undefined ? [] : [this.vaultServer])];
   }
 
   /** A member that ended by itself ends the run; one that was killed on purpose ended by SIGKILL. */
   #throwIfEnded(): void {
-    for (const member of [...this.gateways, ...this.hosts]) {
+    for (const member of this.#members) {
       const end = member.process?.end;
       if (end === undefined || end.signal === "SIGKILL") continue;
       throw new DemoTimeoutError(
@@ -248,7 +301,12 @@ export class Cluster {
   }
 }
 
-function makeMember(folder: string, id: string, role: "gateway" | "host", config: string): Member {
+function vaultMember(folder: string, place: VaultPlace, vault: string): VaultMember {
+  const member = makeMember(folder, "vault-server", "vault", vaultConfigText(place, vault));
+  return { ...member, role: "vault", healthUrl: `${urlAt(place.port, place.address)}/health` };
+}
+
+function makeMember(folder: string, id: string, role: Member["role"], config: string): Member {
   const own = join(folder, id);
   mkdirSync(own, { recursive: true }); // It may be a file system of its own.
   const configFile = join(own, `${role}.toml`);

@@ -63,6 +63,19 @@ path = ${quoted(application.readyPath)}
 ${extra}`;
 }
 
+export interface VaultPlace {
+  readonly address?: string;
+  readonly port: number;
+}
+
+export const vaultUrlAt = ({ address, port }: VaultPlace): string => `stead://${addressAt(port, address)}`;
+
+export const vaultConfigText = ({ address, port }: VaultPlace, folder: string): string => `${cluster}
+[vault]
+data = ${quoted(folder)}
+listen = ${quoted(addressAt(port, address))}
+`;
+
 export function gatewayConfigText(
   place: GatewayPlace,
   service: string,

@@ -1,12 +1,12 @@
 /**
  * `bun run bench:gate`: the cost of the gate for a writer. The notes application (synchronous=FULL) alone, and the same
- * under `stead host` with a vault on the same disk, once with its log as objects and once in segments. All are up all
- * the time, and loaded in turns.
+ * under `stead host` with a vault on the same disk, with its log as objects, in segments, and over a vault server on
+ * this machine. All are up all the time, and loaded in turns.
  *
  * The last line with --json: {"bench":"gate","app":"notes","rounds":N,"seconds":N,"results":[{"clients":N,
- * "bare":{"writes_per_second","p50_ms","p99_ms"},"objects":GATED,"segments":GATED}]}, where GATED has the same figures,
- * "ratio":{"writes_per_second","p50","p99"} (to bare, medians of the rounds) and "spread":[lowest, highest] (of the
- * rounds' ratio of writes per second).
+ * "bare":{"writes_per_second","p50_ms","p99_ms"},"objects":GATED,"segments":GATED,"served":GATED}]}, where GATED has
+ * the same figures, "ratio":{"writes_per_second","p50","p99"} (to bare, medians of the rounds) and "spread":[lowest,
+ * highest] (of the rounds' ratio of writes per second).
  */
 import { mkdirSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -19,7 +19,8 @@ import type { LogKind } from "../src/vault/store/identity.ts";
 import { systemClock } from "../src/runtime/clock.ts";
 import { figures, median, parseBenchArguments, rounded, type WriteFigures, writeFor } from "./bench-support.ts";
 
-type Side = "bare" | LogKind;
+type Gated = LogKind | "served";
+type Side = "bare" | Gated;
 
 const clientCounts = [1, 16] as const;
 const textBytes = 200;
@@ -33,6 +34,7 @@ try {
     bare: await startBare(),
     objects: await startGated("objects"),
     segments: await startGated("segments"),
+    served: await startGated("served"),
   };
   const results = [];
   for (const clients of clientCounts) results.push(await compare(clients, urls));
@@ -62,8 +64,8 @@ async function startBare(): Promise<string> {
   }
 }
 
-async function startGated(log: LogKind): Promise<string> {
-  const own = join(folder, log);
+async function startGated(side: Gated): Promise<string> {
+  const own = join(folder, side);
   mkdirSync(own);
   const application = demoApplication("notes", own);
   const cluster = await Cluster.create({
@@ -74,18 +76,20 @@ async function startGated(log: LogKind): Promise<string> {
     gateways: 0,
     keeper,
     clock: systemClock,
-    log,
+    ...(side === "served" ? { isVaultServed: true } : { log: side }),
   });
   const [host] = cluster.hosts;
   if (host === undefined) throw new Error("the cluster has no host");
+  const { signal } = new AbortController();
+  await cluster.startVaultServer(signal);
   await cluster.start(host);
-  await cluster.whenWhole(30_000, new AbortController().signal);
+  await cluster.whenWhole(30_000, signal);
   return host.dataUrl;
 }
 
 async function compare(clients: number, urls: Readonly<Record<Side, string>>): Promise<object> {
-  const sides = ["bare", "objects", "segments"] as const;
-  const rounds: Record<Side, WriteFigures[]> = { bare: [], objects: [], segments: [] };
+  const sides = ["bare", "objects", "segments", "served"] as const;
+  const rounds: Record<Side, WriteFigures[]> = { bare: [], objects: [], segments: [], served: [] };
   const forMs = 1000 * options.seconds;
   const body = (nth: number): string => JSON.stringify({ text: `${nth} `.padEnd(textBytes, "x") });
   for (const side of sides) await writeFor(`${urls[side]}/notes`, clients, 500, body);
@@ -97,10 +101,11 @@ async function compare(clients: number, urls: Readonly<Record<Side, string>>): P
     `${clients} client${clients === 1 ? "" : "s"}, medians of ${options.rounds} rounds of ${options.seconds} s each:`,
   );
   say(line("bare", bare));
-  return { clients, bare, objects: gated("objects", bare, rounds), segments: gated("segments", bare, rounds) };
+  const gatedSides = sides.slice(1) as Gated[];
+  return { clients, bare, ...Object.fromEntries(gatedSides.map((side) => [side, gated(side, bare, rounds)])) };
 }
 
-function gated(side: LogKind, bare: WriteFigures, rounds: Readonly<Record<Side, readonly WriteFigures[]>>): object {
+function gated(side: Gated, bare: WriteFigures, rounds: Readonly<Record<Side, readonly WriteFigures[]>>): object {
   const found = middle(rounds[side]);
   const ratio = {
     writes_per_second: rounded(found.writes_per_second / bare.writes_per_second),

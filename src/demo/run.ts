@@ -27,6 +27,8 @@ export interface DemoOptions {
   readonly kills: number;
   /** More than one: peers, all of them with clients, killed and started again while the demo runs. 1 when left out. */
   readonly gateways?: number;
+  /** Hosts share the vault's folder, or reach it over a vault server. `shared` when left out. */
+  readonly vault?: "shared" | "serve";
   /** Minimum duration of the load; the events are spread over it. */
   readonly durationMs: number;
   readonly seed: number;
@@ -76,6 +78,7 @@ async function runIn(folder: string, keeper: ProcessKeeper, options: DemoOptions
     gateways,
     keeper,
     clock,
+    isVaultServed: options.vault === "serve",
   });
   const dice = new SeededRandom(seed);
   const history = new History();
@@ -91,7 +94,7 @@ async function runIn(folder: string, keeper: ProcessKeeper, options: DemoOptions
   const fleet = new GatewayFleet(cluster, app, clock, say);
   try {
     say(
-      `${app}: ${gateways === 1 ? "one gateway" : `${gateways} gateways`}, one primary, two secondaries, a fresh vault in ${folder}; seed ${seed}`,
+      `${app}: ${gateways === 1 ? "one gateway" : `${gateways} gateways`}, one primary, two secondaries, a fresh vault in ${folder}${cluster.vaultServer === undefined ? "" : " with a vault server"}; seed ${seed}`,
     );
     await startAll(cluster, fleet, signal);
     say("all are up; the load starts");
@@ -144,6 +147,7 @@ async function runIn(folder: string, keeper: ProcessKeeper, options: DemoOptions
 
 /** The first host makes the vault; the others wait for it anyway, so all start at once. */
 async function startAll(cluster: Cluster, fleet: GatewayFleet, signal: AbortSignal): Promise<void> {
+  await cluster.startVaultServer(signal);
   await Promise.all([...cluster.hosts, ...cluster.gateways].map((member) => cluster.start(member)));
   await cluster.whenWhole(wholeWithinMs, signal);
   await cluster.until(

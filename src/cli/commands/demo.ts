@@ -11,6 +11,7 @@ interface DemoFlags {
   readonly app: "notes" | "ledger";
   readonly kills: number;
   readonly gateways: number;
+  readonly vault: "shared" | "serve";
   readonly duration: number;
   readonly seed: number | undefined;
   readonly keep: boolean;
@@ -44,6 +45,7 @@ export const demoCommand = buildCommand<DemoFlags, [], CliContext>({
       "  stead demo",
       "  stead demo --app ledger --kills 10 --duration 60s --seed 7 --json",
       "  stead demo --gateways 3",
+      "  stead demo --vault serve",
       "  stead demo --keep",
     ].join("\n"),
   },
@@ -68,6 +70,12 @@ export const demoCommand = buildCommand<DemoFlags, [], CliContext>({
         default: "1",
         placeholder: "number",
         brief: "Number of gateways; several are peers, and are killed and restarted meanwhile",
+      },
+      vault: {
+        kind: "enum",
+        values: ["shared", "serve"],
+        default: "shared",
+        brief: "How hosts reach the vault: a shared folder, or a vault server",
       },
       duration: {
         kind: "parsed",
