@@ -16,7 +16,7 @@
  *  - nothing, though the log changed: a writer with a stale idea of where the log ends wrote over captured frames. A
  *    writer that keeps the rules begins with the frame behind the captured end, and leaves the salts of this generation
  *    there, also when it rolls back or is killed. So the whole chain is read again then; it costs as much as the log is
- *    long, and no such writer causes it.
+ *    long, and no such writer causes it. The same holds for the generation before, as long as it is in the log.
  *  - after a reset by a checkpoint: the index begins a generation first and the header follows with the first frame, so
  *    the whole generation before is still there. It is known up to its last captured frame, or, at the first look, by
  *    its salts: those of the index follow them.
@@ -92,7 +92,7 @@ export class WalTail {
     const origin = this.#origin(at, stats.size);
     if (origin === "rewritten") return false;
     const next = origin === undefined ? "nothing" : this.#nextOf(origin);
-    if (next === "follows" || (next === "nothing" && this.#isUnexplained(at, stats))) return false;
+    if (next === "follows" || (next === "nothing" && this.#isUnexplained(at, origin, stats))) return false;
     this.#remember(at, stats.ctimeMs, stats.size);
     return true;
   }
@@ -116,7 +116,11 @@ export class WalTail {
     }
     if (end !== undefined && !isSame(end, this.#abandoned))
       return { kind: "committed", end, goesOn: this.#isContinued };
-    if (origin !== undefined && this.#isUnexplained(at, stats) && !(await this.#reaches(origin.header, at, slice)))
+    if (
+      origin !== undefined &&
+      this.#isUnexplained(at, origin, stats) &&
+      !(await this.#reaches(origin.header, origin.from, slice))
+    )
       return { kind: "rewritten" };
     this.#remember(at, stats.ctimeMs, stats.size);
     return { kind: "uncommitted" };
@@ -161,10 +165,18 @@ export class WalTail {
     return { header, from: { salt1, salt2, mxFrame: 0, checksum1: checksum.s1, checksum2: checksum.s2 } };
   }
 
-  /** The log changed since it was examined for this captured end: a frame begun behind it would explain that. */
-  #isUnexplained(at: WalPosition, { ctimeMs, size }: Pick<Stats, "ctimeMs" | "size">): boolean {
+  /**
+   * The log changed since it was examined for this captured end: a frame begun behind it would explain that. After a
+   * reset nothing of the generation before is written any more.
+   */
+  #isUnexplained(
+    at: WalPosition,
+    origin: Origin | undefined,
+    { ctimeMs, size }: Pick<Stats, "ctimeMs" | "size">,
+  ): boolean {
     const seen = this.#seen;
-    return at.mxFrame > 0 && seen?.at === at && (seen.changedMs !== ctimeMs || seen.size !== size);
+    if (seen === undefined || (seen.changedMs === ctimeMs && seen.size === size)) return false;
+    return at.mxFrame > 0 ? seen.at === at : origin?.from === this.#before && this.#before !== undefined;
   }
 
   /**

@@ -22,11 +22,15 @@ say({ names: source.names().sort(), warnings });
 for await (const line of createInterface({ input: process.stdin })) {
   if (line === "close") break;
   const ahead = source.isAhead();
-  const batch = await source.collect();
-  const pages = [...(batch?.parts() ?? [])].flat().map(({ name, pages }) => `${name} ${pages.length}`);
-  batch?.done();
-  await source.tick();
-  say({ ahead, pages, aheadAfter: source.isAhead() });
+  const pages: string[] = [];
+  // A suspicion, which only holds responses, needs a look of its own (file-watch.ts).
+  do {
+    const batch = await source.collect();
+    for (const changes of [...(batch?.parts() ?? [])].flat()) pages.push(`${changes.name} ${changes.pages.length}`);
+    batch?.done();
+    await source.tick();
+  } while (source.isAhead());
+  say({ ahead, pages });
 }
 say(await source.close());
 process.exit(0);

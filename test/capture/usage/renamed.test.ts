@@ -180,7 +180,9 @@ test("a database that is deleted and made again in the moment in which a snapsho
   });
   const { batch, snapshot } = await it.pair.source.beginSnapshot();
   await it.pair.applyBatch(batch);
-  expect([snapshot.leavesOut, replacing.mock.calls.length > 0]).toEqual([true, true]);
+  expect(replacing.mock.calls.length).toBeGreaterThan(0);
+  // A collection that begins again, as on a busy machine, may have captured the new one before the snapshot is taken.
+  if (!snapshot.leavesOut) expect(await it.copied("a.db")).toEqual(["new"]);
   await snapshot.release();
   await it.pair.settle();
   const later = await it.pair.source.beginSnapshot();
