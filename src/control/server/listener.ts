@@ -20,6 +20,9 @@ export interface ApiListener {
   close(): Promise<void>;
 }
 
+/** Deno's HTTP server serves only sockets that it has accepted itself: there a silent connection does not count. */
+const takesSockets = !("Deno" in globalThis);
+
 /** Rejects with the system's error if the address cannot be used. */
 export function listenApi(
   app: Pick<Api, "fetch">,
@@ -31,9 +34,11 @@ export function listenApi(
     const http = createAdaptorServer({ fetch: app.fetch, overrideGlobalObjects: false }) as Server;
     const connections = new ApiConnections(systemClock, limits);
     http.prependListener("request", (request, response) => connections.onRequest(request, response));
-    const server = createServer((socket) => {
-      if (connections.admit(socket)) http.emit("connection", socket);
-    });
+    const server = takesSockets
+      ? createServer((socket) => {
+          if (connections.admit(socket)) http.emit("connection", socket);
+        })
+      : http.on("connection", (socket) => void connections.admit(socket));
     const close = (): Promise<void> =>
       new Promise((closed) => {
         server.close(() => closed());
