@@ -11,7 +11,7 @@ import { type Explanation, explanationOf } from "./fields.ts";
 import { type KeyPath, locateKeys, pathText } from "./locate.ts";
 import { Problems, show } from "./problems.ts";
 import { resolveGateway, resolveHost, resolveServices, resolveVaultServer } from "./resolve.ts";
-import { fileSchema } from "./schema.ts";
+import { clusterDefault, fileSchema } from "./schema.ts";
 import { readSecret } from "./secret.ts";
 import { suggest } from "./suggest.ts";
 import type { Config, ConfigResult, Problem } from "./types.ts";
@@ -110,7 +110,7 @@ export function parseConfig(file: string, text: string, options: LoadOptions = {
   const content = validateParts(raw, problems);
   const anchor = resolve(options.folder ?? ".", file);
   findContradictions(anchor, content, problems);
-  const cluster = content.cluster ?? {};
+  const cluster = content.cluster ?? clusterDefault;
   const needed = ["gateway", "host", "vault"].some((part) => raw[part] !== undefined);
   const secret =
     content.cluster === undefined
@@ -219,11 +219,14 @@ function valueAt(value: unknown, path: KeyPath): unknown {
 
 function resolveParts(file: string, content: PartialContent, secret: string, warnings: readonly Problem[]): Config {
   const services = resolveServices(content.service ?? []);
+  const { name, accept_bearer: acceptBearer } = content.cluster ?? clusterDefault;
+  const cluster = { name, acceptBearer };
   return {
     file,
     services,
-    gateway: content.gateway === undefined ? undefined : resolveGateway(file, content.gateway, services, secret),
-    host: content.host === undefined ? undefined : resolveHost(file, content.host, secret),
+    gateway:
+      content.gateway === undefined ? undefined : resolveGateway(file, content.gateway, services, secret, cluster),
+    host: content.host === undefined ? undefined : resolveHost(file, content.host, secret, cluster),
     vault: content.vault === undefined ? undefined : resolveVaultServer(file, content.vault, secret),
     warnings,
   };

@@ -12,6 +12,7 @@ import { gatewayLimits, hostLimits, resolveLimits } from "./limits.ts";
 import { type FileContent, workersMax } from "./schema.ts";
 import type {
   ApplicationHealthConfig,
+  ClusterConfig,
   DataPlaneConfig,
   GatewayConfig,
   HostConfig,
@@ -52,6 +53,7 @@ export function resolveGateway(
   gateway: GatewayContent,
   services: readonly ServiceConfig[],
   secret: string,
+  cluster: ClusterConfig,
 ): GatewayConfig {
   return {
     id: gateway.id,
@@ -60,6 +62,7 @@ export function resolveGateway(
     adminUrl: gateway.advertise_admin ?? urlOf(gateway.admin),
     databasePath: resolve(dirname(file), gateway.database),
     secret,
+    cluster,
     peers: gateway.peers,
     probe: {
       intervalMs: gateway.probe.interval,
@@ -78,7 +81,7 @@ export function resolveGateway(
   };
 }
 
-export function resolveHost(file: string, host: HostContent, secret: string): HostConfig {
+export function resolveHost(file: string, host: HostContent, secret: string, cluster: ClusterConfig): HostConfig {
   const { dataFolder, stateFolder, setAsideFolder } = hostFolders(file, host);
   return {
     id: host.id,
@@ -112,6 +115,7 @@ export function resolveHost(file: string, host: HostContent, secret: string): Ho
     priority: host.priority,
     nofailover: host.nofailover,
     secret,
+    cluster,
     application: resolveApplication(file, host.application),
     checkpoint: {
       intervalMs: host.checkpoint.interval,

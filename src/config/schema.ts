@@ -59,9 +59,12 @@ const rangesMessage = message(
 );
 const addressRanges = v.array(addressRange, rangesMessage);
 
+export const clusterDefault = { name: "stead", accept_bearer: false };
 const cluster = table("cluster", {
   secret: v.optional(text("the cluster's secret, at least 16 characters")),
   secret_file: v.optional(text("path of a file with the cluster's secret")),
+  name: v.optional(identifier, clusterDefault.name),
+  accept_bearer: v.optional(flag, false),
 });
 
 /** A proxy gains nothing from more processes than this; "auto" stops there too. */
@@ -304,7 +307,7 @@ const vault = table("vault", {
 
 /** A whole file. Every part is optional here: each command checks for the parts it needs. */
 export const fileSchema = v.object({
-  cluster: v.optional(cluster, {}),
+  cluster: v.optional(cluster, clusterDefault),
   gateway: v.optional(gateway),
   service: v.optional(tables("service", service), []),
   host: v.optional(host),

@@ -82,7 +82,7 @@ function checked(secret: string, problem: (said: Said) => void): string | undefi
     });
     return undefined;
   }
-  // The secret travels in an Authorization header (RFC 6750, b64token), where white space or a line end would split it.
+  // Some programs send it in an Authorization header (RFC 6750, b64token), which white space or a line end would split.
   if (!/^[\x21-\x7e]+$/.test(secret)) {
     problem({
       found: "a secret with spaces, line ends or non-ASCII characters",

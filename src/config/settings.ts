@@ -16,6 +16,7 @@ export function gatewaySettings(config: GatewayConfig): Readonly<Record<string, 
   const {
     services: _services,
     secret: _secret,
+    cluster,
     listen,
     adminListen,
     adminUrl,
@@ -26,6 +27,8 @@ export function gatewaySettings(config: GatewayConfig): Readonly<Record<string, 
     ...tables
   } = config;
   return {
+    "cluster.name": cluster.name,
+    "cluster.accept_bearer": String(cluster.acceptBearer),
     "gateway.listen": formatAddress(listen),
     "gateway.admin": formatAddress(adminListen),
     "gateway.advertise_admin": adminUrl,

@@ -83,6 +83,14 @@ export interface ServiceConfig {
   readonly firstByte: readonly { readonly path: string; readonly timeMs: number }[];
 }
 
+/** Who belongs to the cluster, besides its secret. */
+export interface ClusterConfig {
+  /** Processes of two clusters with the same secret do not take each other's calls. */
+  readonly name: string;
+  /** Whether processes of a version before the authenticated channel may call, with the secret in clear text. */
+  readonly acceptBearer: boolean;
+}
+
 export interface GatewayConfig {
   readonly id: string;
   readonly listen: Address;
@@ -92,6 +100,7 @@ export interface GatewayConfig {
   /** Absolute path of the libSQL file. */
   readonly databasePath: string;
   readonly secret: string;
+  readonly cluster: ClusterConfig;
   /** Admin addresses of other gateways to join; they supply the remaining ones. */
   readonly peers: readonly string[];
   readonly probe: ProbeConfig;
@@ -213,6 +222,7 @@ export interface HostConfig {
   readonly priority: number;
   readonly nofailover: boolean;
   readonly secret: string;
+  readonly cluster: ClusterConfig;
   readonly application: ApplicationConfig;
   readonly checkpoint: CheckpointConfig;
   readonly limits: HostLimits;

@@ -24,8 +24,9 @@
  * GET    /liveness                         -> LivenessAnswer; needs no secret
  * GET    /metrics                          -> Prometheus text
  *
- * Every call except /health and /liveness carries `Authorization: Bearer <cluster secret>`; without it 401. If there is
- * one service, a request may leave its name out. Every refusal is answered as Refused (refused.ts).
+ * Every call except /health and /liveness is authenticated, by the channel (channel/transcript.ts) or by
+ * `Authorization: Bearer <cluster secret>`; without it 401. If there is one service, a request may leave its name out.
+ * Every refusal is answered as Refused (refused.ts).
  */
 import * as v from "valibot";
 import { identifierAccepted, isIdentifier } from "../core/identifier.ts";

@@ -1,6 +1,8 @@
 /** Client of a gateway's admin API (gateway-api.ts). Failures are data: what happened, and the gateway's answer. */
 import * as v from "valibot";
 import type { Clock } from "../runtime/clock.ts";
+import { ChannelClient } from "./channel/client.ts";
+import { anyOf } from "./channel/transcript.ts";
 import type { DatabaseAct } from "./databases.ts";
 import {
   checkpointAnswerSchema,
@@ -50,9 +52,10 @@ const pathOfHost = (service: string, host: string): string =>
 export class GatewayClient {
   readonly #options: CallOptions;
 
-  /** `adminUrl`: `http://address:port` of the admin listener. */
-  constructor(adminUrl: string, secret: string, clock: Clock) {
-    this.#options = { baseUrl: adminUrl, secret, clock };
+  /** `adminUrl`: `http://address:port` of the admin listener. A secret alone stands for an operator. */
+  constructor(adminUrl: string, caller: ChannelClient | string, clock: Clock) {
+    const channel = typeof caller === "string" ? ChannelClient.ofOperator(caller, clock) : caller;
+    this.#options = { baseUrl: adminUrl, channel, to: anyOf("gateway"), clock };
   }
 
   cluster(signal?: AbortSignal): Promise<GatewayAnswer<ClusterStatus>> {

@@ -14,7 +14,7 @@
  * GET  /v1/databases       -> DatabaseList (databases.ts)
  * POST /v1/databases/exclude|include  DatabaseChange -> DatabaseList, or a refusal (409)
  *
- * Every call carries `Authorization: Bearer <cluster secret>`; without it 401 and no other information. A refusal
+ * Every call is authenticated by the channel (channel/transcript.ts); without it 401 and nothing else. A refusal
  * outside a stream is a `409` with a `Refusal` as its body; a malformed request is answered with `400` and `{error,
  * advice}`, a body over the limit with `413`.
  */

@@ -6,6 +6,8 @@
  */
 import * as v from "valibot";
 import type { Clock } from "../runtime/clock.ts";
+import { ChannelClient } from "./channel/client.ts";
+import { anyOf, type Party } from "./channel/transcript.ts";
 import { callJson, callLines, type CallFailure, type CallOptions } from "./json-call.ts";
 import { type DatabaseAct, type DatabaseChange, type DatabaseList, databaseListSchema } from "./databases.ts";
 import { hostStatusSchema, type HostStatus } from "./host-status.ts";
@@ -61,15 +63,20 @@ export class HostClient {
   readonly #limits: HostClientLimits;
   readonly #gateway: string;
 
-  /** `gateway`: the id of the calling gateway; empty: the caller is not a gateway. */
+  /**
+   * A secret alone stands for an operator. `host`: the one that is meant; default: any. `gateway`: the id of the
+   * calling gateway; empty: the caller is not a gateway.
+   */
   constructor(
     controlUrl: string,
-    secret: string,
+    caller: ChannelClient | string,
     clock: Clock,
     limits: HostClientLimits = defaultHostClientLimits,
-    gateway = "",
+    { gateway = "", host = anyOf("host") }: { readonly gateway?: string; readonly host?: Party } = {},
   ) {
-    this.#options = { baseUrl: controlUrl, secret, clock, headers: gateway === "" ? {} : { [gatewayField]: gateway } };
+    const channel = typeof caller === "string" ? ChannelClient.ofOperator(caller, clock) : caller;
+    const headers = gateway === "" ? {} : { [gatewayField]: gateway };
+    this.#options = { baseUrl: controlUrl, channel, to: host, clock, headers };
     this.#limits = limits;
     this.#gateway = gateway;
   }

@@ -1,14 +1,18 @@
 /**
- * One authenticated call over HTTP/1.1, for clients of a control API: a JSON answer, or lines of JSON as they arrive.
+ * One call over the authenticated channel (channel/transcript.ts), for clients of a control API: a JSON answer, or
+ * lines of JSON as they arrive.
  *
  * Each call has its own connection. At a few calls per second that costs little, and it makes a refusal meaningful: on
  * a kept-alive connection the death of the other side looks like a reset, which could also be an idle time-out.
  * Failures are data, not exceptions: callers judge hosts by them.
  */
 import { request, type ClientRequest, type IncomingMessage } from "node:http";
+import { StringDecoder } from "node:string_decoder";
 import type { Clock, Timer } from "../runtime/clock.ts";
 import { hasSpareDescriptors, isOwnShortage, verifyRefusal, type RefusalVerdict } from "../runtime/tcp/refusal.ts";
-import { bearer } from "./bearer.ts";
+import { isBaseUrl } from "../core/base-url.ts";
+import { type ChannelClient, type Contact, type SignedCall, triesMax } from "./channel/client.ts";
+import type { Party } from "./channel/transcript.ts";
 
 export type CallFailure =
   /** No process listens there. */
@@ -34,7 +38,9 @@ export interface NoEvidence {
 
 export interface CallOptions {
   readonly baseUrl: string;
-  readonly secret: string;
+  readonly channel: ChannelClient;
+  /** The server that is meant; another one is not believed, and does not execute the call. */
+  readonly to: Party;
   readonly clock: Clock;
   /** Sent with every call, in lower case. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
@@ -138,25 +144,37 @@ interface Reading {
 }
 
 type StreamEnd = { readonly kind: "ended"; readonly status: number } | CallFailure;
+/** `again`: not executed, and the contact has learned how to sign the call. */
+type TryEnd = StreamEnd | { readonly kind: "again" };
 
-function callStream(options: CallOptions, call: JsonCall, reading: Reading): Promise<StreamEnd> {
+/** The limits of time are those of each try: a second one is needed only for a server that has not been met. */
+async function callStream(options: CallOptions, call: JsonCall, reading: Reading): Promise<StreamEnd> {
+  const { baseUrl, channel, to } = options;
+  // It may come from a row or a record; one that cannot be called is no evidence about a host.
+  if (!isBaseUrl(baseUrl))
+    return { kind: "no-evidence", isShortage: false, message: `"${baseUrl.slice(0, 100)}" cannot be called` };
+  const contact = channel.contact(baseUrl, to);
+  for (let tries = 0; tries < triesMax; tries++) {
+    const end = await tryOnce(contact, options, call, reading);
+    if (end.kind !== "again") return end;
+  }
+  return { kind: "invalid", message: `${baseUrl} does not take a call that was signed as it asked` };
+}
+
+function tryOnce(contact: Contact, options: CallOptions, call: JsonCall, reading: Reading): Promise<TryEnd> {
   return new Promise((resolve) => {
     if (call.signal?.aborted === true) {
       resolve({ kind: "aborted", message: "aborted before it began" });
       return;
     }
-    const outgoing = openSafely(options, call);
-    if ("kind" in outgoing) {
-      resolve(outgoing);
-      return;
-    }
+    const { outgoing, signed } = open(contact, options, call);
     let timer = deadline(options.clock, call.timeoutMs, () => timedOut(`no answer within ${call.timeoutMs} ms`));
     const whole = Number.isFinite(reading.wholeMs)
       ? deadline(options.clock, reading.wholeMs, () => timedOut(`not done within ${reading.wholeMs} ms`))
       : null;
     const onAbort = (): void => settle({ kind: "aborted", message: "aborted" });
     let over = false;
-    const settle = (end: StreamEnd): void => {
+    const settle = (end: TryEnd): void => {
       if (over) return;
       over = true;
       timer.cancel();
@@ -179,7 +197,7 @@ function callStream(options: CallOptions, call: JsonCall, reading: Reading): Pro
     );
     outgoing.on("response", (response) => {
       rearm();
-      readAnswer(response, call, reading, rearm, settle);
+      readAnswer(response, { call, signed, reading, rearm, settle });
     });
   });
 }
@@ -202,58 +220,54 @@ function deadline(clock: Clock, ms: number, expire: () => void): Timer {
   return { cancel: () => timer.cancel() };
 }
 
-function readAnswer(
-  response: IncomingMessage,
-  call: JsonCall,
-  reading: Reading,
-  rearm: () => void,
-  settle: (end: StreamEnd) => void,
-): void {
+interface Answering {
+  readonly call: JsonCall;
+  readonly signed: SignedCall;
+  readonly reading: Reading;
+  rearm(): void;
+  settle(end: TryEnd): void;
+}
+
+function readAnswer(response: IncomingMessage, { call, signed, reading, rearm, settle }: Answering): void {
   const status = response.statusCode ?? 0;
-  if (status === 401) {
-    settle({ kind: "unauthorized", message: "the cluster secret was not accepted" });
-    return;
-  }
-  response.setEncoding("utf8");
-  response.on("data", (chunk: string) => {
+  const verdict = signed.judge(status, response.headers);
+  if (verdict.kind !== "answer") return settle(verdict);
+  const { frames } = verdict;
+  const text = new StringDecoder("utf8");
+  response.on("data", (chunk: Buffer) => {
     rearm();
-    if (!reading.onChunk(chunk, status))
+    const bytes = frames.read(chunk);
+    if (bytes === undefined)
+      settle({ kind: "invalid", message: `${call.path}: a part of the answer is not authentic` });
+    else if (bytes.length > 0 && !reading.onChunk(text.write(bytes), status))
       settle({ kind: "invalid", message: `${call.path} answered what the contract does not have` });
+    else if (frames.isOver) settle({ kind: "ended", status });
   });
-  response.on("end", () => settle({ kind: "ended", status }));
+  const lose = (): void => settle({ kind: "reset", message: "the connection was closed in the middle of the answer" });
+  response.on("end", lose);
   response.on("error", (error: NodeJS.ErrnoException) => settle({ kind: "reset", message: error.message }));
-  response.on("close", () =>
-    settle({ kind: "reset", message: "the connection was closed in the middle of the answer" }),
-  );
+  response.on("close", lose);
 }
 
-/** An address that cannot be called is no evidence about a host; it must not end a probe with an exception. */
-function openSafely(options: CallOptions, call: JsonCall): ClientRequest | NoEvidence {
-  try {
-    return open(options, call);
-  } catch (error) {
-    const message = `${options.baseUrl}${call.path} cannot be called: ${(error as Error).message}`;
-    return { kind: "no-evidence", isShortage: false, message };
-  }
-}
-
-function open(options: CallOptions, call: JsonCall): ClientRequest {
+function open(
+  contact: Contact,
+  options: CallOptions,
+  call: JsonCall,
+): { readonly outgoing: ClientRequest; readonly signed: SignedCall } {
   const url = new URL(call.path, options.baseUrl);
-  const body = call.body === undefined ? null : Buffer.from(JSON.stringify(call.body));
-  const outgoing = request(url, {
-    method: call.method,
-    agent: false,
-    headers: {
-      authorization: bearer(options.secret),
-      accept: "application/json, application/x-ndjson",
-      ...options.headers,
-      ...call.headers,
-      ...(body === null ? {} : { "content-type": "application/json", "content-length": body.length }),
-    },
-  });
-  if (body === null) outgoing.end();
+  const body = call.body === undefined ? undefined : Buffer.from(JSON.stringify(call.body));
+  const fields = {
+    accept: "application/json, application/x-ndjson",
+    ...options.headers,
+    ...call.headers,
+    ...(body === undefined ? {} : { "content-type": "application/json", "content-length": String(body.length) }),
+  };
+  const signed = contact.sign({ method: call.method, path: url.pathname + url.search, fields, body });
+  const headers = { ...fields, authorization: signed.authorization };
+  const outgoing = request(url, { method: call.method, agent: false, headers });
+  if (body === undefined) outgoing.end();
   else outgoing.end(body);
-  return outgoing;
+  return { outgoing, signed };
 }
 
 /**

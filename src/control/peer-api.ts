@@ -89,5 +89,7 @@ export const peerRefusalSchema = v.object({
 });
 export type PeerRefusal = v.InferOutput<typeof peerRefusalSchema>;
 
+export const peerSyncPath = "/v1/peer/sync";
+
 /** One message is at most this long. */
 export const peerMessageBytesMax = 8 * 1024 * 1024;

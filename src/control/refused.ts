@@ -28,6 +28,8 @@ export const refusalStatus = {
   /** A host did not answer, or answered something unexpected. */
   "no-answer": 409,
   "too-large": 413,
+  /** Too many wrong credentials from this address: these were not read. */
+  "too-many-attempts": 429,
   /** The call failed for a reason that an operator can fix. */
   failed: 500,
   defect: 500,

@@ -40,8 +40,8 @@ export interface ControlPlaneOptions {
   /** The contents of the store when it was opened. */
   readonly remembered: Remembered;
   readonly plane: Pick<Plane, "route" | "reconfigure">;
-  /** The control API of a host. */
-  readonly control: (controlUrl: string) => HostControl;
+  /** The control API of a host of a service. */
+  readonly control: (controlUrl: string, service: string, host: string) => HostControl;
   /** The transport to the peer at an admin address. */
   readonly transport: (url: string) => PeerTransport;
   readonly startedAtMs: number;

@@ -8,7 +8,11 @@ import { gatewaySettings, hostKey, restartKeys, serviceSettings } from "../confi
 import type { GatewayConfig } from "../config/types.ts";
 import type { ClusterStatus, ConfigReport, HostList } from "../control/gateway-api.ts";
 import { defaultHostClientLimits, HostClient } from "../control/host-client.ts";
-import { type Authenticator, clusterSecret } from "../control/server/authentication.ts";
+import { ChannelClient } from "../control/channel/client.ts";
+import { Keyring } from "../control/channel/keyring.ts";
+import { ChannelServer } from "../control/channel/server.ts";
+import { hostParty, type Party } from "../control/channel/transcript.ts";
+import { type Authenticator, bearerAccepted, clusterSecret, onlyFor } from "../control/server/authentication.ts";
 import { type ApiListener, listenApi } from "../control/server/listener.ts";
 import { assertConnections } from "../http/server/descriptor-room.ts";
 import { gatewayMetrics } from "../metrics/gateway-metrics.ts";
@@ -21,6 +25,7 @@ import { serviceStatus } from "./admin/cluster-status.ts";
 import { ConfigurationState } from "./configuration-state.ts";
 import { ControlPlane } from "./control-plane.ts";
 import { PeerClient } from "./peers/peer-client.ts";
+import { peerSyncPath } from "../control/peer-api.ts";
 import type { Peers } from "./peers/peers.ts";
 import { LocalPlane, type Plane } from "./route/plane.ts";
 import { createProxyApp } from "./route/proxy-app.ts";
@@ -54,7 +59,9 @@ export class Gateway implements AdminTarget {
   readonly #plane: Plane;
   readonly configuration: ConfigurationState;
   readonly metrics = new PrometheusMetrics(gatewayMetrics);
+  /** Of operators' programs; the processes of the cluster use the channel. */
   readonly authenticator: Authenticator;
+  readonly channel: ChannelServer;
   readonly #startedAtMs: number;
   readonly #startedAt: number;
   #admin: ApiListener | undefined;
@@ -92,13 +99,21 @@ export class Gateway implements AdminTarget {
     this.configuration = new ConfigurationState(deps.configFile, deps.clock);
     this.#plane = this.#makePlane();
     const { clock, log } = deps;
-    const { secret } = config;
-    this.authenticator = clusterSecret(secret);
+    const { secret, cluster } = config;
+    const keyring = new Keyring([secret], cluster.name);
+    const self: Party = { role: "gateway", id: config.id };
+    const caller = new ChannelClient(keyring, self, clock);
+    this.channel = new ChannelServer(keyring, self, clock);
+    this.authenticator = onlyFor((_, path) => cluster.acceptBearer || path !== peerSyncPath, clusterSecret(secret));
     this.#control = new ControlPlane({
       ...{ clock, log, metrics: this.metrics, store, remembered, plane: this.#plane, startedAtMs: this.#startedAtMs },
       config: () => this.#config,
-      control: (controlUrl) => new HostClient(controlUrl, secret, clock, defaultHostClientLimits, config.id),
-      transport: (url) => new PeerClient(url, secret, clock),
+      control: (controlUrl, service, host) =>
+        new HostClient(controlUrl, caller, clock, defaultHostClientLimits, {
+          gateway: config.id,
+          host: hostParty(service, host),
+        }),
+      transport: (url) => new PeerClient(url, caller, clock),
     });
   }
 
@@ -161,6 +176,7 @@ export class Gateway implements AdminTarget {
         ...warnings,
         ...this.peers.warnings,
         ...(this.configuration.warning === undefined ? [] : [this.configuration.warning]),
+        ...(this.#config.cluster.acceptBearer ? [bearerAccepted] : []),
         ...new Set([...this.#control.warnings, ...this.#plane.warnings]),
       ],
       configuration: this.configuration.status,

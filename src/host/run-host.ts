@@ -14,7 +14,11 @@ import { nameMatcher } from "../core/database-pattern.ts";
 import type { Fingerprint } from "../core/suspects.ts";
 import { allRules } from "../core/rules.ts";
 import { isVaultUrl } from "../core/vault-address.ts";
-import { clusterSecret } from "../control/server/authentication.ts";
+import { ChannelClient } from "../control/channel/client.ts";
+import { Keyring } from "../control/channel/keyring.ts";
+import { ChannelServer } from "../control/channel/server.ts";
+import { hostParty } from "../control/channel/transcript.ts";
+import { type Authenticator, bearerAccepted, clusterSecret, onlyFor } from "../control/server/authentication.ts";
 import type { ApiListener } from "../control/server/listener.ts";
 import { hostMetrics } from "../metrics/host-metrics.ts";
 import { type Exposition, PrometheusMetrics } from "../metrics/prometheus.ts";
@@ -100,6 +104,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
   const log = systemLog(`host ${config.id}`);
   const clock = systemClock;
   const metrics = new PrometheusMetrics(hostMetrics);
+  const { caller, channel } = channelOf(config, clock);
   const vault = await openHostVault(config, { clock, metrics, log });
   const { store, identity } = vault;
   const exclusions = new Exclusions({ store, clock, host: config.id });
@@ -142,8 +147,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     canary: { places: await diskPlaces(config), describeDescriptors },
     front,
     local,
-    predecessor: predecessorProbe(config.secret, config.controlUrl),
-    askForCheckpoint: askForCheckpoint(config.secret, clock),
+    ...callsToHosts(config, caller, clock),
     checkDatabases: databaseCheck(config, options, findDatabases),
     openReplica: replicaOpener(config, local),
     openSource: sourceOpener({ config, clock, metrics, exclusions }),
@@ -169,9 +173,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     clean: cleaner({ config, clock, store, vaultLog: openLog(store, identity), log }),
   });
   try {
-    const authenticator = clusterSecret(config.secret);
-    const app = controlApp(host, { authenticator, clock, metrics: exposed(metrics, host, front), log });
-    control = await serveControl(app, config.controlListen);
+    control = await openControl(host, { config, channel, metrics: exposed(metrics, host, front), log });
   } catch (error) {
     await front.close();
     await closeVault();
@@ -188,6 +190,36 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     close: (reason) => closeAll(reason, parts),
     reload: (load) => reload(config, load, host, log),
   };
+}
+
+function channelOf({ secret, cluster, service, id }: HostConfig, clock: Clock) {
+  const [keyring, self] = [new Keyring([secret], cluster.name), hostParty(service, id)];
+  return { caller: new ChannelClient(keyring, self, clock), channel: new ChannelServer(keyring, self, clock) };
+}
+
+function callsToHosts({ service, controlUrl }: HostConfig, channel: ChannelClient, clock: Clock) {
+  return {
+    predecessor: predecessorProbe({ channel, clock, service, ownControlUrl: controlUrl }),
+    askForCheckpoint: askForCheckpoint(channel, service, clock),
+  };
+}
+
+interface ControlParts {
+  readonly config: HostConfig;
+  readonly channel: ChannelServer;
+  readonly metrics: Exposition;
+  readonly log: Logger;
+}
+
+function openControl(host: Host, { config, channel, metrics, log }: ControlParts): Promise<ApiListener> {
+  const app = controlApp(host, { authenticator: bearers(config, log), channel, clock: systemClock, metrics, log });
+  return serveControl(app, config.controlListen);
+}
+
+/** Without the channel only metrics are told, unless the operator wants to admit older versions. */
+function bearers({ secret, cluster: { acceptBearer } }: HostConfig, log: Logger): Authenticator {
+  if (acceptBearer) log.warn(bearerAccepted);
+  return onlyFor((_, path) => acceptBearer || path === "/metrics", clusterSecret(secret));
 }
 
 const portOfApplication = ({ application }: HostConfig): Promise<number> =>

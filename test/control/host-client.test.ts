@@ -5,7 +5,9 @@ import { HostClient } from "../../src/control/host-client.ts";
 import { type HostStatus, untold } from "../../src/control/host-status.ts";
 import type { PromoteEvent } from "../../src/control/host-api.ts";
 import { systemClock, type Clock } from "../../src/runtime/clock.ts";
+import { sealedHandler } from "../support/control/sealed.ts";
 
+const host = { role: "host", id: "notes/a" } as const;
 const servers: (Server | TcpServer)[] = [];
 afterEach(async () => {
   for (const server of servers.splice(0)) {
@@ -59,10 +61,7 @@ async function serve(
   answer: (request: IncomingMessage, response: ServerResponse) => void,
   limits = patient,
 ): Promise<HostClient> {
-  const server = createServer((incoming, response) => {
-    if (incoming.headers.authorization === "Bearer right") answer(incoming, response);
-    else response.writeHead(401).end();
-  });
+  const server = createServer(sealedHandler("right", host, answer));
   return new HostClient(await listen(server), "right", systemClock, limits);
 }
 
@@ -142,7 +141,7 @@ describe("asking a host for its status", () => {
   });
 
   test("does not count time in which this process was not running", async () => {
-    const server = createServer((_, response) => response.end(JSON.stringify(status)));
+    const server = createServer(sealedHandler("x", host, (_, response) => response.end(JSON.stringify(status))));
     let missedMs = 0;
     // The first timer of the call comes due at once, as after a pause of ten seconds; the answer has yet to be read.
     const clock: Clock = {

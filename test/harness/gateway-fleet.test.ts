@@ -6,6 +6,7 @@ import { GatewayFleet } from "../../harness/gateway-fleet.ts";
 import { GatewayViewError } from "../../harness/gateway-view.ts";
 import { refusalStatus, type RefusalCode } from "../../src/control/refused.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
+import { sealedHandler } from "../support/control/sealed.ts";
 
 const servers: Server[] = [];
 afterEach(() => {
@@ -14,8 +15,10 @@ afterEach(() => {
 
 /** One gateway that refuses every order with `code`, and what its fleet says. */
 async function fleetThatRefuses(code: RefusalCode): Promise<{ fleet: GatewayFleet; said: string[] }> {
-  const server = createServer((_, response) =>
-    response.writeHead(refusalStatus[code]).end(JSON.stringify({ error: "it is so", code, advice: "do this" })),
+  const server = createServer(
+    sealedHandler("s", { role: "gateway", id: "g1" }, (_, response) =>
+      response.writeHead(refusalStatus[code]).end(JSON.stringify({ error: "it is so", code, advice: "do this" })),
+    ),
   );
   servers.push(server);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

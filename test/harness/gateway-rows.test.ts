@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, test } from "bun:test";
-import { createServer, type Server } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { comparedViews, differencesOf, type GatewayRows, whenSame } from "../../harness/gateway-rows.ts";
+import { sealedHandler } from "../support/control/sealed.ts";
 import { systemClock as clock } from "../../src/runtime/clock.ts";
 
 const rows = (...each: (readonly (string | number | null)[])[]): GatewayRows => ({ kind: "rows", rows: each });
@@ -95,7 +96,7 @@ class FakeAdmin {
   readonly #server: Server;
 
   constructor(rowsOf: (view: string, nth: number) => readonly (readonly (string | number)[])[]) {
-    this.#server = createServer((request, response) => {
+    const answer = (request: IncomingMessage, response: ServerResponse): void => {
       let body = "";
       request.on("data", (chunk: Buffer) => (body += chunk.toString("utf8")));
       request.on("end", () => {
@@ -106,7 +107,8 @@ class FakeAdmin {
         response.setHeader("content-type", "application/json");
         response.end(JSON.stringify({ columns: ["a"], rows: rowsOf(view, nth), truncated: view === "too-long" }));
       });
-    });
+    };
+    this.#server = createServer(sealedHandler("s".repeat(32), { role: "gateway", id: "g" }, answer));
   }
 
   async listen(): Promise<string> {

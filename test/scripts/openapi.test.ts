@@ -7,6 +7,8 @@ import { commentsOf, convert } from "../../scripts/lib/openapi-document.ts";
 import { openApiDocuments, openApiFolder, openApiText } from "../../scripts/openapi.ts";
 import type { Api } from "../../src/control/server/api.ts";
 import { clusterSecret } from "../../src/control/server/authentication.ts";
+import { Keyring } from "../../src/control/channel/keyring.ts";
+import { ChannelServer } from "../../src/control/channel/server.ts";
 import { type AdminTarget, createAdminApp } from "../../src/gateway/admin/admin.ts";
 import { type Controlled, controlApp } from "../../src/host/control/control.ts";
 import { hostMetrics } from "../../src/metrics/host-metrics.ts";
@@ -25,6 +27,7 @@ const hostApp = controlApp({} as Controlled, {
 });
 const gatewayApp = createAdminApp({
   authenticator,
+  channel: new ChannelServer(new Keyring([secret]), { role: "gateway", id: "g" }, systemClock),
   clock: systemClock,
   services: () => [],
   peers: {},

@@ -3,6 +3,8 @@
  * process listens (argument), without a free descriptor; prints one JSON object with the conclusions.
  */
 import { closeSync, openSync } from "node:fs";
+import { ChannelClient } from "../../src/control/channel/client.ts";
+import { anyOf } from "../../src/control/channel/transcript.ts";
 import { callJson } from "../../src/control/json-call.ts";
 import { PlainControl, PlainEpochs } from "../../src/gateway/service/plain-control.ts";
 import { checkHealth } from "../../src/host/application/health-check.ts";
@@ -12,6 +14,7 @@ import { systemClock } from "../../src/runtime/clock.ts";
 const port = Number(process.argv[2]);
 const url = `http://127.0.0.1:${port}`;
 const { signal } = new AbortController();
+const channel = ChannelClient.ofOperator("a-secret-of-the-tests", systemClock);
 const calls = async (): Promise<Record<string, string>> => {
   const plain = new PlainControl({
     ...{ service: "s", host: "h", controlUrl: `plain:${url}/`, epochs: new PlainEpochs(), clock: systemClock },
@@ -20,11 +23,13 @@ const calls = async (): Promise<Record<string, string>> => {
   const target = { host: "127.0.0.1", port };
   const predecessor = { host: "h", instance: "i", controlUrl: url };
   return {
-    call: (await callJson({ baseUrl: url, secret: "a-secret-of-the-tests", clock: systemClock }, call)).kind,
+    call: (await callJson({ baseUrl: url, channel, to: anyOf("host"), clock: systemClock }, call)).kind,
     plain: (await plain.status(2_000)).kind,
     connection: (await checkHealth({ ...target, path: undefined }, signal)).kind,
     request: (await checkHealth({ ...target, path: "/" }, signal)).kind,
-    predecessor: (await predecessorProbe("a-secret-of-the-tests", url).ask(predecessor, signal)).kind,
+    predecessor: (
+      await predecessorProbe({ channel, clock: systemClock, service: "s", ownControlUrl: url }).ask(predecessor, signal)
+    ).kind,
   };
 };
 

@@ -78,5 +78,5 @@ for (const [what, spoil] of attacks) {
 
 test("the user's own file is used", async () => {
   await status();
-  expect(received[0]).toStartWith("Bearer ");
+  expect(received[0]).toStartWith("Stead-1 ");
 });

@@ -13,6 +13,8 @@ import { join } from "node:path";
 import * as v from "valibot";
 import { parseUrl } from "../../src/cli/commands/gateway-connection.ts";
 import { parseConfig } from "../../src/config/load.ts";
+import { ChannelClient } from "../../src/control/channel/client.ts";
+import { anyOf } from "../../src/control/channel/transcript.ts";
 import { callJson } from "../../src/control/json-call.ts";
 import { peerFormat, type PeerMessage } from "../../src/control/peer-api.ts";
 import { hostStatusSchema } from "../../src/control/host-status.ts";
@@ -185,9 +187,15 @@ test("a host's report with such an address is not one, and a call to such an add
   for (const url of bad) {
     for (const schema of Object.values(addresses)) expect([url, v.is(schema, url)]).toEqual([url, false]);
     const call = { method: "GET", path: "/v1/status", timeoutMs: 200 } as const;
-    const answer = await callJson({ baseUrl: url, secret, clock: systemClock }, call);
+    const channel = ChannelClient.ofOperator(secret, systemClock);
+    const answer = await callJson({ baseUrl: url, channel, to: anyOf("host"), clock: systemClock }, call);
     expect([url, answer.kind === "answer"]).toEqual([url, false]);
-    const ask = predecessorProbe(secret, "http://127.0.0.1:1").ask;
+    const ask = predecessorProbe({
+      channel,
+      clock: systemClock,
+      service: "notes",
+      ownControlUrl: "http://127.0.0.1:1",
+    }).ask;
     const predecessor = { host: "a", instance: "i", controlUrl: url } as Parameters<typeof ask>[0];
     const word = await ask(predecessor, new AbortController().signal);
     expect([url, word.kind]).toEqual([url, "unknown"]);

@@ -11,11 +11,14 @@ import { afterEach, expect, spyOn, test } from "bun:test";
 import { stream } from "hono/streaming";
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { ChannelClient } from "../../src/control/channel/client.ts";
+import { anyOf } from "../../src/control/channel/transcript.ts";
 import { callLines } from "../../src/control/json-call.ts";
 import { createApi } from "../../src/control/server/api.ts";
 import { limitBody } from "../../src/control/server/body.ts";
 import { type ApiListener, listenApi } from "../../src/control/server/listener.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
+import { sealedHandler } from "../support/control/sealed.ts";
 import { until } from "../support/gateway/cluster.ts";
 import { RawClient } from "../support/http/raw-client.ts";
 
@@ -126,14 +129,17 @@ test("a line that arrives in many pieces is searched once, and is whole", async 
     }
     response.end('"\n"second"\n');
   };
-  const server = createServer((_, response) => void sendPieces(response));
+  const server = createServer(
+    sealedHandler("s".repeat(16), { role: "host", id: "s/a" }, (_, response) => void sendPieces(response)),
+  );
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   undo.push(() => server.close());
   const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const call = { method: "GET", path: "/", timeoutMs: 9_000, silenceMs: 9_000 } as const;
+  const channel = ChannelClient.ofOperator("s".repeat(16), systemClock);
   const lines: unknown[] = [];
   const searched = spyOn(String.prototype, "split");
-  const end = await callLines({ baseUrl, secret: "s".repeat(16), clock: systemClock }, call, (line) => {
+  const end = await callLines({ baseUrl, channel, to: anyOf("host"), clock: systemClock }, call, (line) => {
     lines.push(line);
     return true;
   });

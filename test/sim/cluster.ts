@@ -347,6 +347,7 @@ export class Cluster {
       priority: 0,
       nofailover: false,
       secret: "s",
+      cluster: { name: "stead", acceptBearer: false },
       application: {
         command: ["app"],
         cwd: "/",

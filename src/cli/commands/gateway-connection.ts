@@ -7,6 +7,9 @@
  */
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
+import { ChannelClient } from "../../control/channel/client.ts";
+import { Keyring } from "../../control/channel/keyring.ts";
+import { operator } from "../../control/channel/transcript.ts";
 import type { GatewayAnswer } from "../../control/gateway-client.ts";
 import { GatewayClient } from "../../control/gateway-client.ts";
 import { baseUrlAccepted, parseBaseUrl } from "../../core/base-url.ts";
@@ -76,7 +79,9 @@ export function connectToGateway(
       advice: "name the file with --config, or run with STEAD_SECRET set",
     });
   }
-  return { client: new GatewayClient(url, secret, systemClock), url };
+  const { cluster } = config?.gateway ?? config?.host ?? {};
+  const channel = new ChannelClient(new Keyring([secret], cluster?.name), operator, systemClock);
+  return { client: new GatewayClient(url, channel, systemClock), url };
 }
 
 /** Returns the value of an answer; anything else ends the command with its exit code (5 refused, 6 not reached). */
@@ -89,7 +94,7 @@ export function requireAnswer<T>(answer: GatewayAnswer<T>, url: string): T {
     case "unauthorized":
       throw new OperatorError("refused", {
         found: `${url}: ${answer.message}`,
-        advice: "use the cluster secret that the gateway was started with",
+        advice: "use the cluster secret, and the `cluster.name`, that the gateway was started with",
       });
     case "refused":
       throw new OperatorError("unreachable", {

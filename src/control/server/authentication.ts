@@ -9,11 +9,14 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { HonoRequest, MiddlewareHandler } from "hono";
 import { bearer } from "../bearer.ts";
+import type { Party } from "../channel/transcript.ts";
 import { ApiRefusal } from "./refusal.ts";
 
 /** A process or an operator that has the cluster secret; it may do everything. */
 export interface ClusterPrincipal {
   readonly kind: "cluster";
+  /** Who says so over the channel (channel.ts); undefined: the secret was sent as a bearer. */
+  readonly caller?: Party;
 }
 export type Principal = ClusterPrincipal;
 
@@ -39,15 +42,29 @@ export function clusterSecret(secret: string): Authenticator {
   };
 }
 
-/** Answers 401 if `authenticator` finds no principal. */
+/** What an operator is told while `cluster.accept_bearer` is set. */
+export const bearerAccepted =
+  "cluster.accept_bearer is set: who reads the network learns the secret from processes of an older version; remove it when all are upgraded";
+
+/** Accepts what `authenticator` accepts, for the calls that `admits` names. */
+export const onlyFor = (
+  admits: (method: string, path: string) => boolean,
+  authenticator: Authenticator,
+): Authenticator =>
+  function checkCall(request) {
+    return admits(request.method, request.path) ? authenticator(request) : undefined;
+  };
+
+/** Answers 401 if neither the channel has found a principal, nor `authenticator` does. */
 export function authenticate(authenticator: Authenticator): MiddlewareHandler<Authenticated> {
   return async function checkCredentials(c, next) {
+    if ((c.get("principal") as Principal | undefined) !== undefined) return next();
     const principal = await authenticator(c.req);
     if (principal === undefined) {
       throw new ApiRefusal("unauthorized", {
         found: "not authenticated",
         advice:
-          "send `Authorization: Bearer <cluster secret>`; the secret must be the same on all gateways and hosts of the cluster",
+          "use the channel (docs/CONTROL-API.md), or where it is accepted `Authorization: Bearer <cluster secret>`; the secret must be the same on all gateways and hosts of the cluster",
       });
     }
     c.set("principal", principal);

@@ -28,6 +28,9 @@ import type { HostAnswer } from "../../control/host-client.ts";
 import { type Api, createApi } from "../../control/server/api.ts";
 import { authenticate, type Authenticator } from "../../control/server/authentication.ts";
 import { jsonBody, limitBody } from "../../control/server/body.ts";
+import { sealedChannel } from "../../control/server/channel.ts";
+import { limitGuesses } from "../../control/server/guess-limit.ts";
+import type { ChannelServer } from "../../control/channel/server.ts";
 import { ApiRefusal } from "../../control/server/refusal.ts";
 import { describeRefusal } from "../../core/refusal.ts";
 import { dryRun } from "../../core/failover/command.ts";
@@ -50,6 +53,7 @@ import { withNulls, withoutNulls } from "../../control/nulls.ts";
 /** The target of the admin API; src/gateway/gateway.ts implements it. */
 export interface AdminTarget {
   readonly authenticator: Authenticator;
+  readonly channel: ChannelServer;
   readonly clock: Clock;
   readonly log: Logger;
   readonly peers: Peers;
@@ -81,6 +85,7 @@ export function createAdminApp(target: AdminTarget): Api {
   app.get("/health", (c) => health(c, target.services()));
   app.get("/health/:service", (c) => health(c, [find(target, c.req.param("service"))]));
   app.route("/", hranaVersionApp());
+  app.use(limitGuesses(target), sealedChannel(target.channel));
   app.use(authenticate(target.authenticator));
   addPeerSync(app, target.peers);
   app.use(limitBody());

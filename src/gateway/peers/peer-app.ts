@@ -1,6 +1,6 @@
 /** The peers' part of the admin listener: `POST /v1/peer/sync`, and the list of gateways for operators. */
 import type { Context } from "hono";
-import { peerMessageBytesMax, peerMessageSchema, type PeerRefusal } from "../../control/peer-api.ts";
+import { peerMessageBytesMax, peerMessageSchema, type PeerRefusal, peerSyncPath } from "../../control/peer-api.ts";
 import type { GatewayList } from "../../control/gateway-api.ts";
 import type { Api } from "../../control/server/api.ts";
 import { limitBody, readJson } from "../../control/server/body.ts";
@@ -10,7 +10,7 @@ import { withNulls } from "../../control/nulls.ts";
 
 /** Mounted after the authentication and before the limit of other bodies: messages of peers may be longer. */
 export function addPeerSync(app: Api, peers: Peers): void {
-  app.post("/v1/peer/sync", limitBody(peerMessageBytesMax), async (c) => {
+  app.post(peerSyncPath, limitBody(peerMessageBytesMax), async (c) => {
     const message = await readJson(c, peerMessageSchema);
     // Probably a message of another version: refused as part of the protocol, not as a malformed request.
     if (message.kind === "malformed") return c.json(wrongFormat(message.found), 409);

@@ -4,11 +4,14 @@
  */
 import { Agent, request, type IncomingMessage } from "node:http";
 import * as v from "valibot";
-import { bearer } from "../../control/bearer.ts";
+import { ChannelClient, type Contact, triesMax } from "../../control/channel/client.ts";
+import type { FrameReader } from "../../control/channel/frames.ts";
+import { anyOf } from "../../control/channel/transcript.ts";
 import {
   peerMessageBytesMax,
   peerMessageSchema,
   peerRefusalSchema,
+  peerSyncPath,
   type PeerMessage,
   type PeerRefusal,
 } from "../../control/peer-api.ts";
@@ -21,6 +24,8 @@ export type SyncAnswer =
 
 type Raw =
   | { readonly kind: "answer"; readonly status: number; readonly text: string }
+  /** Not executed: to be signed and sent again. */
+  | { readonly kind: "again" }
   | { readonly kind: "broken"; readonly why: string; readonly wasIdle: boolean };
 
 /** A peer, for its caller. */
@@ -32,13 +37,15 @@ export interface PeerTransport {
 
 export class PeerClient implements PeerTransport {
   readonly #url: string;
-  readonly #secret: string;
+  readonly #contact: Contact;
   readonly #clock: Clock;
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 });
 
-  constructor(url: string, secret: string, clock: Clock) {
+  /** A secret alone stands for an operator. */
+  constructor(url: string, caller: ChannelClient | string, clock: Clock) {
     this.#url = url;
-    this.#secret = secret;
+    const channel = typeof caller === "string" ? ChannelClient.ofOperator(caller, clock) : caller;
+    this.#contact = channel.contact(url, anyOf("gateway"));
     this.#clock = clock;
   }
 
@@ -47,8 +54,16 @@ export class PeerClient implements PeerTransport {
     let raw = await this.#call(body, timeoutMs, signal);
     // The other side may close an idle connection just as it is reused: that says nothing about the peer.
     if (raw.kind === "broken" && raw.wasIdle && !signal.aborted) raw = await this.#call(body, timeoutMs, signal);
-    if (raw.kind === "broken") return { kind: "failed", why: raw.why };
-    return understand(raw.status, raw.text);
+    for (let tries = 1; raw.kind === "again" && tries < triesMax && !signal.aborted; tries++)
+      raw = await this.#call(body, timeoutMs, signal);
+    switch (raw.kind) {
+      case "broken":
+        return { kind: "failed", why: raw.why };
+      case "again":
+        return { kind: "failed", why: "it does not take a message that was signed as it asked" };
+      case "answer":
+        return understand(raw.status, raw.text);
+    }
   }
 
   close(): void {
@@ -61,14 +76,12 @@ export class PeerClient implements PeerTransport {
         resolve({ kind: "broken", why: "aborted", wasIdle: false });
         return;
       }
-      const outgoing = request(new URL("/v1/peer/sync", this.#url), {
+      const fields = { "content-type": "application/json", "content-length": String(body.length) };
+      const signed = this.#contact.sign({ method: "POST", path: peerSyncPath, fields, body });
+      const outgoing = request(new URL(peerSyncPath, this.#url), {
         method: "POST",
         agent: this.#agent,
-        headers: {
-          authorization: bearer(this.#secret),
-          "content-type": "application/json",
-          "content-length": body.length,
-        },
+        headers: { ...fields, authorization: signed.authorization },
       });
       let over = false;
       const settle = (raw: Raw): void => {
@@ -87,29 +100,44 @@ export class PeerClient implements PeerTransport {
         const wasIdle = outgoing.reusedSocket && (error.code === "ECONNRESET" || error.code === "EPIPE");
         settle({ kind: "broken", why: error.message || (error.code ?? "failed"), wasIdle });
       });
-      outgoing.on("response", (response) =>
-        readText(response, broken, (text) => settle({ kind: "answer", status: response.statusCode ?? 0, text })),
-      );
+      outgoing.on("response", (response) => {
+        const status = response.statusCode ?? 0;
+        const verdict = signed.judge(status, response.headers);
+        if (verdict.kind === "answer")
+          return readText(response, verdict.frames, broken, (text) => settle({ kind: "answer", status, text }));
+        // Read to its end, so that the connection can be used again.
+        if (verdict.kind === "again") response.resume().once("end", () => settle({ kind: "again" }));
+        else broken(verdict.kind === "unauthorized" ? "it did not accept the cluster secret" : verdict.message);
+      });
       outgoing.end(body);
     });
   }
 }
 
-function readText(response: IncomingMessage, broken: (why: string) => void, done: (text: string) => void): void {
+function readText(
+  response: IncomingMessage,
+  frames: FrameReader,
+  broken: (why: string) => void,
+  done: (text: string) => void,
+): void {
   const parts: Buffer[] = [];
   let bytes = 0;
-  response.on("data", (part: Buffer) => {
+  response.on("data", (chunk: Buffer) => {
+    const part = frames.read(chunk);
+    if (part === undefined) return broken("a part of its answer is not authentic");
     parts.push(part);
     bytes += part.length;
     if (bytes > peerMessageBytesMax) broken(`its answer has more than ${peerMessageBytesMax} bytes`);
   });
-  response.on("end", () => done(Buffer.concat(parts).toString("utf8")));
+  response.on("end", () => {
+    if (frames.isOver) done(Buffer.concat(parts).toString("utf8"));
+    else broken("its answer was cut off");
+  });
   response.on("error", (error) => broken(error.message));
   response.on("close", () => broken("the connection was closed in the middle of the answer"));
 }
 
 function understand(status: number, text: string): SyncAnswer {
-  if (status === 401) return { kind: "failed", why: "it did not accept the cluster secret" };
   let body: unknown;
   try {
     body = JSON.parse(text);

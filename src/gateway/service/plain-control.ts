@@ -9,7 +9,7 @@
  * service.
  *
  * A plain host's control address is written as `plain:URL/path` everywhere (registry, status): one string, one
- * identity. The cluster's secret is never sent to it.
+ * identity. The cluster's secret plays no part there.
  */
 import { request, type IncomingMessage } from "node:http";
 import type { HostAnswer, StreamEnd } from "../../control/host-client.ts";

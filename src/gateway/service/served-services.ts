@@ -32,7 +32,8 @@ export interface ServedServicesOptions {
   readonly metrics: Metrics;
   readonly store: StateStore;
   readonly plane: Pick<Plane, "route" | "reconfigure">;
-  readonly control: (controlUrl: string) => HostControl;
+  /** The control API of a host of a service. */
+  readonly control: (controlUrl: string, service: string, host: string) => HostControl;
   readonly rules?: Rules | undefined;
   /** A failover of a service was completed by this gateway. */
   onFailedOver(service: string, failover: Failover): void;
@@ -101,7 +102,8 @@ export class ServedServices {
     const recorder = new Recorder({ gateway: id, service: service.name, clock, log, metrics, store });
     const runtime = new ServiceRuntime({
       settings: settingsOf(config(), service),
-      ...{ control, probe, clock, route, traffic, recorder, shortage: this.shortage },
+      control: (controlUrl, host) => control(controlUrl, service.name, host),
+      ...{ probe, clock, route, traffic, recorder, shortage: this.shortage },
       rules: this.#options.rules,
       moved: (moved) => this.#options.moved?.(moved),
       onFailedOver: (failover) => this.#options.onFailedOver(service.name, failover),

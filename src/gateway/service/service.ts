@@ -37,7 +37,7 @@ import type { FailoverSettings } from "../../core/failover/settings.ts";
 export interface ServiceOptions {
   readonly settings: FailoverSettings;
   /** The control API of a host. */
-  readonly control: (controlUrl: string) => HostControl;
+  readonly control: (controlUrl: string, host: string) => HostControl;
   readonly probe: ProbeTimes;
   readonly clock: Clock;
   readonly route: RouteTarget;
@@ -214,7 +214,7 @@ export class ServiceRuntime {
     const { id, controlUrl } = host;
     const client = isPlain(controlUrl)
       ? new PlainControl({ service: this.name, host: id, controlUrl, epochs: this.#plainEpochs, clock })
-      : control(controlUrl);
+      : control(controlUrl, id);
     const monitor = new HostMonitor({
       host: host.id,
       client,

@@ -1,15 +1,19 @@
 /**
  * Asks another host through its control API for a checkpoint: the primary of a log that this host cannot follow any
- * further.
+ * further. The address comes from the vault: only the host that is meant executes the call, and only its answer counts.
  */
-import { HostClient } from "../../control/host-client.ts";
+import type { ChannelClient } from "../../control/channel/client.ts";
+import { hostParty } from "../../control/channel/transcript.ts";
+import { defaultHostClientLimits, HostClient } from "../../control/host-client.ts";
 import { describeRefusal } from "../../core/refusal.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { AskForCheckpoint } from "../secondary/log-mending.ts";
 
-export function askForCheckpoint(secret: string, clock: Clock): AskForCheckpoint {
-  return async ({ controlUrl }, signal) => {
-    const answer = await new HostClient(controlUrl, secret, clock).checkpoint(signal);
+export function askForCheckpoint(channel: ChannelClient, service: string, clock: Clock): AskForCheckpoint {
+  return async ({ controlUrl, host: id }, signal) => {
+    const host = hostParty(service, id);
+    const client = new HostClient(controlUrl, channel, clock, defaultHostClientLimits, { host });
+    const answer = await client.checkpoint(signal);
     signal.throwIfAborted();
     switch (answer.kind) {
       case "ok":

@@ -25,6 +25,9 @@ import { databaseActs, databaseChangeSchema } from "../../control/databases.ts";
 import { type Api, createApi } from "../../control/server/api.ts";
 import { authenticate, type Authenticator } from "../../control/server/authentication.ts";
 import { jsonBody, limitBody } from "../../control/server/body.ts";
+import { sealedChannel } from "../../control/server/channel.ts";
+import { limitGuesses } from "../../control/server/guess-limit.ts";
+import type { ChannelServer } from "../../control/channel/server.ts";
 import { isIdentifier } from "../../core/identifier.ts";
 import type { Exposition } from "../../metrics/prometheus.ts";
 import type { Clock } from "../../runtime/clock.ts";
@@ -54,14 +57,19 @@ export interface Controlled {
 const formatPattern = /^[1-9]\d{0,3}$/;
 
 export interface ControlAppOptions {
+  /** For calls without the channel. */
   readonly authenticator: Authenticator;
+  /** undefined: only the authenticator's. */
+  readonly channel?: ChannelServer;
   readonly clock: Clock;
   readonly metrics: Exposition;
   readonly log: Logger;
 }
 
-export function controlApp(host: Controlled, { authenticator, clock, metrics, log }: ControlAppOptions): Api {
+export function controlApp(host: Controlled, { authenticator, channel, clock, metrics, log }: ControlAppOptions): Api {
   const app = createApi({ part: "host", manual: "docs/CONTROL-API.md", log });
+  app.use(limitGuesses({ clock, log }));
+  if (channel !== undefined) app.use(sealedChannel(channel));
   app.use(authenticate(authenticator), limitBody());
   app.get("/metrics", async (context) =>
     context.text(await metrics.text(), 200, { "content-type": metrics.contentType }),

@@ -4,7 +4,7 @@
  * ended.
  */
 import { expect, setDefaultTimeout, test } from "bun:test";
-import { createServer } from "node:net";
+import { createServer } from "node:http";
 import * as v from "valibot";
 import { HostClient, type StreamEnd } from "../../../src/control/host-client.ts";
 import { type HostStatus, hostStatusSchema, untold } from "../../../src/control/host-status.ts";
@@ -18,6 +18,7 @@ import { clusterSecret } from "../../../src/control/server/authentication.ts";
 import { type Controlled, controlApp } from "../../../src/host/control/control.ts";
 import { hostMetrics } from "../../../src/metrics/host-metrics.ts";
 import { PrometheusMetrics } from "../../../src/metrics/prometheus.ts";
+import { sealedHandler } from "../../support/control/sealed.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
 import { systemLog } from "../../../src/runtime/log.ts";
 import { SeededRandom } from "../../../harness/seeded-random.ts";
@@ -193,17 +194,16 @@ test("no number beyond what is exact is an epoch or a position: a gateway that b
   expect(v.is(hostStatusSchema, { ...status, epoch: 2 ** 53 - 1 })).toBe(true);
 });
 
-/** A host that answers each connection with the next script, cut into pieces, and then ends it. */
+/** A host that answers each call with the next script, cut into pieces, and then ends it. */
 async function scripted(scripts: string[]): Promise<{ readonly url: string; close(): Promise<void> }> {
-  const server = createServer((socket) => {
-    socket.on("error", () => undefined); // The client goes as soon as it has seen enough.
-    socket.once("data", () => {
+  const server = createServer(
+    sealedHandler("right", { role: "host", id: "notes/a" }, (_, response) => {
       const body = Buffer.from(scripts.shift() ?? "");
-      socket.write("HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nConnection: close\r\n\r\n");
-      for (let at = 0; at < body.length; at += 97) socket.write(body.subarray(at, at + 97));
-      socket.end();
-    });
-  });
+      response.writeHead(200, { "content-type": "application/x-ndjson", connection: "close" });
+      for (let at = 0; at < body.length; at += 97) response.write(body.subarray(at, at + 97));
+      response.end();
+    }),
+  );
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("no port");

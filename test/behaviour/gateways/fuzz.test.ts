@@ -177,12 +177,12 @@ async function sendAll(gateway: Gateway, service: string, seeds: number): Promis
 
 test("no message makes a gateway fail, brings it rows that its tables cannot hold, or touches a service that it is not about", async () => {
   await cluster.addHost("a");
-  const gateway = await cluster.startGateway();
+  const gateway = await cluster.startGateway({ cluster: { name: "stead", acceptBearer: true } });
   await cluster.serving();
   await sendAll(gateway, "other", 2_000);
   expect((await cluster.ask()).host).toBe("a");
   await gateway.close(0);
-  const again = await cluster.startGateway();
+  const again = await cluster.startGateway({ cluster: { name: "stead", acceptBearer: true } });
   await cluster.serving();
   expect(again.status().database.trouble).toBeNull();
   expect((await cluster.ask()).host).toBe("a");
@@ -190,10 +190,10 @@ test("no message makes a gateway fail, brings it rows that its tables cannot hol
 
 test("nor does a message about its own service, whatever it says of hosts, epochs and views", async () => {
   await cluster.addHost("a");
-  const gateway = await cluster.startGateway();
+  const gateway = await cluster.startGateway({ cluster: { name: "stead", acceptBearer: true } });
   await sendAll(gateway, "notes", 2_000);
   await gateway.close(0);
-  const again = await cluster.startGateway();
+  const again = await cluster.startGateway({ cluster: { name: "stead", acceptBearer: true } });
   expect(again.status().database.trouble).toBeNull();
   expect(again.status().services.map(({ name }) => name)).toEqual(["notes"]);
 });
@@ -229,7 +229,7 @@ test("rows with a value of the wrong kind are refused whole, with the column tha
 });
 
 test("nor does an order over the admin API, whatever is in its body; what it adds to the tables other gateways can keep", async () => {
-  const gateway = await cluster.startGateway();
+  const gateway = await cluster.startGateway({ cluster: { name: "stead", acceptBearer: true } });
   const app = createAdminApp(gateway);
   const host = { service: "notes", id: "z", controlUrl: "http://127.0.0.1:1", priority: 3, nofailover: false };
   const orders: readonly (readonly [method: string, path: string, body: unknown])[] = [

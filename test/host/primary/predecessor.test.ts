@@ -1,8 +1,11 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { ChannelClient } from "../../../src/control/channel/client.ts";
 import type { HostRole } from "../../../src/control/host-status.ts";
 import { predecessorProbe } from "../../../src/host/primary/predecessor.ts";
+import { systemClock } from "../../../src/runtime/clock.ts";
+import { sealedHandler } from "../../support/control/sealed.ts";
 
 const servers: Server[] = [];
 afterEach(() => {
@@ -12,10 +15,12 @@ afterEach(() => {
   }
 });
 
-async function answering(status: number, body: string | undefined): Promise<string> {
-  const server = createServer((_request, response) => {
-    if (body !== undefined) response.writeHead(status, { "content-type": "application/json" }).end(body);
-  });
+async function answering(status: number, body: string | undefined, host = "a"): Promise<string> {
+  const server = createServer(
+    sealedHandler("secret", { role: "host", id: `notes/${host}` }, (_request, response) => {
+      if (body !== undefined) response.writeHead(status, { "content-type": "application/json" }).end(body);
+    }),
+  );
   servers.push(server);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -48,8 +53,17 @@ function statusOf(instance: string, role: HostRole, host = "a"): string {
   });
 }
 
+const probeOf = (ownControlUrl: string) =>
+  predecessorProbe({
+    ...{
+      channel: ChannelClient.ofOperator("secret", systemClock),
+      clock: systemClock,
+      service: "notes",
+      ownControlUrl,
+    },
+  });
 const ask = (url: string, signal = new AbortController().signal) =>
-  predecessorProbe("secret", "http://127.0.0.1:9").ask({ host: "a", controlUrl: url, instance: "old" }, signal);
+  probeOf("http://127.0.0.1:9").ask({ host: "a", controlUrl: url, instance: "old" }, signal);
 
 describe("a predecessor", () => {
   test("is gone when its control address refuses the connection", async () => {
@@ -64,13 +78,13 @@ describe("a predecessor", () => {
 
   test("may be alive when its address leads to another host: a copied configuration says nothing about it", async () => {
     for (const role of ["secondary", "primary"] as const)
-      expect(await ask(await answering(200, statusOf("new", role, "b")))).toEqual({ kind: "unknown" });
+      expect(await ask(await answering(200, statusOf("new", role, "b"), "b"))).toEqual({ kind: "unknown" });
   });
 
   test("may be alive when it names an address of its own machine only, and this host is on another", async () => {
     const url = await answering(200, "");
     await new Promise((resolve) => servers.pop()?.close(resolve));
-    const elsewhere = predecessorProbe("secret", "http://10.0.0.2:7001");
+    const elsewhere = probeOf("http://10.0.0.2:7001");
     const { port } = new URL(url);
     for (const host of ["127.0.0.1", "localhost", "[::1]"]) {
       const controlUrl = `http://${host}:${port}`;

@@ -140,6 +140,7 @@ export class TestCluster {
       peers: [],
       databasePath: join(this.folder, "gateway.db"),
       secret,
+      cluster: { name: "stead", acceptBearer: false },
       probe: { intervalMs: 100, timeoutMs: 200, fall: 2, rise: 2 },
       hold: { requestsMax: 1000, bytesMax: 10_000_000, timeMs: 10_000 },
       workers: 1,

@@ -9,6 +9,7 @@ import { existsSync, linkSync, mkdirSync, readFileSync, readdirSync, statSync, w
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { join } from "node:path";
 import { type HostStatus, untold } from "../../../src/control/host-status.ts";
+import { sealedHandler } from "../control/sealed.ts";
 import { heartbeatMs, type DemoteRequest, type PromoteRequest } from "../../../src/control/host-api.ts";
 
 export interface FakeHostOptions {
@@ -152,10 +153,6 @@ async function bodyOf(request: IncomingMessage): Promise<unknown> {
 }
 
 async function control(request: IncomingMessage, response: ServerResponse): Promise<void> {
-  if (request.headers.authorization !== `Bearer ${options.secret}`) {
-    response.writeHead(401).end();
-    return;
-  }
   switch (request.url) {
     case "/v1/status":
       response.end(JSON.stringify(status()));
@@ -175,12 +172,6 @@ async function control(request: IncomingMessage, response: ServerResponse): Prom
       become(role);
       response.end(JSON.stringify(status()));
       return;
-    /** Not of the contract: the application ended twice on this request. */
-    case "/fake/suspect":
-      suspects = [{ method: "GET", path: "/crash", endings: 2, trialInMs: 10_000, pauseMs: 10_000 }];
-      become(role);
-      response.end();
-      return;
     case "/v1/checkpoint":
       response.end(JSON.stringify({ position: 10, chunksWritten: 1, chunksReused: 2, ms: 3 }));
       return;
@@ -189,8 +180,19 @@ async function control(request: IncomingMessage, response: ServerResponse): Prom
   }
 }
 
+const sealed = sealedHandler(
+  options.secret,
+  { role: "host", id: `${options.service}/${options.id}` },
+  (request, response) => {
+    control(request, response).catch((error: unknown) => response.destroy(error as Error));
+  },
+);
 const controlServer = createServer((request, response) => {
-  control(request, response).catch((error: unknown) => response.destroy(error as Error));
+  if (request.url !== "/fake/suspect") return sealed(request, response);
+  // Not of the contract: the application ended twice on this request.
+  suspects = [{ method: "GET", path: "/crash", endings: 2, trialInMs: 10_000, pauseMs: 10_000 }];
+  become(role);
+  response.end();
 });
 const dataServer = createServer((request, response) => {
   if (status().role !== "primary") {

@@ -110,6 +110,7 @@ export function configOf(root: string, changes: Partial<HostConfig>): HostConfig
       priority: 0,
       nofailover: false,
       secret: "s",
+      cluster: { name: "stead", acceptBearer: false },
       limits,
       setAsideKeep: 20,
       setAsideBytesMax: 1e10,
