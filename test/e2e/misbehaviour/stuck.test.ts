@@ -87,9 +87,11 @@ test("one that computes for longer than the patience is not stuck, and neither i
 
 test("at default settings one that sleeps for five seconds with its only thread is not stuck", async () => {
   stage = await Stage.open();
+  // One, or two if the gateway asked the first primary before it listened, and took that for its end.
+  const { starts } = stage;
   const answers = await Promise.all([stage.ask("GET", "/sleep?s=5"), stage.ask("GET", "/ping")]);
   expect(answers.map(({ status }) => status)).toEqual([200, 200]);
-  expect([stage.starts, stage.executions("/sleep?s=5")]).toEqual([1, 1]);
+  expect([stage.starts, stage.executions("/sleep?s=5")]).toEqual([starts, 1]);
 });
 
 test("one that is stuck again within the window gives the service to another host", async () => {
