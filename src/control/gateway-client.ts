@@ -14,7 +14,10 @@ import {
   rehearsalAnswerSchema,
   sqlAnswerSchema,
   suspectsClearedSchema,
+  tokenAddedSchema,
+  tokenListSchema,
   type AddHostRequest,
+  type AddTokenRequest,
   type CheckpointAnswer,
   type ClusterStatus,
   type CommandDone,
@@ -27,6 +30,8 @@ import {
   type RehearsalAnswer,
   type SqlAnswer,
   type SuspectsCleared,
+  type TokenAdded,
+  type TokenList,
 } from "./gateway-api.ts";
 import { callJson, type CallFailure, type CallOptions, type JsonCall } from "./json-call.ts";
 import { type Refused, refusedSchema } from "./refused.ts";
@@ -51,7 +56,7 @@ export class GatewayClient {
   readonly #options: CallOptions;
 
   /** `adminUrl`: `http://address:port` of the admin listener. */
-  constructor(adminUrl: string, secret: string, clock: Clock) {
+  constructor(adminUrl: string, secret: CallOptions["secret"], clock: Clock) {
     this.#options = { baseUrl: adminUrl, secret, clock };
   }
 
@@ -231,6 +236,30 @@ export class GatewayClient {
       path: `/v1/databases/${act}`,
       body: request,
       timeoutMs: commandTimeoutMs,
+      signal,
+    });
+  }
+
+  tokens(signal?: AbortSignal): Promise<GatewayAnswer<TokenList>> {
+    return this.#call(tokenListSchema, { method: "GET", path: "/v1/tokens", timeoutMs: queryTimeoutMs, signal });
+  }
+
+  addToken(request: AddTokenRequest, signal?: AbortSignal): Promise<GatewayAnswer<TokenAdded>> {
+    return this.#call(tokenAddedSchema, {
+      method: "POST",
+      path: "/v1/tokens",
+      body: request,
+      timeoutMs: queryTimeoutMs,
+      signal,
+    });
+  }
+
+  /** `token`: its id or its name. */
+  revokeToken(token: string, signal?: AbortSignal): Promise<GatewayAnswer<TokenList>> {
+    return this.#call(tokenListSchema, {
+      method: "DELETE",
+      path: `/v1/tokens/${encodeURIComponent(token)}`,
+      timeoutMs: queryTimeoutMs,
       signal,
     });
   }

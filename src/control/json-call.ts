@@ -18,7 +18,7 @@ export type CallFailure =
   | { readonly kind: "reset"; readonly message: string }
   /** The answer violates the contract. */
   | { readonly kind: "invalid"; readonly message: string }
-  /** The other side does not accept our cluster secret. */
+  /** The other side does not accept our credentials. */
   | { readonly kind: "unauthorized"; readonly message: string }
   /** Aborted by the caller's signal. */
   | { readonly kind: "aborted"; readonly message: string }
@@ -32,9 +32,15 @@ export interface NoEvidence {
   readonly isShortage: boolean;
 }
 
+/** The credentials of a person or program that is no process of the cluster. */
+export interface AccessToken {
+  readonly token: string;
+}
+
 export interface CallOptions {
   readonly baseUrl: string;
-  readonly secret: string;
+  /** The cluster secret, or a token for a gateway. */
+  readonly secret: string | AccessToken;
   readonly clock: Clock;
   /** Sent with every call, in lower case. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
@@ -179,7 +185,8 @@ function callStream(options: CallOptions, call: JsonCall, reading: Reading): Pro
     );
     outgoing.on("response", (response) => {
       rearm();
-      readAnswer(response, call, reading, rearm, settle);
+      const credentials = typeof options.secret === "string" ? "cluster secret" : "token";
+      readAnswer(response, call, reading, { rearm, settle, credentials });
     });
   });
 }
@@ -202,16 +209,22 @@ function deadline(clock: Clock, ms: number, expire: () => void): Timer {
   return { cancel: () => timer.cancel() };
 }
 
+interface AnswerOwner {
+  rearm(): void;
+  settle(end: StreamEnd): void;
+  /** What the call presented. */
+  readonly credentials: string;
+}
+
 function readAnswer(
   response: IncomingMessage,
   call: JsonCall,
   reading: Reading,
-  rearm: () => void,
-  settle: (end: StreamEnd) => void,
+  { rearm, settle, credentials }: AnswerOwner,
 ): void {
   const status = response.statusCode ?? 0;
   if (status === 401) {
-    settle({ kind: "unauthorized", message: "the cluster secret was not accepted" });
+    settle({ kind: "unauthorized", message: `the ${credentials} was not accepted` });
     return;
   }
   response.setEncoding("utf8");
@@ -244,7 +257,7 @@ function open(options: CallOptions, call: JsonCall): ClientRequest {
     method: call.method,
     agent: false,
     headers: {
-      authorization: bearer(options.secret),
+      authorization: bearer(typeof options.secret === "string" ? options.secret : options.secret.token),
       accept: "application/json, application/x-ndjson",
       ...options.headers,
       ...call.headers,

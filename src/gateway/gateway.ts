@@ -8,7 +8,7 @@ import { gatewaySettings, hostKey, restartKeys, serviceSettings } from "../confi
 import type { GatewayConfig } from "../config/types.ts";
 import type { ClusterStatus, ConfigReport, HostList } from "../control/gateway-api.ts";
 import { defaultHostClientLimits, HostClient } from "../control/host-client.ts";
-import { type Authenticator, clusterSecret } from "../control/server/authentication.ts";
+import { anyOf, type Authenticator, clusterSecret, tokenHolders } from "../control/server/authentication.ts";
 import { type ApiListener, listenApi } from "../control/server/listener.ts";
 import { assertConnections } from "../http/server/descriptor-room.ts";
 import { gatewayMetrics } from "../metrics/gateway-metrics.ts";
@@ -29,6 +29,7 @@ import { fileDisk } from "./state/replication-disk.ts";
 import { SqlQueries } from "./state/sql-queries.ts";
 import type { ReaderAnswer, ReaderRequest } from "./state/sql-reader.ts";
 import { StateStore, type Remembered } from "./state/store.ts";
+import { TokenBook } from "./state/token-book.ts";
 import { WorkerPool } from "./workers/worker-pool.ts";
 import { withNulls } from "../control/nulls.ts";
 
@@ -55,6 +56,7 @@ export class Gateway implements AdminTarget {
   readonly configuration: ConfigurationState;
   readonly metrics = new PrometheusMetrics(gatewayMetrics);
   readonly authenticator: Authenticator;
+  readonly tokens: TokenBook;
   readonly #startedAtMs: number;
   readonly #startedAt: number;
   #admin: ApiListener | undefined;
@@ -93,7 +95,11 @@ export class Gateway implements AdminTarget {
     this.#plane = this.#makePlane();
     const { clock, log } = deps;
     const { secret } = config;
-    this.authenticator = clusterSecret(secret);
+    this.tokens = new TokenBook(store, clock, systemRandom);
+    this.authenticator = anyOf(
+      clusterSecret(secret),
+      tokenHolders((token) => this.tokens.find(token)),
+    );
     this.#control = new ControlPlane({
       ...{ clock, log, metrics: this.metrics, store, remembered, plane: this.#plane, startedAtMs: this.#startedAtMs },
       config: () => this.#config,
