@@ -17,6 +17,7 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/log.ts";
 import { systemRandom } from "../runtime/random.ts";
 import { createAdminApp, type AdminTarget } from "./admin/admin.ts";
+import { Audit } from "./admin/audit.ts";
 import { serviceStatus } from "./admin/cluster-status.ts";
 import { ConfigurationState } from "./configuration-state.ts";
 import { ControlPlane } from "./control-plane.ts";
@@ -57,6 +58,7 @@ export class Gateway implements AdminTarget {
   readonly metrics = new PrometheusMetrics(gatewayMetrics);
   readonly authenticator: Authenticator;
   readonly tokens: TokenBook;
+  readonly audit: Audit;
   readonly #startedAtMs: number;
   readonly #startedAt: number;
   #admin: ApiListener | undefined;
@@ -95,6 +97,7 @@ export class Gateway implements AdminTarget {
     this.#plane = this.#makePlane();
     const { clock, log } = deps;
     const { secret } = config;
+    this.audit = new Audit({ gateway: config.id, clock, log, store });
     this.tokens = new TokenBook(store, clock, systemRandom);
     this.authenticator = anyOf(
       clusterSecret(secret),
@@ -272,6 +275,7 @@ export class Gateway implements AdminTarget {
     const admin = this.#admin;
     this.#admin = undefined;
     await admin?.close();
+    this.audit.close();
   }
 
   async #listen(descriptor: number | undefined): Promise<void> {

@@ -32,9 +32,11 @@ import { ApiRefusal } from "../../control/server/refusal.ts";
 import { describeRefusal } from "../../core/refusal.ts";
 import { dryRun } from "../../core/failover/command.ts";
 import type { Command, Failover } from "../../core/failover/state.ts";
+import type { Audit } from "./audit.ts";
 import { failoverEntry } from "./cluster-status.ts";
 import { hranaApp, hranaVersionApp } from "./hrana/app.ts";
 import { healthOf } from "./gateway-health.ts";
+import { nameOfPrincipal } from "./principal-name.ts";
 import { showStatus } from "./metrics.ts";
 import { assertEveryRouteHasRole, authorize } from "./route-roles.ts";
 import { addTokens } from "./tokens.ts";
@@ -54,6 +56,7 @@ import { withNulls, withoutNulls } from "../../control/nulls.ts";
 export interface AdminTarget {
   readonly authenticator: Authenticator;
   readonly tokens: TokenBook;
+  readonly audit: Audit;
   readonly clock: Clock;
   readonly log: Logger;
   readonly peers: Peers;
@@ -85,7 +88,7 @@ export function createAdminApp(target: AdminTarget): Api {
   app.get("/health", (c) => health(c, target.services()));
   app.get("/health/:service", (c) => health(c, [find(target, c.req.param("service"))]));
   app.route("/", hranaVersionApp());
-  app.use(authenticate(target.authenticator), authorize());
+  app.use(target.audit.watch(), authenticate(target.authenticator), authorize(), target.audit.begin());
   addPeerSync(app, target.peers);
   app.use(limitBody());
   addGatewayRoutes(app, target.peers);
@@ -145,7 +148,7 @@ function addCommands(app: Api, target: AdminTarget): void {
   for (const act of databaseActs) {
     app.post(`/v1/databases/${act}`, jsonBody(databaseRequestSchema), async (c) => {
       const { service, ...change } = c.req.valid("json");
-      return c.json(await changeDatabase(find(target, service), act, change));
+      return c.json(await changeDatabase(find(target, service), act, change, nameOfPrincipal(c.var.principal)));
     });
   }
   app.post("/v1/rehearse", jsonBody(rehearseRequestSchema), async (c) => {
@@ -235,6 +238,7 @@ async function changeDatabase(
   service: ServiceRuntime,
   act: DatabaseAct,
   change: DatabaseChange,
+  by: string,
 ): Promise<DatabasesAnswer> {
   const answer = await askAboutDatabases(service, (client) => client.changeDatabase?.(act, change));
   // A host that is about to become primary has already read the list, perhaps before this change.
@@ -244,7 +248,7 @@ async function changeDatabase(
     act === "exclude" ? "warning" : "info",
     `database-${act}d`,
     answer.host,
-    `${change.name}, by an operator${change.force === true ? ", although it was captured" : ""}`,
+    `${change.name}, by ${by}${change.force === true ? ", although it was captured" : ""}`,
   );
   return answer;
 }
@@ -253,18 +257,23 @@ function addHosts(app: Api, target: AdminTarget): void {
   app.get("/v1/hosts", (c) => c.json(target.hostList()));
   app.post("/v1/hosts", jsonBody(addHostRequestSchema), async (c) => {
     const { service, ...host } = c.req.valid("json");
-    target.addHost({ ...withoutNulls(host), service: find(target, service).name });
+    const found = find(target, service);
+    target.addHost({ ...withoutNulls(host), service: found.name });
+    found.recorder.note("info", "host-added", host.id, `${host.controlUrl}, by ${nameOfPrincipal(c.var.principal)}`);
     return c.json(target.hostList());
   });
   app.patch("/v1/hosts/:service/:host", jsonBody(hostChangeSchema), async (c) => {
     const service = find(target, c.req.param("service"));
     const change = c.req.valid("json");
-    if (!target.changeHost(service.name, c.req.param("host"), change)) throw unknownHost(c.req.param("host"));
+    const host = c.req.param("host");
+    if (!target.changeHost(service.name, host, change)) throw unknownHost(host);
+    const said = Object.entries(change).map(([key, value]) => `${key} ${value ?? "own"}`);
+    service.recorder.note("info", "host-changed", host, `${said.join(", ")}, by ${nameOfPrincipal(c.var.principal)}`);
     return c.json(target.hostList());
   });
   app.post("/v1/hosts/:service/:host/drain", async (c) => {
     const service = find(target, c.req.param("service"));
-    return c.json(await drain(target, service, c.req.param("host")));
+    return c.json(await drain(target, service, c.req.param("host"), nameOfPrincipal(c.var.principal)));
   });
   app.delete("/v1/hosts/:service/:host", (c) => {
     const service = find(target, c.req.param("service"));
@@ -273,6 +282,7 @@ function addHosts(app: Api, target: AdminTarget): void {
     if (isPrimary)
       throw new ApiRefusal("conflict", { found: `${host} is primary`, advice: "`stead switchover` first" });
     if (!target.removeHost(service.name, host)) throw unknownHost(host);
+    service.recorder.note("info", "host-removed", host, `by ${nameOfPrincipal(c.var.principal)}`);
     return c.json(target.hostList());
   });
 }
@@ -283,8 +293,9 @@ const unknownHost = (host: string): ApiRefusal =>
 /**
  * First excludes the host as a candidate, then moves away from it: in the other order it could be chosen again at once.
  */
-async function drain(target: AdminTarget, service: ServiceRuntime, host: string): Promise<CommandDone> {
+async function drain(target: AdminTarget, service: ServiceRuntime, host: string, by: string): Promise<CommandDone> {
   if (!target.changeHost(service.name, host, { nofailover: true })) throw unknownHost(host);
+  service.recorder.note("info", "host-drained", host, `it is no candidate any more, by ${by}`);
   const { primary } = service.state;
   if (primary?.host !== host)
     return {

@@ -140,8 +140,32 @@ export const events = sqliteTable(
   (table) => [index("t_events_by_time").on(table.atMs)],
 );
 
-/** The other gateways that this one has met (src/gateway/peers/membership.ts): its own evidence, and not shared. */
-export const met = sqliteTable("t_met", { gateway: text("gateway").primaryKey() });
+/** One call of the admin API, or several that were refused and are only counted. */
+export const audit = sqliteTable(
+  "t_audit",
+  {
+    id: text("id").primaryKey(),
+    atMs: integer("at_ms").notNull(),
+    gateway: text("gateway").notNull(),
+    /** The name of a token, or `secret`; null: unknown. */
+    who: text("who"),
+    /** Of the token; null: the secret, or unknown. */
+    role: text("role"),
+    /** Null: unknown, or several. */
+    address: text("address"),
+    method: text("method").notNull(),
+    path: text("path").notNull(),
+    /** The call's body, JSON. */
+    subject: text("subject"),
+    /** `running`, `done`, `refused` or `failed`. */
+    outcome: text("outcome").notNull(),
+    status: integer("status"),
+    detail: text("detail"),
+    calls: integer("calls").notNull(),
+    ...provenance,
+  },
+  (table) => [index("t_audit_by_time").on(table.atMs)],
+);
 
 /** Written once, and revoked by a tombstone. */
 export const tokens = sqliteTable("t_tokens", {

@@ -28,6 +28,12 @@ export const queuedWritesMax = 10_000;
 /** Writes in one transaction: libSQL writes on this thread, and requests must not wait for it. */
 const batchMax = 200;
 export const writeRetryDelayMs = 1_000;
+export const eventsKept = 10_000;
+export const failoversKept = 2_000;
+/** Calls of the audit that were carried out; those that were refused; and refused ones without valid credentials. */
+export const auditKept = { done: 10_000, refused: 2_000, unknown: 1_000 } as const;
+/** A gateway that was away for longer misses removals. */
+export const tombstonesKeptMs = 30 * 24 * 3600 * 1_000;
 /** Changes between two searches for old rows. */
 const changesPerPrune = 1_000;
 
@@ -349,7 +355,35 @@ export class StateStore {
   }
 
   #prune(): void {
-    for (const { table, key } of outlivedRows(this.replica, this.#options.clock.wallTime())) {
+    const oldest = (
+      table: string,
+      time: string,
+      kept: number,
+      isMeant: (row: ReplicatedRow) => boolean = () => true,
+    ): ReplicatedRow[] => {
+      if (this.replica.countOf(table) <= kept) return [];
+      return [...this.replica.rowsOf(table)]
+        .filter(isMeant)
+        .sort((a, b) => Number(b.values[time]) - Number(a.values[time]))
+        .slice(kept);
+    };
+    const expired = (row: ReplicatedRow): boolean =>
+      row.deleted && this.#options.clock.wallTime() - stampMs(row.hlc) > tombstonesKeptMs;
+    const tombstones = ["hosts", "gateways", "health"].flatMap((table) =>
+      [...this.replica.rowsOf(table)].filter(expired),
+    );
+    const expiredTokens = [...this.replica.rowsOf("tokens")].filter(
+      ({ values }) =>
+        values["expires_at_ms"] !== null &&
+        this.#options.clock.wallTime() - Number(values["expires_at_ms"]) > tombstonesKeptMs,
+    );
+    for (const { table, key } of [
+      ...oldest("events", "at_ms", eventsKept),
+      ...oldest("failovers", "decided_at_ms", failoversKept),
+      ...auditClasses.flatMap((name) => oldest("audit", "at_ms", auditKept[name], (row) => auditClassOf(row) === name)),
+      ...tombstones,
+      ...expiredTokens,
+    ]) {
       this.replica.forget(table, key);
       this.#enqueue({ kind: "remove", table, key });
     }
@@ -382,6 +416,12 @@ function nameOf(change: DiskChange): string {
       return `met\n${change.gateway}`;
   }
 }
+
+const auditClasses = ["done", "refused", "unknown"] as const;
+
+/** Each class is bounded by itself, so that refused calls, of which a stranger can make any number, displace no other. */
+const auditClassOf = ({ values }: ReplicatedRow): keyof typeof auditKept =>
+  values["outcome"] !== "refused" ? "done" : values["who"] === null ? "unknown" : "refused";
 
 /**
  * For a known epoch of the same owner: the time it was first seen stays, and its address unless there is a new one.
