@@ -10,7 +10,8 @@ import type { HostStatus } from "../src/control/host-status.ts";
 import type { Clock } from "../src/runtime/clock.ts";
 import { OperatorError } from "../src/runtime/operator-error.ts";
 import { freePorts } from "../src/runtime/free-ports.ts";
-import type { LogKind } from "../src/vault/store/identity.ts";
+import { type LogKind, readIdentity } from "../src/vault/store/identity.ts";
+import { keysOfNew } from "../src/vault/log/turn-on-keys.ts";
 import { createVault } from "../src/vault/store/open-store.ts";
 import type { DemoApplication } from "./applications.ts";
 import { gatewayConfigText, type GatewayPlace, hostConfigText, type HostPlace, urlAt } from "./config-text.ts";
@@ -33,6 +34,8 @@ export interface ClusterOptions {
   readonly program?: readonly [string, ...string[]];
   /** Where the vault has its log; default: as `stead vault create` decides. */
   readonly log?: LogKind;
+  /** Give the vault its keys; default: it has none. */
+  readonly withKeys?: boolean;
   /** Members that live elsewhere than on the loopback interface of this machine. */
   readonly places?: MemberPlaces;
 }
@@ -106,7 +109,13 @@ export class Cluster {
     const secret = randomBytes(24).toString("hex");
     writeFileSync(join(folder, "secret"), `${secret}\n`, { mode: 0o600 });
     const { places } = options;
-    await (await createVault(places?.vault ?? join(folder, "vault"), service, { log: options.log })).close();
+    const vault = await createVault(places?.vault ?? join(folder, "vault"), service, { log: options.log });
+    try {
+      const identity = await readIdentity(vault);
+      if (options.withKeys === true && identity !== undefined) await keysOfNew(vault, identity, [secret]);
+    } finally {
+      await vault.close();
+    }
     const at = (id: string): { address?: string } => (places === undefined ? {} : { address: places.addressOf(id) });
     const hostPlaces = Array.from({ length: options.hosts }, (_, index): HostPlace => {
       const id = `host-${index + 1}`;

@@ -23,10 +23,12 @@ import { openFileLimit } from "../runtime/open-file-limit.ts";
 import { type Logger, systemLog } from "../runtime/log.ts";
 import { systemRandom } from "../runtime/random.ts";
 import { contentHash } from "../vault/checkpoint/chunk-codec.ts";
-import { ensureIdentity } from "../vault/store/identity.ts";
+import { ensureIdentity, type VaultIdentity } from "../vault/store/identity.ts";
+import { keyed } from "../vault/store/keyed-store.ts";
 import { openStore, whyReadableByOthers } from "../vault/store/open-store.ts";
 import type { FsStore } from "../vault/store/fs-store.ts";
 import type { Store } from "../vault/store/store.ts";
+import type { VaultKeys } from "../vault/store/vault-keys.ts";
 import { collectGarbage } from "../vault/checkpoint/retention.ts";
 import type { Log } from "../vault/log/log.ts";
 import { openLog } from "../vault/log/open-log.ts";
@@ -44,6 +46,7 @@ import { assertDescriptors } from "./machine/descriptor-check.ts";
 import { describeDescriptors, diskPlaces } from "./machine/disk-places.ts";
 import { Exclusions } from "./ports/exclusions.ts";
 import { assertFolderPlaces } from "./machine/folder-checks.ts";
+import { noKeysWarning, openKnownKeys } from "./machine/known-keys.ts";
 import { lockFolders } from "./machine/folder-lock.ts";
 import { Front } from "./application/front.ts";
 import { Host } from "./host.ts";
@@ -97,9 +100,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
   const log = systemLog(`host ${config.id}`);
   const clock = systemClock;
   const metrics = new PrometheusMetrics(hostMetrics);
-  const vault = await openVault(config, log);
-  const store = new MeteredStore(new TimedStore(vault, clock, config.vaultTimeoutMs), clock, metrics);
-  const identity = await ensureIdentity(store, config.service);
+  const { vault, store, identity, keys } = await openVault(config, { log, clock, metrics });
   const exclusions = new Exclusions({ store, clock, host: config.id });
   const databases = localDatabases(config.databases, config.databasesExcept, () => exclusions.names);
   const findDatabases = () => databases.find(config.dataFolder);
@@ -136,6 +137,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     store,
     vaultId: identity.id,
     logKind: identity.log,
+    ...{ keys, lastingWarnings: keys === undefined ? [noKeysWarning] : [] },
     onClaim: () => scope.cgroup?.warm(),
     canary: { places: await diskPlaces(config), describeDescriptors },
     front,
@@ -164,7 +166,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     rehearsal: new MachineRehearsalGround({ config, clock, rules: allRules, freePort: port, onWarning }),
     exclusions,
     leftovers: scope.leftovers,
-    clean: cleaner({ config, clock, store, vaultLog: openLog(store, identity), log }),
+    clean: cleaner({ config, clock, store, vaultLog: openLog(store, identity, { keys }), log }),
   });
   try {
     const authenticator = clusterSecret(config.secret);
@@ -199,11 +201,30 @@ const replicaOpener = (config: HostConfig, local: LocalData) => () =>
     isListed: nameMatcher(config.databases, config.databasesExcept),
   });
 
-async function openVault({ vaultUrl }: HostConfig, log: Logger): Promise<FsStore> {
+interface OpenedVault {
+  readonly vault: FsStore;
+  /** Over that one: measures, and authenticates if the vault has keys. */
+  readonly store: Store;
+  readonly identity: VaultIdentity;
+  readonly keys: VaultKeys | undefined;
+}
+
+async function openVault(
+  { vaultUrl, vaultTimeoutMs, service, secret, stateFolder }: HostConfig,
+  { log, clock, metrics }: { readonly log: Logger; readonly clock: Clock; readonly metrics: PrometheusMetrics },
+): Promise<OpenedVault> {
   const vault = await openStore(vaultUrl);
-  const why = await whyReadableByOthers(vaultUrl);
-  if (why !== undefined) log.warn(why);
-  return vault;
+  try {
+    const why = await whyReadableByOthers(vaultUrl);
+    if (why !== undefined) log.warn(why);
+    const metered = new MeteredStore(new TimedStore(vault, clock, vaultTimeoutMs), clock, metrics);
+    const identity = await ensureIdentity(metered, service);
+    const keys = await openKnownKeys({ store: metered, identity, secrets: [secret], stateFolder });
+    return { vault, store: keyed(metered, keys), identity, keys };
+  } catch (error) {
+    await vault.close();
+    throw error;
+  }
 }
 
 function sourceOpener({ config, clock, metrics, exclusions }: SourceParts): HostPorts["openSource"] {

@@ -8,6 +8,7 @@ import { OperatorError } from "../../runtime/operator-error.ts";
 import type { CliContext } from "../output/context.ts";
 import { folderParameter, vaultArgument, vaultFlags, type VaultFlags } from "./vault-argument.ts";
 import { vaultCreateCommand } from "./vault-create.ts";
+import { vaultRekeyCommand } from "./vault-rekey.ts";
 import { vaultRestoreCommand } from "./vault-restore.ts";
 
 const output = (context: CliContext) => (line: string) => context.process.stdout.write(`${line}\n`);
@@ -20,10 +21,11 @@ const verifyCommand = buildCommand<VaultFlags, [folder?: string], CliContext>({
   },
   parameters: { flags: vaultFlags, positional: folderParameter },
   async func(flags, folder) {
-    const { url, service } = vaultArgument(this, flags, folder);
+    const { url, service, secrets } = vaultArgument(this, flags, folder);
     const { vaultVerify } = await import("./vault.ts");
     const { exitCode } = await vaultVerify({
       url,
+      secrets,
       json: flags.json,
       out: output(this),
       signal: this.signal,
@@ -52,10 +54,11 @@ const lsCommand = buildCommand<VaultFlags & { readonly records: boolean }, [fold
     positional: folderParameter,
   },
   async func(flags, folder) {
-    const { url } = vaultArgument(this, flags, folder);
+    const { url, secrets } = vaultArgument(this, flags, folder);
     const { vaultLs } = await import("./vault.ts");
     const { exitCode } = await vaultLs({
       url,
+      secrets,
       json: flags.json,
       records: flags.records,
       out: output(this),
@@ -105,7 +108,7 @@ const gcCommand = buildCommand<GcFlags, [folder?: string], CliContext>({
     positional: folderParameter,
   },
   async func(flags, folder) {
-    const { url, checkpoint } = vaultArgument(this, flags, folder);
+    const { url, checkpoint, secrets } = vaultArgument(this, flags, folder);
     const checkpointsMin = flags.keep ?? checkpoint?.keepMin;
     const windowMs = flags.window ?? checkpoint?.windowMs;
     if (checkpointsMin === undefined || windowMs === undefined) {
@@ -120,6 +123,7 @@ const gcCommand = buildCommand<GcFlags, [folder?: string], CliContext>({
     const policy = { checkpointsMin, windowMs };
     const { exitCode } = await vaultGc({
       url,
+      secrets,
       json: flags.json,
       policy,
       nowMs: systemClock.wallTime(),
@@ -151,6 +155,7 @@ export const vaultRoutes = buildRouteMap({
     ls: lsCommand,
     restore: vaultRestoreCommand,
     gc: gcCommand,
+    rekey: vaultRekeyCommand,
   },
   docs: { brief: "Create, inspect, restore from and clean up a vault" },
 });

@@ -1,7 +1,7 @@
 /**
- * `stead vault verify|ls|restore|gc`: inspects a vault without a running cluster. All except `gc` only read it; `gc`
- * lists what it would remove unless told to remove it, and may run beside a primary
- * (src/vault/checkpoint/retention.ts).
+ * `stead vault verify|ls|restore|gc|rekey`: inspects a vault without a running cluster. The first three only read it;
+ * `gc` lists what it would remove unless told to remove it, and may run beside a primary
+ * (src/vault/checkpoint/retention.ts); `rekey` changes what opens its keys (src/vault/store/keyring.ts).
  *
  * Plain functions with an output sink; vault-commands.ts wires the command line. Vault errors are thrown, with advice.
  */
@@ -15,18 +15,24 @@ import { ForeignVaultError, isVaultError, NotAVaultError } from "../../vault/err
 import { readIdentity } from "../../vault/store/identity.ts";
 import { chunkPrefix } from "../../vault/keys.ts";
 import { openStore } from "../../vault/store/open-store.ts";
-import type { Log } from "../../vault/log/log.ts";
-import { decodeRecord } from "../../vault/log/record-codec.ts";
+import { decodeOf, type Log } from "../../vault/log/log.ts";
 import { openLog } from "../../vault/log/open-log.ts";
 import type { LogRecord, RecordBody } from "../../vault/record.ts";
 import { type Collected, collectGarbage } from "../../vault/checkpoint/retention.ts";
-import type { FsStore } from "../../vault/store/fs-store.ts";
+import { keyed } from "../../vault/store/keyed-store.ts";
+import { readKeyring, readKeys, sealAgain } from "../../vault/store/keyring.ts";
+import type { Store } from "../../vault/store/store.ts";
+import type { VaultKeys } from "../../vault/store/vault-keys.ts";
+import { turnOnKeys } from "../../vault/log/turn-on-keys.ts";
+import { OperatorError } from "../../runtime/operator-error.ts";
 import { isDamaged, type VaultReport, verifyVault } from "../../vault/verify/verify.ts";
 import { type ExitCode, exitCodes } from "../output/exit-codes.ts";
 
 export interface VaultCommand {
   /** `file:///absolute/path`, or an absolute path. */
   readonly url: string;
+  /** What opens the vault's keys, if it has any. */
+  readonly secrets?: readonly string[] | undefined;
   readonly out: (line: string) => void;
   /** Print one JSON object only. */
   readonly json?: boolean;
@@ -40,9 +46,10 @@ export interface VerifyCommand extends VaultCommand {
 
 /** Reads all of the vault. Returns `verdict` if anything is damaged. */
 export async function vaultVerify(command: VerifyCommand): Promise<{ exitCode: ExitCode; report: VaultReport }> {
-  const report = await withStore(command.url, (store) =>
+  const report = await withVault(command, ({ store, keys }) =>
     verifyVault(store, {
       proof: pageProof,
+      keys,
       ...(command.service === undefined ? {} : { service: command.service }),
       ...(command.signal === undefined ? {} : { signal: command.signal }),
     }),
@@ -85,9 +92,9 @@ export interface LsCommand extends VaultCommand {
 
 /** Lists the vault's contents from names and manifests; verifies nothing. */
 export async function vaultLs(command: LsCommand): Promise<{ exitCode: ExitCode }> {
-  await withStore(command.url, async (store) => {
+  await withVault(command, async ({ store, keys }) => {
     const identity = await readIdentity(store);
-    const vaultLog = openLog(store, identity ?? unknownIdentity);
+    const vaultLog = openLog(store, identity ?? unknownIdentity, { keys });
     const positions = await vaultLog.positions();
     const checkpoints = await Promise.all(
       (await listCheckpoints(store)).map((position) => describeCheckpoint(store, position)),
@@ -124,9 +131,9 @@ export interface GcCommand extends VaultCommand {
 /** Returns `refused` if nothing may be removed because there is no announced checkpoint. */
 export async function vaultGc(command: GcCommand): Promise<{ exitCode: ExitCode; collected: Collected | undefined }> {
   const dryRun = command.dryRun ?? true;
-  const collected = await withStore(command.url, async (store) => {
+  const collected = await withVault(command, async ({ store, keys }) => {
     const identity = await readIdentity(store);
-    const log = openLog(store, identity ?? unknownIdentity);
+    const log = openLog(store, identity ?? unknownIdentity, { keys });
     const announced = await newestAnnounced(store, log);
     if (announced === undefined) return undefined;
     const { policy, nowMs, signal } = command;
@@ -164,19 +171,59 @@ function printCollected(collected: Collected | undefined, dryRun: boolean, out: 
 
 /** Takes the service name from the vault; `service` refuses another service's vault. */
 export async function restoreFromVault(
-  command: Omit<PointInTimeOptions, "store" | "log"> & { readonly url: string; readonly service: string | undefined },
+  command: Omit<PointInTimeOptions, "store" | "log"> &
+    Pick<VaultCommand, "url" | "secrets"> & { readonly service: string | undefined },
 ): Promise<PointInTime> {
-  const { url, service: expected, ...options } = command;
-  return await withStore(url, async (store) => {
+  const { url, secrets, service: expected, ...options } = command;
+  return await withVault({ url, secrets }, async ({ store, keys }) => {
     const identity = await readIdentity(store);
     if (identity === undefined) throw new NotAVaultError(store.url, "it has no identity");
     const { service } = identity;
     if (expected !== undefined && service !== expected) throw new ForeignVaultError(store.url, service, expected);
-    return restoreMoment({ ...options, store, log: openLog(store, identity) });
+    return restoreMoment({ ...options, store, log: openLog(store, identity, { keys }) });
   });
 }
 
-async function describeCheckpoint(store: FsStore, position: number): Promise<{ position: number; summary: string }> {
+export interface RekeyCommand {
+  readonly url: string;
+  readonly secrets: readonly string[];
+  /** Open the keys too, now. */
+  readonly formerSecrets: readonly string[];
+  /** And afterwards. */
+  readonly keepsFormer: boolean;
+}
+
+/** Gives a vault its keys, or lets these secrets open them. `opensWith`: how many do. */
+export async function vaultRekey(command: RekeyCommand): Promise<{ isNew: boolean; opensWith: number }> {
+  const { url, secrets, formerSecrets, keepsFormer } = command;
+  if (secrets.length === 0)
+    throw new OperatorError("usage", {
+      found: "no secret",
+      accepted: "the cluster's secret, which opens the keys",
+      advice: "name the configuration with --config, or give the secret with --secret-file or in STEAD_SECRET",
+    });
+  const store = await openStore(url);
+  try {
+    const identity = await readIdentity(store);
+    if (identity === undefined) throw new NotAVaultError(store.url, "it has no identity");
+    const known = await readKeyring(store, identity, [...secrets, ...formerSecrets]);
+    if (known === undefined) {
+      await turnOnKeys(store, identity, secrets);
+      return { isNew: true, opensWith: secrets.length };
+    }
+    const opening = keepsFormer ? [...secrets, ...formerSecrets] : secrets;
+    if (!(await sealAgain(store, identity, opening, known)))
+      throw new OperatorError("vault", {
+        found: "another process has changed the keyring at the same time",
+        advice: "run the command again",
+      });
+    return { isNew: false, opensWith: opening.length };
+  } finally {
+    await store.close();
+  }
+}
+
+async function describeCheckpoint(store: Store, position: number): Promise<{ position: number; summary: string }> {
   try {
     const manifest = await readManifest(store, position);
     if (manifest === undefined) return { position, summary: "removed just now" };
@@ -204,7 +251,7 @@ async function describeRecords(
     const bytes = await log.get(position);
     if (bytes === undefined) continue;
     try {
-      const record = decodeRecord(log.serviceTag, position, bytes);
+      const record = decodeOf(log, position, bytes);
       const { header, body } = record;
       lines.push({
         position,
@@ -243,13 +290,30 @@ function detail(body: RecordBody): string {
 /** Of a folder without one: its log is looked for where the first version had it. */
 const unknownIdentity = { service: "", log: "objects" } as const;
 
-async function withStore<T>(url: string, use: (store: FsStore) => Promise<T>): Promise<T> {
+interface OpenedVault {
+  /** Authenticates, if the vault has keys. */
+  readonly store: Store;
+  readonly keys: VaultKeys | undefined;
+}
+
+/** Throws KeyringError if the vault has keys that the secrets do not open. */
+async function withVault<T>(
+  { url, secrets = [] }: Pick<VaultCommand, "url" | "secrets">,
+  use: (vault: OpenedVault) => Promise<T>,
+): Promise<T> {
   const store = await openStore(url);
   try {
-    return await use(store);
+    const identity = await readIdentity(store).catch(onlyUnreadable);
+    const keys = identity === undefined ? undefined : await readKeys(store, identity, secrets);
+    return await use({ store: keyed(store, keys), keys });
   } finally {
     await store.close();
   }
+}
+
+/** Each command says by itself what it makes of an identity that is damaged. */
+function onlyUnreadable(error: unknown): undefined {
+  if (!isVaultError(error)) throw error;
 }
 
 const time = (wallTimeMs: number): string => new Date(wallTimeMs).toISOString();
