@@ -4,6 +4,10 @@
  * "Stepped down" needs care, because a report can be older than a claim that another source reported: a host that says
  * "secondary" counts as stepped down only if it has read its own epoch, or has called itself primary before, or had
  * `awaitMs` to report.
+ *
+ * "Down" counts only if a probe has failed that was started after the epoch was heard of. At a fresh start a gateway may
+ * ask the first primary before it listens, and hear of its claim from the others: that refusal is older than the claim,
+ * and says nothing about its end. Adoption sends a probe at once (turn.ts), so that a dead owner is known as soon.
  */
 import type { HostView, ServiceState } from "./state.ts";
 
@@ -31,7 +35,7 @@ export function relationToPrimary(state: ServiceState, now: number): Relation {
   if (primary === undefined) return "none";
   const view = state.hosts.get(primary.host);
   if (view === undefined) return "unregistered";
-  if (view.health.kind === "down") return "down";
+  if (view.health.kind === "down") return view.health.failedAt < primary.adoptedAt ? "doubtful" : "down";
   const report = view.report;
   if (report === undefined || view.health.kind === "unknown" || view.health.doubt !== undefined) return "doubtful";
   switch (report.role) {

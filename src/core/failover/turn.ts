@@ -176,6 +176,8 @@ function replacePrimary(
   if (known !== undefined && known.host !== host) {
     turn.effects.push({ kind: "drop", host: known.host, reason: `host ${host} is primary since epoch ${epoch}` });
   }
+  // What was seen of it is older than its claim (relation.ts).
+  if (turn.state.hosts.get(host)?.health.kind === "down") turn.effects.push({ kind: "probe", host });
 }
 
 /** Only a proved epoch is stored, and thus replicated. */

@@ -45,6 +45,35 @@ describe("a primary is found", () => {
   });
 });
 
+describe("a refusal from before the claim", () => {
+  const claimed = (): Scenario => {
+    const s = new Scenario().register("a", "b").refused("a").refused("a");
+    expect(s.state.hosts.get("a")?.health.kind).toBe("down");
+    return s.after(20).hears("b", { epoch: 1, epochHost: "a" });
+  };
+
+  test("is no end of the first primary: it is probed at once, and served when it answers", () => {
+    const s = claimed();
+    expect(s.phase).toBe("suspect");
+    expect(s.all("probe")).toMatchObject([{ host: "a" }]);
+    expect(s.all("promote")).toEqual([]);
+    s.hears("a", { role: "primary" }).hears("a", { role: "primary" });
+    expect(s.phase).toBe("serving");
+    expect(s.all("promote")).toEqual([]);
+  });
+
+  test("is no end of a host that reports itself as primary, before its second good sign", () => {
+    const s = new Scenario().register("a", "b").refused("a").refused("a").after(20).hears("a", { role: "primary" });
+    expect(s.phase).toBe("suspect");
+    expect(s.state.routed).toMatchObject({ kind: "host", host: "a", epoch: 1 });
+  });
+
+  test("a refusal of a probe from after the claim is one", () => {
+    const s = claimed().after(1).refused("a");
+    expect(s.all("promote")).toMatchObject([{ host: "b" }]);
+  });
+});
+
 describe("a kill", () => {
   test("stream end, then two refused probes, are a loss at once", () => {
     const s = Scenario.serving();
