@@ -13,7 +13,7 @@ import type { Newcomers } from "./newcomers.ts";
 import type { OpenFiles } from "./open-identities.ts";
 import type { PageHashes } from "./page-hashes.ts";
 import type { Housekeeping } from "./seal.ts";
-import { Slice } from "./slice.ts";
+import { EventLoopBudget } from "./event-loop-budget.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
 import type { Uncaptured } from "./uncaptured.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -71,7 +71,7 @@ export class Arrivals {
 
   async #attachAll(found: ReadonlyMap<string, FoundFile>, awaitsRemoval: (name: string) => boolean): Promise<void> {
     const { databases, active, newcomers, open, onAttached } = this.#options;
-    const slice = new Slice();
+    const budget = new EventLoopBudget();
     this.isUnfinished = false;
     for (const [name, file] of found) {
       if (databases.has(name)) continue;
@@ -81,7 +81,7 @@ export class Arrivals {
         this.isUnfinished = true;
         return;
       }
-      if (!this.#isBegun) await slice.yieldIfDue();
+      if (!this.#isBegun) await budget.yieldIfDue();
       if (awaitsRemoval(name) && this.deferred.defer(name)) continue;
       if (this.#isBegun && newcomers.isDue(name, file)) await FileLocks.warm();
       const known = { open, captured: databases, count: dormant === undefined ? this.#count : 0, dormant };

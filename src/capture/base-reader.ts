@@ -4,7 +4,7 @@
  */
 import { fstatSync } from "node:fs";
 import { hashPage, lockPage, PageHashes } from "./page-hashes.ts";
-import type { Slice } from "./slice.ts";
+import type { EventLoopBudget } from "./event-loop-budget.ts";
 import type { Changes, TrackedDatabase } from "./tracked-database.ts";
 import type { WalIndex } from "./wal-index.ts";
 import { readFrames } from "./wal-reader.ts";
@@ -25,7 +25,7 @@ interface BaseOptions {
   readonly to: WalIndex;
   readonly pageCount: number;
   readonly keepContents: boolean;
-  readonly slice: Slice;
+  readonly budget: EventLoopBudget;
 }
 
 /** Changes with every write. Writes within one tick of the file system's clock may share a stamp. */
@@ -47,17 +47,17 @@ export function stampOf({
  * just read. Undefined: they changed, so this is not a database yet.
  */
 export async function readBase(options: BaseOptions): Promise<Changes | undefined> {
-  const { database, to, pageCount, keepContents, slice } = options;
+  const { database, to, pageCount, keepContents, budget } = options;
   const { dbFd } = database.files;
   const before = stampOf(fstatSync(dbFd));
   const frames = await locate(options, true);
   const contents = keepContents ? new Map<number, Uint8Array>() : undefined;
   const hashes = new PageHashes(database.pageSize);
   hashes.resize(pageCount, (page) => frames.has(page));
-  await hashPages(database, frames, contents, slice, (page, hash) => hashes.set(page, hash));
+  await hashPages(database, frames, contents, budget, (page, hash) => hashes.set(page, hash));
   if (
     stampOf(fstatSync(dbFd)) !== before &&
-    !(await isStill(database, frames, slice, (page, hash) => hashes.isSame(page, hash)))
+    !(await isStill(database, frames, budget, (page, hash) => hashes.isSame(page, hash)))
   )
     return undefined;
   // Overwritten since it was opened: SQLite still has the former size, and the two together are no database.
@@ -78,14 +78,14 @@ export async function readBase(options: BaseOptions): Promise<Changes | undefine
  * restarted or removed, and every commit up to the pin is in the existing log, from its first frame on.
  */
 export async function readSince({ hashes: known, stamp }: Resumed, options: BaseOptions): Promise<Changes | undefined> {
-  const { database, to, pageCount, keepContents, slice } = options;
+  const { database, to, pageCount, keepContents, budget } = options;
   const { dbFd } = database.files;
   const before = stampOf(fstatSync(dbFd));
   const located = await locate(options, before !== stamp);
   const contents = keepContents ? new Map<number, Uint8Array>() : undefined;
   const frames = new Map<number, number>();
   const hashes = new Map<number, Uint8Array>();
-  await hashPages(database, located, undefined, slice, (page, hash, content) => {
+  await hashPages(database, located, undefined, budget, (page, hash, content) => {
     if (known.isSame(page, hash)) return;
     frames.set(page, located.get(page) ?? inDatabaseFile);
     hashes.set(page, hash);
@@ -95,7 +95,7 @@ export async function readSince({ hashes: known, stamp }: Resumed, options: Base
     const changed = hashes.get(page);
     return changed === undefined ? known.isSame(page, hash) : Buffer.compare(changed, hash) === 0;
   };
-  if (stampOf(fstatSync(dbFd)) !== before && !(await isStill(database, located, slice, isRead))) return undefined;
+  if (stampOf(fstatSync(dbFd)) !== before && !(await isStill(database, located, budget, isRead))) return undefined;
   return { database, to, pageCount, frames, located, contents, hashes };
 }
 
@@ -116,7 +116,7 @@ export async function hashPages(
   database: TrackedDatabase,
   frames: ReadonlyMap<number, number>,
   contents: Map<number, Uint8Array> | undefined,
-  slice: Slice,
+  budget: EventLoopBudget,
   visit: (page: number, hash: Uint8Array, content: Uint8Array) => void,
 ): Promise<void> {
   let sinceBreath = 0;
@@ -127,13 +127,13 @@ export async function hashPages(
       contents?.set(page, content);
     }
     visit(page, hashPage(page, content), content);
-    if (++sinceBreath % 64 === 0) await slice.yieldIfDue();
+    if (++sinceBreath % 64 === 0) await budget.yieldIfDue();
   }
 }
 
 /** Finds the last content of each page; pages without content are left out. Without the file: only pages in the log. */
 async function locate(
-  { database, to, pageCount, slice }: BaseOptions,
+  { database, to, pageCount, budget }: BaseOptions,
   withFile: boolean,
 ): Promise<Map<number, number>> {
   const { name, pageSize, files } = database;
@@ -141,7 +141,7 @@ async function locate(
   // If everything is backfilled the file alone is the state, and the frames may be overwritten at any time.
   if (to.nBackfill < to.mxFrame) {
     const from = { salt1: to.salt1, salt2: to.salt2, mxFrame: 0, checksum1: 0, checksum2: 0 };
-    await readFrames({ name, walFd: files.walFd, from, to }, slice, (page, frame) => void frames.set(page, frame));
+    await readFrames({ name, walFd: files.walFd, from, to }, budget, (page, frame) => void frames.set(page, frame));
   }
   for (const page of frames.keys()) if (page > pageCount) frames.delete(page);
   const inFile = withFile ? Math.floor(fstatSync(files.dbFd).size / pageSize) : 0;
@@ -155,11 +155,11 @@ async function locate(
 async function isStill(
   database: TrackedDatabase,
   frames: ReadonlyMap<number, number>,
-  slice: Slice,
+  budget: EventLoopBudget,
   isRead: (page: number, hash: Uint8Array) => boolean,
 ): Promise<boolean> {
   let isSame = true;
   const inFile = new Map([...frames].filter(([, frame]) => frame === inDatabaseFile));
-  await hashPages(database, inFile, undefined, slice, (page, hash) => (isSame &&= isRead(page, hash)));
+  await hashPages(database, inFile, undefined, budget, (page, hash) => (isSame &&= isRead(page, hash)));
   return isSame;
 }

@@ -5,7 +5,7 @@
 import { type DatabaseChanges, databaseChanges } from "./batch.ts";
 import type { Cut } from "./consistent-cut.ts";
 import { naming } from "./fault.ts";
-import { Slice } from "./slice.ts";
+import { EventLoopBudget } from "./event-loop-budget.ts";
 import type { Changes, Reading, TrackedDatabase } from "./tracked-database.ts";
 import { samePosition } from "./wal-index.ts";
 
@@ -32,10 +32,10 @@ function beginPin(database: TrackedDatabase, nowMs: number, forSnapshot: boolean
 
 /** Everything between the captured state and the cut, proved (unless it is to be streamed) but not accepted. */
 export async function readCut(cut: Cut, reading: Reading): Promise<Changes[]> {
-  const slice = new Slice();
+  const budget = new EventLoopBudget();
   const changes: Changes[] = [];
   for (const [database, index] of cut) {
-    const change = await naming(database.name, () => database.read(index, reading, slice));
+    const change = await naming(database.name, () => database.read(index, reading, budget));
     if (change !== undefined) changes.push(change);
   }
   return changes;

@@ -18,7 +18,7 @@ import { type FileIdentity, fileIdentityKey } from "./file-identity.ts";
 import { auditMs, listMs } from "./limits.ts";
 import { hasOpen } from "./open-files.ts";
 import { writtenAfterDeletion } from "./refusals.ts";
-import type { Slice } from "./slice.ts";
+import type { EventLoopBudget } from "./event-loop-budget.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
 import type { WalPosition } from "./wal-reader.ts";
 
@@ -74,14 +74,14 @@ export class Deletion {
   }
 
   /** Throws `CaptureError` if something was committed after the file was deleted. */
-  async examine(slice: Slice): Promise<void> {
+  async examine(budget: EventLoopBudget): Promise<void> {
     const { name, pageSize, files, watch } = this.#database;
     const at = this.#at;
     if (at === "written" || this.wasWrittenSince()) throw writtenAfterDeletion(name, files.users());
     if (at === undefined || !this.isSuspicious()) return;
-    const proveFile = (): Promise<boolean> => this.#database.proveFile(slice);
+    const proveFile = (): Promise<boolean> => this.#database.proveFile(budget);
     try {
-      await watch.examine({ name, pageSize, captured: at, proveFile }, slice);
+      await watch.examine({ name, pageSize, captured: at, proveFile }, budget);
       this.#isExamined = true;
     } catch (error) {
       if (!(error instanceof CaptureError)) throw error;

@@ -17,7 +17,7 @@ import type { FoundFile } from "./discovery.ts";
 import { type FileIdentity, sameFile } from "./file-identity.ts";
 import { processesWithOpen } from "./open-files.ts";
 import { moved, replaced, writtenAfterDeletion, writtenAfterRename } from "./refusals.ts";
-import { Slice } from "./slice.ts";
+import { EventLoopBudget } from "./event-loop-budget.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
 import type { Uncaptured } from "./uncaptured.ts";
 
@@ -107,16 +107,16 @@ async function assertWhole(
   { hasHadOther, since }: Displaced,
   isCaptured: boolean,
 ): Promise<void> {
-  const slice = new Slice();
-  if (!database.isAhead() && database.isSuspicious()) await database.watch.examine(database, slice);
+  const budget = new EventLoopBudget();
+  if (!database.isAhead() && database.isSuspicious()) await database.watch.examine(database, budget);
   if (!since.wasWrittenSince() || (isCaptured && !hasHadOther)) return;
   const index = database.look();
-  if (hasHadOther && index?.nBackfill === index?.mxFrame && (await isAsCaptured(database, slice))) return;
+  if (hasHadOther && index?.nBackfill === index?.mxFrame && (await isAsCaptured(database, budget))) return;
   throw writtenAfterRename(database.name);
 }
 
-const isAsCaptured = (database: TrackedDatabase, slice: Slice): Promise<boolean> =>
-  database.proveFile(slice).catch((error: unknown) => {
+const isAsCaptured = (database: TrackedDatabase, budget: EventLoopBudget): Promise<boolean> =>
+  database.proveFile(budget).catch((error: unknown) => {
     if (error instanceof CaptureError) return false;
     throw error;
   });

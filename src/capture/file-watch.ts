@@ -28,7 +28,7 @@ import { otherNameOf } from "./hard-links.ts";
 import { elsewhereMsMax, writerTrustMs } from "./limits.ts";
 import { processesWithOpen, processName } from "./open-files.ts";
 import { linked, openedByOtherName, uncoordinated, usedElsewhere } from "./refusals.ts";
-import type { Slice } from "./slice.ts";
+import type { EventLoopBudget } from "./event-loop-budget.ts";
 import { frameBytes } from "./wal-frames.ts";
 import type { WalIndex, WalIndexReader } from "./wal-index.ts";
 import type { WalPosition } from "./wal-reader.ts";
@@ -49,7 +49,7 @@ export interface CapturedState {
    * Throws `CaptureError` if a page of the database file differs from the captured state; returns false if that cannot
    * be determined now.
    */
-  proveFile(slice: Slice): Promise<boolean>;
+  proveFile(budget: EventLoopBudget): Promise<boolean>;
 }
 
 export interface FileWatchOptions {
@@ -219,14 +219,14 @@ export class FileWatch {
   }
 
   /** Examines a suspicion. Throws `CaptureError` (uncoordinated, linked, continuity). */
-  async examine(database: CapturedState, slice: Slice): Promise<void> {
+  async examine(database: CapturedState, budget: EventLoopBudget): Promise<void> {
     if (this.#file.look() === "linked") throw this.#linkedError(database.name);
     if (this.mustExamine) await this.#auditNow();
     await this.#examineUsers(database.name);
-    await this.#examineLog(database, slice);
+    await this.#examineLog(database, budget);
     if (this.#file.look() === "quiet" && !this.mustExamine) return;
     const before = this.#file.see();
-    if (!(await database.proveFile(slice))) return;
+    if (!(await database.proveFile(budget))) return;
     this.#file.accept(before);
     this.#second = undefined;
   }
@@ -260,13 +260,13 @@ export class FileWatch {
     }
   }
 
-  async #examineLog(database: CapturedState, slice: Slice): Promise<void> {
+  async #examineLog(database: CapturedState, budget: EventLoopBudget): Promise<void> {
     const { clock, index } = this.#options;
     const strangers = new Set<number>();
     for (let look = 1; ; look++) {
       const at = database.captured;
       if (at === undefined || this.#tail.isQuiet(at)) return;
-      const end = await this.#tail.walk(at, slice);
+      const end = await this.#tail.walk(at, budget);
       // In this order: a commit in progress is in the index before its writer releases the lock.
       if (
         end.kind === "uncommitted" ||

@@ -18,7 +18,7 @@
 import { lostContinuity } from "./capture-error.ts";
 import { readChunkBytes } from "./limits.ts";
 import { hashPage } from "./page-hashes.ts";
-import type { Slice } from "./slice.ts";
+import type { EventLoopBudget } from "./event-loop-budget.ts";
 import { frameBytes, frameHeaderBytes, frameOffset, takeFrame, type WalChecksum } from "./wal-frames.ts";
 import { type FrameRange, generationSeed, readFully } from "./wal-reader.ts";
 
@@ -26,7 +26,7 @@ import { type FrameRange, generationSeed, readFully } from "./wal-reader.ts";
 export type FramePlan = ReadonlyMap<number, number>;
 
 /** Where the pages of the range are, by the heads of its frames. Throws `CaptureError` (continuity). */
-export async function planFrames(range: FrameRange, slice: Slice): Promise<Map<number, number>> {
+export async function planFrames(range: FrameRange, budget: EventLoopBudget): Promise<Map<number, number>> {
   const { from, to } = range;
   const plan = new Map<number, number>();
   const size = frameBytes(to.pageSize);
@@ -42,7 +42,7 @@ export async function planFrames(range: FrameRange, slice: Slice): Promise<Map<n
         throw foreignFrame(range, frame + i);
       if (page <= to.pageCount) plan.set(page, frame + i);
     }
-    await slice.yieldIfDue();
+    await budget.yieldIfDue();
   }
   return plan;
 }

@@ -11,7 +11,7 @@ import { type FilePath, withSuffix } from "./data-path.ts";
 import { Discovery } from "./discovery.ts";
 import { readChunkBytes } from "./limits.ts";
 import { hashPage, lockPage, PageHashes } from "./page-hashes.ts";
-import { Slice } from "./slice.ts";
+import { EventLoopBudget } from "./event-loop-budget.ts";
 import { frameBytes, frameHeaderBytes, frameOffset, parseWalHeader, takeFrame, walHeaderBytes } from "./wal-frames.ts";
 import { readFully } from "./wal-reader.ts";
 
@@ -84,10 +84,10 @@ async function readState(dbFd: number, walFd: number | undefined): Promise<Local
   const pageCount = log?.pageCount ?? inFile?.pageCount ?? 0;
   const hashes = new PageHashes(pageSize);
   hashes.resize(pageCount, () => true);
-  const slice = new Slice();
+  const budget = new EventLoopBudget();
   for (let page = 1; page <= pageCount; page++) {
     hashes.set(page, hashPage(page, readPage(page, pageSize, log?.frames.get(page), dbFd, walFd)));
-    if (page % 64 === 0) await slice.yieldIfDue();
+    if (page % 64 === 0) await budget.yieldIfDue();
   }
   return { kind: "state", pageSize, pageCount, checksum: hashes.checksum(), hashes };
 }
@@ -131,7 +131,7 @@ async function readLog(
   const frames = new Map<number, number>();
   let pending: [number, number][] = [];
   let pageCount = 0;
-  const slice = new Slice();
+  const budget = new EventLoopBudget();
   const perChunk = Math.max(1, Math.floor(readChunkBytes / size));
   const chunk = new Uint8Array(perChunk * size);
   for (let first = 1; ; first += perChunk) {
@@ -146,6 +146,6 @@ async function readLog(
       pageCount = frame.commitPageCount;
     }
     if (count < perChunk) return pageCount === 0 ? undefined : { frames, pageCount, pageSize: header.pageSize };
-    await slice.yieldIfDue();
+    await budget.yieldIfDue();
   }
 }

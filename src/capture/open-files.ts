@@ -4,7 +4,7 @@
  */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { type FileIdentity, fileIdentityKey, identityAt, sameFile } from "./file-identity.ts";
-import type { Slice } from "./slice.ts";
+import type { EventLoopBudget } from "./event-loop-budget.ts";
 
 const entriesPerSlice = 64;
 
@@ -25,12 +25,12 @@ export function processesWithOpen(file: FileIdentity): number[] {
  */
 export async function holdersOf(
   files: readonly FileIdentity[],
-  slice: Slice,
+  budget: EventLoopBudget,
 ): Promise<ReadonlyMap<string, ReadonlySet<number>>> {
   const holders = new Map(files.map((file) => [fileIdentityKey(file), new Set<number>()]));
   for (const pid of processes())
     for (const [at, entry] of entriesOf(pid).entries()) {
-      if (at % entriesPerSlice === 0) await slice.yieldIfDue();
+      if (at % entriesPerSlice === 0) await budget.yieldIfDue();
       const found = identityOfEntry(entry);
       if (found !== undefined) holders.get(fileIdentityKey(found))?.add(pid);
     }

@@ -9,7 +9,7 @@ import { isDatabaseName } from "../core/database-name.ts";
 import type { DatabaseChecksum, DatabaseDelta, Page } from "../core/delta.ts";
 import { checksumText, hashPage, PageHashes, sameChecksum } from "./page-hashes.ts";
 import { ReplicaError } from "./replica-error.ts";
-import { Slice } from "./slice.ts";
+import { EventLoopBudget } from "./event-loop-budget.ts";
 
 /** A database of a checkpoint, in pieces of any size. */
 export interface LoadedDatabase {
@@ -77,9 +77,9 @@ export class PageTables {
       if (deltas === undefined) byName.set(delta.name, [delta]);
       else deltas.push(delta);
     }
-    const slice = new Slice();
+    const budget = new EventLoopBudget();
     const proved: ProvedChange[] = [];
-    for (const [name, deltas] of byName) proved.push(await this.#prove(name, deltas, slice));
+    for (const [name, deltas] of byName) proved.push(await this.#prove(name, deltas, budget));
     return proved;
   }
 
@@ -95,7 +95,7 @@ export class PageTables {
     this.#tables.set(name, table);
   }
 
-  async #prove(name: string, deltas: readonly DatabaseDelta[], slice: Slice): Promise<ProvedChange> {
+  async #prove(name: string, deltas: readonly DatabaseDelta[], budget: EventLoopBudget): Promise<ProvedChange> {
     assertName(name);
     const last = deltas.at(-1);
     if (last === undefined) throw new Error("no deltas");
@@ -115,7 +115,7 @@ export class PageTables {
         if (number < 1 || number > pageCount) throw new ReplicaError(name, `page ${number}`, `pages 1..${pageCount}`);
         pages.set(number, page);
         hashes.set(number, page.hash ?? hashOf(name, page, pageSize));
-        if (pages.size % pagesPerBreath === 0) await slice.yieldIfDue();
+        if (pages.size % pagesPerBreath === 0) await budget.yieldIfDue();
       }
     }
     if (!fresh && table.pageSize !== pageSize)
@@ -148,7 +148,7 @@ async function fill(
   hashes: PageHashes,
   write: (offset: number, bytes: Uint8Array) => void,
 ): Promise<number> {
-  const slice = new Slice();
+  const budget = new EventLoopBudget();
   let offset = 0;
   let rest = new Uint8Array(0);
   for await (const chunk of chunks) {
@@ -161,7 +161,7 @@ async function fill(
     for (let i = 0; i < whole; i++) {
       const page = firstPage + i;
       hashes.set(page, hashPage(page, bytes.subarray(i * pageSize, (i + 1) * pageSize)));
-      if (i % pagesPerBreath === pagesPerBreath - 1) await slice.yieldIfDue();
+      if (i % pagesPerBreath === pagesPerBreath - 1) await budget.yieldIfDue();
     }
     rest = bytes.slice(whole * pageSize);
     offset += chunk.byteLength;

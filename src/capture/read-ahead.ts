@@ -31,7 +31,7 @@
 import type { StagedBytes } from "../core/delta.ts";
 import type { FrameLog, FrameThread, TakenFrames } from "./frame-thread.ts";
 import { stagedPartsMax, stagingAtOnceMax } from "./limits.ts";
-import type { Slice } from "./slice.ts";
+import type { EventLoopBudget } from "./event-loop-budget.ts";
 import type { Changes, TrackedDatabase } from "./tracked-database.ts";
 import { type CommittedPages, mergeParts, type TakenPages } from "./staged-pages.ts";
 import { markOf } from "./staged-part.ts";
@@ -142,7 +142,7 @@ export class ReadAhead {
    * Takes the remaining frames up to `to`, which is committed, and proves all of them. Undefined: they must be read
    * otherwise. Calling it again continues from there. Never rejects.
    */
-  async settle(to: WalIndex, slice: Slice): Promise<CommittedPages | undefined> {
+  async settle(to: WalIndex, budget: EventLoopBudget): Promise<CommittedPages | undefined> {
     if (this.#state === "over" || !sameGeneration(this.#generation, to)) return undefined;
     this.#state = "settling";
     try {
@@ -157,7 +157,7 @@ export class ReadAhead {
       return await mergeParts(
         parts,
         { base: base.mxFrame, count, pageCount: to.pageCount, changed: this.#changed },
-        slice,
+        budget,
       );
     } catch {
       // The thread is gone.
@@ -268,10 +268,10 @@ export class ReadAhead {
 export async function changesReadAhead(
   database: TrackedDatabase,
   to: WalIndex,
-  slice: Slice,
+  budget: EventLoopBudget,
 ): Promise<Changes | undefined> {
   const { ahead } = database;
-  const pages = ahead?.isOf(database.captured) === true ? await ahead.settle(to, slice) : undefined;
+  const pages = ahead?.isOf(database.captured) === true ? await ahead.settle(to, budget) : undefined;
   if (ahead === undefined || pages === undefined) return undefined;
   const { frames, hashes, staged, rest } = pages;
   return {

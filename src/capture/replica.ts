@@ -26,7 +26,7 @@ import type { PageHashes } from "./page-hashes.ts";
 import { assertName, type LoadedDatabase, pagesPerBreath, PageTables, type ProvedChange } from "./page-tables.ts";
 import { ReplicaError } from "./replica-error.ts";
 import { type FileAccess, ReplicaFile } from "./replica-file.ts";
-import { Slice } from "./slice.ts";
+import { EventLoopBudget } from "./event-loop-budget.ts";
 
 const groupReadsAndWrites = 0o060;
 
@@ -90,9 +90,9 @@ export class Replica {
   apply({ deltas }: Pick<Flush, "deltas">): Promise<void> {
     return this.#exclusively(async () => {
       for (const { name } of deltas) if (this.#files.get(name)?.isAsLeft() === false) throw writtenByOthers(name);
-      const slice = new Slice();
+      const budget = new EventLoopBudget();
       for (const change of await this.#tables.prove(deltas)) {
-        await this.#write(change, slice);
+        await this.#write(change, budget);
         this.#tables.accept(change);
       }
       this.spool?.forget();
@@ -126,7 +126,7 @@ export class Replica {
     this.spool?.forget();
   }
 
-  async #write({ name, fresh, pageSize, pageCount, pages }: ProvedChange, slice: Slice): Promise<void> {
+  async #write({ name, fresh, pageSize, pageCount, pages }: ProvedChange, budget: EventLoopBudget): Promise<void> {
     if (fresh) await this.#remove(name);
     if (pageCount === 0 || !this.#isListed(name)) return;
     let file = this.#files.get(name);
@@ -138,7 +138,7 @@ export class Replica {
     let written = 0;
     for (const { number, content } of pages.values()) {
       file.write((number - 1) * pageSize, content);
-      if (++written % pagesPerBreath === 0) await slice.yieldIfDue();
+      if (++written % pagesPerBreath === 0) await budget.yieldIfDue();
     }
     file.rememberWrites();
   }

@@ -5,7 +5,7 @@
 import type { Clock } from "../runtime/clock.ts";
 import { holdersOf } from "./open-files.ts";
 import type { OpenFiles } from "./open-identities.ts";
-import { Slice } from "./slice.ts";
+import { EventLoopBudget } from "./event-loop-budget.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
 
 export class RetiredDatabases {
@@ -36,17 +36,17 @@ export class RetiredDatabases {
   /** Throws `CaptureError` if something was committed to a deleted one. Sync while nothing is to be examined. */
   async examine(): Promise<void> {
     if (this.#databases.length === 0) return;
-    const slice = new Slice();
-    await this.#search(slice);
-    for (const { deletion } of this.#databases) await deletion?.examine(slice);
+    const budget = new EventLoopBudget();
+    await this.#search(budget);
+    for (const { deletion } of this.#databases) await deletion?.examine(budget);
   }
 
   /** One search among the open files of all processes, which takes milliseconds, for all that were deleted together. */
-  async #search(slice: Slice): Promise<void> {
+  async #search(budget: EventLoopBudget): Promise<void> {
     const deletions = this.#databases.flatMap(({ deletion }) => deletion ?? []);
     const files = deletions.flatMap((deletion) => [...deletion.unsearched]);
     if (files.length === 0) return;
-    const holders = await holdersOf(files, slice);
+    const holders = await holdersOf(files, budget);
     for (const deletion of deletions) deletion.noteHolders(holders);
   }
 

@@ -24,7 +24,7 @@ import { captureAndSeal } from "./capture-and-seal.ts";
 import { acceptChanges, backlogBytes, beginPins, readCut } from "./collection.ts";
 import { type Housekeeping, isSealDue, prepareSeal } from "./seal.ts";
 import type { CapturedDatabase } from "./set-types.ts";
-import { Slice } from "./slice.ts";
+import { EventLoopBudget } from "./event-loop-budget.ts";
 import { type Snapshot, snapshotOf } from "./snapshot.ts";
 import type { SourceOptions } from "./source-options.ts";
 import { filesNeverSettle, notWhole } from "./refusals.ts";
@@ -279,7 +279,7 @@ export class Source {
     if (this.#failure !== undefined) return true;
     try {
       this.#databases.active.activateAll();
-      await this.#examine(new Slice());
+      await this.#examine(new EventLoopBudget());
       return (
         this.#removals.length > 0 ||
         [...this.#databases].some((database) => database.isAhead()) ||
@@ -292,11 +292,11 @@ export class Source {
   }
 
   /** Throws `CaptureError` if something moved that must not. */
-  async #examine(slice: Slice): Promise<void> {
+  async #examine(budget: EventLoopBudget): Promise<void> {
     this.#databases.audit(this.#options.clock.now());
     for (const database of this.#databases.active)
       if (database.watch.mustExamine || (!database.isAhead() && database.isSuspicious()))
-        await database.watch.examine(database, slice);
+        await database.watch.examine(database, budget);
   }
 
   /** Undefined: something cannot be read just now (fault.ts), and nothing has changed. */
@@ -309,7 +309,7 @@ export class Source {
     const captured = acceptChanges(result.cut.keys(), result.changes);
     this.#noteUncaptured();
     // Behind what is captured now: before it, every new commit would look like one that the index does not have.
-    const isWell = await this.#faults.hold(() => this.#examine(new Slice()).then(() => true));
+    const isWell = await this.#faults.hold(() => this.#examine(new EventLoopBudget()).then(() => true));
     if (isWell === true) this.#faults.clear();
     const { due, waiting } = dueRemovals(this.#removals, captured, this.#databases.uncaptured.size === 0);
     this.#removals = waiting;

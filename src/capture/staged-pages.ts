@@ -9,7 +9,7 @@
  */
 import type { StagedBytes } from "../core/delta.ts";
 import { pageHashBytes } from "./page-hashes.ts";
-import type { Slice } from "./slice.ts";
+import type { EventLoopBudget } from "./event-loop-budget.ts";
 
 /** Frames as they were taken. */
 export interface TakenPages {
@@ -57,9 +57,9 @@ const framesPerYield = 1024;
 export async function mergeParts(
   parts: readonly TakenPages[],
   committed: CommittedFrames,
-  slice: Slice,
+  budget: EventLoopBudget,
 ): Promise<CommittedPages> {
-  const { frames, hashes } = await lastFrames(parts, committed, slice);
+  const { frames, hashes } = await lastFrames(parts, committed, budget);
   const { count, pageCount } = committed;
   const put: StagedPages[] = [];
   const rest = new Map(frames);
@@ -70,7 +70,7 @@ export async function mergeParts(
     for (const [i, page] of pages.entries()) {
       if (isSame(hashes.get(page), taken, i)) rest.delete(page);
       else rest.set(page, frames.get(page) as number);
-      if (i % framesPerYield === 0) await slice.yieldIfDue();
+      if (i % framesPerYield === 0) await budget.yieldIfDue();
     }
   }
   return { frames, hashes, staged: put, rest };
@@ -79,7 +79,7 @@ export async function mergeParts(
 async function lastFrames(
   parts: readonly TakenPages[],
   { base, count, pageCount, changed }: CommittedFrames,
-  slice: Slice,
+  budget: EventLoopBudget,
 ): Promise<Pick<CommittedPages, "frames" | "hashes">> {
   const frames = new Map<number, number>();
   const hashes = new Map<number, Uint8Array>();
@@ -90,7 +90,7 @@ async function lastFrames(
       if (page === 0 || page > pageCount) continue;
       frames.set(page, base + 1 + at + i);
       hashes.set(page, now?.hash ?? taken.subarray(i * pageHashBytes, (i + 1) * pageHashBytes));
-      if (i % framesPerYield === 0) await slice.yieldIfDue();
+      if (i % framesPerYield === 0) await budget.yieldIfDue();
     }
   }
   return { frames, hashes };

@@ -20,7 +20,7 @@ import { busyPollMsMax } from "./limits.ts";
 import { Pin } from "./pin.ts";
 import { changesReadAhead, type ReadAhead } from "./read-ahead.ts";
 import { otherPageSize, overwritten } from "./refusals.ts";
-import type { Slice } from "./slice.ts";
+import type { EventLoopBudget } from "./event-loop-budget.ts";
 import type { StagedPages } from "./staged-pages.ts";
 import type { WholeFile } from "./whole-file.ts";
 import { frameBytes, frameHeaderBytes, frameOffset } from "./wal-frames.ts";
@@ -256,12 +256,12 @@ export class TrackedDatabase {
    * Reads and proves (or, for a stream, plans) everything between the captured state and `to`, which was read from the
    * index after the current pin (or the next one) began. Undefined: nothing new.
    */
-  async read(to: WalIndex, reading: Reading, slice: Slice): Promise<Changes | undefined> {
+  async read(to: WalIndex, reading: Reading, budget: EventLoopBudget): Promise<Changes | undefined> {
     const at = this.#captured;
     const keepContents = reading === "keep";
     if (at === undefined) {
       if (!this.#isWhole()) return undefined;
-      const options = { database: this, to, pageCount: this.#pageCountAt(to), keepContents, slice };
+      const options = { database: this, to, pageCount: this.#pageCountAt(to), keepContents, budget };
       return this.#resume === undefined ? readBase(options) : readSince(this.#resume, options);
     }
     const from = this.#continuation(at, to);
@@ -272,14 +272,14 @@ export class TrackedDatabase {
         : { database: this, to, pageCount: this.pageCount, frames: new Map(), contents: undefined, hashes: new Map() };
     }
     const range = { name: this.name, walFd: this.files.walFd, from, to };
-    const ahead = keepContents || from.mxFrame !== at.mxFrame ? undefined : await changesReadAhead(this, to, slice);
+    const ahead = keepContents || from.mxFrame !== at.mxFrame ? undefined : await changesReadAhead(this, to, budget);
     if (ahead !== undefined) return ahead;
     if (reading === "stream")
       return {
         database: this,
         to,
         pageCount: to.pageCount,
-        frames: await planFrames(range, slice),
+        frames: await planFrames(range, budget),
         contents: undefined,
         hashes: new Map(),
         unread: range,
@@ -287,7 +287,7 @@ export class TrackedDatabase {
     const frames = new Map<number, number>();
     const contents = keepContents ? new Map<number, Uint8Array>() : undefined;
     const hashes = new Map<number, Uint8Array>();
-    await readFrames(range, slice, (page, frame, content) => {
+    await readFrames(range, budget, (page, frame, content) => {
       frames.set(page, frame);
       // Content that is not kept is hashed at once: reading it again costs more than hashing a page twice that was
       // written twice.
@@ -297,7 +297,7 @@ export class TrackedDatabase {
     for (const page of frames.keys())
       if (page > to.pageCount) for (const map of [frames, contents, hashes]) map?.delete(page);
     if (contents !== undefined)
-      await hashPages(this, frames, contents, slice, (page, hash) => void hashes.set(page, hash));
+      await hashPages(this, frames, contents, budget, (page, hash) => void hashes.set(page, hash));
     return { database: this, to, pageCount: to.pageCount, frames, contents, hashes };
   }
 
@@ -330,12 +330,12 @@ export class TrackedDatabase {
    * a page of a later state there: it copies up to the pin at most. False: the index is torn, so the result is unknown
    * now. Throws `CaptureError`.
    */
-  async proveFile(slice: Slice): Promise<boolean> {
+  async proveFile(budget: EventLoopBudget): Promise<boolean> {
     const index = this.look();
     if (index === undefined) return false;
     const { frames, zeroPages } = this.layout(index);
     for (let page = 1; page <= this.pageCount; page++) {
-      if (page % 64 === 0) await slice.yieldIfDue();
+      if (page % 64 === 0) await budget.yieldIfDue();
       if (frames.has(page) || zeroPages.has(page)) continue;
       const content = new Uint8Array(this.pageSize);
       readFully(this.files.dbFd, content, (page - 1) * this.pageSize);

@@ -6,7 +6,7 @@
 import { readSync } from "node:fs";
 import { lostContinuity } from "./capture-error.ts";
 import { readChunkBytes } from "./limits.ts";
-import type { Slice } from "./slice.ts";
+import type { EventLoopBudget } from "./event-loop-budget.ts";
 import {
   frameBytes,
   frameHeaderBytes,
@@ -41,7 +41,7 @@ export interface FrameRange {
 /**
  * Visits frames from+1..to in order. Throws `CaptureError` (continuity). Buffers passed to the visitor are not reused.
  */
-export async function readFrames(range: FrameRange, slice: Slice, visit: FrameVisitor): Promise<void> {
+export async function readFrames(range: FrameRange, budget: EventLoopBudget, visit: FrameVisitor): Promise<void> {
   const { name, walFd, from, to } = range;
   if (to.mxFrame === from.mxFrame) return;
   const size = frameBytes(to.pageSize);
@@ -66,7 +66,7 @@ export async function readFrames(range: FrameRange, slice: Slice, visit: FrameVi
       visit(header.page, frame + i, bytes.subarray(start, start + to.pageSize));
       commitPageCount = header.commitPageCount;
     }
-    await slice.yieldIfDue();
+    await budget.yieldIfDue();
   }
   if (sum.s1 !== to.checksum1 || sum.s2 !== to.checksum2 || commitPageCount !== to.pageCount) {
     throw lostContinuity(

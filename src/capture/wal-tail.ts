@@ -23,7 +23,7 @@
  */
 import { fstatSync, type Stats } from "node:fs";
 import { readChunkBytes } from "./limits.ts";
-import type { Slice } from "./slice.ts";
+import type { EventLoopBudget } from "./event-loop-budget.ts";
 import {
   frameBytes,
   frameHeaderBytes,
@@ -103,11 +103,11 @@ export class WalTail {
   }
 
   /** Follows the chain to its end, as recovery does. */
-  async walk(at: WalPosition, slice: Slice): Promise<TailEnd> {
+  async walk(at: WalPosition, budget: EventLoopBudget): Promise<TailEnd> {
     const stats = fstatSync(this.#files.walFd);
     const origin = this.#origin(at, stats.size);
     if (origin === "rewritten") return { kind: "rewritten" };
-    let end = origin === undefined ? undefined : await this.#lastCommit(origin, slice);
+    let end = origin === undefined ? undefined : await this.#lastCommit(origin, budget);
     // At the first look it may be the generation before: the index had begun the next one. If not, a writer without the
     // index came before this look.
     if (end !== undefined && this.#seen === undefined && at.mxFrame === 0 && isNextGeneration(at, end)) {
@@ -119,7 +119,7 @@ export class WalTail {
     if (
       origin !== undefined &&
       this.#isUnexplained(at, origin, stats) &&
-      !(await this.#reaches(origin.header, origin.from, slice))
+      !(await this.#reaches(origin.header, origin.from, budget))
     )
       return { kind: "rewritten" };
     this.#remember(at, stats.ctimeMs, stats.size);
@@ -198,7 +198,7 @@ export class WalTail {
   }
 
   /** True if all frames up to the captured end are in the file. */
-  async #reaches(header: WalHeader, at: WalPosition, slice: Slice): Promise<boolean> {
+  async #reaches(header: WalHeader, at: WalPosition, budget: EventLoopBudget): Promise<boolean> {
     const size = frameBytes(header.pageSize);
     const perChunk = Math.max(1, Math.floor(readChunkBytes / size));
     const sum = { ...header.checksum };
@@ -207,12 +207,12 @@ export class WalTail {
       if (readFully(this.#files.walFd, bytes, frameOffset(first, header.pageSize)) < bytes.byteLength) return false;
       for (let offset = 0; offset < bytes.byteLength; offset += size)
         if (takeFrame(bytes, offset, header, sum) === undefined) return false;
-      await slice.yieldIfDue();
+      await budget.yieldIfDue();
     }
     return sum.s1 === at.checksum1 && sum.s2 === at.checksum2;
   }
 
-  async #lastCommit({ header, from }: Origin, slice: Slice): Promise<WalPosition | undefined> {
+  async #lastCommit({ header, from }: Origin, budget: EventLoopBudget): Promise<WalPosition | undefined> {
     const size = frameBytes(header.pageSize);
     const perChunk = Math.max(1, Math.floor(readChunkBytes / size));
     const bytes = new Uint8Array(perChunk * size);
@@ -229,7 +229,7 @@ export class WalTail {
           end = { salt1: header.salt1, salt2: header.salt2, mxFrame: first + i, checksum1: sum.s1, checksum2: sum.s2 };
       }
       if (count < perChunk) return end;
-      await slice.yieldIfDue();
+      await budget.yieldIfDue();
     }
   }
 }

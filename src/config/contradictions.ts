@@ -162,7 +162,7 @@ function checkPlainHost(
   }
 }
 
-/** Epochs of plain hosts live in one gateway's memory (src/gateway/service/plain-control.ts). */
+/** Epochs of plain hosts live in one gateway's memory (src/gateway/service/plain-host.ts). */
 function checkPlainAlone(
   { peers }: NonNullable<FileContent["gateway"]>,
   services: FileContent["service"],

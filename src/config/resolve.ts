@@ -42,7 +42,7 @@ export function resolveServices(services: FileContent["service"]): ServiceConfig
 }
 
 /**
- * A plain host's control address is its health check; src/gateway/service/plain-control.ts stands in for the control
+ * A plain host's control address is its health check; src/gateway/service/plain-host.ts stands in for the control
  * API.
  */
 export const controlUrlOf = ({ control, url, health }: FileContent["service"][number]["host"][number]): string =>

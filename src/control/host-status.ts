@@ -126,8 +126,8 @@ export const hostStatusSchema = v.object({
   clockMs: v.optional(v.nullable(v.number()), null),
   /**
    * This host stepped down in favour of `to`, `forMs` ago on its own clock, and has read no claim since. A gateway that
-   * did not order this leaves it alone for a moment (core/failover/relation.ts). null: it did not, or another host has
-   * claimed.
+   * did not order this leaves it alone for a moment (core/failover/primary-status.ts). null: it did not, or another
+   * host has claimed.
    */
   handover: v.optional(v.nullable(v.object({ to: v.string(), forMs: v.pipe(v.number(), v.minValue(0)) })), null),
   /** True when the last record of the log is a `vacate`. */

@@ -20,13 +20,6 @@
  */
 import { allRules, type Rules } from "./rules.ts";
 
-/**
- * Request field from a gateway to a host: the epoch for which the request was routed. A host executes only requests of
- * its own epoch, so a copy of an abandoned attempt that the network delivers late (kernels keep sending) cannot execute
- * after its repetition.
- */
-export const epochField = "Stead-Epoch";
-
 /** True if a host that serves `epoch` may execute a request whose field says `routedFor`; without the field it may. */
 export function isOfEpoch(routedFor: string | undefined, epoch: number, rules: Rules = allRules): boolean {
   return routedFor === undefined || routedFor === String(epoch) || !rules.has("replay-own-epoch");

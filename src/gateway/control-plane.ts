@@ -14,8 +14,8 @@ import type { Logger } from "../runtime/log.ts";
 import { InterruptedFailovers } from "./service/interrupted-failovers.ts";
 import type { PeerTransport } from "./peers/peer-client.ts";
 import { Peers } from "./peers/peers.ts";
-import type { HostControl } from "./service/host-control.ts";
-import type { Plane } from "./route/plane.ts";
+import type { HostControl } from "../control/host-control.ts";
+import type { DataPlane } from "./route/data-plane.ts";
 import { Registry } from "./service/registry.ts";
 import { type ControlConfig, ServedServices } from "./service/served-services.ts";
 import type { ServiceRuntime } from "./service/service.ts";
@@ -39,7 +39,7 @@ export interface ControlPlaneOptions {
   readonly store: StateStore;
   /** The contents of the store when it was opened. */
   readonly remembered: Remembered;
-  readonly plane: Pick<Plane, "route" | "reconfigure">;
+  readonly plane: Pick<DataPlane, "route" | "reconfigure">;
   /** The control API of a host of a service. */
   readonly control: (controlUrl: string, service: string, host: string) => HostControl;
   /** The transport to the peer at an admin address. */

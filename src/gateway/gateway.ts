@@ -27,7 +27,7 @@ import { ControlPlane } from "./control-plane.ts";
 import { PeerClient } from "./peers/peer-client.ts";
 import { peerSyncPath } from "../control/peer-api.ts";
 import type { Peers } from "./peers/peers.ts";
-import { LocalPlane, type Plane } from "./route/plane.ts";
+import { LocalDataPlane, type DataPlane } from "./route/data-plane.ts";
 import { createProxyApp } from "./route/proxy-app.ts";
 import type { ServiceRuntime } from "./service/service.ts";
 import { fileDisk } from "./state/replication-disk.ts";
@@ -56,7 +56,7 @@ export class Gateway implements AdminTarget {
   readonly #store: StateStore;
   readonly #queries: SqlQueries;
   readonly #control: ControlPlane;
-  readonly #plane: Plane;
+  readonly #plane: DataPlane;
   readonly configuration: ConfigurationState;
   readonly metrics = new PrometheusMetrics(gatewayMetrics);
   /** Of operators' programs; the processes of the cluster use the channel. */
@@ -291,12 +291,12 @@ export class Gateway implements AdminTarget {
     this.peers.start();
   }
 
-  #makePlane(): Plane {
+  #makePlane(): DataPlane {
     const { clock, log, worker } = this.#deps;
     const { metrics } = this;
     const settings = (): GatewayConfig => this.#config;
     const count = this.#config.workers;
-    if (count === 1) return new LocalPlane({ settings, clock, log, metrics });
+    if (count === 1) return new LocalDataPlane({ settings, clock, log, metrics });
     if (worker === undefined) throw new Error("more than one worker, and no command to start them");
     const onLost = (detail: string): void => {
       for (const { recorder } of this.services()) recorder.recordEvent("warning", "worker-lost", undefined, detail);

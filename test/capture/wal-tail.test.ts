@@ -3,7 +3,7 @@ import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
 import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { Slice } from "../../src/capture/slice.ts";
+import { EventLoopBudget } from "../../src/capture/event-loop-budget.ts";
 import { WalTail } from "../../src/capture/wal-tail.ts";
 import { temporaryFolder } from "../support/capture/pair.ts";
 
@@ -27,7 +27,7 @@ function begin() {
     walk: (salt1: number, salt2: number) =>
       new WalTail({ walFd }, () => Date.now()).walk(
         { salt1, salt2, mxFrame: 0, checksum1: 0, checksum2: 0 },
-        new Slice(),
+        new EventLoopBudget(),
       ),
     [Symbol.dispose]() {
       closeSync(walFd);
@@ -57,10 +57,10 @@ test("a write over the generation before, which no writer that uses the index ma
   const nowMs = Date.now() + 60_000; // Stamps have settled.
   const tail = new WalTail({ walFd: it.walFd }, () => nowMs);
   const at = { salt1: (it.salt1 + 1) >>> 0, salt2: 4711, mxFrame: 0, checksum1: 0, checksum2: 0 };
-  expect(await tail.walk(at, new Slice())).toEqual({ kind: "uncommitted" });
+  expect(await tail.walk(at, new EventLoopBudget())).toEqual({ kind: "uncommitted" });
   expect(tail.isQuiet(at)).toBe(true);
   // The page of the last frame: its checksum is wrong now, and nothing is behind it.
   writeSync(it.walFd, Buffer.from("other content"), 0, 13, headerBytes + it.frames * frameBytes - 100);
   expect(tail.isQuiet(at)).toBe(false);
-  expect(await tail.walk(at, new Slice())).toEqual({ kind: "rewritten" });
+  expect(await tail.walk(at, new EventLoopBudget())).toEqual({ kind: "rewritten" });
 });

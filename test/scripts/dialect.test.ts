@@ -48,10 +48,12 @@ describe("tags", () => {
 describe("exported names", () => {
   test("of two files are refused when they are the same", () => {
     const files = [
-      { path: "src/a.ts", text: "export interface Slice { a: 1 }\nexport const slice = 1;" },
-      { path: "src/b.ts", text: "export class Slice {}\nconst slice = 1;" },
+      { path: "src/a.ts", text: "export interface EventLoopBudget { a: 1 }\nexport const slice = 1;" },
+      { path: "src/b.ts", text: "export class EventLoopBudget {}\nconst slice = 1;" },
     ];
-    expect(sharedExports(files)).toEqual(["Slice is exported by src/a.ts and src/b.ts: one name for one thing"]);
+    expect(sharedExports(files)).toEqual([
+      "EventLoopBudget is exported by src/a.ts and src/b.ts: one name for one thing",
+    ]);
   });
 
   test("may be a type and its value in one file", () => {

@@ -6,7 +6,7 @@ import { closeSync, openSync } from "node:fs";
 import { ChannelClient } from "../../src/control/channel/client.ts";
 import { anyOf } from "../../src/control/channel/transcript.ts";
 import { callJson } from "../../src/control/json-call.ts";
-import { PlainControl, PlainEpochs } from "../../src/gateway/service/plain-control.ts";
+import { PlainHost, PlainEpochs } from "../../src/gateway/service/plain-host.ts";
 import { checkHealth } from "../../src/host/application/health-check.ts";
 import { predecessorProbe } from "../../src/host/primary/predecessor.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
@@ -16,7 +16,7 @@ const url = `http://127.0.0.1:${port}`;
 const { signal } = new AbortController();
 const channel = ChannelClient.ofOperator("a-secret-of-the-tests", systemClock);
 const calls = async (): Promise<Record<string, string>> => {
-  const plain = new PlainControl({
+  const plain = new PlainHost({
     ...{ service: "s", host: "h", controlUrl: `plain:${url}/`, epochs: new PlainEpochs(), clock: systemClock },
   });
   const call = { method: "GET", path: "/v1/status", timeoutMs: 2_000 } as const;

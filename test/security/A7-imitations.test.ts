@@ -9,7 +9,7 @@
 import { afterEach, expect, test } from "bun:test";
 import { Front } from "../../src/host/application/front.ts";
 import { AskedCheckpoints } from "../../src/host/primary/asked-checkpoints.ts";
-import { forwardOptionsOf } from "../../src/gateway/route/data-plane.ts";
+import { forwardOptionsOf } from "../../src/gateway/route/listener.ts";
 import { HttpServer } from "../../src/http/server/server.ts";
 import { Upstream } from "../../src/http/upstream/upstream.ts";
 import { systemClock } from "../../src/runtime/clock.ts";

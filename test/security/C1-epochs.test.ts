@@ -9,7 +9,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type Rules, withoutRule } from "../../src/core/rules.ts";
 import { wakeAt } from "../../src/core/failover/failover.ts";
-import { viewForPeers } from "../../src/core/failover/relation.ts";
+import { viewForPeers } from "../../src/core/failover/primary-status.ts";
 import { Views } from "../../src/gateway/peers/views.ts";
 import { attackEpochs } from "../sim/direct-mutants.ts";
 import { Scenario } from "../support/core/failover-scenario.ts";

@@ -10,7 +10,7 @@ import { afterEach, expect, test } from "bun:test";
 import { Front } from "../../src/host/application/front.ts";
 import { Upstream } from "../../src/http/upstream/upstream.ts";
 import { HttpServer } from "../../src/http/server/server.ts";
-import { forwardOptionsOf } from "../../src/gateway/route/data-plane.ts";
+import { forwardOptionsOf } from "../../src/gateway/route/listener.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { defaultDataPlane, defaultGatewayLimits } from "../support/config/data-plane.ts";
 import { until } from "../support/gateway/cluster.ts";

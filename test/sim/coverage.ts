@@ -3,7 +3,7 @@
  * code allows and no history takes is a place that nothing has shown to be right, so it is listed; what cannot or need
  * not be reached is declared here, with its reason, and nowhere else.
  */
-import { legalPhases } from "../../src/core/failover/turn.ts";
+import { legalPhases } from "../../src/core/failover/transition.ts";
 import type { Fault } from "./faults.ts";
 
 type Machine = "host" | "gateway";

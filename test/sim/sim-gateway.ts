@@ -11,7 +11,7 @@ import type { RowReplica } from "../../src/core/replication/replication.ts";
 import type { Rules } from "../../src/core/rules.ts";
 import { ControlPlane } from "../../src/gateway/control-plane.ts";
 import type { ControlConfig } from "../../src/gateway/service/served-services.ts";
-import type { RouteHooks, RouteTarget } from "../../src/gateway/route/route-target.ts";
+import type { RouteHooks, ServiceRoute } from "../../src/gateway/route/service-route.ts";
 import { LocalRoute } from "../../src/gateway/route/local-route.ts";
 import { StateStore } from "../../src/gateway/state/store.ts";
 import { Proxy } from "../../src/http/proxy/proxy.ts";
@@ -175,7 +175,7 @@ export class SimGateway {
     control.peers.start();
   }
 
-  #plane(hooks: RouteHooks): RouteTarget {
+  #plane(hooks: RouteHooks): ServiceRoute {
     const { options, rules } = this.#setup;
     const { clock } = this.process;
     const hold = {

@@ -10,7 +10,7 @@ import {
 import type { HostStatus } from "../../src/control/host-status.ts";
 import type { DemoteEvent, PromoteEvent } from "../../src/control/host-api.ts";
 import type { PeerTransport, SyncAnswer } from "../../src/gateway/peers/peer-client.ts";
-import type { HostControl } from "../../src/gateway/service/host-control.ts";
+import type { HostControl } from "../../src/control/host-control.ts";
 import type { SeededRandom } from "../../harness/seeded-random.ts";
 import { type ConnectionEnd, dial, type Network, type ServerEnd } from "./network.ts";
 import { gatewayOf } from "./sim-gateway.ts";

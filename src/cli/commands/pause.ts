@@ -40,11 +40,11 @@ const command = (kind: "pause" | "resume", brief: string, explanation: string) =
 
 export const pauseCommand = command(
   "pause",
-  "Turn automatic failover off",
+  "Transition automatic failover off",
   "No automatic failover happens until `stead resume`. Requests still go to the primary. The pause survives a restart of the gateway.",
 );
 export const resumeCommand = command(
   "resume",
-  "Turn automatic failover on again",
+  "Transition automatic failover on again",
   "A primary that was lost meanwhile is replaced at once.",
 );

@@ -17,7 +17,7 @@
  *
  * An orderly end (a switchover, a stop of the host) is no cause, and an operator's order waits for nothing.
  */
-import { handoverEndsAt } from "./relation.ts";
+import { handoverEndsAt } from "./primary-status.ts";
 import type { FailoverKind, HostReport, ServiceState } from "./state.ts";
 import type { Brake, Cause, Loss } from "./loss.ts";
 

@@ -1,52 +1,53 @@
 /** Operators' orders. A command is refused with a reason and what to do, or answered once it has finished. */
 import type { Command, Failover, ServiceState } from "./state.ts";
-import { newFailover } from "./act.ts";
+import { newFailover } from "./promote.ts";
 import { promoteBest, ranking } from "./order.ts";
-import { relationToPrimary } from "./relation.ts";
+import { primaryStatus } from "./primary-status.ts";
 import { vaultInWords } from "./vault.ts";
-import { abortFailover, become, nextKey, recordEvent, put, type Turn } from "./turn.ts";
+import { abortFailover, become, nextKey, recordEvent, put, type Transition } from "./transition.ts";
 
-export function onCommand(turn: Turn, id: string, command: Command): void {
+export function onCommand(transition: Transition, id: string, command: Command): void {
   switch (command.kind) {
     case "pause":
     case "resume":
-      put(turn, { automation: command.kind === "pause" ? { kind: "paused" } : { kind: "on" } });
+      put(transition, { automation: command.kind === "pause" ? { kind: "paused" } : { kind: "on" } });
       recordEvent(
-        turn,
+        transition,
         "info",
         command.kind,
         undefined,
         command.kind === "pause" ? "automation is off; routing continues" : "automation is on",
       );
-      return done(turn, id);
+      return done(transition, id);
     case "switchover":
-      return switchover(turn, id, command.target);
+      return switchover(transition, id, command.target);
     case "failover":
-      return failover(turn, id, command.target, command.force);
+      return failover(transition, id, command.target, command.force);
   }
 }
 
-function switchover(turn: Turn, id: string, target: string | undefined): void {
-  const { state } = turn;
+function switchover(transition: Transition, id: string, target: string | undefined): void {
+  const { state } = transition;
   const primary = state.primary;
   if (state.phase.kind !== "serving" || primary === undefined) {
     return refuse(
-      turn,
+      transition,
       id,
       `there is no primary that serves: the service is ${state.phase.kind}`,
       "see `stead status`; a lost primary needs `stead failover`",
     );
   }
-  if (target === primary.host) return refuse(turn, id, `${target} is already primary`, "name another host, or none");
-  const why = whyNotTarget(turn, target, false);
+  if (target === primary.host)
+    return refuse(transition, id, `${target} is already primary`, "name another host, or none");
+  const why = whyNotTarget(transition, target, false);
   if (why !== undefined)
-    return refuse(turn, id, why, "see `stead failover --dry-run` for the hosts that could take over");
-  const best = target ?? ranking(turn, undefined).eligible[0]?.host;
-  const planned = newFailover(turn, "switchover", { target: best, planned: true, command: id });
-  const call = nextKey(turn);
-  become(turn, { kind: "demoting", failover: planned, call, since: turn.now, lostAt: undefined });
-  turn.effects.push({ kind: "record-failover", failover: planned, outcome: "running" });
-  turn.effects.push({
+    return refuse(transition, id, why, "see `stead failover --dry-run` for the hosts that could take over");
+  const best = target ?? ranking(transition, undefined).eligible[0]?.host;
+  const planned = newFailover(transition, "switchover", { target: best, planned: true, command: id });
+  const call = nextKey(transition);
+  become(transition, { kind: "demoting", failover: planned, call, since: transition.now, lostAt: undefined });
+  transition.effects.push({ kind: "record-failover", failover: planned, outcome: "running" });
+  transition.effects.push({
     kind: "demote",
     call,
     host: primary.host,
@@ -56,43 +57,43 @@ function switchover(turn: Turn, id: string, target: string | undefined): void {
   });
 }
 
-function failover(turn: Turn, id: string, target: string | undefined, force: boolean): void {
-  const { state, now } = turn;
+function failover(transition: Transition, id: string, target: string | undefined, force: boolean): void {
+  const { state, now } = transition;
   const { phase } = state;
   const isActing = phase.kind === "promoting" || phase.kind === "demoting";
   if (isActing && !force) {
     return refuse(
-      turn,
+      transition,
       id,
       `a ${phase.failover.kind} failover is in progress`,
       "wait for its end: `stead status --watch`; --force overrides it",
     );
   }
-  const relation = relationToPrimary(state, now);
-  const lost = relation === "down" || relation === "stepped-down" || relation === "none";
+  const status = primaryStatus(state, now);
+  const lost = status === "down" || status === "stepped-down" || status === "none";
   if (!force && !lost) {
     return refuse(
-      turn,
+      transition,
       id,
-      `the primary ${state.primary?.host ?? ""} is ${relation}`,
+      `the primary ${state.primary?.host ?? ""} is ${status}`,
       "`stead switchover` moves a healthy primary; --force replaces it anyway",
     );
   }
   if (phase.kind === "promoting" && target === phase.candidate)
     return refuse(
-      turn,
+      transition,
       id,
       `${target} is being promoted already`,
       "name another host, or wait: `stead status --watch`",
     );
-  const why = whyNotTarget(turn, target, force);
+  const why = whyNotTarget(transition, target, force);
   if (why !== undefined)
-    return refuse(turn, id, why, "see `stead failover --dry-run` for the hosts that could take over");
-  if (isActing) return overtake(turn, id, target, phase);
+    return refuse(transition, id, why, "see `stead failover --dry-run` for the hosts that could take over");
+  if (isActing) return overtake(transition, id, target, phase);
   const change = { target, planned: force, force, command: id };
   const base: Failover =
-    phase.kind === "agreeing" || phase.kind === "down" ? phase.failover : newFailover(turn, "forced");
-  promoteBest(turn, { ...base, kind: force ? "forced" : base.kind, ...change });
+    phase.kind === "agreeing" || phase.kind === "down" ? phase.failover : newFailover(transition, "forced");
+  promoteBest(transition, { ...base, kind: force ? "forced" : base.kind, ...change });
 }
 
 /**
@@ -100,19 +101,19 @@ function failover(turn: Turn, id: string, target: string | undefined, force: boo
  * (R1).
  */
 function overtake(
-  turn: Turn,
+  transition: Transition,
   id: string,
   target: string | undefined,
   phase: ServiceState["phase"] & { kind: "promoting" | "demoting" },
 ): void {
   const { failover, call } = phase;
-  turn.effects.push({ kind: "cancel", call });
-  abortFailover(turn, failover, "overtaken", "an operator forced another failover", "see `stead status`");
+  transition.effects.push({ kind: "cancel", call });
+  abortFailover(transition, failover, "overtaken", "an operator forced another failover", "see `stead status`");
   const tried = new Map(failover.tried);
   if (phase.kind === "promoting") {
     tried.set(phase.candidate, "an operator overrode it");
     recordEvent(
-      turn,
+      transition,
       "warning",
       "failover-overtaken",
       phase.candidate,
@@ -120,8 +121,8 @@ function overtake(
     );
   }
   promoteBest(
-    turn,
-    newFailover(turn, "forced", {
+    transition,
+    newFailover(transition, "forced", {
       target,
       planned: true,
       force: true,
@@ -132,8 +133,8 @@ function overtake(
 }
 
 /** Returns why the named host, or without a name every host, cannot take over; undefined if one can. */
-function whyNotTarget(turn: Turn, target: string | undefined, force: boolean): string | undefined {
-  const ranked = ranking(turn, { tried: new Map(), target, force });
+function whyNotTarget(transition: Transition, target: string | undefined, force: boolean): string | undefined {
+  const ranked = ranking(transition, { tried: new Map(), target, force });
   if (target === undefined) {
     if (ranked.eligible.length > 0) return undefined;
     return ranked.rejected.map(({ host, why }) => `${host}: ${why}`).join("; ") || "no host is registered";
@@ -143,17 +144,17 @@ function whyNotTarget(turn: Turn, target: string | undefined, force: boolean): s
   return rejected === undefined ? `the host "${target}" is not registered` : `${target}: ${rejected.why}`;
 }
 
-function done(turn: Turn, id: string): void {
-  const primary = turn.state.primary;
-  turn.effects.push({
+function done(transition: Transition, id: string): void {
+  const primary = transition.state.primary;
+  transition.effects.push({
     kind: "reply",
     id,
     outcome: { kind: "done", primary: primary?.host, epoch: primary?.epoch ?? 0, failover: undefined },
   });
 }
 
-function refuse(turn: Turn, id: string, why: string, advice: string): void {
-  turn.effects.push({ kind: "reply", id, outcome: { kind: "refused", code: "conflict", why, advice } });
+function refuse(transition: Transition, id: string, why: string, advice: string): void {
+  transition.effects.push({ kind: "reply", id, outcome: { kind: "refused", code: "conflict", why, advice } });
 }
 
 /** What would happen if the primary were lost now, and why each other host would not be chosen. Changes nothing. */

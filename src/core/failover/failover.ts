@@ -2,7 +2,7 @@
  * The failover of one service, as one gateway sees it: `step(state, event, now)`, pure.
  *
  * A step has three parts: observations change the facts (observe.ts), operators' commands and events of calls are
- * handled (command.ts, act.ts), and the phase and the route follow the facts (reconcile.ts, route.ts). The driver
+ * handled (command.ts, promote.ts), and the phase and the route follow the facts (reconcile.ts, route.ts). The driver
  * (src/gateway/service/service.ts) performs the effects in order.
  *
  * Nothing here can lose a write or make two primaries: the log alone decides claims (R1, R2), and a gateway only asks.
@@ -10,52 +10,52 @@
  */
 import { allRules, type Rules } from "../rules.ts";
 import type { FailoverEvent, FailoverStep, ServiceState } from "./state.ts";
-import { onCall } from "./act.ts";
+import { onCall } from "./promote.ts";
 import { onCommand } from "./command.ts";
 import { budgetMs } from "./budget.ts";
 import { observe, observeProof, observeVault } from "./observe.ts";
 import { ranking } from "./order.ts";
 import { proofEndsAt } from "./proof.ts";
-import { handoverEndsAt, relationToPrimary } from "./relation.ts";
+import { handoverEndsAt, primaryStatus } from "./primary-status.ts";
 import { route } from "./route.ts";
 import { ownerStuckAt, reconcile } from "./reconcile.ts";
-import { put, spent, type Turn } from "./turn.ts";
+import { put, spent, type Transition } from "./transition.ts";
 
 /** `now`: monotonic milliseconds. */
 export function step(state: ServiceState, event: FailoverEvent, now: number, rules: Rules = allRules): FailoverStep {
-  const turn: Turn = { state, effects: [], now, rules };
-  observe(turn, event);
-  observeProof(turn);
-  observeVault(turn);
+  const transition: Transition = { state, effects: [], now, rules };
+  observe(transition, event);
+  observeProof(transition);
+  observeVault(transition);
   switch (event.kind) {
     case "phase-ended":
     case "promoted":
     case "demoted":
     case "call-refused":
     case "call-lost":
-      onCall(turn, event);
+      onCall(transition, event);
       break;
     case "command":
-      onCommand(turn, event.id, event.command);
+      onCommand(transition, event.id, event.command);
       break;
     case "routed":
-      onRouted(turn, event.epoch);
+      onRouted(transition, event.epoch);
       break;
     default:
       break;
   }
-  reconcile(turn);
-  route(turn);
-  return { state: turn.state, effects: turn.effects };
+  reconcile(transition);
+  route(transition);
+  return { state: transition.state, effects: transition.effects };
 }
 
 /** The new primary has the traffic: the failover's last phase is known. */
-function onRouted(turn: Turn, epoch: number): void {
-  const finished = turn.state.finished;
+function onRouted(transition: Transition, epoch: number): void {
+  const finished = transition.state.finished;
   if (finished === undefined || finished.failover.epochTo !== epoch) return;
-  const failover = spent(finished.failover, "route", turn.now - finished.at);
-  put(turn, { finished: undefined });
-  turn.effects.push({ kind: "record-failover", failover, outcome: "done" });
+  const failover = spent(finished.failover, "route", transition.now - finished.at);
+  put(transition, { finished: undefined });
+  transition.effects.push({ kind: "record-failover", failover, outcome: "done" });
 }
 
 /**
@@ -75,7 +75,7 @@ export function wakeAt(state: ServiceState, now: number): number | undefined {
   if (phase.kind === "awaiting") times.push(ownerStuckAt(state, phase.since) ?? -Infinity);
   if (phase.kind === "unknown" && state.firstHeardAt !== undefined)
     times.push(state.firstHeardAt + state.settings.electWaitMs);
-  if (phase.kind === "awaiting" && state.primary !== undefined && relationToPrimary(state, now) === "becoming") {
+  if (phase.kind === "awaiting" && state.primary !== undefined && primaryStatus(state, now) === "becoming") {
     times.push(state.primary.adoptedAt + state.settings.awaitMs);
   }
   times.push(proofEndsAt(state));

@@ -10,11 +10,11 @@
  * down are harmless, since the second is refused. The brake applies here too, so that hosts that are impaired in turn
  * do not pass the service around.
  */
-import { brakeFor, newFailover } from "./act.ts";
+import { brakeFor, newFailover } from "./promote.ts";
 import { brakeInWords, impairedBy } from "./brake.ts";
 import type { HostReport } from "./state.ts";
 import { ranking } from "./order.ts";
-import { become, nextKey, recordEvent, put, type Turn } from "./turn.ts";
+import { become, nextKey, recordEvent, put, type Transition } from "./transition.ts";
 
 /**
  * An impairment lasts at least this long before it moves a primary, plus as much again for each gateway before this
@@ -23,45 +23,45 @@ import { become, nextKey, recordEvent, put, type Turn } from "./turn.ts";
 const patienceMs = 500;
 
 /** Called while the primary serves. */
-export function relieve(turn: Turn): void {
-  const { state, now } = turn;
+export function relieve(transition: Transition): void {
+  const { state, now } = transition;
   const { primary } = state;
   const view = primary === undefined ? undefined : state.hosts.get(primary.host);
   const impairment = view?.report?.impairments.find(({ kind }) => kind !== "vault");
-  if (primary === undefined || view === undefined || impairment === undefined) return stays(turn, undefined);
+  if (primary === undefined || view === undefined || impairment === undefined) return stays(transition, undefined);
   const rank = state.gateways.indexOf(state.settings.gateway) + 1;
   if (impairment.forMs + now - view.reportAt < rank * patienceMs || now < state.relieveAfter) return;
-  const why = whyStay(turn, impairment);
-  if (why !== undefined) return stays(turn, `${impairedBy(impairment).text}; ${why}`);
-  stays(turn, undefined);
-  moveAway(turn, impairment);
+  const why = whyStay(transition, impairment);
+  if (why !== undefined) return stays(transition, `${impairedBy(impairment).text}; ${why}`);
+  stays(transition, undefined);
+  moveAway(transition, impairment);
 }
 
-function whyStay(turn: Turn, impairment: HostReport["impairments"][number]): string | undefined {
-  if (turn.state.automation.kind === "paused") return "automation is paused";
-  if (betterOff(turn) === undefined) return "it stays primary, because no host is in better condition";
-  const brake = brakeFor(turn, impairedBy(impairment));
-  return brake !== undefined && turn.now < brake.until
-    ? `it stays primary for now: ${brakeInWords(brake, turn.state.primary?.epoch ?? 0)}`
+function whyStay(transition: Transition, impairment: HostReport["impairments"][number]): string | undefined {
+  if (transition.state.automation.kind === "paused") return "automation is paused";
+  if (betterOff(transition) === undefined) return "it stays primary, because no host is in better condition";
+  const brake = brakeFor(transition, impairedBy(impairment));
+  return brake !== undefined && transition.now < brake.until
+    ? `it stays primary for now: ${brakeInWords(brake, transition.state.primary?.epoch ?? 0)}`
     : undefined;
 }
 
-function betterOff(turn: Turn): string | undefined {
-  const best = ranking(turn, undefined).eligible[0];
+function betterOff(transition: Transition): string | undefined {
+  const best = ranking(transition, undefined).eligible[0];
   return best !== undefined && (best.standing === "well" || best.standing === "behind") ? best.host : undefined;
 }
 
-function moveAway(turn: Turn, impairment: HostReport["impairments"][number]): void {
-  const { primary } = turn.state;
-  const target = betterOff(turn);
+function moveAway(transition: Transition, impairment: HostReport["impairments"][number]): void {
+  const { primary } = transition.state;
+  const target = betterOff(transition);
   if (primary === undefined || target === undefined) return;
   const cause = impairedBy(impairment);
-  recordEvent(turn, "error", "primary-impaired", primary.host, `${cause.text}: ${target} is to take over`);
-  const failover = newFailover(turn, "impaired", { planned: true, target, cause });
-  const call = nextKey(turn);
-  become(turn, { kind: "demoting", failover, call, since: turn.now, lostAt: undefined });
-  turn.effects.push({ kind: "record-failover", failover, outcome: "running" });
-  turn.effects.push({
+  recordEvent(transition, "error", "primary-impaired", primary.host, `${cause.text}: ${target} is to take over`);
+  const failover = newFailover(transition, "impaired", { planned: true, target, cause });
+  const call = nextKey(transition);
+  become(transition, { kind: "demoting", failover, call, since: transition.now, lostAt: undefined });
+  transition.effects.push({ kind: "record-failover", failover, outcome: "running" });
+  transition.effects.push({
     kind: "demote",
     call,
     host: primary.host,
@@ -75,9 +75,10 @@ function moveAway(turn: Turn, impairment: HostReport["impairments"][number]): vo
 const reasonMax = 500;
 
 /** Records why the primary stays, when it begins and when the reason changes. */
-function stays(turn: Turn, why: string | undefined): void {
-  const { primary, stays: before } = turn.state;
+function stays(transition: Transition, why: string | undefined): void {
+  const { primary, stays: before } = transition.state;
   if (why === before) return;
-  put(turn, { stays: why });
-  if (why !== undefined && before === undefined) recordEvent(turn, "error", "primary-impaired", primary?.host, why);
+  put(transition, { stays: why });
+  if (why !== undefined && before === undefined)
+    recordEvent(transition, "error", "primary-impaired", primary?.host, why);
 }

@@ -4,41 +4,55 @@ import { type EpochSource, isPlausiblePosition, reviewEpoch } from "./proof.ts";
 import type { FailoverEvent, HostReport, HostView, LogHeard, Primary, RegisteredHost, ServiceState } from "./state.ts";
 import { aloneWithoutVault, reachesVault, vaultCondition, vaultInWords } from "./vault.ts";
 import { heardAt } from "./position-trail.ts";
-import { abortFailover, adopt, become, disprove, recordEvent, put, putHostView, type Turn } from "./turn.ts";
+import {
+  abortFailover,
+  adopt,
+  become,
+  disprove,
+  recordEvent,
+  put,
+  putHostView,
+  type Transition,
+} from "./transition.ts";
 
-export function observe(turn: Turn, event: FailoverEvent): void {
+export function observe(transition: Transition, event: FailoverEvent): void {
   switch (event.kind) {
     case "hosts":
-      return observeRegistry(turn, event.hosts);
+      return observeRegistry(transition, event.hosts);
     case "settings":
-      return put(turn, { settings: event.settings });
+      return put(transition, { settings: event.settings });
     case "recall":
-      if (turn.state.primary === undefined) adopt(turn, event, { kind: "memory" });
+      if (transition.state.primary === undefined) adopt(transition, event, { kind: "memory" });
       return;
     case "report":
-      return observeReport(turn, event.host, event.report, event.startedAt);
+      return observeReport(transition, event.host, event.report, event.startedAt);
     case "probe-failed":
       return changeHealth(
-        turn,
+        transition,
         event.host,
-        (view) => seenFailing(view.health, event.cause, event.startedAt, turn.now, turn.state.settings),
+        (view) => seenFailing(view.health, event.cause, event.startedAt, transition.now, transition.state.settings),
         event.cause === "refused" || event.cause === "reset",
       );
     case "stream-ended":
       return changeHealth(
-        turn,
+        transition,
         event.host,
-        (view) => streamEnded(view.health, turn.now, turn.state.settings.streamAliveMs),
+        (view) => streamEnded(view.health, transition.now, transition.state.settings.streamAliveMs),
         true,
       );
     case "data-error":
-      return changeHealth(turn, event.host, (view) => doubted(view.health, `requests fail: ${event.cause}`), true);
+      return changeHealth(
+        transition,
+        event.host,
+        (view) => doubted(view.health, `requests fail: ${event.cause}`),
+        true,
+      );
     case "gateways":
-      return put(turn, { gateways: [...new Set([...event.ids, turn.state.settings.gateway])].sort() });
+      return put(transition, { gateways: [...new Set([...event.ids, transition.state.settings.gateway])].sort() });
     case "peer-view":
-      put(turn, { peers: new Map(turn.state.peers).set(event.view.gateway, event.view) });
-      if (event.primary !== undefined) adopt(turn, { host: event.primary, epoch: event.view.epoch }, hearsay);
-      return hearLog(turn, event.heard, hearsay);
+      put(transition, { peers: new Map(transition.state.peers).set(event.view.gateway, event.view) });
+      if (event.primary !== undefined) adopt(transition, { host: event.primary, epoch: event.view.epoch }, hearsay);
+      return hearLog(transition, event.heard, hearsay);
     case "phase-ended":
     case "promoted":
     case "demoted":
@@ -51,10 +65,10 @@ export function observe(turn: Turn, event: FailoverEvent): void {
   }
 }
 
-function observeRegistry(turn: Turn, registered: readonly RegisteredHost[]): void {
+function observeRegistry(transition: Transition, registered: readonly RegisteredHost[]): void {
   const hosts = new Map<string, HostView>();
   for (const host of registered) {
-    const known = turn.state.hosts.get(host.id);
+    const known = transition.state.hosts.get(host.id);
     const moved = known === undefined || known.controlUrl !== host.controlUrl;
     hosts.set(
       host.id,
@@ -70,25 +84,25 @@ function observeRegistry(turn: Turn, registered: readonly RegisteredHost[]): voi
         : { ...known, ...host },
     );
   }
-  put(turn, { hosts });
+  put(transition, { hosts });
 }
 
-function observeReport(turn: Turn, host: string, report: HostReport, startedAt: number | undefined): void {
-  const view = turn.state.hosts.get(host);
+function observeReport(transition: Transition, host: string, report: HostReport, startedAt: number | undefined): void {
+  const view = transition.state.hosts.get(host);
   if (view === undefined) return;
-  const { now, state } = turn;
+  const { now, state } = transition;
   if (report.host !== host) {
     const health = seenFailing(view.health, "invalid", startedAt ?? now, now, state.settings);
     if (view.health.kind !== health.kind) {
       recordEvent(
-        turn,
+        transition,
         "warning",
         "wrong-host",
         host,
         `${view.controlUrl} answers as host "${report.host}": check the control address of ${host}`,
       );
     }
-    return putHostView(turn, { ...view, health });
+    return putHostView(transition, { ...view, health });
   }
   const lostVault = aloneWithoutVault(state, host, report, now);
   const health = lostVault
@@ -101,20 +115,20 @@ function observeReport(turn: Turn, host: string, report: HostReport, startedAt: 
   const isContinuous = now - view.reportAt <= state.settings.staleMs;
   const vaultSince = reachesVault(report) ? ((isContinuous ? view.vaultSince : undefined) ?? now) : undefined;
   putHostView(
-    turn,
+    transition,
     newest
       ? { ...view, health, report, reportAt: now, trail: heardAt(view.trail, report.position, now), vaultSince }
       : { ...view, health },
   );
-  recordHealth(turn, view, health.kind);
-  if (turn.state.firstHeardAt === undefined) put(turn, { firstHeardAt: now });
+  recordHealth(transition, view, health.kind);
+  if (transition.state.firstHeardAt === undefined) put(transition, { firstHeardAt: now });
   if (!newest || report.service !== state.settings.service) return;
   if (report.epochHost === undefined) return;
   const own = report.epochHost === host;
   const inOffice = report.role === "primary" || report.role === "starting" || report.role === "draining";
   const source = { kind: "host", host } as const;
   const counts = adopt(
-    turn,
+    transition,
     {
       host: report.epochHost,
       epoch: report.epoch,
@@ -124,32 +138,32 @@ function observeReport(turn: Turn, host: string, report: HostReport, startedAt: 
     source,
   );
   if (own && inOffice && counts)
-    hearLog(turn, { epoch: report.epoch, position: report.position, vault: report.vault?.id }, source);
+    hearLog(transition, { epoch: report.epoch, position: report.position, vault: report.vault?.id }, source);
 }
 
 const hearsay = { kind: "hearsay" } as const;
 
 /** An epoch that is not proved is confirmed, or given up with what was decided about it. */
-export function observeProof(turn: Turn): void {
-  const { primary, phase } = turn.state;
+export function observeProof(transition: Transition): void {
+  const { primary, phase } = transition.state;
   if (primary?.unproven === undefined) return;
-  const review = reviewEpoch(turn.state, primary, turn.now);
+  const review = reviewEpoch(transition.state, primary, transition.now);
   if (review.kind === "open") return;
   if (review.kind === "confirmed") {
-    put(turn, { primary: { ...primary, unproven: undefined } });
-    return void turn.effects.push({ ...ownershipOf(primary), kind: "record-epoch" });
+    put(transition, { primary: { ...primary, unproven: undefined } });
+    return void transition.effects.push({ ...ownershipOf(primary), kind: "record-epoch" });
   }
   const { by, owner } = review;
-  const view = turn.state.hosts.get(owner)?.report;
+  const view = transition.state.hosts.get(owner)?.report;
   disprove(
-    turn,
+    transition,
     { host: owner, epoch: by.epoch, dataUrl: view?.dataUrl },
     `${by.host}, which reads the log, says that ${owner} has epoch ${by.epoch}`,
   );
   if (!("failover" in phase)) return;
-  if ("call" in phase) turn.effects.push({ kind: "cancel", call: phase.call });
-  abortFailover(turn, phase.failover, "overtaken", `epoch ${primary.epoch} was false`, "see `stead status`");
-  become(turn, { kind: "awaiting", since: turn.now });
+  if ("call" in phase) transition.effects.push({ kind: "cancel", call: phase.call });
+  abortFailover(transition, phase.failover, "overtaken", `epoch ${primary.epoch} was false`, "see `stead status`");
+  become(transition, { kind: "awaiting", since: transition.now });
 }
 
 const ownershipOf = ({ host, epoch, dataUrl }: Primary) => ({ host, epoch, dataUrl });
@@ -158,12 +172,12 @@ const ownershipOf = ({ host, epoch, dataUrl }: Primary) => ({ host, epoch, dataU
  * A report of a primary of a later epoch is news whatever its position: an operator may have continued without lost
  * records.
  */
-function hearLog(turn: Turn, heard: LogHeard | undefined, source: EpochSource): void {
-  const known = turn.state.heard;
+function hearLog(transition: Transition, heard: LogHeard | undefined, source: EpochSource): void {
+  const known = transition.state.heard;
   if (heard === undefined || (known !== undefined && heard.epoch < known.epoch)) return;
-  if (turn.rules.has("epoch-proof") && !countsAsHeard(turn.state, heard, source)) return;
-  if (known === undefined || heard.epoch > known.epoch) return put(turn, { heard });
-  put(turn, {
+  if (transition.rules.has("epoch-proof") && !countsAsHeard(transition.state, heard, source)) return;
+  if (known === undefined || heard.epoch > known.epoch) return put(transition, { heard });
+  put(transition, {
     heard: {
       epoch: known.epoch,
       position: Math.max(known.position, heard.position),
@@ -177,16 +191,16 @@ const countsAsHeard = (state: ServiceState, { epoch, position }: LogHeard, sourc
   epoch <= (state.primary?.epoch ?? 0) && isPlausiblePosition(state, position, source);
 
 /** Updates the condition of the service's vault after each event, and records changes. */
-export function observeVault(turn: Turn): void {
-  const before = turn.state.vault;
-  const vault = vaultCondition(turn.state, turn.now);
-  put(turn, { vault });
-  const words = vaultInWords(vault, turn.now);
-  const wasTold = vaultInWords(before, turn.now) !== undefined;
+export function observeVault(transition: Transition): void {
+  const before = transition.state.vault;
+  const vault = vaultCondition(transition.state, transition.now);
+  put(transition, { vault });
+  const words = vaultInWords(vault, transition.now);
+  const wasTold = vaultInWords(before, transition.now) !== undefined;
   if (words !== undefined && (!wasTold || vault.kind !== before.kind))
-    recordEvent(turn, "error", `vault-${vault.kind}`, undefined, words);
+    recordEvent(transition, "error", `vault-${vault.kind}`, undefined, words);
   if (words === undefined && wasTold)
-    recordEvent(turn, "info", "vault-back", undefined, "the vault answers normally again");
+    recordEvent(transition, "info", "vault-back", undefined, "the vault answers normally again");
 }
 
 /**
@@ -208,18 +222,23 @@ function isOlder(report: HostReport, known: HostReport | undefined): boolean {
  * `probe`: ask again at once, unless the host is already known to be down. No extra probe follows a time-out: it took
  * long, the next regular one is already in flight, and a slow host needs no more work.
  */
-function changeHealth(turn: Turn, host: string, change: (view: HostView) => HostView["health"], probe: boolean): void {
-  const view = turn.state.hosts.get(host);
+function changeHealth(
+  transition: Transition,
+  host: string,
+  change: (view: HostView) => HostView["health"],
+  probe: boolean,
+): void {
+  const view = transition.state.hosts.get(host);
   if (view === undefined) return;
   const health = change(view);
   if (health === view.health) return;
-  putHostView(turn, { ...view, health });
-  recordHealth(turn, view, health.kind);
-  if (probe && health.kind === "up") turn.effects.push({ kind: "probe", host });
+  putHostView(transition, { ...view, health });
+  recordHealth(transition, view, health.kind);
+  if (probe && health.kind === "up") transition.effects.push({ kind: "probe", host });
 }
 
-function recordHealth(turn: Turn, before: HostView, after: HostView["health"]["kind"]): void {
+function recordHealth(transition: Transition, before: HostView, after: HostView["health"]["kind"]): void {
   if (before.health.kind === after) return;
   const detail = `${before.id} is ${after}, was ${before.health.kind}`;
-  recordEvent(turn, after === "down" ? "warning" : "info", `host-${after}`, before.id, detail);
+  recordEvent(transition, after === "down" ? "warning" : "info", `host-${after}`, before.id, detail);
 }

@@ -11,36 +11,38 @@ import {
   type Phase,
   type ServiceState,
 } from "./state.ts";
-import { become, nextKey, recordEvent, spent, type Turn } from "./turn.ts";
+import { become, nextKey, recordEvent, spent, type Transition } from "./transition.ts";
 import { positionBefore } from "./position-trail.ts";
 import type { OrderBase } from "../host/witness.ts";
 
-function evidenceQuestion(turn: Turn, failover: Failover) {
-  const { settings, gateways, peers } = turn.state;
+function evidenceQuestion(transition: Transition, failover: Failover) {
+  const { settings, gateways, peers } = transition.state;
   return {
     self: settings.gateway,
     registered: gateways,
     peers: peers.values(),
     epoch: failover.epochFrom,
-    now: turn.now,
+    now: transition.now,
     freshMs: settings.viewFreshMs,
   };
 }
 
 /** `decidedAt`: when this gateway decided. */
-export function agreementOf(turn: Turn, failover: Failover, decidedAt: number): Agreement {
-  const { agreeWaitMs, staggerMs } = turn.state.settings;
-  return agree({ ...evidenceQuestion(turn, failover), decidedAt, agreeWaitMs, staggerMs }, turn.rules);
+export function agreementOf(transition: Transition, failover: Failover, decidedAt: number): Agreement {
+  const { agreeWaitMs, staggerMs } = transition.state.settings;
+  return agree({ ...evidenceQuestion(transition, failover), decidedAt, agreeWaitMs, staggerMs }, transition.rules);
 }
 
 /** No gateway watches a primary that is not in the registry, so none can say that it is down: the witness decides. */
-function evidence(turn: Turn, failover: Failover): readonly string[] {
-  if (failover.from !== undefined && !turn.state.hosts.has(failover.from)) return [];
-  return turn.rules.has("majority") ? seeingDown(evidenceQuestion(turn, failover)) : turn.state.gateways;
+function evidence(transition: Transition, failover: Failover): readonly string[] {
+  if (failover.from !== undefined && !transition.state.hosts.has(failover.from)) return [];
+  return transition.rules.has("majority")
+    ? seeingDown(evidenceQuestion(transition, failover))
+    : transition.state.gateways;
 }
 
 export function ranking(
-  { state, now }: Pick<Turn, "state" | "now">,
+  { state, now }: Pick<Transition, "state" | "now">,
   failover: Pick<Failover, "tried" | "target" | "force"> | undefined,
 ): Ranking {
   return rankCandidates({
@@ -76,18 +78,18 @@ function positionDue({ hosts, primary, heard }: ServiceState, now: number): numb
 }
 
 /** Orders the best candidate to take over, or stands down if there is none. */
-export function promoteBest(turn: Turn, failover: Failover): void {
-  const ranked = ranking(turn, failover);
+export function promoteBest(transition: Transition, failover: Failover): void {
+  const ranked = ranking(transition, failover);
   const best = ranked.eligible[0];
   if (best === undefined) {
     const why = ranked.rejected.map(({ host, why }) => `${host}: ${why}`).join("; ") || "no host is registered";
-    return standDown(turn, failover, { kind: "no-candidate", why });
+    return standDown(transition, failover, { kind: "no-candidate", why });
   }
-  const { state, now } = turn;
-  const call = nextKey(turn);
+  const { state, now } = transition;
+  const call = nextKey(transition);
   const attempt: Failover = { ...failover, to: best.host, attempts: failover.attempts + 1 };
   const progress = begunAt(now, state.hosts.get(best.host)?.report);
-  become(turn, {
+  become(transition, {
     kind: "promoting",
     failover: attempt,
     candidate: best.host,
@@ -96,9 +98,9 @@ export function promoteBest(turn: Turn, failover: Failover): void {
     lostAt: undefined,
     progress,
   });
-  turn.effects.push({ kind: "record-failover", failover: attempt, outcome: "running" });
+  transition.effects.push({ kind: "record-failover", failover: attempt, outcome: "running" });
   const heard = failover.force && failover.target === best.host ? undefined : state.heard;
-  turn.effects.push({
+  transition.effects.push({
     kind: "promote",
     call,
     host: best.host,
@@ -106,9 +108,9 @@ export function promoteBest(turn: Turn, failover: Failover): void {
     planned: failover.planned,
     positionHeard: heard?.position ?? 0,
     vault: heard?.vault,
-    gatewaysRegistered: turn.state.gateways.length,
-    gatewaysSeeingDown: evidence(turn, failover),
-    basedOn: basisOf(turn, best.host),
+    gatewaysRegistered: transition.state.gateways.length,
+    gatewaysSeeingDown: evidence(transition, failover),
+    basedOn: basisOf(transition, best.host),
   });
 }
 
@@ -116,7 +118,7 @@ export function promoteBest(turn: Turn, failover: Failover): void {
  * Returns the candidate's last status and how long after it the order is valid: `orderUnheardMs` from now on, by its
  * own clock.
  */
-function basisOf({ state, now }: Turn, host: string): OrderBase | undefined {
+function basisOf({ state, now }: Transition, host: string): OrderBase | undefined {
   const view = state.hosts.get(host);
   if (view === undefined || view.report === undefined || view.report.clockMs === undefined) return undefined;
   const { instance, clockMs } = view.report;
@@ -128,14 +130,14 @@ function basisOf({ state, now }: Turn, host: string): OrderBase | undefined {
  * later.
  */
 export function standDown(
-  turn: Turn,
+  transition: Transition,
   failover: Failover,
   because: DownReason,
-  retryAt = turn.now + turn.state.settings.retryMs,
+  retryAt = transition.now + transition.state.settings.retryMs,
 ): void {
   const why = whyDown(because);
   const told = recordOnce(
-    turn,
+    transition,
     failover,
     because.kind === "braked" ? "error" : "warning",
     `failover-${because.kind}`,
@@ -147,7 +149,7 @@ export function standDown(
       because.kind === "vetoed"
         ? "the primary is alive; use --force to replace it anyway"
         : "see `stead failover --dry-run`";
-    turn.effects.push({
+    transition.effects.push({
       kind: "reply",
       id: failover.command,
       outcome: { kind: "refused", code: "conflict", why, advice },
@@ -162,7 +164,7 @@ export function standDown(
     tried: new Map(),
     told,
   };
-  become(turn, { kind: "down", failover: waiting, since: turn.now, because, retryAt });
+  become(transition, { kind: "down", failover: waiting, since: transition.now, because, retryAt });
 }
 
 export function whyDown(because: DownReason): string {
@@ -181,27 +183,34 @@ export function whyDown(because: DownReason): string {
 export const isOwnMove = ({ kind }: Failover): boolean => kind === "switchover" || kind === "impaired";
 
 /** Returns true if the same cause would end the next primary too, and the pause is not over. */
-export function waitsForBrake(turn: Turn, failover: Failover): boolean {
+export function waitsForBrake(transition: Transition, failover: Failover): boolean {
   const { brake } = failover;
-  if (brake === undefined || failover.planned || turn.now >= brake.until) return false;
-  const waitS = Math.ceil((brake.until - turn.now) / 100) / 10;
+  if (brake === undefined || failover.planned || transition.now >= brake.until) return false;
+  const waitS = Math.ceil((brake.until - transition.now) / 100) / 10;
   const why = `${brakeInWords(brake, failover.epochFrom)}; the next takeover waits ${waitS} s for that: fix the cause, or run \`stead failover\``;
-  standDown(turn, failover, { kind: "braked", why }, brake.until);
+  standDown(transition, failover, { kind: "braked", why }, brake.until);
   return true;
 }
 
 /** The candidate did not become primary: tries the next one. */
 export function tryNext(
-  turn: Turn,
+  transition: Transition,
   failover: Failover,
   since: number,
   candidate: string,
   why: string,
   level: EventLevel = "warning",
 ): void {
-  const told = recordOnce(turn, failover, level, level === "error" ? "other-log" : "promotion-failed", candidate, why);
+  const told = recordOnce(
+    transition,
+    failover,
+    level,
+    level === "error" ? "other-log" : "promotion-failed",
+    candidate,
+    why,
+  );
   const tried = new Map(failover.tried).set(candidate, why);
-  promoteBest(turn, spent({ ...failover, tried, told }, "retry", turn.now - since));
+  promoteBest(transition, spent({ ...failover, tried, told }, "retry", transition.now - since));
 }
 
 /**
@@ -209,11 +218,11 @@ export function tryNext(
  * alive, so a witness would consider it healthy: a planned order follows it. If no other host could take over, the
  * gateway keeps waiting for it.
  */
-export function replaceCandidate(turn: Turn, phase: Phase & { kind: "promoting" }): void {
+export function replaceCandidate(transition: Transition, phase: Phase & { kind: "promoting" }): void {
   const { failover, candidate, call, progress } = phase;
-  const { state, now } = turn;
+  const { state, now } = transition;
   const why = `it did not ${stepInWords(progress.step)} within ${Math.round((now - progress.at) / 100) / 10} s`;
-  const told = recordOnce(turn, failover, "error", "promotion-stuck", candidate, why);
+  const told = recordOnce(transition, failover, "error", "promotion-stuck", candidate, why);
   const tried = new Map(failover.tried).set(candidate, why);
   const hasClaimed = state.primary?.host === candidate && state.primary.epoch > failover.epochFrom;
   const next: Failover = {
@@ -222,17 +231,20 @@ export function replaceCandidate(turn: Turn, phase: Phase & { kind: "promoting" 
     tried,
     ...(hasClaimed ? { from: candidate, epochFrom: state.primary.epoch, planned: true } : {}),
   };
-  if (hasClaimed && ranking(turn, next).eligible.length === 0) {
-    turn.state = { ...state, phase: { ...phase, failover: { ...failover, told }, progress: { ...progress, at: now } } };
+  if (hasClaimed && ranking(transition, next).eligible.length === 0) {
+    transition.state = {
+      ...state,
+      phase: { ...phase, failover: { ...failover, told }, progress: { ...progress, at: now } },
+    };
     return;
   }
-  turn.effects.push({ kind: "cancel", call });
-  promoteBest(turn, spent(next, "retry", now - phase.since));
+  transition.effects.push({ kind: "cancel", call });
+  promoteBest(transition, spent(next, "retry", now - phase.since));
 }
 
 /** Records a kind of failure once per host and failover: a candidate refusing every second would flood the events. */
 export function recordOnce(
-  turn: Turn,
+  transition: Transition,
   failover: Failover,
   level: EventLevel,
   what: string,
@@ -241,6 +253,6 @@ export function recordOnce(
 ): ReadonlySet<string> {
   const key = `${what} ${host ?? ""}`;
   if (failover.told.has(key)) return failover.told;
-  recordEvent(turn, level, what, host, detail);
+  recordEvent(transition, level, what, host, detail);
   return new Set(failover.told).add(key);
 }

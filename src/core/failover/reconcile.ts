@@ -5,12 +5,12 @@
  * repeated or reordered event therefore cannot leave the phase stuck.
  */
 import { type Failover, orderUnheardMs, type Phase, type ServiceState } from "./state.ts";
-import { actWhenAgreed, decide, recordPromotion, newFailover } from "./act.ts";
+import { actWhenAgreed, decide, recordPromotion, newFailover } from "./promote.ts";
 import { budgetMs, progressed } from "./budget.ts";
 import { relieve } from "./impaired.ts";
 import { replaceCandidate, isOwnMove, promoteBest, ranking, tryNext } from "./order.ts";
-import { relationToPrimary, type Relation } from "./relation.ts";
-import { abortFailover, become, recordEvent, put, spent, type Turn } from "./turn.ts";
+import { primaryStatus, type PrimaryStatus } from "./primary-status.ts";
+import { abortFailover, become, recordEvent, put, spent, type Transition } from "./transition.ts";
 
 /**
  * The answer to a promotion arrives with the report that says the same, or is lost. Its phases are worth this wait, but
@@ -20,61 +20,64 @@ const answerAwaitedMs = 250;
 /** More turns than this within one step would mean two phases that disagree without end. */
 const turnsMax = 24;
 
-export function reconcile(turn: Turn): void {
+export function reconcile(transition: Transition): void {
   for (let turns = 0; ; turns++) {
     if (turns === turnsMax)
-      throw new Error(`the phases of service ${turn.state.settings.service} do not settle: ${turn.state.phase.kind}`);
-    const before = turn.state.phase;
-    reconcileOnce(turn, before);
-    if (turn.state.phase === before) return;
+      throw new Error(
+        `the phases of service ${transition.state.settings.service} do not settle: ${transition.state.phase.kind}`,
+      );
+    const before = transition.state.phase;
+    reconcileOnce(transition, before);
+    if (transition.state.phase === before) return;
   }
 }
 
-function reconcileOnce(turn: Turn, phase: Phase): void {
-  const relation = relationToPrimary(turn.state, turn.now);
+function reconcileOnce(transition: Transition, phase: Phase): void {
+  const status = primaryStatus(transition.state, transition.now);
   switch (phase.kind) {
     case "unknown":
-      if (relation === "none") return maybeElectFirst(turn);
-      return trackPrimary(turn, relation);
+      if (status === "none") return maybeElectFirst(transition);
+      return trackPrimary(transition, status);
     case "awaiting":
     case "serving":
     case "suspect":
-      return trackPrimary(turn, relation);
+      return trackPrimary(transition, status);
     case "agreeing":
-      if (recovered(turn, phase.failover, relation)) return;
-      return actWhenAgreed(turn, phase.failover, phase.since);
+      if (recovered(transition, phase.failover, status)) return;
+      return actWhenAgreed(transition, phase.failover, phase.since);
     case "promoting":
-      return reconcilePromoting(turn, phase);
+      return reconcilePromoting(transition, phase);
     case "demoting":
-      return reconcileDemoting(turn, phase, relation);
+      return reconcileDemoting(transition, phase, status);
     case "down":
-      return reconcileDown(turn, phase, relation);
+      return reconcileDown(transition, phase, status);
   }
 }
 
 /** Not acting: the phase follows the observed primary. */
-function trackPrimary(turn: Turn, relation: Relation): void {
-  const phase = turn.state.phase;
-  switch (relation) {
+function trackPrimary(transition: Transition, status: PrimaryStatus): void {
+  const phase = transition.state.phase;
+  switch (status) {
     case "none":
       return;
     case "serving":
-      if (phase.kind !== "serving") return become(turn, { kind: "serving" });
-      return relieve(turn);
+      if (phase.kind !== "serving") return become(transition, { kind: "serving" });
+      return relieve(transition);
     case "becoming":
-      if (phase.kind !== "awaiting") return become(turn, { kind: "awaiting", since: turn.now });
-      return replaceStuckOwner(turn, phase.since);
+      if (phase.kind !== "awaiting") return become(transition, { kind: "awaiting", since: transition.now });
+      return replaceStuckOwner(transition, phase.since);
     case "leaving":
     case "handing-over":
-      if (phase.kind !== "awaiting") become(turn, { kind: "awaiting", since: turn.now });
+      if (phase.kind !== "awaiting") become(transition, { kind: "awaiting", since: transition.now });
       return;
     case "doubtful":
-      if (phase.kind !== "suspect") become(turn, { kind: "suspect", since: turn.now, cause: causeOfDoubt(turn) });
+      if (phase.kind !== "suspect")
+        become(transition, { kind: "suspect", since: transition.now, cause: causeOfDoubt(transition) });
       return;
     case "unregistered":
     case "stepped-down":
     case "down":
-      return decide(turn);
+      return decide(transition);
   }
 }
 
@@ -93,43 +96,43 @@ export function ownerStuckAt(state: ServiceState, since: number): number | undef
 }
 
 /** The gateway that promoted the epoch's owner may be gone: otherwise no gateway would give it up. */
-function replaceStuckOwner(turn: Turn, since: number): void {
-  const { state, now } = turn;
+function replaceStuckOwner(transition: Transition, since: number): void {
+  const { state, now } = transition;
   const owner = state.primary?.host;
   const stuckAt = ownerStuckAt(state, since);
   if (stuckAt === undefined || owner === undefined || now < stuckAt || state.automation.kind === "paused") return;
   const why = `it has the epoch and did not begin to serve within ${Math.round((now - since) / 1_000)} s`;
-  const failover = newFailover(turn, "hang", { planned: true, tried: new Map([[owner, why]]) });
-  if (ranking(turn, failover).eligible.length === 0) return;
-  recordEvent(turn, "error", "promotion-stuck", owner, why);
-  promoteBest(turn, failover);
+  const failover = newFailover(transition, "hang", { planned: true, tried: new Map([[owner, why]]) });
+  if (ranking(transition, failover).eligible.length === 0) return;
+  recordEvent(transition, "error", "promotion-stuck", owner, why);
+  promoteBest(transition, failover);
 }
 
-function causeOfDoubt(turn: Turn): string {
-  const primary = turn.state.primary;
-  const health = primary === undefined ? undefined : turn.state.hosts.get(primary.host)?.health;
+function causeOfDoubt(transition: Transition): string {
+  const primary = transition.state.primary;
+  const health = primary === undefined ? undefined : transition.state.hosts.get(primary.host)?.health;
   return health?.kind === "up" && health.doubt !== undefined ? health.doubt : "it was not heard yet";
 }
 
 /** On an empty vault: waits until every registered host was heard, or long enough, then lets the best one begin. */
-function maybeElectFirst(turn: Turn): void {
-  const { state, now } = turn;
+function maybeElectFirst(transition: Transition): void {
+  const { state, now } = transition;
   if (state.firstHeardAt === undefined || state.automation.kind === "paused") return;
   const all = [...state.hosts.values()].every((view) => view.report !== undefined);
   if (!all && now < state.firstHeardAt + state.settings.electWaitMs) return;
-  if (ranking(turn, undefined).eligible.length > 0) decide(turn);
+  if (ranking(transition, undefined).eligible.length > 0) decide(transition);
 }
 
 /** True if the loss is over: the primary is healthy again, or another host is about to be primary. */
-function recovered(turn: Turn, failover: Failover, relation: Relation): boolean {
+function recovered(transition: Transition, failover: Failover, status: PrimaryStatus): boolean {
   const overtaken = (): true => {
-    abortFailover(turn, failover, "overtaken", "another host is already becoming primary", "see `stead status`");
-    become(turn, { kind: "awaiting", since: turn.now });
+    abortFailover(transition, failover, "overtaken", "another host is already becoming primary", "see `stead status`");
+    become(transition, { kind: "awaiting", since: transition.now });
     return true;
   };
-  switch (relation) {
+  switch (status) {
     case "serving":
-      abortAsRecovered(turn, failover);
+      abortAsRecovered(transition, failover);
       return true;
     case "handing-over":
       // This gateway's own switchover continues; one ordered by another gateway is left to it.
@@ -147,64 +150,65 @@ function recovered(turn: Turn, failover: Failover, relation: Relation): boolean 
   }
 }
 
-function abortAsRecovered(turn: Turn, failover: Failover): void {
+function abortAsRecovered(transition: Transition, failover: Failover): void {
   recordEvent(
-    turn,
+    transition,
     "info",
     "primary-recovered",
-    turn.state.primary?.host,
+    transition.state.primary?.host,
     "seen healthy again before another host was promoted",
   );
-  abortFailover(turn, failover, "recovered", "the primary is healthy again", "see `stead status`");
-  become(turn, { kind: "serving" });
+  abortFailover(transition, failover, "recovered", "the primary is healthy again", "see `stead status`");
+  become(transition, { kind: "serving" });
 }
 
-function reconcilePromoting(turn: Turn, phase: Phase & { kind: "promoting" }): void {
-  const { state } = turn;
+function reconcilePromoting(transition: Transition, phase: Phase & { kind: "promoting" }): void {
+  const { state } = transition;
   const { failover, candidate, call } = phase;
   const primary = state.primary;
   const moved = primary !== undefined && (primary.epoch > failover.epochFrom || primary.host !== failover.from);
   if (moved && primary.host !== candidate) {
-    turn.effects.push({ kind: "cancel", call });
+    transition.effects.push({ kind: "cancel", call });
     abortFailover(
-      turn,
+      transition,
       failover,
       "overtaken",
       `host ${primary.host} is primary since epoch ${primary.epoch}`,
       "see `stead status`",
     );
-    return become(turn, { kind: "awaiting", since: turn.now });
+    return become(transition, { kind: "awaiting", since: transition.now });
   }
   const view = state.hosts.get(candidate);
   if (view === undefined || view.health.kind === "down") {
     const why = view?.health.kind === "down" ? `down: ${view.health.cause}` : "removed from the registry";
-    turn.effects.push({ kind: "cancel", call });
-    return tryNext(turn, failover, phase.since, candidate, why);
+    transition.effects.push({ kind: "cancel", call });
+    return tryNext(transition, failover, phase.since, candidate, why);
   }
   const { report } = view;
   const progress =
     report === undefined || view.reportAt <= phase.since
       ? phase.progress
-      : progressed(phase.progress, report, moved, turn.now);
-  if (progress !== phase.progress) return put(turn, { phase: { ...phase, progress } });
+      : progressed(phase.progress, report, moved, transition.now);
+  if (progress !== phase.progress) return put(transition, { phase: { ...phase, progress } });
   // A lost answer would only have said that it serves, in an epoch after the one it was to follow.
-  if (moved && report?.role === "primary" && turn.now >= progress.at + answerAwaitedMs)
-    return recordPromotion(turn, failover, candidate, primary.epoch, report.dataUrl);
-  if (turn.now >= progress.at + budgetMs(progress, report, state.settings)) return replaceCandidate(turn, phase);
+  if (moved && report?.role === "primary" && transition.now >= progress.at + answerAwaitedMs)
+    return recordPromotion(transition, failover, candidate, primary.epoch, report.dataUrl);
+  if (transition.now >= progress.at + budgetMs(progress, report, state.settings))
+    return replaceCandidate(transition, phase);
   if (
     phase.lostAt === undefined &&
     view.reportAt >= phase.since + orderUnheardMs &&
     (view.report?.role === "primary" || view.report?.role === "secondary")
   ) {
-    if (view.report.role === "secondary") turn.effects.push({ kind: "cancel", call });
-    return put(turn, { phase: { ...phase, lostAt: turn.now } });
+    if (view.report.role === "secondary") transition.effects.push({ kind: "cancel", call });
+    return put(transition, { phase: { ...phase, lostAt: transition.now } });
   }
   if (phase.lostAt === undefined || view.report === undefined || view.reportAt <= phase.lostAt) return;
   switch (view.report.role) {
     case "primary":
-      if (moved) recordPromotion(turn, failover, candidate, primary.epoch, view.report.dataUrl);
+      if (moved) recordPromotion(transition, failover, candidate, primary.epoch, view.report.dataUrl);
       // It was ordered to follow itself, because of an old report that it had stepped down: it never did.
-      else if (primary?.host === candidate) abortAsRecovered(turn, failover);
+      else if (primary?.host === candidate) abortAsRecovered(transition, failover);
       return;
     case "claiming":
     case "starting":
@@ -214,7 +218,7 @@ function reconcilePromoting(turn: Turn, phase: Phase & { kind: "promoting" }): v
     case "restoring":
     case "failed":
       return tryNext(
-        turn,
+        transition,
         failover,
         phase.since,
         candidate,
@@ -223,57 +227,63 @@ function reconcilePromoting(turn: Turn, phase: Phase & { kind: "promoting" }): v
   }
 }
 
-function reconcileDemoting(turn: Turn, phase: Phase & { kind: "demoting" }, relation: Relation): void {
+function reconcileDemoting(transition: Transition, phase: Phase & { kind: "demoting" }, status: PrimaryStatus): void {
   const { failover, call } = phase;
-  const primary = turn.state.primary;
+  const primary = transition.state.primary;
   if (primary === undefined || primary.epoch > failover.epochFrom) {
-    turn.effects.push({ kind: "cancel", call });
-    abortFailover(turn, failover, "overtaken", `host ${primary?.host ?? "none"} is primary now`, "see `stead status`");
-    return become(turn, { kind: "awaiting", since: turn.now });
+    transition.effects.push({ kind: "cancel", call });
+    abortFailover(
+      transition,
+      failover,
+      "overtaken",
+      `host ${primary?.host ?? "none"} is primary now`,
+      "see `stead status`",
+    );
+    return become(transition, { kind: "awaiting", since: transition.now });
   }
-  const reportAt = turn.state.hosts.get(primary.host)?.reportAt ?? -Infinity;
-  const hasDecided = relation === "serving" || relation === "stepped-down" || relation === "handing-over";
+  const reportAt = transition.state.hosts.get(primary.host)?.reportAt ?? -Infinity;
+  const hasDecided = status === "serving" || status === "stepped-down" || status === "handing-over";
   if (phase.lostAt === undefined && reportAt >= phase.since + orderUnheardMs && hasDecided) {
-    turn.effects.push({ kind: "cancel", call });
-    return put(turn, { phase: { ...phase, lostAt: turn.now } });
+    transition.effects.push({ kind: "cancel", call });
+    return put(transition, { phase: { ...phase, lostAt: transition.now } });
   }
   const heardSince =
-    phase.lostAt !== undefined && (turn.state.hosts.get(primary.host)?.reportAt ?? -Infinity) > phase.lostAt;
+    phase.lostAt !== undefined && (transition.state.hosts.get(primary.host)?.reportAt ?? -Infinity) > phase.lostAt;
   if (
     failover.kind === "impaired" &&
-    turn.now >= phase.since + turn.state.settings.demoteMs &&
-    relation !== "stepped-down" &&
-    relation !== "handing-over"
+    transition.now >= phase.since + transition.state.settings.demoteMs &&
+    status !== "stepped-down" &&
+    status !== "handing-over"
   ) {
     recordEvent(
-      turn,
+      transition,
       "warning",
       "demotion-stuck",
       primary.host,
-      `it did not step down within ${turn.state.settings.demoteMs} ms: it is promoted over`,
+      `it did not step down within ${transition.state.settings.demoteMs} ms: it is promoted over`,
     );
-    turn.effects.push({ kind: "cancel", call });
-    return promoteBest(turn, spent(failover, "demote", turn.now - phase.since));
+    transition.effects.push({ kind: "cancel", call });
+    return promoteBest(transition, spent(failover, "demote", transition.now - phase.since));
   }
-  switch (relation) {
+  switch (status) {
     case "down":
     case "unregistered":
-      turn.effects.push({ kind: "cancel", call });
-      return promoteBest(turn, spent(failover, "demote", turn.now - phase.since));
+      transition.effects.push({ kind: "cancel", call });
+      return promoteBest(transition, spent(failover, "demote", transition.now - phase.since));
     case "handing-over":
     case "stepped-down":
       if (phase.lostAt === undefined || !heardSince) return;
-      return promoteBest(turn, spent(failover, "demote", turn.now - phase.since));
+      return promoteBest(transition, spent(failover, "demote", transition.now - phase.since));
     case "serving":
       if (!heardSince) return;
       abortFailover(
-        turn,
+        transition,
         failover,
         "refused",
         "the order to step down was lost, and the primary still serves",
         "try again",
       );
-      return become(turn, { kind: "serving" });
+      return become(transition, { kind: "serving" });
     case "none":
     case "becoming":
     case "leaving":
@@ -282,41 +292,42 @@ function reconcileDemoting(turn: Turn, phase: Phase & { kind: "demoting" }, rela
   }
 }
 
-function reconcileDown(turn: Turn, phase: Phase & { kind: "down" }, relation: Relation): void {
-  if (recovered(turn, phase.failover, relation)) return;
+function reconcileDown(transition: Transition, phase: Phase & { kind: "down" }, status: PrimaryStatus): void {
+  if (recovered(transition, phase.failover, status)) return;
   // A candidate that died, or gave up, after its claim has advanced the epoch: an order that names the old epoch would
   // always be refused (simulation, seed 508).
-  const { primary } = turn.state;
+  const { primary } = transition.state;
   if (primary !== undefined && primary.epoch > phase.failover.epochFrom) {
     abortFailover(
-      turn,
+      transition,
       phase.failover,
       "overtaken",
       `host ${primary.host} has taken epoch ${primary.epoch}`,
       "see `stead status`",
     );
-    return become(turn, { kind: "awaiting", since: turn.now });
+    return become(transition, { kind: "awaiting", since: transition.now });
   }
-  const waited = (): Failover => spent(phase.failover, "wait", turn.now - phase.since);
-  const again = (): void => become(turn, { kind: "agreeing", failover: waited(), since: turn.now, until: turn.now });
+  const waited = (): Failover => spent(phase.failover, "wait", transition.now - phase.since);
+  const again = (): void =>
+    become(transition, { kind: "agreeing", failover: waited(), since: transition.now, until: transition.now });
   switch (phase.because.kind) {
     case "paused":
-      if (turn.state.automation.kind === "on") again();
+      if (transition.state.automation.kind === "on") again();
       return;
     case "no-candidate":
       if (
-        (turn.state.automation.kind === "on" || phase.failover.planned) &&
-        hasCandidate(turn) &&
-        mayRetry(turn, phase)
+        (transition.state.automation.kind === "on" || phase.failover.planned) &&
+        hasCandidate(transition) &&
+        mayRetry(transition, phase)
       )
         again();
       return;
     case "braked":
-      if (turn.state.automation.kind === "paused" || turn.now >= phase.retryAt) again();
+      if (transition.state.automation.kind === "paused" || transition.now >= phase.retryAt) again();
       return;
     case "vetoed":
-      if (relation === "doubtful") return;
-      if (turn.now >= phase.retryAt) again();
+      if (status === "doubtful") return;
+      if (transition.now >= phase.retryAt) again();
       return;
   }
 }
@@ -326,10 +337,10 @@ function reconcileDown(turn: Turn, phase: Phase & { kind: "down" }, relation: Re
  * been cut off, and the first host that it sees again may be any: the primary must then have failed once more since
  * that host came back.
  */
-function hasCandidate(turn: Turn): boolean {
-  const best = ranking(turn, undefined).eligible[0];
+function hasCandidate(transition: Transition): boolean {
+  const best = ranking(transition, undefined).eligible[0];
   if (best === undefined) return false;
-  const { primary, hosts } = turn.state;
+  const { primary, hosts } = transition.state;
   const lost = primary === undefined ? undefined : hosts.get(primary.host)?.health;
   if (lost?.kind !== "down" || lost.cause !== "timeout") return true;
   const candidate = hosts.get(best.host)?.health;
@@ -340,5 +351,5 @@ function hasCandidate(turn: Turn): boolean {
  * After candidates failed, there is a pause before they are asked again; a first candidate that appears is asked at
  * once.
  */
-const mayRetry = (turn: Turn, phase: Phase & { kind: "down" }): boolean =>
-  phase.failover.attempts === 0 || turn.now >= phase.retryAt;
+const mayRetry = (transition: Transition, phase: Phase & { kind: "down" }): boolean =>
+  phase.failover.attempts === 0 || transition.now >= phase.retryAt;

@@ -6,15 +6,15 @@
  * this gateway (new requests then wait, so that no more are sent to a hung host).
  */
 import type { Routed, ServiceState } from "./state.ts";
-import { hasSaidItSteppedDown, relationToPrimary } from "./relation.ts";
-import { put, type Turn } from "./turn.ts";
+import { hasSaidItSteppedDown, primaryStatus } from "./primary-status.ts";
+import { put, type Transition } from "./transition.ts";
 
-export function route(turn: Turn): void {
-  const wanted = wantedRoute(turn.state, turn.now);
-  const current = turn.state.routed;
+export function route(transition: Transition): void {
+  const wanted = wantedRoute(transition.state, transition.now);
+  const current = transition.state.routed;
   if (sameRoute(wanted, current)) return;
-  put(turn, { routed: wanted });
-  turn.effects.push(wanted.kind === "host" ? { ...wanted, kind: "route" } : { ...wanted });
+  put(transition, { routed: wanted });
+  transition.effects.push(wanted.kind === "host" ? { ...wanted, kind: "route" } : { ...wanted });
 }
 
 function wantedRoute(state: ServiceState, now: number): Routed {
@@ -31,13 +31,13 @@ function wantedRoute(state: ServiceState, now: number): Routed {
     case "awaiting": {
       const already =
         state.routed.kind === "host" && state.routed.host === primary.host && state.routed.epoch === primary.epoch;
-      const relation = relationToPrimary(state, now);
-      if (already && relation !== "leaving" && relation !== "handing-over") return there;
+      const status = primaryStatus(state, now);
+      if (already && status !== "leaving" && status !== "handing-over") return there;
       return { kind: "hold", reason: `host ${primary.host} is becoming primary or stepping down` };
     }
     case "agreeing":
     case "down":
-      if (relationToPrimary(state, now) !== "stepped-down" && !hasSaidItSteppedDown(state)) return there;
+      if (primaryStatus(state, now) !== "stepped-down" && !hasSaidItSteppedDown(state)) return there;
       return { kind: "hold", reason: `host ${primary.host} is no longer primary, and there is no other yet` };
     case "promoting":
       return { kind: "hold", reason: `host ${state.phase.candidate} is being promoted` };

@@ -41,7 +41,7 @@ import { healthOf } from "./gateway-health.ts";
 import { showStatus } from "./metrics.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 import type { Exposition } from "../../metrics/prometheus.ts";
-import type { HostControl } from "../service/host-control.ts";
+import type { HostControl } from "../../control/host-control.ts";
 import { addGatewayRoutes, addPeerSync } from "../peers/peer-app.ts";
 import type { Peers } from "../peers/peers.ts";
 import type { Clock } from "../../runtime/clock.ts";

@@ -1,6 +1,6 @@
 /** This gateway's views of each service's primary, for its peers; and the peers' views, for the state machines. */
 import type { PeerViewMessage } from "../../control/peer-api.ts";
-import { viewForPeers } from "../../core/failover/relation.ts";
+import { viewForPeers } from "../../core/failover/primary-status.ts";
 import type { ServiceRuntime } from "../service/service.ts";
 import { withNulls, withoutNulls } from "../../control/nulls.ts";
 

@@ -1,123 +1,190 @@
 /**
- * The gateway's client side: the listener with its certificates, trusted proxies, fields added to requests, and the
- * access log. src/http/proxy/proxy.ts handles the requests of a service.
+ * The client side of a gateway, for its control plane: listens, and has a route per service that is told where requests
+ * go. It runs in this process (LocalDataPlane) or in worker processes (workers/worker-pool.ts).
  */
-import type { Exchange, ForwardOptions, Handling } from "../../http/upstream/exchange.ts";
-import { forwardedFields } from "../../http/proxy/forwarded-fields.ts";
-import type { HttpLimits } from "../../http/limits.ts";
-import { withoutSteadFields } from "../../http/message/stead-fields.ts";
-import { requestIdFields } from "../../http/server/request-id.ts";
-import { fittingConnections } from "../../http/server/descriptor-room.ts";
-import { HttpServer, type CloseOptions } from "../../http/server/server.ts";
+import type { ServiceConfig } from "../../config/types.ts";
+import { firstByteMsOf, serviceMatcher, type ServiceMatcher } from "../../core/routing.ts";
+import type { Exchange, Handling } from "../../http/upstream/exchange.ts";
+import { Proxy } from "../../http/proxy/proxy.ts";
+import { errorReply } from "../../http/server/local-reply.ts";
+import type { CloseOptions, HttpServer } from "../../http/server/server.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
-import type { BoundedLog } from "../../runtime/bounded-log.ts";
+import { BoundedLog } from "../../runtime/bounded-log.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Logger } from "../../runtime/log.ts";
-import { systemRandom } from "../../runtime/random.ts";
-import { AccessLogFile } from "./access-log-file.ts";
-import { CrowdWatch } from "./crowd-watch.ts";
-import { CertificateWatch, fingerprint, readCertificates } from "./certificate-files.ts";
-import type { GatewayConfig, ServiceConfig } from "../../config/types.ts";
+import { Listener, forwardOptionsOf, httpLimitsOf, type DataPlaneSettings } from "./listener.ts";
+import { hasSpareDescriptors } from "../../runtime/tcp/refusal.ts";
+import { OwnShortage } from "./own-shortage.ts";
+import type { RouteHooks, ServiceRoute } from "./service-route.ts";
+import { routeMeasures, LocalRoute } from "./local-route.ts";
 
-/** The settings that a data plane needs. */
-export interface PlaneSettings
-  extends Pick<GatewayConfig, "listen" | "limits" | "hold" | "dataPlane" | "replayAgainMax" | "clientHalfClose"> {
-  readonly services: readonly Pick<ServiceConfig, "name" | "match" | "firstByte">[];
+export interface WorkerStatus {
+  readonly pid: number | undefined;
+  readonly state: "starting" | "serving" | "waiting";
+  readonly connections: number;
+  /** Processes that ended before this one in its place. */
+  readonly restarts: number;
+}
+
+export interface DataPlane {
+  readonly port: number;
+  readonly connections: number;
+  /** Warnings for the operator, one sentence each. */
+  readonly warnings: readonly string[];
+  readonly workers: readonly WorkerStatus[];
+  /** Descriptor of the listening socket, to be duplicated for a process that takes over. */
+  readonly descriptor: number;
+  /** For embedding; undefined where the data plane is not in this process. */
+  readonly server: HttpServer | undefined;
+  /** Returns the route of a service that `settings` has, or will have at the next `follow`. */
+  route(service: string, hooks: RouteHooks): ServiceRoute;
+  /** The services or the settings have changed. */
+  reconfigure(): void;
+  /** `descriptor`: an inherited listening socket. Throws what Listener.listen throws. */
+  listen(descriptor?: number): Promise<void>;
+  close(options: CloseOptions): Promise<void>;
 }
 
 export interface DataPlaneDeps {
+  /** The settings in force. */
+  readonly settings: () => DataPlaneSettings;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
-  /** For messages that clients can cause without limit. */
-  readonly refusals: BoundedLog;
-  /** A listening socket that this process has inherited. */
-  readonly descriptor?: number | undefined;
-  onExchange(exchange: Exchange): Handling;
 }
 
-export class DataPlane {
-  readonly server: HttpServer;
-  readonly #accessLog: AccessLogFile | undefined;
-  readonly #certificates: CertificateWatch | undefined;
-  readonly #crowd: CrowdWatch;
+interface Served {
+  readonly name: string;
+  readonly match: ServiceConfig["match"];
+  readonly proxy: Proxy;
+}
 
-  /** Throws `ListenError`, `CertificateError`, or the system's error when the access log cannot be opened. */
-  static async listen(config: PlaneSettings, deps: DataPlaneDeps): Promise<DataPlane> {
-    const { clock, log, refusals, metrics } = deps;
-    const { tls, proxyProtocolFrom, trustedProxies, accessLog } = config.dataPlane;
-    const limits = { ...httpLimitsOf(config), connectionsMax: fittingConnections(config.limits.connectionsMax) };
-    const crowd = new CrowdWatch(clock, refusals, { ...config.limits, connectionsMax: limits.connectionsMax });
-    const seen = tls === undefined ? "" : fingerprint(tls);
-    const certificates = tls === undefined ? undefined : readCertificates(tls);
-    const lines =
-      accessLog.target.kind === "off" ? undefined : new AccessLogFile(accessLog.target, accessLog.format, clock);
-    const server = await HttpServer.listen({
-      host: config.listen.host,
-      port: config.listen.port,
-      descriptor: deps.descriptor,
-      limits,
+export class LocalDataPlane implements DataPlane {
+  readonly workers: readonly WorkerStatus[] = [];
+  readonly #deps: DataPlaneDeps;
+  readonly #refusals: BoundedLog;
+  readonly #proxies = new Map<string, Proxy>();
+  readonly #shortage: OwnShortage;
+  #match: ServiceMatcher<Served> = serviceMatcher<Served>([]);
+  #data: Listener | undefined;
+
+  constructor(deps: DataPlaneDeps) {
+    this.#deps = deps;
+    this.#refusals = new BoundedLog(deps.log, deps.clock);
+    this.#shortage = new OwnShortage(deps.clock, deps.metrics.counter("stead_own_shortages_total", {}));
+  }
+
+  get port(): number {
+    return this.#data?.server.port ?? 0;
+  }
+
+  get connections(): number {
+    return this.#data?.server.connections ?? 0;
+  }
+
+  get warnings(): readonly string[] {
+    const { warning } = this.#shortage;
+    return [...(this.#data?.warnings ?? []), ...(warning === undefined ? [] : [warning])];
+  }
+
+  get descriptor(): number {
+    return this.#data?.server.descriptor ?? -1;
+  }
+
+  get server(): HttpServer | undefined {
+    return this.#data?.server;
+  }
+
+  route(service: string, hooks: RouteHooks): LocalRoute {
+    const { clock, settings, metrics } = this.#deps;
+    const hold = () => {
+      const {
+        hold: { requestsMax, bytesMax, timeMs },
+        dataPlane: { releaseConcurrency },
+      } = settings();
+      return { requestsMax, bytesMax, waitMsMax: timeMs, releaseConcurrency };
+    };
+    const route = new LocalRoute({
       clock,
-      proxies: trustedProxies,
-      halfClose: config.clientHalfClose,
-      counts: {
-        accepted: metrics.counter("stead_connections_accepted_total", {}),
-        refused: metrics.counter("stead_connections_refused_total", {}),
-        displaced: metrics.counter("stead_connections_displaced_total", {}),
-      },
-      onCrowd: (bound, address, closed) => crowd.add(bound, address, closed),
-      onExchange: (exchange) => deps.onExchange(exchange),
-      onProtocolError: ({ status, code, message }, client) =>
-        refusals.warn("request refused", { client, status, code, why: message }),
-      ...(certificates === undefined ? {} : { tls: certificates }),
-      ...(proxyProtocolFrom.length === 0 ? {} : { proxyProtocolFrom }),
-      ...(lines === undefined ? {} : { onAccess: (entry) => lines.add(entry) }),
+      limits: httpLimitsOf(settings()),
+      hold,
+      measures: routeMeasures(metrics, service),
     });
-    const watch =
-      tls === undefined
-        ? undefined
-        : new CertificateWatch(tls, seen, { clock, log, replace: (fresh) => server.replaceCertificates(fresh) });
-    return new DataPlane(server, lines, watch, crowd);
+    this.#proxies.set(service, this.#proxy(service, route, hooks));
+    return route;
   }
 
-  private constructor(
-    server: HttpServer,
-    accessLog: AccessLogFile | undefined,
-    certificates: CertificateWatch | undefined,
-    crowd: CrowdWatch,
-  ) {
-    this.server = server;
-    this.#accessLog = accessLog;
-    this.#certificates = certificates;
-    this.#crowd = crowd;
+  reconfigure(): void {
+    const services = this.#deps.settings().services;
+    for (const name of [...this.#proxies.keys()])
+      if (!services.some((service) => service.name === name)) this.#proxies.delete(name);
+    const served = services.flatMap(({ name, match }) => {
+      const proxy = this.#proxies.get(name);
+      return proxy === undefined ? [] : [{ name, match, proxy }];
+    });
+    this.#match = serviceMatcher<Served>(served);
   }
 
-  /** Warnings for the operator, one sentence each. */
-  get warnings(): string[] {
-    return [this.#accessLog?.warning, this.#certificates?.warning, ...this.#crowd.warnings].filter(
-      (warning) => typeof warning === "string",
-    );
+  async listen(descriptor?: number): Promise<void> {
+    const { clock, log, settings, metrics } = this.#deps;
+    this.#data = await Listener.listen(settings(), {
+      clock,
+      log,
+      metrics,
+      refusals: this.#refusals,
+      descriptor,
+      onExchange: (exchange) => this.#onExchange(exchange),
+    });
   }
 
   async close(options: CloseOptions): Promise<void> {
-    this.#certificates?.close();
-    await this.server.close(options);
-    await this.#accessLog?.close();
+    await this.#data?.close(options);
+    this.#refusals.close();
+  }
+
+  #onExchange(exchange: Exchange): Handling {
+    const { headers, target } = exchange.request;
+    const served = this.#match(headers.get("host") ?? "", target);
+    if (served !== undefined) return served.proxy.handle(exchange);
+    const why = "no service is configured for this host name and path";
+    this.#refusals.warn("request refused", { client: exchange.remoteAddress, status: 404, code: "no_service", why });
+    return exchange.respond(errorReply(404, "no_service", why, headers.get("accept")));
+  }
+
+  #proxy(service: string, route: LocalRoute, hooks: RouteHooks): Proxy {
+    const { clock, settings } = this.#deps;
+    return new Proxy({
+      route,
+      clock,
+      get patienceMs() {
+        return settings().hold.timeMs;
+      },
+      get againMax() {
+        return settings().replayAgainMax;
+      },
+      forward: {
+        ...forwardOptionsOf(settings()),
+        firstByteMs: (target) =>
+          firstByteMsOf(settings().services.find(({ name }) => name === service)?.firstByte, target),
+      },
+      hooks: {
+        onDone: (end, held, replays) => hooks.onDone(end, held, replays, 1),
+        onRefused: ({ remoteAddress: client, requestId }, status, code, why) =>
+          this.#refusals.warn("request not answered by the application", {
+            service,
+            client,
+            request: requestId,
+            status,
+            code,
+            why,
+          }),
+        onConnectionError: (upstream, cause) => {
+          const host = route.host;
+          if (host === undefined || route.current() !== upstream) return;
+          if (hasSpareDescriptors()) hooks.onConnectionError(host, cause);
+          else this.#shortage.add(`a request could not be sent to host ${host} (${cause})`);
+        },
+      },
+    });
   }
 }
-
-/** Options for each request: the client's identity, and a request id. */
-export function forwardOptionsOf({ dataPlane }: Pick<PlaneSettings, "dataPlane">): ForwardOptions {
-  const addClient = forwardedFields(dataPlane);
-  const addName = requestIdFields({ traceparent: dataPlane.traceparent, random: systemRandom });
-  return {
-    editRequestFields: (headers, exchange) => addName(addClient(headers, exchange), exchange),
-    // A host strips them; a plain host's application could imitate the gateway's own answers.
-    editResponseFields: ({ headers }) => withoutSteadFields(headers),
-  };
-}
-
-export const httpLimitsOf = ({ limits, hold }: Pick<PlaneSettings, "limits" | "hold">): Partial<HttpLimits> => ({
-  ...limits,
-  keepBodyTotalBytesMax: hold.bytesMax,
-});

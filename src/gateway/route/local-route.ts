@@ -14,7 +14,7 @@ import type { Route } from "../../http/proxy/proxy.ts";
 import { Upstream, type UpstreamOptions } from "../../http/upstream/upstream.ts";
 import type { Histogram, Metrics } from "../../metrics/metrics.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
-import type { RouteTarget } from "./route-target.ts";
+import type { ServiceRoute } from "./service-route.ts";
 
 const retryConnectMs = 50;
 const connectTimeoutMs = 500;
@@ -52,7 +52,7 @@ interface Active {
   readonly upstream: Upstream;
 }
 
-export class LocalRoute implements Route, RouteTarget {
+export class LocalRoute implements Route, ServiceRoute {
   readonly #options: LocalRouteOptions;
   readonly #hold: Hold;
   #active: Active | undefined;
@@ -77,7 +77,7 @@ export class LocalRoute implements Route, RouteTarget {
     return this.#active?.host;
   }
 
-  get waiting(): RouteTarget["waiting"] {
+  get waiting(): ServiceRoute["waiting"] {
     return { requests: this.#hold.waiting, bytes: this.#hold.waitingBytes };
   }
 

@@ -9,7 +9,7 @@ import type { HostStatus } from "../../control/host-status.ts";
 import type { FailoverEvent } from "../../core/failover/state.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import { BackgroundTasks } from "../../runtime/background-tasks.ts";
-import type { HostControl } from "./host-control.ts";
+import type { HostControl } from "../../control/host-control.ts";
 import { withoutNulls } from "../../control/nulls.ts";
 
 /** Pause before a stream that ended is reopened. */

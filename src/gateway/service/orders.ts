@@ -6,7 +6,7 @@ import type { StreamEnd } from "../../control/host-client.ts";
 import type { FailoverEffect, FailoverEvent } from "../../core/failover/state.ts";
 import type { KnownSuspect } from "../../core/suspects.ts";
 import { BackgroundTasks } from "../../runtime/background-tasks.ts";
-import type { HostControl } from "./host-control.ts";
+import type { HostControl } from "../../control/host-control.ts";
 import type { Refusal } from "../../core/refusal.ts";
 
 type PromoteOrder = Extract<FailoverEffect, { kind: "promote" }>;

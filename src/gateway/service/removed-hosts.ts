@@ -6,7 +6,7 @@
  */
 import type { Clock } from "../../runtime/clock.ts";
 import { BackgroundTasks } from "../../runtime/background-tasks.ts";
-import type { HostControl } from "./host-control.ts";
+import type { HostControl } from "../../control/host-control.ts";
 
 const pauseMs = { first: 500, most: 30_000 } as const;
 

@@ -12,9 +12,9 @@ import type { Metrics } from "../../metrics/metrics.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Logger } from "../../runtime/log.ts";
 import { BackgroundTasks } from "../../runtime/background-tasks.ts";
-import type { HostControl } from "./host-control.ts";
+import type { HostControl } from "../../control/host-control.ts";
 import { OwnShortage } from "../route/own-shortage.ts";
-import type { Plane } from "../route/plane.ts";
+import type { DataPlane } from "../route/data-plane.ts";
 import { Recorder } from "./recorder.ts";
 import { ServiceRuntime } from "./service.ts";
 import type { StateStore } from "../state/store.ts";
@@ -31,7 +31,7 @@ export interface ServedServicesOptions {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly store: StateStore;
-  readonly plane: Pick<Plane, "route" | "reconfigure">;
+  readonly plane: Pick<DataPlane, "route" | "reconfigure">;
   /** The control API of a host of a service. */
   readonly control: (controlUrl: string, service: string, host: string) => HostControl;
   readonly rules?: Rules | undefined;

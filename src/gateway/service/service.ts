@@ -25,12 +25,12 @@ import type { KnownSuspect } from "../../core/suspects.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import { HostMonitor, type ProbeTimes } from "./monitor.ts";
 import { Orders } from "./orders.ts";
-import type { HostControl } from "./host-control.ts";
-import { isPlain, PlainControl, PlainEpochs } from "./plain-control.ts";
+import type { HostControl } from "../../control/host-control.ts";
+import { isPlain, PlainHost, PlainEpochs } from "./plain-host.ts";
 import type { Recorder } from "./recorder.ts";
 import { RemovedHosts } from "./removed-hosts.ts";
 import type { OwnShortage } from "../route/own-shortage.ts";
-import type { RouteTarget } from "../route/route-target.ts";
+import type { ServiceRoute } from "../route/service-route.ts";
 import type { Traffic } from "../route/traffic.ts";
 import type { FailoverSettings } from "../../core/failover/settings.ts";
 
@@ -40,7 +40,7 @@ export interface ServiceOptions {
   readonly control: (controlUrl: string, host: string) => HostControl;
   readonly probe: ProbeTimes;
   readonly clock: Clock;
-  readonly route: RouteTarget;
+  readonly route: ServiceRoute;
   readonly traffic: Traffic;
   readonly recorder: Recorder;
   readonly shortage: OwnShortage;
@@ -60,7 +60,7 @@ interface Watched {
 
 export class ServiceRuntime {
   readonly name: string;
-  readonly route: RouteTarget;
+  readonly route: ServiceRoute;
   readonly traffic: Traffic;
   readonly recorder: Recorder;
   /** Of this machine, met while its hosts were probed. */
@@ -213,7 +213,7 @@ export class ServiceRuntime {
     const { control, clock } = this.#options;
     const { id, controlUrl } = host;
     const client = isPlain(controlUrl)
-      ? new PlainControl({ service: this.name, host: id, controlUrl, epochs: this.#plainEpochs, clock })
+      ? new PlainHost({ service: this.name, host: id, controlUrl, epochs: this.#plainEpochs, clock })
       : control(controlUrl, id);
     const monitor = new HostMonitor({
       host: host.id,

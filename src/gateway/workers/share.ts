@@ -1,12 +1,12 @@
 /** Each worker's share of the gateway's bounds, so that all workers together stay within them. */
-import type { PlaneSettings } from "../route/data-plane.ts";
+import type { DataPlaneSettings } from "../route/listener.ts";
 
 /**
  * Divided, rounded up: the bounds of the hold, and of connections to one host. Not divided: the bounds of a single
  * request or connection, and the number of connections in all and per address. A connection goes to whichever worker is
  * free, so a burst may go to a single worker, which would refuse at its share while the others have room.
  */
-export function shareOf<Settings extends PlaneSettings>(settings: Settings, workers: number): Settings {
+export function shareOf<Settings extends DataPlaneSettings>(settings: Settings, workers: number): Settings {
   const share = (value: number): number => Math.ceil(value / workers);
   const { hold, dataPlane, limits } = settings;
   return {

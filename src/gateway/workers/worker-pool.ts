@@ -10,15 +10,15 @@ import { addDelta } from "../../metrics/deltas.ts";
 import { duplicateDescriptor } from "../../runtime/descriptors.ts";
 import { OperatorError, type OperatorErrorText } from "../../runtime/operator-error.ts";
 import { systemTcp } from "../../runtime/tcp/system-tcp.ts";
-import type { Plane, PlaneDeps, WorkerStatus } from "../route/plane.ts";
-import type { PlaneSettings } from "../route/data-plane.ts";
-import type { RouteHooks } from "../route/route-target.ts";
+import type { DataPlane, DataPlaneDeps, WorkerStatus } from "../route/data-plane.ts";
+import type { DataPlaneSettings } from "../route/listener.ts";
+import type { RouteHooks } from "../route/service-route.ts";
 import type { FromWorker, ToWorker, WorkerSettings } from "./messages.ts";
 import { WorkerRoute } from "./worker-route.ts";
 import { shareOf } from "./share.ts";
 import { WorkerProcess } from "./worker-process.ts";
 
-export interface WorkerPoolOptions extends PlaneDeps {
+export interface WorkerPoolOptions extends DataPlaneDeps {
   readonly count: number;
   /** Program and arguments; the worker's number is added. */
   readonly command: readonly [string, ...string[]];
@@ -37,7 +37,7 @@ export class WorkerStartError extends OperatorError {
   }
 }
 
-export class WorkerPool implements Plane {
+export class WorkerPool implements DataPlane {
   readonly server = undefined;
   readonly #options: WorkerPoolOptions;
   readonly #routes = new Map<number, WorkerRoute>();
@@ -125,7 +125,7 @@ export class WorkerPool implements Plane {
   }
 
   /** Opened by the event loop, but kept as a descriptor that the loop does not know: nothing is accepted here. */
-  async #open({ host, port }: PlaneSettings["listen"]): Promise<number> {
+  async #open({ host, port }: DataPlaneSettings["listen"]): Promise<number> {
     const listener = await listenOn(systemTcp, { host, port }, (socket) => socket.destroy());
     try {
       this.#port = listener.port;
@@ -197,5 +197,5 @@ export class WorkerPool implements Plane {
 }
 
 /** Messages have no read-only types. */
-const copyOf = (dataPlane: PlaneSettings["dataPlane"]): WorkerSettings["dataPlane"] =>
+const copyOf = (dataPlane: DataPlaneSettings["dataPlane"]): WorkerSettings["dataPlane"] =>
   structuredClone(dataPlane) as WorkerSettings["dataPlane"];

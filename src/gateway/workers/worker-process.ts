@@ -3,7 +3,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { afterEnd, freshRestart, type RestartState } from "../../core/worker-restart.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import type { Logger } from "../../runtime/log.ts";
-import type { WorkerStatus } from "../route/plane.ts";
+import type { WorkerStatus } from "../route/data-plane.ts";
 import { readMessages, sendMessage } from "./line-channel.ts";
 import { fromWorkerSchema, type FromWorker, type ToWorker } from "./messages.ts";
 

@@ -2,7 +2,7 @@
  * One service's route on all workers: each decision goes to all of them, and is kept so that a worker that starts later
  * gets the same state.
  */
-import type { RouteHooks, RouteTarget } from "../route/route-target.ts";
+import type { RouteHooks, ServiceRoute } from "../route/service-route.ts";
 import type { ToWorker } from "./messages.ts";
 
 type RouteMessage = Extract<ToWorker, { route: number }>;
@@ -13,11 +13,11 @@ export interface WorkerRouteOptions {
   readonly hooks: RouteHooks;
   /** To all workers. */
   send(message: RouteMessage): void;
-  waiting(id: number): RouteTarget["waiting"];
+  waiting(id: number): ServiceRoute["waiting"];
   onClose(id: number): void;
 }
 
-export class WorkerRoute implements RouteTarget {
+export class WorkerRoute implements ServiceRoute {
   readonly service: string;
   readonly hooks: RouteHooks;
   readonly id: number;
@@ -37,7 +37,7 @@ export class WorkerRoute implements RouteTarget {
     return this.#active?.host;
   }
 
-  get waiting(): RouteTarget["waiting"] {
+  get waiting(): ServiceRoute["waiting"] {
     return this.#options.waiting(this.id);
   }
 

@@ -12,8 +12,8 @@ import { DeltaMetrics } from "../../metrics/deltas.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import { messageOf, OperatorError } from "../../runtime/operator-error.ts";
 import type { Logger } from "../../runtime/log.ts";
-import { LocalPlane } from "../route/plane.ts";
-import type { RouteHooks } from "../route/route-target.ts";
+import { LocalDataPlane } from "../route/data-plane.ts";
+import type { RouteHooks } from "../route/service-route.ts";
 import type { LocalRoute } from "../route/local-route.ts";
 import { readMessages, sendMessage } from "./line-channel.ts";
 import {
@@ -59,7 +59,7 @@ class Worker {
   readonly #routes = new Map<number, Route>();
   readonly #metrics = new DeltaMetrics();
   #settings: WorkerSettings | undefined;
-  #plane: LocalPlane | undefined;
+  #plane: LocalDataPlane | undefined;
   #timer: Timer | undefined;
   #timerIsFor: "idle" | "news" = "idle";
   #isEnding = false;
@@ -103,7 +103,7 @@ class Worker {
     const isFirst = this.#settings === undefined;
     this.#settings = settings;
     const { clock, log } = this.#options;
-    const plane = (this.#plane ??= new LocalPlane({
+    const plane = (this.#plane ??= new LocalDataPlane({
       settings: () => this.#settings ?? settings,
       clock,
       log,
@@ -118,7 +118,7 @@ class Worker {
     if (isFirst) this.#listen(plane);
   }
 
-  #listen(plane: LocalPlane): void {
+  #listen(plane: LocalDataPlane): void {
     plane.listen(this.#options.descriptor).then(
       () => {
         this.#send({ kind: "listening" });

@@ -1,10 +1,10 @@
 /**
- * Answers of a host's front itself, to the gateway that sent the request (src/http/upstream/host-verdict.ts reads
+ * Answers of a host's front itself, to the gateway that sent the request (src/http/message/stead-fields.ts reads
  * them).
  */
 import type { CancellationGroup } from "../../runtime/cancellation-group.ts";
 import type { Exchange } from "../../http/upstream/exchange.ts";
-import { putAsideCause, unknownFields, type UnknownCause } from "../../http/upstream/host-verdict.ts";
+import { putAsideCause, unknownFields, type UnknownCause } from "../../http/message/stead-fields.ts";
 
 const text: [string, string] = ["Content-Type", "text/plain; charset=utf-8"];
 

@@ -8,7 +8,7 @@
 import type { Address } from "../../config/types.ts";
 import { type Metrics, noMetrics } from "../../metrics/metrics.ts";
 import type { Clock } from "../../runtime/clock.ts";
-import { epochField, isOfEpoch } from "../../core/replay.ts";
+import { isOfEpoch } from "../../core/replay.ts";
 import type { Rules } from "../../core/rules.ts";
 import { type Fingerprint, fingerprintOf, type RequestStanding, Suspects } from "../../core/suspects.ts";
 import { CancellationGroup } from "../../runtime/cancellation-group.ts";
@@ -16,7 +16,7 @@ import type { Exchange, ForwardOptions, ForwardOutcome, ForwardUser, Handling } 
 import type { HostLimits } from "../../http/limits.ts";
 import type { RequestHead } from "../../http/message/head.ts";
 import { fittingConnections } from "../../http/server/descriptor-room.ts";
-import { steadFieldSet, withoutSteadFields } from "../../http/message/stead-fields.ts";
+import { asksForCheckpoint, epochField, steadFieldSet, withoutSteadFields } from "../../http/message/stead-fields.ts";
 import { HttpServer } from "../../http/server/server.ts";
 import { Upstream } from "../../http/upstream/upstream.ts";
 import { type Endings, detectionMs } from "./endings.ts";
@@ -25,7 +25,6 @@ import { putAside, refuse, sayUnknown } from "./front-answers.ts";
 import { OpenRequests } from "./open-requests.ts";
 import { Probation } from "./probation.ts";
 import { readyWithin } from "./ready-within.ts";
-import { takeSteadFields } from "./stead-fields.ts";
 import { openAttempts } from "../../http/upstream/answer-progress.ts";
 
 /** One term as primary, for the front. */
@@ -155,7 +154,10 @@ export class Front {
       // `Stead-Outcome: not-executed` from an application is ignored: only hosts may say so.
       upstreamIsHost: false,
       editRequestFields: withoutSteadFields,
-      editResponseFields: ({ headers }) => takeSteadFields(headers, term),
+      editResponseFields: ({ headers }) => {
+        if (asksForCheckpoint(headers)) term.onCheckpointAsked();
+        return withoutSteadFields(headers);
+      },
     };
     const user: ForwardUser = {
       onOutcome: (exchange, _upstream, outcome) => this.#onOutcome(exchange, state, outcome),

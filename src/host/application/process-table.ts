@@ -94,7 +94,7 @@ export function describeProcess(pid: number): string {
   return `${pid} (${command.length > commandCharactersMax ? `${command.slice(0, commandCharactersMax)}…` : command})`;
 }
 
-export interface Listener {
+export interface ListeningSocket {
   /** As in `ss`: `127.0.0.1:80`, `[::1]:80`, `*:80` for every address. */
   readonly address: string;
   readonly port: number;
@@ -103,12 +103,12 @@ export interface Listener {
 }
 
 /** Returns every listening TCP socket of this network namespace, without its owner. */
-function allListeners(): Listener[] {
+function allListeners(): ListeningSocket[] {
   return ["/proc/net/tcp", "/proc/net/tcp6"].flatMap((path) => parseListeners(textOf(path) ?? ""));
 }
 
 /** Returns the listening sockets that one of these processes has open. */
-export function listenersOf(owners: readonly number[]): Listener[] {
+export function listenersOf(owners: readonly number[]): ListeningSocket[] {
   const listeners = allListeners();
   if (listeners.length === 0) return [];
   const sockets = new Set(owners.flatMap((pid) => openFiles(pid).map(({ target }) => target)));
@@ -173,7 +173,7 @@ export function parseLocks(table: string): HeldLock[] {
 /** State of a listening socket in /proc/net/tcp (include/net/tcp_states.h). */
 const listening = "0A";
 
-export function parseListeners(table: string): Listener[] {
+export function parseListeners(table: string): ListeningSocket[] {
   return table
     .split("\n")
     .slice(1)

@@ -13,7 +13,7 @@ import type { AttemptClient, CloseMode, ForwardOptions, ForwardOutcome } from ".
 import type { RequestHead } from "../message/head.ts";
 import { GatedRelease, type ReleaseTarget } from "./gated-release.ts";
 import type { HeaderList } from "../message/headers.ts";
-import { hostVerdict, verdictOutcome, type HostVerdict } from "./host-verdict.ts";
+import { hostVerdict, type HostVerdict } from "../message/stead-fields.ts";
 import type { Piece } from "../../runtime/tcp/tcp.ts";
 import { brokenRule } from "../message/broken-rule.ts";
 import { PinnedConnections } from "./pinned-connections.ts";
@@ -352,5 +352,30 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
 
   #expire(ms: number): void {
     this.#connection?.expire(ms);
+  }
+}
+
+function verdictOutcome(
+  verdict: HostVerdict,
+  reason: string | undefined,
+  bodyHeld: boolean,
+  released: boolean,
+): ForwardOutcome {
+  switch (verdict.kind) {
+    case "not-executed":
+      return { kind: "not-executed", bodyHeld, reason: reason ?? "the host did not execute the request" };
+    case "put-aside":
+      return { ...verdict, reason: reason ?? "the host has set this request aside" };
+    case "invalid":
+      return { kind: "upstream-invalid", reason: reason ?? "the host could not understand its application" };
+    case "lost":
+      return {
+        kind: "lost",
+        released,
+        bodyHeld,
+        reused: false,
+        cause: verdict.cause,
+        reason: reason ?? "the host lost its application",
+      };
   }
 }

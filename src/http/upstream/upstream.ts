@@ -9,7 +9,7 @@ import type { Histogram } from "../../metrics/metrics.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { systemTcp } from "../../runtime/tcp/system-tcp.ts";
 import type { Tcp } from "../../runtime/tcp/tcp.ts";
-import { epochField } from "../../core/replay.ts";
+import { epochField } from "../message/stead-fields.ts";
 import { Deadlines } from "../../runtime/deadlines.ts";
 import type { HeaderList } from "../message/headers.ts";
 import { fieldSet, STEAD } from "../message/known-fields.ts";

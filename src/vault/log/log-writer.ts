@@ -31,7 +31,7 @@ import type { RecordFormat } from "../../core/record-format.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Random } from "../../runtime/random.ts";
 import type { Rules } from "../../core/rules.ts";
-import { type DecidedPut, fencedBy, putUntilDecided } from "./decided-put.ts";
+import { type RecordPut, fencedBy, putRecord } from "./put-record.ts";
 import { CorruptRecordError, WriterEndedError } from "../errors.ts";
 import type { Log } from "./log.ts";
 import type { LogReader } from "./log-reader.ts";
@@ -71,7 +71,7 @@ export type ClaimOutcome =
 
 export interface Appended {
   readonly record: LogRecord;
-  /** Monotonic; the lease may be counted from here (decided-put.ts argues why). */
+  /** Monotonic; the lease may be counted from here (put-record.ts argues why). */
   readonly startedAtMs: number;
 }
 
@@ -255,7 +255,7 @@ export class LogWriter {
   }
 
   /** Checks R2, in this one place. The mutant takes every `exists` for its own lost reply. */
-  #assertMine(outcome: DecidedPut, position: Position): number {
+  #assertMine(outcome: RecordPut, position: Position): number {
     if (outcome.kind === "mine") return outcome.startedAtMs;
     if (this.#options.rules.has("R2-fenced-on-exists")) throw fencedBy(position, outcome);
     return this.#options.clock.now();
@@ -277,7 +277,7 @@ async function putLastAgain(options: ClaimOptions): Promise<ClaimOutcome | undef
   const { last, lastBytes, position, log } = options.reader;
   // The reader starts at a checkpoint, whose position was durable.
   if (last === undefined || lastBytes === undefined) return undefined;
-  const again = await putUntilDecided({ ...putPorts(options), position, bytes: lastBytes });
+  const again = await putRecord({ ...putPorts(options), position, bytes: lastBytes });
   if (again.kind === "mine") return undefined;
   if (again.kind === "other")
     throw new CorruptRecordError(
@@ -312,9 +312,9 @@ async function put(
   options: ClaimOptions,
   { record, bytes }: EncodedRecord,
   signal?: AbortSignal,
-): Promise<{ outcome: DecidedPut; record: LogRecord }> {
+): Promise<{ outcome: RecordPut; record: LogRecord }> {
   const { body, header } = record;
-  const outcome = await putUntilDecided({
+  const outcome = await putRecord({
     ...putPorts(options),
     signal: body.kind === "epoch" ? options.signal : signal,
     position: header.position,

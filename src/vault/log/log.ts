@@ -45,7 +45,7 @@ export interface Log {
   /**
    * Puts a whole record at a position that has none; durable when it resolves. Exactly one of several concurrent
    * writers gets `created`. `exists` says nothing about the content: `get` shows whether it is the same
-   * (decided-put.ts). Throws StoreError; with `kind: "ambiguous"` the put may or may not have happened, now or later.
+   * (put-record.ts). Throws StoreError; with `kind: "ambiguous"` the put may or may not have happened, now or later.
    */
   put(position: Position, bytes: Uint8Array): Promise<PutOutcome>;
 

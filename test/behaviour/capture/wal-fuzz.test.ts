@@ -8,7 +8,7 @@ import { endianness } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { CaptureError } from "../../../src/capture/capture-error.ts";
-import { Slice } from "../../../src/capture/slice.ts";
+import { EventLoopBudget } from "../../../src/capture/event-loop-budget.ts";
 import { type WalIndexLook, WalIndexReader, walIndexBytes } from "../../../src/capture/wal-index.ts";
 import { readFrames } from "../../../src/capture/wal-reader.ts";
 import { SeededRandom } from "../../../harness/seeded-random.ts";
@@ -53,7 +53,7 @@ async function framesOf(path: string, wal: Uint8Array, index: Index): Promise<st
     const from = { salt1, salt2, mxFrame: 0, checksum1: 0, checksum2: 0 };
     await readFrames(
       { name: "app.db", walFd: fd, from, to: index },
-      new Slice(),
+      new EventLoopBudget(),
       (page, frame, content) => void found.push(`${frame} ${page} ${Buffer.from(content).toString("base64")}`),
     );
     return found.join("\n");

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import type { HostAnswer } from "../../../src/control/host-client.ts";
 import type { HostStatus } from "../../../src/control/host-status.ts";
-import type { HostControl } from "../../../src/gateway/service/host-control.ts";
+import type { HostControl } from "../../../src/control/host-control.ts";
 import { RemovedHosts } from "../../../src/gateway/service/removed-hosts.ts";
 import { type Clock, systemClock } from "../../../src/runtime/clock.ts";
 import { until } from "../../support/host/log-fixture.ts";

@@ -4,7 +4,7 @@
  * be: a claim takes the next epoch, an old primary notices at its next write, the witness is the real one.
  */
 import { step, wakeAt } from "../../../src/core/failover/failover.ts";
-import { viewForPeers } from "../../../src/core/failover/relation.ts";
+import { viewForPeers } from "../../../src/core/failover/primary-status.ts";
 import {
   initialServiceState,
   type FailoverEffect,

@@ -8,7 +8,7 @@
  */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { isEpoch, type Log, readEpochRecord, readRecord } from "../../../src/vault/log/log.ts";
-import { putUntilDecided } from "../../../src/vault/log/decided-put.ts";
+import { putRecord } from "../../../src/vault/log/put-record.ts";
 import { CorruptRecordError, FencedError } from "../../../src/vault/errors.ts";
 import { encodeRecord, genesisHash } from "../../../src/vault/log/record-codec.ts";
 import type { LogWriter } from "../../../src/vault/log/log-writer.ts";
@@ -153,7 +153,7 @@ export function describeLogContract(name: string, make: () => Promise<LogUnderTe
 
     describe("a put whose outcome is unknown", () => {
       const decide = (bytes: Uint8Array) =>
-        putUntilDecided({
+        putRecord({
           log,
           position: 1,
           bytes,

@@ -4,7 +4,7 @@
  */
 import type { RequestEnd } from "../../http/proxy/proxy.ts";
 
-export interface RouteTarget {
+export interface ServiceRoute {
   /** The host that gets requests now. */
   readonly host: string | undefined;
   /** Requests that wait for a primary. */

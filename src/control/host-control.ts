@@ -1,5 +1,5 @@
 /** The port to a host, as the gateway uses it: a real host by its control API, or a plain host. */
-import type { DatabaseAct, DatabaseChange, DatabaseList } from "../../control/databases.ts";
+import type { DatabaseAct, DatabaseChange, DatabaseList } from "./databases.ts";
 import type {
   CheckpointDone,
   DemoteEvent,
@@ -7,9 +7,9 @@ import type {
   PromoteEvent,
   PromoteRequest,
   RehearsalDone,
-} from "../../control/host-api.ts";
-import type { HostAnswer, StreamEnd } from "../../control/host-client.ts";
-import type { HostStatus } from "../../control/host-status.ts";
+} from "./host-api.ts";
+import type { HostAnswer, StreamEnd } from "./host-client.ts";
+import type { HostStatus } from "./host-status.ts";
 
 /** The calls of a host's control API that the gateway uses; `HostClient` is the real one. */
 export interface HostControl {

@@ -21,7 +21,7 @@ import type { Rules } from "../../core/rules.ts";
 import { isTransient, pauseBeforeRetry, retryUntilAnswered, type RetryPorts } from "../store/retry.ts";
 import type { PutOutcome } from "../store/store.ts";
 
-export interface DecidedPutOptions extends RetryPorts {
+export interface PutRecordOptions extends RetryPorts {
   readonly log: Log;
   readonly position: Position;
   readonly bytes: Uint8Array;
@@ -32,7 +32,7 @@ export interface DecidedPutOptions extends RetryPorts {
  * - `mine`: durable at the position. - `other`: that record is at the position. - `gone`: taken by another, and deleted
  *   since.
  */
-export type DecidedPut =
+export type RecordPut =
   | { readonly kind: "mine"; readonly startedAtMs: number }
   | { readonly kind: "other"; readonly record: LogRecord }
   | { readonly kind: "gone"; readonly boundary: Position };
@@ -40,7 +40,7 @@ export type DecidedPut =
 /**
  * Rejects with the signal's reason (the outcome is then unknown), CorruptRecordError, UnknownFormatError, `unsuitable`.
  */
-export async function putUntilDecided(options: DecidedPutOptions): Promise<DecidedPut> {
+export async function putRecord(options: PutRecordOptions): Promise<RecordPut> {
   let mayBeVisibleSinceMs: number | undefined;
   for (let failures = 0; ; ) {
     options.signal?.throwIfAborted();
@@ -76,7 +76,7 @@ export async function putUntilDecided(options: DecidedPutOptions): Promise<Decid
  * it, and deleted it; counting a lease from now would then let a primary that was replaced long ago release bytes. The
  * deletion came after the boundary, so a boundary at or beyond the position shows it.
  */
-async function goneSince(options: DecidedPutOptions): Promise<{ kind: "gone"; boundary: Position } | undefined> {
+async function goneSince(options: PutRecordOptions): Promise<{ kind: "gone"; boundary: Position } | undefined> {
   if (!options.rules.has("R4-boundary-check")) return undefined;
   const boundary = await retryUntilAnswered(options, () => options.log.boundary());
   return boundary >= options.position ? { kind: "gone", boundary } : undefined;
@@ -87,8 +87,8 @@ async function goneSince(options: DecidedPutOptions): Promise<{ kind: "gone"; bo
  * stale answer.
  */
 async function ownerOfRecord(
-  options: DecidedPutOptions,
-): Promise<{ kind: "mine" } | { kind: "vanished" } | Exclude<DecidedPut, { kind: "mine" }>> {
+  options: PutRecordOptions,
+): Promise<{ kind: "mine" } | { kind: "vanished" } | Exclude<RecordPut, { kind: "mine" }>> {
   const found = await retryUntilAnswered(options, () => options.log.get(options.position));
   if (found !== undefined) {
     if (Buffer.from(found.buffer, found.byteOffset, found.byteLength).equals(options.bytes)) return { kind: "mine" };
@@ -98,7 +98,7 @@ async function ownerOfRecord(
   return boundary >= options.position ? { kind: "gone", boundary } : { kind: "vanished" };
 }
 
-export function fencedBy(position: Position, outcome: Exclude<DecidedPut, { kind: "mine" }>): FencedError {
+export function fencedBy(position: Position, outcome: Exclude<RecordPut, { kind: "mine" }>): FencedError {
   return outcome.kind === "other"
     ? new FencedError(position, outcome.record.header.epoch, outcome.record.header.host)
     : new FencedError(position, 0, "");

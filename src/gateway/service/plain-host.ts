@@ -25,7 +25,7 @@ import type {
 } from "../../control/host-api.ts";
 import { plainPrefix } from "../../core/base-url.ts";
 import type { Clock } from "../../runtime/clock.ts";
-import type { HostControl } from "./host-control.ts";
+import type { HostControl } from "../../control/host-control.ts";
 
 export const isPlain = (controlUrl: string): boolean => controlUrl.startsWith(plainPrefix);
 
@@ -45,7 +45,7 @@ export class PlainEpochs {
   }
 }
 
-export interface PlainControlOptions {
+export interface PlainHostOptions {
   readonly service: string;
   readonly host: string;
   /** `plain:http://address:port/health` */
@@ -54,12 +54,12 @@ export interface PlainControlOptions {
   readonly clock: Clock;
 }
 
-export class PlainControl implements HostControl {
-  readonly #options: PlainControlOptions;
+export class PlainHost implements HostControl {
+  readonly #options: PlainHostOptions;
   readonly #url: URL;
   #lastSeenAt = 0;
 
-  constructor(options: PlainControlOptions) {
+  constructor(options: PlainHostOptions) {
     this.#options = options;
     this.#url = new URL(options.controlUrl.slice(plainPrefix.length));
   }

@@ -1,12 +1,12 @@
 /**
- * One turn of the state machine: the state being rewritten and the requested effects, in order. Local to `step`; from
+ * One step of the state machine: the state being rewritten and the requested effects, in order. Local to `step`; from
  * outside the step is a pure function.
  *
  * Only `become` changes the phase, and it refuses transitions that the diagram in state.ts does not have.
  */
 import { causeOfLoss, remember } from "./brake.ts";
 import { type EpochSource, judgeEpoch } from "./proof.ts";
-import { relationToPrimary } from "./relation.ts";
+import { primaryStatus } from "./primary-status.ts";
 import type {
   EventLevel,
   Failover,
@@ -19,14 +19,14 @@ import type {
 } from "./state.ts";
 import type { Rules } from "../rules.ts";
 
-export interface Turn {
+export interface Transition {
   state: ServiceState;
   readonly effects: FailoverEffect[];
   readonly now: number;
   readonly rules: Rules;
 }
 
-/** Which phase may follow which; one turn can take several of these steps. */
+/** Which phase may follow which; one step can take several of these. */
 export const legalPhases: { readonly [From in Phase["kind"]]: readonly Phase["kind"][] } = {
   unknown: ["awaiting", "serving", "suspect", "agreeing", "promoting"],
   awaiting: ["serving", "suspect", "agreeing", "promoting"],
@@ -38,10 +38,10 @@ export const legalPhases: { readonly [From in Phase["kind"]]: readonly Phase["ki
   down: ["serving", "suspect", "awaiting", "agreeing", "promoting"],
 };
 
-export function become(turn: Turn, phase: Phase): void {
-  const from = turn.state.phase.kind;
+export function become(transition: Transition, phase: Phase): void {
+  const from = transition.state.phase.kind;
   if (!legalPhases[from].includes(phase.kind)) throw new IllegalPhase(from, phase.kind);
-  turn.state = { ...turn.state, phase };
+  transition.state = { ...transition.state, phase };
 }
 
 export class IllegalPhase extends Error {
@@ -51,28 +51,28 @@ export class IllegalPhase extends Error {
   }
 }
 
-export function put(turn: Turn, change: Partial<ServiceState>): void {
-  turn.state = { ...turn.state, ...change };
+export function put(transition: Transition, change: Partial<ServiceState>): void {
+  transition.state = { ...transition.state, ...change };
 }
 
-export function putHostView(turn: Turn, view: HostView): void {
-  put(turn, { hosts: new Map(turn.state.hosts).set(view.id, view) });
+export function putHostView(transition: Transition, view: HostView): void {
+  put(transition, { hosts: new Map(transition.state.hosts).set(view.id, view) });
 }
 
-export function nextKey(turn: Turn): number {
-  const key = turn.state.lastKey + 1;
-  put(turn, { lastKey: key });
+export function nextKey(transition: Transition): number {
+  const key = transition.state.lastKey + 1;
+  put(transition, { lastKey: key });
   return key;
 }
 
 export function recordEvent(
-  turn: Turn,
+  transition: Transition,
   level: EventLevel,
   what: string,
   host: string | undefined,
   detail: string,
 ): void {
-  turn.effects.push({ kind: "record-event", level, what, host, detail });
+  transition.effects.push({ kind: "record-event", level, what, host, detail });
 }
 
 /** Adds to a phase's duration: a phase can occur several times in one failover. */
@@ -82,18 +82,18 @@ export function spent(failover: Failover, phase: keyof Failover["phases"], ms: n
 
 /** Ends the failover without a new primary of its own making. */
 export function abortFailover(
-  turn: Turn,
+  transition: Transition,
   failover: Failover,
   outcome: FailoverOutcome,
   why: string,
   advice: string,
 ): void {
   if (failover.attempts > 0 || failover.kind === "switchover") {
-    turn.effects.push({ kind: "record-failover", failover, outcome });
+    transition.effects.push({ kind: "record-failover", failover, outcome });
   }
   if (failover.command !== undefined) {
     const code = outcome === "overtaken" ? "overtaken" : "conflict";
-    turn.effects.push({ kind: "reply", id: failover.command, outcome: { kind: "refused", code, why, advice } });
+    transition.effects.push({ kind: "reply", id: failover.command, outcome: { kind: "refused", code, why, advice } });
   }
 }
 
@@ -110,23 +110,23 @@ export interface Ownership {
  * so the highest that counts (proof.ts) is true. The previous owner is no longer primary: its connections are closed at
  * once. Returns false if it does not count.
  */
-export function adopt(turn: Turn, ownership: Ownership, source: EpochSource): boolean {
+export function adopt(transition: Transition, ownership: Ownership, source: EpochSource): boolean {
   const { host, epoch } = ownership;
-  const known = turn.state.primary;
+  const known = transition.state.primary;
   if (known !== undefined && epoch < known.epoch) return true;
   if (known !== undefined && epoch === known.epoch && (host === known.host || !isOutweighed(known, source))) {
-    adoptSame(turn, known, ownership, source);
+    adoptSame(transition, known, ownership, source);
     return true;
   }
-  const isServing = relationToPrimary(turn.state, turn.now) === "serving";
-  const judgement = turn.rules.has("epoch-proof")
-    ? judgeEpoch(turn.state, ownership, source, turn.now, isServing)
+  const isServing = primaryStatus(transition.state, transition.now) === "serving";
+  const judgement = transition.rules.has("epoch-proof")
+    ? judgeEpoch(transition.state, ownership, source, transition.now, isServing)
     : ({ kind: "counts", unproven: undefined } as const);
   if (judgement.kind === "refused") {
-    if (judgement.why !== undefined) recordRefusal(turn, host, judgement.why);
+    if (judgement.why !== undefined) recordRefusal(transition, host, judgement.why);
     return false;
   }
-  replacePrimary(turn, ownership, judgement.unproven);
+  replacePrimary(transition, ownership, judgement.unproven);
   return true;
 }
 
@@ -135,14 +135,14 @@ const isOutweighed = ({ unproven }: Primary, source: EpochSource): boolean =>
   unproven !== undefined && unproven.kind !== "leap" && source.kind === "host";
 
 function adoptSame(
-  turn: Turn,
+  transition: Transition,
   known: Primary,
   { host, epoch, instance, dataUrl }: Ownership,
   source: EpochSource,
 ): void {
   if (host !== known.host) {
     recordEvent(
-      turn,
+      transition,
       "warning",
       "epoch-contradiction",
       host,
@@ -157,59 +157,59 @@ function adoptSame(
     dataUrl: dataUrl ?? known.dataUrl,
     unproven: isProved ? undefined : known.unproven,
   };
-  if (same.unproven === undefined && (isProved || same.dataUrl !== known.dataUrl)) record(turn, same);
-  put(turn, { primary: same });
+  if (same.unproven === undefined && (isProved || same.dataUrl !== known.dataUrl)) record(transition, same);
+  put(transition, { primary: same });
 }
 
 function replacePrimary(
-  turn: Turn,
+  transition: Transition,
   { host, epoch, instance, dataUrl }: Ownership,
   unproven: Primary["unproven"],
 ): void {
-  const known = turn.state.primary;
+  const known = transition.state.primary;
   const url =
-    dataUrl ?? turn.state.hosts.get(host)?.report?.dataUrl ?? (known?.host === host ? known.dataUrl : undefined);
-  if (known !== undefined) rememberLoss(turn, known);
-  const primary: Primary = { host, epoch, instance, adoptedAt: turn.now, dataUrl: url, unproven };
-  put(turn, { primary });
-  if (unproven === undefined) record(turn, primary);
+    dataUrl ?? transition.state.hosts.get(host)?.report?.dataUrl ?? (known?.host === host ? known.dataUrl : undefined);
+  if (known !== undefined) rememberLoss(transition, known);
+  const primary: Primary = { host, epoch, instance, adoptedAt: transition.now, dataUrl: url, unproven };
+  put(transition, { primary });
+  if (unproven === undefined) record(transition, primary);
   if (known !== undefined && known.host !== host) {
-    turn.effects.push({ kind: "drop", host: known.host, reason: `host ${host} is primary since epoch ${epoch}` });
+    transition.effects.push({ kind: "drop", host: known.host, reason: `host ${host} is primary since epoch ${epoch}` });
   }
-  // What was seen of it is older than its claim (relation.ts).
-  if (turn.state.hosts.get(host)?.health.kind === "down") turn.effects.push({ kind: "probe", host });
+  // What was seen of it is older than its claim (primary-status.ts).
+  if (transition.state.hosts.get(host)?.health.kind === "down") transition.effects.push({ kind: "probe", host });
 }
 
 /** Only a proved epoch is stored, and thus replicated. */
-const record = (turn: Turn, { host, epoch, dataUrl }: Primary): void =>
-  void turn.effects.push({ kind: "record-epoch", host, epoch, dataUrl });
+const record = (transition: Transition, { host, epoch, dataUrl }: Primary): void =>
+  void transition.effects.push({ kind: "record-epoch", host, epoch, dataUrl });
 
 /** The known epoch is false: a host that reads the log says so, or has claimed below it. */
-export function disprove(turn: Turn, truth: Ownership, why: string): void {
-  const { primary, heard, disproved } = turn.state;
+export function disprove(transition: Transition, truth: Ownership, why: string): void {
+  const { primary, heard, disproved } = transition.state;
   if (primary === undefined) return;
   recordEvent(
-    turn,
+    transition,
     "error",
     "epoch-disproved",
     primary.host,
     `epoch ${primary.epoch} of ${primary.host} is in no log: ${why}; a host or gateway has said it that does not belong here, or uses another vault`,
   );
-  put(turn, {
+  put(transition, {
     disproved: Math.min(primary.epoch, disproved ?? Infinity),
     heard: heard !== undefined && heard.epoch > truth.epoch ? undefined : heard,
   });
-  replacePrimary(turn, truth, undefined);
+  replacePrimary(transition, truth, undefined);
 }
 
 /** At most once a minute: reports repeat. */
 const refusedEventMs = 60_000;
 
-function recordRefusal(turn: Turn, host: string, why: string): void {
-  if (turn.now - turn.state.refusedAt < refusedEventMs) return;
-  put(turn, { refusedAt: turn.now });
+function recordRefusal(transition: Transition, host: string, why: string): void {
+  if (transition.now - transition.state.refusedAt < refusedEventMs) return;
+  put(transition, { refusedAt: transition.now });
   const advice = "check that all hosts use one vault, and who answers at their addresses";
-  recordEvent(turn, "error", "epoch-refused", host, `${why}: it does not count; ${advice}`);
+  recordEvent(transition, "error", "epoch-refused", host, `${why}: it does not count; ${advice}`);
 }
 
 /**
@@ -217,11 +217,13 @@ function recordRefusal(turn: Turn, host: string, why: string): void {
  * Only a primary that was seen serving counts: restoring hosts read past claims one after the other, and a gateway that
  * has just started hears all of them (simulation, seed 16966).
  */
-function rememberLoss(turn: Turn, known: Primary): void {
-  const { state, now } = turn;
+function rememberLoss(transition: Transition, known: Primary): void {
+  const { state, now } = transition;
   if (known.instance === undefined) return;
   const cause = causeOfLoss(state, now);
   if (cause === undefined) return;
   const lostAt = "failover" in state.phase ? state.phase.failover.decidedAt : now;
-  put(turn, { losses: remember(state.losses, { cause, at: now, tenureMs: Math.max(0, lostAt - known.adoptedAt) }) });
+  put(transition, {
+    losses: remember(state.losses, { cause, at: now, tenureMs: Math.max(0, lostAt - known.adoptedAt) }),
+  });
 }

@@ -2,7 +2,7 @@
 import { setImmediate as immediate } from "node:timers/promises";
 import { sliceMs } from "./limits.ts";
 
-export class Slice {
+export class EventLoopBudget {
   #started = performance.now();
 
   /** Yields when the current slice is used up. Call it between chunks that each take well under a millisecond. */

@@ -1,17 +1,17 @@
 /**
- * The relation of this gateway to the owner of the highest epoch: the one question that every phase asks.
+ * The status of the highest epoch's owner as this gateway sees it: the one question that every phase asks.
  *
  * "Stepped down" needs care, because a report can be older than a claim that another source reported: a host that says
  * "secondary" counts as stepped down only if it has read its own epoch, or has called itself primary before, or had
  * `awaitMs` to report.
  *
- * "Down" counts only if a probe has failed that was started after the epoch was heard of. At a fresh start a gateway may
- * ask the first primary before it listens, and hear of its claim from the others: that refusal is older than the claim,
- * and says nothing about its end. Adoption sends a probe at once (turn.ts), so that a dead owner is known as soon.
+ * "Down" counts only if a probe has failed that was started after the epoch was heard of. At a fresh start a gateway
+ * may ask the first primary before it listens, and hear of its claim from the others: that refusal is older than the
+ * claim, and says nothing about its end. Adoption sends a probe at once (transition.ts): a dead owner is known as soon.
  */
 import type { HostView, ServiceState } from "./state.ts";
 
-export type Relation =
+export type PrimaryStatus =
   /** No epoch is known. */
   | "none"
   /** It reports itself primary, and nothing contradicts it. */
@@ -30,7 +30,7 @@ export type Relation =
   /** It is not in the registry, so no gateway watches it. */
   | "unregistered";
 
-export function relationToPrimary(state: ServiceState, now: number): Relation {
+export function primaryStatus(state: ServiceState, now: number): PrimaryStatus {
   const primary = state.primary;
   if (primary === undefined) return "none";
   const view = state.hosts.get(primary.host);
@@ -85,7 +85,7 @@ const handoverMsMax = 1_000;
 
 /** Returns this gateway's view of the primary for its peers. */
 export function viewForPeers(state: ServiceState, now: number): "up" | "down" | "unknown" {
-  switch (relationToPrimary(state, now)) {
+  switch (primaryStatus(state, now)) {
     case "serving":
     case "becoming":
     case "leaving":

@@ -1,0 +1,123 @@
+/**
+ * The gateway's client side: the listener with its certificates, trusted proxies, fields added to requests, and the
+ * access log. src/http/proxy/proxy.ts handles the requests of a service.
+ */
+import type { Exchange, ForwardOptions, Handling } from "../../http/upstream/exchange.ts";
+import { forwardedFields } from "../../http/proxy/forwarded-fields.ts";
+import type { HttpLimits } from "../../http/limits.ts";
+import { withoutSteadFields } from "../../http/message/stead-fields.ts";
+import { requestIdFields } from "../../http/server/request-id.ts";
+import { fittingConnections } from "../../http/server/descriptor-room.ts";
+import { HttpServer, type CloseOptions } from "../../http/server/server.ts";
+import type { Metrics } from "../../metrics/metrics.ts";
+import type { BoundedLog } from "../../runtime/bounded-log.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import type { Logger } from "../../runtime/log.ts";
+import { systemRandom } from "../../runtime/random.ts";
+import { AccessLogFile } from "./access-log-file.ts";
+import { CrowdWatch } from "./crowd-watch.ts";
+import { CertificateWatch, fingerprint, readCertificates } from "./certificate-files.ts";
+import type { GatewayConfig, ServiceConfig } from "../../config/types.ts";
+
+/** The settings that a data plane needs. */
+export interface DataPlaneSettings
+  extends Pick<GatewayConfig, "listen" | "limits" | "hold" | "dataPlane" | "replayAgainMax" | "clientHalfClose"> {
+  readonly services: readonly Pick<ServiceConfig, "name" | "match" | "firstByte">[];
+}
+
+export interface ListenerDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  /** For messages that clients can cause without limit. */
+  readonly refusals: BoundedLog;
+  /** A listening socket that this process has inherited. */
+  readonly descriptor?: number | undefined;
+  onExchange(exchange: Exchange): Handling;
+}
+
+export class Listener {
+  readonly server: HttpServer;
+  readonly #accessLog: AccessLogFile | undefined;
+  readonly #certificates: CertificateWatch | undefined;
+  readonly #crowd: CrowdWatch;
+
+  /** Throws `ListenError`, `CertificateError`, or the system's error when the access log cannot be opened. */
+  static async listen(config: DataPlaneSettings, deps: ListenerDeps): Promise<Listener> {
+    const { clock, log, refusals, metrics } = deps;
+    const { tls, proxyProtocolFrom, trustedProxies, accessLog } = config.dataPlane;
+    const limits = { ...httpLimitsOf(config), connectionsMax: fittingConnections(config.limits.connectionsMax) };
+    const crowd = new CrowdWatch(clock, refusals, { ...config.limits, connectionsMax: limits.connectionsMax });
+    const seen = tls === undefined ? "" : fingerprint(tls);
+    const certificates = tls === undefined ? undefined : readCertificates(tls);
+    const lines =
+      accessLog.target.kind === "off" ? undefined : new AccessLogFile(accessLog.target, accessLog.format, clock);
+    const server = await HttpServer.listen({
+      host: config.listen.host,
+      port: config.listen.port,
+      descriptor: deps.descriptor,
+      limits,
+      clock,
+      proxies: trustedProxies,
+      halfClose: config.clientHalfClose,
+      counts: {
+        accepted: metrics.counter("stead_connections_accepted_total", {}),
+        refused: metrics.counter("stead_connections_refused_total", {}),
+        displaced: metrics.counter("stead_connections_displaced_total", {}),
+      },
+      onCrowd: (bound, address, closed) => crowd.add(bound, address, closed),
+      onExchange: (exchange) => deps.onExchange(exchange),
+      onProtocolError: ({ status, code, message }, client) =>
+        refusals.warn("request refused", { client, status, code, why: message }),
+      ...(certificates === undefined ? {} : { tls: certificates }),
+      ...(proxyProtocolFrom.length === 0 ? {} : { proxyProtocolFrom }),
+      ...(lines === undefined ? {} : { onAccess: (entry) => lines.add(entry) }),
+    });
+    const watch =
+      tls === undefined
+        ? undefined
+        : new CertificateWatch(tls, seen, { clock, log, replace: (fresh) => server.replaceCertificates(fresh) });
+    return new Listener(server, lines, watch, crowd);
+  }
+
+  private constructor(
+    server: HttpServer,
+    accessLog: AccessLogFile | undefined,
+    certificates: CertificateWatch | undefined,
+    crowd: CrowdWatch,
+  ) {
+    this.server = server;
+    this.#accessLog = accessLog;
+    this.#certificates = certificates;
+    this.#crowd = crowd;
+  }
+
+  /** Warnings for the operator, one sentence each. */
+  get warnings(): string[] {
+    return [this.#accessLog?.warning, this.#certificates?.warning, ...this.#crowd.warnings].filter(
+      (warning) => typeof warning === "string",
+    );
+  }
+
+  async close(options: CloseOptions): Promise<void> {
+    this.#certificates?.close();
+    await this.server.close(options);
+    await this.#accessLog?.close();
+  }
+}
+
+/** Options for each request: the client's identity, and a request id. */
+export function forwardOptionsOf({ dataPlane }: Pick<DataPlaneSettings, "dataPlane">): ForwardOptions {
+  const addClient = forwardedFields(dataPlane);
+  const addName = requestIdFields({ traceparent: dataPlane.traceparent, random: systemRandom });
+  return {
+    editRequestFields: (headers, exchange) => addName(addClient(headers, exchange), exchange),
+    // A host strips them; a plain host's application could imitate the gateway's own answers.
+    editResponseFields: ({ headers }) => withoutSteadFields(headers),
+  };
+}
+
+export const httpLimitsOf = ({ limits, hold }: Pick<DataPlaneSettings, "limits" | "hold">): Partial<HttpLimits> => ({
+  ...limits,
+  keepBodyTotalBytesMax: hold.bytesMax,
+});
