@@ -5,6 +5,8 @@ import { refusedSchema } from "../../src/control/refused.ts";
 import * as hrana from "../../src/control/hrana.ts";
 import { type Api, type Body, type Call, schemasOf } from "./openapi-document.ts";
 
+const needsBody: ReadonlySet<string> = new Set(["AddHostRequest", "AddTokenRequest", "DatabaseRequest", "SqlRequest"]);
+
 /** A call behind the secret, with the refusals that it can have besides. */
 function call(
   method: Call["method"],
@@ -23,10 +25,16 @@ function call(
       : {
           request: {
             schema: request,
-            optional: request !== "AddHostRequest" && request !== "DatabaseRequest" && request !== "SqlRequest",
+            optional: !needsBody.has(request),
           },
         }),
-    others: { ...others, 401: "Unauthorized", ...(request === undefined ? {} : { 413: "TooLarge" }), 500: "Defect" },
+    others: {
+      ...others,
+      401: "Unauthorized",
+      403: "Forbidden",
+      ...(request === undefined ? {} : { 413: "TooLarge" }),
+      500: "Defect",
+    },
   };
 }
 
@@ -36,6 +44,7 @@ const done = {
   body: json("CommandDone"),
 };
 const registry = { description: "The registry", body: json("HostList") };
+const tokens = { description: "The tokens that are valid now", body: json("TokenList") };
 const gateways = { description: "The gateways as this one hears them", body: json("GatewayList") };
 
 const commands: readonly Call[] = [
@@ -137,6 +146,15 @@ const registers: readonly Call[] = [
   ),
   call("get", "/v1/gateways", "The gateways of the cluster", gateways),
   call("delete", "/v1/gateways/{id}", "Takes a gateway out for good", gateways, [404, 409]),
+  call("get", "/v1/tokens", "The tokens that are valid now", tokens),
+  call(
+    "post",
+    "/v1/tokens",
+    "Makes a token with a role",
+    { request: "AddTokenRequest", description: "It is made; no later answer has it", body: json("TokenAdded") },
+    [400, 409],
+  ),
+  call("delete", "/v1/tokens/{token}", "Revokes a token, by its id or name", tokens, [404]),
   call("get", "/v1/config", "What the gateway does now", {
     description: "Settings in force",
     body: json("ConfigReport"),
@@ -167,7 +185,7 @@ const questions: readonly Call[] = [
         body: json("HranaPipelineAnswer"),
       }),
       request: { schema: "HranaPipeline", optional: false },
-      others: { 400: "HranaMalformed", 401: "Unauthorized", 413: "TooLarge", 500: "Defect" },
+      others: { 400: "HranaMalformed", 401: "Unauthorized", 403: "Forbidden", 413: "TooLarge", 500: "Defect" },
     },
   ]),
   call("get", "/metrics", "Metrics for Prometheus (docs/METRICS.md)", {
@@ -230,8 +248,9 @@ export const gatewayApiTable = (comments: Api["comments"]): Api => ({
       description: "The body does not fit, the service has to be named, or the statement is refused",
       schema: "Refused",
     },
-    Unauthorized: { description: "The cluster secret is missing or another", schema: "Refused" },
-    Unknown: { description: "There is no such service, host or gateway", schema: "Refused" },
+    Unauthorized: { description: "The credentials are missing or not valid", schema: "Refused" },
+    Forbidden: { description: "The role of the token does not suffice", schema: "Refused" },
+    Unknown: { description: "There is no such service, host, gateway or token", schema: "Refused" },
     Refused: { description: "It cannot be, with the reason", schema: "Refused" },
     TooLarge: { description: "The body is too large", schema: "Refused" },
     Defect: { description: "A defect of the gateway, or what it needs for the call has failed", schema: "Refused" },

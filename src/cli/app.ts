@@ -39,6 +39,7 @@ import { rehearseCommand } from "./commands/rehearse.ts";
 import { sqlCommand } from "./commands/sql.ts";
 import { statusCommand } from "./commands/status.ts";
 import { switchoverCommand } from "./commands/switchover.ts";
+import { tokenRoutes } from "./commands/token.ts";
 import { vaultRoutes } from "./commands/vault-commands.ts";
 import { versionCommand } from "./commands/version.ts";
 import { messageOf } from "../runtime/operator-error.ts";
@@ -82,6 +83,7 @@ const root = buildRouteMap({
       docs: { brief: "Forward requests again that were set aside because they ended the application" },
     }),
     sql: sqlCommand,
+    token: tokenRoutes,
     vault: vaultRoutes,
     demo: demoCommand,
     version: versionCommand,

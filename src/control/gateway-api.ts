@@ -19,14 +19,18 @@
  * POST   /v1/suspects/clear  ServiceRequest -> SuspectsCleared, or 409 Refused
  * POST   /v1/databases/list  ServiceRequest -> DatabasesAnswer, or 409 Refused
  * POST   /v1/databases/exclude|include  DatabaseRequest -> DatabasesAnswer, or 409 Refused
+ * GET    /v1/tokens                        -> TokenList
+ * POST   /v1/tokens      AddTokenRequest   -> TokenAdded, or 409 Refused
+ * DELETE /v1/tokens/:token                 -> TokenList
  * POST   /v1/sql         SqlRequest        -> SqlAnswer, or 400 Refused
  * GET    /health, /health/:service         -> HealthAnswer, 200 or 503; needs no secret
  * GET    /liveness                         -> LivenessAnswer; needs no secret
  * GET    /metrics                          -> Prometheus text
  *
  * Every call except /health and /liveness is authenticated, by the channel (channel/transcript.ts) or by
- * `Authorization: Bearer <cluster secret>`; without it 401. If there is one service, a request may leave its name out.
- * Every refusal is answered as Refused (refused.ts).
+ * `Authorization: Bearer <cluster secret or token>`; without it 401, and 403 if the role of the token does not suffice
+ * (gateway/admin/route-roles.ts). If there is one service, a request may leave its name out. Every refusal is answered
+ * as Refused (refused.ts).
  */
 import * as v from "valibot";
 import { identifierAccepted, isIdentifier } from "../core/identifier.ts";
@@ -44,10 +48,14 @@ import {
   vaultSchema,
 } from "./host-status.ts";
 import { rehearsalDoneSchema } from "./host-api.ts";
+import { tokenRoles } from "./token.ts";
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const milliseconds = v.pipe(v.number(), v.minValue(0));
 const name = v.pipe(v.string(), v.minLength(1), v.maxLength(100));
+
+/** Ten years. */
+export const tokenValidMsMax = 10 * 366 * 24 * 3600 * 1_000;
 
 /**
  * One failover or switchover as its gateway recorded it. Durations are milliseconds; null: the phase did not happen.
@@ -288,6 +296,38 @@ export const hostListSchema = v.object({
   ),
 });
 export type HostList = v.InferOutput<typeof hostListSchema>;
+
+const tokenRole = v.picklist(tokenRoles);
+export const tokenEntrySchema = v.object({
+  id: v.string(),
+  name: v.string(),
+  role: tokenRole,
+  createdAtMs: count,
+  /** The name of the token with which it was made, or `secret`. */
+  createdBy: v.string(),
+  /** null: it does not expire. */
+  expiresAtMs: v.nullable(count),
+});
+export type TokenEntry = v.InferOutput<typeof tokenEntrySchema>;
+
+/** The tokens that are valid now. */
+export const tokenListSchema = v.object({ tokens: v.array(tokenEntrySchema) });
+export type TokenList = v.InferOutput<typeof tokenListSchema>;
+
+export const addTokenRequestSchema = v.strictObject({
+  name: v.pipe(v.string(), v.check(isIdentifier, identifierAccepted)),
+  role: tokenRole,
+  /** How long it is valid; null: until it is revoked. */
+  validMs: v.nullable(v.pipe(count, v.minValue(1_000), v.maxValue(tokenValidMsMax))),
+});
+export type AddTokenRequest = v.InferOutput<typeof addTokenRequestSchema>;
+
+export const tokenAddedSchema = v.object({
+  /** The token itself. No later answer has it. */
+  token: v.string(),
+  entry: tokenEntrySchema,
+});
+export type TokenAdded = v.InferOutput<typeof tokenAddedSchema>;
 
 const settingsSchema = v.record(v.string(), v.union([v.string(), v.number()]));
 /** The gateway's current settings, under the names of src/config/settings.ts; hosts as they are registered. */

@@ -1,6 +1,7 @@
 /** Client of a gateway's admin API (gateway-api.ts). Failures are data: what happened, and the gateway's answer. */
 import * as v from "valibot";
 import type { Clock } from "../runtime/clock.ts";
+import type { AccessToken } from "./access-token.ts";
 import { ChannelClient } from "./channel/client.ts";
 import { anyOf } from "./channel/transcript.ts";
 import type { DatabaseAct } from "./databases.ts";
@@ -16,7 +17,10 @@ import {
   rehearsalAnswerSchema,
   sqlAnswerSchema,
   suspectsClearedSchema,
+  tokenAddedSchema,
+  tokenListSchema,
   type AddHostRequest,
+  type AddTokenRequest,
   type CheckpointAnswer,
   type ClusterStatus,
   type CommandDone,
@@ -29,6 +33,8 @@ import {
   type RehearsalAnswer,
   type SqlAnswer,
   type SuspectsCleared,
+  type TokenAdded,
+  type TokenList,
 } from "./gateway-api.ts";
 import { callJson, type CallFailure, type CallOptions, type JsonCall } from "./json-call.ts";
 import { type Refused, refusedSchema } from "./refused.ts";
@@ -53,9 +59,9 @@ export class GatewayClient {
   readonly #options: CallOptions;
 
   /** `adminUrl`: `http://address:port` of the admin listener. A secret alone stands for an operator. */
-  constructor(adminUrl: string, caller: ChannelClient | string, clock: Clock) {
-    const channel = typeof caller === "string" ? ChannelClient.ofOperator(caller, clock) : caller;
-    this.#options = { baseUrl: adminUrl, channel, to: anyOf("gateway"), clock };
+  constructor(adminUrl: string, caller: ChannelClient | AccessToken | string, clock: Clock) {
+    const known = typeof caller === "string" ? ChannelClient.ofOperator(caller, clock) : caller;
+    this.#options = { baseUrl: adminUrl, caller: known, to: anyOf("gateway"), clock };
   }
 
   cluster(signal?: AbortSignal): Promise<GatewayAnswer<ClusterStatus>> {
@@ -234,6 +240,30 @@ export class GatewayClient {
       path: `/v1/databases/${act}`,
       body: request,
       timeoutMs: commandTimeoutMs,
+      signal,
+    });
+  }
+
+  tokens(signal?: AbortSignal): Promise<GatewayAnswer<TokenList>> {
+    return this.#call(tokenListSchema, { method: "GET", path: "/v1/tokens", timeoutMs: queryTimeoutMs, signal });
+  }
+
+  addToken(request: AddTokenRequest, signal?: AbortSignal): Promise<GatewayAnswer<TokenAdded>> {
+    return this.#call(tokenAddedSchema, {
+      method: "POST",
+      path: "/v1/tokens",
+      body: request,
+      timeoutMs: queryTimeoutMs,
+      signal,
+    });
+  }
+
+  /** `token`: its id or its name. */
+  revokeToken(token: string, signal?: AbortSignal): Promise<GatewayAnswer<TokenList>> {
+    return this.#call(tokenListSchema, {
+      method: "DELETE",
+      path: `/v1/tokens/${encodeURIComponent(token)}`,
+      timeoutMs: queryTimeoutMs,
       signal,
     });
   }

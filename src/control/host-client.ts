@@ -74,9 +74,9 @@ export class HostClient {
     limits: HostClientLimits = defaultHostClientLimits,
     { gateway = "", host = anyOf("host") }: { readonly gateway?: string; readonly host?: Party } = {},
   ) {
-    const channel = typeof caller === "string" ? ChannelClient.ofOperator(caller, clock) : caller;
+    const known = typeof caller === "string" ? ChannelClient.ofOperator(caller, clock) : caller;
     const headers = gateway === "" ? {} : { [gatewayField]: gateway };
-    this.#options = { baseUrl: controlUrl, channel, to: host, clock, headers };
+    this.#options = { baseUrl: controlUrl, caller: known, to: host, clock, headers };
     this.#limits = limits;
     this.#gateway = gateway;
   }

@@ -1,6 +1,6 @@
 /**
- * One call over the authenticated channel (channel/transcript.ts), for clients of a control API: a JSON answer, or
- * lines of JSON as they arrive.
+ * One call over the authenticated channel (channel/transcript.ts), or with a token as a bearer, for clients of a
+ * control API: a JSON answer, or lines of JSON as they arrive.
  *
  * Each call has its own connection. At a few calls per second that costs little, and it makes a refusal meaningful: on
  * a kept-alive connection the death of the other side looks like a reset, which could also be an idle time-out.
@@ -13,6 +13,7 @@ import { hasSpareDescriptors, isOwnShortage, verifyRefusal, type RefusalVerdict 
 import { isBaseUrl } from "../core/base-url.ts";
 import { type ChannelClient, type Contact, type SignedCall, triesMax } from "./channel/client.ts";
 import type { Party } from "./channel/transcript.ts";
+import { type AccessToken, TokenContact } from "./access-token.ts";
 
 export type CallFailure =
   /** No process listens there. */
@@ -22,7 +23,7 @@ export type CallFailure =
   | { readonly kind: "reset"; readonly message: string }
   /** The answer violates the contract. */
   | { readonly kind: "invalid"; readonly message: string }
-  /** The other side does not accept our cluster secret. */
+  /** The other side does not accept our credentials. */
   | { readonly kind: "unauthorized"; readonly message: string }
   /** Aborted by the caller's signal. */
   | { readonly kind: "aborted"; readonly message: string }
@@ -38,8 +39,9 @@ export interface NoEvidence {
 
 export interface CallOptions {
   readonly baseUrl: string;
-  readonly channel: ChannelClient;
-  /** The server that is meant; another one is not believed, and does not execute the call. */
+  /** Who calls: a process or operator of the cluster, over its channel, or the holder of a token. */
+  readonly caller: ChannelClient | AccessToken;
+  /** The server that is meant; over the channel another one is not believed, and does not execute the call. */
   readonly to: Party;
   readonly clock: Clock;
   /** Sent with every call, in lower case. */
@@ -149,11 +151,11 @@ type TryEnd = StreamEnd | { readonly kind: "again" };
 
 /** The limits of time are those of each try: a second one is needed only for a server that has not been met. */
 async function callStream(options: CallOptions, call: JsonCall, reading: Reading): Promise<StreamEnd> {
-  const { baseUrl, channel, to } = options;
+  const { baseUrl, caller, to } = options;
   // It may come from a row or a record; one that cannot be called is no evidence about a host.
   if (!isBaseUrl(baseUrl))
     return { kind: "no-evidence", isShortage: false, message: `"${baseUrl.slice(0, 100)}" cannot be called` };
-  const contact = channel.contact(baseUrl, to);
+  const contact = "token" in caller ? new TokenContact(caller) : caller.contact(baseUrl, to);
   for (let tries = 0; tries < triesMax; tries++) {
     const end = await tryOnce(contact, options, call, reading);
     if (end.kind !== "again") return end;
@@ -161,7 +163,12 @@ async function callStream(options: CallOptions, call: JsonCall, reading: Reading
   return { kind: "invalid", message: `${baseUrl} does not take a call that was signed as it asked` };
 }
 
-function tryOnce(contact: Contact, options: CallOptions, call: JsonCall, reading: Reading): Promise<TryEnd> {
+function tryOnce(
+  contact: Contact | TokenContact,
+  options: CallOptions,
+  call: JsonCall,
+  reading: Reading,
+): Promise<TryEnd> {
   return new Promise((resolve) => {
     if (call.signal?.aborted === true) {
       resolve({ kind: "aborted", message: "aborted before it began" });
@@ -220,9 +227,11 @@ function deadline(clock: Clock, ms: number, expire: () => void): Timer {
   return { cancel: () => timer.cancel() };
 }
 
+type Signed = SignedCall | ReturnType<TokenContact["sign"]>;
+
 interface Answering {
   readonly call: JsonCall;
-  readonly signed: SignedCall;
+  readonly signed: Signed;
   readonly reading: Reading;
   rearm(): void;
   settle(end: TryEnd): void;
@@ -231,29 +240,29 @@ interface Answering {
 function readAnswer(response: IncomingMessage, { call, signed, reading, rearm, settle }: Answering): void {
   const status = response.statusCode ?? 0;
   const verdict = signed.judge(status, response.headers);
-  if (verdict.kind !== "answer") return settle(verdict);
-  const { frames } = verdict;
+  if (verdict.kind !== "answer" && verdict.kind !== "unsealed") return settle(verdict);
+  const frames = verdict.kind === "answer" ? verdict.frames : undefined;
   const text = new StringDecoder("utf8");
   response.on("data", (chunk: Buffer) => {
     rearm();
-    const bytes = frames.read(chunk);
+    const bytes = frames === undefined ? chunk : frames.read(chunk);
     if (bytes === undefined)
       settle({ kind: "invalid", message: `${call.path}: a part of the answer is not authentic` });
     else if (bytes.length > 0 && !reading.onChunk(text.write(bytes), status))
       settle({ kind: "invalid", message: `${call.path} answered what the contract does not have` });
-    else if (frames.isOver) settle({ kind: "ended", status });
+    else if (frames?.isOver === true) settle({ kind: "ended", status });
   });
   const lose = (): void => settle({ kind: "reset", message: "the connection was closed in the middle of the answer" });
-  response.on("end", lose);
+  response.on("end", () => (frames === undefined ? settle({ kind: "ended", status }) : lose()));
   response.on("error", (error: NodeJS.ErrnoException) => settle({ kind: "reset", message: error.message }));
   response.on("close", lose);
 }
 
 function open(
-  contact: Contact,
+  contact: Contact | TokenContact,
   options: CallOptions,
   call: JsonCall,
-): { readonly outgoing: ClientRequest; readonly signed: SignedCall } {
+): { readonly outgoing: ClientRequest; readonly signed: Signed } {
   const url = new URL(call.path, options.baseUrl);
   const body = call.body === undefined ? undefined : Buffer.from(JSON.stringify(call.body));
   const fields = {

@@ -13,10 +13,13 @@ export const refusalStatus = {
   /** The statement does not only read, or SQLite refused it. */
   "query-failed": 400,
   unauthorized: 401,
+  /** The role of the token does not suffice for this call. */
+  forbidden: 403,
   "no-such-call": 404,
   "unknown-service": 404,
   "unknown-host": 404,
   "unknown-gateway": 404,
+  "unknown-token": 404,
   /** Not possible in the current state of the service or gateway. */
   conflict: 409,
   /** Another failover came before the one that was ordered. */

@@ -12,7 +12,14 @@ import { ChannelClient } from "../control/channel/client.ts";
 import { Keyring } from "../control/channel/keyring.ts";
 import { ChannelServer } from "../control/channel/server.ts";
 import { hostParty, type Party } from "../control/channel/transcript.ts";
-import { type Authenticator, bearerAccepted, clusterSecret, onlyFor } from "../control/server/authentication.ts";
+import {
+  type Authenticator,
+  bearerAccepted,
+  clusterSecret,
+  firstOf,
+  onlyFor,
+  tokenHolders,
+} from "../control/server/authentication.ts";
 import { type ApiListener, listenApi } from "../control/server/listener.ts";
 import { assertConnections } from "../http/server/descriptor-room.ts";
 import { gatewayMetrics } from "../metrics/gateway-metrics.ts";
@@ -34,6 +41,7 @@ import { fileDisk } from "./state/replication-disk.ts";
 import { SqlQueries } from "./state/sql-queries.ts";
 import type { ReaderAnswer, ReaderRequest } from "./state/sql-reader.ts";
 import { StateStore, type Remembered } from "./state/store.ts";
+import { TokenBook } from "./state/token-book.ts";
 import { WorkerPool } from "./workers/worker-pool.ts";
 import { withNulls } from "../control/nulls.ts";
 
@@ -62,6 +70,7 @@ export class Gateway implements AdminTarget {
   /** Of operators' programs; the processes of the cluster use the channel. */
   readonly authenticator: Authenticator;
   readonly channel: ChannelServer;
+  readonly tokens: TokenBook;
   readonly #startedAtMs: number;
   readonly #startedAt: number;
   #admin: ApiListener | undefined;
@@ -104,7 +113,11 @@ export class Gateway implements AdminTarget {
     const self: Party = { role: "gateway", id: config.id };
     const caller = new ChannelClient(keyring, self, clock);
     this.channel = new ChannelServer(keyring, self, clock);
-    this.authenticator = onlyFor((_, path) => cluster.acceptBearer || path !== peerSyncPath, clusterSecret(secret));
+    this.tokens = new TokenBook(store, clock, systemRandom);
+    this.authenticator = firstOf(
+      onlyFor((_, path) => cluster.acceptBearer || path !== peerSyncPath, clusterSecret(secret)),
+      tokenHolders((token) => this.tokens.find(token)),
+    );
     this.#control = new ControlPlane({
       ...{ clock, log, metrics: this.metrics, store, remembered, plane: this.#plane, startedAtMs: this.#startedAtMs },
       config: () => this.#config,

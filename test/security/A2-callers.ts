@@ -23,7 +23,7 @@ const calls = async (): Promise<Record<string, string>> => {
   const target = { host: "127.0.0.1", port };
   const predecessor = { host: "h", instance: "i", controlUrl: url };
   return {
-    call: (await callJson({ baseUrl: url, channel, to: anyOf("host"), clock: systemClock }, call)).kind,
+    call: (await callJson({ baseUrl: url, caller: channel, to: anyOf("host"), clock: systemClock }, call)).kind,
     plain: (await plain.status(2_000)).kind,
     connection: (await checkHealth({ ...target, path: undefined }, signal)).kind,
     request: (await checkHealth({ ...target, path: "/" }, signal)).kind,

@@ -58,7 +58,7 @@ class Counting {
 
 const optionsOf = (port: number, to: Party = anyOf("host"), keyring = new Keyring([secret])) => ({
   ...{ baseUrl: `http://127.0.0.1:${port}`, to, clock: systemClock },
-  channel: new ChannelClient(keyring, operator, systemClock),
+  caller: new ChannelClient(keyring, operator, systemClock),
 });
 const order = { method: "POST", path: "/v1/promote", body: { epoch: 8 }, timeoutMs: 5_000 } as const;
 

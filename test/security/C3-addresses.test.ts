@@ -188,7 +188,7 @@ test("a host's report with such an address is not one, and a call to such an add
     for (const schema of Object.values(addresses)) expect([url, v.is(schema, url)]).toEqual([url, false]);
     const call = { method: "GET", path: "/v1/status", timeoutMs: 200 } as const;
     const channel = ChannelClient.ofOperator(secret, systemClock);
-    const answer = await callJson({ baseUrl: url, channel, to: anyOf("host"), clock: systemClock }, call);
+    const answer = await callJson({ baseUrl: url, caller: channel, to: anyOf("host"), clock: systemClock }, call);
     expect([url, answer.kind === "answer"]).toEqual([url, false]);
     const ask = predecessorProbe({
       channel,

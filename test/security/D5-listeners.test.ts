@@ -139,7 +139,7 @@ test("a line that arrives in many pieces is searched once, and is whole", async 
   const channel = ChannelClient.ofOperator("s".repeat(16), systemClock);
   const lines: unknown[] = [];
   const searched = spyOn(String.prototype, "split");
-  const end = await callLines({ baseUrl, channel, to: anyOf("host"), clock: systemClock }, call, (line) => {
+  const end = await callLines({ baseUrl, caller: channel, to: anyOf("host"), clock: systemClock }, call, (line) => {
     lines.push(line);
     return true;
   });

@@ -179,7 +179,7 @@ test("a call follows no redirect, so that its credentials go nowhere else", asyn
     const { port } = server.address() as { port: number };
     const call = { method: "GET", path: "/v1/status", timeoutMs: 5_000 } as const;
     const channel = ChannelClient.ofOperator(secret, systemClock);
-    const options = { baseUrl: `http://127.0.0.1:${port}`, channel, to: anyOf("host"), clock: systemClock };
+    const options = { baseUrl: `http://127.0.0.1:${port}`, caller: channel, to: anyOf("host"), clock: systemClock };
     expect(await callJson(options, call)).toMatchObject({ kind: "invalid" });
     server.close();
   }

@@ -10,6 +10,7 @@ import { connectToGateway, connectionFlags, jsonFlag, requireAnswer } from "./ga
 import { formatTable } from "../output/table.ts";
 
 interface DiffFlags {
+  readonly tokenFile: string | undefined;
   readonly gateway: string | undefined;
   readonly json: boolean;
 }
@@ -39,7 +40,7 @@ export const configDiffCommand = buildCommand<DiffFlags, [file?: string], CliCon
     ].join("\n"),
   },
   parameters: {
-    flags: { gateway: connectionFlags.gateway, ...jsonFlag },
+    flags: { gateway: connectionFlags.gateway, tokenFile: connectionFlags.tokenFile, ...jsonFlag },
     positional: { kind: "tuple", parameters: [configFileParameter] },
   },
   async func(flags, file) {
@@ -50,7 +51,11 @@ export const configDiffCommand = buildCommand<DiffFlags, [file?: string], CliCon
         accepted: "the file of a gateway",
         advice: "name that file",
       });
-    const { client, url } = connectToGateway(this, { gateway: flags.gateway, config: file });
+    const { client, url } = connectToGateway(this, {
+      gateway: flags.gateway,
+      tokenFile: flags.tokenFile,
+      config: file,
+    });
     const report = requireAnswer(await client.config(this.signal), url);
     const found = configDifferences(
       { ...gatewaySettings(config.gateway), ...serviceSettings(config.services) },

@@ -2,25 +2,29 @@
  * How commands find their gateway, and how its answers are shown at a terminal.
  *
  * The address comes from --gateway, else the environment variable STEAD_GATEWAY, else [gateway] of the configuration
- * file. The secret comes from that file, or from STEAD_SECRET. The file is --config, else stead.toml in the working
- * folder if it exists.
+ * file. A token comes from --token-file, else STEAD_TOKEN; without one the cluster secret is used, from that file, or
+ * from STEAD_SECRET. The file is --config, else stead.toml in the working folder if it exists; it is not read if a
+ * token and an address are known without it.
  */
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { ChannelClient } from "../../control/channel/client.ts";
 import { Keyring } from "../../control/channel/keyring.ts";
 import { operator } from "../../control/channel/transcript.ts";
+import type { AccessToken } from "../../control/access-token.ts";
 import type { GatewayAnswer } from "../../control/gateway-client.ts";
 import { GatewayClient } from "../../control/gateway-client.ts";
 import { baseUrlAccepted, parseBaseUrl } from "../../core/base-url.ts";
 import { systemClock } from "../../runtime/clock.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
 import { defaultConfigFile, requireConfig } from "./config.ts";
+import { isTokenText } from "../../control/token.ts";
 import type { CliContext } from "../output/context.ts";
 
 export interface ConnectionFlags {
   readonly gateway: string | undefined;
   readonly config: string | undefined;
+  readonly tokenFile: string | undefined;
 }
 
 /** The flags of every command that talks to a gateway. */
@@ -38,6 +42,13 @@ export const connectionFlags = {
     optional: true,
     placeholder: "file",
     brief: `Configuration file with address and secret (${defaultConfigFile} when it is there)`,
+  },
+  tokenFile: {
+    kind: "parsed",
+    parse: String,
+    optional: true,
+    placeholder: "file",
+    brief: "File with a token, used instead of the cluster secret (else STEAD_TOKEN)",
   },
 } as const;
 
@@ -61,9 +72,12 @@ export function connectToGateway(
   flags: ConnectionFlags,
 ): { readonly client: GatewayClient; readonly url: string } {
   const { env } = context.process;
+  const token = tokenOf(context, flags);
+  const named = flags.gateway ?? gatewayOf(env["STEAD_GATEWAY"]);
+  const needsFile = token === undefined || named === undefined;
   const hasFile = flags.config !== undefined || existsSync(resolve(context.cwd, defaultConfigFile));
-  const config = hasFile ? requireConfig(context, flags.config) : undefined;
-  const url = flags.gateway ?? gatewayOf(env["STEAD_GATEWAY"]) ?? config?.gateway?.adminUrl;
+  const config = needsFile && hasFile ? requireConfig(context, flags.config) : undefined;
+  const url = named ?? config?.gateway?.adminUrl;
   const secret = config?.gateway?.secret ?? config?.host?.secret ?? env["STEAD_SECRET"];
   if (url === undefined) {
     throw new OperatorError("configuration", {
@@ -72,16 +86,43 @@ export function connectToGateway(
       advice: "for example `--gateway http://127.0.0.1:7700`",
     });
   }
+  if (token !== undefined) return { client: new GatewayClient(url, token, systemClock), url };
   if (secret === undefined) {
     throw new OperatorError("configuration", {
-      found: "no cluster secret is known",
-      accepted: "a configuration file with [cluster] and [gateway] or [host], or STEAD_SECRET",
-      advice: "name the file with --config, or run with STEAD_SECRET set",
+      found: "no cluster secret and no token is known",
+      accepted:
+        "a token (--token-file, STEAD_TOKEN), a configuration file with [cluster] and [gateway] or [host], or STEAD_SECRET",
+      advice: "name the file with --config or --token-file, or run with STEAD_TOKEN or STEAD_SECRET set",
     });
   }
   const { cluster } = config?.gateway ?? config?.host ?? {};
   const channel = new ChannelClient(new Keyring([secret], cluster?.name), operator, systemClock);
   return { client: new GatewayClient(url, channel, systemClock), url };
+}
+
+/** Returns the token to use; undefined: none is named. Ends the command with code 3 if it is none. */
+function tokenOf(context: CliContext, { tokenFile }: ConnectionFlags): AccessToken | undefined {
+  const text =
+    tokenFile === undefined ? context.process.env["STEAD_TOKEN"] : readToken(resolve(context.cwd, tokenFile));
+  if (text === undefined) return undefined;
+  if (isTokenText(text)) return { token: text };
+  throw new OperatorError("configuration", {
+    found: `${tokenFile === undefined ? "STEAD_TOKEN" : tokenFile} does not hold a token`,
+    accepted: "one line that begins with `stead_`, as `stead token add` prints it",
+    advice: "make one with `stead token add NAME --role ROLE --valid DURATION`",
+  });
+}
+
+function readToken(path: string): string {
+  try {
+    return readFileSync(path, "utf8").replace(/\r?\n$/, "");
+  } catch (error) {
+    throw new OperatorError("configuration", {
+      found: `the token file ${path} cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)})`,
+      accepted: "a readable file with the token as its only line",
+      advice: "correct the path, or give this user the right to read it",
+    });
+  }
 }
 
 /** Returns the value of an answer; anything else ends the command with its exit code (5 refused, 6 not reached). */
@@ -94,7 +135,8 @@ export function requireAnswer<T>(answer: GatewayAnswer<T>, url: string): T {
     case "unauthorized":
       throw new OperatorError("refused", {
         found: `${url}: ${answer.message}`,
-        advice: "use the cluster secret, and the `cluster.name`, that the gateway was started with",
+        advice:
+          "use the cluster secret, and the `cluster.name`, that the gateway was started with, or a token that is valid there (`stead token list`)",
       });
     case "refused":
       throw new OperatorError("unreachable", {

@@ -1,7 +1,7 @@
 /**
  * Authentication of requests. An `Authenticator` maps a request's credentials to a principal; `authenticate` refuses a
  * request without one and gives it to the handlers as `c.var.principal`. What a principal may do is not decided here:
- * only this file compares secrets, and only principals leave it.
+ * only this file and the book of tokens compare secrets, and only principals leave them.
  *
  * `authenticate` guards every route that is registered after it, and every call that does not exist: a client without
  * credentials cannot find out which calls there are.
@@ -10,6 +10,7 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import type { HonoRequest, MiddlewareHandler } from "hono";
 import { bearer } from "../bearer.ts";
 import type { Party } from "../channel/transcript.ts";
+import type { TokenRole } from "../token.ts";
 import { ApiRefusal } from "./refusal.ts";
 
 /** A process or an operator that has the cluster secret; it may do everything. */
@@ -18,7 +19,14 @@ export interface ClusterPrincipal {
   /** Who says so over the channel (channel.ts); undefined: the secret was sent as a bearer. */
   readonly caller?: Party;
 }
-export type Principal = ClusterPrincipal;
+/** The holder of a token; its role says what it may do (gateway/admin/route-roles.ts). */
+export interface TokenPrincipal {
+  readonly kind: "token";
+  readonly id: string;
+  readonly name: string;
+  readonly role: TokenRole;
+}
+export type Principal = ClusterPrincipal | TokenPrincipal;
 
 /** The Hono environment of handlers behind `authenticate`. */
 export interface Authenticated {
@@ -55,6 +63,25 @@ export const onlyFor = (
     return admits(request.method, request.path) ? authenticator(request) : undefined;
   };
 
+/** Accepts tokens. `find` gets what stands behind `Bearer `, which may be anything. */
+export function tokenHolders(find: (token: string) => TokenPrincipal | undefined): Authenticator {
+  return function checkToken(request) {
+    const presented = request.header("authorization") ?? "";
+    return presented.startsWith(bearer("")) ? find(presented.slice(bearer("").length)) : undefined;
+  };
+}
+
+/** Accepts what one of them accepts, asked in this order. */
+export function firstOf(...authenticators: readonly Authenticator[]): Authenticator {
+  return async function checkEach(request) {
+    for (const authenticator of authenticators) {
+      const principal = await authenticator(request);
+      if (principal !== undefined) return principal;
+    }
+    return undefined;
+  };
+}
+
 /** Answers 401 if neither the channel has found a principal, nor `authenticator` does. */
 export function authenticate(authenticator: Authenticator): MiddlewareHandler<Authenticated> {
   return async function checkCredentials(c, next) {
@@ -64,7 +91,7 @@ export function authenticate(authenticator: Authenticator): MiddlewareHandler<Au
       throw new ApiRefusal("unauthorized", {
         found: "not authenticated",
         advice:
-          "use the channel (docs/CONTROL-API.md), or where it is accepted `Authorization: Bearer <cluster secret>`; the secret must be the same on all gateways and hosts of the cluster",
+          "use the channel (docs/CONTROL-API.md), or where it is accepted `Authorization: Bearer <cluster secret>`, or to a gateway a token that is valid; the secret must be the same on all gateways and hosts of the cluster",
       });
     }
     c.set("principal", principal);

@@ -4,8 +4,8 @@
  * `supersedes` is a strict total order on the versions of a row, the same on every gateway and independent of present
  * clocks. Merging is therefore a maximum, which is commutative, associative and idempotent, and gateways that have
  * received the same versions, in any order and any number of times, hold the same content. The order: an operator's
- * change to a host before a configuration file's (the registry's precedence), then the newest hybrid logical stamp,
- * then origin and number.
+ * change to a host before a configuration file's (the registry's precedence), a token's revocation before the token,
+ * whatever clocks say, then the newest hybrid logical stamp, then origin and number.
  */
 
 export type Cell = string | number | null;
@@ -29,7 +29,8 @@ export interface ReplicatedRow {
 /** Stamp of a mere assumption: it loses against every real one. */
 export const assumedStamp = "000000000000000-00000000";
 
-const precedence = (row: ReplicatedRow): number => (row.values["source"] === "operator" ? 1 : 0);
+const precedence = (row: ReplicatedRow): number =>
+  row.values["source"] === "operator" || (row.table === "tokens" && row.deleted) ? 1 : 0;
 
 /** True if `next` replaces `current`; false for a version and itself. */
 export function supersedes(next: ReplicatedRow, current: ReplicatedRow): boolean {

@@ -1,6 +1,6 @@
 /**
  * The admin API (src/control/gateway-api.ts) as a Hono app. The peers' replication and Hrana (hrana/) are mounted
- * beside these routes, behind the same authentication.
+ * beside these routes, behind the same authentication and the same table of roles (route-roles.ts).
  */
 import type { Context } from "hono";
 import {
@@ -39,6 +39,9 @@ import { failoverEntry } from "./cluster-status.ts";
 import { hranaApp, hranaVersionApp } from "./hrana/app.ts";
 import { healthOf } from "./gateway-health.ts";
 import { showStatus } from "./metrics.ts";
+import { assertEveryRouteHasRole, authorize } from "./route-roles.ts";
+import { addTokens } from "./tokens.ts";
+import type { TokenBook } from "../state/token-book.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 import type { Exposition } from "../../metrics/prometheus.ts";
 import type { HostControl } from "../../control/host-control.ts";
@@ -54,6 +57,7 @@ import { withNulls, withoutNulls } from "../../control/nulls.ts";
 export interface AdminTarget {
   readonly authenticator: Authenticator;
   readonly channel: ChannelServer;
+  readonly tokens: TokenBook;
   readonly clock: Clock;
   readonly log: Logger;
   readonly peers: Peers;
@@ -86,7 +90,7 @@ export function createAdminApp(target: AdminTarget): Api {
   app.get("/health/:service", (c) => health(c, [find(target, c.req.param("service"))]));
   app.route("/", hranaVersionApp());
   app.use(limitGuesses(target), sealedChannel(target.channel));
-  app.use(authenticate(target.authenticator));
+  app.use(authenticate(target.authenticator), authorize());
   addPeerSync(app, target.peers);
   app.use(limitBody());
   addGatewayRoutes(app, target.peers);
@@ -110,6 +114,8 @@ export function createAdminApp(target: AdminTarget): Api {
       });
     return c.json({ columns: answer.columns, rows: answer.rows, truncated: answer.truncated });
   });
+  addTokens(app, target.tokens, target.clock);
+  assertEveryRouteHasRole(app.routes);
   return app;
 }
 

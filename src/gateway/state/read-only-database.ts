@@ -37,6 +37,9 @@ const describingPragmas: ReadonlySet<string> = new Set([
   "table_xinfo",
 ]);
 
+/** Columns that no statement reads, whatever the role of its sender. */
+const unreadable: ReadonlySet<string> = new Set(["t_tokens.hash"]);
+
 const refusedFunctions: ReadonlySet<string> = new Set(["load_extension", "fts3_tokenizer"]);
 
 export function openReadOnly(path: string): DatabaseSync {
@@ -49,8 +52,9 @@ export function openReadOnly(path: string): DatabaseSync {
 
 function decide(action: number, first: string | null, second: string | null): number {
   switch (action) {
-    case constants.SQLITE_SELECT:
     case constants.SQLITE_READ:
+      return unreadable.has(`${first}.${second}`.toLowerCase()) ? constants.SQLITE_DENY : constants.SQLITE_OK;
+    case constants.SQLITE_SELECT:
     case constants.SQLITE_RECURSIVE:
     case constants.SQLITE_TRANSACTION: // the steps of a batch are checked before (sql-steps.ts)
       return constants.SQLITE_OK;

@@ -1,7 +1,7 @@
 /** The gateway's writes to its shared tables: one function per kind of row. */
 import type { InferInsertModel } from "drizzle-orm";
 import type { TableName } from "./replication-tables.ts";
-import type { epochs, events, failovers, gateways, health, hosts, services } from "./schema.ts";
+import type { epochs, events, failovers, gateways, health, hosts, services, tokens } from "./schema.ts";
 
 type Provenance = "origin" | "seq" | "hlc";
 type Row<T extends { $inferInsert: unknown }> = Omit<T["$inferInsert"], Provenance>;
@@ -12,6 +12,7 @@ export type HealthRow = Row<typeof health>;
 export type EpochRow = Row<typeof epochs>;
 export type FailoverRow = Row<typeof failovers>;
 export type EventRow = Row<typeof events>;
+export type TokenRow = Row<typeof tokens>;
 
 /** A row to be written; the store adds origin and time. */
 export interface RowWrite {
@@ -29,5 +30,6 @@ export const putHealth = (row: HealthRow): RowWrite => ({ table: "health", row }
 export const putEpoch = (row: EpochRow): RowWrite => ({ table: "epochs", row });
 export const putFailover = (row: FailoverRow): RowWrite => ({ table: "failovers", row });
 export const addEvent = (row: EventRow): RowWrite => ({ table: "events", row });
+export const putToken = (row: TokenRow): RowWrite => ({ table: "tokens", row });
 
 export type StoredHost = InferInsertModel<typeof hosts>;

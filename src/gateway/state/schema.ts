@@ -143,6 +143,22 @@ export const events = sqliteTable(
 /** The other gateways that this one has met (src/gateway/peers/membership.ts): its own evidence, and not shared. */
 export const met = sqliteTable("t_met", { gateway: text("gateway").primaryKey() });
 
+/** Written once, and revoked by a tombstone. */
+export const tokens = sqliteTable("t_tokens", {
+  id: text("id").primaryKey(),
+  name: text("name").notNull(),
+  /** A role of src/control/token.ts; a later version may have others. */
+  role: text("role").notNull(),
+  /** SHA-256 of the token, hexadecimal. */
+  hash: text("hash").notNull(),
+  createdAtMs: integer("created_at_ms").notNull(),
+  /** The name of the token with which it was made, or `secret`. */
+  createdBy: text("created_by").notNull(),
+  /** Null: it does not expire. */
+  expiresAtMs: integer("expires_at_ms"),
+  ...provenance,
+});
+
 /**
  * What the rows of this database claim to know of each run of each gateway (src/core/replication/version-vector.ts).
  */

@@ -18,6 +18,7 @@ import { HybridClock } from "./hybrid-clock.ts";
 import { DatabaseInUseError } from "./database-in-use.ts";
 import type { DiskChange, Loaded, OpenDisk, StateDisk } from "./replication-disk.ts";
 import { faultOfAddress, fromValues, rowKey, sharedTable, toValues } from "./replication-tables.ts";
+import { outlivedRows, tombstonesKeptMs } from "./retention.ts";
 import type { RowWrite } from "./rows.ts";
 import { epochJumpMax } from "../../core/failover/proof.ts";
 import type { epochs, hosts, services } from "./schema.ts";
@@ -27,10 +28,6 @@ export const queuedWritesMax = 10_000;
 /** Writes in one transaction: libSQL writes on this thread, and requests must not wait for it. */
 const batchMax = 200;
 export const writeRetryDelayMs = 1_000;
-export const eventsKept = 10_000;
-export const failoversKept = 2_000;
-/** A gateway that was away for longer misses removals. */
-export const tombstonesKeptMs = 30 * 24 * 3600 * 1_000;
 /** Changes between two searches for old rows. */
 const changesPerPrune = 1_000;
 
@@ -351,24 +348,8 @@ export class StateStore {
     if (this.#queue.size > 0) this.#schedule(flushDelayMs);
   }
 
-  /** Removes history beyond what is kept, and tombstones that all gateways have had time to receive. */
   #prune(): void {
-    const oldest = (table: string, time: string, kept: number): ReplicatedRow[] => {
-      if (this.replica.countOf(table) <= kept) return [];
-      return [...this.replica.rowsOf(table)]
-        .sort((a, b) => Number(b.values[time]) - Number(a.values[time]))
-        .slice(kept);
-    };
-    const expired = (row: ReplicatedRow): boolean =>
-      row.deleted && this.#options.clock.wallTime() - stampMs(row.hlc) > tombstonesKeptMs;
-    const tombstones = ["hosts", "gateways", "health"].flatMap((table) =>
-      [...this.replica.rowsOf(table)].filter(expired),
-    );
-    for (const { table, key } of [
-      ...oldest("events", "at_ms", eventsKept),
-      ...oldest("failovers", "decided_at_ms", failoversKept),
-      ...tombstones,
-    ]) {
+    for (const { table, key } of outlivedRows(this.replica, this.#options.clock.wallTime())) {
       this.replica.forget(table, key);
       this.#enqueue({ kind: "remove", table, key });
     }
