@@ -33,6 +33,7 @@ export class Child {
 export class Worker {
   readonly #child: Child;
   readonly #waiting: { resolve(value: unknown): void; reject(error: Error): void }[] = [];
+  #isGone = false;
 
   constructor(program: string, args: readonly string[]) {
     this.#child = new Child(program, args, (line) => {
@@ -42,11 +43,13 @@ export class Worker {
       else waiter?.reject(new Error(error));
     });
     void this.#child.exited.then(() => {
-      for (const waiter of this.#waiting.splice(0)) waiter.reject(new Error("the process is gone"));
+      this.#isGone = true;
+      for (const waiter of this.#waiting.splice(0)) waiter.reject(goneError());
     });
   }
 
   ask(request: Record<string, unknown>): Promise<unknown> {
+    if (this.#isGone) return Promise.reject(goneError());
     return new Promise((resolve, reject) => {
       this.#waiting.push({ resolve, reject });
       this.#child.say(request);
@@ -57,3 +60,5 @@ export class Worker {
     return this.#child.kill();
   }
 }
+
+const goneError = (): Error => new Error("the process is gone");

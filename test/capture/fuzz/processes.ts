@@ -8,6 +8,7 @@ import { dirname, join, relative, resolve } from "node:path";
 import { Worker } from "./child.ts";
 import type { FileKey, Ledger } from "./ledger.ts";
 import type { Actor, Connection, Filling, Mover } from "./program.ts";
+import { Writings } from "./writings.ts";
 
 /** What a process finds that opens a copy of the files. */
 export interface Look {
@@ -18,6 +19,7 @@ export interface Look {
 
 interface OpenConnection {
   readonly connection: Connection;
+  /** Undefined while it is opened. */
   readonly key: FileKey | undefined;
 }
 
@@ -33,6 +35,7 @@ export class Processes {
   readonly #workers = new Map<Actor | Mover | "engine", Worker>();
   readonly #open = new Map<string, OpenConnection>();
   #isClosed = false;
+  readonly writings = new Writings();
   /** Names that are being filled. */
   readonly filling = new Set<string>();
 
@@ -47,9 +50,11 @@ export class Processes {
     const known = this.#open.get(connection.id);
     if (known?.key !== undefined) return known.key;
     const { id, actor, name, query, pragmas } = connection;
-    const others = this.connectionsTo(this.#ledger.keyAt(name));
+    const before = this.#ledger.keyAt(name);
+    const others = this.connectionsTo(before);
     this.#open.set(id, { connection, key: undefined });
-    await this.#worker(actor).ask({
+    const writing = this.writings.begin(connection, before === undefined ? [] : [before]);
+    const opening = this.#worker(actor).ask({
       what: "open",
       connection: id,
       path: this.pathOf(name),
@@ -58,10 +63,13 @@ export class Processes {
       pragmas,
       tables,
     });
+    await opening.finally(() => writing.end());
     const key = this.#ledger.keyAt(name);
     if (key === undefined) throw new Error("its file went away while it was opened");
     this.#open.set(id, { connection, key });
     if (this.filling.has(name)) this.#ledger.file(key).isRisky = true;
+    // Again: two that were opened at the same time have not seen each other.
+    others.push(...this.connectionsTo(key).filter((other) => other !== connection));
     if (others.length > 0 && [connection, ...others].some((other) => other.query !== "")) this.#mix(key);
     return key;
   }

@@ -207,9 +207,11 @@ export class Runner {
     const { step, mover } = drawn;
     const lane = laneOf(drawn);
     const before = this.#chains.get(lane) ?? Promise.resolve();
+    // The next step in this lane waits for the work, however late: between the parts of a transaction it would see what
+    // is not committed yet.
     const work = before.then(() => this.#doAndAnswer(step, mover));
+    this.#chains.set(lane, work);
     const outcome = Promise.race([work, new Promise<string>((resolve) => setTimeout(resolve, stepMs, "no answer"))]);
-    this.#chains.set(lane, outcome);
     this.#say(`${describe(drawn)}: ${await outcome}`);
   }
 
@@ -263,10 +265,11 @@ export class Runner {
         const key = await processes.open(step.connection);
         return { seen: [[key, await processes.ids(step.connection)]] };
       }
-      case "statement":
-        await processes.open(step.connection);
-        await processes.run(step.connection, [step.sql]);
+      case "statement": {
+        const writing = processes.writings.begin(step.connection, [await processes.open(step.connection)]);
+        await processes.run(step.connection, [step.sql]).finally(() => writing.end());
         return {};
+      }
       case "close":
         await processes.close(step.connection);
         return {};
@@ -382,6 +385,7 @@ export class Runner {
     const processes = this.#processes;
     const key = await processes.open(connection);
     const nameless = this.#ledger.isNameless(key, connection.name);
+    const writing = processes.writings.begin(connection, [key]);
     try {
       await processes.run(connection, ["BEGIN IMMEDIATE", insertOf(token), ...extra]);
       if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
@@ -389,8 +393,10 @@ export class Runner {
     } catch (error) {
       await processes.run(connection, ["ROLLBACK"]).catch(() => undefined);
       throw error;
+    } finally {
+      writing.end();
     }
-    return commits ? { tokens: [[key, token]], nameless } : {};
+    return commits && !writing.wasHidden ? { tokens: [[key, token]], nameless } : {};
   }
 
   async #attached(connection: Connection, other: string, token: number): Promise<Done> {
@@ -407,7 +413,13 @@ export class Runner {
       if (otherKey === undefined || otherKey === key || names.indexOf(other) < 0)
         throw new Error("the other one is gone, or the same");
       const otherNameless = this.#ledger.isNameless(otherKey, other);
-      await processes.run(connection, ["BEGIN IMMEDIATE", insertOf(token), insertOf(token, "other"), "COMMIT"]);
+      const writing = processes.writings.begin(connection, [key, otherKey]);
+      try {
+        await processes.run(connection, ["BEGIN IMMEDIATE", insertOf(token), insertOf(token, "other"), "COMMIT"]);
+      } finally {
+        writing.end();
+      }
+      if (writing.wasHidden) return {};
       return {
         tokens: [
           [key, token],
@@ -430,7 +442,8 @@ export class Runner {
     if (token === undefined) throw new Error("nothing was acknowledged there");
     file.tokens.delete(token);
     file.dropped.add(token);
-    await this.#processes.run(connection, [`DELETE FROM t WHERE id=${token}`]);
+    const writing = this.#processes.writings.begin(connection, [key]);
+    await this.#processes.run(connection, [`DELETE FROM t WHERE id=${token}`]).finally(() => writing.end());
     return { forgotten: [key, token] };
   }
 }
