@@ -18,13 +18,13 @@ import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync } from 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { parseArgs } from "node:util";
 import type { DemoApplication } from "../harness/applications.ts";
 import { Cluster, type HostMember } from "../harness/cluster.ts";
 import { HttpCaller } from "../harness/http-call.ts";
 import { ProcessKeeper } from "../harness/processes.ts";
 import { systemClock as clock } from "../src/runtime/clock.ts";
 import { median, percentile, rounded } from "./bench-support.ts";
+import { orEnd, readOptions, wholeNumber } from "./lib/options.ts";
 
 const idleMs = 5_000;
 /** Time until the databases that were read at the start are idle. */
@@ -218,18 +218,16 @@ async function failOver({ cluster, primary, url }: World, databases: number): Pr
 }
 
 function readArguments(): { counts: readonly number[]; rounds: number; writes: number; json: boolean } {
-  const { values } = parseArgs({
-    options: {
-      counts: { type: "string", default: "100,1000,10000" },
-      rounds: { type: "string", default: "5" },
-      writes: { type: "string", default: "200" },
-      json: { type: "boolean", default: false },
-    },
+  const values = readOptions({
+    counts: { type: "string", default: "100,1000,10000" },
+    rounds: { type: "string", default: "5" },
+    writes: { type: "string", default: "200" },
+    json: { type: "boolean", default: false },
   });
-  const counts = values.counts.split(",").map(Number);
-  const [rounds, writes] = [Number(values.rounds), Number(values.writes)];
-  if ([...counts, rounds, writes].every((number) => Number.isInteger(number) && number > 0))
-    return { counts, rounds, writes, json: values.json };
-  process.stderr.write("accepted: --counts N,N,… --rounds N --writes N, whole numbers above zero, and --json\n");
-  process.exit(2);
+  return orEnd(() => ({
+    counts: values.counts.split(",").map((count) => wholeNumber("counts", count, 1)),
+    rounds: wholeNumber("rounds", values.rounds, 1),
+    writes: wholeNumber("writes", values.writes, 1),
+    json: values.json,
+  }));
 }

@@ -4,16 +4,14 @@
  */
 import { mkdirSync, rmSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import { parseArgs } from "node:util";
 import { runCommand } from "./lib/command.ts";
 import { isBuildTarget, libsqlPackages, libsqlPlugin, nativeTarget } from "./lib/libsql-plugin.ts";
+import { readOptions } from "./lib/options.ts";
 
 const root = join(import.meta.dirname, "..");
-const { values } = parseArgs({
-  options: {
-    outfile: { type: "string", default: join(root, "dist", "stead") },
-    target: { type: "string", default: nativeTarget() },
-  },
+const values = readOptions({
+  outfile: { type: "string", default: join(root, "dist", "stead") },
+  target: { type: "string", default: nativeTarget() },
 });
 if (!isBuildTarget(values.target)) {
   console.error(

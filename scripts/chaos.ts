@@ -22,42 +22,34 @@ import { randomInt } from "node:crypto";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { type DemoApplicationName, demoApplicationNames } from "../harness/applications.ts";
 import { selfCommand } from "../src/runtime/self-command.ts";
 import { runCommand } from "./lib/command.ts";
 import { faultNames } from "./chaos-faults.ts";
 import { type ChaosResult, runChaos } from "./chaos-run.ts";
+import { numberWithin, oneOf, orEnd, readOptions } from "./lib/options.ts";
 
-const { values } = parseArgs({
-  options: {
-    minutes: { type: "string", default: "1" },
-    seed: { type: "string", default: String(randomInt(1, 1_000_000)) },
-    app: { type: "string", default: "both" },
-    hosts: { type: "string", default: "3" },
-    gateways: { type: "string", default: "1" },
-    rate: { type: "string", default: "150" },
-    logs: { type: "string" },
-    faults: { type: "string", default: faultNames.join() },
-    sources: { type: "boolean", default: false },
-    json: { type: "boolean", default: false },
-  },
+const values = readOptions({
+  minutes: { type: "string", default: "1" },
+  seed: { type: "string", default: String(randomInt(1, 1_000_000)) },
+  app: { type: "string", default: "both" },
+  hosts: { type: "string", default: "3" },
+  gateways: { type: "string", default: "1" },
+  rate: { type: "string", default: "150" },
+  logs: { type: "string" },
+  faults: { type: "string", default: faultNames.join() },
+  sources: { type: "boolean", default: false },
+  json: { type: "boolean", default: false },
 });
 
-function number(name: "minutes" | "seed" | "hosts" | "gateways" | "rate", min: number, max: number): number {
-  const value = Number(values[name]);
-  if (!(value >= min && value <= max))
-    throw new Error(`--${name} is ${values[name]}; accepted: a number from ${min} to ${max}`);
-  return value;
-}
+const number = (name: "minutes" | "seed" | "hosts" | "gateways" | "rate", min: number, max: number): number =>
+  orEnd(() => numberWithin(name, values[name], min, max));
 
 const minutes = number("minutes", 0.05, 24 * 60);
 const seed = number("seed", 0, 2 ** 31);
-const apps = demoApplicationNames.filter((name) => values.app === name || values.app === "both");
-if (apps.length === 0) throw new Error(`--app is ${values.app}; accepted: ${demoApplicationNames.join(", ")}, both`);
-const faults = values.faults.split(",");
-const unknown = faults.filter((name) => !faultNames.includes(name));
-if (unknown.length > 0) throw new Error(`--faults has ${unknown.join()}; accepted: some of ${faultNames.join()}`);
+const app = orEnd(() => oneOf("app", values.app, [...demoApplicationNames, "both"]));
+const apps = demoApplicationNames.filter((name) => app === name || app === "both");
+const faults = orEnd(() => values.faults.split(",").map((name) => oneOf("faults", name, faultNames)));
 const say = (line: string): void => void (values.json ? process.stderr : process.stdout).write(`${line}\n`);
 
 const binaryFolder = mkdtempSync(join(tmpdir(), "stead-chaos-binary-"));

@@ -16,35 +16,28 @@
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { parseArgs } from "node:util";
 import { drawProgram, type Profile } from "../test/capture/fuzz/program.ts";
 import { Runner } from "../test/capture/fuzz/run.ts";
+import { oneOf, orEnd, readOptions, wholeNumber } from "./lib/options.ts";
 
-const { values } = parseArgs({
-  options: {
-    seeds: { type: "string" },
-    rounds: { type: "string" },
-    seed: { type: "string" },
-    steps: { type: "string" },
-    "at-once": { type: "string", default: "4" },
-    profile: { type: "string", default: "usage" },
-    src: { type: "string", default: join(import.meta.dirname, "../src") },
-    json: { type: "boolean", default: false },
-  },
+const values = readOptions({
+  seeds: { type: "string" },
+  rounds: { type: "string" },
+  seed: { type: "string" },
+  steps: { type: "string" },
+  "at-once": { type: "string", default: "4" },
+  profile: { type: "string", default: "usage" },
+  src: { type: "string", default: join(import.meta.dirname, "../src") },
+  json: { type: "boolean", default: false },
 });
 
-function wholeNumber(name: "seeds" | "rounds" | "seed" | "steps" | "at-once", otherwise: number): number {
-  const value = values[name] ?? String(otherwise);
-  if (/^\d+$/.test(value)) return Number(value);
-  throw new Error(`--${name} is ${value}; accepted: a whole number`);
-}
+const number = (name: "seeds" | "rounds" | "seed" | "steps" | "at-once", otherwise: number): number =>
+  orEnd(() => wholeNumber(name, values[name] ?? String(otherwise), 1));
 
-if (values.profile !== "usage" && values.profile !== "files")
-  throw new Error(`--profile is ${values.profile}; accepted: usage, files`);
-const profile: Profile = values.profile;
-const first = wholeNumber("seed", 1);
-const seeds = wholeNumber(values.rounds === undefined ? "seeds" : "rounds", values.seed === undefined ? 30 : 1);
-const steps = values.steps === undefined ? undefined : wholeNumber("steps", 0);
+const profile: Profile = orEnd(() => oneOf("profile", values.profile, ["usage", "files"]));
+const first = number("seed", 1);
+const seeds = number(values.rounds === undefined ? "seeds" : "rounds", values.seed === undefined ? 30 : 1);
+const steps = values.steps === undefined ? undefined : number("steps", 1);
 const src = resolve(values.src);
 const command = `bun run fuzz:usage --profile ${profile}${steps === undefined ? "" : ` --steps ${steps}`}`;
 const say = (line: string): void => void (values.json ? process.stderr : process.stdout).write(`${line}\n`);
@@ -74,7 +67,7 @@ async function runSeed(seed: number): Promise<void> {
   for (const { kind, text } of run.violations) say(`  ${kind}: ${text}`);
 }
 
-await Promise.all(Array.from({ length: Math.min(seeds, wholeNumber("at-once", 4)) }, runNext));
+await Promise.all(Array.from({ length: Math.min(seeds, number("at-once", 4)) }, runNext));
 const seconds = Math.round((performance.now() - startedAt) / 100) / 10;
 say(
   `${seeds} programs in ${seconds} s: ${sum.acknowledged} tokens acknowledged, ${sum.failovers} failovers, ${sum.refusals} by refusals, ${violations.length} violations`,

@@ -6,19 +6,19 @@
  * lost, there is no failover, and every other request is answered. Prints the results; exit code 0 when the run is
  * good, 1 otherwise.
  */
-import { parseArgs } from "node:util";
 import { systemClock } from "../src/runtime/clock.ts";
 import { Beside, Stage } from "../test/e2e/misbehaviour/stage.ts";
+import { numberWithin, orEnd, readOptions, wholeNumber } from "./lib/options.ts";
 
 const firstPauseSeconds = 10;
 const askEveryMs = 50;
 
-const { values } = parseArgs({
-  options: { seconds: { type: "string", default: "60" }, clients: { type: "string", default: "20" } },
+const values = readOptions({
+  seconds: { type: "string", default: "60" },
+  clients: { type: "string", default: "20" },
 });
-const [seconds, clients] = [Number(values.seconds), Number(values.clients)];
-if (!(seconds >= 1 && seconds <= 3600) || !(clients >= 1 && clients <= 100))
-  throw new Error("accepted: --seconds from 1 to 3600, --clients from 1 to 100");
+const seconds = orEnd(() => numberWithin("seconds", values.seconds, 1, 3600));
+const clients = orEnd(() => wholeNumber("clients", values.clients, 1, 100));
 
 const stage = await Stage.open();
 try {

@@ -21,46 +21,33 @@ import { randomInt } from "node:crypto";
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { demoApplicationNames } from "../harness/applications.ts";
 import { selfCommand } from "../src/runtime/self-command.ts";
 import { copyWithoutSync } from "./proof-power/broken-copy.ts";
 import { fileSystems, missingForLossyDisks } from "./proof-power/lossy-disks.ts";
 import { runPower } from "./proof-power/power-run.ts";
+import { oneOf, orEnd, readOptions, wholeNumber } from "./lib/options.ts";
 
-const { values } = parseArgs({
-  options: {
-    times: { type: "string", default: "20" },
-    "per-cluster": { type: "string", default: "20" },
-    log: { type: "string", default: "segments" },
-    fs: { type: "string", default: "ext4" },
-    app: { type: "string", default: "notes" },
-    seed: { type: "string", default: String(randomInt(1, 1_000_000)) },
-    break: { type: "string" },
-    json: { type: "boolean", default: false },
-  },
+const values = readOptions({
+  times: { type: "string", default: "20" },
+  "per-cluster": { type: "string", default: "20" },
+  log: { type: "string", default: "segments" },
+  fs: { type: "string", default: "ext4" },
+  app: { type: "string", default: "notes" },
+  seed: { type: "string", default: String(randomInt(1, 1_000_000)) },
+  break: { type: "string" },
+  json: { type: "boolean", default: false },
 });
 
-function wholeNumber(name: "times" | "per-cluster" | "seed", least: number): number {
-  const value = values[name];
-  if (/^\d{1,9}$/.test(value) && Number(value) >= least) return Number(value);
-  throw new Error(`--${name} is ${value}; accepted: a whole number from ${least}`);
-}
-
-function oneOf<T extends string>(name: "log" | "fs" | "app" | "break", accepted: readonly T[]): T {
-  const found = accepted.find((value) => value === values[name]);
-  if (found === undefined) throw new Error(`--${name} is ${values[name]}; accepted: ${accepted.join(", ")}`);
-  return found;
-}
-
-const settings = {
-  log: oneOf("log", ["segments", "objects"]),
-  fs: oneOf("fs", fileSystems),
-  app: oneOf("app", demoApplicationNames),
-  seed: wholeNumber("seed", 0),
-};
-const broken = values.break === undefined ? undefined : oneOf("break", ["sync"]);
-const times = wholeNumber("times", 1);
+const settings = orEnd(() => ({
+  log: oneOf("log", values.log, ["segments", "objects"]),
+  fs: oneOf("fs", values.fs, fileSystems),
+  app: oneOf("app", values.app, demoApplicationNames),
+  seed: wholeNumber("seed", values.seed, 0),
+}));
+const broken = values.break === undefined ? undefined : orEnd(() => oneOf("break", values.break ?? "", ["sync"]));
+const times = orEnd(() => wholeNumber("times", values.times, 1));
+const perCluster = orEnd(() => wholeNumber("per-cluster", values["per-cluster"], 1));
 const servedWithinMs = broken === undefined ? 60_000 : 20_000;
 const say = (line: string): void => void (values.json ? process.stderr : process.stdout).write(`${line}\n`);
 
@@ -89,7 +76,7 @@ async function prove(): Promise<void> {
     ...settings,
     fileSystem: settings.fs,
     times,
-    timesPerCluster: wholeNumber("per-cluster", 1),
+    timesPerCluster: perCluster,
     folder,
     program: broken === undefined ? selfCommand() : copyWithoutSync(join(folder, "copy")),
     servedWithinMs,

@@ -18,10 +18,10 @@ import { cpSync, mkdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { type ChildProcess, spawn } from "node:child_process";
-import { parseArgs } from "node:util";
 import { descendantsOf } from "../harness/process-table.ts";
 import { systemClock } from "../src/runtime/clock.ts";
 import { Beside, Stage } from "../test/e2e/misbehaviour/stage.ts";
+import { numberWithin, orEnd, readOptions } from "./lib/options.ts";
 
 const computeSeconds = 40;
 const sleepSeconds = 5;
@@ -35,20 +35,14 @@ const pauseMs = 3_000;
 const busyEveryMs = 90_000;
 const sayEveryMs = 30_000;
 
-const { values } = parseArgs({
-  options: {
-    minutes: { type: "string", default: "60" },
-    rate: { type: "string", default: "40" },
-    logs: { type: "string" },
-    json: { type: "boolean", default: false },
-  },
+const values = readOptions({
+  minutes: { type: "string", default: "60" },
+  rate: { type: "string", default: "40" },
+  logs: { type: "string" },
+  json: { type: "boolean", default: false },
 });
-const number = (name: "minutes" | "rate", min: number, max: number): number => {
-  const value = Number(values[name]);
-  if (!(value >= min && value <= max))
-    throw new Error(`--${name} is ${values[name]}; accepted: a number from ${min} to ${max}`);
-  return value;
-};
+const number = (name: "minutes" | "rate", min: number, max: number): number =>
+  orEnd(() => numberWithin(name, values[name], min, max));
 const minutes = number("minutes", 0.5, 24 * 60);
 const rate = number("rate", 1, 1000);
 const say = (line: string): void => void (values.json ? process.stderr : process.stdout).write(`${line}\n`);

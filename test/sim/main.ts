@@ -3,40 +3,38 @@
  * `bun run sim --seed S [--log …] [--timeline]`: one of them, run twice and compared; when it fails, its faults are
  * shrunk first.
  */
-import { parseArgs } from "node:util";
 import { type Counts, excluded, gaps } from "./coverage.ts";
 import { describeFault, faultKinds } from "./faults.ts";
 import type { LogKind } from "./options.ts";
 import { run, type RunResult } from "./run.ts";
 import { jobsDefault, runSeeds } from "./seeds.ts";
 import { shrink } from "./shrink.ts";
+import { oneOf, orEnd, readOptions, wholeNumber } from "../../scripts/lib/options.ts";
 
-const { values } = parseArgs({
-  options: {
-    seeds: { type: "string", default: "200" },
-    from: { type: "string", default: "1" },
-    seed: { type: "string" },
-    jobs: { type: "string" },
-    log: { type: "string" },
-    timeline: { type: "boolean", default: false },
-    json: { type: "boolean", default: false },
-    "no-shrink": { type: "boolean", default: false },
-  },
+const values = readOptions({
+  seeds: { type: "string", default: "200" },
+  from: { type: "string", default: "1" },
+  seed: { type: "string" },
+  jobs: { type: "string" },
+  log: { type: "string" },
+  timeline: { type: "boolean", default: false },
+  json: { type: "boolean", default: false },
+  "no-shrink": { type: "boolean", default: false },
 });
 
-if (values.log !== undefined && values.log !== "objects" && values.log !== "segments")
-  throw new Error(`--log ${values.log}: there are "objects" and "segments"`);
-const log: LogKind | undefined = values.log;
+const logs: readonly LogKind[] = ["objects", "segments"];
+const log = values.log === undefined ? undefined : orEnd(() => oneOf("log", values.log ?? "", logs));
+const number = (name: string, text: string): number => orEnd(() => wholeNumber(name, text, 0));
 const options = log === undefined ? {} : { options: { log } };
-process.exitCode = values.seed === undefined ? await many() : await one(Number(values.seed));
+process.exitCode = values.seed === undefined ? await many() : await one(number("seed", values.seed));
 
 async function many(): Promise<number> {
   const startedAt = performance.now();
   const say = values.json ? console.error : console.log;
   const sum = await runSeeds(
-    Number(values.from),
-    Number(values.seeds),
-    Number(values.jobs ?? jobsDefault()),
+    number("from", values.from),
+    number("seeds", values.seeds),
+    number("jobs", String(values.jobs ?? jobsDefault())),
     (seed, violation) => {
       say(
         `seed ${seed}: ${violation}\n  bun run sim --seed ${seed}${log === undefined ? "" : ` --log ${log}`} --timeline`,

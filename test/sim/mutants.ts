@@ -2,7 +2,6 @@
  * `bun run sim:mutants`: breaks one rule after the other, and says after how many seeds the simulator noticed. A mutant
  * that survives is a hole in the simulator.
  */
-import { parseArgs } from "node:util";
 import { allRules, type RuleName, type Rules, withoutRule } from "../../src/core/rules.ts";
 import { attackChain, attackEpochs, attackOwnEpoch, attackPins, attackSameEpoch } from "./direct-mutants.ts";
 import type { SimOptions } from "./options.ts";
@@ -11,6 +10,7 @@ import { run } from "./run.ts";
 import { runScenario, type Scenario, scenarios } from "./scenarios.ts";
 import { attackGap, attackLateSeal } from "./segment-mutants.ts";
 import { versionScenarios } from "./version-scenarios.ts";
+import { readOptions } from "../../scripts/lib/options.ts";
 
 interface Mutant {
   readonly rule: RuleName;
@@ -84,7 +84,7 @@ const direct: readonly { readonly rule: RuleName; readonly attack: (rules: Rules
   { rule: "segment-seal-counts", attack: attackLateSeal },
 ];
 
-const { values } = parseArgs({ options: { only: { type: "string" } } });
+const values = readOptions({ only: { type: "string" } });
 let survived = 0;
 async function whatIsWrong({ options, scenario }: Mutant, seed: number, rules: Rules): Promise<string | undefined> {
   const result =
