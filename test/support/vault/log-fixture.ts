@@ -29,9 +29,13 @@ export class JumpingClock implements Clock {
   sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
     this.time += delayMs;
+    if (this.time > sleptMsMax) throw new Error(`slept for ${sleptMsMax} ms: what is waited for does not come`);
     return Promise.resolve();
   }
 }
+
+/** A retry without end would otherwise take all memory within seconds. */
+const sleptMsMax = 10 * 24 * 3_600_000;
 
 /** The same numbers for the same seed (xorshift32). */
 export function seededRandom(seed: number): Random {
