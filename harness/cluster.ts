@@ -5,6 +5,9 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { ChannelClient } from "../src/control/channel/client.ts";
+import { hostParty } from "../src/control/channel/transcript.ts";
+import type { ClusterTls } from "../src/control/tls/cluster-tls.ts";
 import { HostClient } from "../src/control/host-client.ts";
 import type { HostStatus } from "../src/control/host-status.ts";
 import type { Clock } from "../src/runtime/clock.ts";
@@ -23,6 +26,7 @@ import {
   type VaultPlace,
   vaultUrlAt,
 } from "./config-text.ts";
+import { Certificates } from "./certificates.ts";
 import { HttpCaller } from "./http-call.ts";
 import type { GroupProcess, ProcessKeeper } from "./processes.ts";
 import { selfCommand } from "../src/runtime/self-command.ts";
@@ -45,6 +49,8 @@ export interface ClusterOptions {
   readonly log?: LogKind;
   /** Hosts reach the vault over a vault server, which is one more member; its log is in segments. */
   readonly isVaultServed?: boolean;
+  /** Its processes call each other over mutual TLS. */
+  readonly isTls?: boolean | undefined;
   /** Members that live elsewhere than on the loopback interface of this machine. */
   readonly places?: MemberPlaces;
 }
@@ -106,13 +112,17 @@ export class Cluster {
   /** Undefined: hosts have the vault's folder. */
   readonly vaultServer: VaultMember | undefined;
   readonly secret: string;
+  /** Calls the processes as an operator. */
+  readonly caller: ChannelClient;
   readonly #options: ClusterOptions;
 
   private constructor(
     options: ClusterOptions,
     secret: string,
     { hosts, gateways, vaultServer }: Pick<Cluster, "hosts" | "gateways" | "vaultServer">,
+    tls: ClusterTls | undefined,
   ) {
+    this.caller = ChannelClient.ofOperator(secret, options.clock, tls);
     this.#options = options;
     this.vaultServer = vaultServer;
     this.secret = secret;
@@ -158,6 +168,7 @@ export class Cluster {
         application,
         bootstrap: index === 0,
         extra: options.hostExtra ?? "",
+        isTls: options.isTls,
         ...vault,
       });
       const member = makeMember(folder, place.id, "host", config);
@@ -175,7 +186,7 @@ export class Cluster {
         folder,
         place.id,
         "gateway",
-        gatewayConfigText(place, service, hostPlaces, peersOf(place)),
+        gatewayConfigText(place, service, hostPlaces, { peers: peersOf(place), isTls: options.isTls }),
       );
       return {
         ...member,
@@ -186,7 +197,10 @@ export class Cluster {
     });
     const vaultServer =
       vaultPlace === undefined ? undefined : vaultMember(folder, vaultPlace, places?.vault ?? "../vault");
-    return new Cluster(options, secret, { hosts, gateways, vaultServer });
+    const certificates = options.isTls === true ? await Certificates.create(folder, options.clock) : undefined;
+    for (const { id, folder: own } of hosts) await certificates?.issue(own, hostParty(service, id));
+    for (const { id, folder: own } of gateways) await certificates?.issue(own, { role: "gateway", id });
+    return new Cluster(options, secret, { hosts, gateways, vaultServer }, await certificates?.ofHarness());
   }
 
   /** Starts a member's process; it must not run. */
@@ -225,7 +239,7 @@ export class Cluster {
 
   /** The host's control API. */
   clientOf(host: HostMember): HostClient {
-    return new HostClient(host.controlUrl, this.secret, this.#options.clock);
+    return new HostClient(host.controlUrl, this.caller, this.#options.clock);
   }
 
   /** The host that says it is primary, of the highest epoch; undefined when none does. */

@@ -22,7 +22,9 @@ export const urlAt = (port: number, address?: string): string => `http://${addre
 /** TOML basic strings take JSON's escapes. */
 const quoted = (text: string): string => JSON.stringify(text);
 
-const cluster = `[cluster]\nsecret_file = "../secret"\n`;
+/** `isTls`: with the certificates that harness/certificates.ts has written. */
+const clusterTable = (isTls = false): string =>
+  `[cluster]\nsecret_file = "../secret"\n${isTls ? 'tls = { ca = "../ca.pem", cert = "tls.pem", key = "tls.key" }\n' : ""}`;
 
 export interface HostConfigParts {
   readonly place: HostPlace;
@@ -34,6 +36,7 @@ export interface HostConfigParts {
   readonly extra: string;
   /** Path of the vault as this host sees it. */
   readonly vault?: string;
+  readonly isTls?: boolean | undefined;
 }
 
 export function hostConfigText({
@@ -43,8 +46,9 @@ export function hostConfigText({
   bootstrap,
   extra,
   vault = "../vault",
+  isTls,
 }: HostConfigParts): string {
-  return `${cluster}
+  return `${clusterTable(isTls)}
 [host]
 id = ${quoted(place.id)}
 service = ${quoted(service)}
@@ -70,7 +74,7 @@ export interface VaultPlace {
 
 export const vaultUrlAt = ({ address, port }: VaultPlace): string => `stead://${addressAt(port, address)}`;
 
-export const vaultConfigText = ({ address, port }: VaultPlace, folder: string): string => `${cluster}
+export const vaultConfigText = ({ address, port }: VaultPlace, folder: string): string => `${clusterTable()}
 [vault]
 data = ${quoted(folder)}
 listen = ${quoted(addressAt(port, address))}
@@ -80,7 +84,7 @@ export function gatewayConfigText(
   place: GatewayPlace,
   service: string,
   hosts: readonly HostPlace[],
-  peers: readonly GatewayPlace[] = [],
+  { peers = [], isTls }: { readonly peers?: readonly GatewayPlace[]; readonly isTls?: boolean | undefined } = {},
 ): string {
   const hostTables = hosts.map(
     (host) => `
@@ -89,7 +93,7 @@ id = ${quoted(host.id)}
 control = ${quoted(urlAt(host.controlPort, host.address))}
 `,
   );
-  return `${cluster}
+  return `${clusterTable(isTls)}
 [gateway]
 id = ${quoted(place.id)}
 listen = ${quoted(addressAt(place.port, place.address))}

@@ -40,7 +40,7 @@ export class GatewayFleet {
     this.#clock = clock;
     this.#say = say;
     this.#views = new Map(
-      cluster.gateways.map((gateway) => [gateway, new GatewayView(gateway.adminUrl, cluster.secret, service, clock)]),
+      cluster.gateways.map((gateway) => [gateway, new GatewayView(gateway.adminUrl, cluster.caller, service, clock)]),
     );
   }
 

@@ -8,6 +8,7 @@
 import { GatewayClient } from "../src/control/gateway-client.ts";
 import { type SqlValue, sqlRowsMax } from "../src/control/gateway-api.ts";
 import type { Clock } from "../src/runtime/clock.ts";
+import type { ChannelClient } from "../src/control/channel/client.ts";
 import type { GatewayMember } from "./cluster.ts";
 
 export const comparedViews = [
@@ -38,7 +39,7 @@ export interface Convergence {
 
 export interface ConvergenceOptions {
   readonly gateways: readonly Pick<GatewayMember, "id" | "adminUrl">[];
-  readonly secret: string;
+  readonly caller: ChannelClient | string;
   readonly clock: Clock;
   readonly sinceMs: number;
   readonly withinMs: number;
@@ -47,8 +48,8 @@ export interface ConvergenceOptions {
 
 /** Waits until all gateways have the same rows, or time is up. */
 export async function whenSame(options: ConvergenceOptions): Promise<Convergence> {
-  const { gateways, secret, clock, sinceMs, withinMs, signal } = options;
-  const clients = gateways.map(({ id, adminUrl }) => ({ id, client: new GatewayClient(adminUrl, secret, clock) }));
+  const { gateways, caller, clock, sinceMs, withinMs, signal } = options;
+  const clients = gateways.map(({ id, adminUrl }) => ({ id, client: new GatewayClient(adminUrl, caller, clock) }));
   const open = new Set<ComparedView>(comparedViews);
   for (;;) {
     const differences: string[] = [];

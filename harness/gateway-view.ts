@@ -1,4 +1,5 @@
 /** A client of a gateway's admin API: the failovers that it recorded, its counters, a switchover. */
+import type { ChannelClient } from "../src/control/channel/client.ts";
 import type { ClusterService, FailoverEntry } from "../src/control/gateway-api.ts";
 import { type GatewayAnswer, GatewayClient } from "../src/control/gateway-client.ts";
 import type { Clock } from "../src/runtime/clock.ts";
@@ -79,8 +80,8 @@ export class GatewayView {
   readonly #client: GatewayClient;
   readonly #service: string;
 
-  constructor(adminUrl: string, secret: string, service: string, clock: Clock) {
-    this.#client = new GatewayClient(adminUrl, secret, clock);
+  constructor(adminUrl: string, caller: ChannelClient | string, service: string, clock: Clock) {
+    this.#client = new GatewayClient(adminUrl, caller, clock);
     this.#service = service;
   }
 

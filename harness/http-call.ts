@@ -1,5 +1,7 @@
 /** One HTTP call of a client, over kept-alive sockets, with a time limit. */
-import { Agent, type IncomingHttpHeaders, request } from "node:http";
+import { Agent, type IncomingHttpHeaders, type IncomingMessage, request } from "node:http";
+import { Agent as SecureAgent, request as secureRequest } from "node:https";
+import type { TlsCallOptions } from "../src/control/channel/secure-calls.ts";
 
 export interface CallOptions {
   readonly method: string;
@@ -19,9 +21,13 @@ export interface CallAnswer {
 /** Kept-alive connections, at most `sockets` of them. Close it in the end. */
 export class HttpCaller {
   readonly #agent: Agent;
+  readonly #tls: TlsCallOptions | undefined;
 
-  constructor(sockets: number) {
-    this.#agent = new Agent({ keepAlive: true, maxSockets: sockets, maxFreeSockets: sockets });
+  /** `tls`: for URLs of processes that speak mutual TLS, whatever their scheme. */
+  constructor(sockets: number, tls?: TlsCallOptions) {
+    const reuse = { keepAlive: true, maxSockets: sockets, maxFreeSockets: sockets };
+    this.#agent = tls === undefined ? new Agent(reuse) : new SecureAgent(reuse);
+    this.#tls = tls;
   }
 
   /** Resolves with the whole answer, whatever its status; rejects when the connection failed or time ran out. */
@@ -32,7 +38,8 @@ export class HttpCaller {
         headers["Content-Type"] ??= "application/json";
         headers["Content-Length"] = String(Buffer.byteLength(options.body));
       }
-      const call = request(options.url, { method: options.method, headers, agent: this.#agent }, (answer) => {
+      const how = { method: options.method, headers, agent: this.#agent };
+      const onAnswer = (answer: IncomingMessage): void => {
         const chunks: Buffer[] = [];
         answer.on("data", (chunk: Buffer) => chunks.push(chunk));
         answer.once("error", fail);
@@ -45,7 +52,11 @@ export class HttpCaller {
             text: Buffer.concat(chunks).toString("utf8"),
           });
         });
-      });
+      };
+      const call =
+        this.#tls === undefined
+          ? request(options.url, how, onAnswer)
+          : secureRequest(options.url.replace(/^http:/, "https:"), { ...how, ...this.#tls }, onAnswer);
       const fail = (error: Error): void => {
         clearTimeout(timer);
         call.destroy();

@@ -6,6 +6,8 @@
  * after the host woke up, and it is woken up only when its successor is primary. A write to it must not show up later
  * either; the history checks that.
  */
+import { anyOf } from "../src/control/channel/transcript.ts";
+import type { SecureCalls } from "../src/control/channel/secure-calls.ts";
 import type { Clock } from "../src/runtime/clock.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 import type { History } from "./history.ts";
@@ -14,6 +16,8 @@ import type { DemoModel } from "./model.ts";
 
 export interface ZombieProbeOptions {
   readonly dataUrl: string;
+  /** As a gateway of the cluster. Undefined: the front is in clear text. */
+  readonly tls?: SecureCalls | undefined;
   readonly model: DemoModel;
   readonly history: History;
   readonly dice: SeededRandom;
@@ -28,7 +32,7 @@ const pauseMs = 25;
 
 export class ZombieProbe {
   readonly #options: ZombieProbeOptions;
-  readonly #caller = new HttpCaller(2 * workers);
+  readonly #caller: HttpCaller;
   readonly #stop = new AbortController();
   readonly #running: Promise<void>[];
   readonly #acknowledged: string[] = [];
@@ -38,6 +42,7 @@ export class ZombieProbe {
   /** The host must be stopped already. */
   constructor(options: ZombieProbeOptions) {
     this.#options = options;
+    this.#caller = new HttpCaller(2 * workers, options.tls?.callOptions(anyOf("host")));
     this.#running = Array.from({ length: workers }, (_, worker) => this.#work(worker % 2 === 0));
   }
 

@@ -116,7 +116,7 @@ async function measure(): Promise<{ measured: Measured[]; verdict: VerdictObject
   });
   const [gateway] = cluster.gateways;
   if (gateway === undefined) throw new Error("the cluster has no gateway");
-  const view = new GatewayView(gateway.adminUrl, cluster.secret, options.app, clock);
+  const view = new GatewayView(gateway.adminUrl, cluster.caller, options.app, clock);
   const signal = new AbortController().signal;
   await Promise.all([...cluster.hosts, gateway].map((member) => cluster.start(member)));
   await cluster.whenWhole(wholeWithinMs, signal);

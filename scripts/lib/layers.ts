@@ -66,7 +66,7 @@ export const rooms: Readonly<Record<string, Readonly<Record<string, readonly str
     embed: ["message", "upstream", "server"],
   },
   // Clients import contracts, not the servers of these.
-  control: { channel: [], "": ["channel"], server: ["", "channel"] },
+  control: { channel: [], tls: ["channel"], "": ["channel"], server: ["", "channel", "tls"] },
   host: {
     ports: [],
     application: ["ports"],

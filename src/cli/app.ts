@@ -13,6 +13,7 @@ import {
   text_en,
   version,
 } from "@stricli/core";
+import { caRoutes } from "./commands/ca.ts";
 import { checkpointCommand } from "./commands/checkpoint.ts";
 import { suspectsClearCommand } from "./commands/suspects.ts";
 import { configCheckCommand } from "./commands/config.ts";
@@ -85,6 +86,7 @@ const root = buildRouteMap({
     sql: sqlCommand,
     token: tokenRoutes,
     vault: vaultRoutes,
+    ca: caRoutes,
     demo: demoCommand,
     version: versionCommand,
     // Parts that other commands start; not for operators.

@@ -10,7 +10,7 @@ import { findContradictions, type PartialContent } from "./contradictions.ts";
 import { type Explanation, explanationOf } from "./fields.ts";
 import { type KeyPath, locateKeys, pathText } from "./locate.ts";
 import { Problems, show } from "./problems.ts";
-import { resolveGateway, resolveHost, resolveServices, resolveVaultServer } from "./resolve.ts";
+import { resolveCluster, resolveGateway, resolveHost, resolveServices, resolveVaultServer } from "./resolve.ts";
 import { clusterDefault, fileSchema } from "./schema.ts";
 import { readSecret } from "./secret.ts";
 import { suggest } from "./suggest.ts";
@@ -219,8 +219,7 @@ function valueAt(value: unknown, path: KeyPath): unknown {
 
 function resolveParts(file: string, content: PartialContent, secret: string, warnings: readonly Problem[]): Config {
   const services = resolveServices(content.service ?? []);
-  const { name, accept_bearer: acceptBearer } = content.cluster ?? clusterDefault;
-  const cluster = { name, acceptBearer };
+  const cluster = resolveCluster(file, content.cluster ?? clusterDefault);
   return {
     file,
     services,

@@ -21,6 +21,7 @@ import type {
 } from "./types.ts";
 
 type GatewayContent = NonNullable<FileContent["gateway"]>;
+type ClusterContent = NonNullable<FileContent["cluster"]>;
 type HostContent = NonNullable<FileContent["host"]>;
 
 /** Share of the lease that is the default drift margin (R5). */
@@ -47,6 +48,13 @@ export function resolveServices(services: FileContent["service"]): ServiceConfig
  */
 export const controlUrlOf = ({ control, url, health }: FileContent["service"][number]["host"][number]): string =>
   control === "none" ? `${plainPrefix}${url ?? ""}${health ?? "/"}` : control;
+
+export function resolveCluster(file: string, { name, accept_bearer, tls }: ClusterContent): ClusterConfig {
+  if (tls === undefined) return { name, acceptBearer: accept_bearer };
+  const path = (of: string): string => resolve(dirname(file), of);
+  const paths = { caPath: path(tls.ca), certPath: path(tls.cert), keyPath: path(tls.key) };
+  return { name, acceptBearer: accept_bearer, tls: paths };
+}
 
 export function resolveGateway(
   file: string,

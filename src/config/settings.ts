@@ -29,6 +29,13 @@ export function gatewaySettings(config: GatewayConfig): Readonly<Record<string, 
   return {
     "cluster.name": cluster.name,
     "cluster.accept_bearer": String(cluster.acceptBearer),
+    ...(cluster.tls === undefined
+      ? {}
+      : {
+          "cluster.tls.ca": cluster.tls.caPath,
+          "cluster.tls.cert": cluster.tls.certPath,
+          "cluster.tls.key": cluster.tls.keyPath,
+        }),
     "gateway.listen": formatAddress(listen),
     "gateway.admin": formatAddress(adminListen),
     "gateway.advertise_admin": adminUrl,

@@ -83,12 +83,20 @@ export interface ServiceConfig {
   readonly firstByte: readonly { readonly path: string; readonly timeMs: number }[];
 }
 
+/** Absolute paths of PEM files. */
+export interface ClusterTlsConfig extends CertificateFiles {
+  /** One authority, or several while it is replaced. */
+  readonly caPath: string;
+}
+
 /** Who belongs to the cluster, besides its secret. */
 export interface ClusterConfig {
   /** Processes of two clusters with the same secret do not take each other's calls. */
   readonly name: string;
   /** Whether processes of a version before the authenticated channel may call, with the secret in clear text. */
   readonly acceptBearer: boolean;
+  /** Certificates for connections between processes. undefined: they are in clear text. */
+  readonly tls?: ClusterTlsConfig | undefined;
 }
 
 export interface GatewayConfig {

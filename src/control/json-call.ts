@@ -6,7 +6,8 @@
  * a kept-alive connection the death of the other side looks like a reset, which could also be an idle time-out.
  * Failures are data, not exceptions: callers judge hosts by them.
  */
-import { request, type ClientRequest, type IncomingMessage } from "node:http";
+import { request, type ClientRequest, type IncomingMessage, type RequestOptions } from "node:http";
+import { request as secureRequest } from "node:https";
 import { StringDecoder } from "node:string_decoder";
 import type { Clock, Timer } from "../runtime/clock.ts";
 import { hasSpareDescriptors, isOwnShortage, verifyRefusal, type RefusalVerdict } from "../runtime/tcp/refusal.ts";
@@ -155,6 +156,9 @@ async function callStream(options: CallOptions, call: JsonCall, reading: Reading
   // It may come from a row or a record; one that cannot be called is no evidence about a host.
   if (!isBaseUrl(baseUrl))
     return { kind: "no-evidence", isShortage: false, message: `"${baseUrl.slice(0, 100)}" cannot be called` };
+  // A server that refuses an expired certificate is right, and proves nothing about itself.
+  if (caller.tls?.isExpired === true)
+    return { kind: "no-evidence", isShortage: false, message: "the certificate of this process has expired" };
   const contact = "token" in caller ? new TokenContact(caller) : caller.contact(baseUrl, to);
   for (let tries = 0; tries < triesMax; tries++) {
     const end = await tryOnce(contact, options, call, reading);
@@ -273,11 +277,30 @@ function open(
   };
   const signed = contact.sign({ method: call.method, path: url.pathname + url.search, fields, body });
   const headers = { ...fields, authorization: signed.authorization };
-  const outgoing = request(url, { method: call.method, agent: false, headers });
+  const outgoing = requestTo(url, { method: call.method, agent: false, headers }, options);
   if (body === undefined) outgoing.end();
   else outgoing.end(body);
   return { outgoing, signed };
 }
+
+/** Begins a request to a base URL, which says where the server is; how it is reached is `caller.tls`. */
+export function requestTo(
+  url: URL,
+  options: Pick<RequestOptions, "method" | "agent" | "headers" | "signal">,
+  { caller, to }: Pick<CallOptions, "caller" | "to">,
+): ClientRequest {
+  if (caller.tls === undefined) return request(url, options);
+  return secureRequest({
+    ...options,
+    ...caller.tls.callOptions(to),
+    host: url.hostname.replace(/^\[|\]$/g, ""),
+    port: url.port || 80,
+    path: url.pathname + url.search,
+  });
+}
+
+/** Errors of a handshake: what answers is not the server that was meant, or does not want this process. */
+const handshakeError = /^(?:ERR_(?:SSL|TLS)|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|EPROTO|STEAD_WRONG_IDENTITY)/;
 
 /**
  * Tells `done`, once, what a call that failed with `error` before its answer says about the other side (runtime/tcp/
@@ -290,6 +313,7 @@ export function judgeFailure(error: NodeJS.ErrnoException, url: URL, done: (fail
   else if (isOwnShortage(code) || !hasSpareDescriptors()) done(shortage(url, code));
   else if (code === "ETIMEDOUT" || code === "EHOSTUNREACH" || code === "ENETUNREACH")
     done({ kind: "timeout", message });
+  else if (code !== undefined && handshakeError.test(code)) done({ kind: "invalid", message });
   else if (code?.startsWith("HPE_") === true) done({ kind: "invalid", message });
   else done({ kind: "reset", message });
 

@@ -106,7 +106,7 @@ async function hang(primary: HostMember, stage: EventStage): Promise<Act> {
     () => "it runs",
     () => Promise.resolve(isStopped(host.pid) ? true : undefined),
   );
-  const probe = new ZombieProbe({ ...stage, dataUrl: primary.dataUrl });
+  const probe = new ZombieProbe({ ...stage, dataUrl: primary.dataUrl, tls: cluster.caller.tls });
   try {
     const next = await newPrimary(primary, stage);
     await clock.sleep(zombieProbeMs, signal);

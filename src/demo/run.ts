@@ -29,6 +29,8 @@ export interface DemoOptions {
   readonly gateways?: number;
   /** Hosts share the vault's folder, or reach it over a vault server. `shared` when left out. */
   readonly vault?: "shared" | "serve";
+  /** Processes call each other over mutual TLS. In clear text when left out. */
+  readonly tls?: boolean;
   /** Minimum duration of the load; the events are spread over it. */
   readonly durationMs: number;
   readonly seed: number;
@@ -79,6 +81,7 @@ async function runIn(folder: string, keeper: ProcessKeeper, options: DemoOptions
     keeper,
     clock,
     isVaultServed: options.vault === "serve",
+    isTls: options.tls,
   });
   const dice = new SeededRandom(seed);
   const history = new History();
@@ -94,7 +97,7 @@ async function runIn(folder: string, keeper: ProcessKeeper, options: DemoOptions
   const fleet = new GatewayFleet(cluster, app, clock, say);
   try {
     say(
-      `${app}: ${gateways === 1 ? "one gateway" : `${gateways} gateways`}, one primary, two secondaries, a fresh vault in ${folder}${cluster.vaultServer === undefined ? "" : " with a vault server"}; seed ${seed}`,
+      `${app}: ${gateways === 1 ? "one gateway" : `${gateways} gateways`}, one primary, two secondaries, a fresh vault in ${folder}${cluster.vaultServer === undefined ? "" : " with a vault server"}${options.tls === true ? ", mutual TLS between all of them" : ""}; seed ${seed}`,
     );
     await startAll(cluster, fleet, signal);
     say("all are up; the load starts");
@@ -206,8 +209,8 @@ async function converge(
       `  the acting gateway was killed in the middle of a failover: ${strikes.inTheMiddle === 0 ? "not this time" : "yes"}`,
     );
   const sinceMs = await strikes.emptied();
-  const { gateways, secret } = cluster;
-  const { ms, differences } = await whenSame({ gateways, secret, clock, sinceMs, withinMs: convergeWithinMs, signal });
+  const { gateways, caller } = cluster;
+  const { ms, differences } = await whenSame({ gateways, caller, clock, sinceMs, withinMs: convergeWithinMs, signal });
   for (const line of differences) display.line(`  gateways differ: ${line}`);
   return ms;
 }

@@ -9,6 +9,7 @@ import type { GatewayConfig } from "../config/types.ts";
 import type { ClusterStatus, ConfigReport, HostList } from "../control/gateway-api.ts";
 import { defaultHostClientLimits, HostClient } from "../control/host-client.ts";
 import { ChannelClient } from "../control/channel/client.ts";
+import { ClusterTls } from "../control/tls/cluster-tls.ts";
 import { Keyring } from "../control/channel/keyring.ts";
 import { ChannelServer } from "../control/channel/server.ts";
 import { hostParty, type Party } from "../control/channel/transcript.ts";
@@ -71,6 +72,7 @@ export class Gateway implements AdminTarget {
   readonly authenticator: Authenticator;
   readonly channel: ChannelServer;
   readonly tokens: TokenBook;
+  readonly tls: ClusterTls | undefined;
   readonly #startedAtMs: number;
   readonly #startedAt: number;
   #admin: ApiListener | undefined;
@@ -106,12 +108,17 @@ export class Gateway implements AdminTarget {
     this.#startedAt = deps.clock.now();
     this.#queries = new SqlQueries({ command: deps.sqlReader, path: config.databasePath, clock: deps.clock });
     this.configuration = new ConfigurationState(deps.configFile, deps.clock);
-    this.#plane = this.#makePlane();
     const { clock, log } = deps;
     const { secret, cluster } = config;
     const keyring = new Keyring([secret], cluster.name);
     const self: Party = { role: "gateway", id: config.id };
-    const caller = new ChannelClient(keyring, self, clock);
+    const { name, tls: files } = cluster;
+    this.tls =
+      files === undefined
+        ? undefined
+        : new ClusterTls({ config: files, cluster: name, self: [self], clock, log }).watch();
+    this.#plane = this.#makePlane();
+    const caller = new ChannelClient(keyring, self, clock, this.tls);
     this.channel = new ChannelServer(keyring, self, clock);
     this.tokens = new TokenBook(store, clock, systemRandom);
     this.authenticator = firstOf(
@@ -190,6 +197,7 @@ export class Gateway implements AdminTarget {
         ...this.peers.warnings,
         ...(this.configuration.warning === undefined ? [] : [this.configuration.warning]),
         ...(this.#config.cluster.acceptBearer ? [bearerAccepted] : []),
+        ...(this.tls?.warnings ?? []),
         ...new Set([...this.#control.warnings, ...this.#plane.warnings]),
       ],
       configuration: this.configuration.status,
@@ -270,6 +278,7 @@ export class Gateway implements AdminTarget {
     await this.#plane.close({ drainMs });
     await this.#closeAdmin();
     await this.#control.close();
+    this.tls?.close();
     this.#queries.close();
     await this.#store.close();
   }
@@ -289,6 +298,7 @@ export class Gateway implements AdminTarget {
   async drain(): Promise<void> {
     await this.#plane.close({ drainMs: this.#config.drainTimeoutMs, idle: "serve-once" });
     await this.#control.close();
+    this.tls?.close();
   }
 
   async #closeAdmin(): Promise<void> {
@@ -300,7 +310,7 @@ export class Gateway implements AdminTarget {
   async #listen(descriptor: number | undefined): Promise<void> {
     const { adminListen } = this.#config;
     await this.#plane.listen(descriptor);
-    this.#admin = await listenApi(createAdminApp(this), adminListen);
+    this.#admin = await listenApi(createAdminApp(this), adminListen, { tls: this.tls });
     this.peers.start();
   }
 
@@ -309,7 +319,7 @@ export class Gateway implements AdminTarget {
     const { metrics } = this;
     const settings = (): GatewayConfig => this.#config;
     const count = this.#config.workers;
-    if (count === 1) return new LocalDataPlane({ settings, clock, log, metrics });
+    if (count === 1) return new LocalDataPlane({ settings, clock, log, metrics, tls: this.tls });
     if (worker === undefined) throw new Error("more than one worker, and no command to start them");
     const onLost = (detail: string): void => {
       for (const { recorder } of this.services()) recorder.recordEvent("warning", "worker-lost", undefined, detail);

@@ -46,7 +46,7 @@ const settings: Readonly<Record<keyof HostConfig, readonly [key: string, canChan
   priority: ["priority", true],
   nofailover: ["nofailover", true],
   secret: ["the cluster's secret", false],
-  cluster: ["the cluster's name or accept_bearer", false],
+  cluster: ["the cluster's name, accept_bearer or tls", false],
   application: ["application", true],
   checkpoint: ["checkpoint", true],
   limits: ["limits", false],

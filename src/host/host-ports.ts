@@ -63,6 +63,8 @@ export interface HostPorts {
   readonly rehearsal: RehearsalGround | undefined;
   /** undefined or left out: single databases cannot be excluded. */
   readonly exclusions?: Exclusions | undefined;
+  /** undefined or left out: this host has no certificate. */
+  readonly certificate?: { readonly warnings: readonly string[] } | undefined;
   readonly leftovers: LeftoversPort;
   /** Removes what no restore needs any more. */
   readonly clean: (newest: CheckpointManifest, logPosition: number, noEpochAfter: number) => Promise<void>;

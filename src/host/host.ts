@@ -105,12 +105,13 @@ export class Host implements Controlled {
   }
 
   status(): HostStatus {
-    const { clock, config, front } = this.#ports;
+    const { clock, config, front, certificate } = this.#ports;
     return selfReport({
       ...{ config, instance: this.instance, dataUrl: this.#dataUrl, suspects: front.suspects, now: clock.now() },
       ...{ log: this.#logStatus, driver: this.#driver, warnings: this.#warnings, canary: this.#canary },
       rehearsal: this.#rehearsals.last,
       recordFormat: this.gateways.recordFormat,
+      certificateWarnings: certificate?.warnings ?? [],
     });
   }
 

@@ -15,6 +15,8 @@ import type { Fingerprint } from "../core/suspects.ts";
 import { allRules } from "../core/rules.ts";
 import { isVaultUrl } from "../core/vault-address.ts";
 import { ChannelClient } from "../control/channel/client.ts";
+import { ClusterTls } from "../control/tls/cluster-tls.ts";
+import { showCertificate } from "../metrics/show-certificate.ts";
 import { Keyring } from "../control/channel/keyring.ts";
 import { ChannelServer } from "../control/channel/server.ts";
 import { hostParty } from "../control/channel/transcript.ts";
@@ -104,7 +106,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
   const log = systemLog(`host ${config.id}`);
   const clock = systemClock;
   const metrics = new PrometheusMetrics(hostMetrics);
-  const { caller, channel } = channelOf(config, clock);
+  const { tls, caller, channel } = channelOf(config, clock, log);
   const vault = await openHostVault(config, { clock, metrics, log });
   const { store, identity } = vault;
   const exclusions = new Exclusions({ store, clock, host: config.id });
@@ -127,6 +129,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     limits: config.limits,
     clock,
     metrics,
+    tls,
     onSuspects: (fresh) => warnOfSuspects(log, fresh),
   });
   let control: ApiListener | undefined;
@@ -169,11 +172,12 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     freePort: port,
     rehearsal: new MachineRehearsalGround({ config, clock, rules: allRules, freePort: port, onWarning }),
     exclusions,
+    certificate: tls,
     leftovers: scope.leftovers,
     clean: cleaner({ config, clock, store, vaultLog: openLog(store, identity), log }),
   });
   try {
-    control = await openControl(host, { config, channel, metrics: exposed(metrics, host, front), log });
+    control = await openControl(host, { config, channel, tls, metrics: exposed(metrics, host, front, tls), log });
   } catch (error) {
     await front.close();
     await closeVault();
@@ -182,7 +186,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
   await reapOrphans(onWarning);
   host.start();
   log.info("started", { service: config.service, control: config.controlUrl, data: config.dataUrl, vault: store.url });
-  const parts = { host, control, front, log, close: closeVault };
+  const parts = { host, control, front, tls, log, close: closeVault };
   return {
     host,
     controlPort: control.port,
@@ -192,9 +196,16 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
   };
 }
 
-function channelOf({ secret, cluster, service, id }: HostConfig, clock: Clock) {
+function channelOf({ secret, cluster, service, id }: HostConfig, clock: Clock, log: Logger) {
   const [keyring, self] = [new Keyring([secret], cluster.name), hostParty(service, id)];
-  return { caller: new ChannelClient(keyring, self, clock), channel: new ChannelServer(keyring, self, clock) };
+  const { name, tls: config } = cluster;
+  const tls =
+    config === undefined ? undefined : new ClusterTls({ config, cluster: name, self: [self], clock, log }).watch();
+  return {
+    tls,
+    caller: new ChannelClient(keyring, self, clock, tls),
+    channel: new ChannelServer(keyring, self, clock),
+  };
 }
 
 function callsToHosts({ service, controlUrl }: HostConfig, channel: ChannelClient, clock: Clock) {
@@ -207,13 +218,15 @@ function callsToHosts({ service, controlUrl }: HostConfig, channel: ChannelClien
 interface ControlParts {
   readonly config: HostConfig;
   readonly channel: ChannelServer;
+  readonly tls: ClusterTls | undefined;
   readonly metrics: Exposition;
   readonly log: Logger;
 }
 
-function openControl(host: Host, { config, channel, metrics, log }: ControlParts): Promise<ApiListener> {
-  const app = controlApp(host, { authenticator: bearers(config, log), channel, clock: systemClock, metrics, log });
-  return serveControl(app, config.controlListen);
+function openControl(host: Host, { config, channel, tls, metrics, log }: ControlParts): Promise<ApiListener> {
+  const authenticator = bearers(config, log);
+  const app = controlApp(host, { authenticator, channel, certified: tls?.cluster, clock: systemClock, metrics, log });
+  return serveControl(app, config.controlListen, tls);
 }
 
 /** Without the channel only metrics are told, unless the operator wants to admit older versions. */
@@ -310,11 +323,12 @@ function cleaner({ config, clock, store, vaultLog, log }: CleanerParts): HostPor
   };
 }
 
-function exposed(metrics: PrometheusMetrics, host: Host, front: Front): Exposition {
+function exposed(metrics: PrometheusMetrics, host: Host, front: Front, tls?: ClusterTls): Exposition {
   return {
     contentType: metrics.contentType,
     text: () => {
       showHost(metrics, host.status(), front);
+      showCertificate(metrics, "stead_host_certificate_expiry_timestamp_seconds", tls?.expiresAtMs);
       return metrics.text();
     },
   };
@@ -363,16 +377,18 @@ function databaseCheck(
 interface Parts {
   readonly host: Host;
   readonly control: ApiListener;
+  readonly tls: ClusterTls | undefined;
   readonly front: Front;
   readonly log: Logger;
   close(): Promise<void>;
 }
 
-async function closeAll(reason: string, { host, control, front, log, close }: Parts): Promise<void> {
+async function closeAll(reason: string, { host, control, front, tls, log, close }: Parts): Promise<void> {
   log.info("stopping", { reason });
   await host.close(reason);
   await control.close();
   await front.close();
+  tls?.close();
   await close();
 }
 

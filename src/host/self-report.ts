@@ -26,6 +26,7 @@ export interface SelfReportOptions {
   readonly recordFormat: RecordFormat;
   readonly dataUrl: string;
   readonly suspects: Pick<Suspects, "list">;
+  readonly certificateWarnings: readonly string[];
   /** Monotonic. */
   readonly now: number;
 }
@@ -41,6 +42,7 @@ export function selfReport({
   recordFormat,
   dataUrl,
   suspects,
+  certificateWarnings,
   now,
 }: SelfReportOptions): HostStatus {
   const known = suspects.list(now);
@@ -88,7 +90,7 @@ export function selfReport({
     capture: captureOf(term?.source),
     rehearsal,
     recordFormat: { reads: newestRecordFormat, writes: term === undefined ? null : recordFormat },
-    warnings: [...warnings.texts],
+    warnings: [...warnings.texts, ...certificateWarnings],
   };
 }
 

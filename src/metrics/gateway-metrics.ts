@@ -11,6 +11,11 @@ export const gatewayMetrics = {
   stead_database_ok: { kind: "gauge", labels: [], help: "1 when the state database can be written" },
   stead_database_queued_writes: { kind: "gauge", labels: [], help: "Writes that wait for the state database" },
   stead_peer_ok: { kind: "gauge", labels: ["peer"], help: "1 if the last exchange with the other gateway succeeded" },
+  stead_certificate_expiry_timestamp_seconds: {
+    kind: "gauge",
+    labels: [],
+    help: "When the certificate of [cluster.tls], or its authority, expires; absent without it",
+  },
   stead_connections: { kind: "gauge", labels: [], help: "Open client connections" },
   stead_connections_accepted_total: { kind: "counter", labels: [], help: "Accepted client connections" },
   stead_connections_refused_total: {

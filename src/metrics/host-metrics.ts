@@ -84,6 +84,11 @@ export const hostMetrics = {
     buckets: waitBuckets,
     help: "From sending a request to the application until the first byte of its response",
   },
+  stead_host_certificate_expiry_timestamp_seconds: {
+    kind: "gauge",
+    labels: [],
+    help: "When the certificate of [cluster.tls], or its authority, expires; absent without it",
+  },
   stead_front_requests: { kind: "gauge", labels: [], help: "Requests in flight in the application" },
   stead_front_connections: { kind: "gauge", labels: [], help: "Open connections of gateways and other clients" },
   stead_front_connections_accepted_total: {

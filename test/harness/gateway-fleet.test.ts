@@ -24,7 +24,7 @@ async function fleetThatRefuses(code: RefusalCode): Promise<{ fleet: GatewayFlee
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const adminUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const said: string[] = [];
-  const cluster = { secret: "s", gateways: [{ id: "g1", adminUrl }] } as unknown as Cluster;
+  const cluster = { caller: "s", gateways: [{ id: "g1", adminUrl }] } as unknown as Cluster;
   return { fleet: new GatewayFleet(cluster, "notes", systemClock, (text) => void said.push(text)), said };
 }
 

@@ -140,7 +140,7 @@ describe("convergence of gateways", () => {
     }
     return whenSame({
       gateways,
-      secret: "s".repeat(32),
+      caller: "s".repeat(32),
       clock,
       sinceMs: clock.now(),
       withinMs,
@@ -198,7 +198,7 @@ describe("convergence of gateways", () => {
     ];
     const { ms, differences } = await whenSame({
       gateways,
-      secret: "s".repeat(32),
+      caller: "s".repeat(32),
       clock,
       sinceMs: clock.now(),
       withinMs: 30,

@@ -51,7 +51,7 @@ async function serve(change: Partial<typeof limits>): Promise<ApiListener> {
     return c.text("done without it");
   });
   app.get("/short", (c) => c.text("answered"));
-  const listener = await listenApi(app, { host: "127.0.0.1", port: 0 }, { ...limits, ...change });
+  const listener = await listenApi(app, { host: "127.0.0.1", port: 0 }, { limits: { ...limits, ...change } });
   undo.push(() => listener.close());
   return listener;
 }

@@ -12,6 +12,7 @@ interface DemoFlags {
   readonly kills: number;
   readonly gateways: number;
   readonly vault: "shared" | "serve";
+  readonly tls: boolean;
   readonly duration: number;
   readonly seed: number | undefined;
   readonly keep: boolean;
@@ -46,6 +47,7 @@ export const demoCommand = buildCommand<DemoFlags, [], CliContext>({
       "  stead demo --app ledger --kills 10 --duration 60s --seed 7 --json",
       "  stead demo --gateways 3",
       "  stead demo --vault serve",
+      "  stead demo --gateways 3 --tls",
       "  stead demo --keep",
     ].join("\n"),
   },
@@ -76,6 +78,12 @@ export const demoCommand = buildCommand<DemoFlags, [], CliContext>({
         values: ["shared", "serve"],
         default: "shared",
         brief: "How hosts reach the vault: a shared folder, or a vault server",
+      },
+      tls: {
+        kind: "boolean",
+        default: false,
+        withNegated: false,
+        brief: "Mutual TLS between gateways and hosts, also for clients' requests",
       },
       duration: {
         kind: "parsed",

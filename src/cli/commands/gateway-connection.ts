@@ -10,10 +10,13 @@ import { existsSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { ChannelClient } from "../../control/channel/client.ts";
 import { Keyring } from "../../control/channel/keyring.ts";
+import { ClusterTls } from "../../control/tls/cluster-tls.ts";
+import { systemLog } from "../../runtime/log.ts";
 import { operator } from "../../control/channel/transcript.ts";
 import type { AccessToken } from "../../control/access-token.ts";
 import type { GatewayAnswer } from "../../control/gateway-client.ts";
 import { GatewayClient } from "../../control/gateway-client.ts";
+import type { ClusterConfig } from "../../config/types.ts";
 import { baseUrlAccepted, parseBaseUrl } from "../../core/base-url.ts";
 import { systemClock } from "../../runtime/clock.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
@@ -86,7 +89,9 @@ export function connectToGateway(
       advice: "for example `--gateway http://127.0.0.1:7700`",
     });
   }
-  if (token !== undefined) return { client: new GatewayClient(url, token, systemClock), url };
+  const { cluster } = config?.gateway ?? config?.host ?? {};
+  const tls = tlsOf(cluster);
+  if (token !== undefined) return { client: new GatewayClient(url, { ...token, tls }, systemClock), url };
   if (secret === undefined) {
     throw new OperatorError("configuration", {
       found: "no cluster secret and no token is known",
@@ -95,9 +100,15 @@ export function connectToGateway(
       advice: "name the file with --config or --token-file, or run with STEAD_TOKEN or STEAD_SECRET set",
     });
   }
-  const { cluster } = config?.gateway ?? config?.host ?? {};
-  const channel = new ChannelClient(new Keyring([secret], cluster?.name), operator, systemClock);
+  const channel = new ChannelClient(new Keyring([secret], cluster?.name), operator, systemClock, tls);
   return { client: new GatewayClient(url, channel, systemClock), url };
+}
+
+/** Any certificate of the cluster may call; what it may do, the gateway decides. */
+function tlsOf(cluster: ClusterConfig | undefined): ClusterTls | undefined {
+  if (cluster?.tls === undefined) return undefined;
+  const { name, tls: config } = cluster;
+  return new ClusterTls({ config, cluster: name, self: [], clock: systemClock, log: systemLog("cli") });
 }
 
 /** Returns the token to use; undefined: none is named. Ends the command with code 3 if it is none. */

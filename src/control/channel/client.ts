@@ -5,6 +5,7 @@
  */
 import { randomBytes } from "node:crypto";
 import type { Clock } from "../../runtime/clock.ts";
+import type { SecureCalls } from "./secure-calls.ts";
 import { FrameReader, frameKey } from "./frames.ts";
 import { Keyring, type Key } from "./keyring.ts";
 import {
@@ -55,16 +56,19 @@ export class ChannelClient {
   readonly #self: Party;
   readonly #clock: Clock;
   readonly #contacts = new Map<string, Contact>();
+  /** Calls are made over TLS, to who has the certificate of the meant server. Undefined: in clear text. */
+  readonly tls: SecureCalls | undefined;
 
-  constructor(keyring: Keyring, self: Party, clock: Clock) {
+  constructor(keyring: Keyring, self: Party, clock: Clock, tls?: SecureCalls) {
+    this.tls = tls;
     this.#keyring = keyring;
     this.#self = self;
     this.#clock = clock;
   }
 
   /** The channel of an operator who has the cluster's secret. */
-  static ofOperator(secret: string, clock: Clock): ChannelClient {
-    return new ChannelClient(new Keyring([secret]), operator, clock);
+  static ofOperator(secret: string, clock: Clock, tls?: SecureCalls): ChannelClient {
+    return new ChannelClient(new Keyring([secret]), operator, clock, tls);
   }
 
   /** The server at a base URL, which must be `to`. */

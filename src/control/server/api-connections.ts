@@ -34,7 +34,9 @@ export const apiLimits: ApiLimits = {
 };
 
 interface Connection {
-  readonly socket: Socket;
+  /** Of TLS, once its handshake is done. */
+  socket: Socket;
+  readonly name: string;
   readonly address: string;
   /** Since when it has waited for a request; undefined: it has one. */
   waitingSince: number | undefined;
@@ -44,7 +46,8 @@ interface Connection {
 export class ApiConnections {
   readonly #clock: Clock;
   readonly #limits: ApiLimits;
-  readonly #open = new Map<Socket, Connection>();
+  /** By the address and port of the other side: the socket of a connection is another one after a handshake. */
+  readonly #open = new Map<string, Connection>();
 
   constructor(clock: Clock, limits: ApiLimits) {
     this.#clock = clock;
@@ -62,16 +65,31 @@ export class ApiConnections {
       socket.destroy();
       return false;
     }
-    const connection: Connection = { socket, address, waitingSince: undefined, deadline: undefined };
-    this.#open.set(socket, connection);
+    const connection: Connection = {
+      socket,
+      name: nameOf(socket),
+      address,
+      waitingSince: undefined,
+      deadline: undefined,
+    };
+    this.#open.set(connection.name, connection);
     socket.once("close", () => this.#remove(connection));
     this.#wait(connection, this.#limits.firstHeadMs);
     return true;
   }
 
+  /** The handshake of a connection is done. False: it is not open any more. */
+  onSecured(socket: Socket): boolean {
+    const connection = this.#open.get(nameOf(socket));
+    if (connection === undefined) return false;
+    connection.socket = socket;
+    socket.once("close", () => this.#remove(connection));
+    return true;
+  }
+
   /** A request head is complete. */
   onRequest(request: IncomingMessage, response: ServerResponse): void {
-    const connection = this.#open.get(request.socket);
+    const connection = this.#open.get(nameOf(request.socket));
     if (connection === undefined) return;
     connection.waitingSince = undefined;
     connection.deadline?.cancel();
@@ -91,9 +109,10 @@ export class ApiConnections {
   #wait(connection: Connection, ms: number): void {
     connection.waitingSince = this.#clock.now();
     connection.deadline?.cancel();
-    connection.deadline = this.#open.has(connection.socket)
-      ? this.#clock.setTimer(ms, () => connection.socket.destroy())
-      : undefined;
+    connection.deadline =
+      this.#open.get(connection.name) === connection
+        ? this.#clock.setTimer(ms, () => connection.socket.destroy())
+        : undefined;
   }
 
   #hasRoomFor(address: string): boolean {
@@ -116,9 +135,11 @@ export class ApiConnections {
 
   #remove(connection: Connection): void {
     connection.deadline?.cancel();
-    this.#open.delete(connection.socket);
+    if (this.#open.get(connection.name) === connection) this.#open.delete(connection.name);
   }
 }
+
+const nameOf = ({ remoteAddress = "", remotePort = 0 }: Socket): string => `${remoteAddress} ${remotePort}`;
 
 /** Of a request without these fields the end of the head is the end (RFC 9112, 6.3). */
 const hasBody = ({ headers }: IncomingMessage): boolean =>

@@ -11,6 +11,7 @@ import type { HonoRequest, MiddlewareHandler } from "hono";
 import { bearer } from "../bearer.ts";
 import type { Party } from "../channel/transcript.ts";
 import type { TokenRole } from "../token.ts";
+import type { ShownCertificate } from "../tls/identity.ts";
 import { ApiRefusal } from "./refusal.ts";
 
 /** A process or an operator that has the cluster secret; it may do everything. */
@@ -30,7 +31,11 @@ export type Principal = ClusterPrincipal | TokenPrincipal;
 
 /** The Hono environment of handlers behind `authenticate`. */
 export interface Authenticated {
-  readonly Variables: { readonly principal: Principal };
+  readonly Variables: {
+    readonly principal: Principal;
+    /** Undefined: the connection is not TLS. */
+    readonly certificate?: ShownCertificate;
+  };
 }
 
 /** Returns undefined if the credentials are missing or wrong. No request makes it throw. */

@@ -5,9 +5,10 @@
 import type { Context, MiddlewareHandler } from "hono";
 import type { AcceptedCall, ChannelServer } from "../channel/server.ts";
 import type { FrameWriter } from "../channel/frames.ts";
-import { answerField } from "../channel/transcript.ts";
+import { answerField, type Party } from "../channel/transcript.ts";
 import { peerMessageBytesMax } from "../peer-api.ts";
 import type { Authenticated } from "./authentication.ts";
+import { requireCaller } from "./certificate.ts";
 import { answerRefusal, ApiRefusal } from "./refusal.ts";
 
 /** The longest body of all calls; each call has a limit of its own besides. */
@@ -34,11 +35,17 @@ export function sealedChannel(channel: ChannelServer): MiddlewareHandler<Authent
       }
       case "accepted":
         if (!(await hasBody(c, judgement.call))) throw unauthorized("the body is not the one that was signed");
+        requireCertifiedCaller(c, judgement.call.caller);
         c.set("principal", { kind: "cluster", caller: judgement.call.caller });
         await next();
         c.res = sealed(c.res, judgement.call);
     }
   };
+}
+
+function requireCertifiedCaller(c: Context<Authenticated>, caller: Party): void {
+  const certificate = c.get("certificate");
+  if (certificate !== undefined) requireCaller(certificate, caller);
 }
 
 const unauthorized = (why: string): ApiRefusal =>

@@ -7,7 +7,11 @@
  */
 import { createAdaptorServer } from "@hono/node-server";
 import type { Server } from "node:http";
-import { createServer, type AddressInfo } from "node:net";
+import { createServer, type AddressInfo, type Server as SocketServer, type Socket } from "node:net";
+import { createServer as createTlsServer } from "node:tls";
+import { OperatorError } from "../../runtime/operator-error.ts";
+import { tlsVersionMin } from "../channel/secure-calls.ts";
+import type { ClusterTls } from "../tls/cluster-tls.ts";
 import { systemClock } from "../../runtime/clock.ts";
 import type { Api } from "./api.ts";
 import { ApiConnections, type ApiLimits, apiLimits } from "./api-connections.ts";
@@ -23,24 +27,23 @@ export interface ApiListener {
 /** Deno's HTTP server serves only sockets that it has accepted itself: there a silent connection does not count. */
 const takesSockets = !("Deno" in globalThis);
 
-/** Rejects with the system's error if the address cannot be used. */
+/** Rejects with the system's error if the address cannot be used. `tls`: nothing is served without a certificate. */
 export function listenApi(
   app: Pick<Api, "fetch">,
   { host, port }: { readonly host: string; readonly port: number },
-  limits: ApiLimits = apiLimits,
+  { tls, limits = apiLimits }: { readonly tls?: ClusterTls | undefined; readonly limits?: ApiLimits } = {},
 ): Promise<ApiListener> {
   return new Promise((resolve, reject) => {
     // The adaptor returns an HTTP/1.1 server unless its options ask for another one.
     const http = createAdaptorServer({ fetch: app.fetch, overrideGlobalObjects: false }) as Server;
     const connections = new ApiConnections(systemClock, limits);
     http.prependListener("request", (request, response) => connections.onRequest(request, response));
-    const server = takesSockets
-      ? createServer((socket) => {
-          if (connections.admit(socket)) http.emit("connection", socket);
-        })
-      : http.on("connection", (socket) => void connections.admit(socket));
+    const serve = (socket: Socket): void => void http.emit("connection", socket);
+    const secure = tls === undefined ? undefined : secureServer(tls, connections, serve);
+    const server = secure?.server ?? plainServer(http, connections, serve);
     const close = (): Promise<void> =>
       new Promise((closed) => {
+        secure?.close();
         server.close(() => closed());
         connections.close();
       });
@@ -55,4 +58,42 @@ export function listenApi(
       }),
     );
   });
+}
+
+function plainServer(http: Server, connections: ApiConnections, serve: (socket: Socket) => void): SocketServer {
+  if (!takesSockets) return http.on("connection", (socket) => void connections.admit(socket));
+  return createServer((socket) => {
+    if (connections.admit(socket)) serve(socket);
+  });
+}
+
+/** The handshake has the time of a first request. */
+function secureServer(
+  tls: ClusterTls,
+  connections: ApiConnections,
+  serve: (socket: Socket) => void,
+): { readonly server: SocketServer; close(): void } {
+  if (!takesSockets)
+    throw new OperatorError("configuration", {
+      found: "[cluster.tls] under Deno, whose HTTP server takes no connection that it has not accepted itself",
+      accepted: "Bun or Node",
+      advice: "run the binary of stead",
+    });
+  const server = createTlsServer({
+    requestCert: true,
+    rejectUnauthorized: true,
+    minVersion: tlsVersionMin,
+    ALPNProtocols: ["http/1.1"],
+  });
+  const close = tls.use(({ ca, cert, key }) =>
+    server.setSecureContext({ ca: [...ca], cert, key, minVersion: tlsVersionMin }),
+  );
+  server.on("connection", (socket: Socket) => void connections.admit(socket));
+  server.on("secureConnection", (socket) => {
+    if (connections.onSecured(socket)) serve(socket);
+    else socket.destroy();
+  });
+  // A failed handshake: not every runtime closes its socket.
+  server.on("tlsClientError", (_error, socket: Socket) => socket.destroy());
+  return { server, close };
 }

@@ -37,11 +37,15 @@ import { dryRun } from "../../core/failover/command.ts";
 import type { Command, Failover } from "../../core/failover/state.ts";
 import { failoverEntry } from "./cluster-status.ts";
 import { hranaApp, hranaVersionApp } from "./hrana/app.ts";
+import { requireCertificate, type RolesOfCall } from "../../control/server/certificate.ts";
+import type { ClusterTls } from "../../control/tls/cluster-tls.ts";
+import { peerSyncPath } from "../../control/peer-api.ts";
 import { healthOf } from "./gateway-health.ts";
 import { showStatus } from "./metrics.ts";
 import { assertEveryRouteHasRole, authorize } from "./route-roles.ts";
 import { addTokens } from "./tokens.ts";
 import type { TokenBook } from "../state/token-book.ts";
+import { showCertificate } from "../../metrics/show-certificate.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 import type { Exposition } from "../../metrics/prometheus.ts";
 import type { HostControl } from "../../control/host-control.ts";
@@ -58,6 +62,8 @@ export interface AdminTarget {
   readonly authenticator: Authenticator;
   readonly channel: ChannelServer;
   readonly tokens: TokenBook;
+  /** Undefined: the listener is in clear text. */
+  readonly tls: Pick<ClusterTls, "cluster" | "expiresAtMs"> | undefined;
   readonly clock: Clock;
   readonly log: Logger;
   readonly peers: Peers;
@@ -83,8 +89,14 @@ export interface AdminTarget {
 
 const commandTimeoutMs = 140_000;
 
+/** Every certificate of the cluster may ask for health and metrics; gateways may do what operators may. */
+const rolesOf: RolesOfCall = (_method, path) =>
+  path === peerSyncPath ? ["gateway"] : isOpen.test(path) ? ["gateway", "host", "operator"] : ["gateway", "operator"];
+const isOpen = /^\/(?:liveness|health(?:\/[^/]*)?|metrics)$/;
+
 export function createAdminApp(target: AdminTarget): Api {
   const app = createApi({ part: "gateway", manual: "docs/GATEWAY-API.md", log: target.log });
+  app.use(requireCertificate(target.tls?.cluster, rolesOf));
   app.get("/liveness", (c) => c.json({ ok: true } satisfies LivenessAnswer));
   app.get("/health", (c) => health(c, target.services()));
   app.get("/health/:service", (c) => health(c, [find(target, c.req.param("service"))]));
@@ -96,6 +108,7 @@ export function createAdminApp(target: AdminTarget): Api {
   addGatewayRoutes(app, target.peers);
   app.get("/metrics", async (c) => {
     showStatus(target.metrics, target.status());
+    showCertificate(target.metrics, "stead_certificate_expiry_timestamp_seconds", target.tls?.expiresAtMs);
     return c.text(await target.metrics.text(), 200, { "content-type": target.metrics.contentType });
   });
   app.get("/v1/cluster", (c) => c.json(target.status()));

@@ -2,7 +2,8 @@
  * The transport between gateways: one kept-alive connection per peer, one call at a time, each with a time limit. It
  * does not interpret messages; failures are data.
  */
-import { Agent, request, type IncomingMessage } from "node:http";
+import { Agent, type IncomingMessage } from "node:http";
+import { Agent as SecureAgent } from "node:https";
 import * as v from "valibot";
 import { ChannelClient, type Contact, triesMax } from "../../control/channel/client.ts";
 import type { FrameReader } from "../../control/channel/frames.ts";
@@ -15,6 +16,7 @@ import {
   type PeerMessage,
   type PeerRefusal,
 } from "../../control/peer-api.ts";
+import { requestTo } from "../../control/json-call.ts";
 import type { Clock } from "../../runtime/clock.ts";
 
 export type SyncAnswer =
@@ -39,13 +41,17 @@ export class PeerClient implements PeerTransport {
   readonly #url: string;
   readonly #contact: Contact;
   readonly #clock: Clock;
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  readonly #channel: ChannelClient;
+  readonly #agent: Agent;
 
   /** A secret alone stands for an operator. */
   constructor(url: string, caller: ChannelClient | string, clock: Clock) {
     this.#url = url;
     const channel = typeof caller === "string" ? ChannelClient.ofOperator(caller, clock) : caller;
+    this.#channel = channel;
     this.#contact = channel.contact(url, anyOf("gateway"));
+    const reuse = { keepAlive: true, maxSockets: 1 };
+    this.#agent = channel.tls === undefined ? new Agent(reuse) : new SecureAgent(reuse);
     this.#clock = clock;
   }
 
@@ -78,11 +84,12 @@ export class PeerClient implements PeerTransport {
       }
       const fields = { "content-type": "application/json", "content-length": String(body.length) };
       const signed = this.#contact.sign({ method: "POST", path: peerSyncPath, fields, body });
-      const outgoing = request(new URL(peerSyncPath, this.#url), {
-        method: "POST",
-        agent: this.#agent,
-        headers: { ...fields, authorization: signed.authorization },
-      });
+      const headers = { ...fields, authorization: signed.authorization };
+      const outgoing = requestTo(
+        new URL(peerSyncPath, this.#url),
+        { method: "POST", agent: this.#agent, headers },
+        { caller: this.#channel, to: anyOf("gateway") },
+      );
       let over = false;
       const settle = (raw: Raw): void => {
         if (over) return;

@@ -5,10 +5,11 @@
  * them. Unreadable or mismatched files (half of a renewal) leave the old certificates in use and are reported once; the
  * next check tries again.
  */
-import { readFileSync, statSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import type { CertificateFiles, TlsConfig } from "../../config/types.ts";
 import { CertificateError, type Certificate, type TlsCertificates } from "../../http/server/server-tls.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
+import { filesState } from "../../runtime/files-state.ts";
 import type { Logger } from "../../runtime/log.ts";
 import { messageOf } from "../../runtime/operator-error.ts";
 
@@ -84,15 +85,6 @@ export class CertificateWatch {
   }
 }
 
-/**
- * Returns a value that changes with any of the files. Taken before reading: the next check then sees a change in
- * between.
- */
-export function fingerprint(config: TlsConfig): string {
-  return [config, ...config.names].flatMap(({ certPath, keyPath }) => [state(certPath), state(keyPath)]).join(" ");
-}
-
-function state(path: string): string {
-  const found = statSync(path, { throwIfNoEntry: false, bigint: true });
-  return found === undefined ? "missing" : `${found.dev}:${found.ino}:${found.size}:${found.mtimeNs}`;
-}
+/** Returns a value that changes with any of the files (runtime/files-state.ts). */
+export const fingerprint = (config: TlsConfig): string =>
+  filesState([config, ...config.names].flatMap(({ certPath, keyPath }) => [certPath, keyPath]));

@@ -2,6 +2,9 @@
  * The client side of a gateway, for its control plane: listens, and has a route per service that is told where requests
  * go. It runs in this process (LocalDataPlane) or in worker processes (workers/worker-pool.ts).
  */
+import { hostParty } from "../../control/channel/transcript.ts";
+import type { ClusterTls } from "../../control/tls/cluster-tls.ts";
+import { tlsConnect } from "../../control/tls/tls-connect.ts";
 import type { ServiceConfig } from "../../config/types.ts";
 import { firstByteMsOf, serviceMatcher, type ServiceMatcher } from "../../core/routing.ts";
 import type { Exchange, Handling } from "../../http/upstream/exchange.ts";
@@ -51,6 +54,8 @@ export interface DataPlaneDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
+  /** For connections to hosts. Undefined: in clear text. */
+  readonly tls?: ClusterTls | undefined;
 }
 
 interface Served {
@@ -96,7 +101,7 @@ export class LocalDataPlane implements DataPlane {
   }
 
   route(service: string, hooks: RouteHooks): LocalRoute {
-    const { clock, settings, metrics } = this.#deps;
+    const { clock, settings, metrics, tls } = this.#deps;
     const hold = () => {
       const {
         hold: { requestsMax, bytesMax, timeMs },
@@ -109,6 +114,7 @@ export class LocalDataPlane implements DataPlane {
       limits: httpLimitsOf(settings()),
       hold,
       measures: routeMeasures(metrics, service),
+      tcpTo: tls === undefined ? undefined : (host) => tlsConnect(tls, hostParty(service, host)),
     });
     this.#proxies.set(service, this.#proxy(service, route, hooks));
     return route;

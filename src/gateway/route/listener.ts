@@ -21,7 +21,10 @@ import type { GatewayConfig, ServiceConfig } from "../../config/types.ts";
 
 /** The settings that a data plane needs. */
 export interface DataPlaneSettings
-  extends Pick<GatewayConfig, "listen" | "limits" | "hold" | "dataPlane" | "replayAgainMax" | "clientHalfClose"> {
+  extends Pick<
+    GatewayConfig,
+    "id" | "cluster" | "listen" | "limits" | "hold" | "dataPlane" | "replayAgainMax" | "clientHalfClose"
+  > {
   readonly services: readonly Pick<ServiceConfig, "name" | "match" | "firstByte">[];
 }
 

@@ -13,6 +13,7 @@ import type { HttpLimits } from "../../http/limits.ts";
 import type { Route } from "../../http/proxy/proxy.ts";
 import { Upstream, type UpstreamOptions } from "../../http/upstream/upstream.ts";
 import type { Histogram, Metrics } from "../../metrics/metrics.ts";
+import type { Tcp } from "../../runtime/tcp/tcp.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import type { ServiceRoute } from "./service-route.ts";
 
@@ -24,6 +25,8 @@ export interface LocalRouteOptions {
   /** Read for every request, so that a new configuration applies at once. */
   readonly hold: () => Omit<HoldOptions, "clock" | "waits">;
   readonly limits: Partial<HttpLimits>;
+  /** How a host is reached; default: in clear text. Plain hosts always are. */
+  readonly tcpTo?: ((host: string) => Pick<Tcp, "connect">) | undefined;
   /** Default: connections of this process. */
   readonly upstream?: (options: UpstreamOptions) => Upstream;
   /** Default: a TCP connection that is closed again. */
@@ -89,7 +92,7 @@ export class LocalRoute implements Route, ServiceRoute {
       this.#active.upstream.abort(`host ${host} serves now`);
       this.#active = undefined;
     }
-    this.#active = { host, dataUrl, epoch, upstream: this.#active?.upstream ?? this.#upstream(dataUrl, epoch) };
+    this.#active = { host, dataUrl, epoch, upstream: this.#active?.upstream ?? this.#upstream(host, dataUrl, epoch) };
     this.#wanted = "route";
     this.#cancelWaitForPort();
     this.#hold.open();
@@ -139,11 +142,12 @@ export class LocalRoute implements Route, ServiceRoute {
     this.#waitingForPort = undefined;
   }
 
-  #upstream(dataUrl: string, epoch: number | undefined): Upstream {
+  #upstream(id: string, dataUrl: string, epoch: number | undefined): Upstream {
     const url = new URL(dataUrl);
     const host = url.hostname.replace(/^\[|\]$/g, "");
-    const { limits, clock, upstream, measures } = this.#options;
-    const options = { host, port: Number(url.port || 80), epoch, limits, clock, firstByte: measures?.firstByte };
+    const { limits, clock, upstream, measures, tcpTo } = this.#options;
+    const tcp = epoch === undefined ? undefined : tcpTo?.(id);
+    const options = { host, port: Number(url.port || 80), epoch, limits, clock, tcp, firstByte: measures?.firstByte };
     return upstream === undefined ? new Upstream(options) : upstream(options);
   }
 }

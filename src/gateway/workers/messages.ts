@@ -30,6 +30,13 @@ const settingsSchema = v.object({
   drainMs: count,
   replayAgainMax: count,
   clientHalfClose: v.picklist(["gone", "serve"]),
+  /** For the certificates of connections to hosts. */
+  id: text,
+  cluster: v.object({
+    name: text,
+    acceptBearer: v.boolean(),
+    tls: v.optional(v.object({ ...files, caPath: text })),
+  }),
   hold: v.object({ requestsMax: count, bytesMax: count, timeMs: count }),
   dataPlane: v.object({
     tls: v.optional(v.object({ ...files, names: v.array(v.object({ serverName: text, ...files })) })),

@@ -137,7 +137,10 @@ export class WorkerPool implements DataPlane {
 
   #settingsMessage(): ToWorker {
     const { count, drainMs, settings } = this.#options;
-    const { listen, limits, hold, dataPlane, replayAgainMax, clientHalfClose, services } = shareOf(settings(), count);
+    const { id, cluster, listen, limits, hold, dataPlane, replayAgainMax, clientHalfClose, services } = shareOf(
+      settings(),
+      count,
+    );
     const routed = services.flatMap(({ name, match, firstByte }): WorkerSettings["services"] => {
       const route = [...this.#routes.values()].findLast((each) => each.service === name);
       return route === undefined
@@ -149,6 +152,8 @@ export class WorkerPool implements DataPlane {
       kind: "settings",
       settings: {
         listen: { host, port: this.#port === 0 ? port : this.#port },
+        id,
+        cluster,
         limits,
         hold,
         replayAgainMax,

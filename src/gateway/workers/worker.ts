@@ -8,6 +8,7 @@
  */
 import type { Readable, Writable } from "node:stream";
 import type { CloseOptions } from "../../http/server/server.ts";
+import { ClusterTls } from "../../control/tls/cluster-tls.ts";
 import { DeltaMetrics } from "../../metrics/deltas.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import { messageOf, OperatorError } from "../../runtime/operator-error.ts";
@@ -108,6 +109,7 @@ class Worker {
       clock,
       log,
       metrics: this.#metrics,
+      tls: this.#openTls(settings),
     }));
     for (const { name, route } of settings.services) {
       if (this.#routes.has(route)) continue;
@@ -116,6 +118,14 @@ class Worker {
     }
     plane.reconfigure();
     if (isFirst) this.#listen(plane);
+  }
+
+  /** Its own copy of the files, which it looks at itself. */
+  #openTls({ id, cluster }: WorkerSettings): ClusterTls | undefined {
+    const { clock, log } = this.#options;
+    const { name, tls: config } = cluster;
+    if (config === undefined) return undefined;
+    return new ClusterTls({ config, cluster: name, self: [{ role: "gateway", id }], clock, log }).watch();
   }
 
   #listen(plane: LocalDataPlane): void {

@@ -7,6 +7,8 @@
  */
 import type { Address } from "../../config/types.ts";
 import { type Metrics, noMetrics } from "../../metrics/metrics.ts";
+import { type ClusterTls, identitiesOf, type TlsFiles } from "../../control/tls/cluster-tls.ts";
+import { hasRole } from "../../control/tls/identity.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { isOfEpoch } from "../../core/replay.ts";
 import type { Rules } from "../../core/rules.ts";
@@ -17,6 +19,7 @@ import type { HostLimits } from "../../http/limits.ts";
 import type { RequestHead } from "../../http/message/head.ts";
 import { fittingConnections } from "../../http/server/descriptor-room.ts";
 import { asksForCheckpoint, epochField, steadFieldSet, withoutSteadFields } from "../../http/message/stead-fields.ts";
+import type { TlsCertificates } from "../../http/server/server-tls.ts";
 import { HttpServer } from "../../http/server/server.ts";
 import { Upstream } from "../../http/upstream/upstream.ts";
 import { type Endings, detectionMs } from "./endings.ts";
@@ -71,6 +74,8 @@ export interface FrontOptions {
   /** Default: all. */
   readonly rules?: Rules;
   readonly metrics?: Metrics;
+  /** Only gateways with a certificate of the cluster are served. Undefined: in clear text, every client. */
+  readonly tls?: ClusterTls | undefined;
   /** Requests have become suspect. */
   readonly onSuspects?: (fresh: readonly Fingerprint[]) => void;
 }
@@ -81,6 +86,7 @@ export type FrontPort = Pick<Front, "serve" | "abort" | "drain" | "port" | "susp
 export class Front {
   readonly #options: FrontOptions;
   #server: HttpServer | undefined;
+  #endTls: (() => void) | undefined;
   #state: FrontState = { kind: "closed", reason: "starting" };
   #active = 0;
   readonly #open = new OpenRequests();
@@ -105,7 +111,9 @@ export class Front {
     const front = new Front(options);
     const { metrics = noMetrics } = options;
     const connectionsMax = fittingConnections(options.limits.connectionsMax);
-    front.#server = await HttpServer.listen({
+    const { tls } = options;
+    const server = await HttpServer.listen({
+      ...(tls === undefined ? {} : { tls: frontCertificates(tls.cluster, tls.files) }),
       host: options.listen.host,
       port: options.listen.port,
       clock: options.clock,
@@ -120,6 +128,8 @@ export class Front {
       onOverflow: (exchange) =>
         refuse(exchange, "this host has as many connections as it may (host.limits.connections)"),
     });
+    front.#server = server;
+    front.#endTls = tls?.use((files) => server.replaceCertificates(frontCertificates(tls.cluster, files)));
     return front;
   }
 
@@ -215,6 +225,7 @@ export class Front {
 
   async close(): Promise<void> {
     this.abort("the host process ends");
+    this.#endTls?.();
     await this.#server?.close({ drainMs: 0 });
   }
 
@@ -393,3 +404,9 @@ export class Front {
 
 const whyNotReady = ({ end }: Open): string =>
   end.reason === undefined ? "the application is restarting" : "this host is no longer primary";
+
+const frontCertificates = (cluster: string, { ca, cert, key }: TlsFiles): TlsCertificates => ({
+  cert,
+  key,
+  clients: { ca, accepts: (socket) => hasRole(identitiesOf(socket), cluster, ["gateway"]) },
+});

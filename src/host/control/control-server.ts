@@ -2,6 +2,7 @@
 import type { Address } from "../../config/types.ts";
 import type { Api } from "../../control/server/api.ts";
 import { type ApiListener, listenApi } from "../../control/server/listener.ts";
+import type { ClusterTls } from "../../control/tls/cluster-tls.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
 
 /** The address is taken or not ours. */
@@ -21,9 +22,9 @@ export class ControlListenError extends OperatorError {
 }
 
 /** Rejects with `ControlListenError`. */
-export async function serveControl(app: Api, address: Address): Promise<ApiListener> {
+export async function serveControl(app: Api, address: Address, tls?: ClusterTls): Promise<ApiListener> {
   try {
-    return await listenApi(app, address);
+    return await listenApi(app, address, { tls });
   } catch (error) {
     throw new ControlListenError(address, error as Error);
   }

@@ -26,6 +26,7 @@ import { type Api, createApi } from "../../control/server/api.ts";
 import { authenticate, type Authenticator } from "../../control/server/authentication.ts";
 import { jsonBody, limitBody } from "../../control/server/body.ts";
 import { sealedChannel } from "../../control/server/channel.ts";
+import { requireCertificate, type RolesOfCall } from "../../control/server/certificate.ts";
 import { limitGuesses } from "../../control/server/guess-limit.ts";
 import type { ChannelServer } from "../../control/channel/server.ts";
 import { isIdentifier } from "../../core/identifier.ts";
@@ -61,14 +62,23 @@ export interface ControlAppOptions {
   readonly authenticator: Authenticator;
   /** undefined: only the authenticator's. */
   readonly channel?: ChannelServer;
+  /** The cluster that callers' certificates must be of. undefined: the listener is in clear text. */
+  readonly certified?: string | undefined;
   readonly clock: Clock;
   readonly metrics: Exposition;
   readonly log: Logger;
 }
 
-export function controlApp(host: Controlled, { authenticator, channel, clock, metrics, log }: ControlAppOptions): Api {
+/** Gateways give orders; hosts read each other's status, and ask for a checkpoint. */
+const rolesOf: RolesOfCall = (method, path) =>
+  method === "GET" ? ["gateway", "host", "operator"] : path === "/v1/checkpoint" ? ["gateway", "host"] : ["gateway"];
+
+export function controlApp(
+  host: Controlled,
+  { authenticator, channel, certified, clock, metrics, log }: ControlAppOptions,
+): Api {
   const app = createApi({ part: "host", manual: "docs/CONTROL-API.md", log });
-  app.use(limitGuesses({ clock, log }));
+  app.use(requireCertificate(certified, rolesOf), limitGuesses({ clock, log }));
   if (channel !== undefined) app.use(sealedChannel(channel));
   app.use(authenticate(authenticator), limitBody());
   app.get("/metrics", async (context) =>

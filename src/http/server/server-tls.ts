@@ -5,7 +5,7 @@
  * A replacement is checked as a whole before any of it is used: an unreadable certificate changes nothing.
  */
 import type { Socket } from "node:net";
-import { createSecureContext, createServer, type SecureContext, type Server } from "node:tls";
+import { createSecureContext, createServer, type SecureContext, type Server, type TLSSocket } from "node:tls";
 import { messageOf, OperatorError } from "../../runtime/operator-error.ts";
 import { listenWith, nodeSocket, nodeSocketOptions } from "../../runtime/tcp/node-tcp.ts";
 import type { Tcp, TcpListener, TcpListenOptions, TcpSocket } from "../../runtime/tcp/tcp.ts";
@@ -17,7 +17,17 @@ export interface Certificate {
   readonly key: string;
 }
 
+/** What is demanded of clients, for a listener that serves processes of a cluster only. */
+export interface ClientCertificates {
+  /** Authorities, PEM. */
+  readonly ca: readonly string[];
+  /** True if a client whose certificate an authority has signed may enter. */
+  accepts(socket: TLSSocket): boolean;
+}
+
 export interface TlsCertificates extends Certificate {
+  /** Default: clients need no certificate. */
+  readonly clients?: ClientCertificates;
   /** Maps a server name, or `*.` and a domain for one label before it, to its certificate. */
   readonly names?: Readonly<Record<string, Certificate>>;
 }
@@ -43,14 +53,16 @@ export class ServerTls<Handshake extends Watched> implements Pick<Tcp, "listen">
   /** Handshakes in progress, by the client's address and port. */
   readonly #handshakes = new Map<string, Handshake>();
   #names: ReadonlyMap<string, SecureContext>;
+  /** Demanded from the start, or never: a replacement only changes which. */
+  #clients: ClientCertificates | undefined;
 
   /** Throws `CertificateError`. */
   constructor(certificates: TlsCertificates) {
     this.#names = checked(certificates);
+    this.#clients = certificates.clients;
     const options = {
-      key: certificates.key,
-      cert: certificates.cert,
-      minVersion: "TLSv1.2" as const,
+      ...contextOptions(certificates),
+      ...(certificates.clients === undefined ? {} : { requestCert: true, rejectUnauthorized: true }),
       ...nodeSocketOptions,
       ALPNProtocols: ["http/1.1"],
       SNICallback: (name: string, done: (error: Error | null, context?: SecureContext) => void) =>
@@ -78,7 +90,10 @@ export class ServerTls<Handshake extends Watched> implements Pick<Tcp, "listen">
 
   /** Sockets are passed on once their handshake is done. */
   listen(options: TcpListenOptions, onSocket: (socket: TcpSocket) => void): Promise<TcpListener> {
-    this.#server.on("secureConnection", (socket) => onSocket(nodeSocket(socket)));
+    this.#server.on("secureConnection", (socket) => {
+      if (this.#clients?.accepts(socket) === false) socket.destroy();
+      else onSocket(nodeSocket(socket));
+    });
     // A failed handshake: not every runtime closes its socket.
     this.#server.on("tlsClientError", (_error, socket: Socket) => socket.destroy());
     return listenWith(this.#server, options);
@@ -95,8 +110,9 @@ export class ServerTls<Handshake extends Watched> implements Pick<Tcp, "listen">
   /** Replaces the certificates for new connections. Throws `CertificateError` without changing anything. */
   replace(certificates: TlsCertificates): void {
     const names = checked(certificates);
-    this.#server.setSecureContext({ key: certificates.key, cert: certificates.cert, minVersion: "TLSv1.2" });
+    this.#server.setSecureContext(contextOptions(certificates));
     this.#names = names;
+    this.#clients = certificates.clients;
   }
 
   /** Undefined: the default. */
@@ -108,6 +124,13 @@ export class ServerTls<Handshake extends Watched> implements Pick<Tcp, "listen">
 
 const clientOf = ({ remoteAddress, remotePort }: Pick<Socket, "remoteAddress" | "remotePort">): string =>
   `${remoteAddress ?? ""} ${remotePort ?? 0}`;
+
+const contextOptions = ({ key, cert, clients }: TlsCertificates) => ({
+  key,
+  cert,
+  minVersion: "TLSv1.2" as const,
+  ...(clients === undefined ? {} : { ca: [...clients.ca] }),
+});
 
 function checked(certificates: TlsCertificates): Map<string, SecureContext> {
   contextOf("the default name", certificates);

@@ -21,7 +21,7 @@ export interface UpstreamUser {
 
 export interface UpstreamPool {
   readonly deadlines: Deadlines;
-  readonly tcp: Tcp;
+  readonly tcp: Pick<Tcp, "connect">;
   onConnected(connection: UpstreamConnection): void;
   onConnectFailed(connection: UpstreamConnection, reason: string): void;
   /** A connection that was connected is gone. */

@@ -22,7 +22,7 @@ export interface UpstreamOptions {
   readonly limits?: Partial<HttpLimits>;
   readonly clock: Clock;
   /** Default: the runtime's. */
-  readonly tcp?: Tcp;
+  readonly tcp?: Pick<Tcp, "connect"> | undefined;
   /** The epoch that its host serves: every request names it. Undefined: not a host, or no epochs. */
   readonly epoch?: number | undefined;
   /** A connection could not be made or broke during an exchange: a reason to probe the host at once. */
@@ -65,7 +65,7 @@ export class Upstream implements UpstreamPool {
   readonly clock: Clock;
   readonly firstByte: Histogram | undefined;
   readonly deadlines: Deadlines;
-  readonly tcp: Tcp;
+  readonly tcp: Pick<Tcp, "connect">;
   readonly #onConnectionError: ((reason: string) => void) | undefined;
   readonly #all = new Set<UpstreamConnection>();
   readonly #unused: UpstreamConnection[] = [];

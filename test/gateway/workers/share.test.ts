@@ -4,6 +4,8 @@ import { defaultDataPlane, defaultGatewayLimits } from "../../support/config/dat
 
 test("the workers' bounds add up to the gateway's; a bound of one request, or of a client's connections, stays as it is", () => {
   const settings = {
+    id: "g",
+    cluster: { name: "stead", acceptBearer: false },
     listen: { host: "127.0.0.1", port: 0 },
     limits: defaultGatewayLimits,
     hold: { requestsMax: 10, bytesMax: 1_000, timeMs: 30_000 },
