@@ -29,6 +29,7 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/log.ts";
 import { systemRandom } from "../runtime/random.ts";
 import { createAdminApp, type AdminTarget } from "./admin/admin.ts";
+import { Audit } from "./admin/audit.ts";
 import { serviceStatus } from "./admin/cluster-status.ts";
 import { ConfigurationState } from "./configuration-state.ts";
 import { ControlPlane } from "./control-plane.ts";
@@ -73,6 +74,7 @@ export class Gateway implements AdminTarget {
   readonly channel: ChannelServer;
   readonly tokens: TokenBook;
   readonly tls: ClusterTls | undefined;
+  readonly audit: Audit;
   readonly #startedAtMs: number;
   readonly #startedAt: number;
   #admin: ApiListener | undefined;
@@ -120,6 +122,7 @@ export class Gateway implements AdminTarget {
     this.#plane = this.#makePlane();
     const caller = new ChannelClient(keyring, self, clock, this.tls);
     this.channel = new ChannelServer(keyring, self, clock);
+    this.audit = new Audit({ gateway: config.id, clock, log, store });
     this.tokens = new TokenBook(store, clock, systemRandom);
     this.authenticator = firstOf(
       onlyFor((_, path) => cluster.acceptBearer || path !== peerSyncPath, clusterSecret(secret)),
@@ -305,6 +308,7 @@ export class Gateway implements AdminTarget {
     const admin = this.#admin;
     this.#admin = undefined;
     await admin?.close();
+    this.audit.close();
   }
 
   async #listen(descriptor: number | undefined): Promise<void> {

@@ -10,6 +10,7 @@ import { clusterSecret } from "../../src/control/server/authentication.ts";
 import { Keyring } from "../../src/control/channel/keyring.ts";
 import { ChannelServer } from "../../src/control/channel/server.ts";
 import { type AdminTarget, createAdminApp } from "../../src/gateway/admin/admin.ts";
+import { Audit } from "../../src/gateway/admin/audit.ts";
 import { type Controlled, controlApp } from "../../src/host/control/control.ts";
 import { hostMetrics } from "../../src/metrics/host-metrics.ts";
 import { PrometheusMetrics } from "../../src/metrics/prometheus.ts";
@@ -28,6 +29,7 @@ const hostApp = controlApp({} as Controlled, {
 const gatewayApp = createAdminApp({
   authenticator,
   channel: new ChannelServer(new Keyring([secret]), { role: "gateway", id: "g" }, systemClock),
+  audit: new Audit({ gateway: "g", clock: systemClock, log: systemLog("gateway"), store: { write: () => undefined } }),
   clock: systemClock,
   services: () => [],
   peers: {},

@@ -12,6 +12,7 @@ import { ChannelServer } from "../../src/control/channel/server.ts";
 import { firstOf, clusterSecret, tokenHolders } from "../../src/control/server/authentication.ts";
 import { requiredRoles, suffices, type TokenRole, tokenRoles } from "../../src/control/token.ts";
 import { type AdminTarget, createAdminApp } from "../../src/gateway/admin/admin.ts";
+import { Audit } from "../../src/gateway/admin/audit.ts";
 import { assertEveryRouteHasRole, routeRules } from "../../src/gateway/admin/route-roles.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 
@@ -61,6 +62,7 @@ const target = {
     }),
   ),
   channel: new ChannelServer(new Keyring([secret]), { role: "gateway", id: "g" }, systemClock),
+  audit: new Audit({ gateway: "g", clock: systemClock, log: silent, store: { write: () => undefined } }),
   clock: systemClock,
   log: silent,
 } as unknown as AdminTarget;

@@ -35,6 +35,7 @@ import { ApiRefusal } from "../../control/server/refusal.ts";
 import { describeRefusal } from "../../core/refusal.ts";
 import { dryRun } from "../../core/failover/command.ts";
 import type { Command, Failover } from "../../core/failover/state.ts";
+import type { Audit } from "./audit.ts";
 import { failoverEntry } from "./cluster-status.ts";
 import { hranaApp, hranaVersionApp } from "./hrana/app.ts";
 import { requireCertificate, type RolesOfCall } from "../../control/server/certificate.ts";
@@ -64,6 +65,7 @@ export interface AdminTarget {
   readonly tokens: TokenBook;
   /** Undefined: the listener is in clear text. */
   readonly tls: Pick<ClusterTls, "cluster" | "expiresAtMs"> | undefined;
+  readonly audit: Audit;
   readonly clock: Clock;
   readonly log: Logger;
   readonly peers: Peers;
@@ -101,8 +103,8 @@ export function createAdminApp(target: AdminTarget): Api {
   app.get("/health", (c) => health(c, target.services()));
   app.get("/health/:service", (c) => health(c, [find(target, c.req.param("service"))]));
   app.route("/", hranaVersionApp());
-  app.use(limitGuesses(target), sealedChannel(target.channel));
-  app.use(authenticate(target.authenticator), authorize());
+  app.use(target.audit.watch(), limitGuesses(target), sealedChannel(target.channel));
+  app.use(authenticate(target.authenticator), authorize(), target.audit.begin());
   addPeerSync(app, target.peers);
   app.use(limitBody());
   addGatewayRoutes(app, target.peers);

@@ -4,13 +4,16 @@ import { type ReplicatedRow, stampMs } from "../../core/replication/row.ts";
 
 export const eventsKept = 10_000;
 export const failoversKept = 2_000;
+/** Calls of the audit that were carried out; refused ones; and those without valid credentials. */
+export const auditKept = { done: 10_000, refused: 2_000, unknown: 1_000 } as const;
 /** A gateway that was away for longer misses removals. */
 export const tombstonesKeptMs = 30 * 24 * 3600 * 1_000;
 
 export function outlivedRows(replica: RowReplica, wallTimeMs: number): readonly ReplicatedRow[] {
-  const oldest = (table: string, time: string, kept: number): ReplicatedRow[] => {
+  const oldest = (table: string, time: string, kept: number, isMeant?: (row: ReplicatedRow) => boolean) => {
     if (replica.countOf(table) <= kept) return [];
-    return [...replica.rowsOf(table)].sort((a, b) => Number(b.values[time]) - Number(a.values[time])).slice(kept);
+    const meant = [...replica.rowsOf(table)].filter((row) => isMeant?.(row) ?? true);
+    return meant.sort((a, b) => Number(b.values[time]) - Number(a.values[time])).slice(kept);
   };
   const isExpiredTombstone = (row: ReplicatedRow): boolean =>
     row.deleted && wallTimeMs - stampMs(row.hlc) > tombstonesKeptMs;
@@ -20,7 +23,17 @@ export function outlivedRows(replica: RowReplica, wallTimeMs: number): readonly 
   return [
     ...oldest("events", "at_ms", eventsKept),
     ...oldest("failovers", "decided_at_ms", failoversKept),
+    ...auditClasses.flatMap((name) => oldest("audit", "at_ms", auditKept[name], (row) => auditClassOf(row) === name)),
     ...["hosts", "gateways", "health"].flatMap((table) => [...replica.rowsOf(table)].filter(isExpiredTombstone)),
     ...[...replica.rowsOf("tokens")].filter(isLongExpired),
   ];
+}
+
+type AuditClass = keyof typeof auditKept;
+const auditClasses = Object.keys(auditKept) as readonly AuditClass[];
+
+/** Each is bounded by itself, so that refused calls, of which a stranger can make any number, displace no others. */
+function auditClassOf({ values }: ReplicatedRow): AuditClass {
+  if (values["who"] === null) return "unknown";
+  return values["outcome"] === "refused" ? "refused" : "done";
 }

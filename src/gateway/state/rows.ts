@@ -1,7 +1,7 @@
 /** The gateway's writes to its shared tables: one function per kind of row. */
 import type { InferInsertModel } from "drizzle-orm";
 import type { TableName } from "./replication-tables.ts";
-import type { epochs, events, failovers, gateways, health, hosts, services, tokens } from "./schema.ts";
+import type { audit, epochs, events, failovers, gateways, health, hosts, services, tokens } from "./schema.ts";
 
 type Provenance = "origin" | "seq" | "hlc";
 type Row<T extends { $inferInsert: unknown }> = Omit<T["$inferInsert"], Provenance>;
@@ -13,6 +13,7 @@ export type EpochRow = Row<typeof epochs>;
 export type FailoverRow = Row<typeof failovers>;
 export type EventRow = Row<typeof events>;
 export type TokenRow = Row<typeof tokens>;
+export type AuditRow = Row<typeof audit>;
 
 /** A row to be written; the store adds origin and time. */
 export interface RowWrite {
@@ -31,5 +32,6 @@ export const putEpoch = (row: EpochRow): RowWrite => ({ table: "epochs", row });
 export const putFailover = (row: FailoverRow): RowWrite => ({ table: "failovers", row });
 export const addEvent = (row: EventRow): RowWrite => ({ table: "events", row });
 export const putToken = (row: TokenRow): RowWrite => ({ table: "tokens", row });
+export const putAudit = (row: AuditRow): RowWrite => ({ table: "audit", row });
 
 export type StoredHost = InferInsertModel<typeof hosts>;

@@ -143,6 +143,34 @@ export const events = sqliteTable(
 /** The other gateways that this one has met (src/gateway/peers/membership.ts): its own evidence, and not shared. */
 export const met = sqliteTable("t_met", { gateway: text("gateway").primaryKey() });
 
+/** One call of the admin API, or several refused ones that are only counted. */
+export const audit = sqliteTable(
+  "t_audit",
+  {
+    id: text("id").primaryKey(),
+    atMs: integer("at_ms").notNull(),
+    gateway: text("gateway").notNull(),
+    /** The name of a token, `secret`, or a process (`gateway:g2`); null: no valid credentials. */
+    who: text("who"),
+    /** Of the token; null: no token. */
+    role: text("role"),
+    /** Null: several. */
+    address: text("address"),
+    /** Null, as the path: several. */
+    method: text("method"),
+    path: text("path"),
+    /** The call's body, JSON. */
+    subject: text("subject"),
+    /** `running`, `done`, `refused` or `failed`. */
+    outcome: text("outcome").notNull(),
+    status: integer("status"),
+    detail: text("detail"),
+    calls: integer("calls").notNull(),
+    ...provenance,
+  },
+  (table) => [index("t_audit_by_time").on(table.atMs)],
+);
+
 /** Written once, and revoked by a tombstone. */
 export const tokens = sqliteTable("t_tokens", {
   id: text("id").primaryKey(),

@@ -222,6 +222,8 @@ describe("migrations", () => {
       schema.epochs,
       schema.failovers,
       schema.events,
+      schema.tokens,
+      schema.audit,
     ]) {
       const columns = await rows(`select name from pragma_table_info('${getTableName(table)}') order by name`);
       const wanted = Object.values(getTableColumns(table))
@@ -236,7 +238,18 @@ describe("migrations", () => {
     await store.open();
     await store.close();
     await newStore().open();
-    for (const view of ["cluster", "services", "hosts", "health", "epochs", "failovers", "events", "gateways"]) {
+    for (const view of [
+      "cluster",
+      "services",
+      "hosts",
+      "health",
+      "epochs",
+      "failovers",
+      "events",
+      "gateways",
+      "tokens",
+      "audit",
+    ]) {
       expect(await rows(`select count(*) as n from "${view}"`)).toEqual([{ n: 0 }]);
     }
   });
@@ -276,7 +289,18 @@ describe("the documentation", () => {
   test("names every column of every view", async () => {
     await newStore().open();
     const text = readFileSync(new URL("../../../docs/GATEWAY-API.md", import.meta.url), "utf8");
-    for (const view of ["cluster", "services", "hosts", "health", "epochs", "failovers", "events", "gateways"]) {
+    for (const view of [
+      "cluster",
+      "services",
+      "hosts",
+      "health",
+      "epochs",
+      "failovers",
+      "events",
+      "gateways",
+      "tokens",
+      "audit",
+    ]) {
       const columns = (await rows(`select name from pragma_table_info('${view}')`)).map(
         ({ name }) => `\`${String(name)}\``,
       );

@@ -119,7 +119,7 @@ export class TestGateway {
   }
 }
 
-const tables = ["services", "hosts", "gateways", "health", "epochs", "failovers", "events"];
+const tables = ["services", "hosts", "gateways", "health", "epochs", "failovers", "events", "audit"];
 
 export class TestGateways extends TestCluster {
   readonly gateways = new Map<string, TestGateway>();

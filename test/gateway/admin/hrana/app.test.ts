@@ -6,7 +6,18 @@ import { integer, sqliteTable, text } from "drizzle-orm/sqlite-core";
 import { parameterNames } from "../../../../src/gateway/state/sql-statement.ts";
 import { secret, TestCluster, until } from "../../../support/gateway/cluster.ts";
 
-const views = ["cluster", "services", "hosts", "health", "epochs", "failovers", "events", "gateways"];
+const views = [
+  "cluster",
+  "services",
+  "hosts",
+  "health",
+  "epochs",
+  "failovers",
+  "events",
+  "gateways",
+  "tokens",
+  "audit",
+];
 let cluster: TestCluster;
 let client: Client;
 let base: string;
