@@ -114,7 +114,9 @@ export class ClusterTls implements SecureCalls {
       leftMs <= 0
         ? [`the certificate of [cluster.tls], or its authority, has expired at ${until}: no process can be called`]
         : leftMs < warnDays * dayMs
-          ? [`the certificate of [cluster.tls], or its authority, expires at ${until}: see \`stead ca renew\``]
+          ? [
+              `the certificate of [cluster.tls], or its authority, expires at ${until}: make a new one with \`stead ca issue\` (an authority with \`stead ca create --renew\`)`,
+            ]
           : [];
     return [...(this.#defect === undefined ? [] : [this.#defect]), ...ends];
   }
