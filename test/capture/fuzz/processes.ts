@@ -8,7 +8,7 @@ import { dirname, join, relative, resolve } from "node:path";
 import { Worker } from "./child.ts";
 import type { FileKey, Ledger } from "./ledger.ts";
 import type { Actor, Connection, Filling, Mover } from "./program.ts";
-import { Writings } from "./writings.ts";
+import { lockingOf, Writings } from "./writings.ts";
 
 /** What a process finds that opens a copy of the files. */
 export interface Look {
@@ -53,7 +53,7 @@ export class Processes {
     const before = this.#ledger.keyAt(name);
     const others = this.connectionsTo(before);
     this.#open.set(id, { connection, key: undefined });
-    const writing = this.writings.begin(connection, before === undefined ? [] : [before]);
+    const writing = this.writings.begin(lockingOf(connection), before === undefined ? [] : [before]);
     const opening = this.#worker(actor).ask({
       what: "open",
       connection: id,

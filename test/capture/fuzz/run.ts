@@ -20,6 +20,7 @@ import {
   type Step,
 } from "./program.ts";
 import { insertOf, type Look, Processes } from "./processes.ts";
+import { lockingOf } from "./writings.ts";
 
 export interface RunOptions {
   /** Of the sources under test. */
@@ -266,7 +267,7 @@ export class Runner {
         return { seen: [[key, await processes.ids(step.connection)]] };
       }
       case "statement": {
-        const writing = processes.writings.begin(step.connection, [await processes.open(step.connection)]);
+        const writing = processes.writings.begin(lockingOf(step.connection), [await processes.open(step.connection)]);
         await processes.run(step.connection, [step.sql]).finally(() => writing.end());
         return {};
       }
@@ -289,8 +290,9 @@ export class Runner {
         if (key === undefined) throw new Error("no such file");
         Object.assign(this.#ledger.file(key), { isRisky: true, isMixed: true });
         const nameless = this.#ledger.isNameless(key, step.name);
-        await processes.engine(step.name, step.token);
-        return { tokens: [[key, step.token]], nameless };
+        const writing = processes.writings.begin("without locks", [key]);
+        await processes.engine(step.name, step.token).finally(() => writing.end());
+        return writing.wasHidden ? {} : { tokens: [[key, step.token]], nameless };
       }
       case "checkpoint": {
         const { released } = await (this.#primary as Primary).checkpoint();
@@ -385,7 +387,7 @@ export class Runner {
     const processes = this.#processes;
     const key = await processes.open(connection);
     const nameless = this.#ledger.isNameless(key, connection.name);
-    const writing = processes.writings.begin(connection, [key]);
+    const writing = processes.writings.begin(lockingOf(connection), [key]);
     try {
       await processes.run(connection, ["BEGIN IMMEDIATE", insertOf(token), ...extra]);
       if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
@@ -413,7 +415,7 @@ export class Runner {
       if (otherKey === undefined || otherKey === key || names.indexOf(other) < 0)
         throw new Error("the other one is gone, or the same");
       const otherNameless = this.#ledger.isNameless(otherKey, other);
-      const writing = processes.writings.begin(connection, [key, otherKey]);
+      const writing = processes.writings.begin(lockingOf(connection), [key, otherKey]);
       try {
         await processes.run(connection, ["BEGIN IMMEDIATE", insertOf(token), insertOf(token, "other"), "COMMIT"]);
       } finally {
@@ -442,7 +444,7 @@ export class Runner {
     if (token === undefined) throw new Error("nothing was acknowledged there");
     file.tokens.delete(token);
     file.dropped.add(token);
-    const writing = this.#processes.writings.begin(connection, [key]);
+    const writing = this.#processes.writings.begin(lockingOf(connection), [key]);
     await this.#processes.run(connection, [`DELETE FROM t WHERE id=${token}`]).finally(() => writing.end());
     return { forgotten: [key, token] };
   }

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import { Writings } from "./writings.ts";
 
-const locked = { query: "" };
-const lockless = { query: "?vfs=unix-none" };
+const locked = "with locks";
+const lockless = "without locks";
 
 test("a writer without locks is hidden by one with locks that writes to the same file meanwhile", () => {
   let now = 0;

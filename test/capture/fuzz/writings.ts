@@ -17,6 +17,12 @@ interface Span {
   toMs: number;
 }
 
+/** An engine that coordinates by other files has no locks either. */
+export type Locking = "with locks" | "without locks";
+
+export const lockingOf = ({ query }: Pick<Connection, "query">): Locking =>
+  query === "" ? "with locks" : "without locks";
+
 export interface Writing {
   end(): void;
   /** It had no locks, and another connection may have had the lock of one of its files meanwhile. */
@@ -31,9 +37,9 @@ export class Writings {
     this.#nowMs = nowMs;
   }
 
-  begin({ query }: Pick<Connection, "query">, keys: readonly FileKey[]): Writing {
+  begin(locking: Locking, keys: readonly FileKey[]): Writing {
     const spans = this.#spans;
-    const span: Span = { keys, hasLocks: query === "", fromMs: this.#nowMs(), toMs: Infinity };
+    const span: Span = { keys, hasLocks: locking === "with locks", fromMs: this.#nowMs(), toMs: Infinity };
     spans.push(span);
     return {
       end: () => void (span.toMs = this.#nowMs()),
