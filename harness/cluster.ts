@@ -13,7 +13,8 @@ import type { HostStatus } from "../src/control/host-status.ts";
 import type { Clock } from "../src/runtime/clock.ts";
 import { OperatorError } from "../src/runtime/operator-error.ts";
 import { freePorts } from "../src/runtime/free-ports.ts";
-import type { LogKind } from "../src/vault/store/identity.ts";
+import { type LogKind, readIdentity } from "../src/vault/store/identity.ts";
+import { keysOfNew } from "../src/vault/log/turn-on-keys.ts";
 import { createVault } from "../src/vault/store/open-store.ts";
 import type { DemoApplication } from "./applications.ts";
 import {
@@ -51,6 +52,8 @@ export interface ClusterOptions {
   readonly isVaultServed?: boolean;
   /** Its processes call each other over mutual TLS. */
   readonly isTls?: boolean | undefined;
+  /** Give the vault its keys; default: it has none. */
+  readonly withKeys?: boolean;
   /** Members that live elsewhere than on the loopback interface of this machine. */
   readonly places?: MemberPlaces;
 }
@@ -144,7 +147,13 @@ export class Cluster {
     const { places } = options;
     const isServed = options.isVaultServed === true;
     const log = isServed ? "segments" : options.log;
-    await (await createVault(places?.vault ?? join(folder, "vault"), service, { log })).close();
+    const vault = await createVault(places?.vault ?? join(folder, "vault"), service, { log });
+    try {
+      const identity = await readIdentity(vault);
+      if (options.withKeys === true && identity !== undefined) await keysOfNew(vault, identity, [secret]);
+    } finally {
+      await vault.close();
+    }
     const at = (id: string): { address?: string } => (places === undefined ? {} : { address: places.addressOf(id) });
     const vaultPlace = isServed ? { ...at("vault-server"), port: takePort() } : undefined;
     const hostPlaces = Array.from({ length: options.hosts }, (_, index): HostPlace => {

@@ -73,6 +73,7 @@ export const nullPlaces: Readonly<Record<string, string>> = {
   "src/vault/checkpoint/checkpoint": "the manifest of a checkpoint",
   "src/vault/store/identity.ts": "JSON.stringify takes it",
   "src/vault/store/exclusions.ts": "JSON.stringify takes it",
+  "src/vault/store/keyring.ts": "JSON.stringify takes it",
   "src/config/settings.ts": "what stead config diff --json prints",
   "src/cli/commands/": "bodies of requests, and what --json prints",
   "src/demo/": "what stead demo --json prints",

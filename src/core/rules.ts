@@ -15,6 +15,7 @@ export type RuleName =
   | "R6-checkpoint-before-delete"
   | "gate"
   | "chain"
+  | "authentic"
   | "common-format"
   | "persist-before-send"
   | "majority"

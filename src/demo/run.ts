@@ -73,6 +73,7 @@ async function runIn(folder: string, keeper: ProcessKeeper, options: DemoOptions
   const { clock, signal, seed, app, stream, gateways = 1 } = options;
   const application = demoApplication(app, folder);
   const cluster = await Cluster.create({
+    withKeys: true,
     folder,
     service: app,
     application,

@@ -9,6 +9,7 @@ import type { CheckpointManifest } from "../vault/checkpoint/checkpoint.ts";
 import type { Compression } from "../vault/checkpoint/chunk-codec.ts";
 import type { Log as VaultLog } from "../vault/log/log.ts";
 import type { LogKind } from "../vault/store/identity.ts";
+import type { VaultKeys } from "../vault/store/vault-keys.ts";
 import type { Store } from "../vault/store/store.ts";
 import type { LeftoversPort } from "./application/leftovers.ts";
 import type { RehearsalGround } from "./application/rehearsal-ground.ts";
@@ -36,6 +37,10 @@ export interface HostPorts {
   readonly vaultId: string | undefined;
   /** Where the vault has its log. */
   readonly logKind: LogKind;
+  /** Of the vault; `store` authenticates with the same. Undefined or left out: the vault has none. */
+  readonly keys?: VaultKeys | undefined;
+  /** Warnings from the start, which last as long as this process. */
+  readonly lastingWarnings?: readonly string[];
   readonly canary: CanaryPorts | undefined;
   /** Called at the beginning of a claim: databases will be opened for capture in a moment. */
   readonly onClaim?: (() => void) | undefined;

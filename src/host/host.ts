@@ -48,6 +48,7 @@ export class Host implements Controlled {
     const { id: host, controlUrl } = config;
     const warnings = new Warnings(log, onChange);
     this.#warnings = warnings;
+    for (const text of ports.lastingWarnings ?? []) warnings.warn(text, "vault keys");
     this.#canary = newCanary(ports, { instance, warnings, onChange });
     this.gateways = new GatewayWatch({ clock, warnings, host, controlUrl, rules });
     this.#ports = this.#withCanary(ports);

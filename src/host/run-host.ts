@@ -13,7 +13,6 @@ import { Source } from "../capture/source.ts";
 import { nameMatcher } from "../core/database-pattern.ts";
 import type { Fingerprint } from "../core/suspects.ts";
 import { allRules } from "../core/rules.ts";
-import { isVaultUrl } from "../core/vault-address.ts";
 import { ChannelClient } from "../control/channel/client.ts";
 import { ClusterTls } from "../control/tls/cluster-tls.ts";
 import { showCertificate } from "../metrics/show-certificate.ts";
@@ -30,14 +29,10 @@ import { openFileLimit } from "../runtime/open-file-limit.ts";
 import { type Logger, systemLog } from "../runtime/log.ts";
 import { systemRandom } from "../runtime/random.ts";
 import { contentHash } from "../vault/checkpoint/chunk-codec.ts";
-import { ensureIdentity, type VaultIdentity } from "../vault/store/identity.ts";
-import { whyReadableByOthers } from "../vault/store/open-store.ts";
 import type { Store } from "../vault/store/store.ts";
 import { collectGarbage } from "../vault/checkpoint/retention.ts";
 import type { Log } from "../vault/log/log.ts";
 import { openLog } from "../vault/log/open-log.ts";
-import { KnownLog } from "../remote/known-end.ts";
-import { openVault } from "../remote/open-vault.ts";
 import { reapOrphans } from "./application/orphans.ts";
 import { MachineRehearsalGround } from "./application/rehearsal-ground.ts";
 import { openScope } from "./application/scope.ts";
@@ -52,7 +47,8 @@ import { assertDescriptors } from "./machine/descriptor-check.ts";
 import { describeDescriptors, diskPlaces } from "./machine/disk-places.ts";
 import { Exclusions } from "./ports/exclusions.ts";
 import { assertFolderPlaces } from "./machine/folder-checks.ts";
-import { KnownEndFile } from "./machine/known-end-file.ts";
+import { noKeysWarning } from "./machine/known-keys.ts";
+import { openHostVault } from "./machine/host-vault.ts";
 import { lockFolders } from "./machine/folder-lock.ts";
 import { Front } from "./application/front.ts";
 import { Host } from "./host.ts";
@@ -65,8 +61,6 @@ import { predecessorProbe } from "./primary/predecessor.ts";
 import { verifyHandoff } from "./primary/verify-handoff.ts";
 import { PrefixedOutput } from "./application/prefixed-output.ts";
 import { Supervisor } from "./application/supervisor.ts";
-import { MeteredStore } from "./machine/metered-store.ts";
-import { TimedStore } from "./machine/timed-store.ts";
 
 export interface RunningHost {
   readonly host: Host;
@@ -108,7 +102,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
   const metrics = new PrometheusMetrics(hostMetrics);
   const { tls, caller, channel } = channelOf(config, clock, log);
   const vault = await openHostVault(config, { clock, metrics, log });
-  const { store, identity } = vault;
+  const { store, identity, keys } = vault;
   const exclusions = new Exclusions({ store, clock, host: config.id });
   const databases = localDatabases(config.databases, config.databasesExcept, () => exclusions.names);
   const findDatabases = () => databases.find(config.dataFolder);
@@ -146,6 +140,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     store,
     vaultId: identity.id,
     logKind: identity.log,
+    ...{ keys, lastingWarnings: keys === undefined ? [noKeysWarning] : [] },
     onClaim: () => scope.cgroup?.warm(),
     canary: { places: await diskPlaces(config), describeDescriptors },
     front,
@@ -174,7 +169,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     exclusions,
     certificate: tls,
     leftovers: scope.leftovers,
-    clean: cleaner({ config, clock, store, vaultLog: openLog(store, identity), log }),
+    clean: cleaner({ config, clock, store, vaultLog: openLog(store, identity, { keys }), log }),
   });
   try {
     control = await openControl(host, { config, channel, tls, metrics: exposed(metrics, host, front, tls), log });
@@ -245,38 +240,6 @@ const replicaOpener = (config: HostConfig, local: LocalData) => () =>
     accessBefore: (name) => local.accessBefore(name),
     isListed: nameMatcher(config.databases, config.databasesExcept),
   });
-
-interface HostVault {
-  readonly store: Store;
-  readonly identity: VaultIdentity;
-  /** The host has its folders from now on. Returns how both end. */
-  own(folders: { release(): void }): () => Promise<void>;
-}
-
-interface VaultParts {
-  readonly clock: Clock;
-  readonly metrics: PrometheusMetrics;
-  readonly log: Logger;
-}
-
-async function openHostVault(config: HostConfig, { clock, metrics, log }: VaultParts): Promise<HostVault> {
-  const { vaultUrl: url, vaultTimeoutMs: timeoutMs, secret, stateFolder } = config;
-  const known = new KnownLog();
-  const vault = await openVault(url, { secret, timeoutMs, known });
-  const why = isVaultUrl(url) ? undefined : await whyReadableByOthers(url);
-  if (why !== undefined) log.warn(why);
-  const store = new MeteredStore(new TimedStore(vault, clock, timeoutMs), clock, metrics);
-  const identity = await ensureIdentity(store, config.service);
-  const own = (folders: { release(): void }): (() => Promise<void>) => {
-    const onFailure = (text: string): void => log.warn(text);
-    const file = KnownEndFile.open({ stateFolder, vaultUrl: url, vaultId: identity.id, known, clock, onFailure });
-    return async () => {
-      file.close();
-      await vault.close().finally(() => folders.release());
-    };
-  };
-  return { store, identity, own };
-}
 
 function sourceOpener({ config, clock, metrics, exclusions }: SourceParts): HostPorts["openSource"] {
   return async (known, warnings) => {

@@ -134,9 +134,10 @@ class RemoteLog implements LogService {
     return { names: stringsOf(answer, "names"), kept: answer["kept"] };
   }
 
-  async newestEpoch(): ReturnType<LogService["newestEpoch"]> {
-    const { position } = await readObject(this.#client, `${logTarget}/newest-claim`);
-    if (!isPosition(position)) throw strangeAnswer(this.#client);
+  async newestClaim(before?: number): ReturnType<LogService["newestClaim"]> {
+    const query = before === undefined ? "" : `?before=${before}`;
+    const { position } = await readObject(this.#client, `${logTarget}/newest-claim${query}`);
+    if (!isPosition(position) || position >= (before ?? Infinity)) throw strangeAnswer(this.#client);
     const bytes = position === 0 ? undefined : await this.get(position);
     return bytes === undefined ? undefined : { position, bytes };
   }

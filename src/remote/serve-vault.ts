@@ -13,6 +13,7 @@
  *   another record in its place, says so, and the host uses nothing of it and waits. An order to take over names how
  *   far the primary had come (host/control/order-evidence.ts), so a host that knows less does not take over on such a
  *   copy.
+ * - **Without the vault's keys.** It verifies no record, and hosts verify all (vault/log/served-log.ts).
  * - **What that leaves.** A copy that has everything which a host knows cannot be told from the original by that host.
  */
 import { join } from "node:path";
@@ -30,6 +31,7 @@ import { readIdentity } from "../vault/store/identity.ts";
 import { openStore, whyReadableByOthers } from "../vault/store/open-store.ts";
 import { type Store, StoreError } from "../vault/store/store.ts";
 import { ServedCalls } from "./served-calls.ts";
+import { UnverifiedStore } from "./unverified-store.ts";
 import { VaultServer } from "./vault-server.ts";
 
 export interface ServeOptions {
@@ -77,7 +79,7 @@ export async function serveVault(options: ServeOptions): Promise<RunningVaultSer
     const why = await whyReadableByOthers(pathToFileURL(folder).href);
     if (why !== undefined) log.warn(why);
     if (store.files === undefined) throw notHere(store);
-    const vaultLog = new SegmentLog({ store, files: store.files, service, clock, random });
+    const vaultLog = new SegmentLog({ store: new UnverifiedStore(store), files: store.files, service, clock, random });
     await vaultLog.takeAll();
     const calls = new ServedCalls({
       store,

@@ -28,9 +28,14 @@ export interface ServedAnswer {
   readonly body: Uint8Array;
 }
 
+/** Of the folder. It verifies no record: the vault's keys are the hosts' (vault/log/served-log.ts). */
+export interface ServedVaultLog extends Log {
+  newestClaim(before?: number): Promise<number>;
+}
+
 export interface ServedVault {
   readonly store: Store;
-  readonly log: Log;
+  readonly log: ServedVaultLog;
   /** Called with every failure that is answered. */
   readonly onFailure: (error: unknown) => void;
 }
@@ -66,7 +71,8 @@ export class ServedCalls {
     const record = /^\/v1\/log\/(\d{1,16})$/.exec(path)?.[1];
     if (record !== undefined) return this.#record(call, Number(record));
     if (path === logTarget) return this.#positions(Number(new URLSearchParams(query).get("after") ?? 0));
-    if (path.startsWith(`${logTarget}/`)) return this.#ofLog(call, path.slice(logTarget.length + 1));
+    if (path.startsWith(`${logTarget}/`))
+      return this.#ofLog(call, path.slice(logTarget.length + 1), new URLSearchParams(query));
     throw unknownCall(call);
   }
 
@@ -88,11 +94,11 @@ export class ServedCalls {
     return json({ ranges });
   }
 
-  async #ofLog(call: ServedCall, what: string): Promise<ServedAnswer> {
+  async #ofLog(call: ServedCall, what: string, query: URLSearchParams): Promise<ServedAnswer> {
     const { log } = this.#vault;
     switch (`${call.method} ${what}`) {
       case "GET newest-claim":
-        return json({ position: (await log.newestEpoch())?.header.position ?? 0 });
+        return json({ position: await log.newestClaim(query.has("before") ? Number(query.get("before")) : undefined) });
       case "GET strange-names":
         return json({ names: await log.strangeNames() });
       case "GET boundary":

@@ -6,7 +6,7 @@
  *     PUT    /v1/log/<position>       a record → 201 created, 200 exists
  *     GET    /v1/log/<position>       → 200 the record, 404
  *     GET    /v1/log?after=<position> → {"ranges": [[first, last], …]}
- *     GET    /v1/log/newest-claim     → {"position"}; 0: there is none
+ *     GET    /v1/log/newest-claim?before=<position> → {"position"}; 0: there is none
  *     GET    /v1/log/strange-names, /v1/log/boundary, /v1/log/is-empty
  *     POST   /v1/log/remove           {"position", "noEpochAfter"?, "dryRun"?} → {"names", "kept"}
  *     POST   /v1/log/decide-end       → {"decided"}

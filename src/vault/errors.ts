@@ -156,6 +156,14 @@ export class StrangeObjectError extends BaseVaultError {
   }
 }
 
+/** The vault's keys are missing, or do not open. */
+export class KeyringError extends BaseVaultError {
+  readonly kind = "keyring";
+  constructor(found: string, accepted: string, advice: string) {
+    super({ found, accepted, advice });
+  }
+}
+
 /** A checkpoint's manifest differs from what was written. */
 export class DamagedManifestError extends BaseVaultError {
   readonly kind = "damaged-manifest";
@@ -217,6 +225,7 @@ export type VaultError =
   | NotAVaultError
   | LeftBehindError
   | StrangeObjectError
+  | KeyringError
   | DamagedManifestError
   | DamagedChunkError
   | CheckpointExistsError;

@@ -2,6 +2,7 @@
  * The keys of the vault.
  *
  *     identity.json                        the vault's service and id
+ *     keys/<number>                        the vault's keys, encrypted; the largest number applies (keyring.ts)
  *     checkpoints/<position>               manifests
  *     chunks/<position>/<sha256>           pieces of databases, under the position of the checkpoint they were written for
  *     exclusions/<number>                  databases that operators excluded from capture; the largest number applies
@@ -13,6 +14,7 @@
 import type { Position } from "./record.ts";
 
 export const identityKey = "identity.json";
+export const keyringPrefix = "keys/";
 export const checkpointPrefix = "checkpoints/";
 export const chunkPrefix = "chunks/";
 export const exclusionPrefix = "exclusions/";
@@ -30,6 +32,7 @@ export function padPosition(position: Position): string {
   return zeros.slice(digits.length) + digits;
 }
 
+export const keyringKey = (number: number): string => keyringPrefix + padPosition(number);
 export const checkpointKey = (position: Position): string => checkpointPrefix + padPosition(position);
 export const exclusionKey = (number: number): string => exclusionPrefix + padPosition(number);
 export const chunkKey = (position: Position, sha256: string): string =>

@@ -17,7 +17,12 @@ beforeEach(() => {
 afterEach(() => bench.close());
 
 test("a new cluster writes format 2 when its gateway has heard all hosts; a failover, verify and restore read both formats", async () => {
-  const cluster = await bench.cluster({ hosts: 2, gateways: 1, application: demoApplication("notes", bench.folder) });
+  const cluster = await bench.cluster({
+    hosts: 2,
+    gateways: 1,
+    application: demoApplication("notes", bench.folder),
+    withKeys: true,
+  });
   const [gateway] = cluster.gateways;
   if (gateway === undefined) throw new Error("no gateway");
   await Promise.all([...cluster.hosts, gateway].map((member) => cluster.start(member)));
@@ -34,11 +39,14 @@ test("a new cluster writes format 2 when its gateway has heard all hosts; a fail
   await until(async () => (await cluster.primary())?.host.id !== first.id && (await write("after the failover")));
 
   const vault = join(bench.folder, "vault");
-  const listed = await runStead(["vault", "ls", vault, "--records"]);
+  // The vault of this cluster has keys.
+  const opened = [vault, "--secret-file", join(bench.folder, "secret")];
+  expect((await runStead(["vault", "verify", vault])).stderr).toContain("no secret was given");
+  const listed = await runStead(["vault", "ls", ...opened, "--records"]);
   expect(listed.stdout).toMatch(/commit epoch \d+ host \S+ .* format 2 of stead \d+\.\d+\.\d+/);
   expect(listed.stdout).toMatch(/epoch epoch \d+ host \S+ .* lease \d+ ms$/m);
-  expect((await runStead(["vault", "verify", vault])).code).toBe(0);
-  expect((await runStead(["vault", "restore", vault, "--to", join(bench.folder, "restored")])).code).toBe(0);
+  expect((await runStead(["vault", "verify", ...opened])).code).toBe(0);
+  expect((await runStead(["vault", "restore", ...opened, "--to", join(bench.folder, "restored")])).code).toBe(0);
 });
 
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {

@@ -19,6 +19,7 @@ import type { Answer, Request } from "./messages.ts";
 import { checkRegister } from "./registers.ts";
 import { emptyReading, type Reading, readingAfter, registerPage, SimDatabase } from "./sim-database.ts";
 import type { HostWatch } from "./sim-host.ts";
+import { checkerKeys } from "./sim-vault.ts";
 import type { World } from "./world.ts";
 
 export interface CheckerOptions {
@@ -83,7 +84,7 @@ export class Checker implements HostWatch {
     this.#boundary = Math.max(this.#boundary, positionOfKey(boundaryPrefix, key) ?? 0);
     const position = positionOfKey(logPrefix, key);
     if (position === undefined) return;
-    const { header, body, format, hash } = decodeRecord(this.#serviceTag, position, bytes);
+    const { header, body, format, hash } = decodeRecord(this.#serviceTag, position, bytes, undefined, checkerKeys);
     const before = this.#hashes.get(position);
     if (before !== undefined) {
       // A claim may land where retention has deleted a record: it is void (R4), and nothing may follow it.

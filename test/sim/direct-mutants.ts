@@ -3,7 +3,8 @@
  *
  * `pin-order` acts inside SQLite's locks, which are not simulated: real capture, a real database, an application in
  * another process that lets the WAL start over between collecting and reading. `chain` is about records that are whole,
- * of the right position, epoch and writer, and yet of another history (a file that came back from a copy of the vault).
+ * of the right position, epoch and writer, and yet of another history (a file that came back from a copy of the vault),
+`authentic` about one that no host has written.
  * A vault that keeps its word never has one, so no fault of the simulation makes one; here one is planted. The two
  * about late copies of a PUT: a request that timed out is not repeated any more, so that histories in which a first
  * copy is still on its way when its repetition has been answered are rare. Here that order is made.
@@ -12,10 +13,13 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { decideReplay, isOfEpoch } from "../../src/core/replay.ts";
 import type { Rules } from "../../src/core/rules.ts";
+import { readRecord } from "../../src/vault/log/log.ts";
 import { LogReader } from "../../src/vault/log/log-reader.ts";
 import { LogWriter } from "../../src/vault/log/log-writer.ts";
+import { encodeRecord } from "../../src/vault/log/record-codec.ts";
 import { StoreLog } from "../../src/vault/log/store-log.ts";
 import { MemoryStore } from "../../src/vault/store/memory-store.ts";
+import { VaultKeys } from "../../src/vault/store/vault-keys.ts";
 import { Scenario as FailoverScenario } from "../support/core/failover-scenario.ts";
 import { Application, Pair, temporaryFolder } from "../support/capture/pair.ts";
 import { SeededRandom } from "../../harness/seeded-random.ts";
@@ -110,13 +114,33 @@ export async function attackChain(rules: Rules): Promise<string | undefined> {
   return `read ${seen.join(", ")} as one history`;
 }
 
-async function history(name: string): Promise<MemoryStore> {
+/** A writer without the keys adds a record that fits: it continues the chain, in the name of the primary. */
+export async function attackForgery(rules: Rules): Promise<string | undefined> {
+  const keys = new VaultKeys("sim", [{ number: 1, bytes: new Uint8Array(32).fill(7) }], {}, rules);
+  const store = await history("written", keys);
+  const log = new StoreLog(store, "sim", keys);
+  const last = await readRecord(log, 3);
+  if (last === undefined) throw new Error("there is no record to follow");
+  const header = { ...last.header, position: 4, previousHash: last.hash };
+  const body = { kind: "vacate", reason: "forged", successor: undefined } as const;
+  await log.put(4, encodeRecord(log.serviceTag, header, body).bytes);
+  const reader = new LogReader({ log, start: { position: 0, hash: "0".repeat(64) }, rules });
+  let read = 0;
+  try {
+    while ((await reader.next()) !== undefined) read += 1;
+  } catch {
+    return read === 3 ? undefined : `only ${read} of 3 records are read`;
+  }
+  return `read ${read} records, and the primary wrote 3`;
+}
+
+async function history(name: string, keys?: VaultKeys): Promise<MemoryStore> {
   const world = new World({ keepTrace: false });
   const { clock } = new SimProcess(world, name, { rate: 1, wallStartMs: 0 });
   const store = new MemoryStore();
   const rules: Rules = { has: () => true };
   const reader = new LogReader({
-    log: new StoreLog(store, "sim"),
+    log: new StoreLog(store, "sim", keys),
     start: { position: 0, hash: "0".repeat(64) },
     rules,
   });

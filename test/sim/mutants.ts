@@ -3,7 +3,14 @@
  * that survives is a hole in the simulator.
  */
 import { allRules, type RuleName, type Rules, withoutRule } from "../../src/core/rules.ts";
-import { attackChain, attackEpochs, attackOwnEpoch, attackPins, attackSameEpoch } from "./direct-mutants.ts";
+import {
+  attackChain,
+  attackEpochs,
+  attackForgery,
+  attackOwnEpoch,
+  attackPins,
+  attackSameEpoch,
+} from "./direct-mutants.ts";
 import type { SimOptions } from "./options.ts";
 import { applicationScenarios } from "./application-scenarios.ts";
 import { run } from "./run.ts";
@@ -59,7 +66,7 @@ const mutants: readonly Mutant[] = [
   { rule: "persist-before-send", seedsMax: 200 },
   { rule: "majority", seedsMax: 200 },
   { rule: "replay", seedsMax: 200 },
-  { rule: "replay-outcome", seedsMax: 60, options: impatient },
+  { rule: "replay-outcome", seedsMax: 200, options: impatient },
   { rule: "replay-bound", seedsMax: 200 },
   { rule: "suspects-complete", seedsMax: 200 },
   { rule: "no-leftovers", seedsMax: 200 },
@@ -79,6 +86,7 @@ const direct: readonly { readonly rule: RuleName; readonly attack: (rules: Rules
   { rule: "replay-own-epoch", attack: attackOwnEpoch },
   { rule: "epoch-proof", attack: attackEpochs },
   { rule: "chain", attack: attackChain },
+  { rule: "authentic", attack: attackForgery },
   { rule: "pin-order", attack: attackPins },
   { rule: "segment-no-gap", attack: attackGap },
   { rule: "segment-seal-counts", attack: attackLateSeal },

@@ -8,13 +8,14 @@
  */
 import { allRules, type Rules } from "../../src/core/rules.ts";
 import { isVaultError } from "../../src/vault/errors.ts";
-import type { Log } from "../../src/vault/log/log.ts";
+import { decodeOf, type Log } from "../../src/vault/log/log.ts";
 import { logKey } from "../../src/vault/log/log-key.ts";
 import { LogReader } from "../../src/vault/log/log-reader.ts";
 import { LogWriter } from "../../src/vault/log/log-writer.ts";
-import { decodeRecord } from "../../src/vault/log/record-codec.ts";
 import { SegmentLog } from "../../src/vault/log/segment/segment-log.ts";
 import type { SegmentSizes } from "../../src/vault/log/segment/segment-writer.ts";
+import { keyed } from "../../src/vault/store/keyed-store.ts";
+import type { VaultKeys } from "../../src/vault/store/vault-keys.ts";
 import type { PutOutcome, Store } from "../../src/vault/store/store.ts";
 import type { Checker } from "./checker.ts";
 import { SeededRandom } from "../../harness/seeded-random.ts";
@@ -65,7 +66,9 @@ export class SegmentOracle {
   open(process: SimProcess, host: string, store: Store, dice: SeededRandom): Log {
     const { segments, service, sizes, rules } = this.#options;
     const files = segments.of(process, host, store);
-    const log = new SegmentLog({ store, files, service, clock: process.clock, random: dice, sizes, rules });
+    const { keys } = segments.vault;
+    const ports = { clock: process.clock, random: dice, sizes, rules, keys };
+    const log = new SegmentLog({ store: keyed(store, keys), files, service, ...ports });
     return new WatchedLog(log, (position, bytes) => this.#onSeen(host, position, bytes));
   }
 
@@ -92,7 +95,7 @@ export class SegmentOracle {
     const boundary = await log.boundary();
     const before = this.#seen.get(last);
     if (before === undefined) return undefined;
-    const { hash, header } = decodeRecord(log.serviceTag, last, before);
+    const { hash, header } = decodeOf(log, last, before);
     const reader = new LogReader({ log, start: { position: last, hash, epoch: header.epoch }, rules: allRules });
     const owner = { clock, random, host: auditor, leaseMs: 1_000, controlUrl: "http://auditor", instance: auditor };
     for (let tries = 0; ; tries += 1) {
@@ -145,6 +148,10 @@ class WatchedLog implements Log {
 
   get serviceTag(): Uint8Array {
     return this.#log.serviceTag;
+  }
+
+  get keys(): VaultKeys | undefined {
+    return this.#log.keys;
   }
 
   async put(position: number, bytes: Uint8Array): Promise<PutOutcome> {

@@ -17,6 +17,7 @@ import type { PredecessorProbe, PredecessorWord } from "../../src/host/ports/por
 import { noMetrics } from "../../src/metrics/metrics.ts";
 import { noCompression } from "../../src/vault/checkpoint/chunk-codec.ts";
 import { collectGarbage } from "../../src/vault/checkpoint/retention.ts";
+import { keyed } from "../../src/vault/store/keyed-store.ts";
 import { StoreLog } from "../../src/vault/log/store-log.ts";
 import type { SeededRandom } from "../../harness/seeded-random.ts";
 import { requestOfEarlierVersion, statusOfEarlierVersion, storeOfEarlierVersion } from "./earlier-version.ts";
@@ -99,7 +100,8 @@ export class SimHost {
     });
     this.#isEarlier = machine.isEarlier;
     const mount = vault.mount(process, machine.name);
-    const store = machine.isEarlier ? storeOfEarlierVersion(mount) : mount;
+    const { keys } = vault;
+    const store = machine.isEarlier ? storeOfEarlierVersion(mount) : keyed(mount, keys);
     const [segments, cleaned] = [0, 1].map(() => setup.oracle?.open(process, machine.name, mount, dice));
     const onDiverged = (what: string): void => watch.onViolation(`${machine.name}: ${what}`);
     const capturePorts = { machine, process, dice, options: capture, onDiverged };
@@ -124,7 +126,7 @@ export class SimHost {
       log: { info: say(""), warn: say("warning: "), error: say("error: ") },
       metrics: noMetrics,
       store,
-      logOver: (observed) => segments ?? new StoreLog(observed, config.service),
+      logOver: (observed) => segments ?? new StoreLog(observed, config.service, keys),
       vaultId,
       logKind: "objects",
       // No disk is watched; that the vault can be written is asked, as it is in a real host.
@@ -166,7 +168,7 @@ export class SimHost {
         const nowMs = process.clock.wallTime();
         const { records } = await collectGarbage({
           store,
-          log: cleaned ?? new StoreLog(store, config.service),
+          log: cleaned ?? new StoreLog(store, config.service, keys),
           newest,
           logPosition,
           policy,

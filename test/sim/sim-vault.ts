@@ -5,6 +5,7 @@
  * may have read already, but was told to no host as durable. What it acknowledged it keeps: losing that is excluded by
  * definition (the vault is the only source of truth).
  */
+import { logNumbers, VaultKeys } from "../../src/vault/store/vault-keys.ts";
 import { type PutOutcome, type Store, StoreError } from "../../src/vault/store/store.ts";
 import { assertKey, assertPrefix, pageOf } from "../../src/vault/store/store-key.ts";
 import type { SeededRandom } from "../../harness/seeded-random.ts";
@@ -13,6 +14,11 @@ import type { World } from "./world.ts";
 
 /** As its identity says. */
 export const vaultId = "sim";
+const dataKey = { number: 1, bytes: new Uint8Array(32).fill(7) };
+/** Of the vault, unless a host of an earlier version uses it. */
+export const simKeys = new VaultKeys(vaultId, [dataKey], {});
+/** Reads what either wrote. */
+export const checkerKeys = new VaultKeys(vaultId, [dataKey], { [logNumbers]: Number.MAX_SAFE_INTEGER });
 
 export interface VaultOptions {
   readonly latencyMs: readonly [number, number];
@@ -45,6 +51,7 @@ export interface VaultCounts {
 }
 
 export class SimVault {
+  keys: VaultKeys | undefined = simKeys;
   readonly world: World;
   readonly options: VaultOptions;
   readonly dice: SeededRandom;

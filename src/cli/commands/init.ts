@@ -14,7 +14,8 @@ import { defaultConfigFile } from "./config.ts";
 import type { CliContext } from "../output/context.ts";
 import { fittingPatterns } from "./fitting-patterns.ts";
 import { configTemplate, type InitRole } from "./init-template.ts";
-import { makeVault } from "./vault-create.ts";
+import { secretIn } from "./vault-argument.ts";
+import { giveKeys, makeVault } from "./vault-create.ts";
 
 const secretFile = "stead.secret";
 const secretBytes = 32;
@@ -110,6 +111,7 @@ export const initCommand = buildCommand<InitFlags, [folder?: string], CliContext
         writeFileSync(secretPath, `${randomBytes(secretBytes).toString("base64url")}\n`, { mode: 0o600, flag: "wx" });
       writeFileSync(configPath, text, { flag: "wx" });
     });
+    if (flags.createVault) await giveKeys(vaultPath, [secretIn(secretPath)]);
     const secret = hasSecret
       ? `kept ${secretPath}`
       : `wrote ${secretPath} (mode 0600): every gateway and host of the cluster needs this one`;

@@ -9,6 +9,7 @@ import type { CliContext } from "../output/context.ts";
 import { folderParameter, vaultArgument, vaultFlags, type VaultFlags } from "./vault-argument.ts";
 import { vaultCreateCommand } from "./vault-create.ts";
 import { vaultServeCommand } from "./vault-serve.ts";
+import { vaultRekeyCommand } from "./vault-rekey.ts";
 import { vaultRestoreCommand } from "./vault-restore.ts";
 
 const output = (context: CliContext) => (line: string) => context.process.stdout.write(`${line}\n`);
@@ -21,11 +22,11 @@ const verifyCommand = buildCommand<VaultFlags, [folder?: string], CliContext>({
   },
   parameters: { flags: vaultFlags, positional: folderParameter },
   async func(flags, folder) {
-    const { url, secret, service } = vaultArgument(this, flags, folder);
+    const { url, service, secrets } = vaultArgument(this, flags, folder);
     const { vaultVerify } = await import("./vault.ts");
     const { exitCode } = await vaultVerify({
       url,
-      secret,
+      secrets,
       json: flags.json,
       out: output(this),
       signal: this.signal,
@@ -54,11 +55,11 @@ const lsCommand = buildCommand<VaultFlags & { readonly records: boolean }, [fold
     positional: folderParameter,
   },
   async func(flags, folder) {
-    const { url, secret } = vaultArgument(this, flags, folder);
+    const { url, secrets } = vaultArgument(this, flags, folder);
     const { vaultLs } = await import("./vault.ts");
     const { exitCode } = await vaultLs({
       url,
-      secret,
+      secrets,
       json: flags.json,
       records: flags.records,
       out: output(this),
@@ -108,7 +109,7 @@ const gcCommand = buildCommand<GcFlags, [folder?: string], CliContext>({
     positional: folderParameter,
   },
   async func(flags, folder) {
-    const { url, secret, checkpoint } = vaultArgument(this, flags, folder);
+    const { url, checkpoint, secrets } = vaultArgument(this, flags, folder);
     const checkpointsMin = flags.keep ?? checkpoint?.keepMin;
     const windowMs = flags.window ?? checkpoint?.windowMs;
     if (checkpointsMin === undefined || windowMs === undefined) {
@@ -123,7 +124,7 @@ const gcCommand = buildCommand<GcFlags, [folder?: string], CliContext>({
     const policy = { checkpointsMin, windowMs };
     const { exitCode } = await vaultGc({
       url,
-      secret,
+      secrets,
       json: flags.json,
       policy,
       nowMs: systemClock.wallTime(),
@@ -156,6 +157,7 @@ export const vaultRoutes = buildRouteMap({
     ls: lsCommand,
     restore: vaultRestoreCommand,
     gc: gcCommand,
+    rekey: vaultRekeyCommand,
   },
   docs: { brief: "Create, serve, inspect, restore from and clean up a vault" },
 });

@@ -1,7 +1,7 @@
 /**
- * `stead vault verify|ls|restore|gc`: inspects a vault without a running cluster. All except `gc` only read it; `gc`
- * lists what it would remove unless told to remove it, and may run beside a primary
- * (src/vault/checkpoint/retention.ts).
+ * `stead vault verify|ls|restore|gc|rekey`: inspects a vault without a running cluster. The first three only read it;
+ * `gc` lists what it would remove unless told to remove it, and may run beside a primary
+ * (src/vault/checkpoint/retention.ts); `rekey` changes what opens its keys (src/vault/store/keyring.ts).
  *
  * Plain functions with an output sink; vault-commands.ts wires the command line. Vault errors are thrown, with advice.
  */
@@ -12,14 +12,18 @@ import { databaseBytes, listCheckpoints, readManifest } from "../../vault/checkp
 import { pageProof } from "../../host/secondary/page-proof.ts";
 import { type PointInTime, type PointInTimeOptions, restoreMoment } from "../../host/secondary/point-in-time.ts";
 import { ForeignVaultError, isVaultError, NotAVaultError } from "../../vault/errors.ts";
-import { readIdentity } from "../../vault/store/identity.ts";
+import { readIdentity, type VaultIdentity } from "../../vault/store/identity.ts";
 import { chunkPrefix } from "../../vault/keys.ts";
-import type { Log } from "../../vault/log/log.ts";
-import { decodeRecord } from "../../vault/log/record-codec.ts";
+import { decodeOf, type Log } from "../../vault/log/log.ts";
 import { openLog } from "../../vault/log/open-log.ts";
 import type { LogRecord, RecordBody } from "../../vault/record.ts";
 import { type Collected, collectGarbage } from "../../vault/checkpoint/retention.ts";
+import { keyed } from "../../vault/store/keyed-store.ts";
+import { keysOf, readKeyring, sealAgain } from "../../vault/store/keyring.ts";
 import type { Store } from "../../vault/store/store.ts";
+import type { VaultKeys } from "../../vault/store/vault-keys.ts";
+import { contentForHosts, turnOnKeys, withOpen, writtenByServer } from "../../vault/log/turn-on-keys.ts";
+import { OperatorError } from "../../runtime/operator-error.ts";
 import { isDamaged, type VaultReport, verifyVault } from "../../vault/verify/verify.ts";
 import { openVault } from "../../remote/open-vault.ts";
 import { type ExitCode, exitCodes } from "../output/exit-codes.ts";
@@ -27,8 +31,8 @@ import { type ExitCode, exitCodes } from "../output/exit-codes.ts";
 export interface VaultCommand {
   /** `file:///absolute/path`, an absolute path, or `stead://host:port`. */
   readonly url: string;
-  /** For a vault server. */
-  readonly secret?: string | undefined;
+  /** What opens the vault's keys, if it has any; a vault server needs the first. */
+  readonly secrets?: readonly string[] | undefined;
   readonly out: (line: string) => void;
   /** Print one JSON object only. */
   readonly json?: boolean;
@@ -42,9 +46,10 @@ export interface VerifyCommand extends VaultCommand {
 
 /** Reads all of the vault. Returns `verdict` if anything is damaged. */
 export async function vaultVerify(command: VerifyCommand): Promise<{ exitCode: ExitCode; report: VaultReport }> {
-  const report = await withStore(command, (store) =>
+  const report = await withVault(command, ({ store, keys }) =>
     verifyVault(store, {
       proof: pageProof,
+      keys,
       ...(command.service === undefined ? {} : { service: command.service }),
       ...(command.signal === undefined ? {} : { signal: command.signal }),
     }),
@@ -87,9 +92,9 @@ export interface LsCommand extends VaultCommand {
 
 /** Lists the vault's contents from names and manifests; verifies nothing. */
 export async function vaultLs(command: LsCommand): Promise<{ exitCode: ExitCode }> {
-  await withStore(command, async (store) => {
+  await withVault(command, async ({ store, keys }) => {
     const identity = await readIdentity(store);
-    const vaultLog = openLog(store, identity ?? unknownIdentity);
+    const vaultLog = openLog(store, identity ?? unknownIdentity, { keys });
     const positions = await vaultLog.positions();
     const checkpoints = await Promise.all(
       (await listCheckpoints(store)).map((position) => describeCheckpoint(store, position)),
@@ -126,9 +131,9 @@ export interface GcCommand extends VaultCommand {
 /** Returns `refused` if nothing may be removed because there is no announced checkpoint. */
 export async function vaultGc(command: GcCommand): Promise<{ exitCode: ExitCode; collected: Collected | undefined }> {
   const dryRun = command.dryRun ?? true;
-  const collected = await withStore(command, async (store) => {
+  const collected = await withVault(command, async ({ store, keys }) => {
     const identity = await readIdentity(store);
-    const log = openLog(store, identity ?? unknownIdentity);
+    const log = openLog(store, identity ?? unknownIdentity, { keys });
     const announced = await newestAnnounced(store, log);
     if (announced === undefined) return undefined;
     const { policy, nowMs, signal } = command;
@@ -166,20 +171,57 @@ function printCollected(collected: Collected | undefined, dryRun: boolean, out: 
 
 /** Takes the service name from the vault; `service` refuses another service's vault. */
 export async function restoreFromVault(
-  command: Omit<PointInTimeOptions, "store" | "log"> & {
-    readonly url: string;
-    readonly secret: string | undefined;
-    readonly service: string | undefined;
-  },
+  command: Omit<PointInTimeOptions, "store" | "log"> &
+    Pick<VaultCommand, "url" | "secrets"> & { readonly service: string | undefined },
 ): Promise<PointInTime> {
-  const { url, secret, service: expected, ...options } = command;
-  return await withStore({ url, secret }, async (store) => {
+  const { url, secrets, service: expected, ...options } = command;
+  return await withVault({ url, secrets }, async ({ store, keys }) => {
     const identity = await readIdentity(store);
     if (identity === undefined) throw new NotAVaultError(store.url, "it has no identity");
     const { service } = identity;
     if (expected !== undefined && service !== expected) throw new ForeignVaultError(store.url, service, expected);
-    return restoreMoment({ ...options, store, log: openLog(store, identity) });
+    return restoreMoment({ ...options, store, log: openLog(store, identity, { keys }) });
   });
+}
+
+export interface RekeyCommand {
+  readonly url: string;
+  readonly secrets: readonly string[];
+  /** Open the keys too, now. */
+  readonly formerSecrets: readonly string[];
+  /** And afterwards. */
+  readonly keepsFormer: boolean;
+}
+
+/** Gives a vault its keys, or lets these secrets open them. `opensWith`: how many do. */
+export async function vaultRekey(command: RekeyCommand): Promise<{ isNew: boolean; opensWith: number }> {
+  const { url, secrets, formerSecrets, keepsFormer } = command;
+  if (secrets.length === 0)
+    throw new OperatorError("usage", {
+      found: "no secret",
+      accepted: "the cluster's secret, which opens the keys",
+      advice: "name the configuration with --config, or give the secret with --secret-file or in STEAD_SECRET",
+    });
+  const store = await openVault(url, { secret: secrets[0], timeoutMs: callMsMax });
+  try {
+    const identity = await readIdentity(store);
+    if (identity === undefined) throw new NotAVaultError(store.url, "it has no identity");
+    const known = await readKeyring(store, identity, [...secrets, ...formerSecrets]);
+    if (known === undefined) {
+      await turnOnKeys(store, identity, secrets);
+      return { isNew: true, opensWith: secrets.length };
+    }
+    const opening = keepsFormer ? [...secrets, ...formerSecrets] : secrets;
+    const next = await contentForHosts(store, identity, known);
+    if (!(await sealAgain(store, identity, opening, next)))
+      throw new OperatorError("vault", {
+        found: "another process has changed the keyring at the same time",
+        advice: "run the command again",
+      });
+    return { isNew: false, opensWith: opening.length };
+  } finally {
+    await store.close();
+  }
 }
 
 async function describeCheckpoint(store: Store, position: number): Promise<{ position: number; summary: string }> {
@@ -210,7 +252,7 @@ async function describeRecords(
     const bytes = await log.get(position);
     if (bytes === undefined) continue;
     try {
-      const record = decodeRecord(log.serviceTag, position, bytes);
+      const record = decodeOf(log, position, bytes);
       const { header, body } = record;
       lines.push({
         position,
@@ -251,16 +293,41 @@ const unknownIdentity = { service: "", log: "objects" } as const;
 
 const callMsMax = 60_000;
 
-async function withStore<T>(
-  { url, secret }: Pick<VaultCommand, "url" | "secret">,
-  use: (store: Store) => Promise<T>,
+interface OpenedVault {
+  /** Authenticates, if the vault has keys. */
+  readonly store: Store;
+  readonly keys: VaultKeys | undefined;
+}
+
+/** Commands read a folder also while a vault server has it. */
+async function keysFor(
+  store: Store,
+  identity: VaultIdentity,
+  secrets: readonly string[],
+): Promise<VaultKeys | undefined> {
+  const ring = await readKeyring(store, identity, secrets);
+  if (ring === undefined) return undefined;
+  return keysOf(identity, store.log === undefined ? withOpen(ring, await writtenByServer(store)) : ring);
+}
+
+/** Throws KeyringError if the vault has keys that the secrets do not open. */
+async function withVault<T>(
+  { url, secrets = [] }: Pick<VaultCommand, "url" | "secrets">,
+  use: (vault: OpenedVault) => Promise<T>,
 ): Promise<T> {
-  const store = await openVault(url, { secret, timeoutMs: callMsMax });
+  const store = await openVault(url, { secret: secrets[0], timeoutMs: callMsMax });
   try {
-    return await use(store);
+    const identity = await readIdentity(store).catch(onlyUnreadable);
+    const keys = identity === undefined ? undefined : await keysFor(store, identity, secrets);
+    return await use({ store: keyed(store, keys), keys });
   } finally {
     await store.close();
   }
+}
+
+/** Each command says by itself what it makes of an identity that is damaged. */
+function onlyUnreadable(error: unknown): undefined {
+  if (!isVaultError(error)) throw error;
 }
 
 const time = (wallTimeMs: number): string => new Date(wallTimeMs).toISOString();

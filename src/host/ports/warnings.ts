@@ -25,7 +25,8 @@ export type WarningCause =
   | "capture"
   | "excluded databases"
   | "writes to the vault"
-  | "registry";
+  | "registry"
+  | "vault keys";
 
 interface Warning {
   readonly text: string;

@@ -17,8 +17,7 @@
 import type { Rules } from "../../core/rules.ts";
 import { CorruptRecordError, LeftBehindError } from "../errors.ts";
 import { endsOfLogPerBoundaryCheck, readAheadBytesMax, readAheadRecordsMax } from "../limits.ts";
-import type { Log } from "./log.ts";
-import { decodeRecord } from "./record-codec.ts";
+import { decodeOf, type Log } from "./log.ts";
 import type { LogRecord, Position } from "../record.ts";
 
 export interface LogStart {
@@ -107,7 +106,7 @@ export class LogReader {
       this.#ends += 1;
       return undefined;
     }
-    const record = decodeRecord(this.log.serviceTag, position, bytes);
+    const record = decodeOf(this.log, position, bytes);
     this.#assertContinues(record);
     if (record.body.kind === "epoch" && this.#rules.has("R4-boundary-check")) await this.#assertNotLeftBehind(position);
     this.#position = position;

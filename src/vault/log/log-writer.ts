@@ -300,7 +300,8 @@ interface EncodedRecord {
 }
 
 function encode(options: ClaimOptions, header: RecordHeader, { body, layout }: Content): EncodedRecord {
-  const { bytes, hash } = encodeRecord(options.reader.log.serviceTag, header, body, layout);
+  const { serviceTag, keys } = options.reader.log;
+  const { bytes, hash } = encodeRecord(serviceTag, header, body, layout, keys?.forRecords);
   const told =
     layout.format === 1
       ? { sections: [], steadVersion: undefined }

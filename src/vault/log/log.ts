@@ -15,6 +15,7 @@ import type { StagedBytes } from "../../core/delta.ts";
 import { CorruptRecordError } from "../errors.ts";
 import type { EpochRecord, LogRecord, Position } from "../record.ts";
 import type { PutOutcome, StagedPut } from "../store/store.ts";
+import type { VaultKeys } from "../store/vault-keys.ts";
 import { decodeRecord } from "./record-codec.ts";
 
 export interface RemoveOptions {
@@ -38,6 +39,9 @@ export interface Removed {
 export interface Log {
   /** The tag of the service's name that each record carries (`serviceTagOf`). */
   readonly serviceTag: Uint8Array;
+
+  /** With which records are authenticated; undefined: the vault has none. */
+  readonly keys?: VaultKeys | undefined;
 
   /** Returns the name of the record at a position, for errors and findings. */
   nameOf(position: Position): string;
@@ -102,8 +106,15 @@ export interface Log {
  */
 export async function readRecord(log: Log, position: Position): Promise<LogRecord | undefined> {
   const bytes = await log.get(position);
-  return bytes === undefined ? undefined : decodeRecord(log.serviceTag, position, bytes);
+  return bytes === undefined ? undefined : decodeOf(log, position, bytes);
 }
+
+/** Decodes and verifies what the log has at a position. Throws CorruptRecordError, UnknownFormatError. */
+export const decodeOf = (
+  { serviceTag, keys }: Pick<Log, "serviceTag" | "keys">,
+  position: Position,
+  bytes: Uint8Array,
+): LogRecord => decodeRecord(serviceTag, position, bytes, undefined, keys);
 
 export const isEpoch = (record: LogRecord | undefined): record is EpochRecord => record?.body.kind === "epoch";
 

@@ -14,8 +14,7 @@
  *   the first ambiguous attempt. Attempts before that one are known to have stored nothing.
  */
 import { FencedError } from "../errors.ts";
-import type { Log } from "./log.ts";
-import { decodeRecord } from "./record-codec.ts";
+import { decodeOf, type Log } from "./log.ts";
 import type { LogRecord, Position } from "../record.ts";
 import type { Rules } from "../../core/rules.ts";
 import { isTransient, pauseBeforeRetry, retryUntilAnswered, type RetryPorts } from "../store/retry.ts";
@@ -92,7 +91,7 @@ async function ownerOfRecord(
   const found = await retryUntilAnswered(options, () => options.log.get(options.position));
   if (found !== undefined) {
     if (Buffer.from(found.buffer, found.byteOffset, found.byteLength).equals(options.bytes)) return { kind: "mine" };
-    return { kind: "other", record: decodeRecord(options.log.serviceTag, options.position, found) };
+    return { kind: "other", record: decodeOf(options.log, options.position, found) };
   }
   const boundary = await retryUntilAnswered(options, () => options.log.boundary());
   return boundary >= options.position ? { kind: "gone", boundary } : { kind: "vanished" };

@@ -3,7 +3,8 @@
  *
  *     offset  bytes
  *          0      4  magic "STLG"
- *          4      2  format version, 1 or 2
+ *          4      1  format version, 1 or 2
+ *          5      1  number of the vault's key; 0: the vault has none
  *          6      1  kind: 1 epoch, 2 commit, 3 renew, 4 checkpoint, 5 vacate
  *          7      1  bytes of the host id, 1..64
  *          8      8  position
@@ -16,17 +17,23 @@
  *        152      4  payload length
  *        156      4  format 1: zeros; format 2: the version of stead that wrote it, major u8, minor u8, patch u16
  *        160     32  SHA-256 of the payload
- *        192     32  SHA-256 of the bytes 0..191: this is the hash of the record
+ *        192     32  SHA-256 of the bytes 0..191, with a key HMAC-SHA256 of them: this is the hash of the record
  *        224      …  payload; format 1: the body (payload-codec.ts); format 2: sections, of which the body is the first (section-codec.ts)
  *
  * The record's hash covers the header, and through it the payload's hash. It thus covers every byte with one pass over
  * the payload, not two. The length is trusted only after the header's hash was verified, and must then match the
  * available bytes exactly. Every flipped, missing or additional byte is therefore refused.
  *
+ * In a vault with keys the hash is keyed (store/vault-keys.ts), and so is the chain: a record that was changed, removed
+ * from the middle, or put at another position or into another vault is refused, and none can be made without the key.
+ * It costs two hashes of the header, and no second pass over the payload. A version without keys takes the two bytes of
+ * format and key for one number, which it does not know.
+ *
  * Every version reads format 1, because the log of a vault may begin with it. A version that reads only format 1 checks
  * magic, header hash and format version first, so it refuses a record of format 2 by its number without interpreting
  * it. src/core/record-format.ts decides when format 2 is written.
  */
+import { timingSafeEqual } from "node:crypto";
 import type { Section } from "../../core/flush.ts";
 import type { RecordFormat } from "../../core/record-format.ts";
 import { programVersion } from "../../runtime/program-version.ts";
@@ -44,6 +51,7 @@ import {
   writePayload,
 } from "./payload-codec.ts";
 import type { LogRecord, Position, RecordBody, RecordHeader } from "../record.ts";
+import { type NumberedMac, logNumbers, type VaultKeys } from "../store/vault-keys.ts";
 import { readSections, sectionsLength, writeSections } from "./section-codec.ts";
 
 const magic = 0x474c5453;
@@ -92,6 +100,7 @@ export function encodeRecord(
   header: RecordHeader,
   body: RecordBody,
   layout: RecordLayout = { format: 1 },
+  mac?: NumberedMac,
 ): { readonly bytes: Uint8Array; readonly hash: string } {
   const bodyBytes = payloadLength(body);
   const payload = payloadBytes(bodyBytes, layout);
@@ -112,9 +121,11 @@ export function encodeRecord(
   else writeSections(writer, bodyBytes, writeBody, layout.sections ?? []);
   writeHeader(bytes, serviceTag, header, kindNumbers[body.kind], payload);
   if (layout.format === 2) writeVersion(bytes, layout.steadVersion ?? programVersion);
-  bytes.writeUInt16LE(layout.format, 4);
+  bytes.writeUInt8(layout.format, 4);
+  bytes.writeUInt8(mac?.number ?? 0, 5);
   bytes.set(sha256(bytes.subarray(recordHeaderBytes)), 160);
-  const hash = sha256(bytes.subarray(0, hashedHeaderBytes));
+  const hashed = bytes.subarray(0, hashedHeaderBytes);
+  const hash = mac === undefined ? sha256(hashed) : mac.key.mac(hashed);
   bytes.set(hash, hashedHeaderBytes);
   return { bytes: new Uint8Array(bytes.buffer, bytes.byteOffset, total), hash: hash.toString("hex") };
 }
@@ -165,22 +176,24 @@ function writeHeader(bytes: Buffer, serviceTag: Uint8Array, header: RecordHeader
 /**
  * Decodes and verifies the bytes found at `position`: everything except what only the reader of the log knows (chain,
  * epoch). Throws CorruptRecordError or UnknownFormatError. Contents of pages and sections are views into `stored`.
- * `known`: the kinds of sections that this version understands.
+ * `known`: the kinds of sections that this version understands. `keys`: those of the vault; with them a record without
+ * a key is damage, except where the vault had none.
  */
 export function decodeRecord(
   serviceTag: Uint8Array,
   position: Position,
   stored: Uint8Array,
   known: ReadonlySet<string> = knownSections,
+  keys?: VaultKeys,
 ): LogRecord {
   const bytes = Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength);
   const corrupt = (found: string, expected: string): CorruptRecordError =>
     new CorruptRecordError(position, logKey(position), found, expected);
   if (bytes.length < recordHeaderBytes) throw corrupt(`${bytes.length} bytes`, `at least ${recordHeaderBytes}`);
   if (bytes.readUInt32LE(0) !== magic) throw corrupt(`magic ${quoteFound(bytes.toString("latin1", 0, 4))}`, '"STLG"');
-  const hash = sha256(bytes.subarray(0, hashedHeaderBytes));
-  const headerIsWhole = hash.compare(bytes, hashedHeaderBytes, recordHeaderBytes) === 0;
-  const format = bytes.readUInt16LE(4);
+  const format = bytes.readUInt8(4);
+  const hash = hashOf(bytes, { position, keys, corrupt });
+  const headerIsWhole = isSame(hash, bytes.subarray(hashedHeaderBytes, recordHeaderBytes));
   // A later format with the same header names its writer.
   if (format !== 1 && format !== 2)
     throw new UnknownFormatError(logKey(position), `version ${format}`, "versions 1 and 2", {
@@ -211,6 +224,30 @@ export function decodeRecord(
     hash: hash.toString("hex"),
   };
 }
+
+interface HashOptions {
+  readonly position: Position;
+  readonly keys: VaultKeys | undefined;
+  readonly corrupt: Corrupt;
+}
+
+/** Returns the hash that the header must have. */
+function hashOf(bytes: Buffer, { position, keys, corrupt }: HashOptions): Buffer {
+  const hashed = bytes.subarray(0, hashedHeaderBytes);
+  const number = bytes.readUInt8(5);
+  if (number === 0) {
+    if (keys?.isOpen(logNumbers, position) === false)
+      throw corrupt("a record without authentication", "one that is authenticated with the vault's keys");
+    return sha256(hashed);
+  }
+  if (keys === undefined)
+    throw corrupt(`a record of key ${number}`, "one without a key, since the vault has no keyring");
+  const key = keys.recordKey(number);
+  if (key === undefined) throw corrupt(`a record of the unknown key ${number}`, "a key of the vault's keyring");
+  return key.mac(hashed);
+}
+
+const isSame = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && timingSafeEqual(a, b);
 
 type Corrupt = (found: string, expected: string) => Error;
 

@@ -8,6 +8,7 @@ import { recordBytesMax } from "../limits.ts";
 import type { EpochRecord, LogRecord, Position } from "../record.ts";
 import { deleteAll } from "../store/delete-all.ts";
 import type { PutOutcome, StagedPut, Store } from "../store/store.ts";
+import type { VaultKeys } from "../store/vault-keys.ts";
 import { Boundary } from "./boundary.ts";
 import { isEpoch, type Log, readRecord, type Removed, type RemoveOptions } from "./log.ts";
 import { boundaryPrefix, logKey, logPrefix, positionsOf } from "./log-key.ts";
@@ -15,10 +16,12 @@ import { serviceTagOf } from "./record-codec.ts";
 
 export class StoreLog implements Log {
   readonly serviceTag: Uint8Array;
+  readonly keys: VaultKeys | undefined;
   readonly #store: Store;
   readonly #boundary: Boundary;
 
-  constructor(store: Store, service: string) {
+  constructor(store: Store, service: string, keys?: VaultKeys) {
+    this.keys = keys;
     this.#store = store;
     this.#boundary = new Boundary(store);
     this.serviceTag = serviceTagOf(service);

@@ -64,9 +64,10 @@ export async function changeExclusions(
 }
 
 async function readStored(store: Store): Promise<Stored> {
-  const key = (await store.list(exclusionPrefix)).at(-1);
-  const number = key === undefined ? undefined : positionOfKey(exclusionPrefix, key);
-  if (key === undefined || number === undefined) return { number: 0, databases: [] };
+  const keys = await store.list(exclusionPrefix);
+  const number = Math.max(0, ...keys.map((key) => positionOfKey(exclusionPrefix, key) ?? 0));
+  if (number === 0) return { number, databases: [] };
+  const key = exclusionKey(number);
   const bytes = await store.get(key);
   const parsed = v.safeParse(objectSchema, bytes === undefined ? undefined : parseJson(bytes));
   if (!parsed.success)

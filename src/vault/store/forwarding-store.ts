@@ -153,8 +153,8 @@ class ForwardingLog implements LogService {
     return this.#inner.removeUpTo(position, options);
   }
 
-  newestEpoch(): ReturnType<LogService["newestEpoch"]> {
-    return this.#perform("get", "newest claim", () => this.#inner.newestEpoch());
+  newestClaim(before?: number): ReturnType<LogService["newestClaim"]> {
+    return this.#perform("get", "newest claim", () => this.#inner.newestClaim(before));
   }
 
   decideEnd(): Promise<boolean> {

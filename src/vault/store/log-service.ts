@@ -18,8 +18,8 @@ export interface LogService {
     position: number,
     options: ServedRemoval,
   ): Promise<{ readonly names: readonly string[]; readonly kept: number }>;
-  /** Position and bytes of the last claim. */
-  newestEpoch(): Promise<{ readonly position: number; readonly bytes: Uint8Array } | undefined>;
+  /** Position and bytes of the last claim before a position, not verified. */
+  newestClaim(before?: number): Promise<{ readonly position: number; readonly bytes: Uint8Array } | undefined>;
   decideEnd(): Promise<boolean>;
   isEmpty(): Promise<boolean>;
 }

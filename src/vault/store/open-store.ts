@@ -21,7 +21,11 @@ import { StoreError } from "./store.ts";
 /** Its objects may be read and removed through the folders below it, so none of these leads elsewhere. */
 async function assertNoLinks(folder: string): Promise<void> {
   for (const entry of await fs.readdir(folder, { withFileTypes: true })) {
-    if (!entry.isSymbolicLink() || ![...subfolders, ...segmentSubfolders, identityKey].includes(entry.name)) continue;
+    if (
+      !entry.isSymbolicLink() ||
+      ![...subfolders, ...laterSubfolders, ...segmentSubfolders, identityKey].includes(entry.name)
+    )
+      continue;
     throw new StoreError(
       "unsuitable",
       `${entry.name} in the vault ${folder} is a symbolic link`,
@@ -32,6 +36,8 @@ async function assertNoLinks(folder: string): Promise<void> {
 
 const groupWrites = 0o020;
 const subfolders = [temporaryFolder, "log", "checkpoints", "chunks", "boundary"];
+/** Made when they are needed. */
+const laterSubfolders = ["keys", "exclusions", "probes"];
 /** Made when they are needed. */
 const segmentSubfolders = ["claims", "seals", "marks", "segments", "large"];
 
@@ -74,7 +80,7 @@ export async function createVault(url: string, service: string, options: Identit
   }
   await assertFolder(folder, url);
   const strange = (await fs.readdir(folder)).filter(
-    (name) => ![identityKey, "lost+found", ...subfolders, ...segmentSubfolders].includes(name),
+    (name) => ![identityKey, "lost+found", ...subfolders, ...laterSubfolders, ...segmentSubfolders].includes(name),
   );
   if (strange.length > 0) {
     throw new StoreError(

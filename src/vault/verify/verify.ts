@@ -16,6 +16,7 @@ import { genesisHash } from "../log/record-codec.ts";
 import { openLog } from "../log/open-log.ts";
 import type { Position } from "../record.ts";
 import type { Store } from "../store/store.ts";
+import type { VaultKeys } from "../store/vault-keys.ts";
 import { type CheckpointsReport, verifyCheckpoints } from "./verify-checkpoints.ts";
 import { type LogReport, verifyLog } from "./verify-log.ts";
 
@@ -44,6 +45,8 @@ export interface VerifyOptions {
   /** Default: the service in the identity. */
   readonly service?: string;
   readonly signal?: AbortSignal;
+  /** Of the vault; the store authenticates with the same. */
+  readonly keys?: VaultKeys | undefined;
 }
 
 /** Throws only StoreError and the signal's reason; all findings are in the report. */
@@ -51,7 +54,7 @@ export async function verifyVault(store: Store, options: VerifyOptions = {}): Pr
   const findings: Finding[] = [];
   const identity = await identityOf(store, options.service, findings);
   const service = identity?.service ?? options.service;
-  const log = openLog(store, { service: service ?? "", log: identity?.log ?? "objects" });
+  const log = openLog(store, { service: service ?? "", log: identity?.log ?? "objects" }, { keys: options.keys });
   const boundary = await log.boundary();
   const checkpoints = await verifyCheckpoints(store, options);
   findings.push(...checkpoints.findings);

@@ -14,7 +14,7 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 const vault = (...args: string[]) => runStead(["vault", ...args], { cwd: folder });
 
 test("the vault is named by its folder or by the configuration, and both are the same vault", async () => {
-  const byFolder = await vault("ls", "vault", "--json");
+  const byFolder = await vault("ls", "vault", "--secret-file", "stead.secret", "--json");
   const byConfig = await vault("ls", "--json");
   expect(byFolder).toMatchObject({ code: 0, err: "" });
   expect(byConfig).toEqual(byFolder);

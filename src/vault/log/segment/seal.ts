@@ -44,6 +44,10 @@ export function encodeSeal({ before, last, epoch }: Seal): Uint8Array {
   return seal;
 }
 
+/** Returns how long the seal is with which these bytes begin, by what they say. */
+export const sealLength = (bytes: Buffer): number =>
+  bytes.length < headBytes ? 0 : headBytes + bytes.readUInt32LE(24) + bytes.readUInt32LE(28);
+
 /** Throws CorruptRecordError, which names `key`. */
 export function decodeSeal(key: string, stored: Uint8Array): Seal {
   const bytes = Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength);

@@ -64,8 +64,9 @@ import { deleteAll } from "../../store/delete-all.ts";
 import type { SegmentFiles } from "../../store/segment-files.ts";
 import type { PutOutcome, StagedPut, Store } from "../../store/store.ts";
 import { Boundary } from "../boundary.ts";
-import { isEpoch, type Log, type Removed, type RemoveOptions } from "../log.ts";
-import { decodeRecord, isEpochRecord, serviceTagOf } from "../record-codec.ts";
+import { decodeOf, isEpoch, type Log, type Removed, type RemoveOptions } from "../log.ts";
+import { isEpochRecord, serviceTagOf } from "../record-codec.ts";
+import type { VaultKeys } from "../../store/vault-keys.ts";
 import { largePrefix, parseLargeKey, parseSegmentKey, segmentKey, segmentPrefix } from "./segment-key.ts";
 import { type SegmentSizes, SegmentWriter, usualSizes } from "./segment-writer.ts";
 import { type SegmentSpan, TermRecords } from "./term-records.ts";
@@ -79,10 +80,12 @@ export interface SegmentLogOptions {
   readonly random?: Random;
   readonly sizes?: SegmentSizes;
   readonly rules?: Rules;
+  readonly keys?: VaultKeys | undefined;
 }
 
 export class SegmentLog implements Log {
   readonly serviceTag: Uint8Array;
+  readonly keys: VaultKeys | undefined;
   readonly #store: Store;
   readonly #boundary: Boundary;
   readonly #terms: Terms;
@@ -94,6 +97,7 @@ export class SegmentLog implements Log {
     const { store, files, service, clock = systemClock, random = systemRandom } = options;
     const { sizes = usualSizes, rules = allRules } = options;
     this.#rules = rules;
+    this.keys = options.keys;
     this.serviceTag = serviceTagOf(service);
     this.#store = store;
     this.#boundary = new Boundary(store);
@@ -189,13 +193,19 @@ export class SegmentLog implements Log {
     for (const { start, epoch } of (await this.#terms.settled()).terms.toReversed()) {
       signal?.throwIfAborted();
       try {
-        const record = decodeRecord(this.serviceTag, start, epoch);
+        const record = decodeOf(this, start, epoch);
         if (isEpoch(record)) return record;
       } catch (error) {
         if (!isVaultError(error)) throw error;
       }
     }
     return undefined;
+  }
+
+  /** Returns the position of the last claim before one, without verifying it: a vault server has no keys. 0: none. */
+  async newestClaim(before = Infinity): Promise<Position> {
+    const { terms } = await this.#terms.settled();
+    return terms.findLast(({ start, epoch }) => start < before && isEpochRecord(epoch))?.start ?? 0;
   }
 
   decideEnd(): Promise<boolean> {

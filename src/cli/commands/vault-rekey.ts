@@ -1,0 +1,60 @@
+/** `stead vault rekey`: gives a vault its keys, and lets other secrets open them. */
+import { resolve } from "node:path";
+import { buildCommand } from "@stricli/core";
+import type { CliContext } from "../output/context.ts";
+import { folderParameter, secretIn, vaultArgument, vaultFlags, type VaultFlags } from "./vault-argument.ts";
+
+interface RekeyFlags extends VaultFlags {
+  readonly "former-secret-file": string | undefined;
+  readonly "keep-former": boolean;
+}
+
+export const vaultRekeyCommand = buildCommand<RekeyFlags, [folder?: string], CliContext>({
+  docs: {
+    brief: "Give a vault its keys, or let a new secret open them",
+    fullDescription: [
+      "A vault without keys gets one, and from then on hosts refuse what was not written with it. All hosts must be",
+      "stopped in order for this, and have this version or a newer one afterwards.",
+      "",
+      "A vault with keys keeps them, and they open with the secret that is given. To change the secret without an outage,",
+      "run it with --former-secret-file and --keep-former, change the secret of one host after the other, and run it again",
+      "without them. Running hosts need not restart for it.",
+      "",
+      "EXAMPLES",
+      "  stead vault rekey",
+      "  stead vault rekey --former-secret-file /etc/stead/former.secret --keep-former",
+    ].join("\n"),
+  },
+  parameters: {
+    flags: {
+      ...vaultFlags,
+      "former-secret-file": {
+        kind: "parsed",
+        parse: String,
+        optional: true,
+        placeholder: "file",
+        brief: "The secret that opens the keys now, if it is another one",
+      },
+      "keep-former": {
+        kind: "boolean",
+        default: false,
+        withNegated: false,
+        brief: "Let the former secret open them too",
+      },
+    },
+    positional: folderParameter,
+  },
+  async func(flags, folder) {
+    const { url, secrets } = vaultArgument(this, flags, folder);
+    const former = flags["former-secret-file"];
+    const formerSecrets = former === undefined ? [] : [secretIn(resolve(this.cwd, former))];
+    const { vaultRekey } = await import("./vault.ts");
+    const done = await vaultRekey({ url, secrets, formerSecrets, keepsFormer: flags["keep-former"] });
+    this.process.stdout.write(flags.json ? `${JSON.stringify(done)}\n` : `${describe(done)}\n`);
+  },
+});
+
+function describe({ isNew, opensWith }: { readonly isNew: boolean; readonly opensWith: number }): string {
+  if (isNew) return "the vault has keys from now on; start the hosts, and make a checkpoint (stead checkpoint)";
+  return `the vault's keys open with ${opensWith === 1 ? "this secret" : "this secret and the former one"}`;
+}
