@@ -59,7 +59,7 @@ test("faults on real processes lose no acknowledged write, and everything that c
 
 test("arguments that it does not know are refused before anything is started", async () => {
   for (const args of [["--minutes", "x"], ["--app", "other"], ["--faults", "fill-host,fill-sea"], ["--unknown"]])
-    expect((await runChaos(args)).code).toBe(1);
+    expect((await runChaos(args)).code).toBe(2);
 });
 
 function allLogs(folder: string): string {

@@ -20,6 +20,7 @@ const others = [
   "DamagedDatabaseError", // the gateway sets the database aside, and a notice says so
   ...["IllegalPhase", "IllegalHostTransition"], // assertions of the pure core
   ...["GatewayViewError", "AnswerError", "CutOffError"], // what a measurement saw go wrong, for its report
+  "WrongIdentityError", // ends a TLS handshake; the call that made the connection reports it
   "CallError", // one attempt of a call to the vault server; the store and the log pass it on as their own, with its advice
 ];
 

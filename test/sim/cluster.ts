@@ -78,7 +78,7 @@ export class Cluster {
       lateDeleteShare,
     };
     this.vault = new SimVault(world, dice.fork("vault"), vault);
-    if (options.earlierHosts > 0) this.vault.keys = undefined;
+    if (!options.hasKeys) this.vault.keys = undefined;
     const identity = { format: "stead-vault", version: 1, service, id: vaultId, createdMs: 0 };
     this.vault.create(identityKey, new TextEncoder().encode(JSON.stringify(identity)), "operator", 0);
     this.vault.onCreated = (key, bytes) => checker.onCreated(key, bytes);

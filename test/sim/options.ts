@@ -9,6 +9,8 @@ export interface SimOptions {
   readonly hosts: number;
   /** The first so many run a version that reads records of format 1 only, until it is replaced. */
   readonly earlierHosts: number;
+  /** The vault has keys; a host of an earlier version cannot read one that has. */
+  readonly hasKeys: boolean;
   readonly gateways: number;
   readonly clients: number;
   readonly keys: number;
@@ -124,6 +126,7 @@ export function drawOptions(dice: SeededRandom): Omit<SimOptions, keyof SegmentO
   const drawn: Omit<SimOptions, keyof SegmentOptions> = {
     hosts: dice.int(2, 4),
     earlierHosts: 0,
+    hasKeys: true,
     gateways: dice.int(1, 3),
     clients: dice.int(2, 6),
     keys: dice.int(1, 5),
