@@ -8,7 +8,7 @@
  * without.
  */
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { restoreFromVault, vaultRekey, vaultVerify } from "../../src/cli/commands/vault.ts";
 import { giveKeys } from "../../src/cli/commands/vault-create.ts";
@@ -248,7 +248,11 @@ test("a host that has used a vault with keys uses none without, until an operato
   expect(await failureOf(openKnownKeys({ ...options, secrets: [other] }))).toMatchObject({ kind: "keyring" });
   rmSync(path("keys"), { recursive: true });
   expect(await failureOf(openKnownKeys(options))).toMatchObject({ kind: "keyring" });
-  rmSync(join(stateFolder, "vault-keys.json"));
+  const mark = join(stateFolder, "vault-keys.json");
+  rmSync(mark);
+  mkdirSync(mark);
+  expect(await failureOf(openKnownKeys(options))).toMatchObject({ code: "EISDIR" });
+  rmSync(mark, { recursive: true });
   expect(await openKnownKeys(options)).toBeUndefined();
 });
 

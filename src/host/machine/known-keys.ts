@@ -31,7 +31,11 @@ export async function openKnownKeys({
 }: KnownKeysOptions): Promise<VaultKeys | undefined> {
   const keys = await readKeys(store, identity, secrets);
   const mark = join(stateFolder, markName);
-  const known = await readFile(mark, "utf8").catch(() => undefined);
+  const known = await readFile(mark, "utf8").catch((error: unknown) => {
+    // Only its absence says that there is none: a mark that cannot be read would hide that keys were removed.
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+    throw error;
+  });
   if (keys === undefined && known !== undefined)
     throw new KeyringError(
       `the vault ${store.url} has no keys, and this host has used it with keys`,
