@@ -24,13 +24,15 @@ const banned = advice.map(
 );
 /** Identifiers in camel case are no words. */
 const identifier = /\b[a-z]+[A-Z]\w*/g;
+/** The account of Unix systems that has nothing. */
+const account = /["`]nobody["`]/g;
 
 /** Lines that hold a banned word, with what to write instead. A phrase that a line break divides is not found. */
 export function bannedWords(files: readonly SourceFile[]): string[] {
   return files.flatMap(({ path, text }) =>
     text.split("\n").flatMap((line, index) =>
       banned.flatMap(([pattern, instead]) => {
-        const word = pattern.exec(line.replaceAll(identifier, ""))?.[0];
+        const word = pattern.exec(line.replaceAll(identifier, "").replaceAll(account, ""))?.[0];
         return word === undefined ? [] : [`${path}:${index + 1}: "${word}": write ${instead}`];
       }),
     ),

@@ -1,5 +1,9 @@
 /**
  * One database file of a replica: created whole, written at offsets, without the companions that SQLite would trust.
+ *
+ * A host that is root writes into a folder of the application's user, who could have left a link there to lead it
+ * elsewhere: the file is created each time and never opened (O_EXCL follows no link), and links in place of the folders
+ * between are refused. A folder that is replaced by a link just then is not seen.
  */
 import {
   chownSync,
@@ -9,6 +13,7 @@ import {
   fstatSync,
   fsync,
   ftruncateSync,
+  lstatSync,
   openSync,
   statSync,
   writeSync,
@@ -43,8 +48,8 @@ export class ReplicaFile {
 
   static async create(path: FilePath, access: FileAccess): Promise<ReplicaFile> {
     await makeFolders(folderOf(path), access);
-    for (const suffix of companions) await rm(withSuffix(path, suffix), { force: true });
-    const fd = openSync(path, "w+", 0o600);
+    for (const suffix of ["", ...companions]) await rm(withSuffix(path, suffix), { force: true });
+    const fd = openSync(path, "wx+", 0o600);
     give(fd, access);
     return new ReplicaFile(path, fd);
   }
@@ -98,6 +103,17 @@ export class ReplicaFile {
   }
 }
 
+/**
+ * Returns the first folder between `root` and a file below it that is a link, if this process is root and another user
+ * could have made it.
+ */
+export function linkOnTheWay(root: string, path: FilePath): FilePath | undefined {
+  if (process.geteuid?.() !== 0 || statSync(root).uid === 0) return undefined;
+  const folders: FilePath[] = [];
+  for (let folder = folderOf(path); folder.length > root.length; folder = folderOf(folder)) folders.unshift(folder);
+  return folders.find((folder) => lstatSync(folder, { throwIfNoEntry: false })?.isSymbolicLink() === true);
+}
+
 /** The owner first: a change of it clears bits of the mode. Only root can give a file away. */
 function give(fd: number, { mode, uid, gid }: FileAccess): void {
   const now = fstatSync(fd);
@@ -105,8 +121,8 @@ function give(fd: number, { mode, uid, gid }: FileAccess): void {
   fchmodSync(fd, mode);
 }
 
-/** New folders belong to the owner of the file that is made in them. */
-async function makeFolders(path: FilePath, { uid, gid }: FileAccess): Promise<void> {
+/** Makes a folder with those above it; new ones belong to this owner. Only root can give them away. */
+export async function makeFolders(path: FilePath, { uid, gid }: Omit<FileAccess, "mode">): Promise<void> {
   const first: FilePath | undefined = await mkdir(path, { recursive: true });
   if (first === undefined || process.geteuid?.() !== 0) return;
   for (let folder = path; folder.length >= first.length; folder = folderOf(folder)) chownSync(folder, uid, gid);

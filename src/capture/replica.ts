@@ -20,12 +20,12 @@ import { mkdir } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { DatabaseChecksum } from "../core/delta.ts";
 import type { Flush } from "../core/flush.ts";
-import { type FilePath, pathOf } from "./data-path.ts";
+import { type FilePath, pathOf, textOf } from "./data-path.ts";
 import { FlushSpool } from "./flush-spool.ts";
 import type { PageHashes } from "./page-hashes.ts";
 import { assertName, type LoadedDatabase, pagesPerBreath, PageTables, type ProvedChange } from "./page-tables.ts";
 import { ReplicaError } from "./replica-error.ts";
-import { type FileAccess, ReplicaFile } from "./replica-file.ts";
+import { type FileAccess, linkOnTheWay, ReplicaFile } from "./replica-file.ts";
 import { EventLoopBudget } from "./event-loop-budget.ts";
 
 const groupReadsAndWrites = 0o060;
@@ -75,7 +75,7 @@ export class Replica {
       let file: ReplicaFile | undefined;
       try {
         // Created here also for a database without a single chunk; not before the name is known to be valid.
-        const opened = (file = await ReplicaFile.create(this.#pathOf(name), this.#accessOf(name)));
+        const opened = (file = await this.#create(name));
         await this.#tables.load(database, (offset, bytes) => opened.write(offset, bytes));
         file.rememberWrites();
         this.#files.set(name, file);
@@ -131,7 +131,7 @@ export class Replica {
     if (pageCount === 0 || !this.#isListed(name)) return;
     let file = this.#files.get(name);
     if (file === undefined) {
-      file = await ReplicaFile.create(this.#pathOf(name), this.#accessOf(name));
+      file = await this.#create(name);
       this.#files.set(name, file);
     }
     file.resize(pageCount * pageSize);
@@ -147,6 +147,13 @@ export class Replica {
     const file = this.#files.get(name);
     this.#files.delete(name);
     await file?.remove();
+  }
+
+  #create(name: string): Promise<ReplicaFile> {
+    const path = this.#pathOf(name);
+    const link = linkOnTheWay(this.#root, path);
+    if (link !== undefined) throw new ReplicaError(name, `a link at ${textOf(link)}`, "a folder", "foreign");
+    return ReplicaFile.create(path, this.#accessOf(name));
   }
 
   /** Without an earlier file: its folder's owner, and the group if the folder is one of a group. */

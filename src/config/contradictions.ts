@@ -30,6 +30,7 @@ export function findContradictions(file: string, content: PartialContent, proble
     checkDurability(content.host, problems);
     checkFolders(file, content.host, problems);
     checkEnvironment(content.host, problems);
+    checkUser(content.host, problems);
     checkHealth(content.host, problems);
     checkLease(content.host, content.gateway, problems);
   }
@@ -330,6 +331,15 @@ function checkEnvironment(host: NonNullable<FileContent["host"]>, problems: Prob
       advice: "remove it; the application listens where PORT says and keeps its databases in STEAD_DATA",
     });
   }
+}
+
+function checkUser({ application: { user, group } }: NonNullable<FileContent["host"]>, problems: Problems): void {
+  if (group === undefined || user !== undefined) return;
+  problems.add(["host", "application", "group"], {
+    found: "a group without a user",
+    accepted: "`group` together with `user`",
+    advice: "add `user`, or remove the group",
+  });
 }
 
 function checkHealth({ application }: NonNullable<FileContent["host"]>, problems: Problems): void {

@@ -10,7 +10,14 @@ import { findContradictions, type PartialContent } from "./contradictions.ts";
 import { type Explanation, explanationOf } from "./fields.ts";
 import { type KeyPath, locateKeys, pathText } from "./locate.ts";
 import { Problems, show } from "./problems.ts";
-import { resolveCluster, resolveGateway, resolveHost, resolveServices, resolveVaultServer } from "./resolve.ts";
+import {
+  resolveApplicationUser,
+  resolveCluster,
+  resolveGateway,
+  resolveHost,
+  resolveServices,
+  resolveVaultServer,
+} from "./resolve.ts";
 import { clusterDefault, fileSchema } from "./schema.ts";
 import { readSecret } from "./secret.ts";
 import { suggest } from "./suggest.ts";
@@ -225,7 +232,13 @@ function resolveParts(file: string, content: PartialContent, secret: string, war
     services,
     gateway:
       content.gateway === undefined ? undefined : resolveGateway(file, content.gateway, services, secret, cluster),
-    host: content.host === undefined ? undefined : resolveHost(file, content.host, secret, cluster),
+    host:
+      content.host === undefined
+        ? undefined
+        : {
+            ...resolveHost(file, content.host, secret, cluster),
+            applicationUser: resolveApplicationUser(file, content),
+          },
     vault: content.vault === undefined ? undefined : resolveVaultServer(file, content.vault, secret),
     warnings,
   };

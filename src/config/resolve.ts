@@ -12,6 +12,7 @@ import { gatewayLimits, hostLimits, resolveLimits } from "./limits.ts";
 import { type FileContent, workersMax } from "./schema.ts";
 import type {
   ApplicationHealthConfig,
+  ApplicationUserConfig,
   ClusterConfig,
   DataPlaneConfig,
   GatewayConfig,
@@ -178,6 +179,22 @@ function resolveApplication(file: string, application: HostContent["application"
     stopTimeoutMs: application.stop.timeout,
     restartsMax: application.restarts.max,
     restartWindowMs: application.restarts.window,
+  };
+}
+
+/** Returns undefined if the application runs as the host's own user. */
+export function resolveApplicationUser(
+  file: string,
+  { cluster, host }: Partial<Pick<FileContent, "cluster" | "host">>,
+): ApplicationUserConfig | undefined {
+  const { user, group } = host?.application ?? {};
+  if (user === undefined) return undefined;
+  const { secret, secret_file, tls } = cluster ?? {};
+  const named = [secret === undefined ? undefined : file, secret_file, tls?.key];
+  return {
+    user,
+    group,
+    privateFiles: named.flatMap((name) => (name === undefined ? [] : [resolve(dirname(file), name)])),
   };
 }
 

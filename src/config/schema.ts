@@ -204,9 +204,17 @@ const patienceMessage = message(
   "write it in quotes; a unit is never guessed",
 );
 
+const accountMessage = message(
+  'the name or number of an account of this machine, for example "notes"',
+  "write it in quotes, as `getent passwd` or `getent group` shows it",
+);
+const accountName = v.pipe(v.string(accountMessage), v.regex(/^[A-Za-z0-9_][A-Za-z0-9_.@\\-]*$/, accountMessage));
+
 const application = table("host.application", {
   command: v.pipe(v.array(part, stringsMessage), v.minLength(1, stringsMessage)),
   cwd: v.optional(text("path of a folder")),
+  user: v.optional(accountName),
+  group: v.optional(accountName),
   port: v.optional(whole(1, 65_535)),
   env: v.optional(
     v.record(

@@ -163,6 +163,15 @@ export interface ApplicationConfig {
   readonly restartWindowMs: number;
 }
 
+/** The application runs as another user than the host. */
+export interface ApplicationUserConfig {
+  readonly user: string;
+  /** undefined: the user's own. */
+  readonly group: string | undefined;
+  /** Absolute paths of files with secrets of the cluster, which that user must not read. */
+  readonly privateFiles: readonly string[];
+}
+
 export interface CheckpointConfig {
   readonly intervalMs: number;
   readonly journalBytes: number;
@@ -232,6 +241,8 @@ export interface HostConfig {
   readonly secret: string;
   readonly cluster: ClusterConfig;
   readonly application: ApplicationConfig;
+  /** undefined: the application runs as the host's own user. */
+  readonly applicationUser?: ApplicationUserConfig | undefined;
   readonly checkpoint: CheckpointConfig;
   readonly limits: HostLimits;
 }

@@ -48,6 +48,7 @@ const settings: Readonly<Record<keyof HostConfig, readonly [key: string, canChan
   secret: ["the cluster's secret", false],
   cluster: ["the cluster's name, accept_bearer or tls", false],
   application: ["application", true],
+  applicationUser: ["application.user, application.group or the files with secrets", false],
   checkpoint: ["checkpoint", true],
   limits: ["limits", false],
 };

@@ -44,6 +44,7 @@ import { serveControl } from "./control/control-server.ts";
 import { showHost } from "./control/host-metrics.ts";
 import { assertConnections } from "../http/server/descriptor-room.ts";
 import { assertDescriptors } from "./machine/descriptor-check.ts";
+import { assertUser } from "./application/user-checks.ts";
 import { describeDescriptors, diskPlaces } from "./machine/disk-places.ts";
 import { Exclusions } from "./ports/exclusions.ts";
 import { assertFolderPlaces } from "./machine/folder-checks.ts";
@@ -59,6 +60,7 @@ import { LocalData } from "./secondary/local-data.ts";
 import { tellUncaptured } from "./ports/warnings.ts";
 import { predecessorProbe } from "./primary/predecessor.ts";
 import { verifyHandoff } from "./primary/verify-handoff.ts";
+import type { ApplicationUser } from "./application/application-user.ts";
 import { PrefixedOutput } from "./application/prefixed-output.ts";
 import { Supervisor } from "./application/supervisor.ts";
 
@@ -112,10 +114,8 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     onRemoved: (folder, why) => log.info("removed set-aside data", { folder, why }),
     onWarning: (text) => log.warn(text),
   });
-  assertFolderPlaces(config, (text) => log.warn(text));
-  assertConnections("host.limits.connections", config.limits.connectionsMax);
-  assertDescriptors((await findDatabases()).length, (text) => log.warn(text));
-  await local.prepare();
+  const user = assertMachine(config, await findDatabases(), (text) => log.warn(text));
+  await local.prepare(user);
   const closeVault = vault.own(lockFolders(config));
   await local.boundSetAsides();
   const front = await Front.listen({
@@ -147,7 +147,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     local,
     ...callsToHosts(config, caller, clock),
     checkDatabases: databaseCheck(config, options, findDatabases),
-    openReplica: replicaOpener(config, local),
+    openReplica: replicaOpener(config, local, user),
     openSource: sourceOpener({ config, clock, metrics, exclusions }),
     localChunk: (name, offset, length, hash) =>
       readLocalChunk(local.previousFolder, { name, offset, length, hash }, contentHash),
@@ -157,7 +157,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
         application: config.application,
         output: new PrefixedOutput(),
         dataFolder: config.dataFolder,
-        scope,
+        ...{ scope, user },
         clock,
         rules: allRules,
         metrics,
@@ -165,7 +165,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
         freePort: port,
       }),
     freePort: port,
-    rehearsal: new MachineRehearsalGround({ config, clock, rules: allRules, freePort: port, onWarning }),
+    rehearsal: new MachineRehearsalGround({ config, user, clock, rules: allRules, freePort: port, onWarning }),
     exclusions,
     certificate: tls,
     leftovers: scope.leftovers,
@@ -189,6 +189,14 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     close: (reason) => closeAll(reason, parts),
     reload: (load) => reload(config, load, host, log),
   };
+}
+
+/** Returns the application's user, if that is not the host's. */
+function assertMachine(config: HostConfig, databases: readonly string[], onWarning: (text: string) => void) {
+  assertFolderPlaces(config, onWarning);
+  assertConnections("host.limits.connections", config.limits.connectionsMax);
+  assertDescriptors(databases.length, onWarning);
+  return assertUser(config, databases, onWarning);
 }
 
 function channelOf({ secret, cluster, service, id }: HostConfig, clock: Clock, log: Logger) {
@@ -233,11 +241,11 @@ function bearers({ secret, cluster: { acceptBearer } }: HostConfig, log: Logger)
 const portOfApplication = ({ application }: HostConfig): Promise<number> =>
   application.port === undefined ? freePort("applications") : Promise.resolve(application.port);
 
-const replicaOpener = (config: HostConfig, local: LocalData) => () =>
+const replicaOpener = (config: HostConfig, local: LocalData, user: ApplicationUser | undefined) => () =>
   Replica.open({
     root: config.dataFolder,
     spoolFolder: config.stateFolder,
-    accessBefore: (name) => local.accessBefore(name),
+    accessBefore: (name) => local.accessBefore(name, user),
     isListed: nameMatcher(config.databases, config.databasesExcept),
   });
 

@@ -12,7 +12,7 @@
  * file by other means. A file that is deleted while it is locked can be created and locked again. On a network file
  * system the server decides when it releases the locks of a dead machine.
  */
-import { accessSync, constants, readFileSync, statSync } from "node:fs";
+import { accessSync, constants, lstatSync, readFileSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { messageOf, OperatorError } from "./operator-error.ts";
@@ -46,6 +46,9 @@ export class FileLock {
    */
   static take(path: string): FileLock | undefined {
     accessSync(dirname(path), constants.W_OK);
+    // It would be created elsewhere, by who may do more than who made the link.
+    if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true)
+      throw new FileLockError(path, new Error("it is a symbolic link"));
     let connection: DatabaseSync | undefined;
     try {
       connection = new DatabaseSync(path, { timeout: 0 });

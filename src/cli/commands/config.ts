@@ -5,7 +5,7 @@ import { buildCommand } from "@stricli/core";
 import { loadConfig } from "../../config/load.ts";
 import { formatProblems } from "../../config/problems.ts";
 import type { Config, ConfigResult, HostConfig, Problem } from "../../config/types.ts";
-import type { DescriptorFinding } from "../../host/machine/descriptor-check.ts";
+import type { UserFinding } from "../../host/application/user-checks.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
 import type { CliContext } from "../output/context.ts";
 import { exitCodes } from "../output/exit-codes.ts";
@@ -63,22 +63,24 @@ const boundedListeners = ({ gateway, host }: Config): { readonly key: string; re
 
 /**
  * Checks on this machine whether connections of clients and databases fit into this shell's limit of open files, and
- * the host's folders; a refusal ends the command.
+ * the host's folders and the application's user; a refusal ends the command.
  */
 async function checkMachine(context: CliContext, config: Config): Promise<void> {
   const { host } = config;
   const { assertConnections } = await import("../../http/server/descriptor-room.ts");
   for (const { key, connections } of boundedListeners(config)) assertConnections(key, connections);
   if (host === undefined) return;
-  const [{ assertFolderPlaces }, { assertDescriptors }, { localDatabases }] = await Promise.all([
+  const [{ assertFolderPlaces }, { assertDescriptors }, { assertUser }, { localDatabases }] = await Promise.all([
     import("../../host/machine/folder-checks.ts"),
     import("../../host/machine/descriptor-check.ts"),
+    import("../../host/application/user-checks.ts"),
     import("../../capture/local-state.ts"),
   ]);
   const onWarning = (text: string): void => void context.process.stderr.write(`warning: ${text}\n`);
   assertFolderPlaces(host, onWarning);
   const names = await localDatabases(host.databases, host.databasesExcept).find(host.dataFolder);
   assertDescriptors(names.length, onWarning);
+  assertUser(host, names, onWarning);
 }
 
 interface Answer {
@@ -87,17 +89,26 @@ interface Answer {
   readonly warnings: readonly Problem[];
 }
 
-async function descriptorFinding(host: HostConfig): Promise<DescriptorFinding | undefined> {
-  const [{ checkDescriptors }, { localDatabases }, { openFileLimit }] = await Promise.all([
+type MachineFinding = Pick<UserFinding, "kind" | "found" | "accepted" | "advice"> & { readonly key: string };
+
+/** Returns what depends on the databases that are there. */
+async function databaseFindings(host: HostConfig): Promise<readonly MachineFinding[]> {
+  const [{ checkDescriptors }, { checkUser }, { localDatabases }, { openFileLimit }] = await Promise.all([
     import("../../host/machine/descriptor-check.ts"),
+    import("../../host/application/user-checks.ts"),
     import("../../capture/local-state.ts"),
     import("../../runtime/open-file-limit.ts"),
   ]);
   const names = await localDatabases(host.databases, host.databasesExcept).find(host.dataFolder);
-  return checkDescriptors(names.length, openFileLimit());
+  const descriptors = checkDescriptors(names.length, openFileLimit());
+  const { findings } = checkUser(host, names);
+  return [...(descriptors === undefined ? [] : [{ ...descriptors, key: "databases" }]), ...findings];
 }
 
-/** Returns the file's own problems, and those of this machine (folders, descriptors), which belong to no line. */
+/**
+ * Returns the file's own problems, and those of this machine (folders, descriptors, the application's user), which
+ * belong to no line.
+ */
 async function answerOf(result: ConfigResult): Promise<Answer> {
   if (result.kind === "invalid") return { ok: false, problems: result.problems, warnings: [] };
   const { host, file, warnings } = result.config;
@@ -110,8 +121,8 @@ async function answerOf(result: ConfigResult): Promise<Answer> {
   const { checkFolderPlaces } = await import("../../host/machine/folder-checks.ts");
   const places = checkFolderPlaces(host);
   // Databases are counted only if the folders are accepted, as in the text form.
-  const descriptors = places.some(({ kind }) => kind === "refused") ? undefined : await descriptorFinding(host);
-  const findings = [...places, ...(descriptors === undefined ? [] : [{ ...descriptors, key: "databases" }])];
+  const isRefused = places.some(({ kind }) => kind === "refused");
+  const findings: readonly MachineFinding[] = [...places, ...(isRefused ? [] : await databaseFindings(host))];
   const told = (wanted: "refused" | "warned"): Problem[] =>
     findings
       .filter(({ kind }) => kind === wanted)

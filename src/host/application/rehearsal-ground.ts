@@ -12,13 +12,14 @@
  * relative path), the companions that SQLite creates beside an opened database reveal it (`strays`): nothing else
  * creates them on a secondary.
  */
-import { existsSync, mkdirSync } from "node:fs";
-import { mkdir, rm } from "node:fs/promises";
+import { chownSync, existsSync, mkdirSync } from "node:fs";
+import { chmod, lchown, mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { pathOf, textOf, withSuffix } from "../../capture/data-path.ts";
 import type { ApplicationConfig, HostConfig } from "../../config/types.ts";
 import type { Rules } from "../../core/rules.ts";
 import type { Clock } from "../../runtime/clock.ts";
+import type { ApplicationUser } from "./application-user.ts";
 import { Supervisor } from "./supervisor.ts";
 import { copyDatabases } from "./database-copy.ts";
 import { OutputTail } from "./output-tail.ts";
@@ -60,6 +61,8 @@ export interface RehearsalGround {
 
 export interface RehearsalGroundOptions {
   readonly config: Pick<HostConfig, "dataFolder" | "stateFolder" | "application" | "secret">;
+  /** undefined: the host's own. */
+  readonly user?: ApplicationUser | undefined;
   readonly clock: Clock;
   readonly rules: Rules;
   readonly freePort: () => Promise<number>;
@@ -70,6 +73,8 @@ export interface RehearsalGroundOptions {
 const rehearsalVariable = "STEAD_REHEARSAL";
 /** Whatever the data folder's permissions are, only the owner can read the copy. */
 const ownerOnly = 0o700;
+/** For an application that runs as another user: its copy is below. */
+const passable = 0o711;
 /** The host's own secrets, beside the cluster's. */
 const secretVariables = ["STEAD_SECRET", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"] as const;
 /** For an application that has ended; an escaped process may have its output open for longer. */
@@ -91,13 +96,15 @@ export class MachineRehearsalGround implements RehearsalGround {
   async copy(databases: readonly string[], signal: AbortSignal): Promise<void> {
     await mkdir(this.#copy, { recursive: true, mode: ownerOnly });
     await copyDatabases(databases, this.#options.config.dataFolder, this.#copy, signal);
+    await this.#giveCopy();
   }
 
   application({ onGaveUp, onWarning }: Audience): RehearsedApplication {
-    const { config, clock, rules, freePort } = this.#options;
+    const { config, clock, rules, freePort, user } = this.#options;
     const output = new OutputTail([config.secret, ...secretVariables.flatMap((name) => process.env[name] ?? [])]);
     const supervisor = new Supervisor({
-      application: rehearsed(config.application, config.dataFolder, this.#copy),
+      application: rehearsed(config.application, config.dataFolder, this.#copy, user),
+      user,
       dataFolder: this.#copy,
       scope: this.#openScope(),
       ...{ clock, rules, freePort, output, onGaveUp, onWarning },
@@ -131,6 +138,16 @@ export class MachineRehearsalGround implements RehearsalGround {
     await rm(this.#folder, { recursive: true, force: true });
   }
 
+  /** The copy alone: the folder above has the mark, which is the host's. */
+  async #giveCopy(): Promise<void> {
+    const { user } = this.#options;
+    if (user === undefined) return;
+    await chmod(this.#folder, passable);
+    const entries = await readdir(this.#copy, { recursive: true, encoding: "buffer" });
+    const inCopy = (name: Buffer): Buffer => Buffer.concat([Buffer.from(`${this.#copy}/`), name]);
+    for (const path of [this.#copy, ...entries.map(inCopy)]) await lchown(path, user.uid, user.gid);
+  }
+
   #openScope(): ApplicationScope {
     mkdirSync(this.#folder, { recursive: true, mode: ownerOnly });
     const { clock, rules, onWarning } = this.#options;
@@ -143,13 +160,19 @@ export class MachineRehearsalGround implements RehearsalGround {
 }
 
 /** Returns the same application on the copy, to be started once. */
-function rehearsed(application: ApplicationConfig, dataFolder: string, copy: string): ApplicationConfig {
+function rehearsed(
+  application: ApplicationConfig,
+  dataFolder: string,
+  copy: string,
+  user: ApplicationUser | undefined,
+): ApplicationConfig {
   const named = new RegExp(`${dataFolder.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")}(?![\\w.-])`, "g");
   const there = (text: string): string => text.replaceAll(named, () => copy);
   const { command, cwd, env, stopCommand } = application;
   const [program, ...args] = command;
   const folder = there(cwd);
-  if (folder !== cwd) mkdirSync(folder, { recursive: true });
+  if (folder !== cwd && mkdirSync(folder, { recursive: true }) !== undefined && user !== undefined)
+    chownSync(folder, user.uid, user.gid);
   return {
     ...application,
     command: [there(program), ...args.map(there)],

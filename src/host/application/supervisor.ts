@@ -18,6 +18,7 @@ import { isFreePort } from "../../runtime/free-ports.ts";
 import { messageOf } from "../../runtime/operator-error.ts";
 import { ActivityMeter } from "./activity.ts";
 import { ApplicationError } from "./application-error.ts";
+import { type ApplicationUser, commandAs, environmentAs } from "./application-user.ts";
 import { Endings } from "./endings.ts";
 import { checkHealth } from "./health-check.ts";
 import { LivenessWatch } from "./liveness-watch.ts";
@@ -44,6 +45,8 @@ export interface SupervisorOptions extends ApplicationOwner {
   /** The application finds its databases here (`STEAD_DATA`, `DATA_DIR`). */
   readonly dataFolder: string;
   readonly scope: ApplicationScope;
+  /** undefined: the host's own. */
+  readonly user?: ApplicationUser | undefined;
   readonly clock: Clock;
   readonly rules: Rules;
   /** Default: nothing is counted. */
@@ -186,10 +189,10 @@ export class Supervisor implements SupervisedApplication {
   }
 
   async #launch(): Promise<void> {
-    const { application, scope } = this.#options;
+    const { application, scope, user } = this.#options;
     if (application.port !== undefined) await this.#ensureOwnPort(application.port);
     const group = new Watched({
-      command: application.command,
+      command: commandAs(user, application.command),
       cwd: application.cwd,
       env: this.#environment,
       cgroup: scope.cgroup?.nextRun(),
@@ -231,9 +234,10 @@ export class Supervisor implements SupervisedApplication {
   }
 
   get #environment(): Record<string, string | undefined> {
-    const { application, dataFolder, scope } = this.#options;
+    const { application, dataFolder, scope, user } = this.#options;
     return {
       ...cleanEnvironment(process.env),
+      ...environmentAs(user),
       DATA_DIR: dataFolder,
       STEAD_DATA: dataFolder,
       ...application.env,
@@ -253,10 +257,11 @@ export class Supervisor implements SupervisedApplication {
 
   /** Runs together with the stop signal, or after a kill. */
   async #runStopCommand(): Promise<void> {
-    const { application, onWarning } = this.#options;
+    const { application, onWarning, user } = this.#options;
     const { stopCommand: command, cwd, stopTimeoutMs: timeoutMs } = application;
     if (command === undefined || this.#group === undefined) return;
-    const failure = await runStopCommand({ command, cwd, env: this.#environment, timeoutMs });
+    const stop = { command: commandAs(user, command), cwd, env: this.#environment, timeoutMs };
+    const failure = await runStopCommand(stop);
     if (failure !== undefined) onWarning(`the stop command "${command.join(" ")}" ${failure}`);
   }
 

@@ -17,6 +17,9 @@ export interface DiskPlace {
 }
 
 const canaryFile = ".stead-canary";
+/** The data folder is the application's: a link or a pipe in place of the file must not lead this host elsewhere. */
+const { O_WRONLY, O_CREAT, O_TRUNC, O_NOFOLLOW, O_NONBLOCK } = constants;
+const canaryFlags = O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK;
 
 /**
  * The state folder and the data folder. If both are on one file system, one write suffices; the other folder is only
@@ -41,7 +44,7 @@ function place(name: string, folder: string): DiskPlace {
   return {
     name,
     write: async () => {
-      const file = await open(path, "w", 0o600);
+      const file = await open(path, canaryFlags, 0o600);
       try {
         await file.writeFile("a canary of stead: this file shows whether the disk accepts writes\n");
         await file.sync();

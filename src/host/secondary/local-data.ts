@@ -15,9 +15,9 @@
  * (move-path.ts). The marker is durable before the state that it announces.
  */
 import { statSync } from "node:fs";
-import { mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
+import { chmod, mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import type { FileAccess } from "../../capture/replica-file.ts";
+import { type FileAccess, makeFolders } from "../../capture/replica-file.ts";
 import { type FilePath, folderOf, pathOf, withSuffix } from "../../capture/data-path.ts";
 import type { DatabaseChecksum } from "../../core/delta.ts";
 import { type DiskSpace, mountPointOf, systemDiskSpace } from "./disk-space.ts";
@@ -55,6 +55,10 @@ export interface Shortage {
   readonly setAsideBytes: number;
 }
 
+type Owner = Omit<FileAccess, "mode">;
+
+/** To what is theirs below; what is in the folder itself is for the host alone. */
+const othersPass = 0o011;
 const markerName = "marker.json";
 const companions = ["", "-wal", "-shm", "-journal"];
 
@@ -86,9 +90,12 @@ export class LocalData {
     return `${this.previousFolder}.forgotten`;
   }
 
-  async prepare(): Promise<void> {
-    for (const folder of [this.#folders.dataFolder, this.#folders.stateFolder])
-      await mkdir(folder, { recursive: true });
+  /** @param owner the application's user, if that is not the host's: it has the data folder, and reaches rehearsals */
+  async prepare(owner?: Owner): Promise<void> {
+    const { dataFolder, stateFolder } = this.#folders;
+    if (owner !== undefined) await makeFolders(dataFolder, owner);
+    for (const folder of [dataFolder, stateFolder]) await mkdir(folder, { recursive: true });
+    if (owner !== undefined) await chmod(stateFolder, (await stat(stateFolder)).mode | othersPass);
   }
 
   async mark(marker: Marker): Promise<void> {
@@ -129,10 +136,16 @@ export class LocalData {
     return readMarker(markerFile);
   }
 
-  /** Returns who had a moved database; undefined: there was none of this name. */
-  accessBefore(name: string): FileAccess | undefined {
+  /**
+   * Returns who had a moved database; undefined: there was none of this name.
+   *
+   * @param owner has it from now on, if it belonged to another user
+   */
+  accessBefore(name: string, owner?: Owner): FileAccess | undefined {
     const stats = statSync(pathOf(this.previousFolder, name), { throwIfNoEntry: false });
-    return stats === undefined ? undefined : { mode: stats.mode & 0o777, uid: stats.uid, gid: stats.gid };
+    if (stats === undefined) return undefined;
+    const { uid, gid } = owner === undefined || owner.uid === stats.uid ? stats : owner;
+    return { mode: stats.mode & 0o777, uid, gid };
   }
 
   /** Returns committed checksums of the moved databases; undefined if a file there cannot be read as a database. */
