@@ -17,6 +17,8 @@
  *    writer that keeps the rules begins with the frame behind the captured end, and leaves the salts of this generation
  *    there, also when it rolls back or is killed. So the whole chain is read again then; it costs as much as the log is
  *    long, and no such writer causes it. The same holds for the generation before, as long as it is in the log.
+ *  - frames over captured ones that also reach behind the captured end, and do not continue its chain: what is there
+ *    looks like a transaction that is being written. The last captured frame tells, whose checksum is another one then.
  *  - after a reset by a checkpoint: the index begins a generation first and the header follows with the first frame, so
  *    the whole generation before is still there. It is known up to its last captured frame, or, at the first look, by
  *    its salts: those of the index follow them.
@@ -93,6 +95,7 @@ export class WalTail {
     if (origin === "rewritten") return false;
     const next = origin === undefined ? "nothing" : this.#nextOf(origin);
     if (next === "follows" || (next === "nothing" && this.#isUnexplained(at, origin, stats))) return false;
+    if (origin !== undefined && !this.#endsAsCaptured(origin)) return false;
     this.#remember(at, stats.ctimeMs, stats.size);
     return true;
   }
@@ -116,6 +119,7 @@ export class WalTail {
     }
     if (end !== undefined && !isSame(end, this.#abandoned))
       return { kind: "committed", end, goesOn: this.#isContinued };
+    if (origin !== undefined && !this.#endsAsCaptured(origin)) return { kind: "rewritten" };
     if (
       origin !== undefined &&
       this.#isUnexplained(at, origin, stats) &&
@@ -195,6 +199,19 @@ export class WalTail {
       readFully(this.#files.walFd, bytes, position) === bytes.byteLength &&
       takeFrame(bytes, 0, header, sumOf(from)) !== undefined;
     return follows ? "follows" : "begun";
+  }
+
+  /** True if the last captured frame has its checksum, which stands for all frames before it. Sync. */
+  #endsAsCaptured({ header, from }: Origin): boolean {
+    if (from.mxFrame === 0) return true;
+    const position = frameOffset(from.mxFrame, header.pageSize);
+    if (readFully(this.#files.walFd, this.#head, position) < frameHeaderBytes) return false;
+    const view = new DataView(this.#head.buffer, this.#head.byteOffset, frameHeaderBytes);
+    return (
+      sameGeneration(saltsIn(this.#head), header) &&
+      view.getUint32(16) === from.checksum1 &&
+      view.getUint32(20) === from.checksum2
+    );
   }
 
   /** True if all frames up to the captured end are in the file. */
