@@ -347,6 +347,7 @@ export class DatabaseSet {
 
   /** Its files are closed: no process uses it. */
   #forget(database: TrackedDatabase): void {
+    database.watch.close();
     this.#databases.delete(database.name);
     this.active.remove(database);
     this.#open.remove(database);
@@ -401,7 +402,8 @@ export class DatabaseSet {
   close(keepWal: boolean, onUnfolded: (name: string, why: string) => void): void {
     this.closeSnapshot();
     for (const database of [...this.#databases.values(), ...this.#retired]) {
-      const { files, pin, name } = database;
+      const { files, pin, watch, name } = database;
+      watch.close();
       pin.release();
       files.unlockWriters();
       const unfolded = keepWal || this.#databases.get(name) !== database ? undefined : whyUnfolded(files);

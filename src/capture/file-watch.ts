@@ -30,9 +30,10 @@ import { processesWithOpen, processName } from "./open-files.ts";
 import { linked, openedByOtherName, uncoordinated, usedElsewhere } from "./refusals.ts";
 import type { EventLoopBudget } from "./event-loop-budget.ts";
 import { frameBytes } from "./wal-frames.ts";
+import type { FoundCommit, UnfinishedCommits } from "./unfinished-commits.ts";
 import type { WalIndex, WalIndexReader } from "./wal-index.ts";
 import type { WalPosition } from "./wal-reader.ts";
-import { type TailEnd, WalTail } from "./wal-tail.ts";
+import { type TailCommit, type TailEnd, WalTail } from "./wal-tail.ts";
 
 /** Looks, a moment apart, before a process is accused: the list of locks may miss a moving lock. */
 const looksBeforeAccusing = 3;
@@ -57,6 +58,7 @@ export interface FileWatchOptions {
   readonly index: WalIndexReader;
   readonly clock: Clock;
   readonly onWarning: (text: string) => void;
+  readonly unfinished: UnfinishedCommits;
 }
 
 /** The process that the kernel names among all others that have the database, or its WAL index. */
@@ -72,6 +74,10 @@ export class FileWatch {
   readonly #walIndex: FileIdentity;
   /** When another process was last seen with the writer's lock, and the captured position at that time. */
   #writerSeen: { readonly at: WalPosition; readonly nowMs: number } | undefined;
+  /** A commit that the index does not have, while a process holds the writer's lock. */
+  #unfinished: FoundCommit | undefined;
+  /** The index has moved, and has other frames in its place. */
+  #isOverwritten = false;
   /** The second name that was found; its effects are examined once it is gone. */
   #second: { readonly path: string | undefined } | undefined;
   /** Since when processes have had the database open with another log, monotonic milliseconds. */
@@ -100,9 +106,9 @@ export class FileWatch {
     );
   }
 
-  /** True if it has a second name, or had one that was not examined since. */
+  /** True if it has a second name, or had one that was not examined since, or a commit in its log was overwritten. */
   get mustExamine(): boolean {
-    return this.#second !== undefined;
+    return this.#second !== undefined || this.#isOverwritten;
   }
 
   /**
@@ -152,16 +158,39 @@ export class FileWatch {
   }
 
   /**
-   * While a transaction is in progress the list of locks is not read for each chunk: a writer seen there is assumed to
-   * be there for a moment.
+   * A commit while a process has the writer's lock is noted, not suspicious (unfinished-commits.ts).
    */
   #isLogSuspicious(at: WalPosition): boolean {
-    const nowMs = this.#options.clock.now();
-    if (this.#writerSeen?.at === at && nowMs - this.#writerSeen.nowMs < writerTrustMs) return false;
+    if (this.#unfinished?.at === at) return !this.#isWriterSeen(at);
     if (this.#tail.isQuiet(at)) return false;
-    if (!this.#isWriterAtWork()) return true;
-    this.#writerSeen = { at, nowMs };
+    const commit = this.#tail.commitBehind(at);
+    if (commit === "unread" || !this.#isWriterSeen(at)) return true;
+    if (commit !== undefined) this.#note(at, commit);
     return false;
+  }
+
+  /** True if another process has the writer's lock, or had it a moment ago: asking takes a microsecond at best. */
+  #isWriterSeen(at: WalPosition): boolean {
+    const nowMs = this.#options.clock.now();
+    if (this.#writerSeen?.at === at && nowMs - this.#writerSeen.nowMs < writerTrustMs) return true;
+    if (!this.#isWriterAtWork()) return false;
+    this.#writerSeen = { at, nowMs };
+    return true;
+  }
+
+  #note(at: WalPosition, commit: TailCommit): void {
+    this.#unfinished ??= this.#options.unfinished.begin(at, commit);
+  }
+
+  /** Not watched any more: what waits for a commit in its log need not wait. */
+  close(): void {
+    this.#settle();
+  }
+
+  #settle(): void {
+    if (this.#unfinished !== undefined) this.#options.unfinished.settle(this.#unfinished);
+    this.#unfinished = undefined;
+    this.#isOverwritten = false;
   }
 
   /**
@@ -216,12 +245,18 @@ export class FileWatch {
   advance(at: WalPosition, to: WalIndex): void {
     this.#tail.advance(at);
     this.#file.refresh(to);
+    if (this.#unfinished === undefined) return;
+    // What was not proved to be a commit may have been a write that failed in the middle.
+    const { commit } = this.#unfinished;
+    if (this.#tail.isPartOf(commit, to) || !commit.isProved) this.#settle();
+    else this.#isOverwritten = true;
   }
 
   /** Examines a suspicion. Throws `CaptureError` (uncoordinated, linked, continuity). */
   async examine(database: CapturedState, budget: EventLoopBudget): Promise<void> {
     if (this.#file.look() === "linked") throw this.#linkedError(database.name);
     if (this.mustExamine) await this.#auditNow();
+    if (this.#isOverwritten) this.#judgeOverwritten(database.name);
     await this.#examineUsers(database.name);
     await this.#examineLog(database, budget);
     if (this.#file.look() === "quiet" && !this.mustExamine) return;
@@ -265,16 +300,15 @@ export class FileWatch {
     const strangers = new Set<number>();
     for (let look = 1; ; look++) {
       const at = database.captured;
-      if (at === undefined || this.#tail.isQuiet(at)) return;
+      if (at === undefined || (this.#unfinished === undefined && this.#tail.isQuiet(at))) return;
+      while (this.#tail.commitBehind(at) === "unread") await budget.yieldIfDue();
       const end = await this.#tail.walk(at, budget);
       // In this order: a commit in progress is in the index before its writer releases the lock.
-      if (
-        end.kind === "uncommitted" ||
-        this.#isWriterAtWork() ||
-        this.#isLockedUnseen() ||
-        !index.isAt(at.salt1, at.salt2, at.mxFrame)
-      )
-        return;
+      const isInProgress =
+        this.#isWriterAtWork() || this.#isLockedUnseen() || !index.isAt(at.salt1, at.salt2, at.mxFrame);
+      if (end.kind === "uncommitted" && !isInProgress) return this.#forget(database.name, at);
+      if (end.kind === "committed" && isInProgress) this.#note(at, { end: end.end, isProved: true });
+      if (end.kind === "uncommitted" || isInProgress) return;
       // At each look: a writer may end between its response and the last one.
       const users = this.#usersOfIndex(FileLocks.now());
       for (const pid of this.#strangers(users ?? new Set())) strangers.add(pid);
@@ -307,8 +341,31 @@ export class FileWatch {
     // All processes that have it open also use the index, and one that used it does not any more: the commit's writer
     // ended in the middle of it, and SQLite will overwrite it.
     this.#tail.ignoreCommit(end.end);
+    this.#takeForAbandoned(name);
+  }
+
+  #takeForAbandoned(name: string): void {
+    this.#settle();
     this.#options.onWarning(
       `${name}: a process ended in the middle of a commit; the commit was never visible and is not part of the database`,
+    );
+  }
+
+  /** The log has no commit behind the captured end, and no writer is at work. */
+  #forget(name: string, at: WalPosition): void {
+    if (this.#unfinished?.at === at && this.#unfinished.commit.isProved) this.#judgeOverwritten(name);
+    else this.#settle();
+  }
+
+  /** A commit that lay in the log was overwritten, and no index had it. */
+  #judgeOverwritten(name: string): void {
+    const users = this.#usersOfIndex(FileLocks.now());
+    const strangers = [...this.#strangers(users ?? new Set())];
+    if (strangers.length === 0 && this.#mayHaveLostUser(users)) return this.#takeForAbandoned(name);
+    const by = strangers.length === 0 ? "" : `, by ${strangers.map(processName).join(", ")}`;
+    throw uncoordinated(
+      name,
+      `a commit in its write-ahead log that its index (-shm) never had, overwritten since${by}`,
     );
   }
 

@@ -23,6 +23,7 @@ import type { OpenFiles } from "./open-identities.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
 import type { Uncaptured } from "./uncaptured.ts";
 import { lookAtStart, type Making, WholeFile } from "./whole-file.ts";
+import type { UnfinishedCommits } from "./unfinished-commits.ts";
 import type { WriteLocks } from "./write-locks.ts";
 
 export interface NewcomerOptions {
@@ -30,6 +31,7 @@ export interface NewcomerOptions {
   readonly rules: Rules;
   readonly limits: SourceLimits;
   readonly writeLocks: WriteLocks;
+  readonly unfinished: UnfinishedCommits;
   onWarning(text: string): void;
 }
 
@@ -196,11 +198,12 @@ export class Newcomers {
     waitedMs: number,
     onAttached: (database: TrackedDatabase) => void,
   ): CaptureError | undefined {
-    const { clock, rules, writeLocks, onWarning } = this.#options;
+    const { clock, rules, writeLocks, unfinished, onWarning } = this.#options;
     const outcome = attach({
       name,
       file,
       writeLocks,
+      unfinished,
       isAtStart: !this.#isBegun,
       resume: dormant?.resumed,
       whole,

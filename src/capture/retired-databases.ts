@@ -56,6 +56,7 @@ export class RetiredDatabases {
       const isUsed = database.deletion?.isInUse(this.#clock.now()) === true;
       if (database.holds > 0 || database.backfilling !== undefined || database.files.isSnapshotReading || isUsed)
         return true;
+      database.watch.close();
       database.pin.release();
       database.files.close(false);
       this.#open.remove(database);

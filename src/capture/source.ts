@@ -29,8 +29,9 @@ import { type Snapshot, snapshotOf } from "./snapshot.ts";
 import type { SourceOptions } from "./source-options.ts";
 import { filesNeverSettle, notWhole } from "./refusals.ts";
 import type { Changes, Reading } from "./tracked-database.ts";
-import { mayPass } from "./uncaptured.ts";
+import { type HeldDatabase, heldBy, mayPass } from "./uncaptured.ts";
 import { noMetrics } from "../metrics/metrics.ts";
+import { type UnfinishedCommit, UnfinishedCommits } from "./unfinished-commits.ts";
 import { WriteLocks } from "./write-locks.ts";
 
 /** Pause between two looks at a file that is still being written, at the start. */
@@ -40,6 +41,7 @@ export class Source {
   /** Logs of 64 MiB and more that cannot start over. */
   readonly longLogs: LongLogs;
   readonly #writeLocks: WriteLocks;
+  readonly #unfinished = new UnfinishedCommits();
   readonly #options: SourceOptions;
   readonly #limits: SourceLimits;
   readonly #databases: DatabaseSet;
@@ -74,6 +76,7 @@ export class Source {
       limits: this.#limits,
       house: this.#house,
       writeLocks: this.#writeLocks,
+      unfinished: this.#unfinished,
     });
     this.#faults = new Faults(this.#databases.uncaptured, {
       mode: options.uncaptured,
@@ -129,6 +132,11 @@ export class Source {
       if (faultOf(error) !== undefined) return true;
       throw this.#fail(error);
     }
+  }
+
+  /** Commits that a log has and its index does not; responses may rest on them (unfinished-commits.ts). Sync. */
+  unfinished(): readonly UnfinishedCommit[] {
+    return this.#unfinished.list;
   }
 
   /** From here on large transactions are read, and staged, while they are being written. Sync. */
@@ -218,23 +226,13 @@ export class Source {
   }
 
   /** Databases that batches leave out because their files are still being filled. Sync. */
-  uncaptured(): readonly {
-    readonly name: string;
-    readonly reason: string;
-    readonly advice: string;
-    readonly sinceMs: number;
-  }[] {
+  uncaptured(): readonly HeldDatabase[] {
     const { list } = this.#databases.uncaptured;
-    if (list.length > 0)
-      return list.map(({ name, error, sinceMs }) => ({ name, reason: error.message, advice: error.advice, sinceMs }));
-    // For as long as the next collection takes.
+    if (list.length > 0) return list.map(heldBy);
     const sinceMs = this.#options.clock.now();
-    return this.#removals.map(({ name }) => ({
-      name,
-      reason: `${name}: a deletion that is not in the journal yet`,
-      advice: "Wait a moment.",
-      sinceMs,
-    }));
+    return this.#removals.map(({ name }) => {
+      return { name, reason: `${name}: a deletion that is not in the journal yet`, advice: "Wait a moment.", sinceMs };
+    });
   }
 
   /** Databases of the captured state. Sync. */
@@ -329,13 +327,13 @@ export class Source {
   /** After a capture: notes which databases it left out. Throws the reason of one that was left out for too long. */
   #noteUncaptured(mode = this.#options.uncaptured): void {
     for (const { name, captured } of this.#databases.active) {
-      if (captured === undefined) this.#restless.add(name);
-      else if (this.#restless.delete(name)) this.#databases.uncaptured.clear(name);
-      if (captured === undefined)
-        this.#databases.uncaptured.note(
-          name,
-          notWhole(name, "a file that a process keeps writing to without SQLite's locks"),
-        );
+      if (captured !== undefined) {
+        if (this.#restless.delete(name)) this.#databases.uncaptured.clear(name);
+        continue;
+      }
+      this.#restless.add(name);
+      const found = "a file that a process keeps writing to without SQLite's locks";
+      this.#databases.uncaptured.note(name, notWhole(name, found));
     }
     if (mode === "stop") for (const { error } of this.#databases.uncaptured.list) if (!mayPass(error)) throw error;
     this.#databases.uncaptured.assertPatience(this.#limits.attachWaitMsMax);

@@ -21,6 +21,7 @@ import { Pin } from "./pin.ts";
 import { changesReadAhead, type ReadAhead } from "./read-ahead.ts";
 import { otherPageSize, overwritten } from "./refusals.ts";
 import type { EventLoopBudget } from "./event-loop-budget.ts";
+import type { UnfinishedCommits } from "./unfinished-commits.ts";
 import type { StagedPages } from "./staged-pages.ts";
 import type { WholeFile } from "./whole-file.ts";
 import { frameBytes, frameHeaderBytes, frameOffset } from "./wal-frames.ts";
@@ -57,6 +58,7 @@ export interface TrackingOptions {
   readonly rules: Rules;
   readonly clock: Clock;
   onWarning(text: string): void;
+  readonly unfinished: UnfinishedCommits;
   /** The captured state of this very file before it was closed, when no process had it open. */
   readonly resume?: Resumed | undefined;
   /** For a file that SQLite's locks do not protect: it must be complete when it is first read. */
@@ -95,11 +97,15 @@ export class TrackedDatabase {
   #frames = new Map<number, number>();
   #zeroPages = new Set<number>();
 
-  constructor(name: string, files: DatabaseFiles, { rules, clock, onWarning, resume, whole }: TrackingOptions) {
+  constructor(
+    name: string,
+    files: DatabaseFiles,
+    { rules, clock, onWarning, unfinished, resume, whole }: TrackingOptions,
+  ) {
     this.name = name;
     this.files = files;
     this.index = new WalIndexReader(files);
-    this.watch = new FileWatch({ files, index: this.index, clock, onWarning });
+    this.watch = new FileWatch({ files, index: this.index, clock, onWarning, unfinished });
     this.pin = new Pin(files.readers, this.index, rules);
     this.pageSize = this.#pragma("page_size");
     if (resume !== undefined && resume.hashes.pageSize !== this.pageSize)

@@ -20,6 +20,21 @@ export interface UncapturedEntry {
   readonly decidesAtMs: number | undefined;
 }
 
+/** What an operator is told of one; `sinceMs`: monotonic milliseconds. */
+export interface HeldDatabase {
+  readonly name: string;
+  readonly reason: string;
+  readonly advice: string;
+  readonly sinceMs: number;
+}
+
+export const heldBy = ({ name, error, sinceMs }: UncapturedEntry): HeldDatabase => ({
+  name,
+  reason: error.message,
+  advice: error.advice,
+  sinceMs,
+});
+
 export class Uncaptured {
   readonly #entries = new Map<string, UncapturedEntry>();
   readonly #now: () => number;

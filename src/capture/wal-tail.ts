@@ -36,11 +36,16 @@ import {
   type WalHeader,
   walHeaderBytes,
 } from "./wal-frames.ts";
-import { sameGeneration } from "./wal-index.ts";
+import { sameGeneration, type WalIndex } from "./wal-index.ts";
 import { readFully, type WalPosition } from "./wal-reader.ts";
 
 /** A younger stamp may also be that of a later write: more than a timer tick at 100 Hz, milliseconds. */
 export const stampSettlesMs = 25;
+
+/** A commit behind the captured end is proved if its pages have no more bytes than this. */
+const scanBytesMax = 256 * 1024;
+/** Headers that one call reads: half a millisecond. */
+const scanHeadersMax = 1_024;
 
 /** Frames that continue the chain, or a log that contradicts the index. */
 export type TailEnd =
@@ -53,6 +58,25 @@ export type TailEnd =
   | { readonly kind: "committed"; readonly end: WalPosition; readonly goesOn: boolean }
   /** The header is of another generation although frames of this one are committed, or these are incomplete now. */
   | { readonly kind: "rewritten" };
+
+/** A frame behind the captured end that ends a transaction, and the checksum in its header. */
+export interface TailCommit {
+  readonly end: WalPosition;
+  /** All frames up to it continue the chain; otherwise they have the salts of this generation. */
+  readonly isProved: boolean;
+}
+
+/** How far the frames behind a captured end are known to have no commit. */
+interface Scan {
+  readonly at: WalPosition;
+  /** Checksum in the header of the first one. */
+  readonly first: WalChecksum;
+  /** Frames up to `proved` continue the chain, which has this checksum there. */
+  proved: number;
+  sum: WalChecksum;
+  /** Headers up to this frame were read. */
+  last: number;
+}
 
 interface Seen {
   readonly at: WalPosition;
@@ -77,6 +101,7 @@ export class WalTail {
   /** The end of a commit that was never completed: it will be overwritten. */
   #abandoned: WalPosition | undefined;
   #isContinued = false;
+  #scan: Scan | undefined;
 
   constructor(files: { readonly walFd: number }, wallTime: () => number) {
     this.#files = files;
@@ -103,6 +128,41 @@ export class WalTail {
   /** True if no commit lies behind `at`, finished or not: none can come without a write. Sync. */
   isAtRest(at: WalPosition): boolean {
     return this.isQuiet(at) && this.#seen?.isSettled === true && this.#abandoned === undefined;
+  }
+
+  /**
+   * Returns the first commit behind the captured end, whatever the index says, except an abandoned one. Frames are read
+   * once, and those of long transactions by their headers alone. `unread`: call it again. Sync.
+   */
+  commitBehind(at: WalPosition): TailCommit | "unread" | undefined {
+    const origin = this.#origin(at, fstatSync(this.#files.walFd).size);
+    if (origin === undefined || origin === "rewritten") return undefined;
+    const { header, from } = origin;
+    const scan = this.#scanOf(at, origin);
+    if (scan === undefined) return undefined;
+    const provedMax = from.mxFrame + Math.max(1, Math.floor(scanBytesMax / header.pageSize));
+    for (let left = scanHeadersMax; left > 0; left--) {
+      const frame = scan.last + 1;
+      const isProved = scan.proved === scan.last && frame <= provedMax;
+      const found = isProved ? this.#prove(scan, header) : this.#headOf(frame, header);
+      if (found === undefined) return undefined;
+      scan.last = frame;
+      const { salt1, salt2 } = header;
+      const end = { salt1, salt2, mxFrame: frame, checksum1: found.sum.s1, checksum2: found.sum.s2 };
+      if (found.commitPageCount > 0 && !isSame(end, this.#abandoned)) {
+        // It is found again as long as it is there.
+        this.#scan = undefined;
+        return { end, isProved };
+      }
+    }
+    return "unread";
+  }
+
+  /** True if the log up to `to`, which its index names, has this commit. Sync. */
+  isPartOf({ end }: TailCommit, to: Pick<WalIndex, "pageSize" | "salt1" | "salt2" | "mxFrame">): boolean {
+    if (!sameGeneration(end, to) || end.mxFrame > to.mxFrame) return false;
+    const head = this.#headOf(end.mxFrame, to);
+    return head !== undefined && head.sum.s1 === end.checksum1 && head.sum.s2 === end.checksum2;
   }
 
   /** Follows the chain to its end, as recovery does. */
@@ -204,14 +264,46 @@ export class WalTail {
   /** True if the last captured frame has its checksum, which stands for all frames before it. Sync. */
   #endsAsCaptured({ header, from }: Origin): boolean {
     if (from.mxFrame === 0) return true;
-    const position = frameOffset(from.mxFrame, header.pageSize);
-    if (readFully(this.#files.walFd, this.#head, position) < frameHeaderBytes) return false;
+    return isSameSum(this.#headOf(from.mxFrame, header)?.sum, sumOf(from));
+  }
+
+  /** Returns what the header of a frame says, if it is of this generation. Sync. */
+  #headOf(
+    frame: number,
+    { pageSize, salt1, salt2 }: Pick<WalHeader, "pageSize" | "salt1" | "salt2">,
+  ): { readonly commitPageCount: number; readonly sum: WalChecksum } | undefined {
+    if (readFully(this.#files.walFd, this.#head, frameOffset(frame, pageSize)) < frameHeaderBytes) return undefined;
+    if (!sameGeneration(saltsIn(this.#head), { salt1, salt2 })) return undefined;
     const view = new DataView(this.#head.buffer, this.#head.byteOffset, frameHeaderBytes);
-    return (
-      sameGeneration(saltsIn(this.#head), header) &&
-      view.getUint32(16) === from.checksum1 &&
-      view.getUint32(20) === from.checksum2
-    );
+    return { commitPageCount: view.getUint32(4), sum: { s1: view.getUint32(16), s2: view.getUint32(20) } };
+  }
+
+  /**
+   * Returns the scan of the frames behind `at`, a new one if the first or the last proved frame has changed: SQLite
+   * writes pages of a transaction again, and a writer without locks writes over them. Undefined: there are none.
+   */
+  #scanOf(at: WalPosition, { header, from }: Origin): Scan | undefined {
+    const first = this.#headOf(from.mxFrame + 1, header)?.sum;
+    if (first === undefined) return undefined;
+    const scan = this.#scan;
+    const isCurrent =
+      scan?.at === at &&
+      isSameSum(scan.first, first) &&
+      (scan.proved === from.mxFrame || isSameSum(this.#headOf(scan.proved, header)?.sum, scan.sum));
+    return isCurrent ? scan : (this.#scan = { at, first, proved: from.mxFrame, sum: sumOf(from), last: from.mxFrame });
+  }
+
+  /** Takes the next frame of a scan, if it continues the chain. Sync. */
+  #prove(scan: Scan, header: WalHeader): { readonly commitPageCount: number; readonly sum: WalChecksum } | undefined {
+    const bytes = new Uint8Array(frameBytes(header.pageSize));
+    const sum = { ...scan.sum };
+    if (readFully(this.#files.walFd, bytes, frameOffset(scan.proved + 1, header.pageSize)) < bytes.byteLength)
+      return undefined;
+    const frame = takeFrame(bytes, 0, header, sum);
+    if (frame === undefined) return undefined;
+    scan.proved += 1;
+    scan.sum = sum;
+    return { commitPageCount: frame.commitPageCount, sum };
   }
 
   /** True if all frames up to the captured end are in the file. */
@@ -260,6 +352,9 @@ function saltsIn(frameHeader: Uint8Array): { salt1: number; salt2: number } {
   const view = new DataView(frameHeader.buffer, frameHeader.byteOffset, frameHeaderBytes);
   return { salt1: view.getUint32(8), salt2: view.getUint32(12) };
 }
+
+const isSameSum = (a: WalChecksum | undefined, b: WalChecksum | undefined): boolean =>
+  a !== undefined && b !== undefined && a.s1 === b.s1 && a.s2 === b.s2;
 
 const isSame = (a: WalPosition | undefined, b: WalPosition | undefined): boolean =>
   a !== undefined &&

@@ -52,6 +52,11 @@ export interface CaptureSource {
   /** From here on what is large may be staged before it is committed. */
   stageAhead?(stage: PartStage): void;
   isAhead(): boolean;
+  /**
+   * Commits that may have been responded to, or not: what arrived at the gate before the call waits until they are
+   * settled, also if nothing is ahead. Sync.
+   */
+  unfinished?(): readonly { readonly isSettled: boolean }[];
   collect(): Promise<CaptureBatch | undefined>;
   tick(): Promise<void>;
   beginSnapshot(): Promise<{ readonly batch: CaptureBatch | undefined; readonly snapshot: CaptureSnapshot }>;

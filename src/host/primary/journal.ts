@@ -19,6 +19,9 @@
  * waiter. Its waiters wait for the next one, until nothing is left out, or capture's patience is over and it throws.
  * Everything else continues to be put.
  *
+ * Commits that lie in a log and not in its index (`CaptureSource.unfinished`): their writer may be about to complete
+ * them, or may have responded. What arrived before they were found waits for them too (unsettled-waiters.ts).
+ *
  * A suspended machine: suspension.ts.
  */
 import type { CaptureError } from "../../capture/capture-error.ts";
@@ -36,6 +39,7 @@ import { wallAheadOf, wasSuspendedSince } from "./suspension.ts";
 import { renewingDuring } from "./renewing.ts";
 import { tidyingDuring } from "./tidying.ts";
 import { newDeferred, type Deferred } from "../../runtime/deferred.ts";
+import { UnsettledWaiters } from "./unsettled-waiters.ts";
 
 export type JournalDurability = { readonly kind: "strict" } | { readonly kind: "async"; readonly lossMaxMs: number };
 
@@ -61,6 +65,8 @@ export interface JournalOptions {
 const idleLookMs = 5;
 /** Same while something cannot be captured. */
 const heldLookMs = 10;
+/** Same while responses wait for a commit that its index does not have: an fsync of the application takes as long. */
+const unsettledLookMs = 1;
 
 export class Journal {
   readonly #options: JournalOptions;
@@ -73,6 +79,8 @@ export class Journal {
   #next: Deferred | undefined;
   /** Waiters for the current flush. */
   #current: Deferred | undefined;
+  /** Waiters for commits that were found in a log and not in its index. */
+  readonly #unsettled = new UnsettledWaiters();
   /** Waiters for the lease to be valid again. */
   #lease: Deferred | undefined;
   readonly #lossWindow: LossWindow | undefined;
@@ -135,6 +143,11 @@ export class Journal {
     }
     if (ahead) return this.#checkLeaseAfter((this.#next ??= newDeferred()).promise);
     if (this.#current !== undefined) return this.#checkLeaseAfter(this.#current.promise);
+    const settled = this.#unsettled.add(this.#source?.unfinished?.());
+    if (settled !== undefined) {
+      this.#wakeUp();
+      return this.#checkLeaseAfter(settled);
+    }
     return leased ? undefined : this.#checkLeaseAfter(this.#waitForLease());
   }
 
@@ -169,7 +182,7 @@ export class Journal {
     if (this.#state === "shut") return;
     this.#state = "shut";
     const error = new GateShutError();
-    for (const waiters of [this.#next, this.#current, this.#lease]) waiters?.reject(error);
+    for (const waiters of [this.#next, this.#current, this.#lease, this.#unsettled]) waiters?.reject(error);
     this.#next = this.#current = this.#lease = undefined;
     for (const job of this.#jobs.splice(0)) job.failed(error);
     this.#abort.abort(error);
@@ -243,11 +256,12 @@ export class Journal {
    * so that responses leave before the next check.
    */
   async #turn(): Promise<void> {
+    this.#unsettled.release();
     const isHeld = this.#isHeld();
     // Held databases are checked repeatedly: a renewal must not wait for them.
     if (isHeld && this.#renewInMs() <= 0) return this.#put({ kind: "renew" }, 0);
     // A record comes after everything that was committed before it.
-    const isLookDue = isHeld || this.#jobs.length > 0 || this.#lookInMs() <= 0;
+    const isLookDue = isHeld || this.#unsettled.isWaiting || this.#jobs.length > 0 || this.#lookInMs() <= 0;
     if (this.#next !== undefined || this.#isAwaited || (isLookDue && this.#isAhead())) {
       await this.#flush();
       if (!isHeld || !this.#isHeld()) return;
@@ -261,6 +275,7 @@ export class Journal {
       await this.#source?.tick();
     }
     if (isHeld) await this.#idle(Math.min(renewInMs, heldLookMs));
+    else if (this.#unsettled.isWaiting) await this.#idle(Math.min(renewInMs, unsettledLookMs));
     else if (this.#next === undefined && this.#jobs.length === 0)
       await this.#idle(Math.min(renewInMs, Math.max(0, this.#lookInMs())));
   }
@@ -291,6 +306,7 @@ export class Journal {
   async #flush(): Promise<void> {
     await this.#covering(async () => {
       const batch = this.#source === undefined ? undefined : await this.#renewingDuring(this.#source.collect());
+      this.#unsettled.release();
       if (batch !== undefined) await this.#putBatch(batch);
     });
   }
@@ -309,7 +325,7 @@ export class Journal {
     if (this.#isHeld()) this.#putOff(waiters);
     else {
       this.#lossWindow?.flushEnded();
-      waiters.resolve();
+      this.#unsettled.resolveAfter(this.#source?.unfinished?.(), waiters);
     }
     return result;
   }

@@ -8,7 +8,6 @@ import { dirname, join, relative, resolve } from "node:path";
 import { Worker } from "./child.ts";
 import type { FileKey, Ledger } from "./ledger.ts";
 import type { Actor, Connection, Filling, Mover } from "./program.ts";
-import { lockingOf, Writings } from "./writings.ts";
 
 /** What a process finds that opens a copy of the files. */
 export interface Look {
@@ -35,7 +34,6 @@ export class Processes {
   readonly #workers = new Map<Actor | Mover | "engine", Worker>();
   readonly #open = new Map<string, OpenConnection>();
   #isClosed = false;
-  readonly writings = new Writings();
   /** Names that are being filled. */
   readonly filling = new Set<string>();
 
@@ -53,8 +51,7 @@ export class Processes {
     const before = this.#ledger.keyAt(name);
     const others = this.connectionsTo(before);
     this.#open.set(id, { connection, key: undefined });
-    const writing = this.writings.begin(lockingOf(connection), before === undefined ? [] : [before]);
-    const opening = this.#worker(actor).ask({
+    await this.#worker(actor).ask({
       what: "open",
       connection: id,
       path: this.pathOf(name),
@@ -63,7 +60,6 @@ export class Processes {
       pragmas,
       tables,
     });
-    await opening.finally(() => writing.end());
     const key = this.#ledger.keyAt(name);
     if (key === undefined) throw new Error("its file went away while it was opened");
     this.#open.set(id, { connection, key });

@@ -20,7 +20,6 @@ import {
   type Step,
 } from "./program.ts";
 import { insertOf, type Look, Processes } from "./processes.ts";
-import { lockingOf } from "./writings.ts";
 
 export interface RunOptions {
   /** Of the sources under test. */
@@ -266,11 +265,10 @@ export class Runner {
         const key = await processes.open(step.connection);
         return { seen: [[key, await processes.ids(step.connection)]] };
       }
-      case "statement": {
-        const writing = processes.writings.begin(lockingOf(step.connection), [await processes.open(step.connection)]);
-        await processes.run(step.connection, [step.sql]).finally(() => writing.end());
+      case "statement":
+        await processes.open(step.connection);
+        await processes.run(step.connection, [step.sql]);
         return {};
-      }
       case "close":
         await processes.close(step.connection);
         return {};
@@ -290,9 +288,8 @@ export class Runner {
         if (key === undefined) throw new Error("no such file");
         Object.assign(this.#ledger.file(key), { isRisky: true, isMixed: true });
         const nameless = this.#ledger.isNameless(key, step.name);
-        const writing = processes.writings.begin("without locks", [key]);
-        await processes.engine(step.name, step.token).finally(() => writing.end());
-        return writing.wasHidden ? {} : { tokens: [[key, step.token]], nameless };
+        await processes.engine(step.name, step.token);
+        return { tokens: [[key, step.token]], nameless };
       }
       case "checkpoint": {
         const { released } = await (this.#primary as Primary).checkpoint();
@@ -387,7 +384,6 @@ export class Runner {
     const processes = this.#processes;
     const key = await processes.open(connection);
     const nameless = this.#ledger.isNameless(key, connection.name);
-    const writing = processes.writings.begin(lockingOf(connection), [key]);
     try {
       await processes.run(connection, ["BEGIN IMMEDIATE", insertOf(token), ...extra]);
       if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
@@ -395,10 +391,8 @@ export class Runner {
     } catch (error) {
       await processes.run(connection, ["ROLLBACK"]).catch(() => undefined);
       throw error;
-    } finally {
-      writing.end();
     }
-    return commits && !writing.wasHidden ? { tokens: [[key, token]], nameless } : {};
+    return commits ? { tokens: [[key, token]], nameless } : {};
   }
 
   async #attached(connection: Connection, other: string, token: number): Promise<Done> {
@@ -415,13 +409,7 @@ export class Runner {
       if (otherKey === undefined || otherKey === key || names.indexOf(other) < 0)
         throw new Error("the other one is gone, or the same");
       const otherNameless = this.#ledger.isNameless(otherKey, other);
-      const writing = processes.writings.begin(lockingOf(connection), [key, otherKey]);
-      try {
-        await processes.run(connection, ["BEGIN IMMEDIATE", insertOf(token), insertOf(token, "other"), "COMMIT"]);
-      } finally {
-        writing.end();
-      }
-      if (writing.wasHidden) return {};
+      await processes.run(connection, ["BEGIN IMMEDIATE", insertOf(token), insertOf(token, "other"), "COMMIT"]);
       return {
         tokens: [
           [key, token],
@@ -444,8 +432,7 @@ export class Runner {
     if (token === undefined) throw new Error("nothing was acknowledged there");
     file.tokens.delete(token);
     file.dropped.add(token);
-    const writing = this.#processes.writings.begin(lockingOf(connection), [key]);
-    await this.#processes.run(connection, [`DELETE FROM t WHERE id=${token}`]).finally(() => writing.end());
+    await this.#processes.run(connection, [`DELETE FROM t WHERE id=${token}`]);
     return { forgotten: [key, token] };
   }
 }

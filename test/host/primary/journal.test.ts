@@ -168,6 +168,47 @@ describe("the gate", () => {
     journal.abort();
   });
 
+  test("holds a chunk for a commit that its index does not have until it is settled, and not for later ones", async () => {
+    const { journal, source } = await setUp();
+    const [earlier, later] = [{ isSettled: false }, { isSettled: false }];
+    source.unsettled = [earlier];
+    let released = 0;
+    const gate = Promise.resolve(journal.gate()).then(() => (released += 1));
+    source.unsettled = [earlier, later];
+    const ticks = source.ticks;
+    await until(() => source.ticks > ticks + 3);
+    expect(released).toBe(0);
+    earlier.isSettled = true;
+    await gate;
+    expect(later.isSettled).toBe(false);
+    journal.abort();
+  });
+
+  test("holds a chunk whose flush is durable until commits that were found beside it are settled", async () => {
+    const { journal, source } = await setUp();
+    const commit = { isSettled: false };
+    source.unsettled = [commit];
+    source.commit();
+    let isReleased = false;
+    const gate = Promise.resolve(journal.gate()).then(() => (isReleased = true));
+    await until(() => source.durable === 1);
+    // Further flushes do not wait for it.
+    source.commit();
+    await until(() => source.durable === 2);
+    expect(isReleased).toBe(false);
+    commit.isSettled = true;
+    await gate;
+    journal.abort();
+  });
+
+  test("rejects what waits for a commit that its index does not have when it ends", async () => {
+    const { journal, source } = await setUp();
+    source.unsettled = [{ isSettled: false }];
+    const gate = Promise.resolve(journal.gate());
+    journal.abort();
+    expect(await gate.catch((error: unknown) => error)).toBeInstanceOf(GateShutError);
+  });
+
   test("puts commits that no answer waits for into the journal", async () => {
     const { journal, source } = await setUp();
     source.commit();

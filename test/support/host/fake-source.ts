@@ -11,6 +11,8 @@ export class FakeSource implements CaptureSource {
   left: string[] = [];
   /** A collection takes until this resolves. */
   collecting: Promise<void> = Promise.resolve();
+  /** In a log, and not in its index. */
+  unsettled: { isSettled: boolean }[] = [];
   #failure: Error | undefined;
 
   commit(): void {
@@ -24,6 +26,10 @@ export class FakeSource implements CaptureSource {
   isAhead(): boolean {
     if (this.#failure !== undefined) throw this.#failure;
     return this.committed > this.collected || this.left.length > 0;
+  }
+
+  unfinished(): { isSettled: boolean }[] {
+    return this.unsettled.filter(({ isSettled }) => !isSettled);
   }
 
   async collect(): Promise<CaptureBatch | undefined> {

@@ -1,0 +1,56 @@
+/**
+ * Commits that lie in a log while its index does not have them and a process holds the writer's lock.
+ *
+ * Such a commit is that of the lock's holder, in the moment (an fsync long) between its last frame and the index: no
+ * client was told of it. Or it is that of a writer without locks, which has responded already: the two look the same.
+ * What arrived at the gate before the commit was found may rest on it, so it waits until the commit is settled:
+ *  - the index has moved, and the commit is part of what it names: its writer held the lock;
+ *  - the writer's lock is free and the index has not moved, or the index has moved past other frames in its place: no
+ *    index has it. `FileWatch.examine` decides whether its writer was killed in the middle, or had no locks.
+ *
+ * A flush need not wait: what it has was committed before. Only its waiters do.
+ *
+ * How one would lose a write: commit without locks in the moment in which another transaction is between its last frame
+ * and the index, in the same place of the log. SQLite itself loses one of the two then.
+ */
+import type { TailCommit } from "./wal-tail.ts";
+import type { WalPosition } from "./wal-reader.ts";
+
+/** Settled once, for good. */
+export interface UnfinishedCommit {
+  readonly isSettled: boolean;
+}
+
+/** One in the log of a database, found when `at` was its captured end. */
+export interface FoundCommit extends UnfinishedCommit {
+  readonly at: WalPosition;
+  readonly commit: TailCommit;
+}
+
+export class UnfinishedCommits {
+  readonly #open = new Set<FoundCommit>();
+
+  /** Those that are not settled. */
+  get list(): readonly UnfinishedCommit[] {
+    return this.#open.size === 0 ? none : [...this.#open];
+  }
+
+  begin(at: WalPosition, commit: TailCommit): FoundCommit {
+    const open = this.#open;
+    const found: FoundCommit = {
+      at,
+      commit,
+      get isSettled() {
+        return !open.has(found);
+      },
+    };
+    open.add(found);
+    return found;
+  }
+
+  settle(found: FoundCommit): void {
+    this.#open.delete(found);
+  }
+}
+
+const none: readonly UnfinishedCommit[] = [];
