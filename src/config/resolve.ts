@@ -12,6 +12,7 @@ import { gatewayLimits, hostLimits, resolveLimits } from "./limits.ts";
 import { type FileContent, workersMax } from "./schema.ts";
 import type {
   ApplicationHealthConfig,
+  ApplicationLogConfig,
   ApplicationUserConfig,
   ClusterConfig,
   DataPlaneConfig,
@@ -179,7 +180,12 @@ function resolveApplication(file: string, application: HostContent["application"
     stopTimeoutMs: application.stop.timeout,
     restartsMax: application.restarts.max,
     restartWindowMs: application.restarts.window,
+    log: resolveLog(file, application.log),
   };
+}
+
+function resolveLog(file: string, log: string): ApplicationLogConfig {
+  return log === "prefixed" || log === "journald" ? { kind: log } : { kind: "file", path: resolve(dirname(file), log) };
 }
 
 /** Returns undefined if the application runs as the host's own user. */

@@ -204,6 +204,10 @@ const patienceMessage = message(
   "write it in quotes; a unit is never guessed",
 );
 
+const logMessage = message(
+  '"prefixed", "journald" or the path of a file, for example "/var/log/notes.log"',
+  "a path has a slash: ./notes.log for one beside this file",
+);
 const accountMessage = message(
   'the name or number of an account of this machine, for example "notes"',
   "write it in quotes, as `getent passwd` or `getent group` shows it",
@@ -215,6 +219,7 @@ const application = table("host.application", {
   cwd: v.optional(text("path of a folder")),
   user: v.optional(accountName),
   group: v.optional(accountName),
+  log: v.optional(v.pipe(v.string(logMessage), v.regex(/^(?:prefixed|journald|.*\/.*[^/])$/s, logMessage)), "prefixed"),
   port: v.optional(whole(1, 65_535)),
   env: v.optional(
     v.record(

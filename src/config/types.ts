@@ -141,6 +141,11 @@ export interface ApplicationHealthConfig {
   readonly patienceMs: number | undefined;
 }
 
+/** Where the application's output goes. */
+export type ApplicationLogConfig =
+  /** The host's own log, each line with a prefix. */
+  { readonly kind: "prefixed" } | { readonly kind: "journald" } | { readonly kind: "file"; readonly path: string };
+
 export interface ApplicationConfig {
   /** Program and arguments; no shell. At least one. */
   readonly command: readonly [string, ...string[]];
@@ -161,6 +166,7 @@ export interface ApplicationConfig {
   /** Restarts allowed within the window; at the next one the primary vacates. */
   readonly restartsMax: number;
   readonly restartWindowMs: number;
+  readonly log: ApplicationLogConfig;
 }
 
 /** The application runs as another user than the host. */

@@ -61,7 +61,7 @@ import { tellUncaptured } from "./ports/warnings.ts";
 import { predecessorProbe } from "./primary/predecessor.ts";
 import { verifyHandoff } from "./primary/verify-handoff.ts";
 import type { ApplicationUser } from "./application/application-user.ts";
-import { PrefixedOutput } from "./application/prefixed-output.ts";
+import { assertApplicationLog, openApplicationLog } from "./application/application-log.ts";
 import { Supervisor } from "./application/supervisor.ts";
 
 export interface RunningHost {
@@ -155,7 +155,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
       new Supervisor({
         ...owner,
         application: config.application,
-        output: new PrefixedOutput(),
+        output: openApplicationLog(config.application.log, { service: config.service, clock, onWarning }),
         dataFolder: config.dataFolder,
         ...{ scope, user },
         clock,
@@ -196,6 +196,7 @@ function assertMachine(config: HostConfig, databases: readonly string[], onWarni
   assertFolderPlaces(config, onWarning);
   assertConnections("host.limits.connections", config.limits.connectionsMax);
   assertDescriptors(databases.length, onWarning);
+  assertApplicationLog(config.application.log);
   return assertUser(config, databases, onWarning);
 }
 

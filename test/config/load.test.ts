@@ -132,6 +132,7 @@ describe("an accepted configuration", () => {
         stopTimeoutMs: 10_000,
         restartsMax: 3,
         restartWindowMs: 60_000,
+        log: { kind: "prefixed" },
       },
       checkpoint: {
         intervalMs: 300_000,

@@ -362,6 +362,7 @@ export class Cluster {
         stopTimeoutMs: 1_000,
         restartsMax: 3,
         restartWindowMs: this.restartWindowMs,
+        log: { kind: "prefixed" },
       },
       checkpoint: {
         intervalMs: options.checkpointIntervalMs,

@@ -70,16 +70,19 @@ async function checkMachine(context: CliContext, config: Config): Promise<void> 
   const { assertConnections } = await import("../../http/server/descriptor-room.ts");
   for (const { key, connections } of boundedListeners(config)) assertConnections(key, connections);
   if (host === undefined) return;
-  const [{ assertFolderPlaces }, { assertDescriptors }, { assertUser }, { localDatabases }] = await Promise.all([
-    import("../../host/machine/folder-checks.ts"),
-    import("../../host/machine/descriptor-check.ts"),
-    import("../../host/application/user-checks.ts"),
-    import("../../capture/local-state.ts"),
-  ]);
+  const [{ assertFolderPlaces }, { assertDescriptors }, { assertApplicationLog }, { assertUser }, { localDatabases }] =
+    await Promise.all([
+      import("../../host/machine/folder-checks.ts"),
+      import("../../host/machine/descriptor-check.ts"),
+      import("../../host/application/application-log.ts"),
+      import("../../host/application/user-checks.ts"),
+      import("../../capture/local-state.ts"),
+    ]);
   const onWarning = (text: string): void => void context.process.stderr.write(`warning: ${text}\n`);
   assertFolderPlaces(host, onWarning);
   const names = await localDatabases(host.databases, host.databasesExcept).find(host.dataFolder);
   assertDescriptors(names.length, onWarning);
+  assertApplicationLog(host.application.log);
   assertUser(host, names, onWarning);
 }
 
@@ -93,16 +96,23 @@ type MachineFinding = Pick<UserFinding, "kind" | "found" | "accepted" | "advice"
 
 /** Returns what depends on the databases that are there. */
 async function databaseFindings(host: HostConfig): Promise<readonly MachineFinding[]> {
-  const [{ checkDescriptors }, { checkUser }, { localDatabases }, { openFileLimit }] = await Promise.all([
-    import("../../host/machine/descriptor-check.ts"),
-    import("../../host/application/user-checks.ts"),
-    import("../../capture/local-state.ts"),
-    import("../../runtime/open-file-limit.ts"),
-  ]);
+  const [{ checkDescriptors }, { checkApplicationLog }, { checkUser }, { localDatabases }, { openFileLimit }] =
+    await Promise.all([
+      import("../../host/machine/descriptor-check.ts"),
+      import("../../host/application/application-log.ts"),
+      import("../../host/application/user-checks.ts"),
+      import("../../capture/local-state.ts"),
+      import("../../runtime/open-file-limit.ts"),
+    ]);
   const names = await localDatabases(host.databases, host.databasesExcept).find(host.dataFolder);
   const descriptors = checkDescriptors(names.length, openFileLimit());
+  const log = checkApplicationLog(host.application.log);
   const { findings } = checkUser(host, names);
-  return [...(descriptors === undefined ? [] : [{ ...descriptors, key: "databases" }]), ...findings];
+  return [
+    ...(descriptors === undefined ? [] : [{ ...descriptors, key: "databases" }]),
+    ...(log === undefined ? [] : [log]),
+    ...findings,
+  ];
 }
 
 /**

@@ -24,11 +24,14 @@ export interface LogStream {
 
 export class PrefixedOutput implements OutputSink {
   readonly #stream: LogStream;
+  readonly #prefix: string;
   #rest: Buffer = Buffer.alloc(0);
   #left = 0;
 
-  constructor(stream: LogStream = process.stderr) {
+  /** @param prefix empty: in a log of its own */
+  constructor(stream: LogStream = process.stderr, prefix: string = outputPrefix) {
     this.#stream = stream;
+    this.#prefix = prefix;
   }
 
   take(bytes: Uint8Array): void {
@@ -55,9 +58,9 @@ export class PrefixedOutput implements OutputSink {
       this.#left++;
       return;
     }
-    const lost = this.#left === 0 ? "" : `${outputPrefix}(${this.#left} lines left out: the log was not read)\n`;
+    const lost = this.#left === 0 ? "" : `${this.#prefix}(${this.#left} lines left out: the log was not read)\n`;
     this.#left = 0;
-    this.#stream.write(`${lost}${outputPrefix}${visible(Buffer.from(line).toString("utf8"))}\n`);
+    this.#stream.write(`${lost}${this.#prefix}${visible(Buffer.from(line).toString("utf8"))}\n`);
   }
 }
 

@@ -257,10 +257,10 @@ export class Supervisor implements SupervisedApplication {
 
   /** Runs together with the stop signal, or after a kill. */
   async #runStopCommand(): Promise<void> {
-    const { application, onWarning, user } = this.#options;
+    const { application, onWarning, user, output } = this.#options;
     const { stopCommand: command, cwd, stopTimeoutMs: timeoutMs } = application;
     if (command === undefined || this.#group === undefined) return;
-    const stop = { command: commandAs(user, command), cwd, env: this.#environment, timeoutMs };
+    const stop = { command: commandAs(user, command), cwd, env: this.#environment, timeoutMs, output };
     const failure = await runStopCommand(stop);
     if (failure !== undefined) onWarning(`the stop command "${command.join(" ")}" ${failure}`);
   }

@@ -64,6 +64,7 @@ function rehearsals(script: string, change: Partial<ApplicationConfig> = {}): Re
       stopTimeoutMs: 20_000,
       restartsMax: 3,
       restartWindowMs: 60_000,
+      log: { kind: "prefixed" },
     },
     health: { path: undefined, intervalMs: 1_000, timeoutMs: 1_000, patienceMs: undefined },
     ...change,

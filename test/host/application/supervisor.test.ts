@@ -47,6 +47,7 @@ function supervise(
       stopTimeoutMs: 20_000,
       restartsMax: 2,
       restartWindowMs: 60_000,
+      log: { kind: "prefixed" },
       ...changes,
     },
     dataFolder: folder,

@@ -129,6 +129,7 @@ export function configOf(root: string, changes: Partial<HostConfig>): HostConfig
       stopTimeoutMs: 100,
       restartsMax: 1,
       restartWindowMs: 1,
+      log: { kind: "prefixed" },
     },
     checkpoint: {
       intervalMs: never,

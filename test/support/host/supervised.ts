@@ -43,6 +43,7 @@ export function supervise(
       stopTimeoutMs: 20_000,
       restartsMax: 3,
       restartWindowMs: 60_000,
+      log: { kind: "prefixed" },
       ...application,
     },
     dataFolder: folder,
