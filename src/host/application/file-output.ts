@@ -2,8 +2,8 @@
  * The application's output in a file of its own, byte for byte.
  *
  * Bounded: what a slow or full disk does not take is left out, and its size is written once there is room again. The
- * file is opened for each write, so that one that was moved away (logrotate) is left at once. No link is followed, since
- * the host may do more than who owns the folder.
+ * file is opened for each write, so that one that was moved away (logrotate) is left at once. No link is followed: the
+ * host may do more than who owns the folder.
  */
 import { Buffer } from "node:buffer";
 import { constants } from "node:fs";

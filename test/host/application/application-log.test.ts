@@ -1,4 +1,4 @@
-/** What this machine takes as a place for the application's output, as the start of a host and `stead config check` judge it. */
+/** Where this machine lets the application's output go, for the start of a host and `stead config check`. */
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
