@@ -52,11 +52,14 @@ export interface ClusterOptions {
   readonly isVaultServed?: boolean;
   /** Its processes call each other over mutual TLS. */
   readonly isTls?: boolean | undefined;
-  /** Give the vault its keys; default: it has none. */
-  readonly withKeys?: boolean;
+  /** Of the vault; default: none. */
+  readonly vaultKeys?: VaultKeysKind | undefined;
   /** Members that live elsewhere than on the loopback interface of this machine. */
   readonly places?: MemberPlaces;
 }
+
+/** Whether the vault's records are authenticated (mac), and encrypted as well. */
+export type VaultKeysKind = "none" | "mac" | "encrypted";
 
 /** Where members live, for tests that give each a network of its own. */
 export interface MemberPlaces {
@@ -150,7 +153,9 @@ export class Cluster {
     const vault = await createVault(places?.vault ?? join(folder, "vault"), service, { log });
     try {
       const identity = await readIdentity(vault);
-      if (options.withKeys === true && identity !== undefined) await keysOfNew(vault, identity, [secret]);
+      const { vaultKeys = "none" } = options;
+      if (vaultKeys !== "none" && identity !== undefined)
+        await keysOfNew(vault, identity, [secret], { encrypts: vaultKeys === "encrypted" });
     } finally {
       await vault.close();
     }

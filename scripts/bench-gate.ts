@@ -1,41 +1,50 @@
 /**
  * `bun run bench:gate`: the cost of the gate for a writer. The notes application (synchronous=FULL) alone, and the same
  * under `stead host` with a vault on the same disk, with its log as objects, in segments, and over a vault server on
- * this machine. All are up all the time, and loaded in turns.
+ * this machine. All are up all the time, and loaded in turns. With --vault-keys none,mac,encrypted it compares vaults
+ * without keys, with keys, and encrypted ones in place of that, each with its log as objects and in segments.
  *
  * The last line with --json: {"bench":"gate","app":"notes","rounds":N,"seconds":N,"results":[{"clients":N,
- * "bare":{"writes_per_second","p50_ms","p99_ms"},"objects":GATED,"segments":GATED,"served":GATED}]}, where GATED has
- * the same figures, "ratio":{"writes_per_second","p50","p99"} (to bare, medians of the rounds) and "spread":[lowest,
- * highest] (of the rounds' ratio of writes per second).
+ * "bare":{"writes_per_second","p50_ms","p99_ms"},"objects":GATED,"segments":GATED,"served":GATED}]}, or
+ * "objects-none", "objects-mac" and so on in place of the last three, where GATED has the same figures,
+ * "ratio":{"writes_per_second","p50","p99"} (to bare, medians of the rounds) and "spread":[lowest, highest] (of the
+ * rounds' ratio of writes per second).
  */
 import { mkdirSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { demoApplication } from "../harness/applications.ts";
-import { Cluster } from "../harness/cluster.ts";
+import { Cluster, type VaultKeysKind } from "../harness/cluster.ts";
 import { freePorts } from "../src/runtime/free-ports.ts";
 import { ProcessKeeper } from "../harness/processes.ts";
 import type { LogKind } from "../src/vault/store/identity.ts";
 import { systemClock } from "../src/runtime/clock.ts";
 import { figures, median, parseBenchArguments, rounded, type WriteFigures, writeFor } from "./bench-support.ts";
 
-type Gated = LogKind | "served";
-type Side = "bare" | Gated;
+interface Gated {
+  readonly side: string;
+  readonly log: LogKind | "served";
+  readonly vaultKeys: VaultKeysKind;
+}
 
+const keyKinds = ["none", "mac", "encrypted"] as const satisfies readonly VaultKeysKind[];
 const clientCounts = [1, 16] as const;
 const textBytes = 200;
-const options = parseBenchArguments({ rounds: 5, seconds: 2 });
+const options = parseBenchArguments({ rounds: 5, seconds: 2 }, { "vault-keys": keyKinds });
+const compared = keyKinds.filter((kind) => options["vault-keys"]?.includes(kind));
+const gates: readonly Gated[] =
+  compared.length === 0
+    ? (["objects", "segments", "served"] as const).map((log) => ({ side: log, log, vaultKeys: "none" }))
+    : (["objects", "segments"] as const).flatMap((log) =>
+        compared.map((vaultKeys) => ({ side: `${log}-${vaultKeys}`, log, vaultKeys })),
+      );
 const say = (line: string): void => void (options.json ? process.stderr : process.stdout).write(`${line}\n`);
 
 const folder = mkdtempSync(join(tmpdir(), "stead-bench-gate-"));
 const keeper = new ProcessKeeper(folder);
 try {
-  const urls = {
-    bare: await startBare(),
-    objects: await startGated("objects"),
-    segments: await startGated("segments"),
-    served: await startGated("served"),
-  };
+  const urls = new Map([["bare", await startBare()]]);
+  for (const gate of gates) urls.set(gate.side, await startGated(gate));
   const results = [];
   for (const clients of clientCounts) results.push(await compare(clients, urls));
   if (options.json)
@@ -64,7 +73,7 @@ async function startBare(): Promise<string> {
   }
 }
 
-async function startGated(side: Gated): Promise<string> {
+async function startGated({ side, log, vaultKeys }: Gated): Promise<string> {
   const own = join(folder, side);
   mkdirSync(own);
   const application = demoApplication("notes", own);
@@ -76,7 +85,8 @@ async function startGated(side: Gated): Promise<string> {
     gateways: 0,
     keeper,
     clock: systemClock,
-    ...(side === "served" ? { isVaultServed: true } : { log: side }),
+    vaultKeys,
+    ...(log === "served" ? { isVaultServed: true } : { log }),
   });
   const [host] = cluster.hosts;
   if (host === undefined) throw new Error("the cluster has no host");
@@ -87,33 +97,38 @@ async function startGated(side: Gated): Promise<string> {
   return host.dataUrl;
 }
 
-async function compare(clients: number, urls: Readonly<Record<Side, string>>): Promise<object> {
-  const sides = ["bare", "objects", "segments", "served"] as const;
-  const rounds: Record<Side, WriteFigures[]> = { bare: [], objects: [], segments: [], served: [] };
+async function compare(clients: number, urls: ReadonlyMap<string, string>): Promise<object> {
+  const rounds = new Map<string, WriteFigures[]>([...urls.keys()].map((side) => [side, []]));
   const forMs = 1000 * options.seconds;
   const body = (nth: number): string => JSON.stringify({ text: `${nth} `.padEnd(textBytes, "x") });
-  for (const side of sides) await writeFor(`${urls[side]}/notes`, clients, 500, body);
+  for (const url of urls.values()) await writeFor(`${url}/notes`, clients, 500, body);
   for (let round = 0; round < options.rounds; round += 1)
-    for (const side of sides)
-      rounds[side].push(figures(await writeFor(`${urls[side]}/notes`, clients, forMs, body), forMs));
-  const bare = middle(rounds.bare);
+    for (const [side, url] of urls)
+      rounds.get(side)?.push(figures(await writeFor(`${url}/notes`, clients, forMs, body), forMs));
+  const bareRounds = rounds.get("bare") ?? [];
+  const bare = middle(bareRounds);
   say(
     `${clients} client${clients === 1 ? "" : "s"}, medians of ${options.rounds} rounds of ${options.seconds} s each:`,
   );
   say(line("bare", bare));
-  const gatedSides = sides.slice(1) as Gated[];
-  return { clients, bare, ...Object.fromEntries(gatedSides.map((side) => [side, gated(side, bare, rounds)])) };
+  const found = gates.map(({ side }) => [side, gated(side, rounds.get(side) ?? [], bare, bareRounds)] as const);
+  return { clients, bare, ...Object.fromEntries(found) };
 }
 
-function gated(side: Gated, bare: WriteFigures, rounds: Readonly<Record<Side, readonly WriteFigures[]>>): object {
-  const found = middle(rounds[side]);
+function gated(
+  side: string,
+  rounds: readonly WriteFigures[],
+  bare: WriteFigures,
+  bareRounds: readonly WriteFigures[],
+): object {
+  const found = middle(rounds);
   const ratio = {
     writes_per_second: rounded(found.writes_per_second / bare.writes_per_second),
     p50: rounded(found.p50_ms / bare.p50_ms),
     p99: rounded(found.p99_ms / bare.p99_ms),
   };
-  const perRound = rounds[side]
-    .map((one, round) => one.writes_per_second / (rounds.bare[round]?.writes_per_second ?? Number.NaN))
+  const perRound = rounds
+    .map((one, round) => one.writes_per_second / (bareRounds[round]?.writes_per_second ?? Number.NaN))
     .sort((a, b) => a - b);
   say(
     `${line(side, found)}   ${ratio.writes_per_second.toFixed(2)}x writes/s ${ratio.p50.toFixed(2)}x p50 ${ratio.p99.toFixed(2)}x p99`,
@@ -130,5 +145,5 @@ function middle(rounds: readonly WriteFigures[]): WriteFigures {
 }
 
 function line(name: string, one: WriteFigures): string {
-  return `  ${name.padEnd(8)} ${one.writes_per_second.toFixed(0).padStart(7)} writes/s   p50 ${one.p50_ms.toFixed(2).padStart(7)} ms   p99 ${one.p99_ms.toFixed(2).padStart(7)} ms`;
+  return `  ${name.padEnd(18)} ${one.writes_per_second.toFixed(0).padStart(7)} writes/s   p50 ${one.p50_ms.toFixed(2).padStart(7)} ms   p99 ${one.p99_ms.toFixed(2).padStart(7)} ms`;
 }

@@ -57,10 +57,13 @@ export function figures(latencies: readonly number[], forMs: number): WriteFigur
 }
 
 /** `--name VALUE` of a whole number, or the default; anything else on the command line is refused. */
-export function parseBenchArguments<Name extends string>(
+export function parseBenchArguments<Name extends string, List extends string = never>(
   defaults: Readonly<Record<Name, number>>,
-): Record<Name, number> & { readonly json: boolean } {
+  lists?: Readonly<Record<List, readonly string[]>>,
+): Record<Name, number> & Partial<Record<List, readonly string[]>> & { readonly json: boolean } {
   const values: Record<string, number> = { ...defaults };
+  const chosen: Record<string, readonly string[]> = {};
+  const choices: Readonly<Record<string, readonly string[]>> = lists ?? {};
   const args = process.argv.slice(2);
   let json = false;
   for (let index = 0; index < args.length; index += 1) {
@@ -69,17 +72,24 @@ export function parseBenchArguments<Name extends string>(
     if (arg === "--json") json = true;
     else if (arg.startsWith("--") && Object.hasOwn(values, name) && /^\d+$/.test(args[index + 1] ?? ""))
       values[name] = Number(args[(index += 1)]);
+    else if (arg.startsWith("--") && isListOf(choices[name], args[index + 1]))
+      chosen[name] = (args[(index += 1)] ?? "").split(",");
     else {
       process.stderr.write(
         `${arg}: accepted are --json${Object.keys(defaults)
           .map((key) => `, --${key} NUMBER`)
+          .join("")}${Object.entries(choices)
+          .map(([key, accepted]) => `, --${key} with some of ${accepted.join(",")}`)
           .join("")}\n`,
       );
       process.exit(2);
     }
   }
-  return { ...(values as Record<Name, number>), json };
+  return { ...(values as Record<Name, number>), ...(chosen as Partial<Record<List, readonly string[]>>), json };
 }
+
+const isListOf = (accepted: readonly string[] | undefined, text: string | undefined): boolean =>
+  accepted !== undefined && text !== undefined && text.split(",").every((each) => accepted.includes(each));
 
 /** Longest pause of a paced client between an answer and its next write; half of it on average. */
 const pauseMsMax = 20;

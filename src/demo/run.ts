@@ -73,7 +73,7 @@ async function runIn(folder: string, keeper: ProcessKeeper, options: DemoOptions
   const { clock, signal, seed, app, stream, gateways = 1 } = options;
   const application = demoApplication(app, folder);
   const cluster = await Cluster.create({
-    withKeys: true,
+    vaultKeys: options.tls === true ? "encrypted" : "mac",
     folder,
     service: app,
     application,
@@ -98,7 +98,7 @@ async function runIn(folder: string, keeper: ProcessKeeper, options: DemoOptions
   const fleet = new GatewayFleet(cluster, app, clock, say);
   try {
     say(
-      `${app}: ${gateways === 1 ? "one gateway" : `${gateways} gateways`}, one primary, two secondaries, a fresh vault in ${folder}${cluster.vaultServer === undefined ? "" : " with a vault server"}${options.tls === true ? ", mutual TLS between all of them" : ""}; seed ${seed}`,
+      `${app}: ${gateways === 1 ? "one gateway" : `${gateways} gateways`}, one primary, two secondaries, a fresh vault in ${folder}${cluster.vaultServer === undefined ? "" : " with a vault server"}${options.tls === true ? ", encrypted, mutual TLS between all of them" : ""}; seed ${seed}`,
     );
     await startAll(cluster, fleet, signal);
     say("all are up; the load starts");

@@ -60,8 +60,8 @@ export interface HostPorts {
     known: KnownPages | undefined,
     warnings: Pick<Warnings, "warn" | "over">,
   ) => Promise<CaptureSource>;
-  /** Returns a chunk of a database that was moved away, if it exists and has that hash. */
-  readonly localChunk: (name: string, offset: number, length: number, hash: string) => Promise<Uint8Array | undefined>;
+  /** Returns a chunk of a database that was moved away, if it exists and its content has that name. */
+  readonly localChunk: (name: string, offset: number, length: number, chunk: string) => Promise<Uint8Array | undefined>;
   readonly application: (term: ApplicationOwner) => SupervisedApplication;
   readonly freePort: () => Promise<number>;
   /** undefined: this host has no application to start a second time. */

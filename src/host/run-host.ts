@@ -28,7 +28,7 @@ import { freePort } from "../runtime/free-ports.ts";
 import { openFileLimit } from "../runtime/open-file-limit.ts";
 import { type Logger, systemLog } from "../runtime/log.ts";
 import { systemRandom } from "../runtime/random.ts";
-import { contentHash } from "../vault/checkpoint/chunk-codec.ts";
+import { chunkNamesOf } from "../vault/store/chunk-names.ts";
 import type { Store } from "../vault/store/store.ts";
 import { collectGarbage } from "../vault/checkpoint/retention.ts";
 import type { Log } from "../vault/log/log.ts";
@@ -149,8 +149,8 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     checkDatabases: databaseCheck(config, options, findDatabases),
     openReplica: replicaOpener(config, local, user),
     openSource: sourceOpener({ config, clock, metrics, exclusions }),
-    localChunk: (name, offset, length, hash) =>
-      readLocalChunk(local.previousFolder, { name, offset, length, hash }, contentHash),
+    localChunk: (name, offset, length, chunk) =>
+      readLocalChunk(local.previousFolder, { name, offset, length, chunk }, chunkNamesOf(store)),
     application: (owner) =>
       new Supervisor({
         ...owner,

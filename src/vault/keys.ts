@@ -4,7 +4,8 @@
  *     identity.json                        the vault's service and id
  *     keys/<number>                        the vault's keys, encrypted; the largest number applies (keyring.ts)
  *     checkpoints/<position>               manifests
- *     chunks/<position>/<sha256>           pieces of databases, under the position of the checkpoint they were written for
+ *     chunks/<position>/<name>             pieces of databases, under the position of the checkpoint they were written
+ *                                          for, named by their content (store/chunk-names.ts)
  *     exclusions/<number>                  databases that operators excluded from capture; the largest number applies
  *     probes/<host>/<run>-<number>         tests whether a host can write; removed at once, never read
  *
@@ -35,8 +36,7 @@ export function padPosition(position: Position): string {
 export const keyringKey = (number: number): string => keyringPrefix + padPosition(number);
 export const checkpointKey = (position: Position): string => checkpointPrefix + padPosition(position);
 export const exclusionKey = (number: number): string => exclusionPrefix + padPosition(number);
-export const chunkKey = (position: Position, sha256: string): string =>
-  `${chunkPrefix}${padPosition(position)}/${sha256}`;
+export const chunkKey = (position: Position, name: string): string => `${chunkPrefix}${padPosition(position)}/${name}`;
 
 /** Returns the position in a key with the given prefix, or undefined if the key is not one of ours. */
 export function positionOfKey(prefix: string, key: string): Position | undefined {
@@ -50,10 +50,10 @@ export function positionOfKey(prefix: string, key: string): Position | undefined
 const chunkKeyShape = /^chunks\/([0-9]{16})\/([0-9a-f]{64})$/;
 
 /** Returns the contents of a chunk's key, or undefined if it is not the key of a chunk. */
-export function parseChunkKey(key: string): { readonly position: Position; readonly sha256: string } | undefined {
+export function parseChunkKey(key: string): { readonly position: Position; readonly name: string } | undefined {
   const match = chunkKeyShape.exec(key);
   const position = Number(match?.[1]);
-  const sha256 = match?.[2];
-  if (sha256 === undefined || !Number.isSafeInteger(position)) return undefined;
-  return { position, sha256 };
+  const name = match?.[2];
+  if (name === undefined || !Number.isSafeInteger(position)) return undefined;
+  return { position, name };
 }

@@ -21,7 +21,7 @@ test("a new cluster writes format 2 when its gateway has heard all hosts; a fail
     hosts: 2,
     gateways: 1,
     application: demoApplication("notes", bench.folder),
-    withKeys: true,
+    vaultKeys: "mac",
   });
   const [gateway] = cluster.gateways;
   if (gateway === undefined) throw new Error("no gateway");

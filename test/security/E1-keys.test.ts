@@ -75,7 +75,11 @@ test("a record without the key is refused, wherever it stands and however whole 
     return expect.unreachable();
 
   const next = { ...last.header, position: 5, previousHash: last.hash };
-  const stranger = new VaultKeys("another vault", [{ number: 1, bytes: new Uint8Array(32) }], {});
+  const stranger = new VaultKeys("another vault", {
+    keys: [{ number: 1, bytes: new Uint8Array(32) }],
+    open: {},
+    clear: {},
+  });
   const forged = [
     encodeRecord(log.serviceTag, next, renew),
     encodeRecord(log.serviceTag, next, renew, { format: 1 }, stranger.forRecords),
@@ -201,7 +205,7 @@ test("a secret is changed without other keys: both open them for a while, and th
   await makeHost("a", log).lead();
   const url = vault.folder;
   const both = { url, secrets: [other], formerSecrets: [secret], keepsFormer: true };
-  expect(await vaultRekey(both)).toEqual({ isNew: false, opensWith: 2 });
+  expect(await vaultRekey(both)).toEqual({ isNew: false, opensWith: 2, keyNumber: 1, encrypts: false });
   for (const one of [secret, other]) {
     const keys = await readKeys(vault.store, identity, [one]);
     expect(await readToEnd(readerOf(openLog(vault.store, identity, { keys })))).toHaveLength(1);
@@ -258,7 +262,7 @@ test("a host that has used a vault with keys uses none without, until an operato
 
 test("verify and restore need the secret of a vault with keys, and find what was forged", async () => {
   const { store, log } = await withKeys();
-  expect(await giveKeys(vault.folder, [secret])).toBe(true);
+  expect(await giveKeys(vault.folder, [secret])).toBe("authenticated");
   const database = new PageDatabase("app.db", 3);
   const empty = { store, position: 0, hash: "0".repeat(64), epoch: 0, wallTimeMs: 0, databases: [database] };
   await writeCheckpoint(empty);

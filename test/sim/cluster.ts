@@ -15,7 +15,7 @@ import { SimHost, hostOf } from "./sim-host.ts";
 import { SimMachine } from "./sim-machine.ts";
 import { GatewayDisk } from "./sim-state-disk.ts";
 import { openSegments, type SegmentOracle } from "./segment-oracle.ts";
-import { SimVault, vaultId } from "./sim-vault.ts";
+import { simKeys, SimVault, vaultId } from "./sim-vault.ts";
 import type { World } from "./world.ts";
 
 export const service = "sim";
@@ -78,7 +78,7 @@ export class Cluster {
       lateDeleteShare,
     };
     this.vault = new SimVault(world, dice.fork("vault"), vault);
-    if (!options.hasKeys) this.vault.keys = undefined;
+    this.vault.keys = options.hasKeys ? simKeys(options.isEncrypted) : undefined;
     const identity = { format: "stead-vault", version: 1, service, id: vaultId, createdMs: 0 };
     this.vault.create(identityKey, new TextEncoder().encode(JSON.stringify(identity)), "operator", 0);
     this.vault.onCreated = (key, bytes) => checker.onCreated(key, bytes);

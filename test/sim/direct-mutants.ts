@@ -116,7 +116,11 @@ export async function attackChain(rules: Rules): Promise<string | undefined> {
 
 /** A writer without the keys adds a record that fits: it continues the chain, in the name of the primary. */
 export async function attackForgery(rules: Rules): Promise<string | undefined> {
-  const keys = new VaultKeys("sim", [{ number: 1, bytes: new Uint8Array(32).fill(7) }], {}, rules);
+  const keys = new VaultKeys(
+    "sim",
+    { keys: [{ number: 1, bytes: new Uint8Array(32).fill(7) }], open: {}, clear: {} },
+    { rules },
+  );
   const store = await history("written", keys);
   const log = new StoreLog(store, "sim", keys);
   const last = await readRecord(log, 3);

@@ -11,6 +11,7 @@ export interface SimOptions {
   readonly earlierHosts: number;
   /** The vault has keys; a host of an earlier version cannot read one that has. */
   readonly hasKeys: boolean;
+  readonly isEncrypted: boolean;
   readonly gateways: number;
   readonly clients: number;
   readonly keys: number;
@@ -119,11 +120,16 @@ export type SegmentOptions = Pick<
   "log" | "segmentSeed" | "segmentBytes" | "recordMost" | "syncFailShare" | "standStillShare" | "standStillMs"
 >;
 
-export function drawOptions(dice: SeededRandom): Omit<SimOptions, keyof SegmentOptions> {
+/** Not drawn with the rest, so that every seed keeps the history that it had. */
+export const isEncryptedIn = (seed: number): boolean => seed % 3 === 1;
+
+type DrawnOptions = Omit<SimOptions, keyof SegmentOptions | "isEncrypted">;
+
+export function drawOptions(dice: SeededRandom): DrawnOptions {
   const leaseMs = dice.pick([300, 500, 1_000, 2_000]);
   const latencyMs = dice.pick([1, 3, 10, 30]);
   const sometimes = (share: number): number => (dice.chance(0.5) ? 0 : dice.between(0, share));
-  const drawn: Omit<SimOptions, keyof SegmentOptions> = {
+  const drawn: DrawnOptions = {
     hosts: dice.int(2, 4),
     earlierHosts: 0,
     hasKeys: true,

@@ -24,6 +24,7 @@ const calm: Omit<SimOptions, keyof SegmentOptions> & { readonly log: "objects" }
     hosts: 3,
     earlierHosts: 0,
     hasKeys: true,
+    isEncrypted: false,
     gateways: 2,
     clients: 4,
     keys: 3,

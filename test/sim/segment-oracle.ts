@@ -8,7 +8,8 @@
  */
 import { allRules, type Rules } from "../../src/core/rules.ts";
 import { isVaultError } from "../../src/vault/errors.ts";
-import { decodeOf, type Log } from "../../src/vault/log/log.ts";
+import type { Log } from "../../src/vault/log/log.ts";
+import { decodeRecord } from "../../src/vault/log/record-codec.ts";
 import { logKey } from "../../src/vault/log/log-key.ts";
 import { LogReader } from "../../src/vault/log/log-reader.ts";
 import { LogWriter } from "../../src/vault/log/log-writer.ts";
@@ -95,7 +96,7 @@ export class SegmentOracle {
     const boundary = await log.boundary();
     const before = this.#seen.get(last);
     if (before === undefined) return undefined;
-    const { hash, header } = decodeOf(log, last, before);
+    const { hash, header } = decodeRecord(log.serviceTag, last, before, undefined, log.keys);
     const reader = new LogReader({ log, start: { position: last, hash, epoch: header.epoch }, rules: allRules });
     const owner = { clock, random, host: auditor, leaseMs: 1_000, controlUrl: "http://auditor", instance: auditor };
     for (let tries = 0; ; tries += 1) {

@@ -14,11 +14,21 @@ import type { World } from "./world.ts";
 
 /** As its identity says. */
 export const vaultId = "sim";
-const dataKey = { number: 1, bytes: new Uint8Array(32).fill(7) };
+/** Authenticates; encrypts. Both lay records out in the same bytes, so a history is the same with either. */
+const dataKeys = [1, 2].map((number) => ({
+  number,
+  bytes: new Uint8Array(32).fill(6 + number),
+  encrypts: number === 2,
+}));
 /** Of the vault, unless a host of an earlier version uses it. */
-export const simKeys = new VaultKeys(vaultId, [dataKey], {});
-/** Reads what either wrote. */
-export const checkerKeys = new VaultKeys(vaultId, [dataKey], { [logNumbers]: Number.MAX_SAFE_INTEGER });
+export const simKeys = (isEncrypted: boolean): VaultKeys =>
+  new VaultKeys(vaultId, { keys: isEncrypted ? dataKeys : dataKeys.slice(0, 1), open: {}, clear: {} });
+/** Reads what any wrote. */
+export const checkerKeys = new VaultKeys(vaultId, {
+  keys: dataKeys,
+  open: { [logNumbers]: Number.MAX_SAFE_INTEGER },
+  clear: { [logNumbers]: Number.MAX_SAFE_INTEGER },
+});
 
 export interface VaultOptions {
   readonly latencyMs: readonly [number, number];
@@ -51,7 +61,7 @@ export interface VaultCounts {
 }
 
 export class SimVault {
-  keys: VaultKeys | undefined = simKeys;
+  keys: VaultKeys | undefined = simKeys(false);
   readonly world: World;
   readonly options: VaultOptions;
   readonly dice: SeededRandom;

@@ -83,7 +83,7 @@ export const demoCommand = buildCommand<DemoFlags, [], CliContext>({
         kind: "boolean",
         default: false,
         withNegated: false,
-        brief: "Mutual TLS between gateways and hosts, also for clients' requests",
+        brief: "Mutual TLS between gateways and hosts, also for clients' requests, and an encrypted vault",
       },
       duration: {
         kind: "parsed",

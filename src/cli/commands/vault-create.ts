@@ -7,6 +7,7 @@ import { pathToFileURL } from "node:url";
 import { buildCommand } from "@stricli/core";
 import { identifierAccepted, isIdentifier } from "../../core/identifier.ts";
 import type { LogKind } from "../../vault/store/identity.ts";
+import { OperatorError } from "../../runtime/operator-error.ts";
 import type { CliContext } from "../output/context.ts";
 import { secretsGiven, vaultFlags } from "./vault-argument.ts";
 
@@ -22,15 +23,23 @@ export async function makeVault(path: string, service: string, log?: LogKind): P
   }
 }
 
-/** Gives a vault that is still empty its keys. Returns false if it is in use without. `path` is absolute. */
-export async function giveKeys(path: string, secrets: readonly string[]): Promise<boolean> {
+/** To people who have an encrypted vault. */
+export const keepIt =
+  "Without the secret that opens its keys this vault cannot be read again: keep a copy of it away from the vault and its hosts.";
+
+export type Protection = "none" | "authenticated" | "encrypted";
+
+/** Gives a vault that is still empty its keys. Returns what the vault has. `path` is absolute. */
+export async function giveKeys(path: string, secrets: readonly string[], encrypts = false): Promise<Protection> {
   const { openStore } = await import("../../vault/store/open-store.ts");
   const { readIdentity } = await import("../../vault/store/identity.ts");
   const { keysOfNew } = await import("../../vault/log/turn-on-keys.ts");
   const store = await openStore(pathToFileURL(path).href);
   try {
     const identity = await readIdentity(store);
-    return identity !== undefined && (await keysOfNew(store, identity, secrets)) !== undefined;
+    const keys = identity === undefined ? undefined : await keysOfNew(store, identity, secrets, { encrypts });
+    if (keys === undefined) return "none";
+    return keys.isEncrypting ? "encrypted" : "authenticated";
   } finally {
     await store.close();
   }
@@ -40,6 +49,7 @@ interface Flags {
   readonly "secret-file": string | undefined;
   readonly service: string;
   readonly log: LogKind | undefined;
+  readonly encrypt: boolean;
 }
 
 export const vaultCreateCommand = buildCommand<Flags, [folder: string], CliContext>({
@@ -54,7 +64,8 @@ export const vaultCreateCommand = buildCommand<Flags, [folder: string], CliConte
       "the machine that exports the folder. A vault keeps its kind of log for life.",
       "",
       "With the cluster's secret (--secret-file or STEAD_SECRET) the vault gets its keys, and hosts refuse what was not",
-      "written with them. `stead vault rekey` does that later.",
+      "written with them. `stead vault rekey` does that later. With --encrypt the vault is encrypted as well; who loses the",
+      "secret loses the vault then.",
       "",
       "EXAMPLES",
       "  stead vault create /mnt/vault/notes --service notes --secret-file /etc/stead/stead.secret",
@@ -75,6 +86,12 @@ export const vaultCreateCommand = buildCommand<Flags, [folder: string], CliConte
         optional: true,
         brief: "How the log is kept (default: objects)",
       },
+      encrypt: {
+        kind: "boolean",
+        default: false,
+        withNegated: false,
+        brief: "Encrypt the vault; needs the secret",
+      },
     },
     positional: {
       kind: "tuple",
@@ -83,15 +100,39 @@ export const vaultCreateCommand = buildCommand<Flags, [folder: string], CliConte
   },
   async func(flags, folder) {
     const path = resolve(this.cwd, folder);
-    const log = await makeVault(path, flags.service, flags.log);
     const secrets = secretsGiven(this, flags["secret-file"]);
-    const hasKeys = secrets.length > 0 && (await giveKeys(path, secrets));
-    const protection = hasKeys ? "with keys" : "without keys: who can write into the folder can forge records";
+    if (flags.encrypt && secrets.length === 0)
+      throw new OperatorError("usage", {
+        found: "--encrypt without a secret",
+        accepted: "the cluster's secret, which opens the vault's keys",
+        advice: "give it with --secret-file or in STEAD_SECRET",
+      });
+    const log = await makeVault(path, flags.service, flags.log);
+    const protection = secrets.length === 0 ? "none" : await giveKeys(path, secrets, flags.encrypt);
+    if (flags.encrypt && protection !== "encrypted") throw new NotEncryptedError(path);
     this.process.stdout.write(
-      `${path} is the vault of service ${flags.service}, with its log in ${log}, ${protection}\n`,
+      `${path} is the vault of service ${flags.service}, with its log in ${log}, ${described[protection]}\n`,
     );
+    if (protection === "encrypted") this.process.stdout.write(`${keepIt}\n`);
   },
 });
+
+const described: Readonly<Record<Protection, string>> = {
+  none: "without keys: who can write into the folder can forge records",
+  authenticated: "with keys",
+  encrypted: "with keys, encrypted",
+};
+
+/** It is in use already. */
+class NotEncryptedError extends OperatorError {
+  constructor(path: string) {
+    super("vault", {
+      found: `${path} is a vault already, and not encrypted`,
+      accepted: "a new vault, or an encrypted one",
+      advice: "stop its hosts in order, run `stead vault rekey --encrypt`, and start them",
+    });
+  }
+}
 
 function serviceName(text: string): string {
   if (isIdentifier(text)) return text;

@@ -19,10 +19,16 @@ import { openLog } from "../../vault/log/open-log.ts";
 import type { LogRecord, RecordBody } from "../../vault/record.ts";
 import { type Collected, collectGarbage } from "../../vault/checkpoint/retention.ts";
 import { keyed } from "../../vault/store/keyed-store.ts";
-import { keysOf, readKeyring, sealAgain } from "../../vault/store/keyring.ts";
+import { keysOf, type OpenedKeyring, readKeyring, sealAgain, withNextKey } from "../../vault/store/keyring.ts";
 import type { Store } from "../../vault/store/store.ts";
 import type { VaultKeys } from "../../vault/store/vault-keys.ts";
-import { contentForHosts, turnOnKeys, withOpen, writtenByServer } from "../../vault/log/turn-on-keys.ts";
+import {
+  contentForEncryption,
+  contentForHosts,
+  turnOnKeys,
+  withOpen,
+  writtenByServer,
+} from "../../vault/log/turn-on-keys.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
 import { isDamaged, type VaultReport, verifyVault } from "../../vault/verify/verify.ts";
 import { openVault } from "../../remote/open-vault.ts";
@@ -191,11 +197,25 @@ export interface RekeyCommand {
   readonly formerSecrets: readonly string[];
   /** And afterwards. */
   readonly keepsFormer: boolean;
+  /** Everything from now on. */
+  readonly encrypts?: boolean | undefined;
+  /** With a new key from now on. */
+  readonly withNewKey?: boolean | undefined;
 }
 
-/** Gives a vault its keys, or lets these secrets open them. `opensWith`: how many do. */
-export async function vaultRekey(command: RekeyCommand): Promise<{ isNew: boolean; opensWith: number }> {
-  const { url, secrets, formerSecrets, keepsFormer } = command;
+export interface Rekeyed {
+  /** The vault had no keys before. */
+  readonly isNew: boolean;
+  /** How many secrets open them. */
+  readonly opensWith: number;
+  /** Of the key that writes from now on. */
+  readonly keyNumber: number;
+  readonly encrypts: boolean;
+}
+
+/** Gives a vault its keys, lets these secrets open them, and adds a key if that is asked for. */
+export async function vaultRekey(command: RekeyCommand): Promise<Rekeyed> {
+  const { url, secrets, formerSecrets, keepsFormer, encrypts } = command;
   if (secrets.length === 0)
     throw new OperatorError("usage", {
       found: "no secret",
@@ -208,20 +228,37 @@ export async function vaultRekey(command: RekeyCommand): Promise<{ isNew: boolea
     if (identity === undefined) throw new NotAVaultError(store.url, "it has no identity");
     const known = await readKeyring(store, identity, [...secrets, ...formerSecrets]);
     if (known === undefined) {
-      await turnOnKeys(store, identity, secrets);
-      return { isNew: true, opensWith: secrets.length };
+      const made = await turnOnKeys(store, identity, secrets, { encrypts: encrypts === true });
+      return { isNew: true, opensWith: secrets.length, ...lastKeyOf(made) };
     }
     const opening = keepsFormer ? [...secrets, ...formerSecrets] : secrets;
-    const next = await contentForHosts(store, identity, known);
+    const next = await nextContent(store, identity, await contentForHosts(store, identity, known), command);
     if (!(await sealAgain(store, identity, opening, next)))
       throw new OperatorError("vault", {
         found: "another process has changed the keyring at the same time",
         advice: "run the command again",
       });
-    return { isNew: false, opensWith: opening.length };
+    return { isNew: false, opensWith: opening.length, ...lastKeyOf(next) };
   } finally {
     await store.close();
   }
+}
+
+/** Encryption begins where the log stands still; a later key begins anywhere, and hosts take it when they meet it. */
+async function nextContent(
+  store: Store,
+  identity: VaultIdentity,
+  ring: OpenedKeyring,
+  { encrypts = false, withNewKey = false }: RekeyCommand,
+): Promise<OpenedKeyring> {
+  const isEncrypted = lastKeyOf(ring).encrypts;
+  if (encrypts && !isEncrypted) return contentForEncryption(store, identity, ring);
+  return withNewKey ? { ...ring, content: withNextKey(ring.content, isEncrypted) } : ring;
+}
+
+function lastKeyOf({ content }: OpenedKeyring): Pick<Rekeyed, "keyNumber" | "encrypts"> {
+  const last = content.keys.at(-1);
+  return { keyNumber: last?.number ?? 0, encrypts: last?.encrypts === true };
 }
 
 async function describeCheckpoint(store: Store, position: number): Promise<{ position: number; summary: string }> {
@@ -252,7 +289,7 @@ async function describeRecords(
     const bytes = await log.get(position);
     if (bytes === undefined) continue;
     try {
-      const record = decodeOf(log, position, bytes);
+      const record = await decodeOf(log, position, bytes);
       const { header, body } = record;
       lines.push({
         position,

@@ -57,8 +57,8 @@ export interface RestoreOptions<Target extends RestoreTarget> {
   readonly local: LocalPort;
   /** A fresh target over the (cleared) data folder. */
   readonly openTarget: () => Promise<Target>;
-  /** A chunk of a database that was moved away, if it exists: verified by its hash before it is used. */
-  readonly localChunk: (name: string, offset: number, length: number, hash: string) => Promise<Uint8Array | undefined>;
+  /** A chunk of a database that was moved away, if it exists: verified by its name before it is used. */
+  readonly localChunk: (name: string, offset: number, length: number, chunk: string) => Promise<Uint8Array | undefined>;
   /** The vault does not answer and is retried; the warning is over with the next record. */
   readonly onVaultFailure: (text: string) => void;
   readonly onWarning: (text: string) => void;
@@ -189,7 +189,7 @@ async function* chunksOf<Target extends RestoreTarget>(
     options.signal.throwIfAborted();
     const offset = index * chunkBytes;
     const length = Math.min(chunkBytes, databaseBytes(database) - offset);
-    const local = await options.localChunk(name, offset, length, parseChunkKey(key)?.sha256 ?? "");
+    const local = await options.localChunk(name, offset, length, parseChunkKey(key)?.name ?? "");
     yield local ?? (await readChunk(options.store, manifest, name, index));
   }
 }

@@ -31,7 +31,7 @@ export interface CheckpointManifest {
   readonly wallTimeMs: number;
   readonly previous: { readonly position: Position; readonly manifestHash: string } | null;
   /**
-   * Reused chunks are read back in the order of their hashes, a few per checkpoint: up to this one, "" at the end of a
+   * Reused chunks are read back in the order of their names, a few per checkpoint: up to this one, "" at the end of a
    * round.
    */
   readonly scrubbedTo: string;

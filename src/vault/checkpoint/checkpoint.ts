@@ -14,14 +14,7 @@
  * damaged one is written again: its content is at hand.
  */
 import type { DatabaseChecksum } from "../../core/delta.ts";
-import {
-  contentHash,
-  decodeChunk,
-  encodeChunk,
-  storedChunkBytesMax,
-  zstdCompression,
-  type Compression,
-} from "./chunk-codec.ts";
+import { decodeChunk, encodeChunk, storedChunkBytesMax, zstdCompression, type Compression } from "./chunk-codec.ts";
 import {
   type CheckpointManifest,
   chunkCountOf,
@@ -41,6 +34,7 @@ import {
 import { checkpointKey, chunkKey, chunkPrefix, parseChunkKey } from "../keys.ts";
 import { checkpointConcurrency, checkpointScrubChunks, chunkBytes, manifestBytesMax } from "../limits.ts";
 import type { Position } from "../record.ts";
+import { type ChunkNames, chunkNamesOf } from "../store/chunk-names.ts";
 import { type Store, StoreError } from "../store/store.ts";
 
 export {
@@ -154,9 +148,9 @@ async function readChunkAt(store: Store, key: string, length: number, database: 
     if (error instanceof StrangeObjectError) throw new DamagedChunkError(key, error.what, error.accepted, database);
     throw error;
   });
-  const sha256 = parseChunkKey(key)?.sha256 ?? "";
   if (bytes === undefined) throw new DamagedChunkError(key, "nothing", "a chunk", database);
-  const content = await decodeChunk(key, sha256, bytes, database);
+  const named = { key, name: parseChunkKey(key)?.name ?? "", names: chunkNamesOf(store), database };
+  const content = await decodeChunk(named, bytes);
   if (content.length !== length) throw new DamagedChunkError(key, `${content.length} bytes`, `${length}`, database);
   return content;
 }
@@ -207,10 +201,10 @@ async function storeChunk(
   const content = await database.read(index * chunkBytes, length);
   if (content.length !== length)
     throw new RangeError(`database ${database.name} gave ${content.length} bytes of ${length}`);
-  const sha256 = contentHash(content);
-  const existing = await reuse.find(sha256, length, database.name);
+  const names = reuse.names.of(content);
+  const existing = await reuse.find(names, length, database.name);
   if (existing !== undefined) return { key: existing, written: false };
-  const key = chunkKey(options.position, sha256);
+  const key = chunkKey(options.position, names[0] ?? "");
   const bytes = await encodeChunk(content, options.compression ?? zstdCompression);
   await options.store.putIfAbsent(key, bytes);
   await readChunkAt(options.store, key, length, database.name);
@@ -221,28 +215,33 @@ async function storeChunk(
 class Reuse {
   readonly #store: Store;
   readonly #base: CheckpointManifest | undefined;
+  readonly names: ChunkNames;
   readonly #keys = new Map<string, string>();
   readonly #due = new Set<string>();
-  /** The next checkpoint continues reading back after this hash. */
+  /** The next checkpoint continues reading back after this name. */
   scrubbedTo = "";
 
   constructor(store: Store, base: CheckpointManifest | undefined) {
     this.#store = store;
     this.#base = base;
+    this.names = chunkNamesOf(store);
   }
 
-  /** Keeps the chunks that exist, and chooses the next few in the order of their hashes, so that each has its turn. */
+  /**
+   * Keeps the chunks that exist and may stay, and chooses the next few in the order of their names, so that each has
+   * its turn.
+   */
   async load(): Promise<void> {
     const wanted = new Set(this.#base?.databases.flatMap(({ chunks }) => chunks));
     if (this.#base === undefined || wanted.size === 0) return;
     for (const key of await this.#store.list(chunkPrefix)) {
-      const sha256 = parseChunkKey(key)?.sha256;
-      if (sha256 !== undefined && wanted.has(key)) this.#keys.set(sha256, key);
+      const name = parseChunkKey(key)?.name;
+      if (name !== undefined && wanted.has(key) && this.names.mayStay(key)) this.#keys.set(name, key);
     }
     const { scrubbedTo } = this.#base;
-    const hashes = [...this.#keys.keys()].sort();
-    const next = hashes.filter((sha256) => sha256 > scrubbedTo).slice(0, checkpointScrubChunks);
-    for (const sha256 of next) this.#due.add(sha256);
+    const names = [...this.#keys.keys()].sort();
+    const next = names.filter((name) => name > scrubbedTo).slice(0, checkpointScrubChunks);
+    for (const name of next) this.#due.add(name);
     this.scrubbedTo = next.length < checkpointScrubChunks ? "" : (next.at(-1) ?? "");
   }
 
@@ -254,22 +253,23 @@ class Reuse {
     database: CheckpointDatabase,
     index: number,
   ): Promise<{ key: string; written: boolean } | undefined> {
-    const sha256 = key === undefined ? undefined : parseChunkKey(key)?.sha256;
+    const name = key === undefined ? undefined : parseChunkKey(key)?.name;
     const existing =
-      sha256 === undefined ? undefined : await this.find(sha256, chunkLength(database, index), database.name);
+      name === undefined ? undefined : await this.find([name], chunkLength(database, index), database.name);
     return existing === undefined ? undefined : { key: existing, written: false };
   }
 
-  /** Returns the key of a chunk with this content, or undefined if it must be written. */
-  async find(sha256: string, length: number, database: string): Promise<string | undefined> {
-    const key = this.#keys.get(sha256);
-    if (key === undefined || !this.#due.delete(sha256)) return key;
+  /** Returns the key of a chunk with one of these names of a content, or undefined if it must be written. */
+  async find(names: readonly string[], length: number, database: string): Promise<string | undefined> {
+    const name = names.find((each) => this.#keys.has(each));
+    const key = name === undefined ? undefined : this.#keys.get(name);
+    if (name === undefined || key === undefined || !this.#due.delete(name)) return key;
     try {
       await readChunkAt(this.#store, key, length, database);
       return key;
     } catch (error) {
       if (!(error instanceof DamagedChunkError) && !(error instanceof UnknownFormatError)) throw error;
-      this.#keys.delete(sha256);
+      this.#keys.delete(name);
       return undefined;
     }
   }

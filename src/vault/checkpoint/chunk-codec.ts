@@ -9,14 +9,15 @@
  *          8      4  length of the content, u32 little-endian
  *         12      …  content
  *
- * Its key carries the SHA-256 of the content, which a reader verifies whatever the compression. Compression is a port:
- * zstd on the thread pool in production, none in the simulation, where time must not depend on threads.
+ * Its key carries the name of the content (store/chunk-names.ts), which a reader verifies whatever the compression.
+ * Compression is a port: zstd on the thread pool in production, none in the simulation, where time must not depend on
+ * threads. In an encrypted vault these bytes are what the store encrypts (store/keyed-store.ts).
  */
-import { createHash } from "node:crypto";
 // Imported as a whole: Node 20, where the simulation also runs, has no zstd and would refuse to load the names.
 import * as zlib from "node:zlib";
 import { DamagedChunkError, quoteFound, UnknownFormatError } from "../errors.ts";
 import { chunkBytes } from "../limits.ts";
+import type { ChunkNames } from "../store/chunk-names.ts";
 
 const magic = 0x4b435453;
 const formatVersion = 1;
@@ -43,8 +44,6 @@ export const zstdCompression: Compression = {
 
 export const noCompression: Compression = { compress: () => Promise.resolve(undefined) };
 
-export const contentHash = (content: Uint8Array): string => createHash("sha256").update(content).digest("hex");
-
 export async function encodeChunk(content: Uint8Array, compression: Compression): Promise<Uint8Array> {
   if (content.length < 1 || content.length > chunkBytes) throw new RangeError(`a chunk of ${content.length} bytes`);
   const compressed = await compression.compress(content);
@@ -58,13 +57,17 @@ export async function encodeChunk(content: Uint8Array, compression: Compression)
   return bytes;
 }
 
-/** Returns the verified content. `database` is only for the message. Throws DamagedChunkError or UnknownFormatError. */
-export async function decodeChunk(
-  key: string,
-  sha256: string,
-  stored: Uint8Array,
-  database?: string,
-): Promise<Uint8Array> {
+/** A chunk as it is looked for. */
+export interface NamedChunk {
+  readonly key: string;
+  readonly name: string;
+  readonly names: ChunkNames;
+  /** For the message only. */
+  readonly database: string;
+}
+
+/** Returns the verified content. Throws DamagedChunkError or UnknownFormatError. */
+export async function decodeChunk({ key, name, names, database }: NamedChunk, stored: Uint8Array): Promise<Uint8Array> {
   const bytes = Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength);
   const damaged = (found: string, expected: string): DamagedChunkError =>
     new DamagedChunkError(key, found, expected, database);
@@ -78,8 +81,8 @@ export async function decodeChunk(
   const body = bytes.subarray(headerBytes);
   const content = encoding === 0 ? body : await decompress(body, damaged);
   if (content.length !== length) throw damaged(`${content.length} bytes`, `${length}`);
-  const found = contentHash(content);
-  if (found !== sha256) throw damaged(`SHA-256 ${found}`, sha256);
+  const found = names.of(content);
+  if (!found.includes(name)) throw damaged(`a content that is named ${found[0]}`, name);
   return new Uint8Array(content.buffer, content.byteOffset, content.byteLength);
 }
 

@@ -106,7 +106,7 @@ export class LogReader {
       this.#ends += 1;
       return undefined;
     }
-    const record = decodeOf(this.log, position, bytes);
+    const record = await decodeOf(this.log, position, bytes);
     this.#assertContinues(record);
     if (record.body.kind === "epoch" && this.#rules.has("R4-boundary-check")) await this.#assertNotLeftBehind(position);
     this.#position = position;

@@ -16,7 +16,7 @@ import { CorruptRecordError } from "../errors.ts";
 import type { EpochRecord, LogRecord, Position } from "../record.ts";
 import type { PutOutcome, StagedPut } from "../store/store.ts";
 import type { VaultKeys } from "../store/vault-keys.ts";
-import { decodeRecord } from "./record-codec.ts";
+import { decodeRecord, keyNumberOf } from "./record-codec.ts";
 
 export interface RemoveOptions {
   /**
@@ -109,12 +109,19 @@ export async function readRecord(log: Log, position: Position): Promise<LogRecor
   return bytes === undefined ? undefined : decodeOf(log, position, bytes);
 }
 
-/** Decodes and verifies what the log has at a position. Throws CorruptRecordError, UnknownFormatError. */
-export const decodeOf = (
+/**
+ * Decodes and verifies what the log has at a position. A keyring may have got another key since it was read. Throws
+ * CorruptRecordError, UnknownFormatError; the errors of the keyring, if it must be read again.
+ */
+export async function decodeOf(
   { serviceTag, keys }: Pick<Log, "serviceTag" | "keys">,
   position: Position,
   bytes: Uint8Array,
-): LogRecord => decodeRecord(serviceTag, position, bytes, undefined, keys);
+): Promise<LogRecord> {
+  const number = keyNumberOf(bytes);
+  if (keys !== undefined && number !== 0 && keys.recordKey(number) === undefined) await keys.refresh();
+  return decodeRecord(serviceTag, position, bytes, undefined, keys);
+}
 
 export const isEpoch = (record: LogRecord | undefined): record is EpochRecord => record?.body.kind === "epoch";
 

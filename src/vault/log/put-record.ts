@@ -91,7 +91,7 @@ async function ownerOfRecord(
   const found = await retryUntilAnswered(options, () => options.log.get(options.position));
   if (found !== undefined) {
     if (Buffer.from(found.buffer, found.byteOffset, found.byteLength).equals(options.bytes)) return { kind: "mine" };
-    return { kind: "other", record: decodeOf(options.log, options.position, found) };
+    return { kind: "other", record: await decodeOf(options.log, options.position, found) };
   }
   const boundary = await retryUntilAnswered(options, () => options.log.boundary());
   return boundary >= options.position ? { kind: "gone", boundary } : { kind: "vanished" };

@@ -16,7 +16,7 @@
  *        144      8  first bytes of SHA-256(service name): a record of another service is not a record of this one
  *        152      4  payload length
  *        156      4  format 1: zeros; format 2: the version of stead that wrote it, major u8, minor u8, patch u16
- *        160     32  SHA-256 of the payload
+ *        160     32  SHA-256 of the payload; encrypted: salt, 16 bytes, and tag, 16 bytes (store/vault-cipher.ts)
  *        192     32  SHA-256 of the bytes 0..191, with a key HMAC-SHA256 of them: this is the hash of the record
  *        224      …  payload; format 1: the body (payload-codec.ts); format 2: sections, of which the body is the first (section-codec.ts)
  *
@@ -28,6 +28,14 @@
  * from the middle, or put at another position or into another vault is refused, and none can be made without the key.
  * It costs two hashes of the header, and no second pass over the payload. A version without keys takes the two bytes of
  * format and key for one number, which it does not know.
+ *
+ * If that key encrypts, the payload is encrypted, whatever kind and format the record has, and as long as before. The
+ * header stays clear: hosts and vault servers without the key tell claims from other records by it and cut a log into
+ * records; retention and `stead vault ls` need positions and lengths. It shows who wrote how much at which time, and
+ * nothing that the application stores. Salt and tag stand in place of the payload's hash, which would confirm guesses
+ * of the payload. The bytes 0..159 are the name under which the payload is encrypted, so it belongs to this position,
+ * writer and predecessor. The tag is under the record's own hash, and so in the chain, and the payload is hashed no
+ * second time when it is read.
  *
  * Every version reads format 1, because the log of a vault may begin with it. A version that reads only format 1 checks
  * magic, header hash and format version first, so it refuses a record of format 2 by its number without interpreting
@@ -51,12 +59,15 @@ import {
   writePayload,
 } from "./payload-codec.ts";
 import type { LogRecord, Position, RecordBody, RecordHeader } from "../record.ts";
-import { type NumberedMac, logNumbers, type VaultKeys } from "../store/vault-keys.ts";
+import { saltBytes } from "../store/vault-cipher.ts";
+import { type NumberedKey, logNumbers, type UseKey, type VaultKeys } from "../store/vault-keys.ts";
 import { readSections, sectionsLength, writeSections } from "./section-codec.ts";
 
 const magic = 0x474c5453;
 export const recordHeaderBytes = 224;
 const hashedHeaderBytes = 192;
+/** Under which a payload is encrypted. */
+const nameBytes = 160;
 
 const noHost = Buffer.alloc(hostIdBytesMax);
 
@@ -100,7 +111,7 @@ export function encodeRecord(
   header: RecordHeader,
   body: RecordBody,
   layout: RecordLayout = { format: 1 },
-  mac?: NumberedMac,
+  key?: NumberedKey,
 ): { readonly bytes: Uint8Array; readonly hash: string } {
   const bodyBytes = payloadLength(body);
   const payload = payloadBytes(bodyBytes, layout);
@@ -109,7 +120,8 @@ export function encodeRecord(
     throw new RangeError(
       `a record of ${total} bytes, at most ${recordBytesMax} are allowed: split the flush into parts`,
     );
-  const laidOut = laidOutFor(body, layout, total);
+  // Encrypted bytes would be written over the pages.
+  const laidOut = key?.cipher === undefined ? laidOutFor(body, layout, total) : undefined;
   const bytes =
     laidOut === undefined ? Buffer.allocUnsafeSlow(total) : Buffer.from(laidOut.buffer, laidOut.byteOffset, total);
   const writer = new ByteWriter(bytes, recordHeaderBytes);
@@ -122,12 +134,25 @@ export function encodeRecord(
   writeHeader(bytes, serviceTag, header, kindNumbers[body.kind], payload);
   if (layout.format === 2) writeVersion(bytes, layout.steadVersion ?? programVersion);
   bytes.writeUInt8(layout.format, 4);
-  bytes.writeUInt8(mac?.number ?? 0, 5);
-  bytes.set(sha256(bytes.subarray(recordHeaderBytes)), 160);
+  bytes.writeUInt8(key?.number ?? 0, 5);
+  protectPayload(bytes, key);
   const hashed = bytes.subarray(0, hashedHeaderBytes);
-  const hash = mac === undefined ? sha256(hashed) : mac.key.mac(hashed);
+  const hash = key === undefined ? sha256(hashed) : key.mac.mac(hashed);
   bytes.set(hash, hashedHeaderBytes);
   return { bytes: new Uint8Array(bytes.buffer, bytes.byteOffset, total), hash: hash.toString("hex") };
+}
+
+/** Hashes the payload, or encrypts it where it is. */
+function protectPayload(bytes: Buffer, key: NumberedKey | undefined): void {
+  const payload = bytes.subarray(recordHeaderBytes);
+  if (key?.cipher === undefined) {
+    bytes.set(sha256(payload), nameBytes);
+    return;
+  }
+  const encrypted = key.cipher.encrypt(bytes.subarray(0, nameBytes), payload);
+  bytes.set(encrypted.bytes, recordHeaderBytes);
+  bytes.set(encrypted.salt, nameBytes);
+  bytes.set(encrypted.tag, nameBytes + saltBytes);
 }
 
 function laidOutFor(body: RecordBody, layout: RecordLayout, total: number): Uint8Array | undefined {
@@ -192,7 +217,9 @@ export function decodeRecord(
   if (bytes.length < recordHeaderBytes) throw corrupt(`${bytes.length} bytes`, `at least ${recordHeaderBytes}`);
   if (bytes.readUInt32LE(0) !== magic) throw corrupt(`magic ${quoteFound(bytes.toString("latin1", 0, 4))}`, '"STLG"');
   const format = bytes.readUInt8(4);
-  const hash = hashOf(bytes, { position, keys, corrupt });
+  const key = keyOf(bytes, { position, keys, corrupt });
+  const hashed = bytes.subarray(0, hashedHeaderBytes);
+  const hash = key === undefined ? sha256(hashed) : key.mac.mac(hashed);
   const headerIsWhole = isSame(hash, bytes.subarray(hashedHeaderBytes, recordHeaderBytes));
   // A later format with the same header names its writer.
   if (format !== 1 && format !== 2)
@@ -207,44 +234,59 @@ export function decodeRecord(
     throw corrupt(`a payload of ${payload} bytes`, `at most ${recordBytesMax - recordHeaderBytes}`);
   if (bytes.length !== recordHeaderBytes + payload)
     throw corrupt(`${bytes.length} bytes`, `${recordHeaderBytes + payload}`);
-  if (sha256(bytes.subarray(recordHeaderBytes)).compare(bytes, 160, hashedHeaderBytes) !== 0) {
-    throw corrupt("a payload that does not match its hash", bytes.toString("hex", 160, hashedHeaderBytes));
-  }
+  const content = clearPayload(bytes, key, corrupt);
   if (bytes.compare(serviceTag, 0, 8, 144, 152) !== 0)
     throw corrupt("a record of another service", "one of this service");
   const header = readHeader(bytes, corrupt);
   if (format === 1 && bytes.readUInt32LE(156) !== 0) throw corrupt("reserved bytes in use", "zeros");
   if (header.position !== position) throw corrupt(`a record of position ${header.position}`, `position ${position}`);
-  const content = readContent(bytes, { format, position, known, corrupt });
   return {
     header,
-    ...content,
+    ...readContent(bytes, content, { format, position, known, corrupt }),
     format,
     steadVersion: format === 1 ? undefined : readVersion(bytes),
     hash: hash.toString("hex"),
   };
 }
 
-interface HashOptions {
+interface KeyOptions {
   readonly position: Position;
   readonly keys: VaultKeys | undefined;
   readonly corrupt: Corrupt;
 }
 
-/** Returns the hash that the header must have. */
-function hashOf(bytes: Buffer, { position, keys, corrupt }: HashOptions): Buffer {
-  const hashed = bytes.subarray(0, hashedHeaderBytes);
-  const number = bytes.readUInt8(5);
+/** Returns the key of the record; undefined: it has none, and needs none. */
+function keyOf(bytes: Buffer, { position, keys, corrupt }: KeyOptions): UseKey | undefined {
+  const number = keyNumberOf(bytes);
   if (number === 0) {
     if (keys?.isOpen(logNumbers, position) === false)
       throw corrupt("a record without authentication", "one that is authenticated with the vault's keys");
-    return sha256(hashed);
+    return undefined;
   }
   if (keys === undefined)
     throw corrupt(`a record of key ${number}`, "one without a key, since the vault has no keyring");
   const key = keys.recordKey(number);
   if (key === undefined) throw corrupt(`a record of the unknown key ${number}`, "a key of the vault's keyring");
-  return key.mac(hashed);
+  if (key.cipher === undefined && !keys.isClear(logNumbers, position))
+    throw corrupt("a record that is not encrypted", "an encrypted one, as everything since the vault was encrypted");
+  return key;
+}
+
+/** Returns the payload, verified. */
+function clearPayload(bytes: Buffer, key: UseKey | undefined, corrupt: Corrupt): Buffer {
+  const stored = bytes.subarray(recordHeaderBytes);
+  if (key?.cipher === undefined) {
+    if (sha256(stored).compare(bytes, nameBytes, hashedHeaderBytes) === 0) return stored;
+    throw corrupt("a payload that does not match its hash", bytes.toString("hex", nameBytes, hashedHeaderBytes));
+  }
+  const payload = key.cipher.decrypt(bytes.subarray(0, nameBytes), {
+    bytes: stored,
+    salt: bytes.subarray(nameBytes, nameBytes + saltBytes),
+    tag: bytes.subarray(nameBytes + saltBytes, hashedHeaderBytes),
+  });
+  if (payload === undefined)
+    throw corrupt("a payload that does not decrypt", "the one that its header was written for");
+  return payload;
 }
 
 const isSame = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && timingSafeEqual(a, b);
@@ -289,6 +331,7 @@ interface ContentOptions {
 
 function readContent(
   bytes: Buffer,
+  payload: Buffer,
   { format, position, known, corrupt }: ContentOptions,
 ): Pick<LogRecord, "body" | "sections"> {
   const unknown = (found: string, expected: string): Error =>
@@ -300,8 +343,8 @@ function readContent(
   const kind = kindNames[number];
   if (kind === undefined) throw unknown(`kind ${number}`, "kinds 1 to 5");
   try {
-    if (format === 1) return { body: readPayload(kind, bytes.subarray(recordHeaderBytes)), sections: [] };
-    const { body, sections } = readSections(bytes, recordHeaderBytes, known);
+    if (format === 1) return { body: readPayload(kind, payload), sections: [] };
+    const { body, sections } = readSections(payload, 0, known);
     return { body: readPayload(kind, Buffer.from(body.buffer, body.byteOffset, body.byteLength)), sections };
   } catch (error) {
     if (error instanceof MalformedBytes) throw corrupt(error.found, error.expected);
@@ -309,6 +352,9 @@ function readContent(
     throw error;
   }
 }
+
+/** Returns the number of the key that a record names; 0: none. */
+export const keyNumberOf = (bytes: Uint8Array): number => bytes[5] ?? 0;
 
 /** True if the bytes are those of an `epoch` record, by its header alone. */
 export const isEpochRecord = (bytes: Uint8Array): boolean => bytes[6] === kindNumbers.epoch;

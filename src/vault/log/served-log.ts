@@ -67,7 +67,7 @@ export class ServedLog implements Log {
       const found = await this.#log.newestClaim(before);
       if (found === undefined) return undefined;
       try {
-        const record = decodeOf(this, found.position, found.bytes);
+        const record = await decodeOf(this, found.position, found.bytes);
         if (isEpoch(record)) return record;
       } catch (error) {
         if (!isVaultError(error)) throw error;

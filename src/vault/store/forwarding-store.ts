@@ -3,6 +3,7 @@
  * overrides `perform` to surround all operations, or the one operation that it is about.
  */
 import type { StagedBytes } from "../../core/delta.ts";
+import type { ChunkNames } from "./chunk-names.ts";
 import type { LogService, ServedRemoval } from "./log-service.ts";
 import type { Append, AppendOutcome, SegmentFiles } from "./segment-files.ts";
 import type { PutOutcome, StagedPut, Store } from "./store.ts";
@@ -30,6 +31,10 @@ export class ForwardingStore implements Store {
   /** Its operations are surrounded like the store's. */
   get log(): LogService | undefined {
     return this.#log;
+  }
+
+  get chunkNames(): ChunkNames | undefined {
+    return this.inner.chunkNames;
   }
 
   get url(): string {

@@ -3,11 +3,13 @@
  *
  *     keys/<number>     the keyring; the largest number applies
  *
- * Keys are random and stay; what opens them may change. A keyring has the same content once for each secret that opens
- * it, encrypted with AES-256-GCM under a key that HKDF-SHA256 derives from that secret and the vault's id. While a
- * secret is rotated, the keyring opens with both, and no host need restart for it (`stead vault rekey`). The number of
- * the keyring and the vault's id are authenticated with it. A nonce is random, and each derived key encrypts a handful
- * of keyrings in its life.
+ * Keys are random and stay; what opens them may change, and later ones may be added. A keyring has the same content
+ * once for each secret that opens it, encrypted with AES-256-GCM under a key that HKDF-SHA256 derives from that secret
+ * and the vault's id. While a secret is rotated, the keyring opens with both, and no host need restart for it (`stead
+ * vault rekey`). The number of the keyring and the vault's id are authenticated with it. A nonce is random, and each
+ * derived key encrypts a handful of keyrings in its life.
+ *
+ * Version 2 has keys that encrypt. A program that knows only version 1 would write without encryption, and opens none.
  *
  * Each change is one immutable object under the next number. A keyring that does not open is refused, and no older one
  * is taken in its place.
@@ -21,22 +23,22 @@ import * as v from "valibot";
 import { type Clock, systemClock } from "../../runtime/clock.ts";
 import { deriveKey } from "../../runtime/mac.ts";
 import { type Random, systemRandom } from "../../runtime/random.ts";
-import { KeyringError } from "../errors.ts";
+import { KeyringError, quoteFound, UnknownFormatError } from "../errors.ts";
 import { keyringKey, keyringPrefix, positionOfKey } from "../keys.ts";
 import { smallObjectBytesMax } from "../limits.ts";
 import type { VaultIdentity } from "./identity.ts";
 import type { Store } from "./store.ts";
-import { dataKeyBytes, keyNumberMax, type DataKey, type OpenUpTo, VaultKeys } from "./vault-keys.ts";
+import { dataKeyBytes, keyNumberMax, type KeyringContent, type UpTo, VaultKeys } from "./vault-keys.ts";
 
 const format = "stead-keys";
-const version = 1;
+const versionOf = ({ keys }: KeyringContent): 1 | 2 => (keys.some(({ encrypts }) => encrypts === true) ? 2 : 1);
 const nonceBytes = 12;
 const tagBytes = 16;
 
 const hex = v.pipe(v.string(), v.regex(/^(?:[0-9a-f]{2})+$/));
 const ringSchema = v.object({
   format: v.literal(format),
-  version: v.literal(version),
+  version: v.picklist([1, 2]),
   createdMs: v.number(),
   /** Each: the nonce, the encrypted content, the tag. */
   sealed: v.pipe(v.array(hex), v.minLength(1), v.maxLength(16)),
@@ -48,22 +50,19 @@ const contentSchema = v.object({
       v.object({
         number: v.pipe(number, v.minValue(1), v.maxValue(keyNumberMax)),
         key: v.pipe(hex, v.length(2 * dataKeyBytes)),
+        encrypts: v.optional(v.boolean(), false),
       }),
     ),
     v.minLength(1),
   ),
   open: v.record(v.string(), number),
+  clear: v.optional(v.record(v.string(), number), {}),
 });
 
 /** A keyring that was opened. */
 export interface OpenedKeyring {
   readonly number: number;
   readonly content: KeyringContent;
-}
-
-interface KeyringContent {
-  readonly keys: readonly DataKey[];
-  readonly open: OpenUpTo;
 }
 
 type Vault = Pick<VaultIdentity, "id">;
@@ -73,7 +72,10 @@ export interface KeyringPorts {
   readonly random?: Random;
 }
 
-/** Returns the keyring in force; undefined: the vault has none. Throws KeyringError, StrangeObjectError, StoreError. */
+/**
+ * Returns the keyring in force; undefined: the vault has none. Throws KeyringError, UnknownFormatError,
+ * StrangeObjectError, StoreError.
+ */
 export async function readKeyring(
   store: Store,
   vault: Vault,
@@ -83,7 +85,9 @@ export async function readKeyring(
   if (number === 0) return undefined;
   const bytes = await store.get(keyringKey(number), smallObjectBytesMax);
   if (bytes === undefined) throw new KeyringError(`${keyringKey(number)} is gone`, "the keyring", "Look again.");
-  const ring = v.safeParse(ringSchema, parseJson(bytes));
+  const parsed = parseJson(bytes);
+  assertKnownVersion(keyringKey(number), parsed);
+  const ring = v.safeParse(ringSchema, parsed);
   if (!ring.success)
     throw new KeyringError(`${keyringKey(number)} is no keyring`, "what stead wrote", "Put it back from a backup.");
   if (secrets.length === 0)
@@ -94,7 +98,7 @@ export async function readKeyring(
     );
   for (const secret of secrets)
     for (const sealed of ring.output.sealed) {
-      const content = open(sealed, secret, vault, number);
+      const content = open(sealed, secret, { vault, number, version: ring.output.version });
       if (content !== undefined) return { number, content };
     }
   throw new KeyringError(
@@ -104,32 +108,49 @@ export async function readKeyring(
   );
 }
 
-export const keysOf = (vault: Vault, { content }: OpenedKeyring): VaultKeys =>
-  new VaultKeys(vault.id, content.keys, content.open);
+export const keysOf = (vault: Vault, { content }: OpenedKeyring): VaultKeys => new VaultKeys(vault.id, content);
 
-/** Returns the vault's keys; undefined: it has none. Throws as `readKeyring`. */
+/** Returns the vault's keys, which follow the keyring; undefined: it has none. Throws as `readKeyring`. */
 export async function readKeys(store: Store, vault: Vault, secrets: readonly string[]): Promise<VaultKeys | undefined> {
   const ring = await readKeyring(store, vault, secrets);
-  return ring === undefined ? undefined : keysOf(vault, ring);
+  if (ring === undefined) return undefined;
+  const readAgain = async (): Promise<KeyringContent | undefined> =>
+    (await readKeyring(store, vault, secrets))?.content;
+  return new VaultKeys(vault.id, ring.content, { readAgain });
+}
+
+/** How a vault without keys gets its first one. */
+export interface FirstKey {
+  readonly encrypts: boolean;
+  /** What is there already. */
+  readonly present: UpTo;
 }
 
 /**
  * Gives a vault without keys its first one, and returns the keyring that applies: another process may have been first.
- * `openUpTo`: what is there already.
  */
 export async function createKeyring(
   store: Store,
   vault: Vault,
   secrets: readonly string[],
-  openUpTo: OpenUpTo = {},
+  { encrypts, present }: FirstKey,
   ports: KeyringPorts = {},
 ): Promise<OpenedKeyring | undefined> {
-  const bytes = (ports.random ?? systemRandom).bytes(dataKeyBytes);
-  await put(store, vault, secrets, { number: 1, content: { keys: [{ number: 1, bytes }], open: openUpTo } }, ports);
+  const none = { keys: [], open: present, clear: encrypts ? present : {} };
+  await put(store, vault, secrets, { number: 1, content: withNextKey(none, encrypts, ports) }, ports);
   return readKeyring(store, vault, secrets);
 }
 
-/** Lets the keyring open with these secrets and no others. Returns false if another process has changed it. */
+/** Adds a key, which writes from now on. The others stay for what was written with them. Throws KeyringError. */
+export function withNextKey(content: KeyringContent, encrypts: boolean, ports: KeyringPorts = {}): KeyringContent {
+  const next = (content.keys.at(-1)?.number ?? 0) + 1;
+  if (next > keyNumberMax)
+    throw new KeyringError(`the vault has had ${keyNumberMax} keys`, "fewer", "Restore its state into a new vault.");
+  const bytes = (ports.random ?? systemRandom).bytes(dataKeyBytes);
+  return { ...content, keys: [...content.keys, { number: next, bytes, encrypts }] };
+}
+
+/** Puts the next keyring, which opens with these secrets alone. Returns false if another process has changed it. */
 export async function sealAgain(
   store: Store,
   vault: Vault,
@@ -147,7 +168,9 @@ async function put(
   ring: OpenedKeyring,
   { clock = systemClock, random = systemRandom }: KeyringPorts,
 ): Promise<boolean> {
-  const sealed = secrets.map((secret) => seal(ring, secret, vault, random.bytes(nonceBytes)));
+  const version = versionOf(ring.content);
+  const binding = { vault, number: ring.number, version };
+  const sealed = secrets.map((secret) => seal(ring.content, secret, binding, random.bytes(nonceBytes)));
   const text = JSON.stringify({ format, version, createdMs: clock.wallTime(), sealed }, null, 2);
   return (await store.putIfAbsent(keyringKey(ring.number), Buffer.from(`${text}\n`))).kind === "created";
 }
@@ -155,22 +178,32 @@ async function put(
 const cipher = "aes-256-gcm";
 const wrappingKey = (secret: string, { id }: Vault): Uint8Array =>
   deriveKey(Buffer.from(secret), id, "stead vault keys");
-const boundTo = ({ id }: Vault, number: number): Buffer => Buffer.from(`${format} ${version} ${id} ${number}`);
 
-function seal({ number, content }: OpenedKeyring, secret: string, vault: Vault, nonce: Uint8Array): string {
-  const keys = content.keys.map((key) => ({ number: key.number, key: Buffer.from(key.bytes).toString("hex") }));
-  const encryption = crypto.createCipheriv(cipher, wrappingKey(secret, vault), nonce).setAAD(boundTo(vault, number));
-  const encrypted = [encryption.update(JSON.stringify({ keys, open: content.open }), "utf8"), encryption.final()];
+/** What a sealed content is part of. */
+interface Binding {
+  readonly vault: Vault;
+  readonly number: number;
+  readonly version: 1 | 2;
+}
+
+const boundTo = ({ vault, number, version }: Binding): Buffer =>
+  Buffer.from(`${format} ${version} ${vault.id} ${number}`);
+
+function seal({ keys, open: openUpTo, clear }: KeyringContent, secret: string, to: Binding, nonce: Uint8Array): string {
+  const written = keys.map(({ bytes, ...key }) => ({ ...key, key: Buffer.from(bytes).toString("hex") }));
+  const encryption = crypto.createCipheriv(cipher, wrappingKey(secret, to.vault), nonce).setAAD(boundTo(to));
+  const text = JSON.stringify({ keys: written, open: openUpTo, clear });
+  const encrypted = [encryption.update(text, "utf8"), encryption.final()];
   return Buffer.concat([nonce, ...encrypted, encryption.getAuthTag()]).toString("hex");
 }
 
 /** Undefined: it is of another secret, vault or number, or was changed. */
-function open(sealed: string, secret: string, vault: Vault, number: number): KeyringContent | undefined {
+function open(sealed: string, secret: string, binding: Binding): KeyringContent | undefined {
   const bytes = Buffer.from(sealed, "hex");
   if (bytes.length <= nonceBytes + tagBytes) return undefined;
   const decryption = crypto
-    .createDecipheriv(cipher, wrappingKey(secret, vault), bytes.subarray(0, nonceBytes))
-    .setAAD(boundTo(vault, number))
+    .createDecipheriv(cipher, wrappingKey(secret, binding.vault), bytes.subarray(0, nonceBytes))
+    .setAAD(boundTo(binding))
     .setAuthTag(bytes.subarray(bytes.length - tagBytes));
   let text: Buffer;
   try {
@@ -178,8 +211,16 @@ function open(sealed: string, secret: string, vault: Vault, number: number): Key
   } catch {
     return undefined;
   }
-  const { keys, open: openUpTo } = v.parse(contentSchema, parseJson(text));
-  return { keys: keys.map((key) => ({ number: key.number, bytes: Buffer.from(key.key, "hex") })), open: openUpTo };
+  const { keys, open: openUpTo, clear } = v.parse(contentSchema, parseJson(text));
+  const read = keys.map(({ key, ...rest }) => ({ ...rest, bytes: Buffer.from(key, "hex") }));
+  return { keys: read, open: openUpTo, clear };
+}
+
+/** Throws UnknownFormatError for a keyring of a later version. */
+function assertKnownVersion(key: string, ring: unknown): void {
+  const later = v.safeParse(v.object({ format: v.literal(format), version: v.pipe(v.number(), v.minValue(3)) }), ring);
+  if (later.success)
+    throw new UnknownFormatError(key, `version ${quoteFound(String(later.output.version))}`, "versions 1 and 2");
 }
 
 function parseJson(bytes: Uint8Array): unknown {

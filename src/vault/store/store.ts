@@ -7,6 +7,7 @@
 
 import type { StagedBytes } from "../../core/delta.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
+import type { ChunkNames } from "./chunk-names.ts";
 import type { LogService } from "./log-service.ts";
 import type { SegmentFiles } from "./segment-files.ts";
 
@@ -28,6 +29,9 @@ export interface Store {
 
   /** The log, if the store keeps it itself (a vault server's); undefined: it is in objects, or in the files. */
   readonly log?: LogService | undefined;
+
+  /** How chunks are named; undefined: by the SHA-256 of their content. */
+  readonly chunkNames?: ChunkNames | undefined;
 
   /**
    * Stores the whole content under a key that has none; durable when it resolves. Exactly one of several concurrent

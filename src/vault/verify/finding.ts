@@ -20,6 +20,7 @@ export type FindingKind =
   | "no-checkpoint-at-boundary"
   | "left-over-record"
   | "left-over-chunks"
+  | "not-encrypted"
   | "strange-key";
 
 export interface Finding {

@@ -10,13 +10,13 @@ import { ForeignVaultError, NotAVaultError, UnknownFormatError } from "../errors
 import { type CheckpointReport, damage, type Finding, notice } from "./finding.ts";
 import { readIdentity, type VaultIdentity } from "../store/identity.ts";
 import { JournalProof, type PageProof, type UnappliableFlush } from "../checkpoint/flush-proof.ts";
-import { checkpointKey, identityKey } from "../keys.ts";
+import { checkpointKey, chunkPrefix, identityKey, parseChunkKey } from "../keys.ts";
 import type { Log } from "../log/log.ts";
 import { genesisHash } from "../log/record-codec.ts";
 import { openLog } from "../log/open-log.ts";
 import type { Position } from "../record.ts";
 import type { Store } from "../store/store.ts";
-import type { VaultKeys } from "../store/vault-keys.ts";
+import { logNumbers, type VaultKeys } from "../store/vault-keys.ts";
 import { type CheckpointsReport, verifyCheckpoints } from "./verify-checkpoints.ts";
 import { type LogReport, verifyLog } from "./verify-log.ts";
 
@@ -62,6 +62,7 @@ export async function verifyVault(store: Store, options: VerifyOptions = {}): Pr
   const proof = options.proof === undefined ? undefined : new JournalProof(store, options.proof, wholeOf(checkpoints));
   const walked = service === undefined ? emptyLog : await verifyLog(log, boundary, start, proof);
   findings.push(...walked.findings, ...compare(checkpoints.manifests, walked));
+  if (options.keys?.isEncrypting === true) findings.push(...(await clearFindings(store, log, options.keys)));
   const unappliable = proof?.unappliable ?? [];
   findings.push(
     ...unappliable.map((flush) => flushFinding(log, flush)),
@@ -175,6 +176,22 @@ function compare(manifests: readonly CheckpointManifest[], log: LogReport): Find
     }
   }
   return findings;
+}
+
+/** What is there from before the vault was encrypted. Claims are never removed, and hold nothing of the application. */
+async function clearFindings(store: Store, log: Log, keys: VaultKeys): Promise<Finding[]> {
+  const records = (await log.positions(await log.boundary())).filter((position) => keys.isClear(logNumbers, position));
+  const chunks = (await store.list(chunkPrefix)).filter((key) =>
+    keys.isClear(chunkPrefix, parseChunkKey(key)?.position ?? Infinity),
+  );
+  if (records.length + chunks.length === 0) return [];
+  return [
+    notice(
+      "not-encrypted",
+      chunks[0] ?? log.nameOf(records[0] ?? 0),
+      `${records.length} records and ${chunks.length} chunks are from before the vault was encrypted; retention removes them after the next checkpoints`,
+    ),
+  ];
 }
 
 function wholeOf({ checkpoints, manifests }: CheckpointsReport): CheckpointManifest[] {

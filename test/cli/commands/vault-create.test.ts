@@ -35,3 +35,24 @@ test("another service's vault, a folder with other things in it and a missing pa
 test("a name that no service can have is refused as a wrong command line", async () => {
   expect(await create("No tes")).toMatchObject({ code: 2, err: expect.stringContaining("lower-case") });
 });
+
+test("an encrypted vault needs the secret, says what its loss means, and is made only where none is in use", async () => {
+  const encrypt = (name: string, ...more: string[]) =>
+    runStead(["vault", "create", name, "--service", "notes", "--encrypt", ...more], { cwd: folder });
+  expect(await encrypt("vault")).toMatchObject({ code: 2, err: expect.stringContaining("--secret-file") });
+  expect(readdirSync(folder)).toEqual([]);
+  writeFileSync(join(folder, "secret"), "a secret of the cluster, long enough\n");
+  const withSecret = ["--secret-file", "secret"];
+  const made = await encrypt("vault", ...withSecret);
+  expect(made).toMatchObject({ code: 0, out: expect.stringMatching(/with keys, encrypted\n.*cannot be read again/) });
+  expect(await encrypt("vault", ...withSecret)).toMatchObject({ code: 0 });
+
+  await runStead(["vault", "create", "clear", "--service", "notes", ...withSecret], { cwd: folder });
+  expect(await encrypt("clear", ...withSecret)).toMatchObject({
+    code: 4,
+    err: expect.stringContaining("rekey --encrypt"),
+  });
+  const rekeyed = await runStead(["vault", "rekey", "clear", "--encrypt", ...withSecret], { cwd: folder });
+  expect(rekeyed).toMatchObject({ code: 0, out: expect.stringContaining("encrypted with key 2") });
+  expect(await encrypt("clear", ...withSecret)).toMatchObject({ code: 0 });
+});

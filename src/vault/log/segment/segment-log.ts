@@ -193,7 +193,7 @@ export class SegmentLog implements Log {
     for (const { start, epoch } of (await this.#terms.settled()).terms.toReversed()) {
       signal?.throwIfAborted();
       try {
-        const record = decodeOf(this, start, epoch);
+        const record = await decodeOf(this, start, epoch);
         if (isEpoch(record)) return record;
       } catch (error) {
         if (!isVaultError(error)) throw error;
