@@ -32,7 +32,7 @@ interface Request {
 /** Figures of one run by their place in the JSON: `results.0.ratio.p50`. */
 type Figures = ReadonlyMap<string, number>;
 
-interface Transition {
+interface Turn {
   readonly before: Figures;
   readonly now: Figures;
 }
@@ -59,7 +59,7 @@ function compare(request: Request): void {
       throw new ComparisonError(
         `commit ${request.commit} has no scripts/bench-${request.bench}.ts: there is nothing to compare with`,
       );
-    const runs: Transition[] = [];
+    const runs: Turn[] = [];
     for (let turn = 1; turn <= request.turns; turn += 1) {
       process.stderr.write(`turn ${turn} of ${request.turns}\n`);
       runs.push({ before: run(before, request), now: run(here, request) });
@@ -110,7 +110,7 @@ function* numbersIn(value: unknown, path = ""): Generator<[path: string, value: 
   }
 }
 
-function print(runs: readonly Transition[]): void {
+function print(runs: readonly Turn[]): void {
   const paths = [...(runs[0]?.now.keys() ?? [])].filter((path) =>
     runs.every((each) => each.before.has(path) && each.now.has(path)),
   );

@@ -165,7 +165,8 @@ export class ControlPlane {
       if (isChanging) log.warn("handed over in the middle of a failover", { service: name });
     // Plain hosts cannot report the primary: each process keeps detecting it itself; all reach the same result.
     for (const runtime of this.services())
-      if (!runtime.isPlain) runtime.send({ kind: "command", id: "handed-over", command: { kind: "pause" } });
+      if (!runtime.isPlain)
+        runtime.send({ kind: "command", id: "handed-over", command: { kind: "pause", isSilent: true } });
     this.#interrupted.close();
     await this.peers.close();
   }
@@ -212,7 +213,7 @@ export class ControlPlane {
       paused,
       known === undefined,
     );
-    if (paused) runtime.send({ kind: "command", id: "start", command: { kind: "pause" } });
+    if (paused) runtime.send({ kind: "command", id: "start", command: { kind: "pause", isSilent: true } });
     const epoch = remembered?.epochs.find(({ service }) => service === runtime.name);
     // Registered before the recall: a memory of an unknown host would look like a host without a monitor.
     this.#apply(runtime.name);
@@ -243,7 +244,7 @@ export class ControlPlane {
   #heardService({ name, paused, deleted }: typeof servicesTable.$inferSelect): void {
     const runtime = this.services().find((service) => service.name === name);
     if (runtime === undefined || deleted || paused === (runtime.state.automation.kind === "paused")) return;
-    runtime.send({ kind: "command", id: "peer", command: { kind: paused ? "pause" : "resume" } });
+    runtime.send({ kind: "command", id: "peer", command: { kind: paused ? "pause" : "resume", isSilent: true } });
   }
 
   #apply(service: string): void {

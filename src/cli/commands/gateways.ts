@@ -56,6 +56,11 @@ function show(context: CliContext, json: boolean, list: GatewayList): void {
   context.process.stdout.write(json ? `${JSON.stringify(list)}\n` : formatGateways(list));
 }
 
+function majorityLine(registered: number): string {
+  if (registered === 1) return "this gateway decides alone whether a primary is down";
+  return `${Math.floor(registered / 2) + 1} of ${registered} gateways must see a primary down before it is replaced`;
+}
+
 export function formatGateways(list: GatewayList): string {
   const columns = [
     { title: "GATEWAY" },
@@ -71,5 +76,5 @@ export function formatGateways(list: GatewayList): string {
     trouble ?? "",
   ]);
   const warnings = list.troubles.map((text) => `! ${text}\n`).join("");
-  return `${formatTable(columns, rows)}${list.registered} count for a majority\n${warnings}`;
+  return `${formatTable(columns, rows)}${majorityLine(list.registered)}\n${warnings}`;
 }

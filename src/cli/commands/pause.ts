@@ -20,7 +20,7 @@ const command = (kind: "pause" | "resume", brief: string, explanation: string) =
   buildCommand<PauseFlags, [], CliContext>({
     docs: {
       brief,
-      fullDescription: `${explanation}\nEnds with 0 when it is so, with 6 when the gateway does not answer.\n\nEXAMPLES\n  stead ${kind}`,
+      fullDescription: `${explanation}\nExits with 0 once it is so, with 6 if the gateway does not answer.\n\nEXAMPLES\n  stead ${kind}`,
     },
     parameters: { flags: { ...connectionFlags, ...serviceFlag, ...jsonFlag } },
     async func(flags) {
@@ -40,11 +40,11 @@ const command = (kind: "pause" | "resume", brief: string, explanation: string) =
 
 export const pauseCommand = command(
   "pause",
-  "Transition automatic failover off",
+  "Turn automatic failover off",
   "No automatic failover happens until `stead resume`. Requests still go to the primary. The pause survives a restart of the gateway.",
 );
 export const resumeCommand = command(
   "resume",
-  "Transition automatic failover on again",
+  "Turn automatic failover on again",
   "A primary that was lost meanwhile is replaced at once.",
 );

@@ -51,12 +51,13 @@ export const statusCommand = buildCommand<StatusFlags, [], CliContext>({
   },
   async func(flags) {
     const { client, url } = connectToGateway(this, flags);
+    const isScreen = flags.watch && !flags.json && this.process.stdout.isTTY === true;
+    let last: Shown | undefined;
     const show = async (): Promise<void> => {
       const status = requireAnswer(await client.cluster(this.signal), url);
       const text = flags.json ? `${JSON.stringify(status)}\n` : formatStatus(status, systemClock.wallTime());
-      this.process.stdout.write(
-        flags.watch && !flags.json && this.process.stdout.isTTY === true ? clearScreen + text : text,
-      );
+      last = { text, at: systemClock.now() };
+      this.process.stdout.write(isScreen ? clearScreen + text : text);
       if (!flags.watch && !isWell(status)) this.exitWith(exitCodes.verdict);
     };
     await show();
@@ -69,11 +70,25 @@ export const statusCommand = buildCommand<StatusFlags, [], CliContext>({
       // A gateway may be restarting: keep trying, and show the error meanwhile.
       await show().catch((error: unknown) => {
         if (!(error instanceof OperatorError)) throw error;
-        if (!this.signal.aborted) this.process.stderr.write(`${formatOperatorError(error)}\n`);
+        if (this.signal.aborted) return;
+        const text = `${formatOperatorError(error)}\n`;
+        if (isScreen) this.process.stdout.write(clearScreen + text + formatOutdated(last, systemClock.now()));
+        else this.process.stderr.write(text);
       });
     }
   },
 });
+
+interface Shown {
+  readonly text: string;
+  /** Monotonic milliseconds. */
+  readonly at: number;
+}
+
+/** What the gateway last said must not look like the present. */
+export function formatOutdated(last: Shown | undefined, now: number): string {
+  return last === undefined ? "" : `\nOUTDATED, as of ${duration(now - last.at)} ago:\n\n${last.text}`;
+}
 
 const isWell = (status: ClusterStatus): boolean =>
   status.services.every(({ phase, vault }) => phase === "serving" && vault.state === "well");
@@ -99,7 +114,7 @@ function formatService(service: ClusterService, wallTimeMs: number): string {
   const head = [
     `service ${service.name}: ${service.phase}${service.vault.state === "well" ? "" : `, vault ${service.vault.state} for ${duration(service.vault.forMs)}`}${service.paused ? ", automation paused" : ""}`,
     `primary ${service.primary ?? "none"}, epoch ${service.epoch}`,
-    `${service.requestsPerSecond.toFixed(0)}/s`,
+    `${service.requestsPerSecond.toFixed(0)} requests/s`,
     ...(waiting.requests === 0 ? [] : [`${waiting.requests} requests waiting`]),
   ].join(", ");
   const reason = service.reason === null ? "" : paragraph("  ", service.reason);
@@ -136,7 +151,7 @@ function hostRow(service: ClusterService, host: ClusterHost): string[] {
   return [
     host.id,
     roleOf(host),
-    host.health,
+    healthOf(host),
     text(host.epoch),
     text(host.position),
     text(host.lag),
@@ -162,7 +177,10 @@ const failedAdvice = "do: fix the cause named here, then restart this host";
 
 /** The last report of a host that is down is history: a dead primary must not look like a second one. */
 const roleOf = ({ role, health }: ClusterHost): string =>
-  role === null ? "-" : health === "down" ? `(${role})` : role;
+  role === null ? "-" : health === "down" ? `was ${role}` : role;
+
+/** A host that failed for good may answer all the same. */
+const healthOf = ({ role, health }: ClusterHost): string => (role === "failed" && health === "up" ? "answers" : health);
 
 const failoversShown = 5;
 

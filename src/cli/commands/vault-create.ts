@@ -54,7 +54,7 @@ interface Flags {
 
 export const vaultCreateCommand = buildCommand<Flags, [folder: string], CliContext>({
   docs: {
-    brief: "Transition a folder on the shared area into the vault of a service",
+    brief: "Turn a folder on the shared area into the vault of a service",
     fullDescription: [
       "Creates the folder if it is missing (its parent must exist). It must be empty, or already this service's vault.",
       "First proves that exclusive creation works there, and refuses if it does not.",

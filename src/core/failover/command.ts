@@ -1,6 +1,7 @@
 /** Operators' orders. A command is refused with a reason and what to do, or answered once it has finished. */
 import type { Command, Failover, ServiceState } from "./state.ts";
 import { newFailover } from "./promote.ts";
+import type { Ranking } from "./candidate.ts";
 import { promoteBest, ranking } from "./order.ts";
 import { primaryStatus } from "./primary-status.ts";
 import { vaultInWords } from "./vault.ts";
@@ -11,13 +12,8 @@ export function onCommand(transition: Transition, id: string, command: Command):
     case "pause":
     case "resume":
       put(transition, { automation: command.kind === "pause" ? { kind: "paused" } : { kind: "on" } });
-      recordEvent(
-        transition,
-        "info",
-        command.kind,
-        undefined,
-        command.kind === "pause" ? "automation is off; routing continues" : "automation is on",
-      );
+      if (command.isSilent !== true)
+        recordEvent(transition, "info", command.kind, undefined, automationInWords[command.kind]);
       return done(transition, id);
     case "switchover":
       return switchover(transition, id, command.target);
@@ -25,6 +21,11 @@ export function onCommand(transition: Transition, id: string, command: Command):
       return failover(transition, id, command.target, command.force);
   }
 }
+
+const automationInWords = {
+  pause: "no failover happens by itself from now on; requests go to the primary as before",
+  resume: "a lost primary is replaced again",
+};
 
 function switchover(transition: Transition, id: string, target: string | undefined): void {
   const { state } = transition;
@@ -39,6 +40,13 @@ function switchover(transition: Transition, id: string, target: string | undefin
   }
   if (target === primary.host)
     return refuse(transition, id, `${target} is already primary`, "name another host, or none");
+  if (![...state.hosts.keys()].some((host) => host !== primary.host))
+    return refuse(
+      transition,
+      id,
+      `${primary.host} is the only host of this service`,
+      "start a second one, and add it: `stead hosts add HOST URL`",
+    );
   const why = whyNotTarget(transition, target, false);
   if (why !== undefined)
     return refuse(transition, id, why, "see `stead failover --dry-run` for the hosts that could take over");
@@ -137,11 +145,20 @@ function whyNotTarget(transition: Transition, target: string | undefined, force:
   const ranked = ranking(transition, { tried: new Map(), target, force });
   if (target === undefined) {
     if (ranked.eligible.length > 0) return undefined;
-    return ranked.rejected.map(({ host, why }) => `${host}: ${why}`).join("; ") || "no host is registered";
+    return (
+      others(ranked.rejected, transition.state, force)
+        .map(({ host, why }) => `${host}: ${why}`)
+        .join("; ") || "no host is registered"
+    );
   }
   if (ranked.eligible.some(({ host }) => host === target)) return undefined;
   const rejected = ranked.rejected.find(({ host }) => host === target);
   return rejected === undefined ? `the host "${target}" is not registered` : `${target}: ${rejected.why}`;
+}
+
+/** Without the primary that serves: that it is primary is no reason why the others cannot take over. */
+function others(rejected: Ranking["rejected"], { phase, primary }: ServiceState, force: boolean): Ranking["rejected"] {
+  return phase.kind === "serving" && !force ? rejected.filter(({ host }) => host !== primary?.host) : rejected;
 }
 
 function done(transition: Transition, id: string): void {
@@ -176,8 +193,10 @@ export function dryRun(state: ServiceState, now: number): DryRun {
   const ranked = ranking({ state, now }, undefined);
   const obstacles: string[] = [];
   if (state.automation.kind === "paused")
-    obstacles.push("automation is paused: `stead resume`, or `stead failover --force`");
-  if (ranked.eligible.length === 0) obstacles.push("no host could take over");
+    obstacles.push("automation is paused: nothing happens by itself until `stead resume`; `stead failover` acts");
+  const whyNot = others(ranked.rejected, state, false);
+  if (ranked.eligible.length === 0 && whyNot.length === 0)
+    obstacles.push("there is no second host: start one, and add it with `stead hosts add HOST URL`");
   const brake =
     state.phase.kind === "down" && state.phase.because.kind === "braked" ? state.phase.because.why : undefined;
   if (brake !== undefined) obstacles.push(brake);
@@ -197,7 +216,7 @@ export function dryRun(state: ServiceState, now: number): DryRun {
     but: ranked.eligible.flatMap(({ host, standing, but }) =>
       but === undefined ? [] : [{ host, why: `${standing}: ${but}` }],
     ),
-    whyNot: ranked.rejected,
+    whyNot,
     obstacles,
   };
 }

@@ -260,8 +260,8 @@ export interface ServiceState {
 export type Command =
   | { readonly kind: "switchover"; readonly target: string | undefined }
   | { readonly kind: "failover"; readonly target: string | undefined; readonly force: boolean }
-  | { readonly kind: "pause" }
-  | { readonly kind: "resume" };
+  /** `isSilent`: no event: this process starts or is replaced, or another gateway got the order, and records it. */
+  | { readonly kind: "pause" | "resume"; readonly isSilent?: boolean };
 
 export type FailoverEvent =
   /** The whole registry: missing hosts are removed. */

@@ -273,13 +273,16 @@ function addHosts(app: Api, target: AdminTarget): void {
   app.get("/v1/hosts", (c) => c.json(target.hostList()));
   app.post("/v1/hosts", jsonBody(addHostRequestSchema), async (c) => {
     const { service, ...host } = c.req.valid("json");
-    target.addHost({ ...withoutNulls(host), service: find(target, service).name });
+    const { name, recorder } = find(target, service);
+    target.addHost({ ...withoutNulls(host), service: name });
+    recorder.recordEvent("info", "host-added", host.id, `by an operator, at ${host.controlUrl}`);
     return c.json(target.hostList());
   });
   app.patch("/v1/hosts/:service/:host", jsonBody(hostChangeSchema), async (c) => {
     const service = find(target, c.req.param("service"));
     const change = c.req.valid("json");
     if (!target.changeHost(service.name, c.req.param("host"), change)) throw unknownHost(c.req.param("host"));
+    service.recorder.recordEvent("info", "host-changed", c.req.param("host"), `by an operator: ${inWords(change)}`);
     return c.json(target.hostList());
   });
   app.post("/v1/hosts/:service/:host/drain", async (c) => {
@@ -293,9 +296,18 @@ function addHosts(app: Api, target: AdminTarget): void {
     if (isPrimary)
       throw new ApiRefusal("conflict", { found: `${host} is primary`, advice: "`stead switchover` first" });
     if (!target.removeHost(service.name, host)) throw unknownHost(host);
+    service.recorder.recordEvent("info", "host-removed", host, "by an operator");
     return c.json(target.hostList());
   });
 }
+
+const inWords = (change: HostChange): string =>
+  Object.entries(change)
+    .map(
+      ([key, value]) =>
+        `${key} ${value === null ? "as the host says" : value === true ? "yes" : value === false ? "no" : value}`,
+    )
+    .join(", ");
 
 const unknownHost = (host: string): ApiRefusal =>
   new ApiRefusal("unknown-host", { found: `there is no host "${host}"`, advice: "see `stead hosts list`" });
@@ -305,6 +317,7 @@ const unknownHost = (host: string): ApiRefusal =>
  */
 async function drain(target: AdminTarget, service: ServiceRuntime, host: string): Promise<CommandDone> {
   if (!target.changeHost(service.name, host, { nofailover: true })) throw unknownHost(host);
+  service.recorder.recordEvent("info", "host-drained", host, "by an operator: no candidate any more");
   const { primary } = service.state;
   if (primary?.host !== host)
     return {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { dryRun } from "../../../src/core/failover/command.ts";
 import { wakeAt } from "../../../src/core/failover/failover.ts";
 import { Scenario } from "../../support/core/failover-scenario.ts";
 
@@ -626,6 +627,29 @@ describe("operators", () => {
     expect(s.state.routed).toMatchObject({ host: "a" });
     s.send({ kind: "command", id: "2", command: { kind: "resume" } });
     expect(s.all("promote")).toMatchObject([{ host: "b" }]);
+  });
+
+  test("a pause is an event once: at the gateway that was asked, not at the start or end of a process", () => {
+    const events = (isSilent?: boolean) =>
+      Scenario.serving()
+        .send({ kind: "command", id: "1", command: { kind: "pause", ...(isSilent === undefined ? {} : { isSilent }) } })
+        .all("record-event")
+        .filter(({ what }) => what === "pause");
+    expect(events()).toHaveLength(1);
+    expect(events(true)).toEqual([]);
+  });
+
+  test("a switchover without a second host says so", () => {
+    const s = new Scenario().register("a").hears("a", { role: "primary" });
+    s.send({ kind: "command", id: "1", command: { kind: "switchover", target: undefined } });
+    expect(s.all("reply")).toMatchObject([{ outcome: { why: "a is the only host of this service" } }]);
+    expect(dryRun(s.state, 0)).toMatchObject({ whyNot: [], obstacles: [expect.stringContaining("no second host")] });
+  });
+
+  test("a switchover that no host can take over names the others' reasons, not that the primary is primary", () => {
+    const s = new Scenario().register("a", "b").hears("a", { role: "primary" }).hears("b", { role: "restoring" });
+    s.send({ kind: "command", id: "1", command: { kind: "switchover", target: undefined } });
+    expect(s.all("reply")).toMatchObject([{ outcome: { why: "b: its role is restoring" } }]);
   });
 
   test("a failover of a healthy primary needs force", () => {
