@@ -21,7 +21,8 @@ import {
 import { clusterDefault, fileSchema } from "./schema.ts";
 import { readSecret } from "./secret.ts";
 import { suggest } from "./suggest.ts";
-import type { Config, ConfigResult, Problem } from "./types.ts";
+import type { Config, ConfigResult, Problem, VaultKeySource } from "./types.ts";
+import { readVaultKey } from "./vault-key.ts";
 import { pathsOfKey, schemaAt, unknownKeys } from "./walk.ts";
 
 const configBytesMax = 1024 * 1024;
@@ -123,10 +124,15 @@ export function parseConfig(file: string, text: string, options: LoadOptions = {
     content.cluster === undefined
       ? undefined
       : readSecret({ file: anchor, cluster, env: options.env ?? process.env, needed }, problems, warnings);
+  const { env = process.env } = options;
+  const vaultKey =
+    content.host === undefined
+      ? undefined
+      : readVaultKey({ file: anchor, host: content.host, env }, problems, warnings);
   if (!needed && raw["service"] === undefined) reportEmpty(problems);
   const found = problems.sorted();
   if (found.length > 0) return { kind: "invalid", problems: found };
-  return { kind: "ok", config: resolveParts(anchor, content, secret ?? "", warnings.sorted()) };
+  return { kind: "ok", config: resolveParts(anchor, content, { secret: secret ?? "", vaultKey }, warnings.sorted()) };
 }
 
 const lineCharactersShown = 80;
@@ -224,7 +230,17 @@ function valueAt(value: unknown, path: KeyPath): unknown {
   );
 }
 
-function resolveParts(file: string, content: PartialContent, secret: string, warnings: readonly Problem[]): Config {
+interface Secrets {
+  readonly secret: string;
+  readonly vaultKey: VaultKeySource | undefined;
+}
+
+function resolveParts(
+  file: string,
+  content: PartialContent,
+  { secret, vaultKey }: Secrets,
+  warnings: readonly Problem[],
+): Config {
   const services = resolveServices(content.service ?? []);
   const cluster = resolveCluster(file, content.cluster ?? clusterDefault);
   return {
@@ -237,6 +253,7 @@ function resolveParts(file: string, content: PartialContent, secret: string, war
         ? undefined
         : {
             ...resolveHost(file, content.host, secret, cluster),
+            vaultKey,
             applicationUser: resolveApplicationUser(file, content),
           },
     vault: content.vault === undefined ? undefined : resolveVaultServer(file, content.vault, secret),

@@ -196,7 +196,7 @@ export function resolveApplicationUser(
   const { user, group } = host?.application ?? {};
   if (user === undefined) return undefined;
   const { secret, secret_file, tls } = cluster ?? {};
-  const named = [secret === undefined ? undefined : file, secret_file, tls?.key];
+  const named = [secret === undefined ? undefined : file, secret_file, tls?.key, host?.vault_key_file];
   return {
     user,
     group,

@@ -287,6 +287,8 @@ const host = table("host", {
     "path of the vault's folder, or the address of a vault server",
     'name the folder that all hosts of the service share, for example "/mnt/vault/notes", or a server: "stead://vault1:7750"',
   ),
+  vault_key_file: v.optional(text("path of a file with the vault's key, in place of the cluster's secret")),
+  vault_key_command: v.optional(v.pipe(v.array(part, stringsMessage), v.minLength(1, stringsMessage))),
   vault_timeout: v.optional(duration({ min: 100, max: 10 * minute }), "5s"),
   bootstrap: v.optional(flag, false),
   bootstrap_check: v.optional(choice(["quick", "full"]), "quick"),

@@ -39,10 +39,13 @@ export function readSecret(input: SecretInput, problems: Problems, warnings: Pro
     if (input.needed) problems.add(["cluster"], { found: "no secret", accepted: accepted, advice: advice });
     return undefined;
   }
-  if (cluster.secret_file !== undefined) return fromFile(input.file, cluster.secret_file, problems, warnings);
+  if (cluster.secret_file !== undefined) {
+    const named = { configFile: input.file, name: cluster.secret_file, key: ["cluster", "secret_file"] };
+    return readSecretFile(named, problems, warnings);
+  }
   if (cluster.secret !== undefined) warnWhenReadable(input.file, ["cluster", "secret"], warnings);
   const key = cluster.secret === undefined ? ["cluster"] : ["cluster", "secret"];
-  return checked(cluster.secret ?? fromEnv ?? "", problemAt(problems, key));
+  return checkSecret(cluster.secret ?? fromEnv ?? "", key, problems);
 }
 
 const accepted =
@@ -50,13 +53,20 @@ const accepted =
 const advice =
   "make one with `stead init`, or put at least 16 random characters into a file and name it as `secret_file`";
 
-const problemAt =
-  (problems: Problems, path: readonly string[]) =>
-  (said: Said): void =>
-    problems.add(path, said);
+export interface SecretFile {
+  /** Relative names are relative to its folder. */
+  readonly configFile: string;
+  readonly name: string;
+  /** The setting that names it. */
+  readonly key: readonly string[];
+}
 
-function fromFile(configFile: string, name: string, problems: Problems, warnings: Problems): string | undefined {
-  const key = ["cluster", "secret_file"];
+/** Returns the only line of a file, or undefined after adding to `problems`. */
+export function readSecretFile(
+  { configFile, name, key }: SecretFile,
+  problems: Problems,
+  warnings: Problems,
+): string | undefined {
   const path = resolve(dirname(configFile), name);
   let content: string;
   try {
@@ -70,10 +80,12 @@ function fromFile(configFile: string, name: string, problems: Problems, warnings
     return undefined;
   }
   warnWhenReadable(path, key, warnings);
-  return checked(content.replace(/\r?\n$/, ""), problemAt(problems, key));
+  return checkSecret(content.replace(/\r?\n$/, ""), key, problems);
 }
 
-function checked(secret: string, problem: (said: Said) => void): string | undefined {
+/** Returns the secret, or undefined after adding to `problems` at the key. */
+export function checkSecret(secret: string, key: readonly string[], problems: Problems): string | undefined {
+  const problem = (said: Said): void => problems.add(key, said);
   if (secret.length < secretLengthMin || secret.length > secretLengthMax) {
     problem({
       found: `a secret of ${secret.length} characters`,

@@ -129,6 +129,15 @@ export interface GatewayConfig {
 /** `async` may acknowledge a write up to `lossMaxMs` before it is in the vault: at most that much can be lost. */
 export type Durability = { readonly kind: "strict" } | { readonly kind: "async"; readonly lossMaxMs: number };
 
+/** `command`: a program that prints the key; `folder`: where it runs. */
+export type VaultKeySource =
+  | { readonly kind: "key"; readonly key: string }
+  | {
+      readonly kind: "command";
+      readonly command: readonly [program: string, ...args: string[]];
+      readonly folder: string;
+    };
+
 export type StopSignal = "SIGTERM" | "SIGINT" | "SIGQUIT" | "SIGHUP" | "SIGKILL";
 
 /** How the application is checked once it has been ready (src/core/host/liveness.ts). */
@@ -225,6 +234,8 @@ export interface HostConfig {
   readonly diskStallMs: number;
   /** `file:///absolute/folder`, or `stead://host:port` of a vault server. */
   readonly vaultUrl: string;
+  /** What opens the vault's keys; undefined: the cluster's secret. */
+  readonly vaultKey?: VaultKeySource | undefined;
   /** A vault operation that takes longer counts as ambiguous (puts) or failed (others). */
   readonly vaultTimeoutMs: number;
   /** May use its own local databases, or none, as the first content of an empty vault. */

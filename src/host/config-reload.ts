@@ -34,6 +34,7 @@ const settings: Readonly<Record<keyof HostConfig, readonly [key: string, canChan
   setAsideBytesMax: ["set_aside_bytes", false],
   diskStallMs: ["disk_stall", false],
   vaultUrl: ["vault", false],
+  vaultKey: ["the vault's key", false],
   vaultTimeoutMs: ["vault_timeout", false],
   bootstrap: ["bootstrap", false],
   bootstrapCheck: ["bootstrap_check", false],

@@ -116,6 +116,7 @@ databases = ${quotedList(values.databases ?? ["*.db"])}
 #set_aside = "data.stead/set-aside"
 # The folder that all hosts of this service share.
 vault = ${quoted(values.vault)}
+# A key in place of the cluster's secret, to open the vault's keys: vault_key_file = "vault.key", or vault_key_command = ["program"].
 #vault_timeout = "5s"
 # On exactly one host, for an empty vault only: initialise it from this host's databases, or from none.
 ${values.bootstrap ? "bootstrap = true" : "#bootstrap = false"}

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { CheckpointConfig } from "../../config/types.ts";
+import { vaultKeyOf } from "../../host/machine/vault-key.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
 import { requireConfig } from "./config.ts";
 import type { CliContext } from "../output/context.ts";
@@ -11,6 +12,7 @@ export interface VaultFlags {
   readonly config: string | undefined;
   readonly json: boolean;
   readonly "secret-file": string | undefined;
+  readonly "vault-key-file": string | undefined;
 }
 
 export const vaultFlags = {
@@ -27,6 +29,13 @@ export const vaultFlags = {
     optional: true,
     placeholder: "file",
     brief: "The cluster's secret, for a folder (default: STEAD_SECRET)",
+  },
+  "vault-key-file": {
+    kind: "parsed",
+    parse: String,
+    optional: true,
+    placeholder: "file",
+    brief: "What opens the vault's keys in place of the secret, for a folder (default: STEAD_VAULT_KEY)",
   },
   json: { kind: "boolean", default: false, withNegated: false, brief: "Print one JSON object" },
 } as const;
@@ -48,7 +57,9 @@ interface Meant {
   /** Known if a configuration names the vault. */
   readonly service: string | undefined;
   readonly checkpoint: CheckpointConfig | undefined;
-  /** What opens the vault's keys, the cluster's first, which a vault server needs; empty: nothing was given. */
+  /** Of the cluster; undefined: it was not given. */
+  readonly secret: string | undefined;
+  /** What opens the vault's keys, that which keyrings are made for first; empty: nothing was given. */
   readonly secrets: readonly string[];
 }
 
@@ -67,15 +78,23 @@ export function secretIn(path: string): string {
   return text.replace(/\r?\n$/, "");
 }
 
-/** Returns the secret that was given for a vault without a configuration; empty: none. */
-export function secretsGiven(context: CliContext, file: string | undefined): readonly string[] {
-  if (file !== undefined) return [secretIn(resolve(context.cwd, file))];
-  const fromEnv = context.process.env?.["STEAD_SECRET"];
-  return fromEnv === undefined ? [] : [fromEnv];
+type Given = Pick<Meant, "secret" | "secrets">;
+
+/** Returns what was given for a vault without a configuration. */
+export function secretsGiven(context: CliContext, flags: Pick<VaultFlags, "secret-file" | "vault-key-file">): Given {
+  const given = (file: string | undefined, variable: string): string | undefined =>
+    file === undefined ? context.process.env?.[variable] : secretIn(resolve(context.cwd, file));
+  const secret = given(flags["secret-file"], "STEAD_SECRET");
+  const vaultKey = given(flags["vault-key-file"], "STEAD_VAULT_KEY");
+  return { secret, secrets: [vaultKey, secret].filter((each) => each !== undefined) };
 }
 
 /** Returns the vault of the folder, or of the configuration; both at once would be ambiguous. */
-export function vaultArgument(context: CliContext, flags: VaultFlags, folder: string | undefined): Meant {
+export async function vaultArgument(
+  context: CliContext,
+  flags: VaultFlags,
+  folder: string | undefined,
+): Promise<Meant> {
   if (folder !== undefined) {
     if (flags.config !== undefined) {
       throw new OperatorError("usage", {
@@ -84,9 +103,8 @@ export function vaultArgument(context: CliContext, flags: VaultFlags, folder: st
         advice: "leave one out",
       });
     }
-    const secrets = secretsGiven(context, flags["secret-file"]);
     const url = pathToFileURL(resolve(context.cwd, folder)).href;
-    return { url, service: undefined, checkpoint: undefined, secrets };
+    return { url, service: undefined, checkpoint: undefined, ...secretsGiven(context, flags) };
   }
   const { host, file } = requireConfig(context, flags.config);
   if (host === undefined) {
@@ -95,11 +113,14 @@ export function vaultArgument(context: CliContext, flags: VaultFlags, folder: st
       advice: "name the vault's folder, or a configuration file with [host]",
     });
   }
-  if (flags["secret-file"] !== undefined)
-    throw new OperatorError("usage", {
-      found: `--secret-file beside ${file}, which names the secret`,
-      accepted: "--secret-file with a folder",
-      advice: "leave it out",
-    });
-  return { url: host.vaultUrl, service: host.service, checkpoint: host.checkpoint, secrets: [host.secret] };
+  for (const flag of ["secret-file", "vault-key-file"] as const)
+    if (flags[flag] !== undefined)
+      throw new OperatorError("usage", {
+        found: `--${flag} beside ${file}, which names what opens the vault`,
+        accepted: `--${flag} with a folder`,
+        advice: "leave it out",
+      });
+  const { vaultUrl: url, service, checkpoint, secret } = host;
+  const secrets = [...new Set([await vaultKeyOf(host), secret])];
+  return { url, service, checkpoint, secret, secrets };
 }

@@ -22,10 +22,11 @@ const verifyCommand = buildCommand<VaultFlags, [folder?: string], CliContext>({
   },
   parameters: { flags: vaultFlags, positional: folderParameter },
   async func(flags, folder) {
-    const { url, service, secrets } = vaultArgument(this, flags, folder);
+    const { url, service, secret, secrets } = await vaultArgument(this, flags, folder);
     const { vaultVerify } = await import("./vault.ts");
     const { exitCode } = await vaultVerify({
       url,
+      secret,
       secrets,
       json: flags.json,
       out: output(this),
@@ -55,10 +56,11 @@ const lsCommand = buildCommand<VaultFlags & { readonly records: boolean }, [fold
     positional: folderParameter,
   },
   async func(flags, folder) {
-    const { url, secrets } = vaultArgument(this, flags, folder);
+    const { url, secret, secrets } = await vaultArgument(this, flags, folder);
     const { vaultLs } = await import("./vault.ts");
     const { exitCode } = await vaultLs({
       url,
+      secret,
       secrets,
       json: flags.json,
       records: flags.records,
@@ -109,7 +111,7 @@ const gcCommand = buildCommand<GcFlags, [folder?: string], CliContext>({
     positional: folderParameter,
   },
   async func(flags, folder) {
-    const { url, checkpoint, secrets } = vaultArgument(this, flags, folder);
+    const { url, checkpoint, secret, secrets } = await vaultArgument(this, flags, folder);
     const checkpointsMin = flags.keep ?? checkpoint?.keepMin;
     const windowMs = flags.window ?? checkpoint?.windowMs;
     if (checkpointsMin === undefined || windowMs === undefined) {
@@ -124,6 +126,7 @@ const gcCommand = buildCommand<GcFlags, [folder?: string], CliContext>({
     const policy = { checkpointsMin, windowMs };
     const { exitCode } = await vaultGc({
       url,
+      secret,
       secrets,
       json: flags.json,
       policy,

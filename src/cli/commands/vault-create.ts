@@ -25,7 +25,7 @@ export async function makeVault(path: string, service: string, log?: LogKind): P
 
 /** To people who have an encrypted vault. */
 export const keepIt =
-  "Without the secret that opens its keys this vault cannot be read again: keep a copy of it away from the vault and its hosts.";
+  "Without the secret or key that opens its keys this vault cannot be read again: keep a copy of it away from the vault and its hosts.";
 
 export type Protection = "none" | "authenticated" | "encrypted";
 
@@ -47,6 +47,7 @@ export async function giveKeys(path: string, secrets: readonly string[], encrypt
 
 interface Flags {
   readonly "secret-file": string | undefined;
+  readonly "vault-key-file": string | undefined;
   readonly service: string;
   readonly log: LogKind | undefined;
   readonly encrypt: boolean;
@@ -80,6 +81,7 @@ export const vaultCreateCommand = buildCommand<Flags, [folder: string], CliConte
         brief: "Name of the service, as in host.service",
       },
       "secret-file": vaultFlags["secret-file"],
+      "vault-key-file": vaultFlags["vault-key-file"],
       log: {
         kind: "enum",
         values: ["objects", "segments"],
@@ -100,12 +102,12 @@ export const vaultCreateCommand = buildCommand<Flags, [folder: string], CliConte
   },
   async func(flags, folder) {
     const path = resolve(this.cwd, folder);
-    const secrets = secretsGiven(this, flags["secret-file"]);
+    const secrets = secretsGiven(this, flags).secrets.slice(0, 1);
     if (flags.encrypt && secrets.length === 0)
       throw new OperatorError("usage", {
         found: "--encrypt without a secret",
-        accepted: "the cluster's secret, which opens the vault's keys",
-        advice: "give it with --secret-file or in STEAD_SECRET",
+        accepted: "the cluster's secret, or a vault key, which opens the vault's keys",
+        advice: "give it with --secret-file, --vault-key-file, or in STEAD_SECRET or STEAD_VAULT_KEY",
       });
     const log = await makeVault(path, flags.service, flags.log);
     const protection = secrets.length === 0 ? "none" : await giveKeys(path, secrets, flags.encrypt);

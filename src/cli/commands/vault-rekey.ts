@@ -29,7 +29,8 @@ export const vaultRekeyCommand = buildCommand<RekeyFlags, [folder?: string], Cli
       "",
       "A vault with keys keeps them, and they open with the secret that is given. To change the secret without an outage,",
       "run it with --former-secret-file and --keep-former, change the secret of one host after the other, and run it again",
-      "without them. Running hosts need not restart for it.",
+      "without them. Running hosts need not restart for it. With a vault key (host.vault_key_file, host.vault_key_command,",
+      "--vault-key-file or STEAD_VAULT_KEY) that key opens them in place of the secret.",
       "",
       "EXAMPLES",
       "  stead vault rekey",
@@ -45,7 +46,7 @@ export const vaultRekeyCommand = buildCommand<RekeyFlags, [folder?: string], Cli
         parse: String,
         optional: true,
         placeholder: "file",
-        brief: "The secret that opens the keys now, if it is another one",
+        brief: "The secret or key that opens the keys now, if it is another one",
       },
       "keep-former": {
         kind: "boolean",
@@ -69,14 +70,17 @@ export const vaultRekeyCommand = buildCommand<RekeyFlags, [folder?: string], Cli
     positional: folderParameter,
   },
   async func(flags, folder) {
-    const { url, secrets } = vaultArgument(this, flags, folder);
+    const { url, secret, secrets: given } = await vaultArgument(this, flags, folder);
+    // What comes first opens the keys from now on; the cluster's secret may have done so until now.
+    const [secrets, before] = [given.slice(0, 1), given.slice(1)];
     const former = flags["former-secret-file"];
     const formerSecrets = former === undefined ? [] : [secretIn(resolve(this.cwd, former))];
     const { vaultRekey } = await import("./vault.ts");
     const done = await vaultRekey({
       url,
+      secret,
       secrets,
-      formerSecrets,
+      formerSecrets: [...before, ...formerSecrets],
       keepsFormer: flags["keep-former"],
       encrypts: flags.encrypt,
       withNewKey: flags["new-key"],
@@ -87,7 +91,7 @@ export const vaultRekeyCommand = buildCommand<RekeyFlags, [folder?: string], Cli
 
 function describe({ isNew, opensWith, encrypts, keyNumber }: Rekeyed): string {
   const key = `${encrypts ? "encrypted" : "authenticated, not encrypted,"} with key ${keyNumber}`;
-  const opening = `the vault's keys open with ${opensWith === 1 ? "this secret" : "this secret and the former one"}`;
+  const opening = `the vault's keys open with ${opensWith === 1 ? "this secret or key" : "this secret or key and the former one"}`;
   const written = `what is written from now on is ${key}`;
   if (isNew) return `the vault has keys; ${written}; start the hosts, and make a checkpoint (stead checkpoint)`;
   return `${opening}; ${written}${encrypts ? `\n${keepIt}` : ""}`;

@@ -65,13 +65,13 @@ export const vaultRestoreCommand = buildCommand<RestoreFlags, [folder?: string],
     positional: folderParameter,
   },
   async func(flags, folder) {
-    const { url, service, secrets } = vaultArgument(this, flags, folder);
+    const { url, service, secret, secrets } = await vaultArgument(this, flags, folder);
     const moment = momentOf(flags);
     const to = resolve(this.cwd, flags.to);
     const { restoreFromVault } = await import("./vault.ts");
     const onWarning = (text: string): void => void this.process.stderr.write(`stead: warning: ${text}\n`);
     const restored = await restoreFromVault({
-      ...{ url, service, secrets, moment, folder: to, signal: this.signal, onWarning },
+      ...{ url, service, secret, secrets, moment, folder: to, signal: this.signal, onWarning },
     });
     this.process.stdout.write(flags.json ? `${JSON.stringify({ folder: to, ...restored })}\n` : describe(to, restored));
   },

@@ -37,7 +37,9 @@ import { type ExitCode, exitCodes } from "../output/exit-codes.ts";
 export interface VaultCommand {
   /** `file:///absolute/path`, an absolute path, or `stead://host:port`. */
   readonly url: string;
-  /** What opens the vault's keys, if it has any; a vault server needs the first. */
+  /** Of the cluster: a vault server needs it. Default: the first of `secrets`. */
+  readonly secret?: string | undefined;
+  /** What opens the vault's keys, if it has any. */
   readonly secrets?: readonly string[] | undefined;
   readonly out: (line: string) => void;
   /** Print one JSON object only. */
@@ -178,10 +180,10 @@ function printCollected(collected: Collected | undefined, dryRun: boolean, out: 
 /** Takes the service name from the vault; `service` refuses another service's vault. */
 export async function restoreFromVault(
   command: Omit<PointInTimeOptions, "store" | "log"> &
-    Pick<VaultCommand, "url" | "secrets"> & { readonly service: string | undefined },
+    Pick<VaultCommand, "url" | "secret" | "secrets"> & { readonly service: string | undefined },
 ): Promise<PointInTime> {
-  const { url, secrets, service: expected, ...options } = command;
-  return await withVault({ url, secrets }, async ({ store, keys }) => {
+  const { url, secret, secrets, service: expected, ...options } = command;
+  return await withVault({ url, secret, secrets }, async ({ store, keys }) => {
     const identity = await readIdentity(store);
     if (identity === undefined) throw new NotAVaultError(store.url, "it has no identity");
     const { service } = identity;
@@ -192,6 +194,9 @@ export async function restoreFromVault(
 
 export interface RekeyCommand {
   readonly url: string;
+  /** As in VaultCommand. */
+  readonly secret?: string | undefined;
+  /** Open the keys from now on. */
   readonly secrets: readonly string[];
   /** Open the keys too, now. */
   readonly formerSecrets: readonly string[];
@@ -222,7 +227,7 @@ export async function vaultRekey(command: RekeyCommand): Promise<Rekeyed> {
       accepted: "the cluster's secret, which opens the keys",
       advice: "name the configuration with --config, or give the secret with --secret-file or in STEAD_SECRET",
     });
-  const store = await openVault(url, { secret: secrets[0], timeoutMs: callMsMax });
+  const store = await openVault(url, { secret: command.secret ?? secrets[0], timeoutMs: callMsMax });
   try {
     const identity = await readIdentity(store);
     if (identity === undefined) throw new NotAVaultError(store.url, "it has no identity");
@@ -349,10 +354,10 @@ async function keysFor(
 
 /** Throws KeyringError if the vault has keys that the secrets do not open. */
 async function withVault<T>(
-  { url, secrets = [] }: Pick<VaultCommand, "url" | "secrets">,
+  { url, secrets = [], secret = secrets[0] }: Pick<VaultCommand, "url" | "secret" | "secrets">,
   use: (vault: OpenedVault) => Promise<T>,
 ): Promise<T> {
-  const store = await openVault(url, { secret: secrets[0], timeoutMs: callMsMax });
+  const store = await openVault(url, { secret, timeoutMs: callMsMax });
   try {
     const identity = await readIdentity(store).catch(onlyUnreadable);
     const keys = identity === undefined ? undefined : await keysFor(store, identity, secrets);

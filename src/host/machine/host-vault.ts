@@ -15,6 +15,7 @@ import { KnownEndFile } from "./known-end-file.ts";
 import { openKnownKeys } from "./known-keys.ts";
 import { MeteredStore } from "./metered-store.ts";
 import { TimedStore } from "./timed-store.ts";
+import { vaultKeyOf } from "./vault-key.ts";
 
 interface HostVault {
   /** Measures, and authenticates if the vault has keys. */
@@ -34,6 +35,7 @@ interface VaultParts {
 /** Throws the errors of stores, and KeyringError; nothing stays open then. */
 export async function openHostVault(config: HostConfig, { clock, metrics, log }: VaultParts): Promise<HostVault> {
   const { vaultUrl: url, vaultTimeoutMs: timeoutMs, secret, stateFolder } = config;
+  const secrets = [await vaultKeyOf(config)];
   const known = new KnownLog();
   const vault = await openVault(url, { secret, timeoutMs, known });
   try {
@@ -41,7 +43,7 @@ export async function openHostVault(config: HostConfig, { clock, metrics, log }:
     if (why !== undefined) log.warn(why);
     const metered = new MeteredStore(new TimedStore(vault, clock, timeoutMs), clock, metrics);
     const identity = await ensureIdentity(metered, config.service);
-    const keys = await openKnownKeys({ store: metered, identity, secrets: [secret], stateFolder });
+    const keys = await openKnownKeys({ store: metered, identity, secrets, stateFolder });
     const own = (folders: { release(): void }): (() => Promise<void>) => {
       const onFailure = (text: string): void => log.warn(text);
       const file = KnownEndFile.open({ stateFolder, vaultUrl: url, vaultId: identity.id, known, clock, onFailure });

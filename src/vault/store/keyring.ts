@@ -1,5 +1,6 @@
 /**
- * The keyring: a vault's keys, in the vault, readable only with the cluster's secret.
+ * The keyring: a vault's keys, in the vault, readable only with the cluster's secret, or with a key of its own that the
+ * configuration names in place of it (config/vault-key.ts); here both are called secret.
  *
  *     keys/<number>     the keyring; the largest number applies
  *
@@ -92,9 +93,9 @@ export async function readKeyring(
     throw new KeyringError(`${keyringKey(number)} is no keyring`, "what stead wrote", "Put it back from a backup.");
   if (secrets.length === 0)
     throw new KeyringError(
-      `the vault ${store.url} has keys, and no secret was given to open them`,
-      "the cluster's secret",
-      "Name the configuration with --config, or give the secret with --secret-file or in STEAD_SECRET.",
+      `the vault ${store.url} has keys, and nothing was given to open them`,
+      "the cluster's secret, or the vault's key if it has one of its own",
+      "Name the configuration with --config, or give the secret with --secret-file or in STEAD_SECRET, a key with --vault-key-file or in STEAD_VAULT_KEY.",
     );
   for (const secret of secrets)
     for (const sealed of ring.output.sealed) {
@@ -102,9 +103,9 @@ export async function readKeyring(
       if (content !== undefined) return { number, content };
     }
   throw new KeyringError(
-    `${keyringKey(number)} of the vault ${store.url} does not open with this secret`,
-    "the secret of the cluster that made it, or the one before",
-    "Correct the secret. If it was changed, run `stead vault rekey` with the former one in --former-secret-file.",
+    `${keyringKey(number)} of the vault ${store.url} does not open with what was given`,
+    "the secret of the cluster that made it, or the vault's key if it has one of its own, or the one before",
+    "Correct it. If it was changed, run `stead vault rekey` with the former one in --former-secret-file.",
   );
 }
 
