@@ -6,6 +6,7 @@
 import { describeUnmatched, unmatchedNames } from "../core/database-pattern.ts";
 import type { HostEvent } from "../core/host/life.ts";
 import { messageOf } from "../runtime/operator-error.ts";
+import { ProgressReport } from "../runtime/progress-report.ts";
 import type { LogRecord } from "../vault/record.ts";
 import type { HostPorts } from "./host-ports.ts";
 import type { Warnings } from "./ports/warnings.ts";
@@ -143,11 +144,18 @@ export class Restoring {
       check,
       openSource: () => openSource(undefined, warnings),
       compression,
+      onProgress: this.#progress("writing the first checkpoint").reached,
     });
     if (!isFirst) return;
     log.info("bootstrapped the vault", { from: config.dataFolder });
     await local.mark({ kind: "secondary" });
     this.#hasBootstrapped = true;
+  }
+
+  /** Status has it as the reason why this host still restores. */
+  #progress(what: string): ProgressReport {
+    const { ports, onDelayed } = this.#options;
+    return new ProgressReport({ what, clock: ports.clock, say: (text) => onDelayed(text, false) });
   }
 
   #restore(signal: AbortSignal): Promise<Restored<HostReplica>> {
@@ -164,6 +172,7 @@ export class Restoring {
       onVaultFailure: (text) => warnings.warn(text, "vault"),
       onWarning: (text) => warnings.warn(text),
       onRecord,
+      onProgress: this.#progress("loading a checkpoint").reached,
       signal,
       memory: this.#memory,
     });

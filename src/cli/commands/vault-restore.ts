@@ -3,6 +3,8 @@ import { resolve } from "node:path";
 import { buildCommand } from "@stricli/core";
 import type { LeftOut, Moment, PointInTime } from "../../host/secondary/point-in-time.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
+import { systemClock } from "../../runtime/clock.ts";
+import { ProgressReport } from "../../runtime/progress-report.ts";
 import type { CliContext } from "../output/context.ts";
 import { folderParameter, vaultArgument, vaultFlags, type VaultFlags } from "./vault-argument.ts";
 
@@ -70,8 +72,10 @@ export const vaultRestoreCommand = buildCommand<RestoreFlags, [folder?: string],
     const to = resolve(this.cwd, flags.to);
     const { restoreFromVault } = await import("./vault.ts");
     const onWarning = (text: string): void => void this.process.stderr.write(`stead: warning: ${text}\n`);
+    const say = (text: string): void => void this.process.stderr.write(`stead: ${text}\n`);
+    const { reached: onProgress } = new ProgressReport({ what: "loading the checkpoint", clock: systemClock, say });
     const restored = await restoreFromVault({
-      ...{ url, service, secret, secrets, moment, folder: to, signal: this.signal, onWarning },
+      ...{ url, service, secret, secrets, moment, folder: to, signal: this.signal, onWarning, onProgress },
     });
     this.process.stdout.write(flags.json ? `${JSON.stringify({ folder: to, ...restored })}\n` : describe(to, restored));
   },

@@ -30,6 +30,7 @@ import { pacedBy } from "../../vault/checkpoint/checkpoint-pace.ts";
 import type { Store } from "../../vault/store/store.ts";
 import type { Journal } from "./journal.ts";
 import { messageOf } from "../../runtime/operator-error.ts";
+import { ProgressReport } from "../../runtime/progress-report.ts";
 import type { Outcome } from "../ports/ports.ts";
 import type { SnapshotDatabase } from "../../capture/snapshot.ts";
 
@@ -59,6 +60,8 @@ const vaultShare = 0.5;
 /** How long a checkpoint waits for long logs to start over, and the pause between two looks. */
 const logsWaitMsMax = 10_000;
 const logsLookMs = 50;
+/** Between two reports of how far a checkpoint is. */
+const progressEveryMs = 30_000;
 /** Pause before a failed checkpoint is retried. */
 const retryAfterMs = 5_000;
 /**
@@ -192,6 +195,8 @@ export class Checkpointer {
       };
       const databases = snapshot.databases.map((database) => this.#guarded(database));
       const gently = { concurrency: 1, pace: pacedBy(clock, vaultShare) };
+      const say = (text: string): void => log.info(text, { position });
+      const progress = new ProgressReport({ what: "writing a checkpoint", clock, say, everyMs: progressEveryMs });
       written = await writeCheckpoint({
         store,
         position,
@@ -202,6 +207,7 @@ export class Checkpointer {
         databases,
         ...base,
         ...gently,
+        onProgress: progress.reached,
       });
     } finally {
       await snapshot.release();

@@ -26,6 +26,8 @@ export interface BootstrapOptions {
   readonly openSource: () => Promise<CaptureSource>;
   /** Default: zstd on the thread pool. */
   readonly compression?: Compression | undefined;
+  /** Of the first checkpoint, in bytes. */
+  readonly onProgress?: ((bytes: number, totalBytes: number) => void) | undefined;
 }
 
 /** A vault that has, or had, a log, but no checkpoint. */
@@ -51,6 +53,7 @@ export async function bootstrap({
   check,
   openSource,
   compression,
+  onProgress,
 }: BootstrapOptions): Promise<boolean> {
   const hasBegun = async (): Promise<boolean> => (await listCheckpoints(store)).length > 0;
   if (await hasBegun()) return false;
@@ -77,6 +80,7 @@ export async function bootstrap({
         wallTimeMs: clock.wallTime(),
         databases,
         ...(compression === undefined ? {} : { compression }),
+        ...(onProgress === undefined ? {} : { onProgress }),
       });
       return true;
     } catch (error) {

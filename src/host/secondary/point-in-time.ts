@@ -23,6 +23,7 @@ import {
   readManifest,
   startOf,
 } from "../../vault/checkpoint/checkpoint.ts";
+import { databaseBytes } from "../../vault/checkpoint/checkpoint-manifest.ts";
 import { CorruptRecordError, DamagedChunkError, DamagedManifestError } from "../../vault/errors.ts";
 import { FlushAssembler } from "../../vault/log/flush-assembler.ts";
 import type { Log } from "../../vault/log/log.ts";
@@ -77,6 +78,8 @@ export interface PointInTimeOptions {
   readonly signal?: AbortSignal | undefined;
   /** A newer checkpoint is damaged, and an older one is used instead. */
   readonly onWarning: (text: string) => void;
+  /** Of loading the checkpoint, in bytes. */
+  readonly onProgress?: (bytes: number, totalBytes: number) => void;
   readonly disk?: DiskSpace;
 }
 
@@ -201,8 +204,11 @@ async function loadCheckpoint(
       const checkpoint = await readManifest(store, position);
       if (checkpoint !== undefined && isReached(moment, checkpoint)) {
         await room.ensure(new Footprint(checkpoint).total);
+        const total = checkpoint.databases.reduce((sum, database) => sum + databaseBytes(database), 0);
+        let done = 0;
+        const onChunk = ({ length }: Uint8Array): void => options.onProgress?.((done += length), total);
         for (const database of checkpoint.databases)
-          await replica.load({ ...database, chunks: chunksOf(options, checkpoint, database) });
+          await replica.load({ ...database, chunks: chunksOf(options, checkpoint, database, onChunk) });
         if (damage !== undefined) onWarning(`the checkpoint at position ${position} is used instead`);
         return { checkpoint, replica };
       }
@@ -276,10 +282,13 @@ async function* chunksOf(
   { store, signal }: PointInTimeOptions,
   manifest: CheckpointManifest,
   database: { readonly name: string; readonly chunks: readonly string[] },
+  onChunk: (chunk: Uint8Array) => void,
 ): AsyncGenerator<Uint8Array> {
   for (const index of database.chunks.keys()) {
     signal?.throwIfAborted();
-    yield await readChunk(store, manifest, database.name, index);
+    const chunk = await readChunk(store, manifest, database.name, index);
+    yield chunk;
+    onChunk(chunk);
   }
 }
 

@@ -63,6 +63,8 @@ export interface RestoreOptions<Target extends RestoreTarget> {
   readonly onVaultFailure: (text: string) => void;
   readonly onWarning: (text: string) => void;
   readonly onRecord: (record: LogRecord) => void;
+  /** Of loading the checkpoint, in bytes. */
+  readonly onProgress?: ((bytes: number, totalBytes: number) => void) | undefined;
   readonly signal: AbortSignal;
   /** Kept between tries; default: this is the only try. */
   readonly memory?: RoomMemory | undefined;
@@ -161,9 +163,10 @@ async function loadNewest<Target extends RestoreTarget>(
       if (checkpoint === undefined) throw new Error("it was removed meanwhile: there is a newer one");
       // Later ones find what the previous one left, and overwrite it.
       if (failure === undefined) await room.ensure(new Footprint(checkpoint).total);
+      const loading = loadingOf(options, checkpoint);
       for (const database of checkpoint.databases) {
         const { name, pageSize, pageCount, checksum } = database;
-        await target.load({ name, pageSize, pageCount, checksum, chunks: chunksOf(options, checkpoint, name) });
+        await target.load({ name, pageSize, pageCount, checksum, chunks: loading.chunks(name) });
       }
       if (failure !== undefined) options.onWarning(`restored from the older checkpoint at position ${position}`);
       return { target, checkpoint };
@@ -178,20 +181,27 @@ async function loadNewest<Target extends RestoreTarget>(
   throw failure;
 }
 
-async function* chunksOf<Target extends RestoreTarget>(
-  options: RestoreOptions<Target>,
+/** The chunks of a checkpoint's databases, counted. */
+function loadingOf<Target extends RestoreTarget>(
+  { store, localChunk, onProgress, signal }: RestoreOptions<Target>,
   manifest: CheckpointManifest,
-  name: string,
-): AsyncGenerator<Uint8Array> {
-  const database = manifest.databases.find((candidate) => candidate.name === name);
-  if (database === undefined) return;
-  for (const [index, key] of database.chunks.entries()) {
-    options.signal.throwIfAborted();
-    const offset = index * chunkBytes;
-    const length = Math.min(chunkBytes, databaseBytes(database) - offset);
-    const local = await options.localChunk(name, offset, length, parseChunkKey(key)?.name ?? "");
-    yield local ?? (await readChunk(options.store, manifest, name, index));
-  }
+): { readonly chunks: (name: string) => AsyncGenerator<Uint8Array> } {
+  const total = manifest.databases.reduce((sum, database) => sum + databaseBytes(database), 0);
+  let done = 0;
+  return {
+    chunks: async function* chunksOf(name) {
+      const database = manifest.databases.find((candidate) => candidate.name === name);
+      if (database === undefined) return;
+      for (const [index, key] of database.chunks.entries()) {
+        signal.throwIfAborted();
+        const offset = index * chunkBytes;
+        const length = Math.min(chunkBytes, databaseBytes(database) - offset);
+        const local = await localChunk(name, offset, length, parseChunkKey(key)?.name ?? "");
+        yield local ?? (await readChunk(store, manifest, name, index));
+        onProgress?.((done += length), total);
+      }
+    },
+  };
 }
 
 /** The local disk's own errors carry an errno. */

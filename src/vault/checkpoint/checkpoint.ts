@@ -73,6 +73,8 @@ export interface WriteCheckpointOptions {
   readonly concurrency?: number;
   /** Called before each chunk: a caller that slows the checkpoint down waits here. */
   readonly pace?: (bytes: number) => Promise<void>;
+  /** Called after each chunk, with the bytes of the databases that are done. */
+  readonly onProgress?: (bytes: number, totalBytes: number) => void;
 }
 
 export interface WrittenCheckpoint {
@@ -97,6 +99,7 @@ export async function writeCheckpoint(options: WriteCheckpointOptions): Promise<
   }));
   const pieces = jobs.flatMap((job) => Array.from(job.keys, (_, index) => ({ job, index })));
   let written = 0;
+  let done = 0;
   await inParallel(options.concurrency ?? checkpointConcurrency, pieces, async ({ job, index }) => {
     options.signal?.throwIfAborted();
     await options.pace?.(chunkBytes);
@@ -105,6 +108,7 @@ export async function writeCheckpoint(options: WriteCheckpointOptions): Promise<
       (await storeChunk(options, reuse, job.database, index));
     job.keys[index] = stored.key;
     if (stored.written) written += 1;
+    options.onProgress?.(++done * chunkBytes, pieces.length * chunkBytes);
   });
   options.signal?.throwIfAborted();
   const databases = jobs.map(({ database, keys }): ManifestDatabase => {
