@@ -3,9 +3,9 @@
  * PeerRefusal. Each message carries what its sender knows (vector), rows that the other lacks, and its present view of
  * each service's primary.
  *
- * Rows are arrays in the order of `tables[name]`. A receiver that does not know one of these tables or columns accepts
- * none of the rows and does not count them as known, so that it gets them completely once it is upgraded; views still
- * count.
+ * Rows are arrays in the order of `tables[name]`. A sender leaves out rows of tables that the receiver does not know,
+ * by what its messages say (`knows`). A receiver that does not know one of these tables or columns accepts none of the
+ * rows and does not count them as known, so that it gets them completely once it is upgraded; views still count.
  */
 import * as v from "valibot";
 import { baseUrlSchema } from "./addresses.ts";
@@ -74,6 +74,8 @@ export const peerMessageSchema = v.object({
   after: v.nullable(v.object({ origin: name, arrival: count })),
   /** In an answer: where the next part begins; null: with these rows the receiver knows what `vector` claims. */
   next: v.nullable(count),
+  /** Tables and columns that the sender has; null, or left out by an older gateway: those of before. */
+  knows: v.optional(v.nullable(v.record(v.string(), v.array(v.string())))),
   tables: v.record(v.string(), v.array(v.string())),
   rows: v.array(wireRowSchema),
   views: v.array(peerViewSchema),

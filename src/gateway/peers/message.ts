@@ -3,6 +3,7 @@ import { peerFormat, type PeerMessage } from "../../control/peer-api.ts";
 import type { RowReplica } from "../../core/replication/replication.ts";
 import type { ReplicatedRow } from "../../core/replication/row.ts";
 import type { VersionVector } from "../../core/replication/version-vector.ts";
+import { ownTables } from "./known-tables.ts";
 import type { Member } from "./membership.ts";
 import { encodeRows } from "./wire.ts";
 
@@ -36,6 +37,7 @@ export function composeMessage(
     push: part.push === undefined ? null : { since: part.push.since, upTo: part.push.upTo },
     after: part.after ?? null,
     next: part.next ?? null,
+    knows: ownTables,
     ...encodeRows(part.rows),
     views,
   };

@@ -6,6 +6,7 @@ import { unknownPeer, type PeerMemory } from "../../core/replication/exchange.ts
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import { BackgroundTasks } from "../../runtime/background-tasks.ts";
 import { messageOf } from "../../runtime/operator-error.ts";
+import type { KnownTables } from "./known-tables.ts";
 import type { PeerTransport } from "./peer-client.ts";
 
 export const sweepMs = 1_000;
@@ -21,6 +22,8 @@ export class PeerLink {
   readonly url: string;
   readonly client: PeerTransport;
   memory: PeerMemory = unknownPeer;
+  /** Of its last answer; undefined: it has given none, and is sent no rows. */
+  tables: KnownTables | undefined;
   /** When it was last asked for everything that is missing here. */
   pulledAt = -Infinity;
   /** Known once it has answered, or from the registry. */

@@ -19,6 +19,7 @@ import type { StateStore } from "../state/store.ts";
 import { refusalOf } from "./admission.ts";
 import { InstanceWatch, silentMs } from "./instance-watch.ts";
 import { composeMessage, vectorOf, type RowPart } from "./message.ts";
+import { KnownTables, Withheld } from "./known-tables.ts";
 import { membershipOf, others, type Member } from "./membership.ts";
 import type { PeerTransport } from "./peer-client.ts";
 import { PeerLink, sweepMs, type ExchangeEnd } from "./peer-link.ts";
@@ -74,6 +75,7 @@ export class Peers {
   readonly #views: Views;
   readonly #stopping: Promise<void>[] = [];
   readonly #warnings = new Map<string, string>();
+  readonly #withheld = new Withheld();
   #registered: readonly string[];
   #hasJoined = false;
   #refusedSince: number | undefined;
@@ -116,7 +118,7 @@ export class Peers {
   }
 
   #warningOf({ id, adminUrl }: Member): string | undefined {
-    const warning = this.#links.get(adminUrl)?.warning;
+    const warning = this.#links.get(adminUrl)?.warning ?? this.#withheld.warningOf(id);
     if (this.#registered.includes(id) || !this.#membership().unproven.includes(id)) return warning;
     const advice = `if there is no such gateway, \`stead gateways remove ${id}\``;
     return `${warning ?? "no exchange yet"}; it was never met and does not count for a majority: ${advice}`;
@@ -189,7 +191,8 @@ export class Peers {
     store.applied(applied);
     if (from.leaving) this.#watch.goodbye(from.id, from.origin);
     else this.#hear(message);
-    return this.#message({ ...answer, push: undefined, after: undefined });
+    const rows = this.#withheld.select(from.id, new KnownTables(message), answer.rows);
+    return this.#message({ ...answer, rows, push: undefined, after: undefined });
   }
 
   remove(id: string): RemoveAnswer {
@@ -248,8 +251,9 @@ export class Peers {
     const pullEveryMs = sweepMs * Math.max(1, this.#links.size / pullsPerSweep) - gatherMs;
     const request = rowRequest(store.replica, link.memory, now - link.pulledAt >= pullEveryMs);
     if (request.vector !== undefined) link.pulledAt = now;
+    const rows = this.#withheld.select(link.id, link.tables, request.push?.rows ?? []);
     const answer = await link.client.sync(
-      this.#message({ ...request, known: 0, next: undefined, rows: request.push?.rows ?? [] }),
+      this.#message({ ...request, known: 0, next: undefined, rows }),
       exchangeMs,
       signal,
     );
@@ -279,6 +283,7 @@ export class Peers {
     link.id = message.from.id;
     this.#answered.set(link.url, message.from.id);
     this.#meet(message.from.id);
+    const tables = (link.tables = new KnownTables(message));
     const decoded = this.#decode(message);
     if (decoded === undefined) {
       link.warning = this.#warnings.get(message.from.id) ?? "its rows are not understood";
@@ -289,7 +294,8 @@ export class Peers {
     link.warning = refused;
     const { known, next } = message;
     // Claims nothing of what is incomplete; the rows come again with the next pull.
-    const vector = isWhole || message.vector === null ? vectorOf(message) : new Map<string, number>();
+    const vector =
+      (isWhole && tables.hasAll) || message.vector === null ? vectorOf(message) : new Map<string, number>();
     const taken = takeAnswer(
       store.replica,
       { origin: message.from.origin, known, vector, rows, next: next ?? undefined },
@@ -386,7 +392,15 @@ export class Peers {
     const client = transport(link.url);
     const request = { ...rowRequest(store.replica, link.memory, false), vector: undefined, after: undefined };
     await client.sync(
-      this.#message({ ...request, known: 0, next: undefined, rows: request.push?.rows ?? [] }, true),
+      this.#message(
+        {
+          ...request,
+          known: 0,
+          next: undefined,
+          rows: this.#withheld.select(link.id, link.tables, request.push?.rows ?? []),
+        },
+        true,
+      ),
       goodbyeMs,
       new AbortController().signal,
     );
