@@ -14,7 +14,7 @@ import type { World } from "./world.ts";
 
 /** As its identity says. */
 export const vaultId = "sim";
-/** Authenticates; encrypts. Both lay records out in the same bytes, so a history is the same with either. */
+/** Authenticates; encrypts. Both take the same bytes, so histories with either differ in names of chunks only. */
 const dataKeys = [1, 2].map((number) => ({
   number,
   bytes: new Uint8Array(32).fill(6 + number),
