@@ -16,6 +16,9 @@ import { freePorts } from "../src/runtime/free-ports.ts";
 import { type LogKind, readIdentity } from "../src/vault/store/identity.ts";
 import { keysOfNew } from "../src/vault/log/turn-on-keys.ts";
 import { createVault } from "../src/vault/store/open-store.ts";
+import type { S3Endpoint } from "../src/core/s3-place.ts";
+import { createS3Vault } from "../src/s3/open-s3-vault.ts";
+import type { S3Store } from "../src/s3/s3-store.ts";
 import type { DemoApplication } from "./applications.ts";
 import {
   gatewayConfigText,
@@ -50,6 +53,8 @@ export interface ClusterOptions {
   readonly log?: LogKind;
   /** Hosts reach the vault over a vault server, which is one more member; its log is in segments. */
   readonly isVaultServed?: boolean;
+  /** The vault is in a bucket, not in a folder. */
+  readonly bucket?: BucketPlace | undefined;
   /** Its processes call each other over mutual TLS. */
   readonly isTls?: boolean | undefined;
   /** Of the vault; default: none. */
@@ -60,6 +65,14 @@ export interface ClusterOptions {
 
 /** Whether the vault's records are authenticated (mac), and encrypted as well. */
 export type VaultKeysKind = "none" | "mac" | "encrypted";
+
+/** A vault in a bucket, as the cluster makes it. */
+export interface BucketPlace {
+  /** `s3://bucket/prefix`. */
+  readonly url: string;
+  readonly endpoint: S3Endpoint;
+  readonly credentials: { readonly accessKeyId: string; readonly secretKey: string };
+}
 
 /** Where members live, for tests that give each a network of its own. */
 export interface MemberPlaces {
@@ -150,7 +163,11 @@ export class Cluster {
     const { places } = options;
     const isServed = options.isVaultServed === true;
     const log = isServed ? "segments" : options.log;
-    const vault = await createVault(places?.vault ?? join(folder, "vault"), service, { log });
+    const { bucket } = options;
+    const vault =
+      bucket === undefined
+        ? await createVault(places?.vault ?? join(folder, "vault"), service, { log })
+        : await createInBucket(folder, service, bucket);
     try {
       const identity = await readIdentity(vault);
       const { vaultKeys = "none" } = options;
@@ -173,15 +190,17 @@ export class Cluster {
       const vault =
         vaultPlace !== undefined
           ? { vault: vaultUrlAt(vaultPlace) }
-          : places === undefined
-            ? {}
-            : { vault: places.vaultOf(place.id) };
+          : bucket !== undefined
+            ? { vault: bucket.url }
+            : places === undefined
+              ? {}
+              : { vault: places.vaultOf(place.id) };
       const config = hostConfigText({
         place,
         service,
         application,
         bootstrap: index === 0,
-        extra: options.hostExtra ?? "",
+        extra: `${bucket === undefined ? "" : bucketTable(bucket)}${options.hostExtra ?? ""}`,
         isTls: options.isTls,
         ...vault,
       });
@@ -354,3 +373,28 @@ function tailOf(file: string): string {
     return "(empty)";
   }
 }
+
+/** In the cluster's folder, beside its secret; hosts read it from there. */
+const credentialsFile = "bucket-credentials";
+const bucketCallMs = 10_000;
+
+function createInBucket(folder: string, service: string, bucket: BucketPlace): Promise<S3Store> {
+  const { accessKeyId, secretKey } = bucket.credentials;
+  const path = join(folder, credentialsFile);
+  writeFileSync(path, `[default]\naws_access_key_id = ${accessKeyId}\naws_secret_access_key = ${secretKey}\n`, {
+    mode: 0o600,
+  });
+  return createS3Vault(bucket.url, service, {
+    settings: {
+      ...{ endpoint: bucket.endpoint, region: "us-east-1", pathStyle: true, caPath: undefined },
+      credentials: { kind: "file", path, profile: "default" },
+    },
+    timeoutMs: bucketCallMs,
+  });
+}
+
+const bucketTable = ({ endpoint: { secure, host, port } }: BucketPlace): string => `
+[host.vault_s3]
+endpoint = "http${secure ? "s" : ""}://${host}:${port}"
+credentials_file = "../${credentialsFile}"
+`;

@@ -18,18 +18,21 @@ export const layers: Readonly<Record<string, readonly string[]>> = {
   http: ["core", "runtime", "metrics"],
   control: ["core", "runtime"],
   config: ["core", "runtime", "http"],
+  // The vault in a bucket.
+  s3: ["core", "runtime", "vault", "http"],
   // The vault over the network: server and client.
-  remote: ["core", "runtime", "vault", "http"],
+  remote: ["core", "runtime", "vault", "http", "s3"],
   gateway: ["core", "runtime", "metrics", "control", "http", "config"],
   host: ["core", "runtime", "metrics", "vault", "remote", "capture", "http", "control", "config"],
   // Clusters of real processes, for the demo, benchmarks, chaos and tests: a folder beside src.
-  harness: ["core", "runtime", "vault", "control"],
+  harness: ["core", "runtime", "vault", "s3", "control"],
   demo: ["core", "runtime", "vault", "capture", "http", "control", "config", "gateway", "host", "harness"],
   cli: [
     "core",
     "runtime",
     "vault",
     "remote",
+    "s3",
     "capture",
     "http",
     "control",

@@ -5,8 +5,10 @@
 import { isAbsolute, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { collide, formatAddress, isWildcard, urlOf } from "./address.ts";
+import { checkBucket, logTimes } from "./bucket.ts";
 import type { KeyPath } from "./locate.ts";
 import type { Problems } from "./problems.ts";
+import { parseS3Url, s3UrlAccepted } from "../core/s3-place.ts";
 import { parseVaultUrl } from "../core/vault-address.ts";
 import { hostFolders, resolveHealth, vaultUrl } from "./resolve.ts";
 import type { FileContent } from "./schema.ts";
@@ -32,6 +34,7 @@ export function findContradictions(file: string, content: PartialContent, proble
     checkEnvironment(content.host, problems);
     checkUser(content.host, problems);
     checkHealth(content.host, problems);
+    checkBucket(content.host, problems);
     checkLease(content.host, content.gateway, problems);
   }
 }
@@ -283,11 +286,12 @@ function checkDurability(host: NonNullable<FileContent["host"]>, problems: Probl
 function checkFolders(file: string, host: NonNullable<FileContent["host"]>, problems: Problems): void {
   const { dataFolder, stateFolder, setAsideFolder } = hostFolders(file, host);
   const vault = vaultFolder(file, host.vault);
-  if (vault === undefined && parseVaultUrl(host.vault) === undefined) {
+  if (vault === undefined && parseVaultUrl(host.vault) === undefined && parseS3Url(host.vault) === undefined) {
     problems.add(["host", "vault"], {
       found: JSON.stringify(host.vault),
-      accepted: "a folder (its path, or file:///path), or a vault server (stead://host:port)",
-      advice: 'mount the shared area as a folder and name it, for example "/mnt/vault/notes", or name a vault server',
+      accepted: `a folder (its path, or file:///path), a vault server (stead://host:port), or a bucket (${s3UrlAccepted})`,
+      advice:
+        'mount the shared area as a folder and name it, for example "/mnt/vault/notes", or name a vault server or a bucket',
     });
   }
   const folders: readonly (readonly [key: string, folder: string | undefined])[] = [
@@ -307,7 +311,7 @@ function checkFolders(file: string, host: NonNullable<FileContent["host"]>, prob
   }
 }
 
-/** Returns undefined if it is not a folder: a vault server, or what this version does not support. */
+/** Returns undefined if it is not a folder: a vault server, a bucket, or what this version does not support. */
 function vaultFolder(file: string, vault: string): string | undefined {
   if (/^[a-z][a-z0-9+.-]*:/i.test(vault) && !/^file:\/\/\/./.test(vault)) return undefined;
   try {
@@ -358,31 +362,32 @@ function checkHealth({ application }: NonNullable<FileContent["host"]>, problems
 
 function checkLease(host: NonNullable<FileContent["host"]>, gateway: FileContent["gateway"], problems: Problems): void {
   const margin = host.drift_margin ?? 0;
-  if (margin > host.lease) {
+  const { leaseMs: lease, pollMs: poll } = logTimes(host);
+  if (margin > lease) {
     problems.add(["host", "drift_margin"], {
-      found: `${formatDuration(margin)}, more than the lease of ${formatDuration(host.lease)}`,
+      found: `${formatDuration(margin)}, more than the lease of ${formatDuration(lease)}`,
       accepted: "at most the lease; clocks whose rates differ by that much are broken",
       advice: "leave it out (a tenth of the lease), or correct the unit",
     });
   }
-  if (host.poll * 2 > host.lease) {
+  if (poll * 2 > lease) {
     problems.add(["host", "poll"], {
-      found: `${formatDuration(host.poll)}, but a lease of ${formatDuration(host.lease)} is renewed every ${formatDuration(host.lease / 2)}`,
+      found: `${formatDuration(poll)}, but a lease of ${formatDuration(lease)} is renewed every ${formatDuration(lease / 2)}`,
       accepted: "at most half the lease, so that a secondary sees every renewal in time",
       advice: "lower host.poll or raise host.lease",
     });
   }
   if (gateway === undefined) return;
-  if (host.lease < gateway.probe.timeout) {
+  if (lease < gateway.probe.timeout) {
     problems.add(["host", "lease"], {
-      found: `${formatDuration(host.lease)}, shorter than gateway.probe.timeout (${formatDuration(gateway.probe.timeout)})`,
+      found: `${formatDuration(lease)}, shorter than gateway.probe.timeout (${formatDuration(gateway.probe.timeout)})`,
       accepted: "at least as long as one probe may take",
       advice: "raise host.lease or lower gateway.probe.timeout",
     });
   }
-  if (gateway.hold.requests > 0 && gateway.hold.time < host.lease + margin) {
+  if (gateway.hold.requests > 0 && gateway.hold.time < lease + margin) {
     problems.add(["gateway", "hold", "time"], {
-      found: `${formatDuration(gateway.hold.time)}, shorter than the lease with its margin (${formatDuration(host.lease + margin)})`,
+      found: `${formatDuration(gateway.hold.time)}, shorter than the lease with its margin (${formatDuration(lease + margin)})`,
       accepted: "longer than a new primary may have to wait for the old lease to pass",
       advice: "raise gateway.hold.time or lower host.lease",
     });

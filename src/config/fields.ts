@@ -5,6 +5,7 @@
 import * as v from "valibot";
 import { isAddressRange, listenAccepted, parseListen } from "./address.ts";
 import { baseUrlAccepted, parseBaseUrl } from "../core/base-url.ts";
+import { parseS3Endpoint, s3EndpointAccepted } from "../core/s3-place.ts";
 import { identifierAccepted, isIdentifier } from "../core/identifier.ts";
 import {
   durationAccepted,
@@ -145,5 +146,10 @@ export const listenAddress = parsed(
   listenAccepted,
   "write an address of this machine and a port from 0 to 65535",
   parseListen,
+);
+export const s3Endpoint = parsed(
+  s3EndpointAccepted,
+  "write the address of the store's API; the bucket is named in host.vault",
+  parseS3Endpoint,
 );
 export const baseUrl = parsed(baseUrlAccepted, "write the address at which other machines reach it", parseBaseUrl);

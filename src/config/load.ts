@@ -19,7 +19,7 @@ import {
   resolveVaultServer,
 } from "./resolve.ts";
 import { clusterDefault, fileSchema } from "./schema.ts";
-import { readSecret } from "./secret.ts";
+import { readSecret, warnWhenReadable } from "./secret.ts";
 import { suggest } from "./suggest.ts";
 import type { Config, ConfigResult, Problem, VaultKeySource } from "./types.ts";
 import { readVaultKey } from "./vault-key.ts";
@@ -129,6 +129,9 @@ export function parseConfig(file: string, text: string, options: LoadOptions = {
     content.host === undefined
       ? undefined
       : readVaultKey({ file: anchor, host: content.host, env }, problems, warnings);
+  const credentials = content.host?.vault_s3?.credentials_file;
+  if (credentials !== undefined)
+    warnWhenReadable(resolve(dirname(anchor), credentials), ["host", "vault_s3", "credentials_file"], warnings);
   if (!needed && raw["service"] === undefined) reportEmpty(problems);
   const found = problems.sorted();
   if (found.length > 0) return { kind: "invalid", problems: found };

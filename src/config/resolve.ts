@@ -6,8 +6,10 @@ import { availableParallelism } from "node:os";
 import { dirname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { plainPrefix } from "../core/base-url.ts";
+import { isS3Url } from "../core/s3-place.ts";
 import { isVaultUrl } from "../core/vault-address.ts";
 import { urlOf } from "./address.ts";
+import { logTimes, resolveS3 } from "./bucket.ts";
 import { gatewayLimits, hostLimits, resolveLimits } from "./limits.ts";
 import { type FileContent, workersMax } from "./schema.ts";
 import type {
@@ -93,6 +95,7 @@ export function resolveGateway(
 
 export function resolveHost(file: string, host: HostContent, secret: string, cluster: ClusterConfig): HostConfig {
   const { dataFolder, stateFolder, setAsideFolder } = hostFolders(file, host);
+  const { leaseMs, pollMs } = logTimes(host);
   return {
     id: host.id,
     service: host.service,
@@ -112,14 +115,15 @@ export function resolveHost(file: string, host: HostContent, secret: string, clu
     setAsideBytesMax: host.set_aside_bytes,
     diskStallMs: host.disk_stall,
     vaultUrl: vaultUrl(file, host.vault),
+    vaultS3: resolveS3(file, host),
     vaultTimeoutMs: host.vault_timeout,
     bootstrap: host.bootstrap,
     bootstrapCheck: host.bootstrap_check,
     durability:
       host.durability === "strict" ? { kind: "strict" } : { kind: "async", lossMaxMs: host.async_loss_max ?? 0 },
-    leaseMs: host.lease,
-    driftMarginMs: host.drift_margin ?? Math.ceil(host.lease * driftMarginShare),
-    pollMs: host.poll,
+    leaseMs,
+    driftMarginMs: host.drift_margin ?? Math.ceil(leaseMs * driftMarginShare),
+    pollMs,
     drainTimeoutMs: host.drain,
     drainStreamsMs: host.drain_streams,
     priority: host.priority,
@@ -152,9 +156,10 @@ export function hostFolders(
   return { dataFolder, stateFolder, setAsideFolder };
 }
 
-/** Converts a folder's path or `file:` URL to a `file:` URL; the address of a vault server stays as it is. */
+/** Converts a folder's path or `file:` URL to a `file:` URL; a vault server and a bucket stay as they are. */
 export function vaultUrl(file: string, vault: string): string {
   if (isVaultUrl(vault)) return vault;
+  if (isS3Url(vault)) return vault.replace(/\/$/, "");
   return vault.startsWith("file:") ? vault : pathToFileURL(resolve(dirname(file), vault)).href;
 }
 

@@ -14,6 +14,7 @@ import {
   identifier,
   listenAddress,
   message,
+  s3Endpoint,
   size,
   table,
   tables,
@@ -265,6 +266,12 @@ const application = table("host.application", {
   ),
 });
 
+const regionMessage = message(
+  'the name of a region in lower case, for example "eu-central-1"',
+  "write what the store's console shows",
+);
+const regionName = v.pipe(v.string(regionMessage), v.regex(/^[a-z0-9][a-z0-9-]{0,62}$/, regionMessage));
+
 const host = table("host", {
   id: identifier,
   service: identifier,
@@ -284,8 +291,18 @@ const host = table("host", {
   set_aside_bytes: v.optional(size({ max: 1024 * GiB }), "10GiB"),
   disk_stall: v.optional(duration({ min: 100, max: 10 * minute }), "5s"),
   vault: text(
-    "path of the vault's folder, or the address of a vault server",
-    'name the folder that all hosts of the service share, for example "/mnt/vault/notes", or a server: "stead://vault1:7750"',
+    "path of the vault's folder, the address of a vault server, or a bucket",
+    'name the folder that all hosts of the service share, for example "/mnt/vault/notes", a server: "stead://vault1:7750", or a bucket: "s3://bucket/notes"',
+  ),
+  vault_s3: v.optional(
+    table("host.vault_s3", {
+      endpoint: v.optional(s3Endpoint),
+      region: v.optional(regionName, "us-east-1"),
+      path_style: v.optional(flag),
+      ca: v.optional(text("path of a PEM file with the authorities of the endpoint's certificate")),
+      credentials_file: v.optional(text("path of a file in the format of ~/.aws/credentials")),
+      profile: v.optional(text("the name of a profile in that file")),
+    }),
   ),
   vault_key_file: v.optional(text("path of a file with the vault's key, in place of the cluster's secret")),
   vault_key_command: v.optional(v.pipe(v.array(part, stringsMessage), v.minLength(1, stringsMessage))),
@@ -294,9 +311,9 @@ const host = table("host", {
   bootstrap_check: v.optional(choice(["quick", "full"]), "quick"),
   durability: v.optional(choice(["strict", "async"]), "strict"),
   async_loss_max: v.optional(duration({ min: 1, max: hour })),
-  lease: v.optional(duration({ min: leaseMsMin, max: leaseMsMax }), "1s"),
+  lease: v.optional(duration({ min: leaseMsMin, max: leaseMsMax })),
   drift_margin: v.optional(duration({ max: minute })),
-  poll: v.optional(duration({ min: 1, max: minute }), "20ms"),
+  poll: v.optional(duration({ min: 1, max: minute })),
   drain: v.optional(duration({ max: hour }), "10s"),
   drain_streams: v.optional(duration({ max: hour }), "1s"),
   priority: v.optional(whole(-1000, 1000), 0),

@@ -106,7 +106,8 @@ export function checkSecret(secret: string, key: readonly string[], problems: Pr
   return secret;
 }
 
-function warnWhenReadable(path: string, key: readonly string[], warnings: Problems): void {
+/** A file with a secret, named at `key`, should be its owner's alone. */
+export function warnWhenReadable(path: string, key: readonly string[], warnings: Problems): void {
   const mode = modeOf(path);
   if (mode === undefined || (mode & 0o077) === 0) return;
   warnings.add(key, {

@@ -5,6 +5,7 @@
  * The keys of the file and their defaults are in schema.ts and in docs/OPERATIONS.md. Every value that the program
  * needs is present: a missing one has become its default, or a reported problem.
  */
+import type { S3Settings } from "../core/s3-place.ts";
 import type { GatewayLimits, HostLimits } from "../http/limits.ts";
 
 /**
@@ -232,10 +233,12 @@ export interface HostConfig {
   readonly setAsideBytesMax: number;
   /** If a small write to one of this host's disks takes longer, the host counts as impaired. */
   readonly diskStallMs: number;
-  /** `file:///absolute/folder`, or `stead://host:port` of a vault server. */
+  /** `file:///absolute/folder`, `stead://host:port` of a vault server, or `s3://bucket/prefix`. */
   readonly vaultUrl: string;
   /** What opens the vault's keys; undefined: the cluster's secret. */
   readonly vaultKey?: VaultKeySource | undefined;
+  /** Where the bucket is; undefined: the vault is in none. */
+  readonly vaultS3?: S3Settings | undefined;
   /** A vault operation that takes longer counts as ambiguous (puts) or failed (others). */
   readonly vaultTimeoutMs: number;
   /** May use its own local databases, or none, as the first content of an empty vault. */

@@ -35,6 +35,7 @@ const settings: Readonly<Record<keyof HostConfig, readonly [key: string, canChan
   diskStallMs: ["disk_stall", false],
   vaultUrl: ["vault", false],
   vaultKey: ["the vault's key", false],
+  vaultS3: ["vault_s3", false],
   vaultTimeoutMs: ["vault_timeout", false],
   bootstrap: ["bootstrap", false],
   bootstrapCheck: ["bootstrap_check", false],

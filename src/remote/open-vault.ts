@@ -1,5 +1,7 @@
-/** Opens the vault that a host is configured with: a folder, or one that a vault server has. */
+/** Opens the vault that a host is configured with: a folder, one that a vault server has, or one in a bucket. */
 import { isVaultUrl, parseVaultUrl } from "../core/vault-address.ts";
+import { isS3Url, type S3Settings } from "../core/s3-place.ts";
+import { openS3Vault } from "../s3/open-s3-vault.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { systemRandom } from "../runtime/random.ts";
 import { systemTcp } from "../runtime/tcp/system-tcp.ts";
@@ -17,15 +19,18 @@ export interface OpenVaultOptions {
   /** For one call to a vault server. */
   readonly timeoutMs: number;
   readonly known?: KnownLog;
+  /** Where a bucket is, of the configuration. */
+  readonly s3?: S3Settings | undefined;
 }
 
 export type OpenedVault = Store & { close(): Promise<void> };
 
 /**
- * @param url `file:///absolute/path`, an absolute path, or `stead://host:port`.
+ * @param url `file:///absolute/path`, an absolute path, `stead://host:port`, or `s3://bucket/prefix`.
  * Throws NotAVaultError and StoreError, with advice.
  */
-export async function openVault(url: string, { secret, timeoutMs, known }: OpenVaultOptions): Promise<OpenedVault> {
+export async function openVault(url: string, { secret, timeoutMs, known, s3 }: OpenVaultOptions): Promise<OpenedVault> {
+  if (isS3Url(url)) return openS3Vault(url, { settings: settingsFor(url, s3), timeoutMs });
   if (!isVaultUrl(url)) return openStore(url);
   const address = parseVaultUrl(url);
   if (address === undefined)
@@ -44,4 +49,10 @@ export async function openVault(url: string, { secret, timeoutMs, known }: OpenV
     await store.close();
     throw error;
   }
+}
+
+/** Throws StoreError. */
+export function settingsFor(url: string, settings: S3Settings | undefined): S3Settings {
+  if (settings !== undefined) return settings;
+  throw new StoreError("denied", `no endpoint for ${url}`, "Name a configuration file whose [host] has this vault.");
 }

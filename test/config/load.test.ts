@@ -29,6 +29,8 @@ vault = "/mnt/vault/notes"
 [host.application]
 command = ["bun", "app.ts"]
 `;
+/** Ends in [host.vault_s3]. */
+const inBucket = `${hostText.replace("/mnt/vault/notes", "s3://bucket/notes")}[host.vault_s3]\n`;
 const serviceText = `
 [[service]]
 name = "notes"
@@ -57,6 +59,23 @@ function changed(text: string, from: string, to: string): string {
 }
 
 describe("an accepted configuration", () => {
+  test("with a vault in a bucket has a lease and looks that suit one, and the bucket where its provider has it", () => {
+    const { host } = accepted(hostText.replace("/mnt/vault/notes", "s3://bucket/notes/"));
+    expect(host).toMatchObject({
+      ...{ vaultUrl: "s3://bucket/notes", leaseMs: 4_000, pollMs: 250, driftMarginMs: 400 },
+      vaultS3: {
+        endpoint: { secure: true, host: "s3.us-east-1.amazonaws.com", port: 443 },
+        ...{ region: "us-east-1", pathStyle: false, credentials: { kind: "environment" } },
+      },
+    });
+    const own = `${inBucket}endpoint = "http://10.0.0.9:7480"\ncredentials_file = "s3.credentials"\nprofile = "stead"\n`;
+    expect(accepted(own).host?.vaultS3).toEqual({
+      endpoint: { secure: false, host: "10.0.0.9", port: 7480 },
+      ...{ region: "us-east-1", pathStyle: true, caPath: undefined },
+      credentials: { kind: "file", path: "/etc/stead/s3.credentials", profile: "stead" },
+    });
+  });
+
   test("a bound that the file does not name has the default of the data plane itself; only the front of a host waits without a limit for a first byte", () => {
     const { gateway, host } = accepted(everything);
     expect(defaultHttpLimits).toEqual({ ...defaultHttpLimits, ...gateway?.limits });
@@ -310,6 +329,49 @@ describe("a refused configuration", () => {
       "host.vault",
       9,
       /file:\/\/\/path/,
+    ],
+    [
+      "a bucket without a prefix",
+      changed(hostText, "/mnt/vault/notes", "s3://bucket"),
+      "host.vault",
+      9,
+      /s3:\/\/bucket\/prefix/,
+    ],
+    [
+      "where a bucket is, with a vault in a folder",
+      `${hostText}[host.vault_s3]\nregion = "eu"\n`,
+      "host.vault_s3",
+      12,
+      /beside vault = "\/mnt/,
+    ],
+    [
+      "an endpoint with a path",
+      `${inBucket}endpoint = "https://s3.example/bucket"\n`,
+      "host.vault_s3.endpoint",
+      13,
+      /without a path/,
+    ],
+    ["a profile of no file", `${inBucket}profile = "x"\n`, "host.vault_s3.profile", 13, /without credentials_file/],
+    [
+      "authorities for an endpoint without TLS",
+      `${inBucket}endpoint = "http://s3.example"\nca = "ca.pem"\n`,
+      "host.vault_s3.ca",
+      14,
+      /without an endpoint that has TLS/,
+    ],
+    [
+      "a lease that a bucket cannot keep",
+      changed(inBucket, "[host.application]", 'lease = "500ms"\n[host.application]'),
+      "host.lease",
+      10,
+      /in a bucket/,
+    ],
+    [
+      "looks that a bucket would be paid for",
+      changed(inBucket, "[host.application]", 'poll = "20ms"\n[host.application]'),
+      "host.poll",
+      10,
+      /costs money/,
     ],
     [
       "the vault inside of the data folder",

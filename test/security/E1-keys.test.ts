@@ -262,7 +262,7 @@ test("a host that has used a vault with keys uses none without, until an operato
 
 test("verify and restore need the secret of a vault with keys, and find what was forged", async () => {
   const { store, log } = await withKeys();
-  expect(await giveKeys(vault.folder, [secret])).toBe("authenticated");
+  expect(await giveKeys({ url: vault.folder, secrets: [secret] })).toBe("authenticated");
   const database = new PageDatabase("app.db", 3);
   const empty = { store, position: 0, hash: "0".repeat(64), epoch: 0, wallTimeMs: 0, databases: [database] };
   await writeCheckpoint(empty);

@@ -62,7 +62,7 @@ async function open(store: FsStore): Promise<Opened> {
 }
 
 async function encrypted(): Promise<Opened> {
-  expect(await giveKeys(vault.folder, secrets, true)).toBe("encrypted");
+  expect(await giveKeys({ url: vault.folder, secrets, encrypts: true })).toBe("encrypted");
   return open(vault.store);
 }
 
@@ -236,7 +236,7 @@ describe("a vault in use", () => {
 
   /** With a log that has stopped, and a checkpoint. */
   async function inUse(): Promise<{ readonly before: Opened; readonly database: PageDatabase }> {
-    await giveKeys(vault.folder, secrets);
+    await giveKeys({ url: vault.folder, secrets });
     const before = await open(vault.store);
     const database = new PageDatabase("app.db", 300);
     const writer = await makeHost("a", before.log).lead();

@@ -114,7 +114,7 @@ databases = ${quotedList(values.databases ?? ["*.db"])}
 # The host's own state, and data that was committed here but never acknowledged.
 #state = "data.stead"
 #set_aside = "data.stead/set-aside"
-# The folder that all hosts of this service share.
+# The folder that all hosts of this service share; or "stead://vault1:7750", or "s3://bucket/prefix" with [host.vault_s3].
 vault = ${quoted(values.vault)}
 # A key in place of the cluster's secret, to open the vault's keys: vault_key_file = "vault.key", or vault_key_command = ["program"].
 #vault_timeout = "5s"

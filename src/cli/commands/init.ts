@@ -6,6 +6,7 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
 import { buildCommand } from "@stricli/core";
 import { parseConfig } from "../../config/load.ts";
 import { formatProblems } from "../../config/problems.ts";
@@ -104,14 +105,14 @@ export const initCommand = buildCommand<InitFlags, [folder?: string], CliContext
     const hasSecret = existsSync(secretPath);
     // The vault comes first: only it can be refused (an unmounted share), and with no files written the command can be
     // repeated.
-    if (flags.createVault) await makeVault(vaultPath, flags.service);
+    if (flags.createVault) await makeVault({ url: pathToFileURL(vaultPath).href, service: flags.service });
     expectResource(target, () => {
       mkdirSync(target, { recursive: true });
       if (!hasSecret)
         writeFileSync(secretPath, `${randomBytes(secretBytes).toString("base64url")}\n`, { mode: 0o600, flag: "wx" });
       writeFileSync(configPath, text, { flag: "wx" });
     });
-    if (flags.createVault) await giveKeys(vaultPath, [secretIn(secretPath)]);
+    if (flags.createVault) await giveKeys({ url: pathToFileURL(vaultPath).href, secrets: [secretIn(secretPath)] });
     const secret = hasSecret
       ? `kept ${secretPath}`
       : `wrote ${secretPath} (mode 0600): every gateway and host of the cluster needs this one`;

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import { isS3Url, type S3Settings } from "../../core/s3-place.ts";
 import type { CheckpointConfig } from "../../config/types.ts";
 import { vaultKeyOf } from "../../host/machine/vault-key.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
@@ -54,6 +55,8 @@ export const folderParameter = {
 
 interface Meant {
   readonly url: string;
+  /** Where a bucket is, if a configuration names one. */
+  readonly s3: S3Settings | undefined;
   /** Known if a configuration names the vault. */
   readonly service: string | undefined;
   readonly checkpoint: CheckpointConfig | undefined;
@@ -89,6 +92,16 @@ export function secretsGiven(context: CliContext, flags: Pick<VaultFlags, "secre
   return { secret, secrets: [vaultKey, secret].filter((each) => each !== undefined) };
 }
 
+/** Returns the URL of a vault's folder. A bucket needs more than its name. Throws OperatorError. */
+export function folderUrl(context: CliContext, folder: string): string {
+  if (!isS3Url(folder)) return pathToFileURL(resolve(context.cwd, folder)).href;
+  throw new OperatorError("usage", {
+    found: `the bucket ${folder}`,
+    accepted: "a folder, or --config with a file whose [host] names the bucket",
+    advice: "name that file instead: it also says where the bucket is ([host.vault_s3])",
+  });
+}
+
 /** Returns the vault of the folder, or of the configuration; both at once would be ambiguous. */
 export async function vaultArgument(
   context: CliContext,
@@ -103,8 +116,8 @@ export async function vaultArgument(
         advice: "leave one out",
       });
     }
-    const url = pathToFileURL(resolve(context.cwd, folder)).href;
-    return { url, service: undefined, checkpoint: undefined, ...secretsGiven(context, flags) };
+    const nothing = { s3: undefined, service: undefined, checkpoint: undefined };
+    return { url: folderUrl(context, folder), ...nothing, ...secretsGiven(context, flags) };
   }
   const { host, file } = requireConfig(context, flags.config);
   if (host === undefined) {
@@ -120,7 +133,7 @@ export async function vaultArgument(
         accepted: `--${flag} with a folder`,
         advice: "leave it out",
       });
-  const { vaultUrl: url, service, checkpoint, secret } = host;
+  const { vaultUrl: url, vaultS3: s3, service, checkpoint, secret } = host;
   const secrets = [...new Set([await vaultKeyOf(host), secret])];
-  return { url, service, checkpoint, secret, secrets };
+  return { url, s3, service, checkpoint, secret, secrets };
 }

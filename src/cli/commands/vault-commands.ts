@@ -22,10 +22,11 @@ const verifyCommand = buildCommand<VaultFlags, [folder?: string], CliContext>({
   },
   parameters: { flags: vaultFlags, positional: folderParameter },
   async func(flags, folder) {
-    const { url, service, secret, secrets } = await vaultArgument(this, flags, folder);
+    const { url, s3, service, secret, secrets } = await vaultArgument(this, flags, folder);
     const { vaultVerify } = await import("./vault.ts");
     const { exitCode } = await vaultVerify({
       url,
+      s3,
       secret,
       secrets,
       json: flags.json,
@@ -56,10 +57,11 @@ const lsCommand = buildCommand<VaultFlags & { readonly records: boolean }, [fold
     positional: folderParameter,
   },
   async func(flags, folder) {
-    const { url, secret, secrets } = await vaultArgument(this, flags, folder);
+    const { url, s3, secret, secrets } = await vaultArgument(this, flags, folder);
     const { vaultLs } = await import("./vault.ts");
     const { exitCode } = await vaultLs({
       url,
+      s3,
       secret,
       secrets,
       json: flags.json,
@@ -111,7 +113,7 @@ const gcCommand = buildCommand<GcFlags, [folder?: string], CliContext>({
     positional: folderParameter,
   },
   async func(flags, folder) {
-    const { url, checkpoint, secret, secrets } = await vaultArgument(this, flags, folder);
+    const { url, s3, checkpoint, secret, secrets } = await vaultArgument(this, flags, folder);
     const checkpointsMin = flags.keep ?? checkpoint?.keepMin;
     const windowMs = flags.window ?? checkpoint?.windowMs;
     if (checkpointsMin === undefined || windowMs === undefined) {
@@ -126,6 +128,7 @@ const gcCommand = buildCommand<GcFlags, [folder?: string], CliContext>({
     const policy = { checkpointsMin, windowMs };
     const { exitCode } = await vaultGc({
       url,
+      s3,
       secret,
       secrets,
       json: flags.json,

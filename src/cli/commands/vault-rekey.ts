@@ -70,7 +70,7 @@ export const vaultRekeyCommand = buildCommand<RekeyFlags, [folder?: string], Cli
     positional: folderParameter,
   },
   async func(flags, folder) {
-    const { url, secret, secrets: given } = await vaultArgument(this, flags, folder);
+    const { url, s3, secret, secrets: given } = await vaultArgument(this, flags, folder);
     // What comes first opens the keys from now on; the cluster's secret may have done so until now.
     const [secrets, before] = [given.slice(0, 1), given.slice(1)];
     const former = flags["former-secret-file"];
@@ -78,6 +78,7 @@ export const vaultRekeyCommand = buildCommand<RekeyFlags, [folder?: string], Cli
     const { vaultRekey } = await import("./vault.ts");
     const done = await vaultRekey({
       url,
+      s3,
       secret,
       secrets,
       formerSecrets: [...before, ...formerSecrets],

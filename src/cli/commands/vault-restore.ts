@@ -67,7 +67,7 @@ export const vaultRestoreCommand = buildCommand<RestoreFlags, [folder?: string],
     positional: folderParameter,
   },
   async func(flags, folder) {
-    const { url, service, secret, secrets } = await vaultArgument(this, flags, folder);
+    const { url, s3, service, secret, secrets } = await vaultArgument(this, flags, folder);
     const moment = momentOf(flags);
     const to = resolve(this.cwd, flags.to);
     const { restoreFromVault } = await import("./vault.ts");
@@ -75,7 +75,7 @@ export const vaultRestoreCommand = buildCommand<RestoreFlags, [folder?: string],
     const say = (text: string): void => void this.process.stderr.write(`stead: ${text}\n`);
     const { reached: onProgress } = new ProgressReport({ what: "loading the checkpoint", clock: systemClock, say });
     const restored = await restoreFromVault({
-      ...{ url, service, secret, secrets, moment, folder: to, signal: this.signal, onWarning, onProgress },
+      ...{ url, s3, service, secret, secrets, moment, folder: to, signal: this.signal, onWarning, onProgress },
     });
     this.process.stdout.write(flags.json ? `${JSON.stringify({ folder: to, ...restored })}\n` : describe(to, restored));
   },

@@ -5,6 +5,7 @@
  *
  * Plain functions with an output sink; vault-commands.ts wires the command line. Vault errors are thrown, with advice.
  */
+import type { S3Settings } from "../../core/s3-place.ts";
 import type { RetentionPolicy } from "../../core/retention.ts";
 import { allRules } from "../../core/rules.ts";
 import { newestAnnounced } from "../../vault/checkpoint/newest-announced.ts";
@@ -35,8 +36,10 @@ import { openVault } from "../../remote/open-vault.ts";
 import { type ExitCode, exitCodes } from "../output/exit-codes.ts";
 
 export interface VaultCommand {
-  /** `file:///absolute/path`, an absolute path, or `stead://host:port`. */
+  /** `file:///absolute/path`, an absolute path, `stead://host:port`, or `s3://bucket/prefix`. */
   readonly url: string;
+  /** Where a bucket is. */
+  readonly s3?: S3Settings | undefined;
   /** Of the cluster: a vault server needs it. Default: the first of `secrets`. */
   readonly secret?: string | undefined;
   /** What opens the vault's keys, if it has any. */
@@ -180,10 +183,10 @@ function printCollected(collected: Collected | undefined, dryRun: boolean, out: 
 /** Takes the service name from the vault; `service` refuses another service's vault. */
 export async function restoreFromVault(
   command: Omit<PointInTimeOptions, "store" | "log"> &
-    Pick<VaultCommand, "url" | "secret" | "secrets"> & { readonly service: string | undefined },
+    Pick<VaultCommand, "url" | "s3" | "secret" | "secrets"> & { readonly service: string | undefined },
 ): Promise<PointInTime> {
-  const { url, secret, secrets, service: expected, ...options } = command;
-  return await withVault({ url, secret, secrets }, async ({ store, keys }) => {
+  const { url, s3, secret, secrets, service: expected, ...options } = command;
+  return await withVault({ url, s3, secret, secrets }, async ({ store, keys }) => {
     const identity = await readIdentity(store);
     if (identity === undefined) throw new NotAVaultError(store.url, "it has no identity");
     const { service } = identity;
@@ -194,6 +197,7 @@ export async function restoreFromVault(
 
 export interface RekeyCommand {
   readonly url: string;
+  readonly s3?: S3Settings | undefined;
   /** As in VaultCommand. */
   readonly secret?: string | undefined;
   /** Open the keys from now on. */
@@ -220,14 +224,14 @@ export interface Rekeyed {
 
 /** Gives a vault its keys, lets these secrets open them, and adds a key if that is asked for. */
 export async function vaultRekey(command: RekeyCommand): Promise<Rekeyed> {
-  const { url, secrets, formerSecrets, keepsFormer, encrypts } = command;
+  const { url, s3, secrets, formerSecrets, keepsFormer, encrypts } = command;
   if (secrets.length === 0)
     throw new OperatorError("usage", {
       found: "no secret",
       accepted: "the cluster's secret, which opens the keys",
       advice: "name the configuration with --config, or give the secret with --secret-file or in STEAD_SECRET",
     });
-  const store = await openVault(url, { secret: command.secret ?? secrets[0], timeoutMs: callMsMax });
+  const store = await openVault(url, { secret: command.secret ?? secrets[0], timeoutMs: callMsMax, s3 });
   try {
     const identity = await readIdentity(store);
     if (identity === undefined) throw new NotAVaultError(store.url, "it has no identity");
@@ -354,10 +358,10 @@ async function keysFor(
 
 /** Throws KeyringError if the vault has keys that the secrets do not open. */
 async function withVault<T>(
-  { url, secrets = [], secret = secrets[0] }: Pick<VaultCommand, "url" | "secret" | "secrets">,
+  { url, s3, secrets = [], secret = secrets[0] }: Pick<VaultCommand, "url" | "s3" | "secret" | "secrets">,
   use: (vault: OpenedVault) => Promise<T>,
 ): Promise<T> {
-  const store = await openVault(url, { secret, timeoutMs: callMsMax });
+  const store = await openVault(url, { secret, timeoutMs: callMsMax, s3 });
   try {
     const identity = await readIdentity(store).catch(onlyUnreadable);
     const keys = identity === undefined ? undefined : await keysFor(store, identity, secrets);

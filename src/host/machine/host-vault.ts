@@ -1,6 +1,5 @@
 /** The vault as a host uses it: measured, bounded in time, and authenticated with the vault's keys. */
 import type { HostConfig } from "../../config/types.ts";
-import { isVaultUrl } from "../../core/vault-address.ts";
 import type { PrometheusMetrics } from "../../metrics/prometheus.ts";
 import { KnownLog } from "../../remote/known-end.ts";
 import { openVault } from "../../remote/open-vault.ts";
@@ -34,12 +33,12 @@ interface VaultParts {
 
 /** Throws the errors of stores, and KeyringError; nothing stays open then. */
 export async function openHostVault(config: HostConfig, { clock, metrics, log }: VaultParts): Promise<HostVault> {
-  const { vaultUrl: url, vaultTimeoutMs: timeoutMs, secret, stateFolder } = config;
+  const { vaultUrl: url, vaultS3: s3, vaultTimeoutMs: timeoutMs, secret, stateFolder } = config;
   const secrets = [await vaultKeyOf(config)];
   const known = new KnownLog();
-  const vault = await openVault(url, { secret, timeoutMs, known });
+  const vault = await openVault(url, { secret, timeoutMs, known, s3 });
   try {
-    const why = isVaultUrl(url) ? undefined : await whyReadableByOthers(url);
+    const why = url.startsWith("file:") ? await whyReadableByOthers(url) : undefined;
     if (why !== undefined) log.warn(why);
     const metered = new MeteredStore(new TimedStore(vault, clock, timeoutMs), clock, metrics);
     const identity = await ensureIdentity(metered, config.service);

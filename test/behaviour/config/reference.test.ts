@@ -9,7 +9,7 @@ import { keyPaths, schemaAt } from "../../../src/config/walk.ts";
 /** The rows of the manual's tables: key, default, meaning. */
 const manual = readFileSync(join(import.meta.dirname, "../../../docs/OPERATIONS.md"), "utf8");
 const rows = [
-  ...manual.matchAll(/^\| `((?:cluster|gateway|service|host|vault)\.[a-z_.]+)` \|(?: (.*?))? \| (.+) \|$/gm),
+  ...manual.matchAll(/^\| `((?:cluster|gateway|service|host|vault)\.[a-z0-9_.]+)` \|(?: (.*?))? \| (.+) \|$/gm),
 ].map(([, key = "", fallback = "", meaning = ""]) => ({ key, fallback, meaning }));
 
 test("the manual has every key of the schema once, and no other", () => {

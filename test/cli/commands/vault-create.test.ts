@@ -2,6 +2,8 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { testCredentials } from "../../support/s3/s3-server.ts";
+import { makeBucket, testS3Url } from "../../support/s3/s3-vault.ts";
 import { runStead } from "../../support/cli/run-cli.ts";
 
 let folder = "";
@@ -55,4 +57,43 @@ test("an encrypted vault needs the secret, says what its loss means, and is made
   const rekeyed = await runStead(["vault", "rekey", "clear", "--encrypt", ...withSecret], { cwd: folder });
   expect(rekeyed).toMatchObject({ code: 0, out: expect.stringContaining("encrypted with key 2") });
   expect(await encrypt("clear", ...withSecret)).toMatchObject({ code: 0 });
+});
+
+test("a vault in a bucket is made from the configuration, which says where the bucket is; listed and verified likewise", async () => {
+  const bucket = await makeBucket();
+  const { accessKeyId, secretKey } = testCredentials;
+  const keys = `aws_access_key_id=${accessKeyId}\naws_secret_access_key=${secretKey}\n`;
+  writeFileSync(join(folder, "s3"), `[default]\n${keys}`, { mode: 0o600 });
+  writeFileSync(
+    join(folder, "stead.toml"),
+    `[cluster]
+secret = "0123456789abcdef0123"
+[host]
+id = "a"
+service = "notes"
+control = "127.0.0.1:7701"
+listen = "127.0.0.1:8001"
+data = "data"
+databases = ["*.db"]
+vault = "${testS3Url}"
+[host.vault_s3]
+endpoint = "http://127.0.0.1:${bucket.server.port}"
+credentials_file = "s3"
+[host.application]
+command = ["app"]
+`,
+    { mode: 0o600 },
+  );
+  const run = (...args: string[]) => runStead(["vault", ...args, "--config", "stead.toml"], { cwd: folder });
+  expect(await run("create")).toEqual({
+    ...{ code: 0, err: "" },
+    out: `${testS3Url} is the vault of service notes, with its log in objects, with keys\n`,
+  });
+  expect(await run("ls")).toMatchObject({ code: 0, out: expect.stringContaining(testS3Url) });
+  expect(await run("create", "--log", "segments")).toMatchObject({ code: 2 });
+  expect(await run("create", "--service", "other")).toMatchObject({ code: 2 });
+  expect(await create("notes", testS3Url)).toMatchObject({ code: 2, err: expect.stringContaining("--config") });
+  bucket.server.behaviour.versioning = "Enabled";
+  expect(await run("verify")).toMatchObject({ code: 4, err: expect.stringContaining("has versions") });
+  await bucket.dispose();
 });

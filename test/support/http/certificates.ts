@@ -1,4 +1,4 @@
-/** Self-signed certificates of a.example and b.example, made for these tests and good for a hundred years. */
+/** Self-signed certificates for these tests, of a.example, b.example and localhost, good for a hundred years. */
 export const certificateA = {
   key: `-----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgLc2LZEvQ+nW74hOy
@@ -37,6 +37,27 @@ E1/RPi5JxYBMx74wHwYDVR0jBBgwFoAUypQvES1BxvWAE1/RPi5JxYBMx74wDwYD
 VR0TAQH/BAUwAwEB/zAUBgNVHREEDTALggliLmV4YW1wbGUwCgYIKoZIzj0EAwID
 SQAwRgIhAJqdq6kukFXFTqnJWLm8ctY8mg8VqJWK/GDgXmJdLv77AiEAgS6pYqsQ
 VB1cO8QzZjKMg7089F+hz6e6fbB15ZH1yQE=
+-----END CERTIFICATE-----
+`,
+};
+
+export const certificateLocalhost = {
+  key: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg8/RKYtkCa02dVL3j
+Ox13ZCxZ2KtUCioZFUDvv2kgCEOhRANCAASI1cJTtPTRMdBBKzyYqwfKngksF397
+kkMw16qUlrGBJ/rxvReheHohXbs3T2opz34ymdo7XKybYT47kv6KQRj8
+-----END PRIVATE KEY-----
+`,
+  cert: `-----BEGIN CERTIFICATE-----
+MIIBljCCATugAwIBAgIUGdScMtmECbt4QwpSkDodeMFEbHYwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyOTA0NTczNloYDzIxMjYxMTA1
+MDQ1NzM2WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAASI1cJTtPTRMdBBKzyYqwfKngksF397kkMw16qUlrGBJ/rxvReheHoh
+Xbs3T2opz34ymdo7XKybYT47kv6KQRj8o2kwZzAdBgNVHQ4EFgQUW1kJFruo7w5Z
+sFhlRaFWXlxXGfEwHwYDVR0jBBgwFoAUW1kJFruo7w5ZsFhlRaFWXlxXGfEwDwYD
+VR0TAQH/BAUwAwEB/zAUBgNVHREEDTALgglsb2NhbGhvc3QwCgYIKoZIzj0EAwID
+SQAwRgIhAMrLATEx+iUxSkiPrubCOECH+83HenQSY+RUjPejlmM0AiEA1Rxn8zxT
+jzdtDGu+zh42EplPRllwcsIl7PAkxi9Dwks=
 -----END CERTIFICATE-----
 `,
 };
