@@ -7,8 +7,9 @@
  * The last line with --json: {"bench":"gate","app":"notes","rounds":N,"seconds":N,"results":[{"clients":N,
  * "bare":{"writes_per_second","p50_ms","p99_ms"},"objects":GATED,"segments":GATED,"served":GATED}]}, or
  * "objects-none", "objects-mac" and so on in place of the last three, where GATED has the same figures,
- * "ratio":{"writes_per_second","p50","p99"} (to bare, medians of the rounds) and "spread":[lowest, highest] (of the
- * rounds' ratio of writes per second).
+ * "ratio":{"writes_per_second","p50","p99"} (to bare, medians of the rounds), "spread":[lowest, highest] (of the
+ * rounds' ratio of writes per second) and "cpu_us" (CPU time of the host with its application for each write, which
+ * depends less than the rest on what else the machine does).
  */
 import { mkdirSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -19,6 +20,7 @@ import { freePorts } from "../src/runtime/free-ports.ts";
 import { ProcessKeeper } from "../harness/processes.ts";
 import type { LogKind } from "../src/vault/store/identity.ts";
 import { systemClock } from "../src/runtime/clock.ts";
+import { cpuSeconds } from "./proxy-bench/contenders.ts";
 import { figures, median, parseBenchArguments, rounded, type WriteFigures, writeFor } from "./bench-support.ts";
 
 interface Gated {
@@ -26,6 +28,14 @@ interface Gated {
   readonly log: LogKind | "served";
   readonly vaultKeys: VaultKeysKind;
 }
+
+interface Started {
+  readonly url: string;
+  /** Of the host; undefined: there is none. */
+  readonly pid: number | undefined;
+}
+
+type Round = WriteFigures & { readonly cpuUs: number };
 
 const keyKinds = ["none", "mac", "encrypted"] as const satisfies readonly VaultKeysKind[];
 const clientCounts = [1, 16] as const;
@@ -43,10 +53,10 @@ const say = (line: string): void => void (options.json ? process.stderr : proces
 const folder = mkdtempSync(join(tmpdir(), "stead-bench-gate-"));
 const keeper = new ProcessKeeper(folder);
 try {
-  const urls = new Map([["bare", await startBare()]]);
-  for (const gate of gates) urls.set(gate.side, await startGated(gate));
+  const sides = new Map<string, Started>([["bare", { url: await startBare(), pid: undefined }]]);
+  for (const gate of gates) sides.set(gate.side, await startGated(gate));
   const results = [];
-  for (const clients of clientCounts) results.push(await compare(clients, urls));
+  for (const clients of clientCounts) results.push(await compare(clients, sides));
   if (options.json)
     process.stdout.write(
       `${JSON.stringify({ bench: "gate", app: "notes", rounds: options.rounds, seconds: options.seconds, results })}\n`,
@@ -73,7 +83,7 @@ async function startBare(): Promise<string> {
   }
 }
 
-async function startGated({ side, log, vaultKeys }: Gated): Promise<string> {
+async function startGated({ side, log, vaultKeys }: Gated): Promise<Started> {
   const own = join(folder, side);
   mkdirSync(own);
   const application = demoApplication("notes", own);
@@ -94,17 +104,21 @@ async function startGated({ side, log, vaultKeys }: Gated): Promise<string> {
   await cluster.startVaultServer(signal);
   await cluster.start(host);
   await cluster.whenWhole(30_000, signal);
-  return host.dataUrl;
+  return { url: host.dataUrl, pid: host.process?.pid };
 }
 
-async function compare(clients: number, urls: ReadonlyMap<string, string>): Promise<object> {
-  const rounds = new Map<string, WriteFigures[]>([...urls.keys()].map((side) => [side, []]));
+async function compare(clients: number, sides: ReadonlyMap<string, Started>): Promise<object> {
+  const rounds = new Map<string, Round[]>([...sides.keys()].map((side) => [side, []]));
   const forMs = 1000 * options.seconds;
   const body = (nth: number): string => JSON.stringify({ text: `${nth} `.padEnd(textBytes, "x") });
-  for (const url of urls.values()) await writeFor(`${url}/notes`, clients, 500, body);
+  for (const { url } of sides.values()) await writeFor(`${url}/notes`, clients, 500, body);
   for (let round = 0; round < options.rounds; round += 1)
-    for (const [side, url] of urls)
-      rounds.get(side)?.push(figures(await writeFor(`${url}/notes`, clients, forMs, body), forMs));
+    for (const [side, { url, pid }] of sides) {
+      const before = cpuOf(pid);
+      const latencies = await writeFor(`${url}/notes`, clients, forMs, body);
+      const cpuUs = (1e6 * (cpuOf(pid) - before)) / latencies.length;
+      rounds.get(side)?.push({ ...figures(latencies, forMs), cpuUs });
+    }
   const bareRounds = rounds.get("bare") ?? [];
   const bare = middle(bareRounds);
   say(
@@ -115,9 +129,13 @@ async function compare(clients: number, urls: ReadonlyMap<string, string>): Prom
   return { clients, bare, ...Object.fromEntries(found) };
 }
 
+function cpuOf(pid: number | undefined): number {
+  return pid === undefined ? 0 : cpuSeconds(pid);
+}
+
 function gated(
   side: string,
-  rounds: readonly WriteFigures[],
+  rounds: readonly Round[],
   bare: WriteFigures,
   bareRounds: readonly WriteFigures[],
 ): object {
@@ -127,13 +145,14 @@ function gated(
     p50: rounded(found.p50_ms / bare.p50_ms),
     p99: rounded(found.p99_ms / bare.p99_ms),
   };
+  const cpu = median(rounds.map(({ cpuUs }) => cpuUs));
   const perRound = rounds
     .map((one, round) => one.writes_per_second / (bareRounds[round]?.writes_per_second ?? Number.NaN))
     .sort((a, b) => a - b);
   say(
-    `${line(side, found)}   ${ratio.writes_per_second.toFixed(2)}x writes/s ${ratio.p50.toFixed(2)}x p50 ${ratio.p99.toFixed(2)}x p99`,
+    `${line(side, found)}   ${ratio.writes_per_second.toFixed(2)}x writes/s ${ratio.p50.toFixed(2)}x p50 ${ratio.p99.toFixed(2)}x p99   ${cpu.toFixed(0)} us CPU a write`,
   );
-  return { ...found, ratio, spread: [rounded(perRound[0] ?? 0), rounded(perRound.at(-1) ?? 0)] };
+  return { ...found, ratio, spread: [rounded(perRound[0] ?? 0), rounded(perRound.at(-1) ?? 0)], cpu_us: rounded(cpu) };
 }
 
 function middle(rounds: readonly WriteFigures[]): WriteFigures {
