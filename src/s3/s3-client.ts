@@ -85,10 +85,12 @@ export class S3Client {
     try {
       await this.#pause(given.signal);
       given.signal.throwIfAborted();
+      // Before there is a connection: it may throw.
+      const head = this.#signedHead(call);
       connection = this.#takeUnused() ?? this.#connect();
       await connection.opened();
       const answer = await connection.send({
-        ...{ method: call.method, head: this.#signedHead(call), body: call.body ?? nothing },
+        ...{ method: call.method, head, body: call.body ?? nothing },
         answerBytesMax: call.answerBytesMax,
       });
       this.#keep(connection);

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { StoreLog } from "../../src/vault/log/store-log.ts";
+import { StoreError } from "../../src/vault/store/store.ts";
 import { type BucketOfTest, makeBucket, storeAt } from "../support/s3/s3-vault.ts";
 import { testCredentials } from "../support/s3/s3-server.ts";
 import { describeLogContract, type Fate } from "../support/vault/log-contract.ts";
@@ -186,4 +187,20 @@ test("requests use the connections again that are there", async () => {
   const store = bucket.open();
   for (let index = 0; index < 5; index += 1) await store.putIfAbsent(`log/${index}`, text("x"));
   expect(bucket.server.connections).toBe(1);
+});
+
+test("calls without credentials make no connections, and continue once there are some", async () => {
+  let isThere = false;
+  const store = storeAt(bucket.server.port, {
+    credentials: () => {
+      if (isThere) return testCredentials;
+      throw new StoreError("denied", "no credentials", "wait");
+    },
+  });
+  for (let call = 0; call < 3; call += 1)
+    expect(await failureOf(store.putIfAbsent("log/a", text("mine")))).toMatchObject({ kind: "denied" });
+  isThere = true;
+  expect(await store.putIfAbsent("log/a", text("mine"))).toEqual({ kind: "created" });
+  expect(bucket.server.connections).toBe(1);
+  await store.close();
 });

@@ -33,7 +33,7 @@ export const optionsOf = (port: number, changes: Partial<S3Settings> = {}): Open
 
 interface StoreOfTest {
   readonly timeoutMs?: number;
-  readonly credentials?: BucketCredentials;
+  readonly credentials?: BucketCredentials | (() => BucketCredentials);
 }
 
 /** A store as it is after the probe. */
@@ -42,7 +42,12 @@ export function storeAt(port: number, { timeoutMs = 5_000, credentials = testCre
   return new S3Store(
     new S3Client({
       ...{ url: testS3Url, bucket: testBucket, prefix: "notes/", endpoint, region, pathStyle, timeoutMs },
-      ...{ credentials: () => credentials, clock: systemClock, random: systemRandom, tcp: systemTcp },
+      ...{
+        credentials: typeof credentials === "function" ? credentials : () => credentials,
+        clock: systemClock,
+        random: systemRandom,
+        tcp: systemTcp,
+      },
     }),
   );
 }
