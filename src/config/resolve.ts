@@ -201,7 +201,9 @@ export function resolveApplicationUser(
   const { user, group } = host?.application ?? {};
   if (user === undefined) return undefined;
   const { secret, secret_file, tls } = cluster ?? {};
-  const named = [secret === undefined ? undefined : file, secret_file, tls?.key, host?.vault_key_file];
+  const { vault_key_file, vault_s3 } = host ?? {};
+  const ofVault = [vault_key_file, vault_s3?.credentials_file];
+  const named = [secret === undefined ? undefined : file, secret_file, tls?.key, ...ofVault];
   return {
     user,
     group,

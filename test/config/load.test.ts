@@ -69,6 +69,8 @@ describe("an accepted configuration", () => {
       },
     });
     const own = `${inBucket}endpoint = "http://10.0.0.9:7480"\ncredentials_file = "s3.credentials"\nprofile = "stead"\n`;
+    const asUser = own.replace("[host.application]", '[host.application]\nuser = "notes"');
+    expect(accepted(asUser).host?.applicationUser?.privateFiles).toContain("/etc/stead/s3.credentials");
     expect(accepted(own).host?.vaultS3).toEqual({
       endpoint: { secure: false, host: "10.0.0.9", port: 7480 },
       ...{ region: "us-east-1", pathStyle: true, caPath: undefined },
