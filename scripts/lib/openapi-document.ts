@@ -31,6 +31,8 @@ export interface Call {
 export interface Api {
   readonly title: string;
   readonly description: string;
+  /** Which certificates its calls need with `[cluster.tls]`. */
+  readonly certificates: string;
   readonly schemas: Schemas;
   /** Descriptions of schemas (`Name`) and of their fields (`Name.field`). */
   readonly comments: Readonly<Record<string, string>>;
@@ -55,7 +57,13 @@ export function openApiDocument(api: Api) {
     security: [{ secret: [] }],
     paths,
     components: {
-      securitySchemes: { secret: { type: "http", scheme: "bearer", description: "The cluster secret." } },
+      securitySchemes: {
+        secret: { type: "http", scheme: "bearer", description: "The cluster secret." },
+        certificate: {
+          type: "mutualTLS",
+          description: `With [cluster.tls] besides the secret, a certificate of a role in the cluster: ${api.certificates}.`,
+        },
+      },
       responses: Object.fromEntries(
         Object.entries(api.responses).map(([name, { description, schema }]) => [
           name,

@@ -218,6 +218,8 @@ function health(path: string, others: Call["others"]): Call {
 
 export const gatewayApiTable = (comments: Api["comments"]): Api => ({
   title: "stead: admin API of a gateway",
+  certificates:
+    "`gateway`, `host` or `operator` for /liveness, /health and /metrics; `gateway` or `operator` for all others",
   description: [
     "What the `stead` commands and operators ask of a gateway; docs/GATEWAY-API.md says what the answers mean. Where there is one service, `service` may be left out.",
     "`POST /v1/peer/sync` is between gateways of one version and not part of this contract.",

@@ -114,6 +114,8 @@ const calls: readonly Call[] = [
 
 export const hostApi = (comments: Api["comments"]): Api => ({
   title: "stead: control API of a host",
+  certificates:
+    "`gateway`, `host` or `operator` for every GET; `gateway` or `host` for POST /v1/checkpoint; `gateway` for all others",
   description:
     "What a gateway asks of a host. Any server that implements it can be driven by the gateway. docs/CONTROL-API.md says what the calls mean.",
   schemas: {

@@ -132,7 +132,7 @@ export function parseConfig(file: string, text: string, options: LoadOptions = {
   const credentials = content.host?.vault_s3?.credentials_file;
   if (credentials !== undefined)
     warnWhenReadable(resolve(dirname(anchor), credentials), ["host", "vault_s3", "credentials_file"], warnings);
-  if (!needed && raw["service"] === undefined) reportEmpty(problems);
+  if (!needed && raw["service"] === undefined && raw["cluster"] === undefined) reportEmpty(problems);
   const found = problems.sorted();
   if (found.length > 0) return { kind: "invalid", problems: found };
   return { kind: "ok", config: resolveParts(anchor, content, { secret: secret ?? "", vaultKey }, warnings.sorted()) };
@@ -182,7 +182,7 @@ function reportUnknownKeys(raw: Record<string, unknown>, problems: Problems): vo
 function reportEmpty(problems: Problems): void {
   problems.add([], {
     found: "none of [gateway], [[service]], [host] and [vault]",
-    accepted: "at least one of them",
+    accepted: "at least one of them, or [cluster] alone for commands that call a gateway",
     advice: "write an example with `stead init` and adapt it",
   });
 }
@@ -248,6 +248,9 @@ function resolveParts(
   const cluster = resolveCluster(file, content.cluster ?? clusterDefault);
   return {
     file,
+    cluster,
+    secret: secret === "" ? undefined : secret,
+    gatewayUrl: content.cluster?.gateway,
     services,
     gateway:
       content.gateway === undefined ? undefined : resolveGateway(file, content.gateway, services, secret, cluster),

@@ -66,6 +66,7 @@ const cluster = table("cluster", {
   secret_file: v.optional(text("path of a file with the cluster's secret")),
   name: v.optional(identifier, clusterDefault.name),
   accept_bearer: v.optional(flag, false),
+  gateway: v.optional(baseUrl),
   tls: v.optional(
     table("cluster.tls", { ca: text("path of a PEM file with the cluster's authority"), ...certificateFiles }),
   ),

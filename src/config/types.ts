@@ -278,6 +278,11 @@ export interface VaultServerConfig {
 
 export interface Config {
   readonly file: string;
+  readonly cluster: ClusterConfig;
+  /** undefined: there is none. */
+  readonly secret: string | undefined;
+  /** Admin address that commands call; undefined: that of [gateway], or none. */
+  readonly gatewayUrl: string | undefined;
   readonly gateway: GatewayConfig | undefined;
   readonly host: HostConfig | undefined;
   readonly vault: VaultServerConfig | undefined;

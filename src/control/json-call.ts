@@ -14,6 +14,7 @@ import { hasSpareDescriptors, isOwnShortage, verifyRefusal, type RefusalVerdict 
 import { isBaseUrl } from "../core/base-url.ts";
 import { type ChannelClient, type Contact, type SignedCall, triesMax } from "./channel/client.ts";
 import type { Party } from "./channel/transcript.ts";
+import { readRefusalText } from "./refusal-text.ts";
 import { type AccessToken, TokenContact } from "./access-token.ts";
 
 export type CallFailure =
@@ -208,7 +209,8 @@ function tryOnce(
     );
     outgoing.on("response", (response) => {
       rearm();
-      readAnswer(response, { call, signed, reading, rearm, settle });
+      const isCertified = options.caller.tls !== undefined;
+      readAnswer(response, { call, signed, isCertified, reading, rearm, settle });
     });
   });
 }
@@ -236,14 +238,19 @@ type Signed = SignedCall | ReturnType<TokenContact["sign"]>;
 interface Answering {
   readonly call: JsonCall;
   readonly signed: Signed;
+  /** The server has shown the certificate of who was meant. */
+  readonly isCertified: boolean;
   readonly reading: Reading;
   rearm(): void;
   settle(end: TryEnd): void;
 }
 
-function readAnswer(response: IncomingMessage, { call, signed, reading, rearm, settle }: Answering): void {
+function readAnswer(response: IncomingMessage, answering: Answering): void {
+  const { call, signed, isCertified, reading, rearm, settle } = answering;
   const status = response.statusCode ?? 0;
   const verdict = signed.judge(status, response.headers);
+  if (isCertified && status === 401 && (verdict.kind === "unauthorized" || verdict.kind === "invalid"))
+    return void readRefusalText(response).then((why) => settle({ ...verdict, message: why ?? verdict.message }));
   if (verdict.kind !== "answer" && verdict.kind !== "unsealed") return settle(verdict);
   const frames = verdict.kind === "answer" ? verdict.frames : undefined;
   const text = new StringDecoder("utf8");

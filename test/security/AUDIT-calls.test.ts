@@ -10,6 +10,9 @@ import { authenticate, firstOf, clusterSecret, tokenHolders } from "../../src/co
 import { jsonBody } from "../../src/control/server/body.ts";
 import { serviceRequestSchema } from "../../src/control/gateway-api.ts";
 import { RowReplica } from "../../src/core/replication/replication.ts";
+import { type AdminTarget, createAdminApp } from "../../src/gateway/admin/admin.ts";
+import { Keyring } from "../../src/control/channel/keyring.ts";
+import { ChannelServer } from "../../src/control/channel/server.ts";
 import { Audit, refusedListedMax, refusedWindowMs } from "../../src/gateway/admin/audit.ts";
 import { authorize } from "../../src/gateway/admin/route-roles.ts";
 import { auditKept, outlivedRows } from "../../src/gateway/state/retention.ts";
@@ -134,4 +137,30 @@ describe("the audit in SQL", () => {
       [null, null, from, "POST", "/v1/resume", "refused", 401],
     ]);
   });
+});
+
+test("a call that is refused for its certificate is in the audit, before any other credential is judged", async () => {
+  const writes: RowWrite["row"][] = [];
+  const silent = { info: () => undefined, warn: () => undefined, error: () => undefined };
+  const clock = new ManualClock();
+  const app = createAdminApp({
+    audit: new Audit({ gateway: "g", clock, log: silent, store: { write: ({ row }) => writes.push(row) } }),
+    authenticator: clusterSecret(secret),
+    channel: new ChannelServer(new Keyring([secret]), { role: "gateway", id: "g" }, clock),
+    tls: { cluster: "prod", expiresAtMs: 0 },
+    ...{ clock, log: silent },
+  } as unknown as AdminTarget);
+  const socket = {
+    ...{ encrypted: true, authorized: true, remoteAddress: "10.0.0.7" },
+    getPeerCertificate: () => ({ subjectaltname: "URI:stead://prod/host/notes/a" }),
+  };
+  const headers = { authorization: `Bearer ${secret}` };
+  const answer = await app.request("http://g/v1/failover", { method: "POST", headers }, { incoming: { socket } });
+  expect(answer.status).toBe(401);
+  expect(writes).toMatchObject([
+    {
+      ...{ who: null, method: "POST", path: "/v1/failover", outcome: "refused", status: 401 },
+      detail: "not authenticated: the certificate is of host:notes/a in prod",
+    },
+  ]);
 });

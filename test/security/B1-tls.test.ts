@@ -89,6 +89,16 @@ test("a server executes calls of a certificate with the role that the call needs
   theirs.remove();
 });
 
+test("a caller with the certificate of another role is told which it is and which are accepted", async () => {
+  const { listener } = await serve(await ours.open(a));
+  expect(await call(listener, callerOf(b, await ours.open(b)))).toEqual({
+    kind: "unauthorized",
+    message:
+      "not authenticated: the certificate is of host:notes/b in prod; accepted: for this call, one of gateway in prod",
+  });
+  await listener.close();
+});
+
 test("two clusters under one authority, with one secret, stay two", async () => {
   const { executed, listener } = await serve(await ours.open(a));
   // It believes the server, and names this cluster in the channel: only its certificate is of the other one.

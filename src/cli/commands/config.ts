@@ -51,7 +51,7 @@ function describe(config: Config): string {
     ...(config.host === undefined ? [] : [`host ${config.host.id} of service ${config.host.service}`]),
     ...(config.vault === undefined ? [] : [`vault server of ${config.vault.folder}`]),
   ];
-  return `${config.file}: ok: ${parts.join(", ")}`;
+  return `${config.file}: ok: ${parts.length === 0 ? `cluster ${config.cluster.name}, for commands` : parts.join(", ")}`;
 }
 
 /** The listeners for clients, with the settings that bound their connections. */

@@ -3,8 +3,9 @@
  *
  * The address comes from --gateway, else the environment variable STEAD_GATEWAY, else [gateway] of the configuration
  * file. A token comes from --token-file, else STEAD_TOKEN; without one the cluster secret is used, from that file, or
- * from STEAD_SECRET. The file is --config, else stead.toml in the working folder if it exists; it is not read if a
- * token and an address are known without it.
+ * from STEAD_SECRET. The file is --config, else stead.toml in the working folder if it exists; that one is not read if
+ * a token and an address are known without it. A file with [cluster] alone is enough where an address is known: it has
+ * the secret, and the certificates of an operator.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
@@ -77,32 +78,39 @@ export function connectToGateway(
   const { env } = context.process;
   const token = tokenOf(context, flags);
   const named = flags.gateway ?? gatewayOf(env["STEAD_GATEWAY"]);
-  const needsFile = token === undefined || named === undefined;
+  const needsFile = token === undefined || named === undefined || flags.config !== undefined;
   const hasFile = flags.config !== undefined || existsSync(resolve(context.cwd, defaultConfigFile));
   const config = needsFile && hasFile ? requireConfig(context, flags.config) : undefined;
-  const url = named ?? config?.gateway?.adminUrl;
-  const secret = config?.gateway?.secret ?? config?.host?.secret ?? env["STEAD_SECRET"];
+  const url = named ?? config?.gateway?.adminUrl ?? config?.gatewayUrl;
+  const secret = config?.secret ?? env["STEAD_SECRET"];
   if (url === undefined) {
     throw new OperatorError("configuration", {
       found: "no gateway is named",
-      accepted: "--gateway URL, STEAD_GATEWAY, or a configuration file with [gateway]",
+      accepted: "--gateway URL, STEAD_GATEWAY, or a configuration file with [gateway], or with `gateway` in [cluster]",
       advice: "for example `--gateway http://127.0.0.1:7700`",
     });
   }
-  const { cluster } = config?.gateway ?? config?.host ?? {};
+  const cluster = config?.cluster;
   const tls = tlsOf(cluster);
+  const warning = token === undefined || tls !== undefined ? undefined : clearTextWarning(url);
+  if (warning !== undefined) context.process.stderr.write(`warning: ${warning}\n`);
   if (token !== undefined) return { client: new GatewayClient(url, { ...token, tls }, systemClock), url };
   if (secret === undefined) {
     throw new OperatorError("configuration", {
       found: "no cluster secret and no token is known",
-      accepted:
-        "a token (--token-file, STEAD_TOKEN), a configuration file with [cluster] and [gateway] or [host], or STEAD_SECRET",
+      accepted: "a token (--token-file, STEAD_TOKEN), a configuration file with [cluster], or STEAD_SECRET",
       advice: "name the file with --config or --token-file, or run with STEAD_TOKEN or STEAD_SECRET set",
     });
   }
   const channel = new ChannelClient(new Keyring([secret], cluster?.name), operator, systemClock, tls);
   return { client: new GatewayClient(url, channel, systemClock), url };
 }
+
+/** Returns what to say of a token that is sent there in clear text; undefined: it does not leave this machine. */
+export const clearTextWarning = (url: string): string | undefined =>
+  /^(?:localhost|127(?:\.\d+){3}|\[::1\])$/.test(new URL(url).hostname)
+    ? undefined
+    : `the token is sent to ${url} in clear text: who reads the network can use it. Name a file with [cluster.tls] (--config), or call the gateway on its own machine`;
 
 /** Any certificate of the cluster may call; what it may do, the gateway decides. */
 function tlsOf(cluster: ClusterConfig | undefined): ClusterTls | undefined {
@@ -147,7 +155,7 @@ export function requireAnswer<T>(answer: GatewayAnswer<T>, url: string): T {
       throw new OperatorError("refused", {
         found: `${url}: ${answer.message}`,
         advice:
-          "use the cluster secret, and the `cluster.name`, that the gateway was started with, or a token that is valid there (`stead token list`)",
+          "use the cluster secret, and the `cluster.name`, that the gateway was started with, or a token that is valid there (`stead token list`); with [cluster.tls] a certificate of a role that may make this call",
       });
     case "refused":
       throw new OperatorError("unreachable", {

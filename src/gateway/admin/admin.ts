@@ -98,12 +98,12 @@ const isOpen = /^\/(?:liveness|health(?:\/[^/]*)?|metrics)$/;
 
 export function createAdminApp(target: AdminTarget): Api {
   const app = createApi({ part: "gateway", manual: "docs/GATEWAY-API.md", log: target.log });
-  app.use(requireCertificate(target.tls?.cluster, rolesOf));
+  app.use(target.audit.watch(), requireCertificate(target.tls?.cluster, rolesOf));
   app.get("/liveness", (c) => c.json({ ok: true } satisfies LivenessAnswer));
   app.get("/health", (c) => health(c, target.services()));
   app.get("/health/:service", (c) => health(c, [find(target, c.req.param("service"))]));
   app.route("/", hranaVersionApp());
-  app.use(target.audit.watch(), limitGuesses(target), sealedChannel(target.channel));
+  app.use(limitGuesses(target), sealedChannel(target.channel));
   app.use(authenticate(target.authenticator), authorize(), target.audit.begin());
   addPeerSync(app, target.peers);
   app.use(limitBody());

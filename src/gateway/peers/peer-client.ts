@@ -16,6 +16,7 @@ import {
   type PeerMessage,
   type PeerRefusal,
 } from "../../control/peer-api.ts";
+import { readRefusalText } from "../../control/refusal-text.ts";
 import { requestTo } from "../../control/json-call.ts";
 import type { Clock } from "../../runtime/clock.ts";
 
@@ -114,7 +115,15 @@ export class PeerClient implements PeerTransport {
           return readText(response, verdict.frames, broken, (text) => settle({ kind: "answer", status, text }));
         // Read to its end, so that the connection can be used again.
         if (verdict.kind === "again") response.resume().once("end", () => settle({ kind: "again" }));
-        else broken(verdict.kind === "unauthorized" ? "it did not accept the cluster secret" : verdict.message);
+        else {
+          const known = verdict.kind === "unauthorized" ? "it did not accept the cluster secret" : verdict.message;
+          if (status !== 401 || this.#channel.tls === undefined) broken(known);
+          else
+            readRefusalText(response).then(
+              (why) => broken(why ?? known),
+              () => broken(known),
+            );
+        }
       });
       outgoing.end(body);
     });
