@@ -37,6 +37,7 @@ import {
 import { initCommand } from "./commands/init.ts";
 import { pauseCommand, resumeCommand } from "./commands/pause.ts";
 import { rehearseCommand } from "./commands/rehearse.ts";
+import { secretRoutes } from "./commands/secret.ts";
 import { sqlCommand } from "./commands/sql.ts";
 import { statusCommand } from "./commands/status.ts";
 import { switchoverCommand } from "./commands/switchover.ts";
@@ -85,6 +86,7 @@ const root = buildRouteMap({
     }),
     sql: sqlCommand,
     token: tokenRoutes,
+    secret: secretRoutes,
     vault: vaultRoutes,
     ca: caRoutes,
     demo: demoCommand,

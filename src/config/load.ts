@@ -262,7 +262,8 @@ function resolveParts(
             vaultKey,
             applicationUser: resolveApplicationUser(file, content),
           },
-    vault: content.vault === undefined ? undefined : resolveVaultServer(file, content.vault, secret),
+    vault:
+      content.vault === undefined ? undefined : resolveVaultServer(file, content.vault, secret, cluster.secretFrom),
     warnings,
   };
 }

@@ -12,6 +12,7 @@ import { urlOf } from "./address.ts";
 import { logTimes, resolveS3 } from "./bucket.ts";
 import { gatewayLimits, hostLimits, resolveLimits } from "./limits.ts";
 import { type FileContent, workersMax } from "./schema.ts";
+import { sourceOf } from "./secret.ts";
 import type {
   ApplicationHealthConfig,
   ApplicationLogConfig,
@@ -20,6 +21,7 @@ import type {
   DataPlaneConfig,
   GatewayConfig,
   HostConfig,
+  SecretSource,
   ServiceConfig,
   VaultServerConfig,
 } from "./types.ts";
@@ -53,11 +55,13 @@ export function resolveServices(services: FileContent["service"]): ServiceConfig
 export const controlUrlOf = ({ control, url, health }: FileContent["service"][number]["host"][number]): string =>
   control === "none" ? `${plainPrefix}${url ?? ""}${health ?? "/"}` : control;
 
-export function resolveCluster(file: string, { name, accept_bearer, tls }: ClusterContent): ClusterConfig {
-  if (tls === undefined) return { name, acceptBearer: accept_bearer };
+export function resolveCluster(file: string, cluster: ClusterContent): ClusterConfig {
+  const { name, accept_bearer, tls } = cluster;
+  const secretFrom = sourceOf(file, cluster);
+  if (tls === undefined) return { name, acceptBearer: accept_bearer, secretFrom };
   const path = (of: string): string => resolve(dirname(file), of);
   const paths = { caPath: path(tls.ca), certPath: path(tls.cert), keyPath: path(tls.key) };
-  return { name, acceptBearer: accept_bearer, tls: paths };
+  return { name, acceptBearer: accept_bearer, tls: paths, secretFrom };
 }
 
 export function resolveGateway(
@@ -167,7 +171,8 @@ export const resolveVaultServer = (
   file: string,
   { data, listen }: NonNullable<FileContent["vault"]>,
   secret: string,
-): VaultServerConfig => ({ folder: resolve(dirname(file), data), listen, secret });
+  secretFrom: SecretSource | undefined,
+): VaultServerConfig => ({ folder: resolve(dirname(file), data), listen, secret, secretFrom });
 
 function resolveApplication(file: string, application: HostContent["application"]): HostConfig["application"] {
   const [program, ...args] = application.command;

@@ -1,11 +1,15 @@
 /**
  * The cluster's secret, from exactly one of `cluster.secret`, the file `cluster.secret_file` and the environment
  * variable STEAD_SECRET, so that it is never in doubt which one applies.
+ *
+ * A file has the secret in its first line. While it is rotated, a second line `SECRET until TIME` has the former one,
+ * which is valid up to that time (ISO 8601, UTC): who copies the file gives both, and neither stays by accident.
  */
 import { readFileSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type { Problems, Said } from "./problems.ts";
 import type { FileContent } from "./schema.ts";
+import type { SecretSource } from "./types.ts";
 
 export const secretLengthMin = 16;
 const secretLengthMax = 1024;
@@ -16,6 +20,19 @@ export interface SecretInput {
   readonly env: Readonly<Partial<Record<string, string>>>;
   /** True when the file has a part that needs the secret. */
   readonly needed: boolean;
+}
+
+/** The content of a file. */
+export interface Secrets {
+  readonly secret: string;
+  /** Undefined: the secret is not being rotated. */
+  readonly former: FormerSecret | undefined;
+}
+
+export interface FormerSecret {
+  readonly secret: string;
+  /** Wall clock. */
+  readonly untilMs: number;
 }
 
 /** Returns the secret, or undefined after adding to `problems` (or if none is needed and there is none). */
@@ -61,49 +78,109 @@ export interface SecretFile {
   readonly key: readonly string[];
 }
 
-/** Returns the only line of a file, or undefined after adding to `problems`. */
+/** Returns the secret of a file, the first of two while it is rotated, or undefined after adding to `problems`. */
 export function readSecretFile(
   { configFile, name, key }: SecretFile,
   problems: Problems,
   warnings: Problems,
 ): string | undefined {
   const path = resolve(dirname(configFile), name);
-  let content: string;
-  try {
-    content = readFileSync(path, "utf8");
-  } catch (error) {
+  const read = readSecrets(path, name);
+  if (read.kind === "invalid") {
+    problems.add(key, read.said);
+    return undefined;
+  }
+  if (read.secrets.former !== undefined && key[0] !== "cluster") {
     problems.add(key, {
-      found: `${JSON.stringify(name)}, which cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)})`,
-      accepted: "a readable file with the secret as its only line",
-      advice: `create ${path}, or correct the path (it is relative to the folder of this file)`,
+      found: `a second line in ${JSON.stringify(name)}`,
+      accepted: "the key as the only line",
+      advice: "remove it; two are valid at once only in `cluster.secret_file`",
     });
     return undefined;
   }
   warnWhenReadable(path, key, warnings);
-  return checkSecret(content.replace(/\r?\n$/, ""), key, problems);
+  return read.secrets.secret;
+}
+
+export type SecretsRead =
+  | { readonly kind: "ok"; readonly secrets: Secrets }
+  | { readonly kind: "invalid"; readonly said: Said };
+
+/** `name`: as the operator wrote it. */
+export function readSecrets(path: string, name = path): SecretsRead {
+  let content: string;
+  try {
+    content = readFileSync(path, "utf8");
+  } catch (error) {
+    return invalid({
+      found: `${JSON.stringify(name)}, which cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)})`,
+      accepted: "a readable file with the secret as its only line",
+      advice: `create ${path}, or correct the path (it is relative to the folder of this file)`,
+    });
+  }
+  return parseSecrets(content);
+}
+
+const invalid = (said: Said): SecretsRead => ({ kind: "invalid", said });
+
+const formerLine = /^(\S+) until (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)$/;
+
+function parseSecrets(content: string): SecretsRead {
+  const text = content.replace(/\r?\n$/, "");
+  const [first = "", second, ...more] = text.split(/\r?\n/);
+  const [, formerText = "", until = ""] = formerLine.exec(second ?? "") ?? [];
+  if (second === undefined || more.length > 0 || formerText === "") return withSecret(text, undefined);
+  const untilMs = Date.parse(until);
+  const fault = faultOf(formerText);
+  if (fault !== undefined) return invalid({ ...fault, found: `as the former one, ${fault.found}` });
+  if (!Number.isFinite(untilMs) || formerText === first)
+    return invalid({
+      found: formerText === first ? "the same secret twice" : `${until}, which is no time`,
+      accepted: "in a second line the former secret, ` until `, and a time such as 2030-01-31T12:00:00Z",
+      advice: "let `stead secret rotate` write the file, or leave the second line out",
+    });
+  return withSecret(first, { secret: formerText, untilMs });
+}
+
+function withSecret(secret: string, former: FormerSecret | undefined): SecretsRead {
+  const fault = faultOf(secret);
+  return fault === undefined ? { kind: "ok", secrets: { secret, former } } : invalid(fault);
+}
+
+/** Returns the text of a file with these secrets. */
+export const formatSecrets = ({ secret, former }: Secrets): string =>
+  `${secret}\n${former === undefined ? "" : `${former.secret} until ${new Date(former.untilMs).toISOString()}\n`}`;
+
+/** Returns where the secret of a configuration comes from; `file`: absolute path of the configuration. */
+export function sourceOf(file: string, { secret, secret_file }: FileContent["cluster"]): SecretSource {
+  if (secret_file !== undefined) return { kind: "file", path: resolve(dirname(file), secret_file) };
+  return secret === undefined ? { kind: "environment" } : { kind: "configuration", path: file };
 }
 
 /** Returns the secret, or undefined after adding to `problems` at the key. */
 export function checkSecret(secret: string, key: readonly string[], problems: Problems): string | undefined {
-  const problem = (said: Said): void => problems.add(key, said);
-  if (secret.length < secretLengthMin || secret.length > secretLengthMax) {
-    problem({
+  const fault = faultOf(secret);
+  if (fault === undefined) return secret;
+  problems.add(key, fault);
+  return undefined;
+}
+
+/** Returns what is wrong with a secret; undefined: nothing. */
+function faultOf(secret: string): Said | undefined {
+  if (secret.length < secretLengthMin || secret.length > secretLengthMax)
+    return {
       found: `a secret of ${secret.length} characters`,
       accepted: `${secretLengthMin} to ${secretLengthMax} characters`,
       advice,
-    });
-    return undefined;
-  }
+    };
   // Some programs send it in an Authorization header (RFC 6750, b64token), which white space or a line end would split.
-  if (!/^[\x21-\x7e]+$/.test(secret)) {
-    problem({
+  if (!/^[\x21-\x7e]+$/.test(secret))
+    return {
       found: "a secret with spaces, line ends or non-ASCII characters",
       accepted: "visible ASCII characters only",
       advice,
-    });
-    return undefined;
-  }
-  return secret;
+    };
+  return undefined;
 }
 
 /** A file with a secret, named at `key`, should be its owner's alone. */

@@ -78,7 +78,9 @@ export function differences(
 export function restartKeys(before: GatewayConfig, after: GatewayConfig): readonly string[] {
   const changed = differences(gatewaySettings(before), gatewaySettings(after)).map(({ key }) => key);
   const needed = changed.filter((key) => !liveKeys.some((live) => live.test(key)));
-  return before.secret === after.secret ? needed : ["cluster.secret", ...needed];
+  // A file is followed: the one that it was, and another one that is named now.
+  const isFollowed = before.secret === after.secret || after.cluster.secretFrom?.kind === "file";
+  return isFollowed ? needed : ["cluster.secret", ...needed];
 }
 
 /** Returns the settings and hosts of the services, as the file names them. */

@@ -90,6 +90,14 @@ export interface ClusterTlsConfig extends CertificateFiles {
   readonly caPath: string;
 }
 
+/** Where the cluster's secret comes from. Paths are absolute. */
+export type SecretSource =
+  /** Read again when it changes; it may have the former secret besides. */
+  | { readonly kind: "file"; readonly path: string }
+  /** `cluster.secret` in the configuration itself. */
+  | { readonly kind: "configuration"; readonly path: string }
+  | { readonly kind: "environment" };
+
 /** Who belongs to the cluster, besides its secret. */
 export interface ClusterConfig {
   /** Processes of two clusters with the same secret do not take each other's calls. */
@@ -98,6 +106,8 @@ export interface ClusterConfig {
   readonly acceptBearer: boolean;
   /** Certificates for connections between processes. undefined: they are in clear text. */
   readonly tls?: ClusterTlsConfig | undefined;
+  /** undefined: it is given by who embeds this program. */
+  readonly secretFrom?: SecretSource | undefined;
 }
 
 export interface GatewayConfig {
@@ -274,6 +284,7 @@ export interface VaultServerConfig {
   readonly folder: string;
   readonly listen: Address;
   readonly secret: string;
+  readonly secretFrom?: SecretSource | undefined;
 }
 
 export interface Config {

@@ -48,6 +48,7 @@ import {
   vaultSchema,
 } from "./host-status.ts";
 import { rehearsalDoneSchema } from "./host-api.ts";
+import { secretStatusSchema } from "./secret-status.ts";
 import { tokenRoles } from "./token.ts";
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
@@ -108,7 +109,7 @@ export const clusterHostSchema = v.object({
   heardMsAgo: v.nullable(milliseconds),
   checkpoint: v.nullable(v.object({ position: count, wallTimeMs: count })),
   setAside: v.array(v.string()),
-  /** These eight as in the host's status (src/control/host-status.ts). */
+  /** These nine as in the host's status (src/control/host-status.ts). */
   application: v.optional(v.nullable(applicationSchema), null),
   impairments: v.optional(v.array(impairmentSchema), []),
   retry: v.optional(v.nullable(retrySchema), null),
@@ -117,6 +118,7 @@ export const clusterHostSchema = v.object({
   rehearsal: v.optional(v.nullable(rehearsalSchema), null),
   capture: v.optional(v.nullable(captureSchema), null),
   recordFormat: v.optional(v.nullable(recordFormatSchema), null),
+  secret: v.optional(v.nullable(secretStatusSchema), null),
   /** Warnings: the host's own, and what this gateway finds. */
   notes: v.array(v.string()),
 });
@@ -217,6 +219,8 @@ export const clusterStatusSchema = v.object({
   /** Warnings of this gateway itself. */
   troubles: v.array(v.string()),
   configuration: configurationStatusSchema,
+  /** The secrets that this gateway knows. null: an earlier version. */
+  secret: v.optional(v.nullable(secretStatusSchema), null),
   database: v.object({ path: v.string(), trouble: v.nullable(v.string()), queued: count, dropped: count }),
   connections: count,
   /** Processes of the data plane; empty if the gateway's own process serves. */

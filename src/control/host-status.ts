@@ -1,6 +1,7 @@
 /** A host's status: the same object in `GET /v1/status` and in each line of the status stream. */
 import * as v from "valibot";
 import { baseUrlSchema } from "./addresses.ts";
+import { secretStatusSchema } from "./secret-status.ts";
 
 /** States of a host's life (docs/ARCHITECTURE.md has the transitions). */
 export const hostRoles = ["restoring", "secondary", "claiming", "starting", "primary", "draining", "failed"] as const;
@@ -164,6 +165,8 @@ export const hostStatusSchema = v.object({
   rehearsal: v.optional(v.nullable(rehearsalSchema), null),
   /** null: an earlier version, which reads and writes format 1. */
   recordFormat: v.optional(v.nullable(recordFormatSchema), null),
+  /** The secrets that this host knows. null: an earlier version. */
+  secret: v.optional(v.nullable(secretStatusSchema), null),
   /** Warnings for the operator, newest last; bounded. */
   warnings: v.array(v.string()),
 });
@@ -180,4 +183,5 @@ export const untold = {
   capture: null,
   rehearsal: null,
   recordFormat: null,
+  secret: null,
 } satisfies Partial<HostStatus>;

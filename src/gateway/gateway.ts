@@ -5,6 +5,7 @@
  * listeners. Nothing waits for the database after that.
  */
 import { gatewaySettings, hostKey, restartKeys, serviceSettings } from "../config/settings.ts";
+import { ClusterSecrets } from "../config/cluster-secrets.ts";
 import type { GatewayConfig } from "../config/types.ts";
 import type { ClusterStatus, ConfigReport, HostList } from "../control/gateway-api.ts";
 import { defaultHostClientLimits, HostClient } from "../control/host-client.ts";
@@ -12,6 +13,8 @@ import { ChannelClient } from "../control/channel/client.ts";
 import { ClusterTls } from "../control/tls/cluster-tls.ts";
 import { Keyring } from "../control/channel/keyring.ts";
 import { ChannelServer } from "../control/channel/server.ts";
+import { StrangerLog } from "../control/channel/stranger-log.ts";
+import { knowsSecret, secretStatus } from "../control/secret-status.ts";
 import { hostParty, type Party } from "../control/channel/transcript.ts";
 import {
   type Authenticator,
@@ -22,6 +25,7 @@ import {
   tokenHolders,
 } from "../control/server/authentication.ts";
 import { type ApiListener, listenApi } from "../control/server/listener.ts";
+
 import { assertConnections } from "../http/server/descriptor-room.ts";
 import { gatewayMetrics } from "../metrics/gateway-metrics.ts";
 import { PrometheusMetrics } from "../metrics/prometheus.ts";
@@ -31,6 +35,7 @@ import { systemRandom } from "../runtime/random.ts";
 import { createAdminApp, type AdminTarget } from "./admin/admin.ts";
 import { Audit } from "./admin/audit.ts";
 import { serviceStatus } from "./admin/cluster-status.ts";
+import { type SecretDoubt, secretDoubt } from "./admin/secret-doubt.ts";
 import { ConfigurationState } from "./configuration-state.ts";
 import { ControlPlane } from "./control-plane.ts";
 import { PeerClient } from "./peers/peer-client.ts";
@@ -38,6 +43,8 @@ import { peerSyncPath } from "../control/peer-api.ts";
 import type { Peers } from "./peers/peers.ts";
 import { LocalDataPlane, type DataPlane } from "./route/data-plane.ts";
 import { createProxyApp } from "./route/proxy-app.ts";
+import type { HostMonitor } from "./service/monitor.ts";
+import { isPlain } from "./service/plain-host.ts";
 import type { ServiceRuntime } from "./service/service.ts";
 import { fileDisk } from "./state/replication-disk.ts";
 import { SqlQueries } from "./state/sql-queries.ts";
@@ -75,6 +82,8 @@ export class Gateway implements AdminTarget {
   readonly tokens: TokenBook;
   readonly tls: ClusterTls | undefined;
   readonly audit: Audit;
+  readonly #secrets: ClusterSecrets;
+  readonly #keyring: Keyring;
   readonly #startedAtMs: number;
   readonly #startedAt: number;
   #admin: ApiListener | undefined;
@@ -112,7 +121,11 @@ export class Gateway implements AdminTarget {
     this.configuration = new ConfigurationState(deps.configFile, deps.clock);
     const { clock, log } = deps;
     const { secret, cluster } = config;
-    const keyring = new Keyring([secret], cluster.name);
+    const secrets = new ClusterSecrets({ secret, from: cluster.secretFrom, clock, log }).watch();
+    const keyring = new Keyring(secrets.valid, cluster.name);
+    secrets.use((valid) => keyring.replace(valid));
+    this.#secrets = secrets;
+    this.#keyring = keyring;
     const self: Party = { role: "gateway", id: config.id };
     const { name, tls: files } = cluster;
     this.tls =
@@ -121,11 +134,15 @@ export class Gateway implements AdminTarget {
         : new ClusterTls({ config: files, cluster: name, self: [self], clock, log }).watch();
     this.#plane = this.#makePlane();
     const caller = new ChannelClient(keyring, self, clock, this.tls);
-    this.channel = new ChannelServer(keyring, self, clock);
+    const strangers = new StrangerLog({ keyring, place: () => secrets.place, clock, log });
+    this.channel = new ChannelServer(keyring, self, clock, strangers);
     this.audit = new Audit({ gateway: config.id, clock, log, store });
     this.tokens = new TokenBook(store, clock, systemRandom);
     this.authenticator = firstOf(
-      onlyFor((_, path) => cluster.acceptBearer || path !== peerSyncPath, clusterSecret(secret)),
+      onlyFor(
+        (_, path) => cluster.acceptBearer || path !== peerSyncPath,
+        clusterSecret(() => secrets.valid),
+      ),
       tokenHolders((token) => this.tokens.find(token)),
     );
     this.#control = new ControlPlane({
@@ -201,9 +218,12 @@ export class Gateway implements AdminTarget {
         ...(this.configuration.warning === undefined ? [] : [this.configuration.warning]),
         ...(this.#config.cluster.acceptBearer ? [bearerAccepted] : []),
         ...(this.tls?.warnings ?? []),
+        ...this.#secrets.warnings,
+        ...this.#secretWarnings(),
         ...new Set([...this.#control.warnings, ...this.#plane.warnings]),
       ],
       configuration: this.configuration.status,
+      secret: secretStatus(this.#keyring, this.#secrets),
       database: withNulls({ path: databasePath, trouble: failure, queued, dropped }),
       connections: this.#plane.connections,
       workers: this.#plane.workers.map(withNulls),
@@ -212,6 +232,52 @@ export class Gateway implements AdminTarget {
         serviceStatus(service, clock.now(), this.#control.failoversOf(service.name)),
       ),
     };
+  }
+
+  get secretDoubt(): SecretDoubt {
+    return secretDoubt(
+      this.peers.secretViews,
+      this.#steadHosts().map(([service, host, monitor]) => ({
+        by: `host ${host} of ${service}`,
+        view: monitor?.secret,
+      })),
+    );
+  }
+
+  #secretWarnings(): readonly string[] {
+    const doubt = this.secretDoubt;
+    const ofOthers =
+      doubt.kind === "none"
+        ? []
+        : doubt.kind === "some"
+          ? [`${doubt.text}: correct it there`]
+          : [`${doubt.text}. Put the cluster's secret in place of it (${this.#secrets.place})`];
+    return [...ofOthers, ...this.#rotation()];
+  }
+
+  /** Plain hosts know no secret. */
+  #steadHosts(): readonly (readonly [service: string, host: string, HostMonitor | undefined])[] {
+    return this.services().flatMap((service) =>
+      [...service.state.hosts.values()]
+        .filter(({ controlUrl }) => !isPlain(controlUrl))
+        .map(({ id }) => [service.name, id, service.monitorOf(id)] as const),
+    );
+  }
+
+  /** Who is not ready for the end of the former secret. */
+  #rotation(): readonly string[] {
+    const { former } = this.#secrets;
+    const [first] = this.#keyring.keys;
+    if (former === undefined || first === undefined) return [];
+    const behind = this.#steadHosts()
+      .filter(([, , monitor]) => !knowsSecret(monitor?.status?.secret, first.id))
+      .map(([service, host]) => `host ${host} of ${service}`);
+    const until = new Date(former.untilMs).toISOString();
+    return behind.length === 0
+      ? []
+      : [
+          `the secret is rotated, the former one ends at ${until}, and not known to have read the new one: ${behind.join(", ")}; \`stead secret rotate --status\` says what to do`,
+        ];
   }
 
   hostList(): HostList {
@@ -262,6 +328,7 @@ export class Gateway implements AdminTarget {
     }
     const before = this.#config.services;
     this.#config = config;
+    this.#secrets.follow(config.cluster.secretFrom);
     this.#control.reconfigure(before);
     this.configuration.applied();
     return { kind: "applied" };
@@ -282,6 +349,7 @@ export class Gateway implements AdminTarget {
     await this.#closeAdmin();
     await this.#control.close();
     this.tls?.close();
+    this.#secrets.close();
     this.#queries.close();
     await this.#store.close();
   }
@@ -302,6 +370,7 @@ export class Gateway implements AdminTarget {
     await this.#plane.close({ drainMs: this.#config.drainTimeoutMs, idle: "serve-once" });
     await this.#control.close();
     this.tls?.close();
+    this.#secrets.close();
   }
 
   async #closeAdmin(): Promise<void> {

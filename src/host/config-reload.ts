@@ -58,7 +58,7 @@ const settings: Readonly<Record<keyof HostConfig, readonly [key: string, canChan
 /** Changes `current` if all of `next` can be applied. */
 export function reloadHost(current: HostConfig, next: HostConfig): HostReload {
   const names = Object.keys(settings) as (keyof HostConfig)[];
-  const changed = names.filter((name) => JSON.stringify(current[name]) !== JSON.stringify(next[name]));
+  const changed = names.filter((name) => compared(current, next, name) !== compared(next, next, name));
   const fixed = changed.filter((name) => !settings[name][1]);
   if (fixed.length > 0)
     return {
@@ -68,6 +68,13 @@ export function reloadHost(current: HostConfig, next: HostConfig): HostReload {
   if (changed.length === 0) return { kind: "unchanged" };
   Object.assign(current, Object.fromEntries(changed.map((name) => [name, next[name]])));
   return { kind: "taken", keys: keysOf(changed) };
+}
+
+/** A secret in a file is followed by itself (src/config/cluster-secrets.ts). */
+function compared(config: HostConfig, next: HostConfig, name: keyof HostConfig): string | undefined {
+  if (name === "secret" && next.cluster.secretFrom?.kind === "file") return undefined;
+  if (name === "cluster") return JSON.stringify({ ...config.cluster, secretFrom: undefined });
+  return JSON.stringify(config[name]);
 }
 
 const keysOf = (names: readonly (keyof HostConfig)[]): string[] => names.map((name) => settings[name][0]);

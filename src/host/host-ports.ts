@@ -1,5 +1,6 @@
 /** Everything that a host needs from the world; run-host.ts supplies the real parts, the simulation its own. */
 import type { HostConfig } from "../config/types.ts";
+import type { SecretStatus } from "../control/secret-status.ts";
 import type { Rules } from "../core/rules.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -70,6 +71,8 @@ export interface HostPorts {
   readonly exclusions?: Exclusions | undefined;
   /** undefined or left out: this host has no certificate. */
   readonly certificate?: { readonly warnings: readonly string[] } | undefined;
+  /** The cluster's secrets, as this host knows them; undefined or left out: it does not tell. */
+  readonly secret?: { status(): SecretStatus; readonly warnings: readonly string[] } | undefined;
   readonly leftovers: LeftoversPort;
   /** Removes what no restore needs any more. */
   readonly clean: (newest: CheckpointManifest, logPosition: number, noEpochAfter: number) => Promise<void>;

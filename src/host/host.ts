@@ -113,6 +113,7 @@ export class Host implements Controlled {
       rehearsal: this.#rehearsals.last,
       recordFormat: this.gateways.recordFormat,
       certificateWarnings: certificate?.warnings ?? [],
+      secret: this.#ports.secret,
     });
   }
 

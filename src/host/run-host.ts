@@ -13,13 +13,9 @@ import { Source } from "../capture/source.ts";
 import { nameMatcher } from "../core/database-pattern.ts";
 import type { Fingerprint } from "../core/suspects.ts";
 import { allRules } from "../core/rules.ts";
-import { ChannelClient } from "../control/channel/client.ts";
-import { ClusterTls } from "../control/tls/cluster-tls.ts";
+import type { ChannelClient } from "../control/channel/client.ts";
+import type { ClusterTls } from "../control/tls/cluster-tls.ts";
 import { showCertificate } from "../metrics/show-certificate.ts";
-import { Keyring } from "../control/channel/keyring.ts";
-import { ChannelServer } from "../control/channel/server.ts";
-import { hostParty } from "../control/channel/transcript.ts";
-import { type Authenticator, bearerAccepted, clusterSecret, onlyFor } from "../control/server/authentication.ts";
 import type { ApiListener } from "../control/server/listener.ts";
 import { hostMetrics } from "../metrics/host-metrics.ts";
 import { type Exposition, PrometheusMetrics } from "../metrics/prometheus.ts";
@@ -53,6 +49,7 @@ import { openHostVault } from "./machine/host-vault.ts";
 import { lockFolders } from "./machine/folder-lock.ts";
 import { Front } from "./application/front.ts";
 import { Host } from "./host.ts";
+import { type HostChannel, openHostChannel } from "./host-channel.ts";
 import type { HostPorts } from "./host-ports.ts";
 import { checkDatabases } from "./secondary/integrity-check.ts";
 import { readLocalChunk } from "./secondary/local-chunk.ts";
@@ -88,6 +85,11 @@ interface SourceParts {
   readonly exclusions: Exclusions;
 }
 
+interface ControlParts {
+  readonly metrics: Exposition;
+  readonly log: Logger;
+}
+
 interface CleanerParts {
   readonly config: HostConfig;
   readonly clock: Clock;
@@ -102,8 +104,9 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
   const log = systemLog(`host ${config.id}`);
   const clock = systemClock;
   const metrics = new PrometheusMetrics(hostMetrics);
-  const { tls, caller, channel } = channelOf(config, clock, log);
-  const vault = await openHostVault(config, { clock, metrics, log });
+  const channel = openHostChannel(config, clock, log);
+  const { tls } = channel;
+  const vault = await openHostVault(config, { clock, metrics, log, secrets: channel.secrets });
   const { store, identity, keys } = vault;
   const exclusions = new Exclusions({ store, clock, host: config.id });
   const databases = localDatabases(config.databases, config.databasesExcept, () => exclusions.names);
@@ -145,7 +148,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     canary: { places: await diskPlaces(config), describeDescriptors },
     front,
     local,
-    ...callsToHosts(config, caller, clock),
+    ...callsToHosts(config, channel.caller, clock),
     checkDatabases: databaseCheck(config, options, findDatabases),
     openReplica: replicaOpener(config, local, user),
     openSource: sourceOpener({ config, clock, metrics, exclusions }),
@@ -168,11 +171,12 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     rehearsal: new MachineRehearsalGround({ config, user, clock, rules: allRules, freePort: port, onWarning }),
     exclusions,
     certificate: tls,
+    secret: channel.told(vault.secrets),
     leftovers: scope.leftovers,
     clean: cleaner({ config, clock, store, vaultLog: openLog(store, identity, { keys }), log }),
   });
   try {
-    control = await openControl(host, { config, channel, tls, metrics: exposed(metrics, host, front, tls), log });
+    control = await openControl(host, channel, config, { metrics: exposed(metrics, host, front, tls), log });
   } catch (error) {
     await front.close();
     await closeVault();
@@ -181,13 +185,13 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
   await reapOrphans(onWarning);
   host.start();
   log.info("started", { service: config.service, control: config.controlUrl, data: config.dataUrl, vault: store.url });
-  const parts = { host, control, front, tls, log, close: closeVault };
+  const parts = { host, control, front, channel, log, close: closeVault };
   return {
     host,
     controlPort: control.port,
     dataPort: front.port,
     close: (reason) => closeAll(reason, parts),
-    reload: (load) => reload(config, load, host, log),
+    reload: (load) => reload(config, load, { host, channel, log }),
   };
 }
 
@@ -200,18 +204,6 @@ function assertMachine(config: HostConfig, databases: readonly string[], onWarni
   return assertUser(config, databases, onWarning);
 }
 
-function channelOf({ secret, cluster, service, id }: HostConfig, clock: Clock, log: Logger) {
-  const [keyring, self] = [new Keyring([secret], cluster.name), hostParty(service, id)];
-  const { name, tls: config } = cluster;
-  const tls =
-    config === undefined ? undefined : new ClusterTls({ config, cluster: name, self: [self], clock, log }).watch();
-  return {
-    tls,
-    caller: new ChannelClient(keyring, self, clock, tls),
-    channel: new ChannelServer(keyring, self, clock),
-  };
-}
-
 function callsToHosts({ service, controlUrl }: HostConfig, channel: ChannelClient, clock: Clock) {
   return {
     predecessor: predecessorProbe({ channel, clock, service, ownControlUrl: controlUrl }),
@@ -219,24 +211,11 @@ function callsToHosts({ service, controlUrl }: HostConfig, channel: ChannelClien
   };
 }
 
-interface ControlParts {
-  readonly config: HostConfig;
-  readonly channel: ChannelServer;
-  readonly tls: ClusterTls | undefined;
-  readonly metrics: Exposition;
-  readonly log: Logger;
-}
-
-function openControl(host: Host, { config, channel, tls, metrics, log }: ControlParts): Promise<ApiListener> {
-  const authenticator = bearers(config, log);
-  const app = controlApp(host, { authenticator, channel, certified: tls?.cluster, clock: systemClock, metrics, log });
+function openControl(host: Host, channel: HostChannel, config: HostConfig, parts: ControlParts): Promise<ApiListener> {
+  const { tls, server, authenticator } = channel;
+  const certified = tls?.cluster;
+  const app = controlApp(host, { authenticator, channel: server, certified, clock: systemClock, ...parts });
   return serveControl(app, config.controlListen, tls);
-}
-
-/** Without the channel only metrics are told, unless the operator wants to admit older versions. */
-function bearers({ secret, cluster: { acceptBearer } }: HostConfig, log: Logger): Authenticator {
-  if (acceptBearer) log.warn(bearerAccepted);
-  return onlyFor((_, path) => acceptBearer || path === "/metrics", clusterSecret(secret));
 }
 
 const portOfApplication = ({ application }: HostConfig): Promise<number> =>
@@ -306,11 +285,16 @@ function exposed(metrics: PrometheusMetrics, host: Host, front: Front, tls?: Clu
   };
 }
 
-function reload(config: HostConfig, load: () => HostConfig | string, host: Host, log: Logger): void {
+function reload(
+  config: HostConfig,
+  load: () => HostConfig | string,
+  { host, channel, log }: { host: Host; channel: HostChannel; log: Logger },
+): void {
   const next = load();
   const outcome = typeof next === "string" ? ({ kind: "refused", why: next } as const) : reloadHost(config, next);
   if (outcome.kind === "refused")
     return log.error(`configuration refused, the previous one stays in force: ${outcome.why}`);
+  if (typeof next !== "string") channel.secrets.follow(next.cluster.secretFrom);
   log.info("configuration reloaded", { changed: outcome.kind === "taken" ? outcome.keys.join(", ") : "nothing" });
   host.announce();
 }
@@ -349,18 +333,18 @@ function databaseCheck(
 interface Parts {
   readonly host: Host;
   readonly control: ApiListener;
-  readonly tls: ClusterTls | undefined;
+  readonly channel: HostChannel;
   readonly front: Front;
   readonly log: Logger;
   close(): Promise<void>;
 }
 
-async function closeAll(reason: string, { host, control, front, tls, log, close }: Parts): Promise<void> {
+async function closeAll(reason: string, { host, control, front, channel, log, close }: Parts): Promise<void> {
   log.info("stopping", { reason });
   await host.close(reason);
   await control.close();
   await front.close();
-  tls?.close();
+  channel.close();
   await close();
 }
 

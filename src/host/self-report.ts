@@ -6,6 +6,7 @@ import { newestRecordFormat, type RecordFormat } from "../core/record-format.ts"
 import type { Suspects } from "../core/suspects.ts";
 import type { Canary } from "./machine/canary.ts";
 import type { Driver } from "./driver.ts";
+import type { HostPorts } from "./host-ports.ts";
 import type { LogStatus } from "./secondary/log-status.ts";
 import type { Warnings } from "./ports/warnings.ts";
 import type { CaptureSource } from "./ports/ports.ts";
@@ -27,6 +28,7 @@ export interface SelfReportOptions {
   readonly dataUrl: string;
   readonly suspects: Pick<Suspects, "list">;
   readonly certificateWarnings: readonly string[];
+  readonly secret: HostPorts["secret"];
   /** Monotonic. */
   readonly now: number;
 }
@@ -43,6 +45,7 @@ export function selfReport({
   dataUrl,
   suspects,
   certificateWarnings,
+  secret,
   now,
 }: SelfReportOptions): HostStatus {
   const known = suspects.list(now);
@@ -90,7 +93,8 @@ export function selfReport({
     capture: captureOf(term?.source),
     rehearsal,
     recordFormat: { reads: newestRecordFormat, writes: term === undefined ? null : recordFormat },
-    warnings: [...warnings.texts, ...certificateWarnings],
+    secret: secret?.status() ?? null,
+    warnings: [...warnings.texts, ...certificateWarnings, ...(secret?.warnings ?? [])],
   };
 }
 

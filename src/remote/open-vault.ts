@@ -14,8 +14,8 @@ import { RemoteStore } from "./remote-store.ts";
 import { VaultClient } from "./vault-client.ts";
 
 export interface OpenVaultOptions {
-  /** Of the cluster; a vault server needs it. */
-  readonly secret: string | undefined;
+  /** Of the cluster, those that are valid now; a vault server needs one. */
+  readonly secrets: () => readonly string[];
   /** For one call to a vault server. */
   readonly timeoutMs: number;
   readonly known?: KnownLog;
@@ -29,16 +29,19 @@ export type OpenedVault = Store & { close(): Promise<void> };
  * @param url `file:///absolute/path`, an absolute path, `stead://host:port`, or `s3://bucket/prefix`.
  * Throws NotAVaultError and StoreError, with advice.
  */
-export async function openVault(url: string, { secret, timeoutMs, known, s3 }: OpenVaultOptions): Promise<OpenedVault> {
+export async function openVault(
+  url: string,
+  { secrets, timeoutMs, known, s3 }: OpenVaultOptions,
+): Promise<OpenedVault> {
   if (isS3Url(url)) return openS3Vault(url, { settings: settingsFor(url, s3), timeoutMs });
   if (!isVaultUrl(url)) return openStore(url);
   const address = parseVaultUrl(url);
   if (address === undefined)
     throw new StoreError("unsuitable", `${url} is not the address of a vault server`, "Write stead://host:port.");
-  if (secret === undefined)
+  if (secrets().length === 0)
     throw new StoreError("denied", `no secret for ${url}`, "Name a configuration file that has [cluster].");
   const client = new VaultClient({
-    ...{ url, address, secret, timeoutMs, clock: systemClock, random: systemRandom, tcp: systemTcp },
+    ...{ url, address, secrets, timeoutMs, clock: systemClock, random: systemRandom, tcp: systemTcp },
     ...(known === undefined ? {} : { known }),
   });
   const store = new RemoteStore(client);

@@ -39,7 +39,8 @@ export interface ServeOptions {
   readonly folder: string;
   readonly host: string;
   readonly port: number;
-  readonly secret: string;
+  /** Of the cluster, those that are valid now. */
+  readonly secrets: () => readonly string[];
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
@@ -68,7 +69,7 @@ class FolderServedError extends OperatorError {
 
 /** Throws OperatorError: NotAVaultError, StoreError, ListenError and others, before it answers anything. */
 export async function serveVault(options: ServeOptions): Promise<RunningVaultServer> {
-  const { folder, clock, random, secret, log } = options;
+  const { folder, clock, random, secrets, log } = options;
   const store = await openStore(folder);
   const ending = Promise.withResolvers<void>();
   ending.promise.catch(() => undefined);
@@ -92,7 +93,7 @@ export async function serveVault(options: ServeOptions): Promise<RunningVaultSer
     const server = await VaultServer.listen({
       host: options.host,
       port: options.port,
-      secret,
+      secrets,
       clock,
       random,
       answer: (call) => calls.answer(call),

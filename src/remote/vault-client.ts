@@ -23,7 +23,8 @@ const unusedMsMax = 30_000;
 export interface VaultClientOptions {
   readonly url: string;
   readonly address: VaultAddress;
-  readonly secret: string;
+  /** Those that are valid now. */
+  readonly secrets: () => readonly string[];
   readonly clock: Clock;
   readonly random: Random;
   readonly tcp: Tcp;
@@ -111,9 +112,9 @@ export class VaultClient {
 
   #connect(): VaultConnection {
     if (this.#isClosed) throw new CallError(false, "the vault is closed");
-    const { address, secret, tcp, random } = this.#options;
+    const { address, secrets, tcp, random } = this.#options;
     const nonce = Buffer.from(random.bytes(nonceBytes)).toString("hex");
-    const connection = new VaultConnection({ address, secret, tcp, nonce, known: this.known });
+    const connection = new VaultConnection({ address, secrets: secrets(), tcp, nonce, known: this.known });
     this.#all.add(connection);
     return connection;
   }

@@ -42,7 +42,8 @@ export class CallError extends Error {
 
 export interface ConnectionOptions {
   readonly address: VaultAddress;
-  readonly secret: string;
+  /** The server must have one of them. */
+  readonly secrets: readonly string[];
   readonly tcp: Tcp;
   /** Random, in hex. */
   readonly nonce: string;
@@ -88,15 +89,21 @@ export class VaultConnection implements TcpConnectUser, MessageUser<ParsedRespon
 
   /** Makes the session. Rejects with CallError, of which nothing was sent. */
   async open(): Promise<void> {
-    const { nonce, secret, known } = this.#options;
+    const { nonce, secrets, known } = this.#options;
     await this.#connected.promise;
     const greeting = await this.#exchange(
       { method: "POST", target: sessionTarget, body: jsonBytes({ client: nonce }) },
       false,
     );
-    const { server, proof } = parseObject(greeting.body) ?? {};
-    const key = isNonce(server) ? new SessionKey(secret, nonce, server) : undefined;
-    if (key?.isProof(proof) !== true)
+    const { server, proof, proofs } = parseObject(greeting.body) ?? {};
+    // Of a server that knows a second secret; versions before rotation say `proof` alone.
+    const proven: readonly unknown[] = [proof, ...(Array.isArray(proofs) ? proofs.slice(0, proofsMax) : [])];
+    const key = !isNonce(server)
+      ? undefined
+      : secrets
+          .map((secret) => new SessionKey(secret, nonce, server))
+          .find((each) => proven.some((one) => each.isProof(one)));
+    if (key === undefined)
       throw this.#abort(new CallError(false, "the server does not have this cluster's secret", secretAdvice));
     this.#key = key;
     const { end } = known;
@@ -194,5 +201,6 @@ export class VaultConnection implements TcpConnectUser, MessageUser<ParsedRespon
   }
 }
 
+const proofsMax = 4;
 const jsonBytes = (value: unknown): Uint8Array => Buffer.from(JSON.stringify(value));
 const secretAdvice = "The secret ([cluster]) must be the same on the vault server and on all hosts.";

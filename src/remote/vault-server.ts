@@ -31,7 +31,8 @@ const connectionsMax = 1_024;
 export interface VaultServerOptions {
   readonly host: string;
   readonly port: number;
-  readonly secret: string;
+  /** Those that are valid now, at least one. */
+  readonly secrets: () => readonly string[];
   readonly clock: Clock;
   readonly random: Random;
   readonly tcp?: Tcp;
@@ -98,7 +99,9 @@ export class VaultServer {
 /** `new`: without a session; `greeted`: the server has proved the secret, the client has not yet. */
 type SessionState =
   | { readonly kind: "new" }
-  | { readonly kind: "greeted" | "proved"; readonly key: SessionKey; number: number };
+  /** `keys`: one for each valid secret. */
+  | { readonly kind: "greeted"; readonly keys: readonly SessionKey[]; readonly number: 0 }
+  | { readonly kind: "proved"; readonly key: SessionKey; readonly number: number };
 
 class ServedConnection implements TcpUser, Timed, MessageUser<ParsedRequest> {
   deadlineAt = Infinity;
@@ -169,20 +172,23 @@ class ServedConnection implements TcpUser, Timed, MessageUser<ParsedRequest> {
   #greet({ body }: ServedCall): void {
     const nonce = parseObject(body)?.["client"];
     if (!isNonce(nonce)) return this.#refuse(400, "a session needs a nonce");
-    const { random, secret } = this.#server.options;
+    const { random, secrets } = this.#server.options;
     const own = Buffer.from(random.bytes(nonceBytes)).toString("hex");
-    const key = new SessionKey(secret, nonce, own);
-    this.#session = { kind: "greeted", key, number: 0 };
-    this.#send({ status: 200, body: Buffer.from(JSON.stringify({ server: own, proof: key.proof })) });
+    const keys = secrets().map((secret) => new SessionKey(secret, nonce, own));
+    this.#session = { kind: "greeted", keys, number: 0 };
+    const [proof, ...proofs] = keys.map((key) => key.proof);
+    this.#send({ status: 200, body: Buffer.from(JSON.stringify({ server: own, proof, proofs })) });
     this.deadlineAt = this.#server.deadlines.after(greetingMsMax);
   }
 
   async #answer(head: ParsedRequest, call: ServedCall): Promise<void> {
     const session = this.#session;
     if (session.kind === "new") return;
-    const { key, number } = session;
-    if (!key.isRequest(number, call, head.headers.get(signatureField.toLowerCase())))
-      return this.#refuse(401, "a request that is not signed with the cluster's secret");
+    const { number } = session;
+    const signature = head.headers.get(signatureField.toLowerCase());
+    const keys = session.kind === "greeted" ? session.keys : [session.key];
+    const key = keys.find((each) => each.isRequest(number, call, signature));
+    if (key === undefined) return this.#refuse(401, "a request that is not signed with the cluster's secret");
     this.#session = { kind: "proved", key, number: number + 1 };
     const answer = await this.#server.options.answer(call);
     if (this.#isClosed) return;
@@ -191,8 +197,9 @@ class ServedConnection implements TcpUser, Timed, MessageUser<ParsedRequest> {
   }
 
   async #answerPlain(head: ParsedRequest): Promise<void> {
-    const { secret, status } = this.#server.options;
-    const isAllowed = head.headers.get("authorization") === `Bearer ${secret}`;
+    const { secrets, status } = this.#server.options;
+    const given = head.headers.get("authorization");
+    const isAllowed = secrets().some((secret) => given === `Bearer ${secret}`);
     if (head.target === "/health") this.#answerLast({ status: 200, body: Buffer.from('{"ok":true}\n') });
     else if (head.target === "/status" && isAllowed)
       this.#answerLast({ status: 200, body: Buffer.from(`${JSON.stringify(await status())}\n`) });

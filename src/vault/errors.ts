@@ -164,6 +164,17 @@ export class KeyringError extends BaseVaultError {
   }
 }
 
+/** The vault's keys are for another secret. */
+export class WrongSecretError extends KeyringError {
+  constructor(found: string, advice: string) {
+    super(
+      found,
+      "the secret of the cluster that made it, or the vault's key if it has one of its own, or the one before",
+      advice,
+    );
+  }
+}
+
 /** A checkpoint's manifest differs from what was written. */
 export class DamagedManifestError extends BaseVaultError {
   readonly kind = "damaged-manifest";

@@ -102,7 +102,7 @@ describe("an accepted configuration", () => {
       adminUrl: "http://127.0.0.1:7700",
       databasePath: "/etc/stead/gateway.db",
       secret,
-      cluster: { name: "stead", acceptBearer: false },
+      cluster: { name: "stead", acceptBearer: false, secretFrom: { kind: "environment" } },
       peers: [],
       probe: { intervalMs: 250, timeoutMs: 500, fall: 2, rise: 2 },
       hold: { requestsMax: 10_000, bytesMax: 67_108_864, timeMs: 30_000 },

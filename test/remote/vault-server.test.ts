@@ -36,7 +36,7 @@ const signed = (key: SessionKey, number: number, method: string, target: string,
 };
 
 test("a client with another secret is told so, and nothing is sent to a server that does not prove it", async () => {
-  const store = new RemoteStore(clientOf(served.port, { secret: "another secret of length" }));
+  const store = new RemoteStore(clientOf(served.port, { secrets: () => ["another secret of length"] }));
   expect(await failureOf(store.get("identity.json"))).toMatchObject({
     kind: "unavailable",
     found: expect.stringContaining("does not have this cluster's secret"),

@@ -32,6 +32,7 @@ const gatewayApp = createAdminApp({
   audit: new Audit({ gateway: "g", clock: systemClock, log: systemLog("gateway"), store: { write: () => undefined } }),
   clock: systemClock,
   services: () => [],
+  secretDoubt: { kind: "none" },
   peers: {},
 } as unknown as AdminTarget);
 /** Between gateways of one version: src/control/peer-api.ts. */

@@ -65,6 +65,7 @@ const target = {
   audit: new Audit({ gateway: "g", clock: systemClock, log: silent, store: { write: () => undefined } }),
   clock: systemClock,
   log: silent,
+  secretDoubt: { kind: "none" },
 } as unknown as AdminTarget;
 const app = createAdminApp(target);
 

@@ -17,7 +17,8 @@ import { operator } from "../../control/channel/transcript.ts";
 import type { AccessToken } from "../../control/access-token.ts";
 import type { GatewayAnswer } from "../../control/gateway-client.ts";
 import { GatewayClient } from "../../control/gateway-client.ts";
-import type { ClusterConfig } from "../../config/types.ts";
+import { ClusterSecrets } from "../../config/cluster-secrets.ts";
+import type { ClusterConfig, Config } from "../../config/types.ts";
 import { baseUrlAccepted, parseBaseUrl } from "../../core/base-url.ts";
 import { systemClock } from "../../runtime/clock.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
@@ -82,7 +83,8 @@ export function connectToGateway(
   const hasFile = flags.config !== undefined || existsSync(resolve(context.cwd, defaultConfigFile));
   const config = needsFile && hasFile ? requireConfig(context, flags.config) : undefined;
   const url = named ?? config?.gateway?.adminUrl ?? config?.gatewayUrl;
-  const secret = config?.secret ?? env["STEAD_SECRET"];
+  const fromEnv = env["STEAD_SECRET"];
+  const secrets = secretsOf(config) ?? (fromEnv === undefined ? undefined : [fromEnv]);
   if (url === undefined) {
     throw new OperatorError("configuration", {
       found: "no gateway is named",
@@ -95,14 +97,14 @@ export function connectToGateway(
   const warning = token === undefined || tls !== undefined ? undefined : clearTextWarning(url);
   if (warning !== undefined) context.process.stderr.write(`warning: ${warning}\n`);
   if (token !== undefined) return { client: new GatewayClient(url, { ...token, tls }, systemClock), url };
-  if (secret === undefined) {
+  if (secrets === undefined) {
     throw new OperatorError("configuration", {
       found: "no cluster secret and no token is known",
       accepted: "a token (--token-file, STEAD_TOKEN), a configuration file with [cluster], or STEAD_SECRET",
       advice: "name the file with --config or --token-file, or run with STEAD_TOKEN or STEAD_SECRET set",
     });
   }
-  const channel = new ChannelClient(new Keyring([secret], cluster?.name), operator, systemClock, tls);
+  const channel = new ChannelClient(new Keyring(secrets, cluster?.name), operator, systemClock, tls);
   return { client: new GatewayClient(url, channel, systemClock), url };
 }
 
@@ -112,8 +114,16 @@ export const clearTextWarning = (url: string): string | undefined =>
     ? undefined
     : `the token is sent to ${url} in clear text: who reads the network can use it. Name a file with [cluster.tls] (--config), or call the gateway on its own machine`;
 
+/** Returns the secrets that are valid now, the one to call with first; undefined: the configuration has none. */
+export function secretsOf(config: Config | undefined): readonly string[] | undefined {
+  if (config?.secret === undefined) return undefined;
+  const { secret, cluster } = config;
+  const log = systemLog("cli");
+  return new ClusterSecrets({ secret, from: cluster.secretFrom, clock: systemClock, log }).valid;
+}
+
 /** Any certificate of the cluster may call; what it may do, the gateway decides. */
-function tlsOf(cluster: ClusterConfig | undefined): ClusterTls | undefined {
+export function tlsOf(cluster: ClusterConfig | undefined): ClusterTls | undefined {
   if (cluster?.tls === undefined) return undefined;
   const { name, tls: config } = cluster;
   return new ClusterTls({ config, cluster: name, self: [], clock: systemClock, log: systemLog("cli") });

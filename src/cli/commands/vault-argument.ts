@@ -8,6 +8,7 @@ import { vaultKeyOf } from "../../host/machine/vault-key.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
 import { requireConfig } from "./config.ts";
 import type { CliContext } from "../output/context.ts";
+import { secretsOf } from "./gateway-connection.ts";
 
 export interface VaultFlags {
   readonly config: string | undefined;
@@ -119,7 +120,8 @@ export async function vaultArgument(
     const nothing = { s3: undefined, service: undefined, checkpoint: undefined };
     return { url: folderUrl(context, folder), ...nothing, ...secretsGiven(context, flags) };
   }
-  const { host, file } = requireConfig(context, flags.config);
+  const config = requireConfig(context, flags.config);
+  const { host, file } = config;
   if (host === undefined) {
     throw new OperatorError("configuration", {
       found: `no [host] in ${file}`,
@@ -134,6 +136,6 @@ export async function vaultArgument(
         advice: "leave it out",
       });
   const { vaultUrl: url, vaultS3: s3, service, checkpoint, secret } = host;
-  const secrets = [...new Set([await vaultKeyOf(host), secret])];
+  const secrets = [...new Set([await vaultKeyOf(host), ...(secretsOf(config) ?? [secret])])];
   return { url, s3, service, checkpoint, secret, secrets };
 }

@@ -62,7 +62,7 @@ export async function giveKeys({ url, s3, secrets, encrypts = false }: KeysToGiv
   const { openVault } = await import("../../remote/open-vault.ts");
   const { readIdentity } = await import("../../vault/store/identity.ts");
   const { keysOfNew } = await import("../../vault/log/turn-on-keys.ts");
-  const store = await openVault(url, { secret: undefined, timeoutMs: callMsMax, s3 });
+  const store = await openVault(url, { secrets: () => [], timeoutMs: callMsMax, s3 });
   try {
     const identity = await readIdentity(store);
     const keys = identity === undefined ? undefined : await keysOfNew(store, identity, secrets, { encrypts });

@@ -2,6 +2,7 @@
 import { resolve } from "node:path";
 import { buildCommand } from "@stricli/core";
 import { parseListen } from "../../config/address.ts";
+import { ClusterSecrets } from "../../config/cluster-secrets.ts";
 import type { VaultServerConfig } from "../../config/types.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
 import type { CliContext } from "../output/context.ts";
@@ -40,7 +41,7 @@ export const vaultServeCommand = buildCommand<ServeFlags, [file?: string], CliCo
     positional: { kind: "tuple", parameters: [configFileParameter] },
   },
   async func(flags, file) {
-    const { folder, listen, secret } = settingsOf(this, flags, file);
+    const { folder, listen, secret, secretFrom: from } = settingsOf(this, flags, file);
     const [{ serveVault }, { systemClock }, { systemRandom }, { systemLog }] = await Promise.all([
       import("../../remote/serve-vault.ts"),
       import("../../runtime/clock.ts"),
@@ -48,7 +49,16 @@ export const vaultServeCommand = buildCommand<ServeFlags, [file?: string], CliCo
       import("../../runtime/log.ts"),
     ]);
     const log = systemLog("vault");
-    const server = await serveVault({ folder, ...listen, secret, clock: systemClock, random: systemRandom, log });
+    const secrets = new ClusterSecrets({ secret, from, clock: systemClock, log }).watch();
+    const valid = (): readonly string[] => secrets.valid;
+    const server = await serveVault({
+      folder,
+      ...listen,
+      secrets: valid,
+      clock: systemClock,
+      random: systemRandom,
+      log,
+    });
     log.info("serving", { folder, address: `${listen.host}:${server.port}` });
     const stopped = new Promise<void>((done) => {
       if (this.signal.aborted) done();
@@ -58,6 +68,7 @@ export const vaultServeCommand = buildCommand<ServeFlags, [file?: string], CliCo
       await Promise.race([stopped, server.ended]);
       log.info("stopping", { reason: "it was asked to" });
     } finally {
+      secrets.close();
       await server.close();
     }
   },
@@ -69,6 +80,7 @@ function settingsOf(context: CliContext, flags: ServeFlags, file: string | undef
   const listen =
     flags.listen === undefined ? (config.vault?.listen ?? { host: "0.0.0.0", port: 7750 }) : parseListen(flags.listen);
   const secret = config.vault?.secret ?? config.host?.secret ?? config.gateway?.secret;
+  const { secretFrom } = config.vault ?? config.host?.cluster ?? config.gateway?.cluster ?? {};
   if (folder === undefined || secret === undefined)
     throw new OperatorError("configuration", {
       found: `no [vault] in ${config.file}`,
@@ -81,5 +93,5 @@ function settingsOf(context: CliContext, flags: ServeFlags, file: string | undef
       accepted: "an address and a port, for example 0.0.0.0:7750",
       advice: "write both",
     });
-  return { folder, listen, secret };
+  return { folder, listen, secret, secretFrom };
 }

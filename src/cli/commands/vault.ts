@@ -231,7 +231,7 @@ export async function vaultRekey(command: RekeyCommand): Promise<Rekeyed> {
       accepted: "the cluster's secret, which opens the keys",
       advice: "name the configuration with --config, or give the secret with --secret-file or in STEAD_SECRET",
     });
-  const store = await openVault(url, { secret: command.secret ?? secrets[0], timeoutMs: callMsMax, s3 });
+  const store = await openVault(url, { secrets: () => callSecrets(command), timeoutMs: callMsMax, s3 });
   try {
     const identity = await readIdentity(store);
     if (identity === undefined) throw new NotAVaultError(store.url, "it has no identity");
@@ -356,12 +356,17 @@ async function keysFor(
   return keysOf(identity, store.log === undefined ? withOpen(ring, await writtenByServer(store)) : ring);
 }
 
+/** What a vault server may know: the cluster's secret, and while it is rotated the former one. */
+const callSecrets = ({ secret, secrets = [] }: Pick<VaultCommand, "secret" | "secrets">): readonly string[] => [
+  ...new Set([...(secret === undefined ? [] : [secret]), ...secrets]),
+];
+
 /** Throws KeyringError if the vault has keys that the secrets do not open. */
 async function withVault<T>(
-  { url, s3, secrets = [], secret = secrets[0] }: Pick<VaultCommand, "url" | "s3" | "secret" | "secrets">,
+  { url, s3, secrets = [], secret }: Pick<VaultCommand, "url" | "s3" | "secret" | "secrets">,
   use: (vault: OpenedVault) => Promise<T>,
 ): Promise<T> {
-  const store = await openVault(url, { secret, timeoutMs: callMsMax, s3 });
+  const store = await openVault(url, { secrets: () => callSecrets({ secret, secrets }), timeoutMs: callMsMax, s3 });
   try {
     const identity = await readIdentity(store).catch(onlyUnreadable);
     const keys = identity === undefined ? undefined : await keysFor(store, identity, secrets);

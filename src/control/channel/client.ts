@@ -66,9 +66,9 @@ export class ChannelClient {
     this.#clock = clock;
   }
 
-  /** The channel of an operator who has the cluster's secret. */
-  static ofOperator(secret: string, clock: Clock, tls?: SecureCalls): ChannelClient {
-    return new ChannelClient(new Keyring([secret]), operator, clock, tls);
+  /** The channel of an operator who has the cluster's secret, or several while it is rotated. */
+  static ofOperator(secret: string | readonly string[], clock: Clock, tls?: SecureCalls): ChannelClient {
+    return new ChannelClient(new Keyring([secret].flat()), operator, clock, tls);
   }
 
   /** The server at a base URL, which must be `to`. */
@@ -100,11 +100,13 @@ export class Contact {
   readonly #options: ContactOptions;
   /** What the server said of its run and clock, and when by our own clock. */
   #met: { readonly run: string; readonly clockMs: number; readonly at: number } | undefined;
-  /** Keys that the server did not take, of `#keys`. */
+  /** Keys that the server did not take, of `#keys`, since it took one. */
   #refused = new Set<string>();
   #keys: readonly Key[] = [];
-  /** The server has proven itself under one of `#keys`. */
-  #isTaken = false;
+  /** The key of `#keys` under which the server has proven itself last. */
+  #taken: string | undefined;
+  /** The key that the server would take first, as it says; unproven, and of use only if it is one of `#keys`. */
+  #preferred: string | undefined;
 
   constructor(options: ContactOptions) {
     this.#options = options;
@@ -136,9 +138,11 @@ export class Contact {
     if (keys !== this.#keys) {
       this.#keys = keys;
       this.#refused = new Set();
-      this.#isTaken = false;
+      if (!keys.some(({ id }) => id === this.#taken)) this.#taken = undefined;
     }
-    const key = keys.find(({ id }) => !this.#refused.has(id)) ?? keys[0];
+    const usable = keys.filter(({ id }) => !this.#refused.has(id));
+    const named = (name: string | undefined): Key | undefined => usable.find(({ id }) => id === name);
+    const key = named(this.#preferred) ?? named(this.#taken) ?? usable[0] ?? keys[0];
     if (key === undefined) throw new Error("a keyring without keys");
     return key;
   }
@@ -160,18 +164,25 @@ export class Contact {
     const from = parseParty(words.from);
     if (from === undefined || !isMeant(to, from))
       return { kind: "invalid", message: `${url} is ${words.from}, not ${partyText(to)}` };
-    this.#isTaken = true;
+    this.#taken = sent.key.id;
+    this.#preferred = typeof field === "string" ? parseWords(field, ["prefers"])?.prefers : undefined;
     this.#met = { run: words.run, clockMs: Number(words.clock), at: clock.now() };
     if (words.kind === "again") return { kind: "again" };
     return { kind: "answer", frames: new FrameReader(frameKey(sent.key.answer, words.code)) };
   }
 
   #refusedKey({ id }: Key): Verdict {
+    // What it refused before it took this one may be what it knows now: the secret is rotated.
+    if (id === this.#taken && !this.#refused.has(id)) this.#refused = new Set();
     this.#refused.add(id);
     if (this.#keys.some((key) => !this.#refused.has(key.id))) return { kind: "again" };
     this.#refused = new Set();
     // A refusal proves nothing: a listener at a dead host's port must not keep it alive by refusing.
-    if (this.#isTaken) return { kind: "invalid", message: unproven(this.#options.url) };
+    if (this.#taken !== undefined)
+      return {
+        kind: "invalid",
+        message: `${unproven(this.#options.url)}; if it is that process, its secret is another one, and its log names the file`,
+      };
     return { kind: "unauthorized", message: "the cluster secret was not accepted, or it is of another cluster" };
   }
 }

@@ -8,6 +8,7 @@ import type { Clock } from "../../runtime/clock.ts";
 import { answerCode, requestCode, requestWords } from "./client.ts";
 import { frameKey, FrameWriter } from "./frames.ts";
 import type { Keyring, Key } from "./keyring.ts";
+import type { StrangerLog } from "./stranger-log.ts";
 import {
   coveredFields,
   bodyDigest,
@@ -62,7 +63,11 @@ export class ChannelServer {
   /** Requests of this moment or earlier are outside the window: their nonces may be forgotten. */
   #forgottenMs = -Infinity;
 
-  constructor(keyring: Keyring, self: Party, clock: Clock) {
+  readonly #strangers: StrangerLog | undefined;
+
+  /** `strangers` is told of calls under a secret that the keyring does not have. */
+  constructor(keyring: Keyring, self: Party, clock: Clock, strangers?: StrangerLog) {
+    this.#strangers = strangers;
     this.#keyring = keyring;
     this.#self = self;
     this.#clock = clock;
@@ -75,7 +80,7 @@ export class ChannelServer {
     const { cluster } = this.#keyring;
     const key = this.#keyring.find(words.key);
     if (words.cluster !== cluster) return { kind: "refused", why: `of cluster "${words.cluster.slice(0, 64)}"` };
-    if (key === undefined) return { kind: "refused", why: "of another secret" };
+    if (key === undefined) return { kind: "refused", why: this.#ofAnother(words) };
     if (!isSame(words.code, requestCode(key, words, call))) return { kind: "refused", why: "the code is wrong" };
     const [caller, asked] = [parseParty(words.from), parseParty(words.to)];
     if (caller === undefined || asked === undefined) return { kind: "refused", why: "no such role" };
@@ -105,7 +110,13 @@ export class ChannelServer {
     covered: string,
   ): string {
     const words = { kind, from: partyText(this.#self), run: this.#run, clock: String(Math.floor(this.#clock.now())) };
-    return formatWords({ ...words, code: answerCode(sent, words, this.#keyring.cluster, status, covered) });
+    const prefers = this.#keyring.keys[0]?.id ?? sent.key.id;
+    return formatWords({ ...words, prefers, code: answerCode(sent, words, this.#keyring.cluster, status, covered) });
+  }
+
+  #ofAnother(words: { readonly key: string; readonly from: string }): string {
+    this.#strangers?.refused(words);
+    return "of another secret";
   }
 
   #isFresh(run: string, clockMs: number): boolean {

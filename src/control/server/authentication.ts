@@ -44,14 +44,15 @@ export type Authenticator = (request: HonoRequest) => Principal | undefined | Pr
 const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
 
 /**
- * Accepts the cluster secret. Compares digests in constant time, so the time that a wrong secret takes reveals neither
- * the length nor a prefix of the right one.
+ * Accepts the cluster secret, or each of those that are valid now. Compares digests in constant time, so the time that
+ * a wrong secret takes reveals neither the length nor a prefix of the right one.
  */
-export function clusterSecret(secret: string): Authenticator {
-  const expected = digest(bearer(secret));
+export function clusterSecret(secret: string | (() => readonly string[])): Authenticator {
+  const valid = typeof secret === "string" ? () => [secret] : secret;
   return function checkSecret(request) {
     const presented = digest(request.header("authorization") ?? "");
-    return timingSafeEqual(presented, expected) ? { kind: "cluster" } : undefined;
+    const matches = valid().map((each) => timingSafeEqual(presented, digest(bearer(each))));
+    return matches.includes(true) ? { kind: "cluster" } : undefined;
   };
 }
 

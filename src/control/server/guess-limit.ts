@@ -57,13 +57,13 @@ export function limitGuesses({ clock, log, addressOf = remoteAddress }: GuessLim
     known.set(address, wrong);
     const [oldest] = known.keys();
     if (known.size > addressesMax && oldest !== undefined) known.delete(oldest);
-    tell(address, wrong);
+    tell(address, wrong, c.error instanceof ApiRefusal ? c.error.found : undefined);
   };
 
-  function tell(address: string, guesses: Guesses): void {
+  function tell(address: string, guesses: Guesses, why = "too many of them"): void {
     guesses.untold += 1;
     if (clock.now() - guesses.toldAt < logEveryMs) return;
-    log.warn("refused credentials", { address, count: guesses.untold });
+    log.warn("refused credentials", { address, count: guesses.untold, why });
     guesses.untold = 0;
     guesses.toldAt = clock.now();
   }

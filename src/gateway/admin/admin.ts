@@ -42,6 +42,7 @@ import { requireCertificate, type RolesOfCall } from "../../control/server/certi
 import type { ClusterTls } from "../../control/tls/cluster-tls.ts";
 import { peerSyncPath } from "../../control/peer-api.ts";
 import { healthOf } from "./gateway-health.ts";
+import type { SecretDoubt } from "./secret-doubt.ts";
 import { showStatus } from "./metrics.ts";
 import { assertEveryRouteHasRole, authorize } from "./route-roles.ts";
 import { addTokens } from "./tokens.ts";
@@ -70,6 +71,8 @@ export interface AdminTarget {
   readonly log: Logger;
   readonly peers: Peers;
   readonly metrics: Metrics & Exposition;
+  /** What others say of this gateway's secret. */
+  readonly secretDoubt: SecretDoubt;
   services(): readonly ServiceRuntime[];
   status(): ClusterStatus;
   hostList(): HostList;
@@ -100,8 +103,8 @@ export function createAdminApp(target: AdminTarget): Api {
   const app = createApi({ part: "gateway", manual: "docs/GATEWAY-API.md", log: target.log });
   app.use(target.audit.watch(), requireCertificate(target.tls?.cluster, rolesOf));
   app.get("/liveness", (c) => c.json({ ok: true } satisfies LivenessAnswer));
-  app.get("/health", (c) => health(c, target.services()));
-  app.get("/health/:service", (c) => health(c, [find(target, c.req.param("service"))]));
+  app.get("/health", (c) => health(c, target, target.services()));
+  app.get("/health/:service", (c) => health(c, target, [find(target, c.req.param("service"))]));
   app.route("/", hranaVersionApp());
   app.use(limitGuesses(target), sealedChannel(target.channel));
   app.use(authenticate(target.authenticator), authorize(), target.audit.begin());
@@ -396,7 +399,7 @@ function dryRunAnswer(service: ServiceRuntime): DryRunAnswer {
   };
 }
 
-function health(c: Context, services: readonly ServiceRuntime[]): Response {
-  const answer = healthOf(services);
+function health(c: Context, { secretDoubt }: AdminTarget, services: readonly ServiceRuntime[]): Response {
+  const answer = healthOf(services, secretDoubt);
   return c.json(answer, answer.ok ? 200 : 503);
 }

@@ -117,7 +117,8 @@ const toldBy = ({
   rehearsal,
   capture,
   recordFormat,
-}: HostStatus) => ({ application, impairments, retry, suspects, vault, rehearsal, capture, recordFormat });
+  secret,
+}: HostStatus) => ({ application, impairments, retry, suspects, vault, rehearsal, capture, recordFormat, secret });
 
 /** Warnings about the host's application, disks and vault, in an operator's words; none if all is healthy. */
 function healthWarnings({ application, impairments, retry, suspects, rehearsal, capture }: HostStatus): string[] {

@@ -23,13 +23,13 @@ import type { Clock } from "../../runtime/clock.ts";
 export type SyncAnswer =
   | { readonly kind: "ok"; readonly message: PeerMessage }
   | { readonly kind: "refused"; readonly refusal: PeerRefusal }
-  | { readonly kind: "failed"; readonly why: string };
+  | { readonly kind: "failed"; readonly why: string; readonly isSecretRefused?: boolean };
 
 type Raw =
   | { readonly kind: "answer"; readonly status: number; readonly text: string }
   /** Not executed: to be signed and sent again. */
   | { readonly kind: "again" }
-  | { readonly kind: "broken"; readonly why: string; readonly wasIdle: boolean };
+  | { readonly kind: "broken"; readonly why: string; readonly wasIdle: boolean; readonly isSecretRefused?: boolean };
 
 /** A peer, for its caller. */
 export interface PeerTransport {
@@ -65,7 +65,7 @@ export class PeerClient implements PeerTransport {
       raw = await this.#call(body, timeoutMs, signal);
     switch (raw.kind) {
       case "broken":
-        return { kind: "failed", why: raw.why };
+        return { kind: "failed", why: raw.why, isSecretRefused: raw.isSecretRefused === true };
       case "again":
         return { kind: "failed", why: "it does not take a message that was signed as it asked" };
       case "answer":
@@ -117,12 +117,13 @@ export class PeerClient implements PeerTransport {
         if (verdict.kind === "again") response.resume().once("end", () => settle({ kind: "again" }));
         else {
           const known = verdict.kind === "unauthorized" ? "it did not accept the cluster secret" : verdict.message;
-          if (status !== 401 || this.#channel.tls === undefined) broken(known);
-          else
-            readRefusalText(response).then(
-              (why) => broken(why ?? known),
-              () => broken(known),
-            );
+          // With certificates it says what it refuses: this one's, or its secret.
+          const refused = (why = known): void => {
+            const isSecretRefused = verdict.kind === "unauthorized" && /secret/.test(why);
+            settle({ kind: "broken", why, wasIdle: false, isSecretRefused });
+          };
+          if (status !== 401 || this.#channel.tls === undefined) refused();
+          else readRefusalText(response).then(refused, () => refused());
         }
       });
       outgoing.end(body);

@@ -30,6 +30,8 @@ export class PeerLink {
   id: string | undefined;
   /** Why the last exchange failed; undefined if it succeeded. */
   warning: string | undefined = "not reached yet";
+  /** What it said of this gateway's secret in the last exchange; undefined: it did not answer. */
+  secret: "taken" | "refused" | undefined;
   readonly #clock: Clock;
   readonly #exchange: (link: PeerLink, signal: AbortSignal) => Promise<ExchangeEnd>;
   readonly #stop = new AbortController();

@@ -7,7 +7,6 @@
  */
 import type { PeerMessage, PeerRefusal } from "../../control/peer-api.ts";
 import { rowAnswer, rowRequest, takeAnswer } from "../../core/replication/exchange.ts";
-import type { Push } from "../../core/replication/replication.ts";
 import type { ReplicatedRow } from "../../core/replication/row.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import type { Logger } from "../../runtime/log.ts";
@@ -24,7 +23,7 @@ import { membershipOf, others, type Member } from "./membership.ts";
 import type { PeerTransport } from "./peer-client.ts";
 import { PeerLink, sweepMs, type ExchangeEnd } from "./peer-link.ts";
 import { Views } from "./views.ts";
-import { type Decoded, decodeRows } from "./wire.ts";
+import { type DecodedRows, decodeRows, pushOf } from "./wire.ts";
 
 /** Limit for connecting, sending and receiving the whole answer. */
 const exchangeMs = 1_500;
@@ -60,12 +59,6 @@ export interface PeerStatus extends Member {
 }
 
 export type RemoveAnswer = { readonly kind: "removed" } | { readonly kind: "unknown" } | { readonly kind: "self" };
-
-type DecodedRows = Extract<Decoded, { kind: "ok" }>;
-
-/** An incomplete push is applied and not counted: its sender pushes it again. */
-const pushOf = (push: NonNullable<PeerMessage["push"]>, { rows, isWhole }: DecodedRows): Push =>
-  isWhole ? { ...push, rows } : { ...push, rows, since: Infinity };
 
 export class Peers {
   readonly #options: PeersOptions;
@@ -115,6 +108,11 @@ export class Peers {
     return [{ id, adminUrl, self: true, heardMsAgo: 0, trouble: undefined }, ...rest].sort((a, b) =>
       a.id < b.id ? -1 : 1,
     );
+  }
+
+  /** What the other gateways say of this one's secret. */
+  get secretViews(): readonly { readonly by: string; readonly view: "taken" | "refused" | undefined }[] {
+    return [...this.#links.values()].map(({ id, url, secret }) => ({ by: `gateway ${id ?? url}`, view: secret }));
   }
 
   #warningOf({ id, adminUrl }: Member): string | undefined {
@@ -259,6 +257,7 @@ export class Peers {
     );
     if (signal.aborted) return "failed";
     if (answer.kind !== "ok") link.pulledAt = -Infinity;
+    link.secret = answer.kind !== "failed" ? "taken" : answer.isSecretRefused === true ? "refused" : undefined;
     switch (answer.kind) {
       case "failed":
         link.warning = answer.why;

@@ -3,6 +3,7 @@
  * completely.
  */
 import type { PeerMessage, WireRow } from "../../control/peer-api.ts";
+import type { Push } from "../../core/replication/replication.ts";
 import { type Cell, faultOfStamp, type ReplicatedRow, type StampFault, stampMs } from "../../core/replication/row.ts";
 import { baseUrlAccepted, hostAddressAccepted } from "../../core/base-url.ts";
 import {
@@ -31,7 +32,7 @@ export function encodeRows(rows: readonly ReplicatedRow[]): Pick<PeerMessage, "t
   return { tables, rows: encoded };
 }
 
-export type Decoded =
+type Decoded =
   /**
    * `refused` names a row with a false stamp or address, which is left out, and what to do. `isWhole`: nothing is
    * missing that could be true.
@@ -119,3 +120,9 @@ function isAcceptedAs(table: SharedTable, column: SharedColumn, cell: Cell): boo
     isAccepted(column, cell) && (typeof cell !== "string" || !cell.includes("\n") || !table.keys.includes(column.name))
   );
 }
+
+export type DecodedRows = Extract<Decoded, { kind: "ok" }>;
+
+/** An incomplete push is applied and not counted: its sender pushes it again. */
+export const pushOf = (push: NonNullable<PeerMessage["push"]>, { rows, isWhole }: DecodedRows): Push =>
+  isWhole ? { ...push, rows } : { ...push, rows, since: Infinity };

@@ -31,6 +31,8 @@ export interface MonitorOptions {
   readonly recordFormat: () => number;
   /** A probe could not be made, because this machine lacks descriptors, ports or memory: no evidence about the host. */
   onShortage(why: string): void;
+  /** The host began to refuse this gateway's secret. */
+  onSecretRefused(why: string): void;
   /** Called in order, never from within the constructor. */
   send(event: FailoverEvent): void;
 }
@@ -43,6 +45,7 @@ export class HostMonitor {
   #timer: Timer | undefined;
   #status: HostStatus | undefined;
   #warning: string | undefined;
+  #secret: "taken" | "refused" | undefined;
   #isStreaming = false;
 
   constructor(options: MonitorOptions) {
@@ -58,6 +61,11 @@ export class HostMonitor {
   /** Why this host cannot be watched properly: a wrong secret, an answer that violates the contract. */
   get warning(): string | undefined {
     return this.#warning;
+  }
+
+  /** What the host said of this gateway's secret last; undefined: it did not answer. */
+  get secret(): "taken" | "refused" | undefined {
+    return this.#secret;
   }
 
   get isStreaming(): boolean {
@@ -97,6 +105,11 @@ export class HostMonitor {
     const startedAt = clock.now();
     const answer = await client.status(this.#probeTimes.timeoutMs, this.#stop.signal, recordFormat());
     if (this.#stop.signal.aborted) return;
+    // With certificates it may be this gateway's that is refused, which says so.
+    if (answer.kind === "unauthorized" && /secret/.test(answer.message)) {
+      if (this.#secret !== "refused") this.#options.onSecretRefused(answer.message);
+      this.#secret = "refused";
+    } else if (answer.kind !== "aborted" && answer.kind !== "no-evidence") this.#secret = undefined;
     switch (answer.kind) {
       case "ok":
         return this.#heard(answer.value, startedAt);
@@ -143,6 +156,8 @@ export class HostMonitor {
   #heard(status: HostStatus, startedAt: number | undefined): void {
     this.#status = status;
     this.#warning = undefined;
+    // A stream that was opened with the former secret says nothing of the present one.
+    if (startedAt !== undefined) this.#secret = "taken";
     this.#options.send({ kind: "report", host: this.#options.host, report: withoutNulls(status), startedAt });
   }
 }

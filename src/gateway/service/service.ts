@@ -222,6 +222,7 @@ export class ServiceRuntime {
       probe: this.#probe,
       recordFormat: () => this.#commonFormat(),
       onShortage: (why) => this.shortage.add(why),
+      onSecretRefused: (why) => this.recorder.recordEvent("warning", "secret-refused", host.id, why),
       send: (event) => this.send(event),
     });
     this.#removed.forget(id);

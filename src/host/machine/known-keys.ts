@@ -18,7 +18,8 @@ import type { VaultKeys } from "../../vault/store/vault-keys.ts";
 export interface KnownKeysOptions {
   readonly store: Store;
   readonly identity: Pick<VaultIdentity, "id">;
-  readonly secrets: readonly string[];
+  /** What opens the keys whenever they are read. */
+  readonly secrets: readonly string[] | (() => readonly string[]);
   readonly stateFolder: string;
 }
 

@@ -24,7 +24,7 @@ import * as v from "valibot";
 import { type Clock, systemClock } from "../../runtime/clock.ts";
 import { deriveKey } from "../../runtime/mac.ts";
 import { type Random, systemRandom } from "../../runtime/random.ts";
-import { KeyringError, quoteFound, UnknownFormatError } from "../errors.ts";
+import { KeyringError, quoteFound, UnknownFormatError, WrongSecretError } from "../errors.ts";
 import { keyringKey, keyringPrefix, positionOfKey } from "../keys.ts";
 import { smallObjectBytesMax } from "../limits.ts";
 import type { VaultIdentity } from "./identity.ts";
@@ -63,6 +63,8 @@ const contentSchema = v.object({
 /** A keyring that was opened. */
 export interface OpenedKeyring {
   readonly number: number;
+  /** How many secrets open it. */
+  readonly sealedFor: number;
   readonly content: KeyringContent;
 }
 
@@ -100,23 +102,30 @@ export async function readKeyring(
   for (const secret of secrets)
     for (const sealed of ring.output.sealed) {
       const content = open(sealed, secret, { vault, number, version: ring.output.version });
-      if (content !== undefined) return { number, content };
+      if (content !== undefined) return { number, content, sealedFor: ring.output.sealed.length };
     }
-  throw new KeyringError(
+  throw new WrongSecretError(
     `${keyringKey(number)} of the vault ${store.url} does not open with what was given`,
-    "the secret of the cluster that made it, or the vault's key if it has one of its own, or the one before",
     "Correct it. If it was changed, run `stead vault rekey` with the former one in --former-secret-file.",
   );
 }
 
 export const keysOf = (vault: Vault, { content }: OpenedKeyring): VaultKeys => new VaultKeys(vault.id, content);
 
-/** Returns the vault's keys, which follow the keyring; undefined: it has none. Throws as `readKeyring`. */
-export async function readKeys(store: Store, vault: Vault, secrets: readonly string[]): Promise<VaultKeys | undefined> {
-  const ring = await readKeyring(store, vault, secrets);
+/**
+ * Returns the vault's keys, which follow the keyring; undefined: it has none. Throws as `readKeyring`. `secrets`: those
+ * that are valid whenever it is read.
+ */
+export async function readKeys(
+  store: Store,
+  vault: Vault,
+  secrets: readonly string[] | (() => readonly string[]),
+): Promise<VaultKeys | undefined> {
+  const read = (): Promise<OpenedKeyring | undefined> =>
+    readKeyring(store, vault, typeof secrets === "function" ? secrets() : secrets);
+  const ring = await read();
   if (ring === undefined) return undefined;
-  const readAgain = async (): Promise<KeyringContent | undefined> =>
-    (await readKeyring(store, vault, secrets))?.content;
+  const readAgain = async (): Promise<KeyringContent | undefined> => (await read())?.content;
   return new VaultKeys(vault.id, ring.content, { readAgain });
 }
 
@@ -138,7 +147,8 @@ export async function createKeyring(
   ports: KeyringPorts = {},
 ): Promise<OpenedKeyring | undefined> {
   const none = { keys: [], open: present, clear: encrypts ? present : {} };
-  await put(store, vault, secrets, { number: 1, content: withNextKey(none, encrypts, ports) }, ports);
+  const content = withNextKey(none, encrypts, ports);
+  await put(store, vault, secrets, { number: 1, sealedFor: secrets.length, content }, ports);
   return readKeyring(store, vault, secrets);
 }
 
@@ -159,7 +169,7 @@ export async function sealAgain(
   { number: before, content }: OpenedKeyring,
   ports: KeyringPorts = {},
 ): Promise<boolean> {
-  return put(store, vault, secrets, { number: before + 1, content }, ports);
+  return put(store, vault, secrets, { number: before + 1, content, sealedFor: secrets.length }, ports);
 }
 
 async function put(

@@ -20,13 +20,21 @@ const quiet: Logger = {
 } as unknown as Logger;
 
 export const serveFolder = (folder: string, port = 0, log = quiet): Promise<RunningVaultServer> =>
-  serveVault({ folder, host: "127.0.0.1", port, secret, clock: systemClock, random: systemRandom, log });
+  serveVault({
+    folder,
+    host: "127.0.0.1",
+    port,
+    secrets: () => [secret],
+    clock: systemClock,
+    random: systemRandom,
+    log,
+  });
 
 export function clientOf(port: number, changes: Partial<VaultClientOptions> = {}): VaultClient {
   return new VaultClient({
     url: `stead://127.0.0.1:${port}`,
     address: { host: "127.0.0.1", port },
-    secret,
+    secrets: () => [secret],
     clock: systemClock,
     random: systemRandom,
     tcp: systemTcp,
