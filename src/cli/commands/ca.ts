@@ -20,6 +20,8 @@ import { messageOf, OperatorError } from "../../runtime/operator-error.ts";
 import type { CliContext } from "../output/context.ts";
 
 const authorityFiles = { cert: "ca.pem", key: "ca.key" };
+/** Of `stead init --tls`. */
+export const machineFiles = { ca: authorityFiles.cert, cert: "tls.pem", key: "tls.key" };
 const daysMax = 36_500;
 
 interface CreateFlags {
@@ -92,6 +94,29 @@ const createCommand = buildCommand<CreateFlags, [folder?: string], CliContext>({
     );
   },
 });
+
+/**
+ * For `stead init --tls`: certificates for one machine in its folder, by the authority that is there, or by a new one.
+ * Returns the files that were written.
+ */
+export async function makeCertificates(folder: string, parties: readonly [Party, ...Party[]]): Promise<string[]> {
+  const path = (name: string): string => join(folder, name);
+  const [caCert, caKey] = [path(authorityFiles.cert), path(authorityFiles.key)];
+  const isNew = !existsSync(caCert);
+  const nowMs = systemClock.wallTime();
+  const authority = isNew
+    ? await makeAuthority(clusterNameDefault, { nowMs, days: authorityDays })
+    : readAuthority(folder);
+  const [first, ...others] = parties.map((party) => ({ cluster: clusterNameDefault, party }));
+  if (first === undefined) throw new Error("a certificate of no party");
+  const issued = await issueCertificate(authority, [first, ...others], { nowMs, days: certificateDays });
+  write(folder, () => {
+    mkdirSync(folder, { recursive: true });
+    if (isNew) writeIssued(authority, caCert, caKey);
+    writeIssued(issued, path(machineFiles.cert), path(machineFiles.key));
+  });
+  return [...(isNew ? [caCert, caKey] : []), path(machineFiles.cert), path(machineFiles.key)];
+}
 
 interface IssueFlags {
   readonly ca: string;

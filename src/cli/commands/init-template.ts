@@ -11,6 +11,8 @@ export interface InitValues {
   readonly service: string;
   readonly hostId: string;
   readonly secretFile: string;
+  /** Undefined: clear text between processes. */
+  readonly tls?: { readonly ca: string; readonly cert: string; readonly key: string } | undefined;
   readonly vault: string;
   /** True if the vault is created together with this file: its host may then initialise it. */
   readonly bootstrap: boolean;
@@ -37,10 +39,11 @@ const clusterPart = (values: InitValues): string => `# stead configuration. Chec
 [cluster]
 # The same secret for all gateways and hosts; no other user should be able to read the file.
 secret_file = ${quoted(values.secretFile)}
-`;
+${values.tls === undefined ? "" : `# Mutual TLS between all processes of the cluster.\ntls = { ca = ${quoted(values.tls.ca)}, cert = ${quoted(values.tls.cert)}, key = ${quoted(values.tls.key)} }\n`}`;
 
+export const gatewayIdOfTemplate = "gw1";
 const gatewayPart = `[gateway]
-id = "gw1"
+id = "${gatewayIdOfTemplate}"
 # Client traffic.
 listen = "0.0.0.0:8000"
 # Administration: stead status, stead switchover, stead sql.

@@ -14,7 +14,9 @@ import { OperatorError } from "../../runtime/operator-error.ts";
 import { defaultConfigFile } from "./config.ts";
 import type { CliContext } from "../output/context.ts";
 import { fittingPatterns } from "./fitting-patterns.ts";
-import { configTemplate, type InitRole } from "./init-template.ts";
+import { hostParty, type Party } from "../../control/channel/transcript.ts";
+import { machineFiles, makeCertificates } from "./ca.ts";
+import { configTemplate, gatewayIdOfTemplate, type InitRole } from "./init-template.ts";
 import { secretIn } from "./vault-argument.ts";
 import { giveKeys, makeVault } from "./vault-create.ts";
 
@@ -27,13 +29,14 @@ interface InitFlags {
   readonly host: string;
   readonly vault: string;
   readonly createVault: boolean;
+  readonly tls: boolean;
   readonly data: string;
 }
 
 export const initCommand = buildCommand<InitFlags, [folder?: string], CliContext>({
   docs: {
     brief: "Write an example configuration and a random secret",
-    fullDescription: `Writes ${defaultConfigFile}, with every key explained, and ${secretFile}, which only its owner can read. All gateways and hosts need the same\nsecret: on the second server put it into the folder first, and it is kept. With --create-vault the host is the one that begins the vault\n(bootstrap = true). The databases in an existing data folder are\nlisted in the file. Nothing is overwritten: when there is a ${defaultConfigFile}, nothing is written.\n\nEXAMPLES\n  stead init\n  stead init /etc/stead --role host --service notes --host a --vault /mnt/vault/notes\n  stead init --vault ./vault --create-vault`,
+    fullDescription: `Writes ${defaultConfigFile}, with every key explained, and ${secretFile}, which only its owner can read. All gateways and hosts need the same\nsecret: on the second server put it into the folder first, and it is kept. With --create-vault the host is the one that begins the vault\n(bootstrap = true). With --tls it makes certificates for mutual TLS as well: on the second server put ca.pem and ca.key into the\nfolder first, and take ca.key away afterwards. The databases in an existing data folder are\nlisted in the file. Nothing is overwritten: when there is a ${defaultConfigFile}, nothing is written.\n\nEXAMPLES\n  stead init\n  stead init /etc/stead --role host --service notes --host a --vault /mnt/vault/notes\n  stead init --vault ./vault --create-vault`,
   },
   parameters: {
     flags: {
@@ -64,6 +67,12 @@ export const initCommand = buildCommand<InitFlags, [folder?: string], CliContext
         default: false,
         withNegated: false,
         brief: "Make that folder a new vault; do this once, on one host",
+      },
+      tls: {
+        kind: "boolean",
+        default: false,
+        withNegated: false,
+        brief: "Make certificates for this machine, and on the first one their authority (ca.pem, ca.key)",
       },
     },
     positional: {
@@ -97,6 +106,7 @@ export const initCommand = buildCommand<InitFlags, [folder?: string], CliContext
       service: flags.service,
       hostId: flags.host,
       secretFile,
+      tls: flags.tls ? machineFiles : undefined,
       vault,
       bootstrap: flags.createVault,
     });
@@ -106,6 +116,8 @@ export const initCommand = buildCommand<InitFlags, [folder?: string], CliContext
     // The vault comes first: only it can be refused (an unmounted share), and with no files written the command can be
     // repeated.
     if (flags.createVault) await makeVault({ url: pathToFileURL(vaultPath).href, service: flags.service });
+    // So do certificates: an authority without its key is refused.
+    const certificates = flags.tls ? await makeCertificates(target, partiesOf(flags)) : [];
     expectResource(target, () => {
       mkdirSync(target, { recursive: true });
       if (!hasSecret)
@@ -118,10 +130,18 @@ export const initCommand = buildCommand<InitFlags, [folder?: string], CliContext
       : `wrote ${secretPath} (mode 0600): every gateway and host of the cluster needs this one`;
     if (found !== undefined)
       this.process.stdout.write(`found databases in ${resolve(target, data)}: databases = ${JSON.stringify(found)}\n`);
-    const done = [`wrote ${configPath}`, secret, ...(flags.createVault ? [`wrote ${vaultPath}/`] : [])];
+    const written = certificates.map((file) => `wrote ${file}`);
+    const done = [`wrote ${configPath}`, secret, ...written, ...(flags.createVault ? [`wrote ${vaultPath}/`] : [])];
     this.process.stdout.write(`${done.join("\n")}\nnext: adapt it, then run stead config check ${configPath}\n`);
   },
 });
+
+/** What runs by the file: a gateway under the id of the template, a host, or both. */
+function partiesOf({ role, service, host }: InitFlags): [Party, ...Party[]] {
+  const gateway: Party = { role: "gateway", id: gatewayIdOfTemplate };
+  const own = hostParty(service, host);
+  return role === "both" ? [gateway, own] : [role === "gateway" ? gateway : own];
+}
 
 /** Refuses a service or host name that the configuration would refuse, before anything is written. */
 function refuseWrongNames(path: string, text: string): void {

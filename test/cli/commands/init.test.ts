@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
+import { X509Certificate } from "node:crypto";
 import {
   existsSync,
   mkdirSync,
@@ -55,6 +56,25 @@ test("a vault that cannot be made leaves nothing behind, so that the same comman
   expect(readdirSync(folder)).toEqual([]);
   mkdirSync(join(folder, "share"));
   expect(await runStead(init, { cwd: folder })).toMatchObject({ code: 0 });
+});
+
+test("with --tls the machine has a certificate for what its file configures, by one authority for all machines", async () => {
+  const init = (into: string, ...args: readonly string[]) =>
+    runStead(["init", into, "--tls", ...args], { cwd: folder });
+  expect((await init("one", "--service", "notes")).out).toContain(`wrote ${join(folder, "one/ca.key")}`);
+  mkdirSync(join(folder, "two"));
+  for (const name of ["ca.pem", "ca.key", "stead.secret"])
+    writeFileSync(join(folder, "two", name), readFileSync(join(folder, "one", name)), { mode: 0o600 });
+  expect((await init("two", "--role", "host", "--service", "notes", "--host", "b")).code).toBe(0);
+  const of = (name: string) => new X509Certificate(readFileSync(join(folder, name)));
+  expect(of("one/tls.pem").subjectAltName).toBe("URI:stead://stead/gateway/gw1, URI:stead://stead/host/notes/a");
+  expect(of("two/tls.pem").subjectAltName).toBe("URI:stead://stead/host/notes/b");
+  for (const name of ["one", "two"]) {
+    expect(of(`${name}/tls.pem`).verify(of("one/ca.pem").publicKey)).toBe(true);
+    expect(statSync(join(folder, name, "tls.key")).mode & 0o777).toBe(0o600);
+    const check = await runStead(["config", "check", `${name}/stead.toml`], { cwd: folder });
+    expect([check.code, check.err]).toEqual([0, ""]);
+  }
 });
 
 test("two secrets are never the same", async () => {
