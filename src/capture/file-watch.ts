@@ -179,7 +179,13 @@ export class FileWatch {
   }
 
   #note(at: WalPosition, commit: TailCommit): void {
-    this.#unfinished ??= this.#options.unfinished.begin(at, commit);
+    const { index, unfinished } = this.#options;
+    const isIndexed = (): boolean => {
+      if (index.isAt(at.salt1, at.salt2, at.mxFrame)) return false;
+      const look = index.look();
+      return look.kind === "index" && this.#tail.isPartOf(commit, look.index);
+    };
+    this.#unfinished ??= unfinished.begin(at, commit, isIndexed);
   }
 
   /** Not watched any more: what waits for a commit in its log need not wait. */
@@ -301,13 +307,15 @@ export class FileWatch {
     for (let look = 1; ; look++) {
       const at = database.captured;
       if (at === undefined || (this.#unfinished === undefined && this.#tail.isQuiet(at))) return;
-      while (this.#tail.commitBehind(at) === "unread") await budget.yieldIfDue();
+      let first = this.#tail.commitBehind(at);
+      for (; first === "unread"; first = this.#tail.commitBehind(at)) await budget.yieldIfDue();
       const end = await this.#tail.walk(at, budget);
       // In this order: a commit in progress is in the index before its writer releases the lock.
       const isInProgress =
         this.#isWriterAtWork() || this.#isLockedUnseen() || !index.isAt(at.salt1, at.salt2, at.mxFrame);
       if (end.kind === "uncommitted" && !isInProgress) return this.#forget(database.name, at);
-      if (end.kind === "committed" && isInProgress) this.#note(at, { end: end.end, isProved: true });
+      // The first one: of those behind it the next collection may not have all, though nothing is wrong.
+      if (first !== undefined && isInProgress) this.#note(at, first);
       if (end.kind === "uncommitted" || isInProgress) return;
       // At each look: a writer may end between its response and the last one.
       const users = this.#usersOfIndex(FileLocks.now());

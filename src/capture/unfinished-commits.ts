@@ -4,7 +4,8 @@
  * Such a commit is that of the lock's holder, in the moment (an fsync long) between its last frame and the index: no
  * client was told of it. Or it is that of a writer without locks, which has responded already: the two look the same.
  * What arrived at the gate before the commit was found may rest on it, so it waits until the commit is settled:
- *  - the index has moved, and the commit is part of what it names: its writer held the lock;
+ *  - the index has moved, and the commit is part of what it names: its writer held the lock. What waits cannot rest on
+ *    it, as its writer was not told yet, and need not wait for the collection that has it;
  *  - the writer's lock is free and the index has not moved, or the index has moved past other frames in its place: no
  *    index has it. `FileWatch.examine` decides whether its writer was killed in the middle, or had no locks.
  *
@@ -32,15 +33,17 @@ export class UnfinishedCommits {
 
   /** Those that are not settled. */
   get list(): readonly UnfinishedCommit[] {
-    return this.#open.size === 0 ? none : [...this.#open];
+    return this.#open.size === 0 ? none : [...this.#open].filter(({ isSettled }) => !isSettled);
   }
 
-  begin(at: WalPosition, commit: TailCommit): FoundCommit {
+  /** `isIndexed`: true once the index names the commit. Sync. */
+  begin(at: WalPosition, commit: TailCommit, isIndexed: () => boolean): FoundCommit {
     const open = this.#open;
     const found: FoundCommit = {
       at,
       commit,
       get isSettled() {
+        if (open.has(found) && isIndexed()) open.delete(found);
         return !open.has(found);
       },
     };

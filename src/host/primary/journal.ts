@@ -39,7 +39,7 @@ import { wallAheadOf, wasSuspendedSince } from "./suspension.ts";
 import { renewingDuring } from "./renewing.ts";
 import { tidyingDuring } from "./tidying.ts";
 import { newDeferred, type Deferred } from "../../runtime/deferred.ts";
-import { UnsettledWaiters } from "./unsettled-waiters.ts";
+import { type UnfinishedCommits, UnsettledWaiters } from "./unsettled-waiters.ts";
 
 export type JournalDurability = { readonly kind: "strict" } | { readonly kind: "async"; readonly lossMaxMs: number };
 
@@ -81,6 +81,8 @@ export class Journal {
   #current: Deferred | undefined;
   /** Waiters for commits that were found in a log and not in its index. */
   readonly #unsettled = new UnsettledWaiters();
+  /** Those that the current flush found. */
+  #unfinished: UnfinishedCommits = [];
   /** Waiters for the lease to be valid again. */
   #lease: Deferred | undefined;
   readonly #lossWindow: LossWindow | undefined;
@@ -306,7 +308,7 @@ export class Journal {
   async #flush(): Promise<void> {
     await this.#covering(async () => {
       const batch = this.#source === undefined ? undefined : await this.#renewingDuring(this.#source.collect());
-      this.#unsettled.release();
+      this.#noteUnfinished();
       if (batch !== undefined) await this.#putBatch(batch);
     });
   }
@@ -325,9 +327,15 @@ export class Journal {
     if (this.#isHeld()) this.#putOff(waiters);
     else {
       this.#lossWindow?.flushEnded();
-      this.#unsettled.resolveAfter(this.#source?.unfinished?.(), waiters);
+      this.#unsettled.resolveAfter(this.#unfinished, waiters);
     }
     return result;
+  }
+
+  /** After a collection: its waiters arrived earlier, and cannot rest on what is found later. */
+  #noteUnfinished(): void {
+    this.#unfinished = this.#source?.unfinished?.() ?? [];
+    this.#unsettled.release();
   }
 
   /** Returns waiters to the queue because their flush left something out. */
@@ -384,6 +392,7 @@ export class Journal {
     if (source === undefined) throw new Error("there is nothing to take a snapshot of before capture is attached");
     return this.#covering(async () => {
       const { batch, snapshot } = await this.#renewingDuring(source.beginSnapshot());
+      this.#noteUnfinished();
       if (batch !== undefined) await this.#putBatch(batch);
       return { snapshot, position: this.position, hash: this.#options.writer.hash };
     });

@@ -4,10 +4,10 @@
  */
 import { type Deferred, newDeferred } from "../../runtime/deferred.ts";
 
-type Unfinished = readonly { readonly isSettled: boolean }[];
+export type UnfinishedCommits = readonly { readonly isSettled: boolean }[];
 
 interface Waiting {
-  readonly commits: Unfinished;
+  readonly commits: UnfinishedCommits;
   readonly waiters: Deferred;
 }
 
@@ -19,16 +19,16 @@ export class UnsettledWaiters {
   }
 
   /** Returns a promise that resolves when these commits are settled; undefined if there are none. */
-  add(commits: Unfinished | undefined): Promise<void> | undefined {
+  add(commits: UnfinishedCommits | undefined): Promise<void> | undefined {
     if (commits === undefined || commits.length === 0) return undefined;
     const waiters = newDeferred();
     this.#waiting.push({ commits, waiters });
     return waiters.promise;
   }
 
-  /** Resolves waiters when these commits are settled: at once if there are none. */
-  resolveAfter(commits: Unfinished | undefined, waiters: Deferred): void {
-    if (commits === undefined || commits.length === 0) waiters.resolve();
+  /** Resolves waiters when these commits are settled: at once if they are. */
+  resolveAfter(commits: UnfinishedCommits, waiters: Deferred): void {
+    if (commits.every(({ isSettled }) => isSettled)) waiters.resolve();
     else this.#waiting.push({ commits, waiters });
   }
 

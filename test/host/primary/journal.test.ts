@@ -191,6 +191,9 @@ describe("the gate", () => {
     source.commit();
     let isReleased = false;
     const gate = Promise.resolve(journal.gate()).then(() => (isReleased = true));
+    await until(() => source.collected === 1);
+    // Found later: its waiters arrived before.
+    source.unsettled = [commit, { isSettled: false }];
     await until(() => source.durable === 1);
     // Further flushes do not wait for it.
     source.commit();

@@ -18,7 +18,7 @@ import type { SourceOptions } from "../../../src/capture/source-options.ts";
 import type { DatabaseDelta } from "../../../src/core/delta.ts";
 import { allRules, type Rules } from "../../../src/core/rules.ts";
 import { type Metrics, noMetrics } from "../../../src/metrics/metrics.ts";
-import { systemClock } from "../../../src/runtime/clock.ts";
+import { type Clock, systemClock } from "../../../src/runtime/clock.ts";
 
 /** A folder that vanishes at the end of the scope. */
 export function temporaryFolder(): { readonly path: string; [Symbol.dispose](): void } {
@@ -98,6 +98,7 @@ export interface PairOptions {
   readonly limits?: Partial<SourceLimits>;
   readonly rules?: Rules;
   readonly metrics?: Metrics;
+  readonly clock?: Clock;
 }
 
 /** A source over one folder, and a replica in another that gets all batches. */
@@ -225,10 +226,11 @@ export function sourceOptions(
     limits = {},
     rules = allRules,
     metrics = noMetrics,
+    clock = systemClock,
     onWarning = () => undefined,
   }: PairOptions & Partial<Pick<SourceOptions, "onWarning">> = {},
 ): SourceOptions {
-  return { root, databases, except, excluded, limits, rules, metrics, clock: systemClock, onWarning };
+  return { root, databases, except, excluded, limits, rules, metrics, clock, onWarning };
 }
 
 export const partsOf = (batch: Batch): (readonly DatabaseDelta[])[] => [...batch.parts()];
