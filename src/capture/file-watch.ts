@@ -157,9 +157,7 @@ export class FileWatch {
     return this.#walIndex.inode;
   }
 
-  /**
-   * A commit while a process has the writer's lock is noted, not suspicious (unfinished-commits.ts).
-   */
+  /** A commit while a process has the writer's lock is noted, not suspicious (unfinished-commits.ts). */
   #isLogSuspicious(at: WalPosition): boolean {
     if (this.#unfinished?.at === at) return !this.#isWriterSeen(at);
     if (this.#tail.isQuiet(at)) return false;
@@ -179,13 +177,11 @@ export class FileWatch {
   }
 
   #note(at: WalPosition, commit: TailCommit): void {
-    const { index, unfinished } = this.#options;
     const isIndexed = (): boolean => {
-      if (index.isAt(at.salt1, at.salt2, at.mxFrame)) return false;
-      const look = index.look();
+      const look = this.#options.index.look();
       return look.kind === "index" && this.#tail.isPartOf(commit, look.index);
     };
-    this.#unfinished ??= unfinished.begin(at, commit, isIndexed);
+    this.#unfinished ??= this.#options.unfinished.begin(at, commit, isIndexed);
   }
 
   /** Not watched any more: what waits for a commit in its log need not wait. */
@@ -307,8 +303,7 @@ export class FileWatch {
     for (let look = 1; ; look++) {
       const at = database.captured;
       if (at === undefined || (this.#unfinished === undefined && this.#tail.isQuiet(at))) return;
-      let first = this.#tail.commitBehind(at);
-      for (; first === "unread"; first = this.#tail.commitBehind(at)) await budget.yieldIfDue();
+      const first = await this.#tail.firstCommitBehind(at, budget);
       const end = await this.#tail.walk(at, budget);
       // In this order: a commit in progress is in the index before its writer releases the lock.
       const isInProgress =

@@ -158,6 +158,15 @@ export class WalTail {
     return "unread";
   }
 
+  /** Same, however far it is. */
+  async firstCommitBehind(at: WalPosition, budget: EventLoopBudget): Promise<TailCommit | undefined> {
+    for (;;) {
+      const found = this.commitBehind(at);
+      if (found !== "unread") return found;
+      await budget.yieldIfDue();
+    }
+  }
+
   /** True if the log up to `to`, which its index names, has this commit. Sync. */
   isPartOf({ end }: TailCommit, to: Pick<WalIndex, "pageSize" | "salt1" | "salt2" | "mxFrame">): boolean {
     if (!sameGeneration(end, to) || end.mxFrame > to.mxFrame) return false;

@@ -39,7 +39,7 @@ import { wallAheadOf, wasSuspendedSince } from "./suspension.ts";
 import { renewingDuring } from "./renewing.ts";
 import { tidyingDuring } from "./tidying.ts";
 import { newDeferred, type Deferred } from "../../runtime/deferred.ts";
-import { type UnfinishedCommits, UnsettledWaiters } from "./unsettled-waiters.ts";
+import { type SettlingCommits, UnsettledWaiters } from "./unsettled-waiters.ts";
 
 export type JournalDurability = { readonly kind: "strict" } | { readonly kind: "async"; readonly lossMaxMs: number };
 
@@ -82,7 +82,7 @@ export class Journal {
   /** Waiters for commits that were found in a log and not in its index. */
   readonly #unsettled = new UnsettledWaiters();
   /** Those that the current flush found. */
-  #unfinished: UnfinishedCommits = [];
+  #unfinished: SettlingCommits = [];
   /** Waiters for the lease to be valid again. */
   #lease: Deferred | undefined;
   readonly #lossWindow: LossWindow | undefined;
@@ -308,7 +308,7 @@ export class Journal {
   async #flush(): Promise<void> {
     await this.#covering(async () => {
       const batch = this.#source === undefined ? undefined : await this.#renewingDuring(this.#source.collect());
-      this.#noteUnfinished();
+      this.#takeUnfinished();
       if (batch !== undefined) await this.#putBatch(batch);
     });
   }
@@ -333,7 +333,7 @@ export class Journal {
   }
 
   /** After a collection: its waiters arrived earlier, and cannot rest on what is found later. */
-  #noteUnfinished(): void {
+  #takeUnfinished(): void {
     this.#unfinished = this.#source?.unfinished?.() ?? [];
     this.#unsettled.release();
   }
@@ -392,7 +392,7 @@ export class Journal {
     if (source === undefined) throw new Error("there is nothing to take a snapshot of before capture is attached");
     return this.#covering(async () => {
       const { batch, snapshot } = await this.#renewingDuring(source.beginSnapshot());
-      this.#noteUnfinished();
+      this.#takeUnfinished();
       if (batch !== undefined) await this.#putBatch(batch);
       return { snapshot, position: this.position, hash: this.#options.writer.hash };
     });

@@ -4,10 +4,10 @@
  */
 import { type Deferred, newDeferred } from "../../runtime/deferred.ts";
 
-export type UnfinishedCommits = readonly { readonly isSettled: boolean }[];
+export type SettlingCommits = readonly { readonly isSettled: boolean }[];
 
 interface Waiting {
-  readonly commits: UnfinishedCommits;
+  readonly commits: SettlingCommits;
   readonly waiters: Deferred;
 }
 
@@ -19,7 +19,7 @@ export class UnsettledWaiters {
   }
 
   /** Returns a promise that resolves when these commits are settled; undefined if there are none. */
-  add(commits: UnfinishedCommits | undefined): Promise<void> | undefined {
+  add(commits: SettlingCommits | undefined): Promise<void> | undefined {
     if (commits === undefined || commits.length === 0) return undefined;
     const waiters = newDeferred();
     this.#waiting.push({ commits, waiters });
@@ -27,7 +27,7 @@ export class UnsettledWaiters {
   }
 
   /** Resolves waiters when these commits are settled: at once if they are. */
-  resolveAfter(commits: UnfinishedCommits, waiters: Deferred): void {
+  resolveAfter(commits: SettlingCommits, waiters: Deferred): void {
     if (commits.every(({ isSettled }) => isSettled)) waiters.resolve();
     else this.#waiting.push({ commits, waiters });
   }

@@ -11,6 +11,8 @@ export class Primary {
   readonly #restored = Promise.withResolvers<void>();
   readonly #ready = Promise.withResolvers<void>();
   #asked = 0;
+  /** Why nothing is answered any more. */
+  #isOver: string | undefined;
   readonly warnings: string[] = [];
   /** What a verification of the vault called damage before the restore. */
   damage: readonly string[] = [];
@@ -52,6 +54,7 @@ export class Primary {
   }
 
   #ask(what: "gate" | "checkpoint"): Promise<Released> {
+    if (this.#isOver !== undefined) return Promise.resolve({ released: false, error: this.#isOver });
     this.#asked += 1;
     const id = this.#asked;
     return new Promise((resolve) => {
@@ -90,6 +93,7 @@ export class Primary {
   }
 
   #over(reason: string): void {
+    this.#isOver ??= reason;
     this.#restored.reject(new Error(reason));
     this.#ready.reject(new Error(reason));
     for (const answer of this.#answers.values()) answer({ released: false, error: reason });
