@@ -78,7 +78,11 @@ function adviceForStatus(secret: SecretStatus, own: OwnSecrets, file: string): s
   if (knowsSecret(secret, own.id)) {
     if (secret.vaultKeys?.opens === false)
       return "the vault's keys do not open with the new secret yet: it tries again by itself; see its log";
-    return undefined;
+    // Of the hosts that run none has seen both secrets, so none removes the former one.
+    const isLeft = own.former === undefined && secret.former === null && (secret.vaultKeys?.secrets ?? 1) > 1;
+    return isLeft
+      ? "the vault's keys open with a former secret too: run `stead vault rekey` on its machine"
+      : undefined;
   }
   const place = secret.file ?? "?";
   switch (secret.from) {

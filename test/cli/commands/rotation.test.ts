@@ -43,6 +43,16 @@ test("a host for which the vault's keys do not open with the new secret is not r
   expect(adviceFor(host, both, file)).toContain("vault's keys");
 });
 
+test("a former secret that still opens the vault's keys after the rotation is named, with the command", () => {
+  const host = (secrets: number, change: Partial<SecretStatus> = {}) =>
+    status("host:notes/a", { id: "new", vaultKeys: { opens: true, secrets }, ...change });
+  const own = { id: "new", former: undefined };
+  expect(adviceFor(host(2), own, file)).toContain("stead vault rekey");
+  expect(adviceFor(host(1), own, file)).toBeUndefined();
+  expect(adviceFor(host(2, rotated), own, file)).toBeUndefined();
+  expect(adviceFor(host(2, rotated), both, file)).toBeUndefined();
+});
+
 test("a process that need not know the new secret is left out by its name only", () => {
   const processes = [status("gateway:g1", rotated), silent("host:notes/b")];
   expect(nextStep(both, processes, ["host:notes/c"]).kind).toBe("wait");
