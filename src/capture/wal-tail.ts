@@ -138,6 +138,8 @@ export class WalTail {
     const origin = this.#origin(at, fstatSync(this.#files.walFd).size);
     if (origin === undefined || origin === "rewritten") return undefined;
     const { header, from } = origin;
+    // The generation before that of the index, of which nothing is known yet: `walk` determines where it ends.
+    if (from.mxFrame === 0 && isNextGeneration(at, header)) return undefined;
     const scan = this.#scanOf(at, origin);
     if (scan === undefined) return undefined;
     const provedMax = from.mxFrame + Math.max(1, Math.floor(scanBytesMax / header.pageSize));
@@ -353,7 +355,8 @@ export class WalTail {
 }
 
 /** A reset adds one to the first salt and draws the second (wal.c, walRestartHdr). An index without frames has 0. */
-const isNextGeneration = (at: WalPosition, before: WalPosition): boolean => at.salt1 === (before.salt1 + 1) >>> 0;
+const isNextGeneration = (at: WalPosition, before: { readonly salt1: number }): boolean =>
+  at.salt1 === (before.salt1 + 1) >>> 0;
 
 const sumOf = (at: WalPosition): WalChecksum => ({ s1: at.checksum1, s2: at.checksum2 });
 

@@ -100,6 +100,18 @@ test("a write over the generation before, which no writer that uses the index ma
   expect(await tail.walk(at, new EventLoopBudget())).toEqual({ kind: "rewritten" });
 });
 
+test("of the generation before that of the index no commit is found behind the captured end, of the present one the first", () => {
+  using it = begin();
+  const commitBehind = (salt1: number, salt2: number) =>
+    new WalTail({ walFd: it.walFd }, () => Date.now()).commitBehind({
+      ...{ salt1, salt2 },
+      ...{ mxFrame: 0, checksum1: 0, checksum2: 0 },
+    });
+  expect(commitBehind((it.salt1 + 1) >>> 0, 4711)).toBeUndefined();
+  expect(commitBehind(it.salt1, it.salt2)).toMatchObject({ isProved: true, end: { salt1: it.salt1 } });
+  expect(commitBehind(0, 0)).toMatchObject({ isProved: true });
+});
+
 /** The tail of a log whose captured end was found quiet. */
 async function captured(it: ReturnType<typeof begin>) {
   const nowMs = Date.now() + 60_000; // Stamps have settled.

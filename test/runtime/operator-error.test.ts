@@ -21,6 +21,7 @@ const others = [
   ...["IllegalPhase", "IllegalHostTransition"], // assertions of the pure core
   ...["GatewayViewError", "AnswerError", "CutOffError"], // what a measurement saw go wrong, for its report
   "WrongIdentityError", // ends a TLS handshake; the call that made the connection reports it
+  ...["AttemptError", "LongAnswerError"], // one attempt of a call to a bucket; its store passes it on as its own
   "CallError", // one attempt of a call to the vault server; the store and the log pass it on as their own, with its advice
 ];
 
@@ -40,7 +41,7 @@ test("every error class of the program says what was found and what to do, or is
   expect(
     classes.filter(
       ({ name, base }) =>
-        !["OperatorError", "BaseVaultError", "StoreError"].includes(base) &&
+        !["OperatorError", "BaseVaultError", "StoreError", "KeyringError"].includes(base) &&
         !others.includes(name) &&
         name !== "OperatorError",
     ),
