@@ -41,7 +41,7 @@ test("a new cluster writes format 2 when its gateway has heard all hosts; a fail
   const vault = join(bench.folder, "vault");
   // The vault of this cluster has keys.
   const opened = [vault, "--secret-file", join(bench.folder, "secret")];
-  expect((await runStead(["vault", "verify", vault])).stderr).toContain("no secret was given");
+  expect((await runStead(["vault", "verify", vault])).stderr).toContain("nothing was given to open them");
   const listed = await runStead(["vault", "ls", ...opened, "--records"]);
   expect(listed.stdout).toMatch(/commit epoch \d+ host \S+ .* format 2 of stead \d+\.\d+\.\d+/);
   expect(listed.stdout).toMatch(/epoch epoch \d+ host \S+ .* lease \d+ ms$/m);
