@@ -7,6 +7,7 @@
  */
 import type { VaultAddress } from "../core/vault-address.ts";
 import type { Clock } from "../runtime/clock.ts";
+import { ConnectionPool } from "../runtime/connection-pool.ts";
 import type { Random } from "../runtime/random.ts";
 import type { Tcp } from "../runtime/tcp/tcp.ts";
 import { StoreError, type StoreErrorKind } from "../vault/store/store.ts";
@@ -43,14 +44,11 @@ export class VaultClient {
   readonly url: string;
   readonly known: KnownLog;
   readonly #options: VaultClientOptions;
-  readonly #unused: VaultConnection[] = [];
-  readonly #all = new Set<VaultConnection>();
-  readonly #waiters: (() => void)[] = [];
-  #users = 0;
-  #isClosed = false;
+  readonly #pool: ConnectionPool<VaultConnection>;
 
   constructor(options: VaultClientOptions) {
     this.#options = options;
+    this.#pool = new ConnectionPool({ clock: options.clock, connectionsMax, unusedMsMax });
     this.url = options.url;
     this.known = options.known ?? new KnownLog();
   }
@@ -64,65 +62,37 @@ export class VaultClient {
       isLate = true;
       connection?.abort(late);
     });
-    await this.#turn();
+    await this.#pool.enter();
     try {
       if (isLate) throw new CallError(false, late);
-      connection = this.#takeUnused();
+      connection = this.#pool.takeUnused(({ adoptions }) => adoptions === this.known.adoptions);
       if (connection === undefined) {
         connection = this.#connect();
         await connection.open();
       }
       const answer = await connection.call(call);
-      this.#keep(connection);
+      this.#pool.keep(connection);
       if (answer.status < 400 || answer.status === 404) return answer;
       throw decodeError(answer.body) ?? new CallError(true, `the vault server answered ${answer.status}`);
     } catch (error) {
       throw this.#explain(error, call, ifSent);
     } finally {
       timer.cancel();
-      if (connection?.isOpen === false) this.#all.delete(connection);
-      this.#users -= 1;
-      this.#waiters.shift()?.();
+      this.#pool.release(connection);
     }
   }
 
   /** Ends all connections: calls in progress fail. */
   close(): Promise<void> {
-    this.#isClosed = true;
-    for (const connection of this.#all) connection.abort("this host closed the vault");
-    this.#all.clear();
+    this.#pool.close("this host closed the vault");
     return Promise.resolve();
   }
 
-  async #turn(): Promise<void> {
-    while (this.#users >= connectionsMax) await new Promise<void>((resolve) => this.#waiters.push(resolve));
-    this.#users += 1;
-  }
-
-  #takeUnused(): VaultConnection | undefined {
-    const oldest = this.#options.clock.now() - unusedMsMax;
-    for (let connection = this.#unused.pop(); connection !== undefined; connection = this.#unused.pop()) {
-      const isAsked = connection.adoptions === this.known.adoptions;
-      if (connection.isOpen && isAsked && connection.unusedSince >= oldest) return connection;
-      connection.abort("unused for too long, or not asked about what is known");
-      this.#all.delete(connection);
-    }
-    return undefined;
-  }
-
   #connect(): VaultConnection {
-    if (this.#isClosed) throw new CallError(false, "the vault is closed");
+    if (this.#pool.isClosed) throw new CallError(false, "the vault is closed");
     const { address, secrets, tcp, random } = this.#options;
     const nonce = Buffer.from(random.bytes(nonceBytes)).toString("hex");
-    const connection = new VaultConnection({ address, secrets: secrets(), tcp, nonce, known: this.known });
-    this.#all.add(connection);
-    return connection;
-  }
-
-  #keep(connection: VaultConnection): void {
-    if (!connection.isOpen) return;
-    connection.unusedSince = this.#options.clock.now();
-    this.#unused.push(connection);
+    return this.#pool.add(new VaultConnection({ address, secrets: secrets(), tcp, nonce, known: this.known }));
   }
 
   #explain(error: unknown, { method, target }: ServedCall, ifSent: StoreErrorKind): unknown {

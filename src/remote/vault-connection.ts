@@ -59,8 +59,6 @@ interface Waiting {
 }
 
 export class VaultConnection implements TcpConnectUser, MessageUser<ParsedResponse> {
-  /** Monotonic time of the last answer, kept by the client's pool. */
-  unusedSince = 0;
   /** Of what is known, when the server was asked about it. */
   adoptions = 0;
   readonly #options: ConnectionOptions;

@@ -11,6 +11,7 @@
 import type { S3Bucket, S3Endpoint } from "../core/s3-place.ts";
 import { authority } from "../http/message/head.ts";
 import type { Clock } from "../runtime/clock.ts";
+import { ConnectionPool } from "../runtime/connection-pool.ts";
 import type { Random } from "../runtime/random.ts";
 import type { Tcp } from "../runtime/tcp/tcp.ts";
 import { StoreError, type StoreErrorKind } from "../vault/store/store.ts";
@@ -59,16 +60,13 @@ const waitAdvice = "Is the bucket's server up and reachable? It continues by its
 
 export class S3Client {
   readonly options: S3ClientOptions;
-  readonly #unused: S3Connection[] = [];
-  readonly #all = new Set<S3Connection>();
-  readonly #waiters: (() => void)[] = [];
-  #users = 0;
-  #isClosed = false;
+  readonly #pool: ConnectionPool<S3Connection>;
   #slowPauseMs = 0;
   #slowUntil = 0;
 
   constructor(options: S3ClientOptions) {
     this.options = options;
+    this.#pool = new ConnectionPool({ clock: options.clock, connectionsMax, unusedMsMax });
   }
 
   /** One attempt. Throws StoreError and LongAnswerError. */
@@ -81,42 +79,33 @@ export class S3Client {
       given.abort(new AttemptError(false, late));
       connection?.abort(late);
     });
-    await this.#turn();
+    await this.#pool.enter();
     try {
       await this.#pause(given.signal);
       given.signal.throwIfAborted();
       // Before there is a connection: it may throw.
       const head = this.#signedHead(call);
-      connection = this.#takeUnused() ?? this.#connect();
+      connection = this.#pool.takeUnused() ?? this.#connect();
       await connection.opened();
       const answer = await connection.send({
         ...{ method: call.method, head, body: call.body ?? nothing },
         answerBytesMax: call.answerBytesMax,
       });
-      this.#keep(connection);
+      this.#pool.keep(connection);
       this.#heed(answer);
       return answer;
     } catch (error) {
       throw this.#explain(error, call);
     } finally {
       timer.cancel();
-      if (connection?.isOpen === false) this.#all.delete(connection);
-      this.#users -= 1;
-      this.#waiters.shift()?.();
+      this.#pool.release(connection);
     }
   }
 
   /** Ends all connections: calls in progress fail. */
   close(): Promise<void> {
-    this.#isClosed = true;
-    for (const connection of this.#all) connection.abort("this process closed the vault");
-    this.#all.clear();
+    this.#pool.close("this process closed the vault");
     return Promise.resolve();
-  }
-
-  async #turn(): Promise<void> {
-    while (this.#users >= connectionsMax) await new Promise<void>((resolve) => this.#waiters.push(resolve));
-    this.#users += 1;
   }
 
   async #pause(signal: AbortSignal): Promise<void> {
@@ -131,28 +120,10 @@ export class S3Client {
     this.#slowUntil = this.options.clock.now() + this.#slowPauseMs;
   }
 
-  #takeUnused(): S3Connection | undefined {
-    const oldest = this.options.clock.now() - unusedMsMax;
-    for (let connection = this.#unused.pop(); connection !== undefined; connection = this.#unused.pop()) {
-      if (connection.isOpen && connection.unusedSince >= oldest) return connection;
-      connection.abort("unused for too long");
-      this.#all.delete(connection);
-    }
-    return undefined;
-  }
-
   #connect(): S3Connection {
-    if (this.#isClosed) throw new AttemptError(false, "the vault is closed");
+    if (this.#pool.isClosed) throw new AttemptError(false, "the vault is closed");
     const { tcp, endpoint } = this.options;
-    const connection = new S3Connection(tcp, this.#hostName(endpoint.host), endpoint.port);
-    this.#all.add(connection);
-    return connection;
-  }
-
-  #keep(connection: S3Connection): void {
-    if (!connection.isOpen) return;
-    connection.unusedSince = this.options.clock.now();
-    this.#unused.push(connection);
+    return this.#pool.add(new S3Connection(tcp, this.#hostName(endpoint.host), endpoint.port));
   }
 
   #hostName(host: string): string {

@@ -56,8 +56,6 @@ interface Waiting {
 const refusalBytesMax = 64 * 1024;
 
 export class S3Connection implements TcpConnectUser, BodySink {
-  /** Monotonic time of the last answer, kept by the client's pool. */
-  unusedSince = 0;
   readonly #limits: HttpLimits = httpLimits();
   readonly #connected = Promise.withResolvers<void>();
   readonly #socket: TcpSocket;
