@@ -60,8 +60,12 @@ test("with manual rejoin a failed primary leaves the registry until `stead hosts
   await Promise.all([cluster.addHost("a", { priority: 1 }), cluster.addHost("b")]);
   await cluster.startGateway({ services: [service("notes", ["a", "b"], { rejoin: "manual" })] });
   await cluster.serving();
-  await stead("switchover");
-  await stead("switchover", "a"); // a planned change is no failure
+  const isSecondary = (id: string) => () =>
+    cluster.service().hosts.some((host) => host.id === id && host.role === "secondary");
+  await until(isSecondary("b"));
+  expect((await stead("switchover")).code).toBe(0);
+  await until(isSecondary("a"));
+  expect((await stead("switchover", "a")).code).toBe(0); // a planned change is no failure
   expect(cluster.service().hosts.map(({ id }) => id)).toEqual(["a", "b"]);
   await cluster.host("a").end();
   await cluster.serving("a");

@@ -7,6 +7,7 @@ import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
 import type { AddressInfo } from "node:net";
 import { authorizationOf, hexHash } from "../../../src/s3/signature.ts";
+import { type Deferred, newDeferred } from "../../../src/runtime/deferred.ts";
 
 /**
  * What happens to the next put.
@@ -31,8 +32,8 @@ export type PutFault =
 export interface Misbehaviour {
   /** Puts overwrite. */
   ignoresCondition?: boolean;
-  /** Looks first and writes later: of concurrent puts all win. */
-  looksFirst?: boolean;
+  /** Of a key that is raced for, so many puts look before the first one writes: all of them win. */
+  looksFirst?: number;
   /** Answers 501 to conditional puts. */
   knowsNoCondition?: boolean;
   versioning?: "Enabled" | "Suspended";
@@ -86,6 +87,7 @@ export class S3Server {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   #lastPut = "";
+  readonly #races = new Map<string, { looked: number; readonly all: Deferred }>();
 
   private constructor(server: Server) {
     this.#server = server;
@@ -179,13 +181,22 @@ export class S3Server {
     }
   }
 
+  /** Resolves when `count` puts of this key are here. */
+  #allHaveLooked(key: string, count: number): Promise<void> {
+    const race = this.#races.get(key) ?? { looked: 0, all: newDeferred() };
+    this.#races.set(key, race);
+    race.looked += 1;
+    if (race.looked === count) race.all.resolve();
+    return race.all.promise;
+  }
+
   async #store(key: string, { fields, body }: S3Request): Promise<Answer> {
     const { ignoresCondition, looksFirst, knowsNoCondition, versioning } = this.behaviour;
     const isConditional = fields.get("if-none-match") === "*";
     if (isConditional && knowsNoCondition === true)
       return failure(501, "NotImplemented", "A header you provided implies functionality that is not implemented.");
     const exists = this.objects.has(key);
-    if (looksFirst === true) await new Promise((resolve) => setTimeout(resolve, 5));
+    if (looksFirst !== undefined && key.includes("/race-")) await this.#allHaveLooked(key, looksFirst);
     if (isConditional && exists && ignoresCondition !== true && versioning === undefined)
       return failure(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold");
     this.objects.set(key, body);
