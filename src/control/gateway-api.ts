@@ -58,6 +58,9 @@ const name = v.pipe(v.string(), v.minLength(1), v.maxLength(100));
 /** Ten years. */
 export const tokenValidMsMax = 10 * 366 * 24 * 3600 * 1_000;
 
+/** A phase on a time axis; `startMs` counts from the decision, and is negative before it. */
+export const phaseSpanSchema = v.object({ phase: v.string(), startMs: v.number(), ms: milliseconds });
+
 /**
  * One failover or switchover as its gateway recorded it. Durations are milliseconds; null: the phase did not happen.
  */
@@ -89,6 +92,14 @@ export const failoverEntrySchema = v.object({
   }),
   /** The longest time without a success, as seen by this gateway's clients; null: no traffic, or not over yet. */
   gapMs: v.nullable(milliseconds),
+  /** When that time began, on the axis of `timeline`. */
+  gapStartMs: v.optional(v.nullable(v.number()), null),
+  /** The phases on one time axis, in the order in which they ended; empty: recorded by an earlier version. */
+  timeline: v.optional(v.array(phaseSpanSchema), []),
+  /** The gap that was expected at the decision; null: unknown. */
+  predictedMs: v.optional(v.nullable(milliseconds), null),
+  /** What ended the primary; null: nothing that could recur. */
+  cause: v.optional(v.nullable(v.string()), null),
 });
 export type FailoverEntry = v.InferOutput<typeof failoverEntrySchema>;
 

@@ -40,6 +40,22 @@ describe("a gateway with three hosts", () => {
     expect(last.phases.claim).toBe(1);
     expect(last.phases.route).toBeGreaterThanOrEqual(0);
     expect(service.requests.failed).toBe(0);
+    // On one time axis: what was detected lies before the decision, and the clients' gap around it.
+    const timed = Object.entries(last.phases).flatMap(([phase, ms]) => (ms === null ? [] : [phase]));
+    expect(last.timeline.map(({ phase }) => phase).sort()).toEqual(timed.sort());
+    const detect = last.timeline.find(({ phase }) => phase === "detect");
+    expect((detect?.startMs ?? 0) + (detect?.ms ?? 0)).toBeCloseTo(0, 3);
+    const gapStartMs = last.gapStartMs ?? Infinity;
+    const route = last.timeline.find(({ phase }) => phase === "route");
+    expect(gapStartMs).toBeLessThan(0);
+    expect(gapStartMs + (last.gapMs ?? 0)).toBeGreaterThanOrEqual(route?.startMs ?? Infinity);
+    const sql = `select phase, start_ms, ms from failover_phases where failover = '${last.id}' and phase in ('gap', 'route')`;
+    await until(async () => {
+      const answer = await cluster.client.sql({ sql });
+      return (
+        answer.kind === "ok" && answer.value.rows.some(([phase, start]) => phase === "gap" && start === gapStartMs)
+      );
+    });
   });
 
   test("still lists earlier failovers after a restart", async () => {

@@ -53,7 +53,7 @@ export function step(state: ServiceState, event: FailoverEvent, now: number, rul
 function onRouted(transition: Transition, epoch: number): void {
   const finished = transition.state.finished;
   if (finished === undefined || finished.failover.epochTo !== epoch) return;
-  const failover = spent(finished.failover, "route", transition.now - finished.at);
+  const failover = spent(finished.failover, "route", transition.now - finished.at, transition.now);
   put(transition, { finished: undefined });
   transition.effects.push({ kind: "record-failover", failover, outcome: "done" });
 }

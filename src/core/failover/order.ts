@@ -210,7 +210,7 @@ export function tryNext(
     why,
   );
   const tried = new Map(failover.tried).set(candidate, why);
-  promoteBest(transition, spent({ ...failover, tried, told }, "retry", transition.now - since));
+  promoteBest(transition, spent({ ...failover, tried, told }, "retry", transition.now - since, transition.now));
 }
 
 /**
@@ -239,7 +239,7 @@ export function replaceCandidate(transition: Transition, phase: Phase & { kind: 
     return;
   }
   transition.effects.push({ kind: "cancel", call });
-  promoteBest(transition, spent(next, "retry", now - phase.since));
+  promoteBest(transition, spent(next, "retry", now - phase.since, now));
 }
 
 /** Records a kind of failure once per host and failover: a candidate refusing every second would flood the events. */

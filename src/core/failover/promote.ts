@@ -28,7 +28,7 @@ export function decide(transition: Transition): void {
   const wellUntil = health?.kind === "down" || health?.kind === "up" ? health.lastWellAt : undefined;
   const cause = causeOfLoss(state, now);
   let failover: Failover = { ...newFailover(transition, kind), cause, brake: brakeFor(transition, cause) };
-  if (wellUntil !== undefined) failover = spent(failover, "detect", now - wellUntil);
+  if (wellUntil !== undefined) failover = spent(failover, "detect", now - wellUntil, now);
   const { level, what, detail } = eventOfLoss(kind, cause);
   recordEvent(transition, level, what, state.primary?.host, detail);
   become(transition, { kind: "agreeing", failover, since: now, until: now });
@@ -57,6 +57,7 @@ export function newFailover(transition: Transition, kind: FailoverKind, change: 
     epochTo: undefined,
     attempts: 0,
     phases: {},
+    timeline: [],
     tried: new Map(),
     told: new Set(),
     ...change,
@@ -118,7 +119,7 @@ export function actWhenAgreed(transition: Transition, failover: Failover, since:
       });
     case "act":
       if (waitsForBrake(transition, failover)) return;
-      return promoteBest(transition, spent(failover, "agree", now - since));
+      return promoteBest(transition, spent(failover, "agree", now - since, now));
   }
 }
 
@@ -152,12 +153,13 @@ export function onCall(transition: Transition, event: FailoverEvent): void {
 function onPhaseEnded(transition: Transition, name: string, ms: number): void {
   const phase = transition.state.phase;
   if (phase.kind === "demoting")
-    put(transition, { phase: { ...phase, failover: spent(phase.failover, "demote", ms) } });
+    put(transition, { phase: { ...phase, failover: spent(phase.failover, "demote", ms, transition.now) } });
   if (phase.kind !== "promoting") return;
   const known = { claim: "claim", lease: "lease", "catch-up": "catchUp", start: "start", ready: "start" } as const;
   const key = Object.hasOwn(known, name) ? known[name as keyof typeof known] : undefined;
   const progress = stepEnded(phase.progress, name, transition.now);
-  if (key !== undefined) put(transition, { phase: { ...phase, progress, failover: spent(phase.failover, key, ms) } });
+  if (key !== undefined)
+    put(transition, { phase: { ...phase, progress, failover: spent(phase.failover, key, ms, transition.now) } });
   // The claim is in the log: the old primary is fenced from here on, and nothing more of it may reach a client.
   if (name === "claim" && phase.failover.from !== undefined && phase.failover.from !== phase.candidate) {
     transition.effects.push({
@@ -218,7 +220,8 @@ function onDemoted(transition: Transition, failover: Failover, since: number): v
       reportAt: transition.now,
     });
   }
-  const measured = failover.phases.demote === undefined ? spent(failover, "demote", transition.now - since) : failover;
+  const measured =
+    failover.phases.demote === undefined ? spent(failover, "demote", transition.now - since, transition.now) : failover;
   promoteBest(transition, measured);
 }
 
@@ -266,7 +269,7 @@ function onRefused(transition: Transition, refusal: Refusal): void {
   }
   if (refusal.kind === "primary_alive") {
     transition.effects.push({ kind: "record-failover", failover, outcome: "refused" });
-    return standDown(transition, spent(failover, "retry", transition.now - since), {
+    return standDown(transition, spent(failover, "retry", transition.now - since, transition.now), {
       kind: "vetoed",
       evidence: `${phase.candidate} says: ${refusal.evidence}`,
     });

@@ -263,17 +263,17 @@ function reconcileDemoting(transition: Transition, phase: Phase & { kind: "demot
       `it did not step down within ${transition.state.settings.demoteMs} ms: it is promoted over`,
     );
     transition.effects.push({ kind: "cancel", call });
-    return promoteBest(transition, spent(failover, "demote", transition.now - phase.since));
+    return promoteBest(transition, spent(failover, "demote", transition.now - phase.since, transition.now));
   }
   switch (status) {
     case "down":
     case "unregistered":
       transition.effects.push({ kind: "cancel", call });
-      return promoteBest(transition, spent(failover, "demote", transition.now - phase.since));
+      return promoteBest(transition, spent(failover, "demote", transition.now - phase.since, transition.now));
     case "handing-over":
     case "stepped-down":
       if (phase.lostAt === undefined || !heardSince) return;
-      return promoteBest(transition, spent(failover, "demote", transition.now - phase.since));
+      return promoteBest(transition, spent(failover, "demote", transition.now - phase.since, transition.now));
     case "serving":
       if (!heardSince) return;
       abortFailover(
@@ -307,7 +307,7 @@ function reconcileDown(transition: Transition, phase: Phase & { kind: "down" }, 
     );
     return become(transition, { kind: "awaiting", since: transition.now });
   }
-  const waited = (): Failover => spent(phase.failover, "wait", transition.now - phase.since);
+  const waited = (): Failover => spent(phase.failover, "wait", transition.now - phase.since, transition.now);
   const again = (): void =>
     become(transition, { kind: "agreeing", failover: waited(), since: transition.now, until: transition.now });
   switch (phase.because.kind) {

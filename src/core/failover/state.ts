@@ -126,6 +126,13 @@ export type PhaseName =
   | "demote";
 export type PhaseDurations = Readonly<Partial<Record<PhaseName, number>>>;
 
+/** A phase on the failover's time axis: `startMs` after the decision; negative before it. */
+export interface PhaseSpan {
+  readonly phase: PhaseName;
+  readonly startMs: number;
+  readonly ms: number;
+}
+
 /** One failover or switchover from decision to end; `key` is unique within this run of the gateway. */
 export interface Failover {
   readonly key: number;
@@ -149,6 +156,8 @@ export interface Failover {
   readonly epochTo: number | undefined;
   readonly attempts: number;
   readonly phases: PhaseDurations;
+  /** The same phases in the order in which they ended (timeline.ts). */
+  readonly timeline: readonly PhaseSpan[];
   /** Candidates that failed, and why. */
   readonly tried: ReadonlyMap<string, string>;
   /** What was already recorded as an event, so that repeated attempts are reported once. */

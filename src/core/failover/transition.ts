@@ -7,6 +7,7 @@
 import { causeOfLoss, remember } from "./brake.ts";
 import { type EpochSource, judgeEpoch } from "./proof.ts";
 import { primaryStatus } from "./primary-status.ts";
+import { addSpan } from "./timeline.ts";
 import type {
   EventLevel,
   Failover,
@@ -14,6 +15,7 @@ import type {
   FailoverOutcome,
   HostView,
   Phase,
+  PhaseName,
   Primary,
   ServiceState,
 } from "./state.ts";
@@ -75,9 +77,17 @@ export function recordEvent(
   transition.effects.push({ kind: "record-event", level, what, host, detail });
 }
 
-/** Adds to a phase's duration: a phase can occur several times in one failover. */
-export function spent(failover: Failover, phase: keyof Failover["phases"], ms: number): Failover {
-  return { ...failover, phases: { ...failover.phases, [phase]: (failover.phases[phase] ?? 0) + Math.max(0, ms) } };
+/**
+ * A phase that lasted `ms` has ended at `now`. A phase can occur several times in one failover: its durations add up,
+ * and each has its place on the time axis.
+ */
+export function spent(failover: Failover, phase: PhaseName, ms: number, now: number): Failover {
+  const lasted = Math.max(0, ms);
+  return {
+    ...failover,
+    phases: { ...failover.phases, [phase]: (failover.phases[phase] ?? 0) + lasted },
+    timeline: addSpan(failover.timeline, { phase, startMs: now - lasted - failover.decidedAt, ms: lasted }),
+  };
 }
 
 /** Ends the failover without a new primary of its own making. */

@@ -1,4 +1,5 @@
 /** Builds the answer to `/v1/cluster` from what the gateway knows now. */
+import * as v from "valibot";
 import { effectiveNofailover, effectivePriority } from "../../core/failover/candidate.ts";
 import { brakeInWords, currentRow } from "../../core/failover/brake.ts";
 import { whyDown } from "../../core/failover/order.ts";
@@ -6,7 +7,12 @@ import type { HostView, Phase, ServiceState } from "../../core/failover/state.ts
 import { oldestRecordFormat } from "../../core/record-format.ts";
 import { vaultInWords } from "../../core/failover/vault.ts";
 import { hostRoles, type HostRole, type HostStatus, untold } from "../../control/host-status.ts";
-import type { ClusterHost, ClusterService, FailoverEntry } from "../../control/gateway-api.ts";
+import {
+  type ClusterHost,
+  type ClusterService,
+  type FailoverEntry,
+  phaseSpanSchema,
+} from "../../control/gateway-api.ts";
 import type { ServiceRuntime } from "../service/service.ts";
 import type { FailoverRow } from "../state/rows.ts";
 
@@ -217,5 +223,19 @@ export function failoverEntry(row: FailoverRow): FailoverEntry {
       retry: row.retryMs ?? null,
     },
     gapMs: row.gapMs ?? null,
+    gapStartMs: row.gapStartMs ?? null,
+    timeline: spansOf(row.timeline ?? null),
+    predictedMs: row.predictedMs ?? null,
+    cause: row.cause ?? null,
   };
+}
+
+/** Another gateway has written the text. */
+function spansOf(timeline: string | null): FailoverEntry["timeline"] {
+  try {
+    const parsed = v.safeParse(v.array(phaseSpanSchema), JSON.parse(timeline ?? "[]"));
+    return parsed.success ? parsed.output : [];
+  } catch {
+    return [];
+  }
 }

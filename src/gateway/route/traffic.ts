@@ -18,10 +18,16 @@ const rateSeconds = 5;
 /** A service without a success for longer than this before an event was idle: there is no meaningful gap. */
 const idleMs = 5_000;
 
+/** The longest time without a success; `startedAt`: monotonic time of the success before it. */
+export interface Gap {
+  readonly startedAt: number;
+  readonly ms: number;
+}
+
 interface GapWatch {
-  longestMs: number;
+  longest: Gap;
   done: boolean;
-  readonly onGap: (gapMs: number) => void;
+  readonly onGap: (gap: Gap) => void;
 }
 
 export class Traffic {
@@ -63,10 +69,10 @@ export class Traffic {
   }
 
   /** Begins to measure the longest time without a success; `key` is the failover's. */
-  watchGap(key: number, onGap: (gapMs: number) => void): void {
+  watchGap(key: number, onGap: (gap: Gap) => void): void {
     if (this.#watches.has(key)) return;
     const idle = this.#clock.now() - this.#lastOkAt > idleMs;
-    if (!idle) this.#watches.set(key, { longestMs: 0, done: false, onGap });
+    if (!idle) this.#watches.set(key, { longest: { startedAt: this.#lastOkAt, ms: 0 }, done: false, onGap });
   }
 
   /** The new primary has the traffic: the next success ends the measurement. */
@@ -77,10 +83,11 @@ export class Traffic {
 
   #measure(now: number): void {
     for (const [key, watch] of this.#watches) {
-      watch.longestMs = Math.max(watch.longestMs, now - this.#lastOkAt);
+      const ms = now - this.#lastOkAt;
+      if (ms > watch.longest.ms) watch.longest = { startedAt: this.#lastOkAt, ms };
       if (!watch.done) continue;
       this.#watches.delete(key);
-      watch.onGap(watch.longestMs);
+      watch.onGap(watch.longest);
     }
   }
 

@@ -6,7 +6,14 @@
  * this run and the failover's number, so that its row can be updated later.
  */
 import type { ApplicationStatus, CaptureStatus, HostStatus } from "../../control/host-status.ts";
-import type { EventLevel, Failover, FailoverEffect, FailoverOutcome, HostView } from "../../core/failover/state.ts";
+import type {
+  EventLevel,
+  Failover,
+  FailoverEffect,
+  FailoverOutcome,
+  HostView,
+  PhaseSpan,
+} from "../../core/failover/state.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Logger } from "../../runtime/log.ts";
@@ -129,17 +136,20 @@ export class Recorder {
       waitMs: phases.wait ?? null,
       retryMs: phases.retry ?? null,
       gapMs: before?.gapMs ?? null,
+      gapStartMs: before?.gapStartMs ?? null,
+      timeline: JSON.stringify(failover.timeline.map(inTenths)),
       cause: failover.cause?.text ?? null,
     };
     this.#keep(failover.key, row);
     store.write(putFailover(row));
   }
 
-  gap(key: number, gapMs: number): void {
+  /** `startMs`: after the decision; negative before it. */
+  gap(key: number, gapMs: number, startMs: number): void {
     this.#meter.gap(gapMs);
     const row = this.#failovers.get(key);
     if (row === undefined) return;
-    const measured = { ...row, gapMs };
+    const measured = { ...row, gapMs, gapStartMs: startMs };
     this.#keep(key, measured);
     this.#options.store.write(putFailover(measured));
   }
@@ -232,6 +242,12 @@ export class Recorder {
     if (this.#failovers.size > failoversInMemory && oldest !== undefined) this.#failovers.delete(oldest);
   }
 }
+
+const inTenths = ({ phase, startMs, ms }: PhaseSpan): PhaseSpan => ({
+  phase,
+  startMs: Math.round(startMs * 10) / 10,
+  ms: Math.round(ms * 10) / 10,
+});
 
 /** Returns a host's application, disks and vault for its row of health; `retryAtMs` monotonic. */
 function conditionOf({ report, reportAt }: HostView) {

@@ -339,7 +339,9 @@ export class ServiceRuntime {
 
   #recordFailover(effect: Extract<FailoverEffect, { kind: "record-failover" }>): void {
     const { failover, outcome } = effect;
-    this.traffic.watchGap(failover.key, (gapMs) => this.recorder.gap(failover.key, gapMs));
+    this.traffic.watchGap(failover.key, ({ ms, startedAt }) =>
+      this.recorder.gap(failover.key, ms, startedAt - failover.decidedAt),
+    );
     this.recorder.failover(failover, outcome);
     if (outcome !== "running") this.traffic.closeGap(failover.key);
     if (outcome === "done") this.#options.onFailedOver?.(failover);

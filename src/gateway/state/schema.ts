@@ -119,6 +119,14 @@ export const failovers = sqliteTable(
     gapMs: real("gap_ms"),
     /** What ended the primary, in words. */
     cause: text("cause"),
+    /** Start of the gap after the decision; negative: before it. */
+    gapStartMs: real("gap_start_ms"),
+    /** JSON of PhaseSpan[] (src/core/failover/state.ts). Null: written by an earlier version. */
+    timeline: text("timeline"),
+    /** The gap that was expected at the decision. Null: unknown. */
+    predictedMs: real("predicted_ms"),
+    /** JSON of PredictedPhase[] (src/core/failover/prediction.ts). */
+    prediction: text("prediction"),
     ...provenance,
   },
   (table) => [index("t_failovers_by_time").on(table.decidedAtMs)],

@@ -168,5 +168,6 @@ test("the migration that adds a shared table, or one after it, empties the vecto
     /(?:CREATE|ALTER) TABLE `t_(?!vector|met)/.test(sql) && index > 0 ? [index] : [],
   );
   const empties = migrations.findLastIndex(({ sql }) => sql.includes("DELETE FROM `t_vector`"));
-  expect(empties).toBeGreaterThan(changes.at(-1) ?? 0);
+  // One in the same file is in the same transaction.
+  expect(empties).toBeGreaterThanOrEqual(changes.at(-1) ?? 0);
 });

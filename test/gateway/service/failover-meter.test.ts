@@ -18,6 +18,7 @@ function begin() {
       {
         key,
         phases,
+        timeline: [],
         kind: "lost",
         from: "a",
         to: "b",
@@ -44,7 +45,7 @@ test("failovers are counted beyond the hundred that the status lists, each once 
     tell(key, "running", { detect: 3 });
     tell(key, "done", { detect: 3, claim: 20 });
     tell(key, "done", { detect: 3, claim: 20, route: 1 });
-    recorder.gap(key, 300);
+    recorder.gap(key, 300, -20);
     expect(await sample(done)).toBe(key);
   }
   expect(recorder.failovers.length).toBe(100);
