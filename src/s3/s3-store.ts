@@ -22,6 +22,11 @@
  *   begins with one, of the record that was read last (vault/log/log-writer.ts). If it is `created`, another process
  *   may have removed the object in between, which retention does; then a second put must meet the first. If that is
  *   `created` too, the store is unsuitable for every put from there on, and the term or claim ends.
+ * - Versions are turned on while hosts run: in such a bucket some servers let every writer win, a claim right behind a
+ *   checkpoint too, which need not meet a key that was just seen. The answers to puts then name a version
+ *   (`x-amz-version-id`). Such an answer, after others without, counts for nothing and ends this store: each side ends
+ *   by its first put, before the record counts. If the first answer names one they all do, whatever the bucket is, and
+ *   whether it has versions is what the probe asked.
  * - A proxy sends a put twice, and between the two others read the record, claimed behind it and deleted it: the
  *   second one is `created` in a hole. The lease counts from the beginning of the attempt, which was before both, and
  *   the next put meets the claim, which is never deleted; a claim reads the boundary afterwards (R4).
@@ -52,6 +57,8 @@ export class S3Store implements Store {
   readonly files = undefined;
   readonly #client: S3Client;
   readonly #seen = new Set<string>();
+  /** Whether answers to puts name a version, as the first one did. */
+  #mayNameVersions: boolean | undefined;
   #unsuitable: StoreError | undefined;
 
   constructor(client: S3Client) {
@@ -144,9 +151,23 @@ export class S3Store implements Store {
     const answer = await this.#call("PUT", key, {
       ...{ fields: [["if-none-match", "*"]], body: bytes, answerBytesMax: shortAnswerBytesMax, ifSent: "ambiguous" },
     });
-    if (answer.status === 200 && answer.headers.get("etag") !== undefined) return { kind: "created" };
+    if (answer.status === 200 && answer.headers.get("etag") !== undefined) {
+      this.#assertSameVersions(answer);
+      return { kind: "created" };
+    }
     if (answer.status === 412) return { kind: "exists" };
     throw this.#refusal(answer, `PUT ${key}`);
+  }
+
+  #assertSameVersions({ headers }: S3Answer): void {
+    const isVersioned = headers.get("x-amz-version-id") !== undefined;
+    this.#mayNameVersions ??= isVersioned;
+    if (isVersioned && !this.#mayNameVersions)
+      throw (this.#unsuitable = new StoreError(
+        "unsuitable",
+        `the bucket of ${this.url} has versions now: the server names the version of what was put, and did not do so before`,
+        "Stop all hosts: in such a bucket two of them may be primary. Then copy the vault into a bucket that never had versions (docs/OPERATIONS.md).",
+      ));
   }
 
   async #call(

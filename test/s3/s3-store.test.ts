@@ -100,6 +100,26 @@ describe("a put", () => {
     expect(await failureOf(store.putIfAbsent("log/b", text("next")))).toMatchObject({ kind: "unsuitable" });
   });
 
+  test("in a bucket that has versions since the last put counts for nothing, and no later one does", async () => {
+    const [primary, claimant] = [bucket.open(), bucket.open()];
+    for (const store of [primary, claimant]) await store.putIfAbsent("log/a", text("first"));
+    await claimant.putIfAbsent("probes/b", text("second"));
+    bucket.server.behaviour.versioning = "Enabled";
+    for (const store of [primary, claimant])
+      for (const key of ["log/b", "log/c"]) {
+        const error = await failureOf(store.putIfAbsent(key, text("mine")));
+        expect(error).toMatchObject({ kind: "unsuitable" });
+        expect(String(error)).toContain("has versions now");
+      }
+  });
+
+  test("is created by a server that names a version of each object from the first put on", async () => {
+    bucket.server.behaviour.alwaysNamesVersions = true;
+    const store = bucket.open();
+    for (const key of ["log/a", "log/b"])
+      expect(await store.putIfAbsent(key, text("mine"))).toEqual({ kind: "created" });
+  });
+
   test("that is created where another process has just removed the object is created", async () => {
     const store = bucket.open();
     await store.putIfAbsent("log/a", text("first"));

@@ -37,6 +37,8 @@ export interface Misbehaviour {
   /** Answers 501 to conditional puts. */
   knowsNoCondition?: boolean;
   versioning?: "Enabled" | "Suspended";
+  /** Answers to puts name a version, although the bucket has none. */
+  alwaysNamesVersions?: boolean;
   /** Answers 501 to what is asked about versions. */
   knowsNoVersions?: boolean;
   /** Removes the condition on the way, as a proxy would. */
@@ -191,7 +193,7 @@ export class S3Server {
   }
 
   async #store(key: string, { fields, body }: S3Request): Promise<Answer> {
-    const { ignoresCondition, looksFirst, knowsNoCondition, versioning } = this.behaviour;
+    const { ignoresCondition, looksFirst, knowsNoCondition, versioning, alwaysNamesVersions } = this.behaviour;
     const isConditional = fields.get("if-none-match") === "*";
     if (isConditional && knowsNoCondition === true)
       return failure(501, "NotImplemented", "A header you provided implies functionality that is not implemented.");
@@ -201,7 +203,9 @@ export class S3Server {
       return failure(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold");
     this.objects.set(key, body);
     this.#lastPut = key;
-    return { status: 200, fields: { ETag: `"${hexHash(body).slice(0, 32)}"` } };
+    const etag = { ETag: `"${hexHash(body).slice(0, 32)}"` };
+    const isVersioned = versioning === "Enabled" || alwaysNamesVersions === true;
+    return { status: 200, fields: isVersioned ? { ...etag, "x-amz-version-id": "3HL4kqtJlcpXroDTDmJ" } : etag };
   }
 
   #get(key: string): Answer {
