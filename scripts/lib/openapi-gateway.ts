@@ -55,8 +55,12 @@ const commands: readonly Call[] = [
   call(
     "post",
     "/v1/switchover",
-    "Moves the primary while all hosts are healthy",
-    { request: "HostRequest", ...done },
+    "Moves the primary while all hosts are healthy; with `dryRun` says where to, and how long requests would wait",
+    {
+      request: "SwitchoverRequest",
+      description: "The new primary serves; with `dryRun`: what would happen",
+      body: json("CommandDone", "DryRunAnswer"),
+    },
     [400, 404, 409],
   ),
   call(

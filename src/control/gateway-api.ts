@@ -243,6 +243,10 @@ export type ClusterStatus = v.InferOutput<typeof clusterStatusSchema>;
 
 export const serviceRequestSchema = v.strictObject({ service: v.optional(name) });
 export const hostRequestSchema = v.strictObject({ service: v.optional(name), host: v.optional(name) });
+export const switchoverRequestSchema = v.strictObject({
+  ...hostRequestSchema.entries,
+  dryRun: v.optional(v.boolean(), false),
+});
 export const rehearseRequestSchema = v.strictObject({ service: v.optional(name), host: name });
 export const failoverRequestSchema = v.strictObject({
   service: v.optional(name),
@@ -261,6 +265,23 @@ export const commandDoneSchema = v.object({
 });
 export type CommandDone = v.InferOutput<typeof commandDoneSchema>;
 
+/** What clients would wait if the primary ended so now, phase by phase. */
+export const predictionSchema = v.object({
+  /** kill, hang (also: behind a partition) or switchover. */
+  kind: v.string(),
+  host: v.string(),
+  gapMs: milliseconds,
+  phases: v.array(
+    v.object({
+      ...phaseSpanSchema.entries,
+      /** measured, measured elsewhere, rehearsed, configured or assumed. */
+      source: v.string(),
+      /** The number of failovers that were measured. */
+      failovers: count,
+    }),
+  ),
+});
+
 export const dryRunAnswerSchema = v.object({
   service: v.string(),
   phase: v.string(),
@@ -275,6 +296,8 @@ export const dryRunAnswerSchema = v.object({
   obstacles: v.array(v.string()),
   /** What `--force` may lose. */
   forceMayLose: v.string(),
+  /** The expected gap for each way in which the primary can end; empty: no host could take over. */
+  expected: v.optional(v.array(predictionSchema), []),
 });
 export type DryRunAnswer = v.InferOutput<typeof dryRunAnswerSchema>;
 

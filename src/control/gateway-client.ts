@@ -101,6 +101,20 @@ export class GatewayClient {
     });
   }
 
+  /** `host`: the new primary; default: the best one. */
+  switchoverDryRun(
+    request: { service?: string; host?: string },
+    signal?: AbortSignal,
+  ): Promise<GatewayAnswer<DryRunAnswer>> {
+    return this.#call(dryRunAnswerSchema, {
+      method: "POST",
+      path: "/v1/switchover",
+      body: { ...request, dryRun: true },
+      timeoutMs: queryTimeoutMs,
+      signal,
+    });
+  }
+
   pause(request: { service?: string }, signal?: AbortSignal): Promise<GatewayAnswer<CommandDone>> {
     return this.#call(commandDoneSchema, {
       method: "POST",

@@ -11,6 +11,7 @@ import type { Rules } from "../core/rules.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/log.ts";
+import { failoversOf } from "./service/failover-history.ts";
 import { InterruptedFailovers } from "./service/interrupted-failovers.ts";
 import type { PeerTransport } from "./peers/peer-client.ts";
 import { Peers } from "./peers/peers.ts";
@@ -21,14 +22,13 @@ import { type ControlConfig, ServedServices } from "./service/served-services.ts
 import type { ServiceRuntime } from "./service/service.ts";
 import { fromValues } from "./state/replication-tables.ts";
 import { type FailoverRow, putService } from "./state/rows.ts";
-import type { failovers, hosts as hostsTable, services as servicesTable } from "./state/schema.ts";
+import type { hosts as hostsTable, services as servicesTable } from "./state/schema.ts";
 import type { Remembered, StateStore } from "./state/store.ts";
 import { withoutNulls, withNulls } from "../control/nulls.ts";
 
 /** How long a process that is to be replaced waits for a failover before it gives up its control plane anyway. */
 const settleMsMax = 10_000;
 const settleLookMs = 20;
-const failoversShown = 100;
 
 export interface ControlPlaneOptions {
   /** In force now. */
@@ -98,10 +98,7 @@ export class ControlPlane {
 
   /** Returns the newest failovers of all gateways, including earlier runs, oldest first. */
   failoversOf(service: string): readonly FailoverRow[] {
-    const rows = [...this.#options.store.replica.rowsOf("failovers")]
-      .filter(({ deleted, values }) => !deleted && values["service"] === service)
-      .map((row) => fromValues<typeof failovers.$inferSelect>(row));
-    return rows.sort((a, b) => a.decidedAtMs - b.decidedAtMs).slice(-failoversShown);
+    return failoversOf(this.#options.store, service);
   }
 
   hostList(): HostList {

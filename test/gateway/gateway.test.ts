@@ -40,6 +40,8 @@ describe("a gateway with three hosts", () => {
     expect(last.phases.claim).toBe(1);
     expect(last.phases.route).toBeGreaterThanOrEqual(0);
     expect(service.requests.failed).toBe(0);
+    // What was expected when it was decided is compared with what happened.
+    expect(last.predictedMs ?? 0).toBeGreaterThan(0);
     // On one time axis: what was detected lies before the decision, and the clients' gap around it.
     const timed = Object.entries(last.phases).flatMap(([phase, ms]) => (ms === null ? [] : [phase]));
     expect(last.timeline.map(({ phase }) => phase).sort()).toEqual(timed.sort());

@@ -1,6 +1,5 @@
 /** `stead failover`: shows what would happen, or makes it happen. */
 import { buildCommand } from "@stricli/core";
-import type { DryRunAnswer } from "../../control/gateway-api.ts";
 import {
   connectToGateway,
   connectionFlags,
@@ -13,6 +12,7 @@ import { OperatorError } from "../../runtime/operator-error.ts";
 import type { CliContext } from "../output/context.ts";
 import { exitCodes } from "../output/exit-codes.ts";
 import { paragraph } from "../output/wrap-text.ts";
+import { describePlan } from "./dry-run.ts";
 import { describeDone, targetOf } from "./switchover.ts";
 
 interface FailoverFlags extends ConnectionFlags {
@@ -28,7 +28,8 @@ export const failoverCommand = buildCommand<FailoverFlags, [host?: string], CliC
     fullDescription: [
       "Without --force it acts only if the primary is lost (also while automation is paused). With --force it replaces the",
       "primary whatever its state: the log fences the old one, so no acknowledged write is lost with durability strict.",
-      "--dry-run changes nothing: it names the host that would take over, and why each other host would not.",
+      "--dry-run changes nothing: it names the host that would take over, and why each other host would not, and how long",
+      "clients would wait, by phase, from what earlier failovers of this service took.",
       "Exits with 0 once the new primary serves (--dry-run: if a host could take over), with 5 if it was refused",
       "(--dry-run: if none could), with 6 if the gateway does not answer.",
       "",
@@ -88,16 +89,3 @@ export const failoverCommand = buildCommand<FailoverFlags, [host?: string], CliC
     );
   },
 });
-
-export function describePlan(plan: DryRunAnswer): string {
-  const { wouldPromote, order, but, whyNot, obstacles } = plan;
-  const then = order.length > 1 ? `, then ${order.slice(1).join(", ")}` : "";
-  return [
-    `service ${plan.service}: ${plan.phase}, primary ${plan.primary ?? "none"}, epoch ${plan.epoch}\n`,
-    wouldPromote === null ? "no host could take over\n" : `would promote: ${wouldPromote}${then}\n`,
-    ...but.map(({ host, why }) => paragraph(`but ${host}: `, why)),
-    ...whyNot.map(({ host, why }) => paragraph(`not ${host}: `, why)),
-    ...obstacles.map((obstacle) => paragraph("note: ", obstacle)),
-    paragraph("--force may lose: ", plan.forceMayLose),
-  ].join("");
-}

@@ -10,10 +10,13 @@ import {
   type ConnectionFlags,
 } from "./gateway-connection.ts";
 import type { CliContext } from "../output/context.ts";
+import { exitCodes } from "../output/exit-codes.ts";
+import { describePlan } from "./dry-run.ts";
 
 interface SwitchoverFlags extends ConnectionFlags {
   readonly service: string | undefined;
   readonly json: boolean;
+  readonly dryRun: boolean;
 }
 
 export const switchoverCommand = buildCommand<SwitchoverFlags, [host?: string], CliContext>({
@@ -26,11 +29,22 @@ export const switchoverCommand = buildCommand<SwitchoverFlags, [host?: string], 
       "",
       "EXAMPLES",
       "  stead switchover",
+      "  stead switchover app2 --dry-run",
       "  stead switchover app2 --json",
     ].join("\n"),
   },
   parameters: {
-    flags: { ...connectionFlags, ...serviceFlag, ...jsonFlag },
+    flags: {
+      ...connectionFlags,
+      ...serviceFlag,
+      ...jsonFlag,
+      dryRun: {
+        kind: "boolean",
+        default: false,
+        withNegated: false,
+        brief: "Change nothing; show which host would take over, and how long requests would wait",
+      },
+    },
     positional: {
       kind: "tuple",
       parameters: [
@@ -40,6 +54,12 @@ export const switchoverCommand = buildCommand<SwitchoverFlags, [host?: string], 
   },
   async func(flags, host) {
     const { client, url } = connectToGateway(this, flags);
+    if (flags.dryRun) {
+      const plan = requireAnswer(await client.switchoverDryRun(targetOf(flags.service, host), this.signal), url);
+      this.process.stdout.write(flags.json ? `${JSON.stringify(plan)}\n` : describePlan(plan));
+      if (plan.wouldPromote === null) this.exitWith(exitCodes.refused);
+      return;
+    }
     const done = requireAnswer(await client.switchover(targetOf(flags.service, host), this.signal), url);
     this.process.stdout.write(flags.json ? `${JSON.stringify(done)}\n` : describeDone(done));
   },

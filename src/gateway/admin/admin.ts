@@ -12,6 +12,7 @@ import {
   rehearseRequestSchema,
   serviceRequestSchema,
   sqlRequestSchema,
+  switchoverRequestSchema,
   type ClusterStatus,
   type CommandDone,
   type ConfigReport,
@@ -34,6 +35,7 @@ import type { ChannelServer } from "../../control/channel/server.ts";
 import { ApiRefusal } from "../../control/server/refusal.ts";
 import { describeRefusal } from "../../core/refusal.ts";
 import { dryRun } from "../../core/failover/command.ts";
+import { lossKinds } from "../../core/failover/prediction.ts";
 import type { Command, Failover } from "../../core/failover/state.ts";
 import type { Audit } from "./audit.ts";
 import { failoverEntry } from "./cluster-status.ts";
@@ -138,8 +140,9 @@ export function createAdminApp(target: AdminTarget): Api {
 }
 
 function addCommands(app: Api, target: AdminTarget): void {
-  app.post("/v1/switchover", jsonBody(hostRequestSchema), async (c) => {
-    const { service, host } = c.req.valid("json");
+  app.post("/v1/switchover", jsonBody(switchoverRequestSchema), async (c) => {
+    const { service, host, dryRun: isDry } = c.req.valid("json");
+    if (isDry) return c.json(dryRunAnswer(find(target, service), host));
     return c.json(await order(find(target, service), { kind: "switchover", target: host }));
   });
   app.post("/v1/failover", jsonBody(failoverRequestSchema), async (c) => {
@@ -390,12 +393,19 @@ function entryOf(service: ServiceRuntime, failover: Failover | undefined): Comma
 const forceMayLose =
   "nothing on hosts with durability strict: the new primary first reads the log to its end, which has every acknowledged write; with durability async, writes that the old primary acknowledged within its maximum loss window; non-idempotent requests in flight may end as unknown; on a named host whose log ends before the primary's last known position: the records after its end";
 
-function dryRunAnswer(service: ServiceRuntime): DryRunAnswer {
+/** `target`: the host that an operator wants; default: the best one. */
+function dryRunAnswer(service: ServiceRuntime, target?: string): DryRunAnswer {
   const plan = dryRun(service.state, service.now());
+  const wouldPromote = target === undefined || plan.order.includes(target) ? (target ?? plan.wouldPromote) : undefined;
+  const kinds = wouldPromote === undefined ? [] : lossKinds;
   return {
-    ...withNulls(plan),
+    ...withNulls({ ...plan, wouldPromote }),
     service: service.name,
     forceMayLose,
+    expected: kinds.flatMap((kind) => {
+      const prediction = service.predict(kind, wouldPromote);
+      return prediction === undefined ? [] : [{ ...prediction, phases: [...prediction.phases] }];
+    }),
   };
 }
 

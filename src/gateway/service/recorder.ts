@@ -14,6 +14,7 @@ import type {
   HostView,
   PhaseSpan,
 } from "../../core/failover/state.ts";
+import type { Prediction } from "../../core/failover/prediction.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Logger } from "../../runtime/log.ts";
@@ -107,7 +108,8 @@ export class Recorder {
     );
   }
 
-  failover(failover: Failover, outcome: FailoverOutcome): void {
+  /** `prediction`: what was expected when it began; undefined: already recorded, or unknown. */
+  failover(failover: Failover, outcome: FailoverOutcome, prediction?: Prediction): void {
     const { gateway, service, clock, store } = this.#options;
     this.#meter.count(failover, outcome);
     const before = this.#failovers.get(failover.key);
@@ -139,6 +141,8 @@ export class Recorder {
       gapStartMs: before?.gapStartMs ?? null,
       timeline: JSON.stringify(failover.timeline.map(inTenths)),
       cause: failover.cause?.text ?? null,
+      predictedMs: before?.predictedMs ?? prediction?.gapMs ?? null,
+      prediction: before?.prediction ?? (prediction === undefined ? null : JSON.stringify(prediction.phases)),
     };
     this.#keep(failover.key, row);
     store.write(putFailover(row));

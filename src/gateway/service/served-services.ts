@@ -15,6 +15,7 @@ import { BackgroundTasks } from "../../runtime/background-tasks.ts";
 import type { HostControl } from "../../control/host-control.ts";
 import { OwnShortage } from "../route/own-shortage.ts";
 import type { DataPlane } from "../route/data-plane.ts";
+import { failoversOf } from "./failover-history.ts";
 import { Recorder } from "./recorder.ts";
 import { ServiceRuntime } from "./service.ts";
 import type { StateStore } from "../state/store.ts";
@@ -105,6 +106,7 @@ export class ServedServices {
       control: (controlUrl, host) => control(controlUrl, service.name, host),
       ...{ probe, clock, route, traffic, recorder, shortage: this.shortage },
       rules: this.#options.rules,
+      failovers: () => failoversOf(store, service.name),
       moved: (moved) => this.#options.moved?.(moved),
       onFailedOver: (failover) => this.#options.onFailedOver(service.name, failover),
     });

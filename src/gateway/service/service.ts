@@ -17,6 +17,8 @@ import {
   type RegisteredHost,
   type ServiceState,
 } from "../../core/failover/state.ts";
+import { dryRun } from "../../core/failover/command.ts";
+import { lossKindOf, predict, type LossKind, type Prediction } from "../../core/failover/prediction.ts";
 import { commonFormat } from "../../core/record-format.ts";
 import type { Rules } from "../../core/rules.ts";
 import type { RehearsalResult } from "../../control/host-status.ts";
@@ -27,6 +29,8 @@ import { HostMonitor, type ProbeTimes } from "./monitor.ts";
 import { Orders } from "./orders.ts";
 import type { HostControl } from "../../control/host-control.ts";
 import { isPlain, PlainHost, PlainEpochs } from "./plain-host.ts";
+import { measuredOf } from "./failover-history.ts";
+import type { FailoverRow } from "../state/rows.ts";
 import type { Recorder } from "./recorder.ts";
 import { RemovedHosts } from "./removed-hosts.ts";
 import type { OwnShortage } from "../route/own-shortage.ts";
@@ -46,6 +50,8 @@ export interface ServiceOptions {
   readonly shortage: OwnShortage;
   /** Default: all. */
   readonly rules?: Rules | undefined;
+  /** The newest failovers of all gateways, oldest first. */
+  failovers(): readonly FailoverRow[];
   /** Called after each turn of the state machine. */
   moved?(service: ServiceRuntime): void;
   /** A failover is done; called again when more is known about it. */
@@ -166,6 +172,27 @@ export class ServiceRuntime {
     }
     this.#setTimer();
     this.#options.moved?.(this);
+  }
+
+  /**
+   * What is expected if the primary ends so now. `candidate`: default, the host that would be asked; undefined: there is
+   * none.
+   */
+  predict(kind: LossKind, candidate?: string): Prediction | undefined {
+    const { state } = this;
+    const host = candidate ?? dryRun(state, this.now()).wouldPromote;
+    const view = host === undefined ? undefined : state.hosts.get(host);
+    if (host === undefined || view === undefined) return undefined;
+    const heard = state.heard?.position ?? 0;
+    const { leaseMs } = state.hosts.get(state.primary?.host ?? host)?.report ?? view.report ?? { leaseMs: 0 };
+    return predict(kind, {
+      measured: measuredOf(this.#options.failovers()),
+      candidate: host,
+      lag: Math.max(0, heard - (view.report?.position ?? heard)),
+      rehearsedMs: this.monitorOf(host)?.status?.rehearsal?.startMs ?? undefined,
+      probe: { ...this.#probe, fall: state.settings.fall },
+      leaseMs,
+    });
   }
 
   /** Issues an operator's command; resolves once it has finished. */
@@ -342,7 +369,10 @@ export class ServiceRuntime {
     this.traffic.watchGap(failover.key, ({ ms, startedAt }) =>
       this.recorder.gap(failover.key, ms, startedAt - failover.decidedAt),
     );
-    this.recorder.failover(failover, outcome);
+    const kind = lossKindOf(failover.kind);
+    const isNew = this.recorder.find(failover.key) === undefined;
+    const prediction = isNew && kind !== undefined ? this.predict(kind, failover.target ?? failover.to) : undefined;
+    this.recorder.failover(failover, outcome, prediction);
     if (outcome !== "running") this.traffic.closeGap(failover.key);
     if (outcome === "done") this.#options.onFailedOver?.(failover);
   }

@@ -103,8 +103,22 @@ describe("the admin API", () => {
         wouldPromote: "b",
         order: ["b"],
         whyNot: [{ host: "c", why: "nofailover is set" }],
+        expected: [
+          { kind: "kill", host: "b" },
+          { kind: "hang", host: "b" },
+          { kind: "switchover", host: "b" },
+        ],
       },
     });
+  });
+
+  test("says without a change what a switchover would do, and why not to a host that could not take over", async () => {
+    expect(await client.switchoverDryRun({ host: "b" })).toMatchObject({ kind: "ok", value: { wouldPromote: "b" } });
+    expect(await client.switchoverDryRun({ host: "c" })).toMatchObject({
+      kind: "ok",
+      value: { wouldPromote: null, expected: [], whyNot: [{ host: "c", why: "nofailover is set" }] },
+    });
+    expect(await client.cluster()).toMatchObject({ value: { services: [{ primary: "a", epoch: 1 }] } });
   });
 
   test("refuses impossible orders, with a reason and advice", async () => {

@@ -1,0 +1,34 @@
+/** The answer of a dry run in words: who would take over, why no other, and how long clients would wait. */
+import type { DryRunAnswer } from "../../control/gateway-api.ts";
+import { paragraph } from "../output/wrap-text.ts";
+
+export function describePlan(plan: DryRunAnswer): string {
+  const { wouldPromote, order, but, whyNot, obstacles } = plan;
+  const then = order.length > 1 ? `, then ${order.slice(1).join(", ")}` : "";
+  return [
+    `service ${plan.service}: ${plan.phase}, primary ${plan.primary ?? "none"}, epoch ${plan.epoch}\n`,
+    wouldPromote === null ? "no host could take over\n" : `would promote: ${wouldPromote}${then}\n`,
+    ...but.map(({ host, why }) => paragraph(`but ${host}: `, why)),
+    ...whyNot.map(({ host, why }) => paragraph(`not ${host}: `, why)),
+    ...obstacles.map((obstacle) => paragraph("note: ", obstacle)),
+    ...plan.expected.map(describePrediction),
+    paragraph("--force may lose: ", plan.forceMayLose),
+  ].join("");
+}
+
+/** How each way in which a primary ends is called here. */
+const endings: Readonly<Record<string, string>> = {
+  kill: "if the primary is killed",
+  hang: "if the primary hangs or is cut off",
+  switchover: "by a switchover",
+};
+
+function describePrediction({ kind, gapMs, phases }: DryRunAnswer["expected"][number]): string {
+  const parts = phases
+    .filter(({ ms }) => ms >= 0.5)
+    .map(({ phase, ms, source, failovers }) => {
+      const basis = failovers > 0 ? `${source} ${failovers} ${failovers === 1 ? "time" : "times"}` : source;
+      return `${phase} ${Math.round(ms)} (${basis})`;
+    });
+  return paragraph(`expected gap ${endings[kind] ?? kind}: `, `${Math.round(gapMs)} ms: ${parts.join(", ")}`);
+}

@@ -1,0 +1,150 @@
+/**
+ * How long clients would wait if the primary ended now: the expected gap by phase, from what earlier failovers of this
+ * service took, the candidate's lag and the configured times.
+ *
+ * Each phase is the median of the newest failovers that say something about it: detection, stepping down and the lease
+ * depend on how the primary ends, the start of the application on the host if that was measured there. Without any, the
+ * configured times count, or for the start the candidate's last rehearsal. `rest` is what earlier gaps had beyond their
+ * phases: the way to the client and back, and the time between a client's requests.
+ *
+ * Nothing decides on a prediction.
+ */
+import type { FailoverKind, PhaseDurations, PhaseName } from "./state.ts";
+
+/** How the primary ends. `hang`: it is silent, also behind a partition. */
+export type LossKind = "kill" | "hang" | "switchover";
+export const lossKinds: readonly LossKind[] = ["kill", "hang", "switchover"];
+
+export interface MeasuredFailover {
+  readonly kind: string;
+  readonly to: string | undefined;
+  readonly phases: PhaseDurations;
+  readonly gapMs: number | undefined;
+}
+
+export interface PredictionBasis {
+  /** Completed ones, oldest first. */
+  readonly measured: readonly MeasuredFailover[];
+  readonly candidate: string;
+  /** Log positions that the candidate is behind. */
+  readonly lag: number;
+  /** Time until the application was ready in the candidate's last rehearsal. */
+  readonly rehearsedMs: number | undefined;
+  readonly probe: { readonly intervalMs: number; readonly timeoutMs: number; readonly fall: number };
+  readonly leaseMs: number;
+}
+
+export type Source = "measured" | "measured elsewhere" | "rehearsed" | "configured" | "assumed";
+
+/** `startMs`: after the decision; negative before it. `failovers`: the number that were measured. */
+export interface PredictedPhase {
+  readonly phase: PhaseName | "rest";
+  readonly startMs: number;
+  readonly ms: number;
+  readonly source: Source;
+  readonly failovers: number;
+}
+
+export interface Prediction {
+  readonly kind: LossKind;
+  readonly host: string;
+  readonly gapMs: number;
+  readonly phases: readonly PredictedPhase[];
+}
+
+/** Newest failovers that count. */
+const samplesMax = 10;
+/** Assumed where nothing is measured or configured. */
+const refusedTwiceMs = 25;
+const putMs = 20;
+const startMs = 1_000;
+const drainMs = 200;
+const positionMs = 1;
+
+export function predict(kind: LossKind, basis: PredictionBasis): Prediction {
+  const parts = [
+    ...(kind === "switchover" ? [demote(basis)] : [detect(kind, basis), agree(kind, basis)]),
+    claim(basis),
+    catchUp(basis),
+    start(basis),
+    lease(kind, basis),
+    route(basis),
+    rest(kind, basis),
+  ];
+  let at = parts.reduce((sum, { phase, ms }) => (phase === "detect" ? sum - ms : sum), 0);
+  const phases = parts.map((part) => {
+    const placed = { ...part, startMs: at };
+    at += part.ms;
+    return placed;
+  });
+  return { kind, host: basis.candidate, gapMs: phases.reduce((sum, { ms }) => sum + ms, 0), phases };
+}
+
+/** Returns the kind of prediction for a failover of this kind; undefined: none was made for it. */
+export const lossKindOf = (kind: FailoverKind): LossKind | undefined => lossKinds.find((known) => known === kind);
+
+type Part = Omit<PredictedPhase, "startMs">;
+type Fallback = readonly [ms: number, source: Source];
+
+function partOf(phase: PhaseName, samples: readonly MeasuredFailover[], [ms, source]: Fallback): Part {
+  const values = newest(samples.flatMap(({ phases }) => phases[phase] ?? []));
+  return values.length === 0
+    ? { phase, ms, source, failovers: 0 }
+    : { phase, ms: median(values), source: "measured", failovers: values.length };
+}
+
+const of = (kind: LossKind, { measured }: PredictionBasis): readonly MeasuredFailover[] =>
+  measured.filter((each) => each.kind === kind);
+
+function detect(kind: LossKind, basis: PredictionBasis): Part {
+  const { intervalMs, timeoutMs, fall } = basis.probe;
+  const fallback: Fallback =
+    kind === "hang" ? [timeoutMs + intervalMs * (fall - 0.5), "configured"] : [refusedTwiceMs, "assumed"];
+  return partOf("detect", of(kind, basis), fallback);
+}
+
+const agree = (kind: LossKind, basis: PredictionBasis): Part => partOf("agree", of(kind, basis), [0, "assumed"]);
+const demote = (basis: PredictionBasis): Part => partOf("demote", of("switchover", basis), [drainMs, "assumed"]);
+const claim = ({ measured }: PredictionBasis): Part => partOf("claim", measured, [putMs, "assumed"]);
+const route = ({ measured }: PredictionBasis): Part => partOf("route", measured, [1, "assumed"]);
+
+function catchUp({ measured, lag }: PredictionBasis): Part {
+  const part = partOf("catchUp", measured, [putMs, "assumed"]);
+  return lag === 0 ? part : { ...part, ms: part.ms + lag * positionMs, source: "assumed" };
+}
+
+function start({ measured, candidate, rehearsedMs }: PredictionBasis): Part {
+  const here = partOf(
+    "start",
+    measured.filter(({ to }) => to === candidate),
+    [0, "assumed"],
+  );
+  if (here.failovers > 0) return here;
+  if (rehearsedMs !== undefined) return { phase: "start", ms: rehearsedMs, source: "rehearsed", failovers: 0 };
+  const elsewhere = partOf("start", measured, [startMs, "assumed"]);
+  return elsewhere.failovers > 0 ? { ...elsewhere, source: "measured elsewhere" } : elsewhere;
+}
+
+/** A primary that is proven gone, or has stepped down, leaves no lease to wait for; a silent one does. */
+const lease = (kind: LossKind, basis: PredictionBasis): Part =>
+  partOf("lease", of(kind, basis), kind === "hang" ? [basis.leaseMs, "configured"] : [0, "assumed"]);
+
+function rest(kind: LossKind, basis: PredictionBasis): Part {
+  const beyond = newest(
+    of(kind, basis).flatMap(({ gapMs, phases }) => (gapMs === undefined ? [] : [gapMs - durationOf(phases)])),
+  );
+  return beyond.length === 0
+    ? { phase: "rest", ms: 0, source: "assumed", failovers: 0 }
+    : { phase: "rest", ms: Math.max(0, median(beyond)), source: "measured", failovers: beyond.length };
+}
+
+const durationOf = (phases: PhaseDurations): number => Object.values(phases).reduce((sum, ms) => sum + ms, 0);
+
+const newest = (values: readonly number[]): readonly number[] => values.slice(-samplesMax);
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length / 2;
+  const upper = sorted[Math.floor(middle)] ?? 0;
+  return Number.isInteger(middle) ? (upper + (sorted[middle - 1] ?? upper)) / 2 : upper;
+}

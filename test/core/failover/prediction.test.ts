@@ -1,0 +1,77 @@
+import { expect, test } from "bun:test";
+import { median, predict, type MeasuredFailover, type PredictionBasis } from "../../../src/core/failover/prediction.ts";
+
+const basis = (change: Partial<PredictionBasis> = {}): PredictionBasis => ({
+  measured: [],
+  candidate: "b",
+  lag: 0,
+  rehearsedMs: undefined,
+  probe: { intervalMs: 250, timeoutMs: 500, fall: 2 },
+  leaseMs: 1_000,
+  ...change,
+});
+const measured = (kind: string, to: string, phases: MeasuredFailover["phases"], gapMs?: number): MeasuredFailover => ({
+  kind,
+  to,
+  phases,
+  gapMs,
+});
+const phase = (name: string, prediction: ReturnType<typeof predict>) =>
+  prediction.phases.find((each) => each.phase === name);
+
+test("without history a hang takes the probes' times and the lease, a kill neither", () => {
+  const hang = predict("hang", basis());
+  expect(phase("detect", hang)).toMatchObject({ ms: 875, startMs: -875, source: "configured" });
+  expect(phase("lease", hang)).toMatchObject({ ms: 1_000, source: "configured" });
+  const kill = predict("kill", basis());
+  expect(phase("lease", kill)).toMatchObject({ ms: 0 });
+  expect(kill.gapMs).toBeLessThan(hang.gapMs - 1_500);
+  expect(phase("demote", kill)).toBeUndefined();
+  expect(phase("detect", predict("switchover", basis()))).toBeUndefined();
+});
+
+test("the start is that of this host if it was measured there, else its rehearsal, else that of other hosts", () => {
+  const elsewhere = measured("kill", "c", { start: 900 });
+  expect(phase("start", predict("kill", basis({ measured: [elsewhere] })))).toMatchObject({
+    ms: 900,
+    source: "measured elsewhere",
+  });
+  expect(phase("start", predict("kill", basis({ measured: [elsewhere], rehearsedMs: 400 })))).toMatchObject({
+    ms: 400,
+    source: "rehearsed",
+  });
+  const here = measured("switchover", "b", { start: 300 });
+  const both = basis({ measured: [elsewhere, here], rehearsedMs: 400 });
+  expect(phase("start", predict("kill", both))).toMatchObject({ ms: 300, source: "measured", failovers: 1 });
+});
+
+test("a lag adds to the catch-up", () => {
+  const caughtUp = predict("kill", basis()).gapMs;
+  expect(predict("kill", basis({ lag: 500 })).gapMs).toBe(caughtUp + 500);
+});
+
+test("what gaps had beyond their phases is expected again, and the newest ten count", () => {
+  const old = Array.from({ length: 10 }, () => measured("kill", "b", { detect: 500, start: 5_000 }, 9_000));
+  const fresh = Array.from({ length: 10 }, () => measured("kill", "b", { detect: 10, claim: 5, start: 200 }, 235));
+  const prediction = predict("kill", basis({ measured: [...old, ...fresh] }));
+  expect(phase("start", prediction)).toMatchObject({ ms: 200, failovers: 10 });
+  expect(phase("rest", prediction)).toMatchObject({ ms: 20, failovers: 10 });
+});
+
+test("the phases follow each other from the last sign of the primary to the end of the gap", () => {
+  const { phases, gapMs } = predict("hang", basis({ lag: 7 }));
+  const first = phases[0]?.startMs ?? 0;
+  phases.reduce((at, each) => {
+    expect(each.startMs).toBeCloseTo(at, 6);
+    return at + each.ms;
+  }, first);
+  expect(gapMs).toBeCloseTo(
+    phases.reduce((sum, { ms }) => sum + ms, 0),
+    6,
+  );
+});
+
+test("the median of an even number lies between the two in the middle", () => {
+  expect(median([4, 1, 3, 2])).toBe(2.5);
+  expect(median([7, 1, 3])).toBe(3);
+});
