@@ -89,7 +89,12 @@ export const rooms: Readonly<Record<string, Readonly<Record<string, readonly str
     "": ["route", "state", "service", "peers", "admin", "workers"],
     upgrade: ["", "workers"],
   },
-  cli: { output: [], commands: ["output"], "": ["output", "commands"] },
+  cli: {
+    output: [],
+    explanations: ["output"],
+    commands: ["output", "explanations"],
+    "": ["output", "commands"],
+  },
 };
 
 /** A file, relative to the repository's top, and its text. */

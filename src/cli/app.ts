@@ -23,6 +23,7 @@ import { databasesRoutes } from "./commands/databases.ts";
 import { demoAppCommand, demoCommand } from "./commands/demo.ts";
 import { type ExitCode, exitCodeMeanings, exitCodes } from "./output/exit-codes.ts";
 import { asOperatorError, formatOperatorError } from "./output/operator-errors.ts";
+import { explainCommand } from "./commands/explain.ts";
 import { failoverCommand } from "./commands/failover.ts";
 import { gatewayCommand, gatewaySuccessorCommand, gatewayWorkerCommand, sqlReaderCommand } from "./commands/gateway.ts";
 import { gatewaysListCommand, gatewaysRemoveCommand } from "./commands/gateways.ts";
@@ -89,6 +90,7 @@ const root = buildRouteMap({
     secret: secretRoutes,
     vault: vaultRoutes,
     ca: caRoutes,
+    explain: explainCommand,
     demo: demoCommand,
     version: versionCommand,
     // Parts that other commands start; not for operators.

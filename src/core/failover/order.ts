@@ -1,4 +1,5 @@
 /** Ordering: which candidate is asked, with which evidence, and what happens if it does not become primary. */
+import type { EventName } from "../event-name.ts";
 import { agree, type Agreement, seeingDown } from "./agreement.ts";
 import { lagMsMax, rankCandidates, type Ranking } from "./candidate.ts";
 import { brakeInWords } from "./brake.ts";
@@ -247,7 +248,7 @@ export function recordOnce(
   transition: Transition,
   failover: Failover,
   level: EventLevel,
-  what: string,
+  what: EventName,
   host: string | undefined,
   detail: string,
 ): ReadonlySet<string> {

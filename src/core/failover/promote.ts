@@ -1,4 +1,5 @@
 /** Promotes: decides, waits for the other gateways, and handles the results of orders (order.ts issues them). */
+import type { EventName } from "../event-name.ts";
 import { brakeOf, causeOfLoss } from "./brake.ts";
 import type { Cause } from "./loss.ts";
 import { stepEnded } from "./budget.ts";
@@ -78,7 +79,7 @@ function kindOfLoss(transition: Transition): FailoverKind {
 function eventOfLoss(
   kind: FailoverKind,
   cause: Cause | undefined,
-): { readonly level: "info" | "warning"; readonly what: string; readonly detail: string } {
+): { readonly level: "info" | "warning"; readonly what: EventName; readonly detail: string } {
   switch (kind) {
     case "first":
       return {

@@ -11,6 +11,7 @@
  * where traffic goes. The three are separate on purpose: losing sight of the primary changes a view, not the route
  * (static stability).
  */
+import type { EventName } from "../event-name.ts";
 import type { PeerView } from "./agreement.ts";
 import type { Brake, Cause, Loss } from "./loss.ts";
 import type { FailureCause, HostHealth } from "./health.ts";
@@ -368,7 +369,7 @@ export type FailoverEffect =
   | {
       readonly kind: "record-event";
       readonly level: EventLevel;
-      readonly what: string;
+      readonly what: EventName;
       readonly host: string | undefined;
       readonly detail: string;
     }

@@ -4,6 +4,7 @@
  *
  * Only `become` changes the phase, and it refuses transitions that the diagram in state.ts does not have.
  */
+import type { EventName } from "../event-name.ts";
 import { causeOfLoss, remember } from "./brake.ts";
 import { type EpochSource, judgeEpoch } from "./proof.ts";
 import { primaryStatus } from "./primary-status.ts";
@@ -70,7 +71,7 @@ export function nextKey(transition: Transition): number {
 export function recordEvent(
   transition: Transition,
   level: EventLevel,
-  what: string,
+  what: EventName,
   host: string | undefined,
   detail: string,
 ): void {

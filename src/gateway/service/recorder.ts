@@ -5,6 +5,7 @@
  * The state machine knows no wall time and no ids; both are added here. A failover's id is the gateway, the start of
  * this run and the failover's number, so that its row can be updated later.
  */
+import type { EventName } from "../../core/event-name.ts";
 import type { ApplicationStatus, CaptureStatus, HostStatus } from "../../control/host-status.ts";
 import type {
   EventLevel,
@@ -76,7 +77,7 @@ export class Recorder {
     return this.#failovers.get(key);
   }
 
-  recordEvent(level: EventLevel, what: string, host: string | undefined, detail: string): void {
+  recordEvent(level: EventLevel, what: EventName, host: string | undefined, detail: string): void {
     const { gateway, service, clock, log, store } = this.#options;
     log[level === "warning" ? "warn" : level](what, { service, ...(host === undefined ? {} : { host }), detail });
     const id = `${gateway}.${service}.${Math.floor(this.#run)}.${++this.#lastEvent}`;

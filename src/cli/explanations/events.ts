@@ -1,0 +1,202 @@
+/** The events that gateways record: the column `what` of the view `events`, and the first word of a line of the log. */
+import type { EventName } from "../../core/event-name.ts";
+import { type CodeMeaning, codeMeaning, nothing } from "./code-meaning.ts";
+
+const noAction = "Nothing.";
+
+export const eventExplanations: Readonly<Record<EventName, CodeMeaning>> = {
+  "no-primary-yet": codeMeaning(
+    "The vault has never had a primary, so the best host becomes the first.",
+    "Requests wait until it serves.",
+    noAction,
+  ),
+  "primary-lost": codeMeaning(
+    "The primary does not answer, hangs, or has lost its vault, and the gateways agreed to replace it. The detail says which.",
+    "Requests wait at the gateways, usually for one to three seconds, and are then answered by the new primary.",
+    "Look at that host: `stead status`, then its log. Start it again if it is down; it becomes a secondary by itself.",
+  ),
+  "primary-stepped-down": codeMeaning(
+    "The primary gave up by itself, for example because its application did not start, and another host is promoted.",
+    "Requests wait until the next host serves.",
+    "Read the detail and that host's log; `stead status` shows when it may be primary again.",
+  ),
+  "primary-recovered": codeMeaning(
+    "A primary that was thought to be lost answered again before another host was promoted.",
+    "Some requests may have waited for a moment.",
+    "If it repeats, look for pauses of that machine or its network (CPU steal, packet loss, live migration).",
+  ),
+  "primary-impaired": codeMeaning(
+    "The primary's disk is read-only, full or hangs, its descriptors ran out, or its application is stuck. It hands over to a better host, or stays if there is none; the detail says which.",
+    "A short wait while another host takes over; without one, writes may fail with the application's own error.",
+    "Mend what the detail names (`dmesg`, free space, LimitNOFILE), then see that `stead status` shows no impairment.",
+  ),
+  "failover-done": codeMeaning(
+    "Another host is primary and serves. The detail has the duration of each phase.",
+    "Requests that waited are answered now.",
+    "See why it was needed: `stead status`, and the view `failovers` (`stead sql`).",
+  ),
+  "failover-no-candidate": codeMeaning(
+    "The primary is lost, and no other host can take over; the detail says for each host why not.",
+    "Requests wait, and get an error when `gateway.hold.time` is over.",
+    "Start a host, or mend what keeps the others from being candidates. It is tried again by itself.",
+  ),
+  "failover-braked": codeMeaning(
+    "Several primaries ended for the same cause in a row, so the next takeover waits, up to a minute.",
+    "Requests wait, and get an error when `gateway.hold.time` is over.",
+    "Fix the cause that the detail names. `stead failover` acts at once.",
+  ),
+  "failover-vetoed": codeMeaning(
+    "This gateway sees the primary down, but a candidate or the other gateways have evidence that it is alive.",
+    "Through this gateway, requests may fail or wait; through the others nothing.",
+    "Look at the network between this gateway and the primary. `stead failover HOST --force` replaces it anyway.",
+  ),
+  "failover-paused": codeMeaning(
+    "The primary is lost, but automation is off (`stead pause`), so nothing is done.",
+    "Requests wait, and get an error when `gateway.hold.time` is over.",
+    "`stead failover` replaces it now; `stead resume` turns automation on, which replaces it too.",
+  ),
+  "failover-overtaken": codeMeaning(
+    "An operator forced a failover while another one was in progress; the earlier one was given up.",
+    "Requests wait until the new primary serves.",
+    noAction,
+  ),
+  "promotion-failed": codeMeaning(
+    "A host that was asked to take over refused or failed; the detail says why, and the next one is asked.",
+    "The wait grows by the time that this attempt took.",
+    "Mend what the detail names before this host is needed again.",
+  ),
+  "promotion-stuck": codeMeaning(
+    "A host that was asked to take over made no progress, so the next one is asked.",
+    "The wait grows by the time that this attempt took.",
+    "Check that this host can write to its vault, and read its log. `stead failover HOST --force` overrides what is in progress.",
+  ),
+  "demotion-stuck": codeMeaning(
+    "The primary was told to step down and did not in time: another host is promoted over it.",
+    "A longer wait than at an ordinary switchover; no acknowledged write is lost.",
+    "Look at that host: its application did not stop, or its disk hangs.",
+  ),
+  "call-lost": codeMeaning(
+    "The connection to a host broke while it carried out an order; its status tells how that ended.",
+    nothing,
+    "If it repeats, look at the network between this gateway and that host.",
+  ),
+  "other-log": codeMeaning(
+    "A candidate reads another vault than the service's, or one that has lost records. It is not promoted.",
+    "Requests wait until another host takes over.",
+    "Look at the mount of that host: compare `identity.json` in its `host.vault` with that of another host. If records are really gone, `stead failover HOST --force` continues without them.",
+  ),
+  "epoch-contradiction": codeMeaning(
+    "Two hosts are said to own the same epoch, which one vault makes impossible.",
+    "The gateway stays with the primary that it knows.",
+    "See that all hosts of the service use one vault, and that no host is registered under a wrong address.",
+  ),
+  "epoch-disproved": codeMeaning(
+    "A primary that a host or gateway had reported is in no log: the report was false and is dropped.",
+    nothing,
+    "Find the process that does not belong here: one of another vault, or a copy of a machine.",
+  ),
+  "epoch-refused": codeMeaning(
+    "A report names an epoch that cannot be, and does not count.",
+    nothing,
+    "See that all hosts use one vault, and who answers at their addresses.",
+  ),
+  "vault-away": codeMeaning(
+    "No host has reached the vault for 10 s. A failover would not help, so none is made.",
+    "Writes wait, and reads too once the primary's lease is over; they are answered when the vault is back.",
+    "Mend the vault: the mount or its server, the vault server, or the bucket. Nothing else is needed.",
+  ),
+  "vault-slow": codeMeaning(
+    "Records have taken more than three leases for 30 s.",
+    "Every write takes as long as the vault does.",
+    "Look at the load of the vault's disk, server or network; a longer `host.lease` makes it tolerable, not faster.",
+  ),
+  "vault-well": codeMeaning("The vault answers normally.", nothing, noAction),
+  "vault-back": codeMeaning("The vault answers normally again.", "Requests that waited are answered.", noAction),
+  "host-unknown": codeMeaning("A host was not heard yet.", nothing, noAction),
+  "host-up": codeMeaning("A host answers.", nothing, noAction),
+  "host-down": codeMeaning(
+    "A host does not answer its probes, or says that it failed.",
+    "Nothing if it is a secondary; if it is the primary, `primary-lost` follows.",
+    "Start it again; it restores by itself. `stead status` says what it reported last.",
+  ),
+  "wrong-host": codeMeaning(
+    "At the control address of one host another one answers.",
+    "Nothing, but the host that is registered there cannot take over.",
+    "Correct its address: `stead hosts remove HOST`, then `stead hosts add HOST URL`.",
+  ),
+  "secret-refused": codeMeaning(
+    "A host does not know the cluster's secret that this gateway has.",
+    "Nothing as long as it is a secondary.",
+    "`stead status` names who has which; copy the secret file to that machine, where it is read by itself.",
+  ),
+  "application-stuck": codeMeaning(
+    "The application of the primary fails its check and makes no progress. It is restarted, or another host takes over.",
+    "Requests hang until then.",
+    "Read the detail (what it waits for) and the application's output. `host.application.health.patience` bounds the wait.",
+  ),
+  "application-restarting": codeMeaning(
+    "The application ended or hung, and the host starts it again in place.",
+    "Requests wait until it is ready; those that were being executed may be answered with 502.",
+    "Read the application's output before that time.",
+  ),
+  "application-failing": codeMeaning(
+    "The application's check fails, but it makes progress, so it is left alone.",
+    "Depends on the application: it may be slow or answer with errors.",
+    "Read the application's output; see that the check at `host.application.health.path` is cheap.",
+  ),
+  "application-ready": codeMeaning("The application is ready again.", "Requests are answered again.", noAction),
+  "suspect-request": codeMeaning(
+    "The application ended twice while such a request was in flight; it is set aside to protect the others.",
+    "Such a request is answered with 503; one is let through as a trial now and then.",
+    "Fix what the request causes, then `stead suspects clear`.",
+  ),
+  "suspect-cleared": codeMeaning(
+    "A request that was set aside is forwarded again.",
+    "Such requests are executed again.",
+    noAction,
+  ),
+  rehearsed: codeMeaning(
+    "The application was started on a copy of a secondary's databases, and was ready.",
+    nothing,
+    noAction,
+  ),
+  "rehearsal-failed": codeMeaning(
+    "The application did not get ready on a copy of a secondary's databases: this host would not serve after a failover.",
+    "Nothing now.",
+    "The detail has the end of its output. Mend it, then `stead rehearse HOST`.",
+  ),
+  pause: codeMeaning(
+    "An operator turned automatic failover off.",
+    "Nothing as long as the primary serves.",
+    "`stead resume` when the work is done.",
+  ),
+  resume: codeMeaning("Automatic failover is on again.", nothing, noAction),
+  "host-added": codeMeaning("An operator registered a host.", nothing, noAction),
+  "host-changed": codeMeaning("An operator changed the settings of a host.", nothing, noAction),
+  "host-drained": codeMeaning(
+    "An operator drained a host: it is no candidate any more.",
+    "A short wait if it was the primary.",
+    "`stead hosts set HOST --nofailover no` makes it a candidate again; `stead hosts remove HOST` ends its registration.",
+  ),
+  "host-removed": codeMeaning(
+    "A host is no longer registered: by an operator, or because it failed and `rejoin` is manual.",
+    nothing,
+    "`stead hosts add HOST URL` registers it again.",
+  ),
+  "database-excluded": codeMeaning(
+    "An operator excluded a database from capture: it stays on its host and is missing after a failover.",
+    "Responses that were held for it are released.",
+    "`stead databases include NAME` once it can be captured.",
+  ),
+  "database-included": codeMeaning("A database is captured again.", nothing, noAction),
+  "worker-lost": codeMeaning(
+    "A worker process of the gateway ended and is started again.",
+    "The connections that it carried are closed.",
+    "If it repeats, read the gateway's log, and look for the kernel's OOM killer.",
+  ),
+  defect: codeMeaning(
+    "An error of stead itself while it handled a message; it continues without its effect.",
+    "Usually nothing.",
+    "Report it with the detail and the gateway's log.",
+  ),
+};
