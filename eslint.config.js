@@ -10,7 +10,7 @@ const forbiddenGlobals = [
 export default tseslint.config(
   { ignores: ["node_modules/", ".bun/", "dist/", "eslint.config.js"] },
   {
-    files: ["**/*.ts"],
+    files: ["**/*.ts", "**/*.tsx"],
     extends: [tseslint.configs.base],
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
     linterOptions: { reportUnusedDisableDirectives: "error" },
@@ -44,11 +44,11 @@ export default tseslint.config(
     },
   },
   {
-    files: ["src/**/*.ts", "harness/**/*.ts", "scripts/**/*.ts"],
+    files: ["src/**/*.ts", "src/**/*.tsx", "harness/**/*.ts", "scripts/**/*.ts"],
     rules: { "max-lines-per-function": ["error", { max: 95, skipBlankLines: true, skipComments: true }] },
   },
   {
-    files: ["src/**/*.ts", "harness/**/*.ts"],
+    files: ["src/**/*.ts", "src/**/*.tsx", "harness/**/*.ts"],
     rules: {
       "@typescript-eslint/no-non-null-assertion": "error",
       // A flag of a class reads as a statement (docs/STYLE.md, "Dialect").

@@ -51,6 +51,7 @@ const isKind = (expression: ts.Node): boolean => /(?:^|\.)kind$/.test(expression
  * undefined. Comparisons with null are allowed, since the platform returns it.
  */
 export const nullPlaces: Readonly<Record<string, string>> = {
+  "src/gateway/page/": "answers of the API as they are; null as an element of JSX renders nothing",
   "src/control/": "schemas of the APIs, and what turns null and undefined into each other",
   "src/gateway/admin/": "answers of the administration API, and Hrana",
   "src/gateway/configuration-state.ts": "a part of the administration API's answers",
@@ -210,10 +211,12 @@ export const otherNews: Readonly<Record<string, string>> = {
   "trouble src/gateway/gateway.ts": "key of the administration API: a warning",
   "trouble src/gateway/peers/": "key of the administration API: a warning",
   "trouble src/gateway/admin/metrics.ts": "key of the administration API, and a metric: warnings",
+  "trouble src/gateway/page/": "key of the administration API: a warning",
   "trouble src/gateway/workers/": "key of a worker's report, which workers of another version send: warnings",
   "trouble src/cli/": "key of the administration API: a warning",
   "trouble src/metrics/gateway-metrics.ts": "name of a metric: the number of warnings",
   "note src/control/gateway-api.ts": "key of the administration API: a warning about a host",
+  "note src/gateway/page/": "key of the administration API: a warning about a host",
   "note src/gateway/admin/cluster-status.ts": "key of the administration API: a warning about a host",
   "note src/cli/commands/status.ts": "key of the administration API: a warning about a host",
   "note src/cli/commands/secret-survey.ts": "key of the administration API: a warning about a host",

@@ -85,8 +85,10 @@ export const rooms: Readonly<Record<string, Readonly<Record<string, readonly str
     service: ["route", "state"],
     peers: ["state", "service"],
     admin: ["state", "service", "peers"],
+    // What a browser sees: calls of the admin API, given as a function.
+    page: [],
     workers: ["route"],
-    "": ["route", "state", "service", "peers", "admin", "workers"],
+    "": ["route", "state", "service", "peers", "admin", "page", "workers"],
     upgrade: ["", "workers"],
   },
   cli: {

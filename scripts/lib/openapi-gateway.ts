@@ -159,6 +159,13 @@ const registers: readonly Call[] = [
     [400, 409],
   ),
   call("delete", "/v1/tokens/{token}", "Revokes a token, by its id or name", tokens, [404]),
+  call(
+    "get",
+    "/v1/dry-run/{service}",
+    "What would happen if the primary were lost now; changes nothing",
+    { description: "The candidates, and why each other host is none", body: json("DryRunAnswer") },
+    [404],
+  ),
   call("get", "/v1/config", "What the gateway does now", {
     description: "Settings in force",
     body: json("ConfigReport"),

@@ -5,6 +5,7 @@
  * GET    /v1/cluster                       -> ClusterStatus
  * POST   /v1/switchover  HostRequest       -> CommandDone, or 409 Refused
  * POST   /v1/failover    FailoverRequest   -> CommandDone, or DryRunAnswer with `dryRun`, or 409 Refused
+ * GET    /v1/dry-run/:service              -> DryRunAnswer
  * POST   /v1/pause|resume  ServiceRequest  -> CommandDone
  * GET    /v1/hosts                         -> HostList
  * POST   /v1/hosts       AddHostRequest    -> HostList

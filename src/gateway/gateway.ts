@@ -25,7 +25,6 @@ import {
   tokenHolders,
 } from "../control/server/authentication.ts";
 import { type ApiListener, listenApi } from "../control/server/listener.ts";
-
 import { assertConnections } from "../http/server/descriptor-room.ts";
 import { gatewayMetrics } from "../metrics/gateway-metrics.ts";
 import { PrometheusMetrics } from "../metrics/prometheus.ts";
@@ -38,6 +37,7 @@ import { serviceStatus } from "./admin/cluster-status.ts";
 import { type SecretDoubt, secretDoubt } from "./admin/secret-doubt.ts";
 import { ConfigurationState } from "./configuration-state.ts";
 import { ControlPlane } from "./control-plane.ts";
+import { createPage } from "./page/page.tsx";
 import { PeerClient } from "./peers/peer-client.ts";
 import { peerSyncPath } from "../control/peer-api.ts";
 import type { Peers } from "./peers/peers.ts";
@@ -383,7 +383,16 @@ export class Gateway implements AdminTarget {
   async #listen(descriptor: number | undefined): Promise<void> {
     const { adminListen } = this.#config;
     await this.#plane.listen(descriptor);
-    this.#admin = await listenApi(createAdminApp(this), adminListen, { tls: this.tls });
+    const api = createAdminApp(this);
+    const page = createPage({
+      gateway: this.#config.id,
+      api: (request, env) => api.fetch(request, env),
+      holderOf: (token) => this.tokens.find(token),
+      isSecure: this.tls !== undefined,
+      clock: this.#deps.clock,
+      random: systemRandom,
+    });
+    this.#admin = await listenApi(page, adminListen, { tls: this.tls });
     this.peers.start();
   }
 

@@ -21,6 +21,7 @@ const viewer = [
   "GET /metrics",
   "GET /v1/cluster",
   "GET /v1/config",
+  "GET /v1/dry-run/:service",
   "GET /v1/gateways",
   "GET /v1/hosts",
   "POST /v1/databases/list",

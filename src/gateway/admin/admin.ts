@@ -119,6 +119,7 @@ export function createAdminApp(target: AdminTarget): Api {
     return c.text(await target.metrics.text(), 200, { "content-type": target.metrics.contentType });
   });
   app.get("/v1/cluster", (c) => c.json(target.status()));
+  app.get("/v1/dry-run/:service", (c) => c.json(dryRunAnswer(find(target, c.req.param("service")))));
   addCommands(app, target);
   addHosts(app, target);
   app.get("/v1/config", (c) => c.json(target.configReport()));

@@ -38,6 +38,7 @@ export const routeRules: Readonly<Record<string, RouteRule>> = {
   "GET /metrics": reads,
   "GET /v1/cluster": reads,
   "GET /v1/config": reads,
+  "GET /v1/dry-run/:service": reads,
   "GET /v1/gateways": reads,
   "GET /v1/hosts": reads,
   "POST /v1/databases/list": reads,

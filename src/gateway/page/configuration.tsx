@@ -1,0 +1,69 @@
+/** The configuration in force, and what of it was decided at run time. */
+import type { ConfigReport } from "../../control/gateway-api.ts";
+import type { View } from "./layout.tsx";
+import { instant } from "./words.ts";
+
+export function configurationView({ configuration, settings, decidedAtRunTime }: ConfigReport): View {
+  const { file, loadedAtMs, refused } = configuration;
+  const atRunTime = new Set(decidedAtRunTime);
+  return {
+    title: "Configuration",
+    entry: "/configuration",
+    isLive: false,
+    body: (
+      <>
+        <h1>Configuration</h1>
+        <p>
+          {file === null ? "Not from a file" : <code>{file}</code>}, in force since {instant(loadedAtMs)}.
+        </p>
+        {refused === null ? null : (
+          <section class="refused" role="alert">
+            <h2>A newer version of the file was refused</h2>
+            <p>
+              {instant(refused.atMs)}: {refused.why}
+            </p>
+          </section>
+        )}
+        {decidedAtRunTime.length === 0 ? null : (
+          <section class="card" aria-labelledby="run-time">
+            <h2 id="run-time">Differs from the file by operators’ orders</h2>
+            <ul>
+              {decidedAtRunTime.map((key) => (
+                <li>
+                  <code>{key}</code>
+                </li>
+              ))}
+            </ul>
+          </section>
+        )}
+        <div class="scroll" role="region" aria-label="Settings" tabindex={0}>
+          <table>
+            <caption class="hidden">Settings</caption>
+            <thead>
+              <tr>
+                <th scope="col">Key</th>
+                <th scope="col">Value</th>
+                <th scope="col">From</th>
+              </tr>
+            </thead>
+            <tbody>
+              {Object.entries(settings).map(([key, value]) => (
+                <tr>
+                  <th scope="row">
+                    <code>{key}</code>
+                  </th>
+                  <td>{String(value)}</td>
+                  <td>
+                    {[...atRunTime].some((each) => key === each || key.startsWith(`${each}.`))
+                      ? "an operator"
+                      : "file or default"}
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      </>
+    ),
+  };
+}

@@ -1,0 +1,143 @@
+/** What is kept of the data: checkpoints, restore points, and what was set aside; and the suspects. */
+import type { ClusterStatus } from "../../control/gateway-api.ts";
+import type { View } from "./layout.tsx";
+import { inUnits, instant, orDash } from "./words.ts";
+
+export function dataView(status: ClusterStatus, nowMs: number): View {
+  return {
+    title: "Data",
+    entry: "/data",
+    isLive: true,
+    body: (
+      <>
+        <h1>Data</h1>
+        {status.services.map(({ name, hosts }) => (
+          <section class="card" aria-labelledby={`data-${name}`}>
+            <h2 id={`data-${name}`}>{name}</h2>
+            <div class="scroll" role="region" aria-label={`Checkpoints of ${name}`} tabindex={0}>
+              <table>
+                <caption class="hidden">Checkpoints of {name}, as its hosts report them</caption>
+                <thead>
+                  <tr>
+                    <th scope="col">Host</th>
+                    <th scope="col" class="number">
+                      Position now
+                    </th>
+                    <th scope="col" class="number">
+                      Newest checkpoint
+                    </th>
+                    <th scope="col">Made</th>
+                    <th scope="col" class="number">
+                      Records since
+                    </th>
+                    <th scope="col">Last rehearsal</th>
+                    <th scope="col">Set aside</th>
+                  </tr>
+                </thead>
+                <tbody>
+                  {hosts.map(({ id, position, checkpoint, rehearsal, setAside }) => (
+                    <tr>
+                      <th scope="row">{id}</th>
+                      <td class="number">{orDash(position)}</td>
+                      <td class="number">{orDash(checkpoint?.position)}</td>
+                      <td>
+                        {checkpoint === null
+                          ? orDash(null)
+                          : `${instant(checkpoint.wallTimeMs)} (${inUnits(Math.max(0, nowMs - checkpoint.wallTimeMs))} ago)`}
+                      </td>
+                      <td class="number">
+                        {checkpoint === null || position === null
+                          ? orDash(null)
+                          : Math.max(0, position - checkpoint.position)}
+                      </td>
+                      <td>
+                        {rehearsal === null
+                          ? "none in this run"
+                          : `${rehearsal.ok ? "ready" : "failed"}, ${instant(rehearsal.atMs)}${rehearsal.startMs === null ? "" : `, started in ${inUnits(rehearsal.startMs)}`}`}
+                      </td>
+                      <td>
+                        {setAside.length === 0 ? (
+                          <span class="quiet">nothing</span>
+                        ) : (
+                          <ul class="plain">
+                            {setAside.map((folder) => (
+                              <li>
+                                <code>{folder}</code>
+                              </li>
+                            ))}
+                          </ul>
+                        )}
+                      </td>
+                    </tr>
+                  ))}
+                </tbody>
+              </table>
+            </div>
+          </section>
+        ))}
+        <p class="quiet">
+          Set aside is what a host had committed and never acknowledged: no client was told that it is there, and a
+          person decides. <code>stead vault restore --at TIME</code> restores any moment that the vault still has.
+        </p>
+      </>
+    ),
+  };
+}
+
+export function suspectsView(status: ClusterStatus): View {
+  const all = status.services.flatMap(({ name, hosts }) =>
+    hosts.flatMap(({ id, suspects }) => suspects.map((suspect) => ({ service: name, host: id, ...suspect }))),
+  );
+  return {
+    title: "Suspects",
+    entry: "/suspects",
+    isLive: true,
+    body: (
+      <>
+        <h1>Suspects</h1>
+        <p>
+          Requests that were executing when the application ended, twice: they wait here instead of ending the next
+          primary.
+        </p>
+        {all.length === 0 ? (
+          <p>None: all requests are forwarded.</p>
+        ) : (
+          <div class="scroll" role="region" aria-label="Suspects" tabindex={0}>
+            <table>
+              <caption class="hidden">Suspect requests</caption>
+              <thead>
+                <tr>
+                  <th scope="col">Request</th>
+                  <th scope="col">Service</th>
+                  <th scope="col">Host</th>
+                  <th scope="col" class="number">
+                    Endings
+                  </th>
+                  <th scope="col">Next trial</th>
+                </tr>
+              </thead>
+              <tbody>
+                {all.map(({ service, host, method, path, endings, trialInMs }) => (
+                  <tr>
+                    <th scope="row">
+                      <code>
+                        {method} {path}
+                      </code>
+                    </th>
+                    <td>{service}</td>
+                    <td>{host}</td>
+                    <td class="number">{endings}</td>
+                    <td>in {inUnits(trialInMs)}</td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          </div>
+        )}
+        <p class="quiet">
+          Once the application is mended: <code>stead suspects clear</code>.
+        </p>
+      </>
+    ),
+  };
+}

@@ -1,0 +1,359 @@
+import { expect, test } from "bun:test";
+import type { ClusterStatus, DryRunAnswer } from "../../../src/control/gateway-api.ts";
+import type { TokenPrincipal } from "../../../src/control/server/authentication.ts";
+import { type TokenRole, tokenRoles } from "../../../src/control/token.ts";
+import { liveStreamsMax } from "../../../src/gateway/page/live-stream.tsx";
+import { createPage } from "../../../src/gateway/page/page.tsx";
+import { systemClock } from "../../../src/runtime/clock.ts";
+import { systemRandom } from "../../../src/runtime/random.ts";
+import { clusterStatus, failoverEntry, host, service } from "../../support/gateway/status.ts";
+
+const tokenOf = (role: TokenRole): string => `stead_${"0".repeat(15)}${tokenRoles.indexOf(role)}_${"x".repeat(43)}`;
+const clusterSecret = "the-cluster-secret";
+const markup = '<script>alert("x")</script>';
+
+interface Call {
+  readonly method: string;
+  readonly path: string;
+  readonly token: string;
+  readonly body: unknown;
+}
+
+/** The page before an API that answers from `answers`, and records what it was asked. */
+function visited({ status = clusterStatus(), answers = {} }: { status?: ClusterStatus; answers?: object } = {}) {
+  const calls: Call[] = [];
+  const revoked = new Set<string>();
+  const holderOf = (token: string): TokenPrincipal | undefined => {
+    const role = tokenRoles.find((each) => tokenOf(each) === token && !revoked.has(token));
+    return role === undefined ? undefined : { kind: "token", id: "1", name: `a-${role}`, role };
+  };
+  const dryRun: DryRunAnswer = {
+    ...{ service: "notes", phase: "serving", primary: "a", epoch: 3, wouldPromote: "b", order: ["b"], but: [] },
+    ...{ whyNot: [{ host: "c", why: `nofailover ${markup}` }], obstacles: [], forceMayLose: "" },
+    expected: [
+      {
+        kind: "kill",
+        host: "b",
+        gapMs: 400,
+        phases: [{ phase: "detect", startMs: -100, ms: 100, source: `measured${markup}`, failovers: 2 }],
+      },
+    ],
+  };
+  const known: Record<string, unknown> = {
+    "GET /v1/cluster": status,
+    "GET /v1/dry-run/notes": dryRun,
+    "GET /v1/config": {
+      configuration: { file: "/etc/stead.toml", loadedAtMs: 1, refused: null },
+      settings: { "gateway.id": markup },
+      decidedAtRunTime: [],
+    },
+    "POST /v1/sql": { columns: ["x"], rows: [], truncated: false },
+    ...answers,
+  };
+  const page = createPage({
+    ...{ gateway: "g1", holderOf, isSecure: false, clock: systemClock, random: systemRandom },
+    async api(request) {
+      const { pathname: path } = new URL(request.url);
+      const token = (request.headers.get("authorization") ?? "").replace("Bearer ", "");
+      const body = request.method === "GET" ? undefined : await request.text();
+      calls.push({
+        method: request.method,
+        path,
+        token,
+        body: body === undefined || body === "" ? undefined : JSON.parse(body),
+      });
+      if (holderOf(token) === undefined && token !== clusterSecret)
+        return Response.json({ error: "not authenticated", code: "unauthorized", advice: "" }, { status: 401 });
+      const answer = known[`${request.method} ${path}`];
+      return answer instanceof Response ? (answer.clone() as Response) : Response.json(answer ?? {});
+    },
+  });
+  const ask = (path: string, init: RequestInit & { role?: TokenRole } = {}): Promise<Response> => {
+    const { role, ...rest } = init;
+    const headers = new Headers(rest.headers);
+    if (role !== undefined) headers.set("cookie", `stead_page=${tokenOf(role)}`);
+    return Promise.resolve(page.request(`http://g${path}`, { ...rest, headers }));
+  };
+  const textOf = async (path: string, role: TokenRole = "viewer"): Promise<string> =>
+    (await ask(path, { role })).text();
+  const proofOf = async (role: TokenRole): Promise<string> =>
+    /name="proof" value="([^"]+)"/.exec(await textOf("/", role))?.[1] ?? "";
+  const post = (path: string, fields: Record<string, string>, init: RequestInit & { role?: TokenRole } = {}) =>
+    ask(path, { method: "POST", body: new URLSearchParams(fields), ...init });
+  return { ask, textOf, proofOf, post, calls, revoked };
+}
+
+const paths = ["/", "/failovers", "/failovers/x", "/plan", "/events", "/data", "/suspects", "/configuration", "/sql"];
+
+test("without a valid token every view is the form to sign in, and nothing is asked or told", async () => {
+  const { ask, calls } = visited();
+  for (const path of [...paths, "/sql.csv?sql=select+1", "/orders/notes/switchover"]) {
+    for (const cookie of [
+      "",
+      "stead_page=x",
+      `stead_page=${clusterSecret}`,
+      `stead_page=stead_${"1".repeat(16)}_${"y".repeat(43)}`,
+    ]) {
+      const answer = await ask(path, { headers: { cookie } });
+      const text = await answer.text();
+      expect([path, answer.status, text.includes("Sign in"), text.includes("notes")]).toEqual([
+        path,
+        401,
+        true,
+        path.includes("notes"),
+      ]);
+    }
+  }
+  expect((await ask("/live?path=/")).status).toBe(401);
+  expect(calls).toEqual([]);
+});
+
+test("signs in with a token, in a cookie that no script and no other site has", async () => {
+  const { post, calls } = visited();
+  const answer = await post("/sign-in", { token: ` ${tokenOf("viewer")} `, next: "/failovers?page=2" });
+  expect([answer.status, answer.headers.get("location")]).toEqual([303, "/failovers?page=2"]);
+  const cookie = answer.headers.get("set-cookie") ?? "";
+  expect(cookie).toStartWith(`stead_page=${tokenOf("viewer")};`);
+  for (const attribute of ["HttpOnly", "SameSite=Strict", "Path=/"]) expect(cookie).toContain(attribute);
+  expect(calls.map(({ path }) => path)).toEqual(["/v1/cluster"]);
+});
+
+test("refuses a wrong token, and the cluster's secret, which does not belong in a browser", async () => {
+  const { post, calls } = visited();
+  for (const token of ["", "wrong", clusterSecret]) {
+    const answer = await post("/sign-in", { token });
+    expect([token, answer.status, answer.headers.get("set-cookie")]).toEqual([token, 401, null]);
+  }
+  // The API is asked each time: it counts guesses, and records them.
+  expect(calls.length).toBe(3);
+});
+
+test("signing in leads to a path of the page only", async () => {
+  const { post } = visited();
+  for (const next of ["//evil.example", "https://evil.example/", "/\\evil.example", "evil", "", "/\t/evil"]) {
+    const answer = await post("/sign-in", { token: tokenOf("viewer"), next });
+    expect([next, answer.headers.get("location")]).toEqual([next, "/"]);
+  }
+});
+
+test("texts of applications, hosts and operators are never markup", async () => {
+  const text = (value: string): string => `${value}${markup}`;
+  const odd = host({
+    id: text("a"),
+    ...{ reason: text("reason"), notes: [text("note")], setAside: [text("/data/")] },
+    suspects: [{ method: "GET", path: text("/"), endings: 2, trialInMs: 1, pauseMs: 1 }],
+    application: { state: "failing", forMs: 1, detail: text("detail"), restarts: 0 },
+  });
+  const entry = failoverEntry({
+    id: text("f"),
+    from: text("x"),
+    to: text("y"),
+    kind: text("kill"),
+    service: text("notes"),
+  });
+  const status = clusterStatus({
+    troubles: [text("trouble")],
+    services: [{ ...service({ hosts: [odd], failovers: [entry] }), reason: text("reason") }],
+  });
+  const columns = ["at", "gateway", "host", "level", "what", "detail", "id", "service", "kind", "outcome", "cause"];
+  const row = columns.map((name) => text(name));
+  const sql = {
+    columns: [...columns, text("column"), "decided_at"],
+    rows: [[...row, text("value"), "2026-01-01T00:00:00.000Z"]],
+    truncated: false,
+  };
+  const answers = { "POST /v1/sql": sql };
+  const { textOf } = visited({ status, answers });
+  for (const path of [
+    ...paths,
+    "/sql?sql=%3Cscript%3Ealert(%22x%22)",
+    "/events?text=%3Cscript%3Ealert",
+    "/orders/notes/switchover",
+    `/nothing`,
+  ]) {
+    const found = await textOf(path, "operator");
+    expect([path, found.match(/<script[^>]*>/g)?.filter((each) => !each.includes("/page/live.js")) ?? []]).toEqual([
+      path,
+      [],
+    ]);
+  }
+  expect(await textOf("/")).toContain("reason&lt;script&gt;");
+});
+
+test("the policy lets nothing run or load but the page's own files, and lets no other page frame it", async () => {
+  const { ask } = visited();
+  for (const path of [...paths, "/page/live.js", "/sql.csv"]) {
+    const { headers } = await ask(path, { role: "viewer" });
+    const policy = headers.get("content-security-policy") ?? "";
+    for (const rule of [
+      "default-src 'none'",
+      "script-src 'self'",
+      "style-src 'self'",
+      "frame-ancestors 'none'",
+      "form-action 'self'",
+    ])
+      expect([path, policy]).toEqual([path, expect.stringContaining(rule) as unknown as string]);
+    expect([path, policy.includes("unsafe")]).toEqual([path, false]);
+    expect(headers.get("x-content-type-options")).toBe("nosniff");
+  }
+});
+
+test("a view names no address of another server and has no style or handler in its markup", async () => {
+  const { textOf } = visited();
+  for (const path of paths) {
+    const found = await textOf(path, "operator");
+    expect([path, /(?:src|href|action)="(?!\/|#)/.exec(found)?.[0], / (?:style|on\w+)="/.exec(found)?.[0]]).toEqual([
+      path,
+      undefined,
+      undefined,
+    ]);
+  }
+});
+
+test("an order is a call of the API with the visitor's token, and only a form of this page orders", async () => {
+  const { post, proofOf, calls } = visited({
+    answers: { "POST /v1/switchover": { service: "notes", primary: "b", epoch: 4 } },
+  });
+  const proof = await proofOf("operator");
+  const orders = (): Call[] => calls.filter(({ method, path }) => method === "POST" && path !== "/v1/sql");
+  const path = "/orders/notes/switchover";
+  for (const [fields, headers] of [
+    [{}, {}],
+    [{ proof: "" }, {}],
+    [{ proof: `${proof}x` }, {}],
+    [{ proof: await proofOf("admin") }, {}],
+    [{ proof }, { origin: "http://evil.example" }],
+    [{ proof }, { origin: "null" }],
+    [{ proof }, { "sec-fetch-site": "cross-site" }],
+    [{ proof }, { "sec-fetch-site": "same-site" }],
+  ] as const)
+    expect([fields, headers, (await post(path, fields, { role: "operator", headers })).status]).toEqual([
+      fields,
+      headers,
+      403,
+    ]);
+  expect((await post(path, { proof })).status).toBe(401);
+  expect(orders()).toEqual([]);
+
+  const headers = { host: "g", origin: "http://g", "sec-fetch-site": "same-origin" };
+  const done = await post(path, { proof, host: "b" }, { role: "operator", headers });
+  expect(done.status).toBe(200);
+  expect(orders()).toEqual([
+    { method: "POST", path: "/v1/switchover", token: tokenOf("operator"), body: { service: "notes", host: "b" } },
+  ]);
+});
+
+test("every order shows what it would do first, and calls what its command calls", async () => {
+  const { post, textOf, proofOf, calls } = visited();
+  const proof = await proofOf("operator");
+  for (const [kind, path] of [
+    ["switchover", "/v1/switchover"],
+    ["pause", "/v1/pause"],
+    ["resume", "/v1/resume"],
+    ["checkpoint", "/v1/checkpoint"],
+    ["drain", "/v1/hosts/notes/b/drain"],
+  ] as const) {
+    const asked = await textOf(`/orders/notes/${kind}`, "operator");
+    expect(asked).toContain("Do nothing");
+    expect((await post(`/orders/notes/${kind}`, { proof, host: "b" }, { role: "operator" })).status).toBe(200);
+    expect(calls.findLast(({ method }) => method === "POST")?.path).toBe(path);
+  }
+  expect(await textOf("/orders/notes/failover", "operator")).toContain("Not here");
+  expect(await textOf("/orders/other/pause", "operator")).toContain("Not here");
+});
+
+test("a viewer sees no orders, and what the API refuses is told with its advice", async () => {
+  const forbidden = Response.json(
+    { error: "role viewer", accepted: "operator", advice: "use another" },
+    { status: 403 },
+  );
+  const { ask, post, textOf, proofOf } = visited({ answers: { "POST /v1/pause": forbidden } });
+  expect(await textOf("/", "viewer")).not.toContain("/orders/");
+  expect(await textOf("/", "operator")).toContain("/orders/notes/switchover");
+  expect((await ask("/orders/notes/pause", { role: "viewer" })).status).toBe(403);
+  const answer = await post("/orders/notes/pause", { proof: await proofOf("viewer") }, { role: "viewer" });
+  expect([answer.status, await answer.text()]).toEqual([
+    403,
+    expect.stringContaining("use another") as unknown as string,
+  ]);
+});
+
+test("signing out takes the cookie away, for a form of this page alone", async () => {
+  const { post, proofOf } = visited();
+  expect((await post("/sign-out", {}, { role: "viewer" })).status).toBe(403);
+  const answer = await post("/sign-out", { proof: await proofOf("viewer") }, { role: "viewer" });
+  expect([answer.status, answer.headers.get("set-cookie")]).toEqual([
+    303,
+    expect.stringContaining("Max-Age=0") as unknown as string,
+  ]);
+});
+
+test("what is no path of the page is the API's, as it came", async () => {
+  const { ask, calls } = visited();
+  await ask("/v1/anything?x=1", { method: "DELETE", headers: { authorization: `Bearer ${clusterSecret}` } });
+  await ask("/", { method: "POST", headers: { authorization: `Bearer ${clusterSecret}` } });
+  expect(calls).toEqual([
+    { method: "DELETE", path: "/v1/anything", token: clusterSecret, body: undefined },
+    { method: "POST", path: "/", token: clusterSecret, body: undefined },
+  ]);
+});
+
+test("a view's stream sends it when it changes, and ends with the token", async () => {
+  const changing = { ...clusterStatus() };
+  const { ask, revoked } = visited({ status: changing });
+  const stream = await ask("/live?path=%2F", { role: "viewer" });
+  const reader = (stream.body as ReadableStream<Uint8Array>).getReader();
+  const decoder = new TextDecoder();
+  let text = "";
+  const until = async (part: string): Promise<void> => {
+    while (!text.includes(part)) {
+      const { done, value } = await reader.read();
+      if (done) throw new Error(`the stream ended without ${part}: ${text}`);
+      text += decoder.decode(value, { stream: true });
+    }
+  };
+  await until("event: view");
+  changing.troubles = ["something new"];
+  await until("something new");
+  revoked.add(tokenOf("viewer"));
+  await until("event: ended");
+  expect((await reader.read()).done).toBe(true);
+});
+
+test("streams are bounded, and one that is left makes room", async () => {
+  const { ask } = visited();
+  const open = await Promise.all(
+    Array.from({ length: liveStreamsMax }, () => ask("/live?path=%2F", { role: "viewer" })),
+  );
+  expect(open.map(({ status }) => status)).toEqual(open.map(() => 200));
+  expect((await ask("/live?path=%2F", { role: "viewer" })).status).toBe(503);
+  await Promise.all(open.map(({ body }) => body?.cancel()));
+  for (;;) {
+    const again = await ask("/live?path=%2F", { role: "viewer" });
+    if (again.status === 503) {
+      await systemClock.sleep(5);
+      continue;
+    }
+    expect(again.status).toBe(200);
+    await again.body?.cancel();
+    break;
+  }
+});
+
+test("a stream is of the page's own paths", async () => {
+  const { ask } = visited();
+  const stream = await ask(`/live?path=${encodeURIComponent("//evil.example/x")}`, { role: "viewer" });
+  const reader = (stream.body as ReadableStream<Uint8Array>).getReader();
+  expect(new TextDecoder().decode((await reader.read()).value)).toContain("event: view");
+  await reader.cancel();
+});
+
+test("all that a browser loads for a view of one service is less than 150 KB", async () => {
+  const { ask } = visited();
+  const sizes = await Promise.all(
+    ["/", "/page/style.css", "/page/live.js", "/page/icon.svg"].map(
+      async (path) => (await (await ask(path, { role: "operator" })).arrayBuffer()).byteLength,
+    ),
+  );
+  expect(sizes.reduce((sum, size) => sum + size)).toBeLessThan(150_000);
+});
