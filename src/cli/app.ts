@@ -17,6 +17,7 @@ import { caRoutes } from "./commands/ca.ts";
 import { checkpointCommand } from "./commands/checkpoint.ts";
 import { suspectsClearCommand } from "./commands/suspects.ts";
 import { configCheckCommand } from "./commands/config.ts";
+import { configSchemaCommand } from "./commands/config-schema.ts";
 import { configDiffCommand } from "./commands/config-diff.ts";
 import type { CliContext } from "./output/context.ts";
 import { databasesRoutes } from "./commands/databases.ts";
@@ -56,8 +57,8 @@ const root = buildRouteMap({
     host: hostCommand,
     init: initCommand,
     config: buildRouteMap({
-      routes: { check: configCheckCommand, diff: configDiffCommand },
-      docs: { brief: "Check configuration files, and compare them with what runs" },
+      routes: { check: configCheckCommand, diff: configDiffCommand, schema: configSchemaCommand },
+      docs: { brief: "Check configuration files, compare them with what runs, and print their schema" },
     }),
     status: statusCommand,
     switchover: switchoverCommand,

@@ -9,11 +9,13 @@ import { parseS3Endpoint, s3EndpointAccepted } from "../core/s3-place.ts";
 import { identifierAccepted, isIdentifier } from "../core/identifier.ts";
 import {
   durationAccepted,
+  durationPattern,
   formatDuration,
   formatSize,
   parseDuration,
   parseSize,
   sizeAccepted,
+  sizePattern,
   type UnitResult,
 } from "./units.ts";
 
@@ -72,12 +74,14 @@ function unit(
   parse: (text: string) => UnitResult,
   format: (value: number) => string,
   range: Range,
+  pattern: string,
 ) {
   const { min = 0, max = Number.MAX_SAFE_INTEGER } = range;
   const bounds = max === Number.MAX_SAFE_INTEGER ? `at least ${format(min)}` : `from ${format(min)} to ${format(max)}`;
   const acceptedRange = min === 0 && max === Number.MAX_SAFE_INTEGER ? accepted : `${accepted}, ${bounds}`;
   return v.pipe(
     v.string(message(acceptedRange, advice)),
+    v.metadata({ pattern }),
     v.rawTransform<string, number>(({ dataset, addIssue, NEVER }) => {
       const result = parse(dataset.value);
       if (result.kind === "malformed") {
@@ -100,10 +104,18 @@ export const duration = (range: Range = {}) =>
     parseDuration,
     formatDuration,
     range,
+    durationPattern,
   );
 
 export const size = (range: Range = {}) =>
-  unit(sizeAccepted, "write the number and its unit in quotes; a unit is never guessed", parseSize, formatSize, range);
+  unit(
+    sizeAccepted,
+    "write the number and its unit in quotes; a unit is never guessed",
+    parseSize,
+    formatSize,
+    range,
+    sizePattern,
+  );
 
 export function whole(min: number, max: number) {
   const text = message(`a whole number from ${min} to ${max}`, "choose one in this range, without quotes");

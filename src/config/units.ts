@@ -16,6 +16,14 @@ const sizeUnitsBytes: Readonly<Record<string, number>> = {
 export const durationAccepted = 'a duration with its unit (ms, s, m, h or d), for example "250ms", "1s", "5m"';
 export const sizeAccepted = 'a size with its unit (B, KiB, MiB, GiB or TiB), for example "64KiB", "4MiB"';
 
+/** Regular expressions of the same, for editors. */
+export const durationPattern = patternOf(durationUnitsMs);
+export const sizePattern = patternOf(sizeUnitsBytes);
+
+function patternOf(units: Readonly<Record<string, number>>): string {
+  return `^[0-9]{1,15}(\\.[0-9]{1,6})?(${Object.keys(units).join("|")})$`;
+}
+
 /** Parses `"250ms"`, `"1.5s"`, `"5m"` to whole milliseconds. */
 export function parseDuration(text: string): UnitResult {
   return parseWithUnit(text, durationUnitsMs);

@@ -2,6 +2,7 @@
  * The configuration file that `stead init` writes. A line that begins with `#` and a key (no space between) shows a
  * default and can be uncommented as it is; a line that begins with `# ` explains. Tests read both kinds.
  */
+import { configSchemaFile } from "../../config/json-schema.ts";
 import { gatewayLimits, hostLimits, limitLines } from "../../config/limits.ts";
 
 export type InitRole = "gateway" | "host" | "both";
@@ -33,7 +34,8 @@ export function configTemplate(values: InitValues): string {
 const quoted = (text: string): string => JSON.stringify(text);
 const quotedList = (texts: readonly string[]): string => `[${texts.map(quoted).join(", ")}]`;
 
-const clusterPart = (values: InitValues): string => `# stead configuration. Check it with: stead config check stead.toml
+const clusterPart = (values: InitValues): string => `#:schema ./${configSchemaFile}
+# stead configuration. Check it with: stead config check stead.toml
 # Durations and sizes have a unit: "250ms", "1s", "5m", "64KiB", "4MiB". Relative paths start at this file's folder.
 
 [cluster]

@@ -9,6 +9,7 @@ import { join, relative, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { buildCommand } from "@stricli/core";
 import { parseConfig } from "../../config/load.ts";
+import { configJsonSchemaText, configSchemaFile } from "../../config/json-schema.ts";
 import { formatProblems } from "../../config/problems.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
 import { defaultConfigFile } from "./config.ts";
@@ -36,7 +37,7 @@ interface InitFlags {
 export const initCommand = buildCommand<InitFlags, [folder?: string], CliContext>({
   docs: {
     brief: "Write an example configuration and a random secret",
-    fullDescription: `Writes ${defaultConfigFile}, with every key explained, and ${secretFile}, which only its owner can read. All gateways and hosts need the same\nsecret: on the second server put it into the folder first, and it is kept. With --create-vault the host is the one that begins the vault\n(bootstrap = true). With --tls it makes certificates for mutual TLS as well: on the second server put ca.pem and ca.key into the\nfolder first, and take ca.key away afterwards. The databases in an existing data folder are\nlisted in the file. Nothing is overwritten: when there is a ${defaultConfigFile}, nothing is written.\n\nEXAMPLES\n  stead init\n  stead init /etc/stead --role host --service notes --host a --vault /mnt/vault/notes\n  stead init --vault ./vault --create-vault`,
+    fullDescription: `Writes ${defaultConfigFile}, with every key explained, ${configSchemaFile}, by which editors complete and check it,\nand ${secretFile}, which only its owner can read. All gateways and hosts need the same\nsecret: on the second server put it into the folder first, and it is kept. With --create-vault the host is the one that begins the vault\n(bootstrap = true). With --tls it makes certificates for mutual TLS as well: on the second server put ca.pem and ca.key into the\nfolder first, and take ca.key away afterwards. The databases in an existing data folder are\nlisted in the file. Nothing is overwritten: when there is a ${defaultConfigFile}, nothing is written.\n\nEXAMPLES\n  stead init\n  stead init /etc/stead --role host --service notes --host a --vault /mnt/vault/notes\n  stead init --vault ./vault --create-vault`,
   },
   parameters: {
     flags: {
@@ -123,6 +124,8 @@ export const initCommand = buildCommand<InitFlags, [folder?: string], CliContext
       if (!hasSecret)
         writeFileSync(secretPath, `${randomBytes(secretBytes).toString("base64url")}\n`, { mode: 0o600, flag: "wx" });
       writeFileSync(configPath, text, { flag: "wx" });
+      // Not of this operator's making, and that of this version.
+      writeFileSync(join(target, configSchemaFile), configJsonSchemaText());
     });
     if (flags.createVault) await giveKeys({ url: pathToFileURL(vaultPath).href, secrets: [secretIn(secretPath)] });
     const secret = hasSecret

@@ -47,6 +47,12 @@ test("the files that it writes pass the check at once, without a warning, and on
   });
 });
 
+test("the schema for editors is written beside the file, whose first line names it", async () => {
+  await runStead(["init"], { cwd: folder });
+  const [, name = ""] = /^#:schema \.\/(.*)$/m.exec(readFileSync(join(folder, "stead.toml"), "utf8")) ?? [];
+  expect(readFileSync(join(folder, name), "utf8")).toBe((await runStead(["config", "schema"])).out);
+});
+
 test("a vault that cannot be made leaves nothing behind, so that the same command can be given again", async () => {
   const init = ["init", "--vault", "share/notes", "--create-vault"];
   expect(await runStead(init, { cwd: folder })).toMatchObject({
@@ -102,7 +108,7 @@ test("nothing is overwritten: an existing configuration makes it refuse, an exis
     err: expect.stringContaining("stead.toml exists already; nothing was written"),
   });
   expect(readFileSync(join(folder, "stead.toml"), "utf8")).toBe("# mine");
-  expect(readdirSync(folder)).toEqual(["stead.toml"]);
+  expect(readdirSync(folder).toSorted()).toEqual(["stead.schema.json", "stead.toml"]);
 });
 
 test("only the host whose vault is created may bootstrap it", async () => {
