@@ -1,6 +1,7 @@
 /** A client of a gateway's admin API: the failovers that it recorded, its counters, a switchover. */
 import type { ChannelClient } from "../src/control/channel/client.ts";
-import type { ClusterService, FailoverEntry } from "../src/control/gateway-api.ts";
+import type { FailoverEntry } from "../src/control/failover-api.ts";
+import type { ClusterService } from "../src/control/gateway-api.ts";
 import { type GatewayAnswer, GatewayClient } from "../src/control/gateway-client.ts";
 import type { Clock } from "../src/runtime/clock.ts";
 

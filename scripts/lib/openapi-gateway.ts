@@ -1,5 +1,6 @@
 /** The admin API of a gateway as a table; src/gateway/admin/admin.ts has the same routes, which a test compares. */
 import * as v from "valibot";
+import * as failoverApi from "../../src/control/failover-api.ts";
 import * as gatewayApi from "../../src/control/gateway-api.ts";
 import { refusedSchema } from "../../src/control/refused.ts";
 import * as hrana from "../../src/control/hrana.ts";
@@ -236,6 +237,7 @@ export const gatewayApiTable = (comments: Api["comments"]): Api => ({
     "`POST /v1/peer/sync` is between gateways of one version and not part of this contract.",
   ].join(" "),
   schemas: {
+    ...schemasOf(failoverApi),
     ...schemasOf(gatewayApi),
     Refused: refusedSchema,
     ...schemasOf(hrana),

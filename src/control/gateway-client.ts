@@ -11,7 +11,6 @@ import {
   clusterStatusSchema,
   commandDoneSchema,
   databasesAnswerSchema,
-  dryRunAnswerSchema,
   gatewayListSchema,
   hostListSchema,
   rehearsalAnswerSchema,
@@ -26,7 +25,6 @@ import {
   type CommandDone,
   type ConfigReport,
   type DatabasesAnswer,
-  type DryRunAnswer,
   type GatewayList,
   type HostChange,
   type HostList,
@@ -36,6 +34,7 @@ import {
   type TokenAdded,
   type TokenList,
 } from "./gateway-api.ts";
+import { dryRunAnswerSchema, type DryRunAnswer } from "./failover-api.ts";
 import { callJson, type CallFailure, type CallOptions, type JsonCall } from "./json-call.ts";
 import { type Refused, refusedSchema } from "./refused.ts";
 

@@ -1,5 +1,5 @@
 /** The answer of a dry run in words: who would take over, why no other, and how long clients would wait. */
-import type { DryRunAnswer } from "../../control/gateway-api.ts";
+import type { DryRunAnswer } from "../../control/failover-api.ts";
 import { paragraph } from "../output/wrap-text.ts";
 
 export function describePlan(plan: DryRunAnswer): string {

@@ -34,14 +34,14 @@ export interface PredictionBasis {
   readonly leaseMs: number;
 }
 
-export type Source = "measured" | "measured elsewhere" | "rehearsed" | "configured" | "assumed";
+export type PredictionSource = "measured" | "measured elsewhere" | "rehearsed" | "configured" | "assumed";
 
 /** `startMs`: after the decision; negative before it. `failovers`: the number that were measured. */
 export interface PredictedPhase {
   readonly phase: PhaseName | "rest";
   readonly startMs: number;
   readonly ms: number;
-  readonly source: Source;
+  readonly source: PredictionSource;
   readonly failovers: number;
 }
 
@@ -84,7 +84,7 @@ export function predict(kind: LossKind, basis: PredictionBasis): Prediction {
 export const lossKindOf = (kind: FailoverKind): LossKind | undefined => lossKinds.find((known) => known === kind);
 
 type Part = Omit<PredictedPhase, "startMs">;
-type Fallback = readonly [ms: number, source: Source];
+type Fallback = readonly [ms: number, source: PredictionSource];
 
 function partOf(phase: PhaseName, samples: readonly MeasuredFailover[], [ms, source]: Fallback): Part {
   const values = newest(samples.flatMap(({ phases }) => phases[phase] ?? []));

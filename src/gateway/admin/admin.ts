@@ -17,13 +17,13 @@ import {
   type CommandDone,
   type ConfigReport,
   type DatabasesAnswer,
-  type DryRunAnswer,
   type HostList,
   type LivenessAnswer,
   type RehearsalAnswer,
   type SuspectsCleared,
   type HostChange,
 } from "../../control/gateway-api.ts";
+import { type DryRunAnswer } from "../../control/failover-api.ts";
 import { type DatabaseAct, databaseActs, type DatabaseChange, type DatabaseList } from "../../control/databases.ts";
 import type { HostAnswer } from "../../control/host-client.ts";
 import { type Api, createApi } from "../../control/server/api.ts";

@@ -7,12 +7,8 @@ import type { HostView, Phase, ServiceState } from "../../core/failover/state.ts
 import { oldestRecordFormat } from "../../core/record-format.ts";
 import { vaultInWords } from "../../core/failover/vault.ts";
 import { hostRoles, type HostRole, type HostStatus, untold } from "../../control/host-status.ts";
-import {
-  type ClusterHost,
-  type ClusterService,
-  type FailoverEntry,
-  phaseSpanSchema,
-} from "../../control/gateway-api.ts";
+import { type ClusterHost, type ClusterService } from "../../control/gateway-api.ts";
+import { type FailoverEntry, phaseSpanSchema } from "../../control/failover-api.ts";
 import type { ServiceRuntime } from "../service/service.ts";
 import type { FailoverRow } from "../state/rows.ts";
 

@@ -18,9 +18,7 @@ export function failoversOf(store: Pick<StateStore, "replica">, service: string)
 /** Returns the completed ones, oldest first; those with failed attempts or a wait say nothing about the next. */
 export function measuredOf(rows: readonly FailoverRow[]): readonly MeasuredFailover[] {
   return rows
-    .filter(
-      ({ outcome, waitMs, retryMs }) => outcome === "done" && (waitMs ?? null) === null && (retryMs ?? null) === null,
-    )
+    .filter(({ outcome, waitMs, retryMs }) => outcome === "done" && (waitMs ?? 0) === 0 && (retryMs ?? 0) === 0)
     .map((row) => ({
       kind: row.kind,
       to: row.toHost ?? undefined,
@@ -34,5 +32,5 @@ function phasesOf(row: FailoverRow): MeasuredFailover["phases"] {
     ...{ detect: row.detectMs, agree: row.agreeMs, demote: row.demoteMs, claim: row.claimMs, lease: row.leaseMs },
     ...{ catchUp: row.catchUpMs, start: row.startMs, route: row.routeMs },
   };
-  return Object.fromEntries(Object.entries(phases).filter(([, ms]) => ms !== null && ms !== undefined));
+  return Object.fromEntries(Object.entries(phases).filter(([, ms]) => typeof ms === "number"));
 }

@@ -175,8 +175,8 @@ export class ServiceRuntime {
   }
 
   /**
-   * What is expected if the primary ends so now. `candidate`: default, the host that would be asked; undefined: there is
-   * none.
+   * Returns what is expected if the primary ends so now; undefined: no host could take over. `candidate`: default, the
+   * host that would be asked.
    */
   predict(kind: LossKind, candidate?: string): Prediction | undefined {
     const { state } = this;
