@@ -2,13 +2,8 @@
  * The page's calls of the admin API, in this process and with the visitor's token: the page has no data and no power
  * of its own. Authentication, roles, limits of guesses and the audit are those of every other caller.
  */
-import {
-  type ClusterStatus,
-  type ConfigReport,
-  type DryRunAnswer,
-  type SqlAnswer,
-  sqlRowsMax,
-} from "../../control/gateway-api.ts";
+import { type ClusterStatus, type ConfigReport, type SqlAnswer, sqlRowsMax } from "../../control/gateway-api.ts";
+import { type DryRunAnswer } from "../../control/failover-api.ts";
 import { bearer } from "../../control/bearer.ts";
 import type { Refused } from "../../control/refused.ts";
 

@@ -1,5 +1,6 @@
 /** Failovers: the list, newest first, and one of them with its evidence. */
-import type { FailoverEntry, SqlAnswer, SqlValue } from "../../control/gateway-api.ts";
+import type { SqlAnswer, SqlValue } from "../../control/gateway-api.ts";
+import type { FailoverEntry } from "../../control/failover-api.ts";
 import { type ApiCalls, quoted } from "./api-calls.ts";
 import type { View } from "./layout.tsx";
 import { type Axis, axisOf, type Bar, totalMsOf } from "./timeline.ts";

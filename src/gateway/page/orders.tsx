@@ -2,7 +2,8 @@
  * What an operator orders here. Each order has a page of its own, which shows what would happen and asks; the form
  * there calls the admin API as the command of the same name does.
  */
-import type { ClusterService, DryRunAnswer } from "../../control/gateway-api.ts";
+import type { ClusterService } from "../../control/gateway-api.ts";
+import type { DryRunAnswer } from "../../control/failover-api.ts";
 import type { View, Visitor } from "./layout.tsx";
 import { Candidates } from "./plan.tsx";
 import { inUnits, instant, orDash } from "./words.ts";

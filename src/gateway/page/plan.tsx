@@ -1,5 +1,6 @@
 /** What would happen if each primary were lost now: the dry run, which changes nothing. */
-import type { ClusterService, DryRunAnswer, FailoverEntry } from "../../control/gateway-api.ts";
+import type { ClusterService } from "../../control/gateway-api.ts";
+import type { DryRunAnswer, FailoverEntry } from "../../control/failover-api.ts";
 import type { View } from "./layout.tsx";
 import { Badge } from "./overview.tsx";
 import { totalMsOf } from "./timeline.ts";

@@ -2,7 +2,7 @@
  * Phases of failovers on one time axis, in milliseconds from the decision (docs/GATEWAY-API.md, "Phases of a
  * failover"): `detect` lies before it.
  */
-import type { FailoverEntry } from "../../control/gateway-api.ts";
+import type { FailoverEntry } from "../../control/failover-api.ts";
 
 export interface Bar {
   readonly phase: string;

@@ -1,5 +1,5 @@
 /** A failover on one time axis: its phases, and the gap that clients saw. */
-import type { FailoverEntry } from "../../control/gateway-api.ts";
+import type { FailoverEntry } from "../../control/failover-api.ts";
 import { type Axis, axisOf, type Bar, barsOf, gapOf } from "./timeline.ts";
 import { inUnits } from "./words.ts";
 

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
-import type { ClusterStatus, DryRunAnswer } from "../../../src/control/gateway-api.ts";
+import type { ClusterStatus } from "../../../src/control/gateway-api.ts";
+import type { DryRunAnswer } from "../../../src/control/failover-api.ts";
 import type { TokenPrincipal } from "../../../src/control/server/authentication.ts";
 import { type TokenRole, tokenRoles } from "../../../src/control/token.ts";
 import { liveStreamsMax } from "../../../src/gateway/page/live-stream.tsx";

@@ -1,5 +1,6 @@
 /** A cluster's status as the admin API tells it, healthy unless the test says otherwise. */
-import type { ClusterHost, ClusterService, ClusterStatus, FailoverEntry } from "../../../src/control/gateway-api.ts";
+import type { ClusterHost, ClusterService, ClusterStatus } from "../../../src/control/gateway-api.ts";
+import type { FailoverEntry } from "../../../src/control/failover-api.ts";
 import { untold } from "../../../src/control/host-status.ts";
 
 export const host = (change: Partial<ClusterHost> = {}): ClusterHost => {
