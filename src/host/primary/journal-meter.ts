@@ -5,7 +5,7 @@
  */
 import type { Counter, Histogram, Metrics } from "../../metrics/metrics.ts";
 import type { Clock } from "../../runtime/clock.ts";
-import type { JournalOptions } from "./journal.ts";
+import type { JournalOptions } from "./journal-options.ts";
 
 export class JournalMeter {
   readonly #metrics: Metrics;

@@ -2,7 +2,8 @@
  * The journal of a primary: the one place that puts records, and the gate that every byte to a client passes.
  *
  * One loop, one put in flight (R2). Each turn takes everything committed by then and puts it as one flush (group
- * commit); if there is nothing, it renews the lease (R5) or announces a checkpoint.
+ * commit); if there is nothing, it renews the lease (R5) or announces a checkpoint. Where puts take long, a flush waits
+ * a moment for the writers that the last one released (flush-group.ts); a later collection covers no less.
  *
  * Why a byte that passed the gate can never be undone: the byte was produced from some state of the databases, which
  * was visible in their WAL indexes before the byte arrived here. `gate` returns only if (a) no index has moved past
@@ -26,12 +27,12 @@
  */
 import type { CaptureError } from "../../capture/capture-error.ts";
 import { mayRelease, renewDueAt } from "../../core/host/lease.ts";
-import type { Rules } from "../../core/rules.ts";
-import type { Clock, Timer } from "../../runtime/clock.ts";
-import type { LogWriter } from "../../vault/log/log-writer.ts";
+import type { Timer } from "../../runtime/clock.ts";
 import type { RecordBody } from "../../vault/record.ts";
 import { journalEndOf, GateShutError, type JournalEnd, slowVault } from "./journal-end.ts";
+import type { JournalOptions } from "./journal-options.ts";
 import { settleSnapshot, type Job, type SnapshotAt } from "./journal-job.ts";
+import { FlushGroup } from "./flush-group.ts";
 import { LossWindow } from "./loss-window.ts";
 import type { CaptureBatch, CaptureSource } from "../ports/ports.ts";
 import { putParts } from "./flush-parts.ts";
@@ -40,26 +41,6 @@ import { renewingDuring } from "./renewing.ts";
 import { tidyingDuring } from "./tidying.ts";
 import { newDeferred, type Deferred } from "../../runtime/deferred.ts";
 import { type SettlingCommits, UnsettledWaiters } from "./unsettled-waiters.ts";
-
-export type JournalDurability = { readonly kind: "strict" } | { readonly kind: "async"; readonly lossMaxMs: number };
-
-export interface JournalOptions {
-  readonly writer: LogWriter;
-  readonly clock: Clock;
-  readonly rules: Rules;
-  readonly leaseMs: number;
-  readonly durability: JournalDurability;
-  readonly onEnd: (end: JournalEnd) => void;
-  /** After each record. */
-  readonly onRecord: (record: {
-    readonly kind: RecordBody["kind"];
-    readonly bytes: number;
-    readonly tookMs: number;
-  }) => void;
-  /** `wallAheadOf` the clock from before the claim; default: now. */
-  readonly wallAheadMs?: number | undefined;
-  readonly onWarning?: ((text: string) => void) | undefined;
-}
 
 /** How often the journal checks whether the application committed something without a response. */
 const idleLookMs = 5;
@@ -86,6 +67,7 @@ export class Journal {
   /** Waiters for the lease to be valid again. */
   #lease: Deferred | undefined;
   readonly #lossWindow: LossWindow | undefined;
+  readonly #group: FlushGroup;
   readonly #jobs: Job[] = [];
   /** Ends a put that waits for a vault that does not answer. */
   readonly #abort = new AbortController();
@@ -101,6 +83,7 @@ export class Journal {
     this.#options = options;
     this.#lastPutStartedAt = options.writer.startedAtMs;
     this.#lossWindow = options.durability.kind === "async" ? new LossWindow(options.durability.lossMaxMs) : undefined;
+    this.#group = new FlushGroup(options.clock);
     this.#wallAheadMs = options.wallAheadMs ?? wallAheadOf(options.clock);
     this.#loop = this.#run();
   }
@@ -143,8 +126,11 @@ export class Journal {
     if (this.#lossWindow?.isFull(ahead, this.#current !== undefined, clock.now()) === false) {
       return leased ? undefined : this.#waitThenAskAgain(this.#waitForLease());
     }
-    if (ahead) return this.#checkLeaseAfter((this.#next ??= newDeferred()).promise);
-    if (this.#current !== undefined) return this.#checkLeaseAfter(this.#current.promise);
+    const flush = ahead ? (this.#next ??= newDeferred()) : this.#current;
+    if (flush !== undefined) {
+      this.#group.join(ahead ? "next" : "current");
+      return this.#checkLeaseAfter(flush.promise);
+    }
     const settled = this.#unsettled.add(this.#source?.unfinished?.());
     if (settled !== undefined) {
       this.#wakeUp();
@@ -265,7 +251,9 @@ export class Journal {
     // A record comes after everything that was committed before it.
     const isLookDue = isHeld || this.#unsettled.isWaiting || this.#jobs.length > 0 || this.#lookInMs() <= 0;
     if (this.#next !== undefined || this.#isAwaited || (isLookDue && this.#isAhead())) {
-      await this.#flush();
+      const waitMs = isHeld || this.#jobs.length > 0 ? 0 : this.#group.waitMs();
+      if (waitMs > 0 && this.#renewInMs() > 0) return this.#idle(Math.min(waitMs, this.#renewInMs()));
+      await this.#group.during(() => this.#flush());
       if (!isHeld || !this.#isHeld()) return;
     }
     const job = this.#jobs.shift();

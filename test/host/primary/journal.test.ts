@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { allRules } from "../../../src/core/rules.ts";
-import { Journal, type JournalDurability } from "../../../src/host/primary/journal.ts";
+import { Journal } from "../../../src/host/primary/journal.ts";
+import type { JournalDurability } from "../../../src/host/primary/journal-options.ts";
 import { GateShutError, type JournalEnd } from "../../../src/host/primary/journal-end.ts";
 import { type Clock, systemClock } from "../../../src/runtime/clock.ts";
 import { systemRandom } from "../../../src/runtime/random.ts";
@@ -313,19 +314,19 @@ describe("the gate", () => {
   });
 
   test("in async durability counts the loss window from the first acknowledgement that is not durable, over slow flushes", async () => {
-    let now = performance.now();
+    let aheadMs = 0;
     const { journal, source, store } = await setUp({
       durability: { kind: "async", lossMaxMs: 1000 },
-      clock: { ...systemClock, now: () => now },
+      clock: { ...systemClock, now: () => systemClock.now() + aheadMs },
     });
     store.isHolding = true;
     source.commit();
     expect(journal.gate()).toBeUndefined();
     await until(() => store.held.length === 1);
-    now += 400;
+    aheadMs += 400;
     source.commit();
     expect(journal.gate()).toBeUndefined();
-    now += 5000;
+    aheadMs += 5000;
     const held = [journal.gate()];
     expect(held[0]).toBeInstanceOf(Promise);
     store.release();
