@@ -1,3 +1,4 @@
+/** @jsxImportSource hono/jsx */
 /**
  * What the page's paths have in common: who visits, the answers that a browser gets, and the fields that go with each
  * of them.

@@ -1,3 +1,4 @@
+/** @jsxImportSource hono/jsx */
 /** The configuration in force, and what of it was decided at run time. */
 import type { ConfigReport } from "../../control/gateway-api.ts";
 import type { View } from "./layout.tsx";

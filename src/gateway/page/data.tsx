@@ -1,3 +1,4 @@
+/** @jsxImportSource hono/jsx */
 /** What is kept of the data: checkpoints, restore points, and what was set aside; and the suspects. */
 import type { ClusterStatus } from "../../control/gateway-api.ts";
 import type { View } from "./layout.tsx";

@@ -1,3 +1,4 @@
+/** @jsxImportSource hono/jsx */
 /** Events of all gateways, newest first, with a filter and a search. */
 import { type ApiCalls, quoted } from "./api-calls.ts";
 import { EventTable, Pages } from "./failovers.tsx";

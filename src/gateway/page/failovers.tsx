@@ -1,3 +1,4 @@
+/** @jsxImportSource hono/jsx */
 /** Failovers: the list, newest first, and one of them with its evidence. */
 import type { SqlAnswer, SqlValue } from "../../control/gateway-api.ts";
 import type { FailoverEntry } from "../../control/failover-api.ts";

@@ -1,3 +1,4 @@
+/** @jsxImportSource hono/jsx */
 /**
  * The frame of every view: head, navigation, and the element that live updates replace. Everything is from this
  * listener; the Content-Security-Policy (page.tsx) refuses the rest.

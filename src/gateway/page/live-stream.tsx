@@ -1,3 +1,4 @@
+/** @jsxImportSource hono/jsx */
 /**
  * The stream of a view (server-sent events): the view as text whenever it has changed, until the visitor leaves or the
  * API refuses the token. Each stream renders its own view at each look, so their number is bounded.

@@ -1,3 +1,4 @@
+/** @jsxImportSource hono/jsx */
 /** The paths of operators' orders: a page that shows what would happen and asks, and the form that orders it. */
 import type { Hono } from "hono";
 import { suffices } from "../../control/token.ts";

@@ -1,3 +1,4 @@
+/** @jsxImportSource hono/jsx */
 /**
  * What an operator orders here. Each order has a page of its own, which shows what would happen and asks; the form
  * there calls the admin API as the command of the same name does.

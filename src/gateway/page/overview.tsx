@@ -1,3 +1,4 @@
+/** @jsxImportSource hono/jsx */
 /** The overview: each service with its gateways, hosts and vault, what is held, and why it is as it is. */
 import type { ClusterHost, ClusterService, ClusterStatus } from "../../control/gateway-api.ts";
 import { suffices } from "../../control/token.ts";

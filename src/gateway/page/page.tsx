@@ -1,3 +1,4 @@
+/** @jsxImportSource hono/jsx */
 /**
  * The page: what an operator sees of the cluster in a browser, on the admin listener beside the API.
  *

@@ -1,3 +1,4 @@
+/** @jsxImportSource hono/jsx */
 /** What would happen if each primary were lost now: the dry run, which changes nothing. */
 import type { ClusterService } from "../../control/gateway-api.ts";
 import type { DryRunAnswer, FailoverEntry } from "../../control/failover-api.ts";

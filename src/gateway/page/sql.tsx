@@ -1,3 +1,4 @@
+/** @jsxImportSource hono/jsx */
 /** The SQL console: one reading statement, its result as a table and as CSV. */
 import type { SqlAnswer, SqlValue } from "../../control/gateway-api.ts";
 import type { Refused } from "../../control/refused.ts";

@@ -1,3 +1,4 @@
+/** @jsxImportSource hono/jsx */
 /** A failover on one time axis: its phases, and the gap that clients saw. */
 import type { FailoverEntry } from "../../control/failover-api.ts";
 import { type Axis, axisOf, type Bar, barsOf, gapOf } from "./timeline.ts";
