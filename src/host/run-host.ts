@@ -22,7 +22,7 @@ import { type Exposition, PrometheusMetrics } from "../metrics/prometheus.ts";
 import { type Clock, systemClock } from "../runtime/clock.ts";
 import { freePort } from "../runtime/free-ports.ts";
 import { openFileLimit } from "../runtime/open-file-limit.ts";
-import { type Logger, systemLog } from "../runtime/log.ts";
+import { type LogFormat, type Logger, systemLog } from "../runtime/log.ts";
 import { systemRandom } from "../runtime/random.ts";
 import { chunkNamesOf } from "../vault/store/chunk-names.ts";
 import type { Store } from "../vault/store/store.ts";
@@ -59,6 +59,7 @@ import { predecessorProbe } from "./primary/predecessor.ts";
 import { verifyHandoff } from "./primary/verify-handoff.ts";
 import type { ApplicationUser } from "./application/application-user.ts";
 import { assertApplicationLog, openApplicationLog } from "./application/application-log.ts";
+import { applicationJsonLine } from "./application/prefixed-output.ts";
 import { Supervisor } from "./application/supervisor.ts";
 
 export interface RunningHost {
@@ -76,6 +77,8 @@ export interface StartOptions {
   readonly acceptDamaged: boolean;
   /** Starts the process that checks databases. */
   readonly databaseChecker: readonly [string, ...string[]];
+  /** Of the log; text when left out. */
+  readonly logFormat?: LogFormat;
 }
 
 interface SourceParts {
@@ -98,10 +101,16 @@ interface CleanerParts {
   readonly log: Logger;
 }
 
+/** The host's own log, and how a line of the application stands in it. */
+const logsOf = (name: string, format: LogFormat | undefined) => ({
+  log: systemLog(name, format),
+  lineFormat: format === "json" ? applicationJsonLine(name) : undefined,
+});
+
 /** Throws the typed errors of vault, sockets and file system, before the host begins to live. */
 export async function startHost(given: HostConfig, options: StartOptions): Promise<RunningHost> {
   const config = { ...given };
-  const log = systemLog(`host ${config.id}`);
+  const { log, lineFormat } = logsOf(`host ${config.id}`, options.logFormat);
   const clock = systemClock;
   const metrics = new PrometheusMetrics(hostMetrics);
   const channel = openHostChannel(config, clock, log);
@@ -158,7 +167,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
       new Supervisor({
         ...owner,
         application: config.application,
-        output: openApplicationLog(config.application.log, { service: config.service, clock, onWarning }),
+        output: openApplicationLog(config.application.log, { service: config.service, clock, onWarning, lineFormat }),
         dataFolder: config.dataFolder,
         ...{ scope, user },
         clock,

@@ -5,7 +5,7 @@
  * Rule: each line of the application has a prefix and no control characters (host/application/prefixed-output.ts).
  */
 import { expect, test } from "bun:test";
-import { outputPrefix, PrefixedOutput } from "../../src/host/application/prefixed-output.ts";
+import { applicationJsonLine, outputPrefix, PrefixedOutput } from "../../src/host/application/prefixed-output.ts";
 
 function written(chunks: readonly (string | Uint8Array)[], unread = 0): string {
   let text = "";
@@ -60,4 +60,22 @@ test("bytes that are not UTF-8 and a line without an end stay bounded", () => {
 
 test("a log that is not read costs lines of the application, and not memory", () => {
   expect(written(["a\nb\n"], 10 * 1024 * 1024)).toBe("");
+});
+
+test("in a log of JSON lines no line of the application passes for one of the host", () => {
+  let text = "";
+  const output = new PrefixedOutput(
+    { write: (part) => (text += part), writableLength: 0 },
+    applicationJsonLine("host a"),
+  );
+  const forged = '{"stream":"stead","message":"all is well"}';
+  output.take(Buffer.from(`${forged}\r\n"},"stream":"stead\n`));
+  const lines = text
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as { readonly stream: string; readonly message: string });
+  expect(lines.map(({ stream, message }) => [stream, message])).toEqual([
+    ["application", forged],
+    ["application", '"},"stream":"stead'],
+  ]);
 });

@@ -5,12 +5,14 @@ import { loadConfig } from "../../config/load.ts";
 import { selfCommand } from "../../runtime/self-command.ts";
 import { BackgroundTasks } from "../../runtime/background-tasks.ts";
 import { systemClock } from "../../runtime/clock.ts";
+import type { LogFormat } from "../../runtime/log.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
+import { type LogFormatFlag, logFormatArguments, logFormatFlag } from "./log-format-flag.ts";
 import { configFileParameter, requireConfig } from "./config.ts";
 import type { CliContext } from "../output/context.ts";
 import { versionText } from "../../runtime/program-version.ts";
 
-export const gatewayCommand = buildCommand<Record<never, never>, [file?: string], CliContext>({
+export const gatewayCommand = buildCommand<LogFormatFlag, [file?: string], CliContext>({
   docs: {
     brief: "Run a gateway: the reverse proxy that sends requests to the primary, and replaces it if it is lost",
     fullDescription: [
@@ -21,12 +23,12 @@ export const gatewayCommand = buildCommand<Record<never, never>, [file?: string]
       "",
       "EXAMPLES",
       "  stead gateway",
-      "  stead gateway /etc/stead/stead.toml",
+      "  stead gateway /etc/stead/stead.toml --log-format json",
     ].join("\n"),
   },
-  parameters: { positional: { kind: "tuple", parameters: [configFileParameter] } },
-  async func(_flags, file) {
-    const { config, options } = await prepare(this, file);
+  parameters: { flags: { ...logFormatFlag }, positional: { kind: "tuple", parameters: [configFileParameter] } },
+  async func({ logFormat }, file) {
+    const { config, options } = await prepare(this, file, logFormat);
     const { GatewayProcess: GatewayProcess } = await import("../../gateway/gateway-process.ts");
     const { Keeper } = await import("../../gateway/upgrade/keeper.ts");
     const { clock, log } = options;
@@ -36,7 +38,7 @@ export const gatewayCommand = buildCommand<Record<never, never>, [file?: string]
       run,
       gateway: id,
       listen: formatAddress(listen),
-      command: [...selfCommand(), "gateway-successor", config.file],
+      command: [...selfCommand(), "gateway-successor", config.file, ...logFormatArguments(logFormat)],
       clock,
       log,
     });
@@ -56,13 +58,14 @@ export const gatewayCommand = buildCommand<Record<never, never>, [file?: string]
 });
 
 /** Internal: takes over from a gateway that is being upgraded (src/gateway/upgrade/keeper.ts). */
-export const gatewaySuccessorCommand = buildCommand<Record<never, never>, [file: string], CliContext>({
+export const gatewaySuccessorCommand = buildCommand<LogFormatFlag, [file: string], CliContext>({
   docs: { brief: "Take over from a gateway; started by it" },
   parameters: {
+    flags: { ...logFormatFlag },
     positional: { kind: "tuple", parameters: [{ brief: "Configuration file", placeholder: "file", parse: String }] },
   },
-  async func(_flags, file) {
-    const { config, options } = await prepare(this, file);
+  async func({ logFormat }, file) {
+    const { config, options } = await prepare(this, file, logFormat);
     const { GatewayProcess: GatewayProcess } = await import("../../gateway/gateway-process.ts");
     const { runSuccessor, successorDescriptor } = await import("../../gateway/upgrade/successor.ts");
     const { log } = options;
@@ -80,7 +83,7 @@ export const gatewaySuccessorCommand = buildCommand<Record<never, never>, [file:
 });
 
 /** Loads the configuration and what a gateway's process supplies. */
-async function prepare(context: CliContext, file: string | undefined) {
+async function prepare(context: CliContext, file: string | undefined, logFormat: LogFormat) {
   const config = requireConfig(context, file);
   const { gateway } = config;
   if (gateway === undefined) {
@@ -94,9 +97,9 @@ async function prepare(context: CliContext, file: string | undefined) {
   const options = {
     config: gateway,
     clock: systemClock,
-    log: systemLog(`gateway ${gateway.id}`),
+    log: systemLog(`gateway ${gateway.id}`, logFormat),
     sqlReader: [...selfCommand(), "sql-reader"] as const,
-    worker: [...selfCommand(), "gateway-worker", gateway.id] as const,
+    worker: [...selfCommand(), "gateway-worker", ...logFormatArguments(logFormat), gateway.id] as const,
     configFile: config.file,
     load: () => loadConfig(config.file, { env: context.process.env, folder: context.cwd }),
   };
@@ -116,9 +119,10 @@ export const sqlReaderCommand = buildCommand<Record<never, never>, [path: string
 });
 
 /** Internal: serves clients for a gateway (src/gateway/workers/worker.ts). Only the gateway ends it. */
-export const gatewayWorkerCommand = buildCommand<Record<never, never>, [gateway: string, number: string], CliContext>({
+export const gatewayWorkerCommand = buildCommand<LogFormatFlag, [gateway: string, number: string], CliContext>({
   docs: { brief: "Serve clients for a gateway; started by it" },
   parameters: {
+    flags: { ...logFormatFlag },
     positional: {
       kind: "tuple",
       parameters: [
@@ -127,10 +131,10 @@ export const gatewayWorkerCommand = buildCommand<Record<never, never>, [gateway:
       ],
     },
   },
-  async func(_flags, gateway, number) {
+  async func({ logFormat }, gateway, number) {
     const { listenDescriptor, runWorker } = await import("../../gateway/workers/worker.ts");
     const { systemLog } = await import("../../runtime/log.ts");
-    const log = systemLog(`gateway ${gateway} worker ${number}`);
+    const log = systemLog(`gateway ${gateway} worker ${number}`, logFormat);
     await runWorker({
       input: process.stdin,
       output: process.stdout,

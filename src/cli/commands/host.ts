@@ -8,9 +8,10 @@ import { selfCommand } from "../../runtime/self-command.ts";
 import type { RunningHost } from "../../host/run-host.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
 import { configFileParameter, requireConfig } from "./config.ts";
+import { type LogFormatFlag, logFormatFlag } from "./log-format-flag.ts";
 import type { CliContext } from "../output/context.ts";
 
-interface HostFlags {
+interface HostFlags extends LogFormatFlag {
   readonly "accept-damaged": boolean;
 }
 
@@ -25,11 +26,12 @@ export const hostCommand = buildCommand<HostFlags, [file?: string], CliContext>(
       "",
       "EXAMPLES",
       "  stead host",
-      "  stead host /etc/stead/stead.toml",
+      "  stead host /etc/stead/stead.toml --log-format json",
     ].join("\n"),
   },
   parameters: {
     flags: {
+      ...logFormatFlag,
       "accept-damaged": {
         kind: "boolean",
         default: false,
@@ -60,6 +62,7 @@ export const hostCommand = buildCommand<HostFlags, [file?: string], CliContext>(
     this.onReload?.(() => running?.reload(load));
     const options = {
       acceptDamaged: flags["accept-damaged"],
+      logFormat: flags.logFormat,
       databaseChecker: [...selfCommand(), "database-checker"] as const,
     };
     await runHost(config.host, options, this.signal, (started) => (running = started));

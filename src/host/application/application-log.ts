@@ -13,7 +13,7 @@ import type { Clock } from "../../runtime/clock.ts";
 import { messageOf, OperatorError } from "../../runtime/operator-error.ts";
 import { FileOutput } from "./file-output.ts";
 import { JournalStream, journalSocket } from "./journal-stream.ts";
-import { PrefixedOutput } from "./prefixed-output.ts";
+import { type LineFormat, PrefixedOutput } from "./prefixed-output.ts";
 import type { OutputSink } from "./watcher.ts";
 
 export interface ApplicationLogFinding {
@@ -63,11 +63,17 @@ export function assertApplicationLog(log: ApplicationLogConfig): void {
 /** Opens it for one term. Whatever fails later is told to `onWarning`, once until it works again. */
 export function openApplicationLog(
   log: ApplicationLogConfig,
-  options: { readonly service: string; readonly clock: Clock; readonly onWarning: (text: string) => void },
+  options: {
+    readonly service: string;
+    readonly clock: Clock;
+    readonly onWarning: (text: string) => void;
+    /** Of a line in the host's own log; undefined: with the prefix. */
+    readonly lineFormat?: LineFormat | undefined;
+  },
 ): OutputSink {
   switch (log.kind) {
     case "prefixed":
-      return new PrefixedOutput();
+      return new PrefixedOutput(process.stderr, options.lineFormat);
     case "journald":
       return new PrefixedOutput(new JournalStream({ ...options, identifier: options.service }), "");
     case "file":

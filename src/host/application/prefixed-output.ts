@@ -22,16 +22,30 @@ export interface LogStream {
   readonly writableLength: number;
 }
 
+/** A line of the application as it stands in the log, without the line's end. */
+export type LineFormat = (line: string) => string;
+
+const prefixed =
+  (prefix: string): LineFormat =>
+  (line) =>
+    `${prefix}${escapeControls(line, "\t")}`;
+
+/** In a log of JSON lines (runtime/log.ts): `process` is that of the host's own lines. */
+export const applicationJsonLine =
+  (process: string): LineFormat =>
+  (line) =>
+    JSON.stringify({ time: new Date().toISOString(), level: "info", stream: "application", process, message: line });
+
 export class PrefixedOutput implements OutputSink {
   readonly #stream: LogStream;
-  readonly #prefix: string;
+  readonly #format: LineFormat;
   #rest: Buffer = Buffer.alloc(0);
   #left = 0;
 
-  /** @param prefix empty: in a log of its own */
-  constructor(stream: LogStream = process.stderr, prefix: string = outputPrefix) {
+  /** @param format a text is the prefix of each line; empty: in a log of its own */
+  constructor(stream: LogStream = process.stderr, format: string | LineFormat = outputPrefix) {
     this.#stream = stream;
-    this.#prefix = prefix;
+    this.#format = typeof format === "string" ? prefixed(format) : format;
   }
 
   take(bytes: Uint8Array): void {
@@ -58,11 +72,11 @@ export class PrefixedOutput implements OutputSink {
       this.#left++;
       return;
     }
-    const lost = this.#left === 0 ? "" : `${this.#prefix}(${this.#left} lines left out: the log was not read)\n`;
+    const lost = this.#left === 0 ? "" : `${this.#format(`(${this.#left} lines left out: the log was not read)`)}\n`;
     this.#left = 0;
-    this.#stream.write(`${lost}${this.#prefix}${visible(Buffer.from(line).toString("utf8"))}\n`);
+    this.#stream.write(`${lost}${this.#format(withoutReturn(Buffer.from(line).toString("utf8")))}\n`);
   }
 }
 
 /** A carriage return before the line's end is part of the end. */
-const visible = (text: string): string => escapeControls(text.replace(/\r$/, ""), "\t");
+const withoutReturn = (text: string): string => text.replace(/\r$/, "");
