@@ -59,7 +59,7 @@ async function older(api: ApiCalls, page: number): Promise<Page> {
 function List({ entries, axis }: { readonly entries: readonly FailoverEntry[]; readonly axis: Axis }) {
   return (
     <div class="scroll" role="region" aria-label="Failovers" tabindex={0}>
-      <table>
+      <table class="stack">
         <caption class="hidden">
           Failovers, newest first, on one time axis of {inUnits(axis.toMs - axis.fromMs)}
         </caption>
@@ -87,14 +87,18 @@ function List({ entries, axis }: { readonly entries: readonly FailoverEntry[]; r
               <th scope="row">
                 <a href={`/failovers/${encodeURIComponent(entry.id)}`}>{instant(entry.decidedAtMs)}</a>
               </th>
-              <td>{entry.service}</td>
-              <td>{entry.kind}</td>
+              <td data-name="Service">{entry.service}</td>
+              <td data-name="Kind">{entry.kind}</td>
               <td>
                 {orDash(entry.from)} → {orDash(entry.to)}
               </td>
-              <td>{entry.outcome}</td>
-              <td class="number">{inUnits(totalMsOf(entry))}</td>
-              <td class="number">{entry.gapMs === null ? orDash(null) : inUnits(entry.gapMs)}</td>
+              <td data-name="Outcome">{entry.outcome}</td>
+              <td data-name="Total" class="number">
+                {inUnits(totalMsOf(entry))}
+              </td>
+              <td data-name="Gap" class="number">
+                {entry.gapMs === null ? orDash(null) : inUnits(entry.gapMs)}
+              </td>
               <td class="wide">
                 <Strip entry={entry} axis={axis} />
               </td>
@@ -222,7 +226,7 @@ export function EventTable({ events, label }: { readonly events: SqlAnswer; read
   if (events.rows.length === 0) return <p>No event.</p>;
   return (
     <div class="scroll" role="region" aria-label={label} tabindex={0}>
-      <table>
+      <table class="stack">
         <caption class="hidden">{label}</caption>
         <thead>
           <tr>

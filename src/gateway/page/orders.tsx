@@ -6,7 +6,7 @@
 import type { ClusterService } from "../../control/gateway-api.ts";
 import type { DryRunAnswer } from "../../control/failover-api.ts";
 import type { View, Visitor } from "./layout.tsx";
-import { Candidates } from "./plan.tsx";
+import { Candidates, Expected } from "./plan.tsx";
 import { inUnits, instant, orDash } from "./words.ts";
 
 export const orderKinds = ["switchover", "pause", "resume", "checkpoint", "drain"] as const;
@@ -48,7 +48,8 @@ interface OrderProps {
 }
 
 export function orderView(props: OrderProps): View {
-  const { kind, service, visitor } = props;
+  const { kind, service, visitor, dryRun } = props;
+  const isPossible = kind !== "switchover" || dryRun.wouldPromote !== null;
   return {
     title: `${titles[kind]}: ${service.name}`,
     entry: "/",
@@ -61,11 +62,13 @@ export function orderView(props: OrderProps): View {
         <Consequence {...props} />
         <form method="post" action={`/orders/${encodeURIComponent(service.name)}/${kind}`} class="order">
           <input type="hidden" name="proof" value={visitor.proof} />
-          <HostChoice {...props} />
+          {isPossible ? <HostChoice {...props} /> : null}
           <p class="orders">
-            <button type="submit" class="primary">
-              {titles[kind]}
-            </button>
+            {isPossible ? (
+              <button type="submit" class="primary">
+                {titles[kind]}
+              </button>
+            ) : null}
             <a class="button" href="/">
               Do nothing
             </a>
@@ -94,6 +97,7 @@ function HostChoice({ kind, service, dryRun }: OrderProps) {
 }
 
 function Consequence({ kind, service, dryRun }: OrderProps) {
+  const planned = { ...dryRun, expected: dryRun.expected.filter((each) => each.kind === "switchover") };
   switch (kind) {
     case "switchover":
       return (
@@ -103,6 +107,8 @@ function Consequence({ kind, service, dryRun }: OrderProps) {
             primary serves. Nothing is lost.
           </p>
           <Candidates dryRun={dryRun} />
+          {planned.expected.length === 0 ? null : <h2>How long clients would wait</h2>}
+          <Expected dryRun={planned} />
         </>
       );
     case "pause":

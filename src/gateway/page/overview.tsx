@@ -198,8 +198,8 @@ const toneOf = ({ health, role, impairments }: ClusterHost): Tone =>
 
 function HostTable({ service }: { readonly service: ClusterService }) {
   return (
-    <div class="scroll" role="region" aria-label={`Hosts of ${service.name}`} tabindex={0}>
-      <table>
+    <div class="scroll tall" role="region" aria-label={`Hosts of ${service.name}`} tabindex={0}>
+      <table class="stack">
         <caption class="hidden">Hosts of {service.name}</caption>
         <thead>
           <tr>
@@ -228,20 +228,28 @@ function HostTable({ service }: { readonly service: ClusterService }) {
           {service.hosts.map((host) => (
             <tr>
               <th scope="row">{host.id}</th>
-              <td>
+              <td data-name="Role">
                 <Badge tone={toneOf(host)}>{roleInWords(host)}</Badge>
               </td>
-              <td>{host.application?.state ?? orDash(null)}</td>
-              <td class="number">{orDash(host.position)}</td>
-              <td class="number">{orDash(host.lag)}</td>
-              <td class="number">{orDash(host.epoch)}</td>
-              <td class="number">
+              <td data-name="Application">{host.application?.state ?? orDash(null)}</td>
+              <td data-name="Position" class="number">
+                {orDash(host.position)}
+              </td>
+              <td data-name="Lag" class="number">
+                {orDash(host.lag)}
+              </td>
+              <td data-name="Epoch" class="number">
+                {orDash(host.epoch)}
+              </td>
+              <td data-name="Vault write" class="number">
                 {host.vault?.latencyMs === undefined || host.vault.latencyMs === null
                   ? orDash(null)
                   : `${host.vault.latencyMs.toFixed(1)} ms`}
               </td>
-              <td class="number">{host.priority}</td>
-              <td>
+              <td data-name="Priority" class="number">
+                {host.priority}
+              </td>
+              <td data-name="Conditions" class="conditions">
                 <Conditions host={host} />
               </td>
             </tr>

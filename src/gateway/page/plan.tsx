@@ -109,7 +109,7 @@ export function Expected({ dryRun: { expected } }: { readonly dryRun: DryRunAnsw
             axis={axis}
             bars={phases.map(({ phase, startMs, ms, source, failovers }) => ({
               ...{ phase, startMs, ms },
-              remark: failovers === 0 ? source : `${source}, ${failovers}×`,
+              source: failovers === 0 ? source : `${source}, ${failovers}×`,
             }))}
           />
         </>

@@ -26,8 +26,8 @@ export function Waterfall({ entry, axis = axisOf([entry]) }: { readonly entry: F
 
 interface BarsProps {
   readonly caption: string;
-  /** `remark`: more about how long it took. */
-  readonly bars: readonly (Bar & { readonly remark?: string })[];
+  /** `source`: how its time is known. */
+  readonly bars: readonly (Bar & { readonly source?: string })[];
   readonly axis: Axis;
 }
 
@@ -60,7 +60,7 @@ export function Bars({ caption, bars, axis }: BarsProps) {
             </td>
             <td class="number">
               {inUnits(bar.ms)}
-              {bar.remark === undefined ? null : <small> {bar.remark}</small>}
+              {bar.source === undefined ? null : <small> {bar.source}</small>}
             </td>
           </tr>
         ))}
@@ -80,7 +80,7 @@ function Scale({ axis: { fromMs, toMs } }: { readonly axis: Axis }) {
   return (
     <svg class="scale" width="100%" height="14" role="img" aria-label={`from ${signed(fromMs)} to ${signed(toMs)}`}>
       {ends.map(({ at, text, anchor }) => (
-        <text x={percent(at, toMs - fromMs)} y="11" text-anchor={anchor}>
+        <text class={text === "decision" ? text : ""} x={percent(at, toMs - fromMs)} y="11" text-anchor={anchor}>
           {text}
         </text>
       ))}
