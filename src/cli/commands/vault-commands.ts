@@ -8,6 +8,7 @@ import { OperatorError } from "../../runtime/operator-error.ts";
 import type { CliContext } from "../output/context.ts";
 import { folderParameter, vaultArgument, vaultFlags, type VaultFlags } from "./vault-argument.ts";
 import { vaultCreateCommand } from "./vault-create.ts";
+import { vaultEstimateCommand } from "./vault-estimate.ts";
 import { vaultServeCommand } from "./vault-serve.ts";
 import { vaultRekeyCommand } from "./vault-rekey.ts";
 import { vaultRestoreCommand } from "./vault-restore.ts";
@@ -164,6 +165,7 @@ export const vaultRoutes = buildRouteMap({
     restore: vaultRestoreCommand,
     gc: gcCommand,
     rekey: vaultRekeyCommand,
+    estimate: vaultEstimateCommand,
   },
   docs: { brief: "Create, serve, inspect, restore from and clean up a vault" },
 });
