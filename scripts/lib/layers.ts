@@ -94,7 +94,8 @@ export const rooms: Readonly<Record<string, Readonly<Record<string, readonly str
   cli: {
     output: [],
     explanations: ["output"],
-    commands: ["output", "explanations"],
+    doctor: ["output"],
+    commands: ["output", "explanations", "doctor"],
     "": ["output", "commands"],
   },
 };

@@ -24,6 +24,7 @@ import { databasesRoutes } from "./commands/databases.ts";
 import { demoAppCommand, demoCommand } from "./commands/demo.ts";
 import { type ExitCode, exitCodeMeanings, exitCodes } from "./output/exit-codes.ts";
 import { asOperatorError, formatOperatorError } from "./output/operator-errors.ts";
+import { doctorCommand } from "./commands/doctor.ts";
 import { explainCommand } from "./commands/explain.ts";
 import { failoverCommand } from "./commands/failover.ts";
 import { gatewayCommand, gatewaySuccessorCommand, gatewayWorkerCommand, sqlReaderCommand } from "./commands/gateway.ts";
@@ -91,6 +92,7 @@ const root = buildRouteMap({
     secret: secretRoutes,
     vault: vaultRoutes,
     ca: caRoutes,
+    doctor: doctorCommand,
     explain: explainCommand,
     demo: demoCommand,
     version: versionCommand,
