@@ -87,6 +87,8 @@ export const clusterHostSchema = v.object({
   capture: v.optional(v.nullable(captureSchema), null),
   recordFormat: v.optional(v.nullable(recordFormatSchema), null),
   secret: v.optional(v.nullable(secretStatusSchema), null),
+  /** How long its lease is, and since when it has seen no record of the current epoch in the log; null: not heard. */
+  lease: v.optional(v.nullable(v.object({ ms: count, lastRecordAgeMs: v.nullable(v.number()) })), null),
   /** Warnings: the host's own, and what this gateway finds. */
   notes: v.array(v.string()),
 });

@@ -83,6 +83,7 @@ function hostStatus(
     checkpoint: status?.checkpoint ?? null,
     setAside: status?.setAside ?? [],
     ...(status === undefined ? untold : toldBy(status)),
+    lease: status === undefined ? null : { ms: status.leaseMs, lastRecordAgeMs: status.lastRecordAgeMs },
     notes: warnings,
   };
 }

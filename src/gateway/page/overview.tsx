@@ -216,6 +216,9 @@ function HostTable({ service }: { readonly service: ClusterService }) {
               Epoch
             </th>
             <th scope="col" class="number">
+              Lease
+            </th>
+            <th scope="col" class="number">
               Vault write
             </th>
             <th scope="col" class="number">
@@ -241,6 +244,9 @@ function HostTable({ service }: { readonly service: ClusterService }) {
               <td data-name="Epoch" class="number">
                 {orDash(host.epoch)}
               </td>
+              <td data-name="Lease" class="number">
+                {leaseInWords(host)}
+              </td>
               <td data-name="Vault write" class="number">
                 {host.vault?.latencyMs === undefined || host.vault.latencyMs === null
                   ? orDash(null)
@@ -258,6 +264,13 @@ function HostTable({ service }: { readonly service: ClusterService }) {
       </table>
     </div>
   );
+}
+
+/** The age of the newest record that it knows, of what a lease allows. */
+function leaseInWords({ lease, health }: ClusterHost): string {
+  if (lease === null || health === "down") return orDash(null);
+  const age = lease.lastRecordAgeMs === null ? "no record" : inUnits(Math.max(0, lease.lastRecordAgeMs));
+  return `${age} of ${inUnits(lease.ms)}`;
 }
 
 function Conditions({ host }: { readonly host: ClusterHost }) {

@@ -9,6 +9,7 @@ export const host = (change: Partial<ClusterHost> = {}): ClusterHost => {
     ...{ id: "a", controlUrl: "http://127.0.0.1:1", dataUrl: "http://127.0.0.1:2", health: "up", role: "secondary" },
     ...{ reason: null, epoch: 3, position: 100, lag: 0, priority: 0, nofailover: false, heardMsAgo: 50 },
     ...{ checkpoint: { position: 90, wallTimeMs: 1_700_000_000_000 }, setAside: [], notes: [] },
+    lease: { ms: 5_000, lastRecordAgeMs: 400 },
     ...told,
     ...change,
   };
