@@ -125,9 +125,9 @@ const checks: Readonly<Record<CheckName, Check>> = {
 
 const listenerFaults: Readonly<Partial<Record<string, Omit<Fault, "check">>>> = {
   taken: {
-    found: "is in use by another process",
-    accepted: "a free port",
-    advice: "stop that process (`ss -ltnp` names it), or choose another port",
+    found: "is in use",
+    accepted: "a free port, before stead starts",
+    advice: "nothing if stead itself runs here (`ss -ltnp` names the process); else stop that process, or choose another port",
   },
   "not-here": {
     found: "is no address of this machine",
