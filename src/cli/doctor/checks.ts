@@ -127,7 +127,8 @@ const listenerFaults: Readonly<Partial<Record<string, Omit<Fault, "check">>>> = 
   taken: {
     found: "is in use",
     accepted: "a free port, before stead starts",
-    advice: "nothing if stead itself runs here (`ss -ltnp` names the process); else stop that process, or choose another port",
+    advice:
+      "nothing if stead itself runs here (`ss -ltnp` names the process); else stop that process, or choose another port",
   },
   "not-here": {
     found: "is no address of this machine",
