@@ -22,7 +22,9 @@ export function openApiDocuments() {
     ) as Record<string, string>;
   return {
     "host.json": openApiDocument(hostApi(comments("host-status.ts", "host-api.ts", "databases.ts", "refused.ts"))),
-    "gateway.json": openApiDocument(gatewayApiTable(comments("failover-api.ts", "gateway-api.ts", "refused.ts"))),
+    "gateway.json": openApiDocument(
+      gatewayApiTable(comments("drill-api.ts", "failover-api.ts", "gateway-api.ts", "refused.ts")),
+    ),
   };
 }
 

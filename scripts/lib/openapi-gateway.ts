@@ -1,12 +1,19 @@
 /** The admin API of a gateway as a table; src/gateway/admin/admin.ts has the same routes, which a test compares. */
 import * as v from "valibot";
+import * as drillApi from "../../src/control/drill-api.ts";
 import * as failoverApi from "../../src/control/failover-api.ts";
 import * as gatewayApi from "../../src/control/gateway-api.ts";
 import { refusedSchema } from "../../src/control/refused.ts";
 import * as hrana from "../../src/control/hrana.ts";
 import { type Api, type Body, type Call, schemasOf } from "./openapi-document.ts";
 
-const needsBody: ReadonlySet<string> = new Set(["AddHostRequest", "AddTokenRequest", "DatabaseRequest", "SqlRequest"]);
+const needsBody: ReadonlySet<string> = new Set([
+  "AddHostRequest",
+  "AddTokenRequest",
+  "DatabaseRequest",
+  "DrillRequest",
+  "SqlRequest",
+]);
 
 /** A call behind the secret, with the refusals that it can have besides. */
 function call(
@@ -88,6 +95,17 @@ const commands: readonly Call[] = [
     "/v1/checkpoint",
     "Asks a host (the primary) for a checkpoint",
     { request: "HostRequest", description: "It is written and announced", body: json("CheckpointAnswer") },
+    [400, 404, 409],
+  ),
+  call("get", "/v1/drills", "The newest drills of all gateways", {
+    description: "Oldest first",
+    body: json("DrillList"),
+  }),
+  call(
+    "post",
+    "/v1/drills",
+    "Takes the primary away on purpose, if that is safe now, and measures how long clients wait",
+    { request: "DrillRequest", description: "The service is back, or the drill failed", body: json("DrillEntry") },
     [400, 404, 409],
   ),
   call(
@@ -238,6 +256,9 @@ export const gatewayApiTable = (comments: Api["comments"]): Api => ({
   ].join(" "),
   schemas: {
     ...schemasOf(failoverApi),
+    DrillRequest: drillApi.drillRequestSchema,
+    DrillEntry: drillApi.drillEntrySchema,
+    DrillList: drillApi.drillListSchema,
     ...schemasOf(gatewayApi),
     Refused: refusedSchema,
     ...schemasOf(hrana),

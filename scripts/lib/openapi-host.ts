@@ -1,5 +1,6 @@
 /** The control API of a host as a table; src/host/control/control.ts has the same routes, which a test compares. */
 import * as v from "valibot";
+import * as drillApi from "../../src/control/drill-api.ts";
 import * as databases from "../../src/control/databases.ts";
 import * as hostStatus from "../../src/control/host-status.ts";
 import { refusedSchema } from "../../src/control/refused.ts";
@@ -83,6 +84,14 @@ const calls: readonly Call[] = [
     others: { 401: "Unauthorized", 409: "Refused", 413: "TooLarge" },
   },
   {
+    method: "post",
+    path: "/v1/drill",
+    summary: "Takes a primary away for a drill, for a bounded time",
+    request: { schema: "HostDrillRequest", optional: false },
+    ok: { description: "It begins now, and ends by itself", body: { json: ["HostDrillDone"] } },
+    others: { 400: "Refused", 401: "Unauthorized", 409: "Refused", 413: "TooLarge" },
+  },
+  {
     method: "get",
     path: "/v1/databases",
     summary: "The databases that the host captures or follows, with their condition",
@@ -122,6 +131,8 @@ export const hostApi = (comments: Api["comments"]): Api => ({
     ...schemasOf(hostStatus),
     ...schemasOf(messages),
     ...schemasOf(databases),
+    HostDrillRequest: drillApi.hostDrillRequestSchema,
+    HostDrillDone: drillApi.hostDrillDoneSchema,
     Refused: refusedSchema,
     Nothing: v.object({}),
   },

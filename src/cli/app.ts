@@ -22,6 +22,7 @@ import { configDiffCommand } from "./commands/config-diff.ts";
 import type { CliContext } from "./output/context.ts";
 import { databasesRoutes } from "./commands/databases.ts";
 import { demoAppCommand, demoCommand } from "./commands/demo.ts";
+import { drillRoutes } from "./commands/drill.ts";
 import { type ExitCode, exitCodeMeanings, exitCodes } from "./output/exit-codes.ts";
 import { asOperatorError, formatOperatorError } from "./output/operator-errors.ts";
 import { doctorCommand } from "./commands/doctor.ts";
@@ -81,6 +82,7 @@ const root = buildRouteMap({
       docs: { brief: "List the gateways of the cluster, and remove one" },
     }),
     rehearse: rehearseCommand,
+    drill: drillRoutes,
     checkpoint: checkpointCommand,
     databases: databasesRoutes,
     suspects: buildRouteMap({

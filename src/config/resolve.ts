@@ -44,6 +44,7 @@ export function resolveServices(services: FileContent["service"]): ServiceConfig
       nofailover: host.nofailover,
     })),
     rejoin: service.rejoin,
+    objectiveMs: service.objective.rto,
     firstByte: service.first_byte.map(({ path, time }) => ({ path, timeMs: time })),
   }));
 }
@@ -132,6 +133,7 @@ export function resolveHost(file: string, host: HostContent, secret: string, clu
     drainStreamsMs: host.drain_streams,
     priority: host.priority,
     nofailover: host.nofailover,
+    isRestarted: host.restarts ?? process.env["INVOCATION_ID"] !== undefined,
     secret,
     cluster,
     application: resolveApplication(file, host.application),

@@ -164,6 +164,7 @@ const service = table("[service]", {
   name: identifier,
   match: v.optional(table("service.match", { host: v.optional(hostName), path: v.optional(urlPath) }), {}),
   rejoin: v.optional(choice(["auto", "manual"]), "auto"),
+  objective: v.optional(table("service.objective", { rto: v.optional(duration({ min: 1, max: 24 * hour })) }), {}),
   first_byte: v.optional(
     tables(
       "service.first_byte",
@@ -319,6 +320,7 @@ const host = table("host", {
   drain_streams: v.optional(duration({ max: hour }), "1s"),
   priority: v.optional(whole(-1000, 1000), 0),
   nofailover: v.optional(flag, false),
+  restarts: v.optional(flag),
   application,
   checkpoint: v.optional(
     table("host.checkpoint", {

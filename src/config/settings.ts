@@ -91,6 +91,7 @@ export function serviceSettings(services: readonly ServiceConfig[]): Readonly<Re
     settings[`${prefix}: match.host`] = service.match.host ?? "any";
     settings[`${prefix}: match.path`] = service.match.path ?? "any";
     settings[`${prefix}: rejoin`] = service.rejoin;
+    if (service.objectiveMs !== undefined) settings[`${prefix}: objective.rto`] = service.objectiveMs;
     for (const { path, timeMs } of service.firstByte) settings[`${prefix}: first_byte ${path}`] = timeMs;
     for (const host of service.hosts) settings[hostKey(service.name, host.id)] = hostText(host);
   }

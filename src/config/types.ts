@@ -80,6 +80,8 @@ export interface ServiceConfig {
   readonly hosts: readonly ServiceHostConfig[];
   /** Whether a failed primary becomes a candidate again by itself, or only after an operator added it again. */
   readonly rejoin: "auto" | "manual";
+  /** How long clients may wait in a drill that counts as passed; undefined: any time. */
+  readonly objectiveMs?: number | undefined;
   /** First-byte limits that replace `limits.firstByteMs`, by path prefix. */
   readonly firstByte: readonly { readonly path: string; readonly timeMs: number }[];
 }
@@ -268,6 +270,8 @@ export interface HostConfig {
   /** Higher is preferred; 0 is the default. */
   readonly priority: number;
   readonly nofailover: boolean;
+  /** True: a supervisor starts this process again when it ends. */
+  readonly isRestarted: boolean;
   readonly secret: string;
   readonly cluster: ClusterConfig;
   readonly application: ApplicationConfig;

@@ -4,6 +4,7 @@ import type { Clock } from "../runtime/clock.ts";
 import type { AccessToken } from "./access-token.ts";
 import { ChannelClient } from "./channel/client.ts";
 import { anyOf } from "./channel/transcript.ts";
+import { type DrillEntry, drillEntrySchema, type DrillList, drillListSchema, type DrillRequest } from "./drill-api.ts";
 import type { DatabaseAct } from "./databases.ts";
 import {
   checkpointAnswerSchema,
@@ -48,6 +49,8 @@ export type GatewayAnswer<T> =
 const commandTimeoutMs = 150_000;
 const queryTimeoutMs = 10_000;
 const checkpointTimeoutMs = 600_000;
+/** The gateway gives a drill 200 s. */
+const drillTimeoutMs = 210_000;
 /** The gateway gives its host 600 s. */
 const rehearsalTimeoutMs = 610_000;
 
@@ -219,6 +222,21 @@ export class GatewayClient {
       path: "/v1/rehearse",
       body: request,
       timeoutMs: rehearsalTimeoutMs,
+      signal,
+    });
+  }
+
+  drills(signal?: AbortSignal): Promise<GatewayAnswer<DrillList>> {
+    return this.#call(drillListSchema, { method: "GET", path: "/v1/drills", timeoutMs: queryTimeoutMs, signal });
+  }
+
+  /** Resolves when the service is back. */
+  drill(request: DrillRequest, signal?: AbortSignal): Promise<GatewayAnswer<DrillEntry>> {
+    return this.#call(drillEntrySchema, {
+      method: "POST",
+      path: "/v1/drills",
+      body: request,
+      timeoutMs: drillTimeoutMs,
       signal,
     });
   }

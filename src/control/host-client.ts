@@ -8,6 +8,7 @@ import * as v from "valibot";
 import type { Clock } from "../runtime/clock.ts";
 import { ChannelClient } from "./channel/client.ts";
 import { anyOf, type Party } from "./channel/transcript.ts";
+import { type HostDrillDone, hostDrillDoneSchema, type HostDrillRequest } from "./drill-api.ts";
 import { callJson, callLines, type CallFailure, type CallOptions } from "./json-call.ts";
 import { type DatabaseAct, type DatabaseChange, type DatabaseList, databaseListSchema } from "./databases.ts";
 import { hostStatusSchema, type HostStatus } from "./host-status.ts";
@@ -134,6 +135,16 @@ export class HostClient {
       path: "/v1/rehearse",
       body: {},
       timeoutMs: this.#limits.rehearsalTimeoutMs,
+      signal,
+    });
+  }
+
+  async drill(body: HostDrillRequest, signal?: AbortSignal): Promise<HostAnswer<HostDrillDone>> {
+    return this.#json(hostDrillDoneSchema, {
+      method: "POST",
+      path: "/v1/drill",
+      body,
+      timeoutMs: this.#limits.connectTimeoutMs,
       signal,
     });
   }

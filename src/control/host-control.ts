@@ -1,5 +1,6 @@
 /** The port to a host, as the gateway uses it: a real host by its control API, or a plain host. */
 import type { DatabaseAct, DatabaseChange, DatabaseList } from "./databases.ts";
+import type { HostDrillDone, HostDrillRequest } from "./drill-api.ts";
 import type {
   CheckpointDone,
   DemoteEvent,
@@ -20,6 +21,8 @@ export interface HostControl {
   demote(request: DemoteRequest, onEvent: (event: DemoteEvent) => void, signal: AbortSignal): Promise<StreamEnd>;
   checkpoint(signal?: AbortSignal): Promise<HostAnswer<CheckpointDone>>;
   rehearse(signal?: AbortSignal): Promise<HostAnswer<RehearsalDone>>;
+  /** Takes itself away for a drill; undefined: a plain host. */
+  drill?(request: HostDrillRequest, signal?: AbortSignal): Promise<HostAnswer<HostDrillDone>>;
   /** Tells the host that this gateway has removed it from its registry; undefined: not possible. */
   removed?(signal: AbortSignal): Promise<HostAnswer<HostStatus>>;
   clearSuspects(signal?: AbortSignal): Promise<HostAnswer<HostStatus>>;

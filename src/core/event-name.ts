@@ -47,5 +47,9 @@ export type EventName =
   | "host-removed"
   | "database-excluded"
   | "database-included"
+  | "drill-started"
+  | "drill-passed"
+  | "drill-missed"
+  | "drill-failed"
   | "worker-lost"
   | "defect";

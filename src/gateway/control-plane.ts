@@ -11,6 +11,7 @@ import type { Rules } from "../core/rules.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/log.ts";
+import { Drills } from "./service/drills.ts";
 import { failoversOf } from "./service/failover-history.ts";
 import { InterruptedFailovers } from "./service/interrupted-failovers.ts";
 import type { PeerTransport } from "./peers/peer-client.ts";
@@ -54,6 +55,7 @@ export interface ControlPlaneOptions {
 export class ControlPlane {
   readonly registry: Registry;
   readonly peers: Peers;
+  readonly drills: Drills;
   readonly #options: ControlPlaneOptions;
   readonly #served: ServedServices;
   readonly #interrupted: InterruptedFailovers;
@@ -64,6 +66,10 @@ export class ControlPlane {
     const { id, adminUrl, peers: seeds, services } = config();
     this.#options = options;
     this.registry = new Registry(store, remembered, services);
+    this.drills = new Drills({
+      ...{ gateway: id, store, clock },
+      objectiveMs: (service) => config().services.find(({ name }) => name === service)?.objectiveMs,
+    });
     this.peers = new Peers({ id, adminUrl, seeds, transport, clock, log, store, services: () => this.services() });
     this.peers.register(options.startedAtMs);
     store.onWrite = (row) => this.peers.wrote(row);

@@ -82,6 +82,7 @@ export class Gateway implements AdminTarget {
   readonly tokens: TokenBook;
   readonly tls: ClusterTls | undefined;
   readonly audit: Audit;
+  readonly drills: ControlPlane["drills"];
   readonly #secrets: ClusterSecrets;
   readonly #keyring: Keyring;
   readonly #startedAtMs: number;
@@ -127,11 +128,10 @@ export class Gateway implements AdminTarget {
     this.#secrets = secrets;
     this.#keyring = keyring;
     const self: Party = { role: "gateway", id: config.id };
-    const { name, tls: files } = cluster;
     this.tls =
-      files === undefined
+      cluster.tls === undefined
         ? undefined
-        : new ClusterTls({ config: files, cluster: name, self: [self], clock, log }).watch();
+        : new ClusterTls({ config: cluster.tls, cluster: cluster.name, self: [self], clock, log }).watch();
     this.#plane = this.#makePlane();
     const caller = new ChannelClient(keyring, self, clock, this.tls);
     const strangers = new StrangerLog({ keyring, place: () => secrets.place, clock, log });
@@ -155,6 +155,7 @@ export class Gateway implements AdminTarget {
         }),
       transport: (url) => new PeerClient(url, caller, clock),
     });
+    this.drills = this.#control.drills;
   }
 
   /** The configuration in force. */
@@ -398,10 +399,9 @@ export class Gateway implements AdminTarget {
 
   #makePlane(): DataPlane {
     const { clock, log, worker } = this.#deps;
-    const { metrics } = this;
     const settings = (): GatewayConfig => this.#config;
     const count = this.#config.workers;
-    if (count === 1) return new LocalDataPlane({ settings, clock, log, metrics, tls: this.tls });
+    if (count === 1) return new LocalDataPlane({ settings, clock, log, metrics: this.metrics, tls: this.tls });
     if (worker === undefined) throw new Error("more than one worker, and no command to start them");
     const onLost = (detail: string): void => {
       for (const { recorder } of this.services()) recorder.recordEvent("warning", "worker-lost", undefined, detail);
@@ -410,7 +410,7 @@ export class Gateway implements AdminTarget {
       settings,
       clock,
       log,
-      metrics,
+      metrics: this.metrics,
       count,
       command: worker,
       drainMs: () => this.#config.drainTimeoutMs,

@@ -17,6 +17,7 @@ export type HostReload =
 /** Each setting with its key in the file, and whether a running host can change it. */
 const settings: Readonly<Record<keyof HostConfig, readonly [key: string, canChange: boolean]>> = {
   id: ["id", false],
+  isRestarted: ["restarts", false],
   service: ["service", false],
   controlListen: ["control", false],
   controlUrl: ["advertise_control", false],

@@ -15,6 +15,7 @@ import type { Store } from "../vault/store/store.ts";
 import type { LeftoversPort } from "./application/leftovers.ts";
 import type { RehearsalGround } from "./application/rehearsal-ground.ts";
 import type { CanaryPorts } from "./machine/canary.ts";
+import type { DrillPorts } from "./drills.ts";
 import type { Exclusions } from "./ports/exclusions.ts";
 import type { FrontPort } from "./application/front.ts";
 import type { LocalPort } from "./secondary/local-data.ts";
@@ -67,6 +68,8 @@ export interface HostPorts {
   readonly freePort: () => Promise<number>;
   /** undefined: this host has no application to start a second time. */
   readonly rehearsal: RehearsalGround | undefined;
+  /** undefined or left out: this host cannot be drilled. */
+  readonly drills?: DrillPorts | undefined;
   /** undefined or left out: single databases cannot be excluded. */
   readonly exclusions?: Exclusions | undefined;
   /** undefined or left out: this host has no certificate. */

@@ -2,6 +2,7 @@
  * The host as its control API sees it: judges orders and reports its status. Its life (src/core/host/life.ts) decides
  * what it does; the driver (driver.ts) performs that, and is the only way in which the state changes.
  */
+import type { HostDrillDone, HostDrillRequest } from "../control/drill-api.ts";
 import type { HostStatus } from "../control/host-status.ts";
 import type { DemoteEvent, DemoteRequest, PromoteEvent, PromoteRequest } from "../control/host-api.ts";
 import type { WitnessVerdict } from "../core/host/witness.ts";
@@ -16,9 +17,11 @@ import { GatewayWatch } from "./control/gateway-watch.ts";
 import { judgeOrder } from "./control/order-evidence.ts";
 import { Promotion } from "./control/promotion.ts";
 import { notReady, whyNotDemoted, whyNotRestored } from "./control/refusals.ts";
+import { beginDrill } from "./drills.ts";
 import { Driver } from "./driver.ts";
 import type { HostPorts } from "./host-ports.ts";
 import { Canary } from "./machine/canary.ts";
+import type { Outcome } from "./ports/ports.ts";
 import { Warnings } from "./ports/warnings.ts";
 import { checkpointOnDemand } from "./primary/checkpointer.ts";
 import { Rehearsals } from "./rehearsals.ts";
@@ -169,6 +172,11 @@ export class Host implements Controlled {
 
   rehearse = (): ReturnType<Controlled["rehearse"]> =>
     this.#rehearsals.run(this.#driver.state.kind, this.#driver.secondary);
+
+  drill(request: HostDrillRequest): Outcome<HostDrillDone> {
+    const { clock, drills: ports } = this.#ports;
+    return beginDrill(request, this.#driver.state, this.#driver.term?.application, { ports, clock });
+  }
 
   /** For a host that has just bootstrapped the vault. Ends with a later stage; the status reports refusals. */
   #promoteItself(): void {

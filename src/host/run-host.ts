@@ -46,10 +46,12 @@ import { Exclusions } from "./ports/exclusions.ts";
 import { assertFolderPlaces } from "./machine/folder-checks.ts";
 import { noKeysWarning } from "./machine/known-keys.ts";
 import { openHostVault } from "./machine/host-vault.ts";
+import { Partition, PartitionedStore } from "./machine/partition.ts";
 import { lockFolders } from "./machine/folder-lock.ts";
 import { Front } from "./application/front.ts";
 import { Host } from "./host.ts";
 import { type HostChannel, openHostChannel } from "./host-channel.ts";
+import type { DrillPorts } from "./drills.ts";
 import type { HostPorts } from "./host-ports.ts";
 import { checkDatabases } from "./secondary/integrity-check.ts";
 import { readLocalChunk } from "./secondary/local-chunk.ts";
@@ -89,6 +91,7 @@ interface SourceParts {
 }
 
 interface ControlParts {
+  readonly partition: Partition;
   readonly metrics: Exposition;
   readonly log: Logger;
 }
@@ -117,6 +120,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
   const { tls } = channel;
   const vault = await openHostVault(config, { clock, metrics, log, secrets: channel.secrets });
   const { store, identity, keys } = vault;
+  const drills = drillPorts(config, clock);
   const exclusions = new Exclusions({ store, clock, host: config.id });
   const databases = localDatabases(config.databases, config.databasesExcept, () => exclusions.names);
   const findDatabases = () => databases.find(config.dataFolder);
@@ -147,9 +151,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     clock,
     random: systemRandom,
     rules: allRules,
-    log,
-    metrics,
-    store,
+    ...{ log, metrics, drills, store: new PartitionedStore(store, drills.partition) },
     vaultId: identity.id,
     logKind: identity.log,
     ...{ keys, lastingWarnings: keys === undefined ? [noKeysWarning] : [] },
@@ -185,7 +187,8 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     clean: cleaner({ config, clock, store, vaultLog: openLog(store, identity, { keys }), log }),
   });
   try {
-    control = await openControl(host, channel, config, { metrics: exposed(metrics, host, front, tls), log });
+    const parts = { metrics: exposed(metrics, host, front, tls), log, partition: drills.partition };
+    control = await openControl(host, channel, config, parts);
   } catch (error) {
     await front.close();
     await closeVault();
@@ -203,6 +206,11 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     reload: (load) => reload(config, load, { host, channel, log }),
   };
 }
+
+const drillPorts = ({ isRestarted }: HostConfig, clock: Clock): DrillPorts => ({
+  ...{ partition: new Partition(clock), isRestarted },
+  killProcess: () => process.kill(process.pid, "SIGKILL"),
+});
 
 /** Returns the application's user, if that is not the host's. */
 function assertMachine(config: HostConfig, databases: readonly string[], onWarning: (text: string) => void) {

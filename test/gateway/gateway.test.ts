@@ -106,6 +106,36 @@ describe("a gateway with three hosts", () => {
     expect(statuses.every((status) => status === 200)).toBe(true);
   });
 
+  test("a drill moves the primary, measures the clients' wait, and is refused while it would not be safe", async () => {
+    await threeHosts();
+    let running = true;
+    const load = (async () => {
+      while (running) await cluster.ask();
+    })();
+    await until(() => cluster.service().requests.ok > 0);
+    const drill = await cluster.client.drill({ kind: "switchover" });
+    running = false;
+    await load;
+    expect(drill).toMatchObject({
+      kind: "ok",
+      value: { kind: "switchover", outcome: "passed", from: "a", to: "b", orderedBy: "secret", measuredBy: "clients" },
+    });
+    const { rtoMs, predictedMs } = drill.kind === "ok" ? drill.value : { rtoMs: null, predictedMs: null };
+    expect(rtoMs ?? 0).toBeGreaterThan(0);
+    expect(predictedMs ?? 0).toBeGreaterThan(0);
+    expect(await cluster.client.drills()).toMatchObject({ value: { drills: [{ outcome: "passed", rtoMs }] } });
+    expect(cluster.service().events.map(({ what }) => what)).toEqual(
+      expect.arrayContaining(["drill-started", "drill-passed"]),
+    );
+    await cluster.client.pause({});
+    expect(await cluster.client.drill({ kind: "switchover" })).toMatchObject({
+      kind: "refused-by-gateway",
+      status: 409,
+      error: expect.stringContaining("automation is paused"),
+    });
+    expect(await cluster.client.drills()).toMatchObject({ value: { drills: [{ outcome: "passed" }] } });
+  });
+
   test("continues with the next candidate when the first dies after its claim", async () => {
     await Promise.all([
       cluster.addHost("a", { priority: 2 }),

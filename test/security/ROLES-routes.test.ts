@@ -22,6 +22,7 @@ const viewer = [
   "GET /v1/cluster",
   "GET /v1/config",
   "GET /v1/dry-run/:service",
+  "GET /v1/drills",
   "GET /v1/gateways",
   "GET /v1/hosts",
   "POST /v1/databases/list",
@@ -32,6 +33,7 @@ const viewer = [
 const operator = [
   "POST /v1/switchover",
   "POST /v1/failover",
+  "POST /v1/drills",
   "POST /v1/pause",
   "POST /v1/resume",
   "POST /v1/checkpoint",

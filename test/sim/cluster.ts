@@ -341,6 +341,7 @@ export class Cluster {
       bootstrap: machine === this.hosts[0] || machine.name === "a",
       durability: { kind: "strict" },
       leaseMs: options.leaseMs,
+      isRestarted: true,
       driftMarginMs: options.driftMarginMs,
       pollMs: options.pollMs,
       drainTimeoutMs: options.drainTimeoutMs,

@@ -189,6 +189,26 @@ export const eventExplanations: Readonly<Record<EventName, CodeMeaning>> = {
     "`stead databases include NAME` once it can be captured.",
   ),
   "database-included": codeMeaning("A database is captured again.", nothing, noAction),
+  "drill-started": codeMeaning(
+    "A drill takes the primary away on purpose. The detail has its kind and who ordered it.",
+    "Requests wait as in a failover.",
+    noAction,
+  ),
+  "drill-passed": codeMeaning(
+    "The service was back within its objective, or it has none. The detail has how long clients waited.",
+    "They waited for the time in the detail.",
+    "`stead drill report` has it for an auditor.",
+  ),
+  "drill-missed": codeMeaning(
+    "The service was back, and clients waited for longer than `service.objective.rto`.",
+    "They waited for the time in the detail.",
+    "See which phase took the time: `stead status`, and the view `failover_phases` (`stead sql`).",
+  ),
+  "drill-failed": codeMeaning(
+    "The primary refused the drill, or the service was not back within two minutes. The detail says which.",
+    "None if it was refused; otherwise requests wait.",
+    "`stead status` says what is missing; a hang or a partition ends by itself after a minute at most.",
+  ),
   "worker-lost": codeMeaning(
     "A worker process of the gateway ended and is started again.",
     "The connections that it carried are closed.",

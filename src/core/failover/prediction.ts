@@ -138,7 +138,8 @@ function rest(kind: LossKind, basis: PredictionBasis): Part {
     : { phase: "rest", ms: Math.max(0, median(beyond)), source: "measured", failovers: beyond.length };
 }
 
-const durationOf = (phases: PhaseDurations): number => Object.values(phases).reduce((sum, ms) => sum + ms, 0);
+/** Returns how long all phases took together. */
+export const durationOf = (phases: PhaseDurations): number => Object.values(phases).reduce((sum, ms) => sum + ms, 0);
 
 const newest = (values: readonly number[]): readonly number[] => values.slice(-samplesMax);
 

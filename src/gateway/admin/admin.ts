@@ -38,6 +38,7 @@ import { dryRun } from "../../core/failover/command.ts";
 import { lossKinds } from "../../core/failover/prediction.ts";
 import type { Command, Failover } from "../../core/failover/state.ts";
 import type { Audit } from "./audit.ts";
+import { addDrills } from "./drills.ts";
 import { failoverEntry } from "./cluster-status.ts";
 import { hranaApp, hranaVersionApp } from "./hrana/app.ts";
 import { requireCertificate, type RolesOfCall } from "../../control/server/certificate.ts";
@@ -57,6 +58,7 @@ import { addGatewayRoutes, addPeerSync } from "../peers/peer-app.ts";
 import type { Peers } from "../peers/peers.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Logger } from "../../runtime/log.ts";
+import type { Drills } from "../service/drills.ts";
 import type { ServiceRuntime } from "../service/service.ts";
 import type { ReaderAnswer, ReaderRequest } from "../state/sql-reader.ts";
 import { withNulls, withoutNulls } from "../../control/nulls.ts";
@@ -69,6 +71,7 @@ export interface AdminTarget {
   /** Undefined: the listener is in clear text. */
   readonly tls: Pick<ClusterTls, "cluster" | "expiresAtMs"> | undefined;
   readonly audit: Audit;
+  readonly drills: Drills;
   readonly clock: Clock;
   readonly log: Logger;
   readonly peers: Peers;
@@ -136,6 +139,7 @@ export function createAdminApp(target: AdminTarget): Api {
     return c.json({ columns: answer.columns, rows: answer.rows, truncated: answer.truncated });
   });
   addTokens(app, target.tokens, target.clock);
+  addDrills(app, target.drills, (service) => find(target, service));
   assertEveryRouteHasRole(app.routes);
   return app;
 }

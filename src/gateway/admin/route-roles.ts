@@ -39,6 +39,7 @@ export const routeRules: Readonly<Record<string, RouteRule>> = {
   "GET /v1/cluster": reads,
   "GET /v1/config": reads,
   "GET /v1/dry-run/:service": reads,
+  "GET /v1/drills": reads,
   "GET /v1/gateways": reads,
   "GET /v1/hosts": reads,
   "POST /v1/databases/list": reads,
@@ -48,6 +49,8 @@ export const routeRules: Readonly<Record<string, RouteRule>> = {
 
   "POST /v1/switchover": operates,
   "POST /v1/failover": operates,
+  // It takes the primary away only if another host is as good, which is less than a forced failover may.
+  "POST /v1/drills": operates,
   "POST /v1/pause": operates,
   "POST /v1/resume": operates,
   "POST /v1/checkpoint": operates,

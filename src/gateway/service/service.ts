@@ -174,13 +174,18 @@ export class ServiceRuntime {
     this.#options.moved?.(this);
   }
 
+  /** Returns the host that would be asked if the primary were lost now; undefined: none could take over. */
+  expectedPrimary(): string | undefined {
+    return dryRun(this.#state, this.now()).wouldPromote;
+  }
+
   /**
    * Returns what is expected if the primary ends so now; undefined: no host could take over. `candidate`: default, the
    * host that would be asked.
    */
   predict(kind: LossKind, candidate?: string): Prediction | undefined {
     const { state } = this;
-    const host = candidate ?? dryRun(state, this.now()).wouldPromote;
+    const host = candidate ?? this.expectedPrimary();
     const view = host === undefined ? undefined : state.hosts.get(host);
     if (host === undefined || view === undefined) return undefined;
     const heard = state.heard?.position ?? 0;

@@ -179,6 +179,28 @@ export const audit = sqliteTable(
   (table) => [index("t_audit_by_time").on(table.atMs)],
 );
 
+export const drills = sqliteTable("t_drills", {
+  id: text("id").primaryKey(),
+  service: text("service").notNull(),
+  kind: text("kind").notNull(),
+  gateway: text("gateway").notNull(),
+  orderedBy: text("ordered_by").notNull(),
+  startedAtMs: integer("started_at_ms").notNull(),
+  /** `running`, `passed`, `missed` or `failed`. */
+  outcome: text("outcome").notNull(),
+  fromHost: text("from_host"),
+  toHost: text("to_host"),
+  /** The id of the failover that it caused. Null: none. */
+  failover: text("failover"),
+  predictedMs: real("predicted_ms"),
+  rtoMs: real("rto_ms"),
+  /** `clients` or `phases`. */
+  measuredBy: text("measured_by"),
+  objectiveMs: real("objective_ms"),
+  detail: text("detail").notNull(),
+  ...provenance,
+});
+
 /** Written once, and revoked by a tombstone. */
 export const tokens = sqliteTable("t_tokens", {
   id: text("id").primaryKey(),

@@ -12,6 +12,8 @@ export interface SupervisedApplication extends Application {
   readonly status: ApplicationStatus;
   whenReady(): Promise<void>;
   readonly endings: Endings;
+  /** For a drill: stops its processes, for this time at most. False: it does not run. Undefined: not possible. */
+  freeze?(forMs: number): boolean;
   /** It may end once more without being given up. */
   readonly maySpareEnding: boolean;
 }

@@ -146,6 +146,14 @@ export class Supervisor implements SupervisedApplication {
     }
   }
 
+  freeze(forMs: number): boolean {
+    if (this.#state.kind !== "running") return false;
+    const { group } = this.#state;
+    group.signal("SIGSTOP");
+    this.#options.clock.setTimer(forMs, () => group.signal("SIGCONT"));
+    return true;
+  }
+
   async stop(): Promise<void> {
     const { application, scope } = this.#options;
     const { stopSignal, stopTimeoutMs } = application;

@@ -21,6 +21,7 @@ import {
   type RehearsalDone,
   removalSchema,
 } from "../../control/host-api.ts";
+import { type HostDrillDone, type HostDrillRequest, hostDrillRequestSchema } from "../../control/drill-api.ts";
 import { databaseActs, databaseChangeSchema } from "../../control/databases.ts";
 import { type Api, createApi } from "../../control/server/api.ts";
 import { authenticate, type Authenticator } from "../../control/server/authentication.ts";
@@ -52,6 +53,7 @@ export interface Controlled {
   clearSuspects(): void;
   checkpoint(): Promise<Outcome<CheckpointDone>>;
   rehearse(): Promise<Outcome<RehearsalDone>>;
+  drill(request: HostDrillRequest): Outcome<HostDrillDone>;
   readonly databases: Pick<DatabaseDesk, "list" | "exclude" | "include">;
 }
 
@@ -67,6 +69,8 @@ export interface ControlAppOptions {
   readonly clock: Clock;
   readonly metrics: Exposition;
   readonly log: Logger;
+  /** Nothing is answered while there is one. undefined: there never is. */
+  readonly partition?: { readonly over: Promise<void> | undefined };
 }
 
 /** Gateways give orders; hosts read each other's status, and ask for a checkpoint. */
@@ -75,9 +79,13 @@ const rolesOf: RolesOfCall = (method, path) =>
 
 export function controlApp(
   host: Controlled,
-  { authenticator, channel, certified, clock, metrics, log }: ControlAppOptions,
+  { authenticator, channel, certified, clock, metrics, log, partition }: ControlAppOptions,
 ): Api {
   const app = createApi({ part: "host", manual: "docs/CONTROL-API.md", log });
+  app.use(async function beSilent(_context, next) {
+    await partition?.over;
+    await next();
+  });
   app.use(requireCertificate(certified, rolesOf), limitGuesses({ clock, log }));
   if (channel !== undefined) app.use(sealedChannel(channel));
   app.use(authenticate(authenticator), limitBody());
@@ -98,6 +106,7 @@ export function controlApp(
       const left = host.gateways.watchedBy(gateway !== undefined && isIdentifier(gateway) ? gateway : undefined);
       try {
         while (!out.aborted && !out.closed) {
+          await partition?.over;
           const seen = changes.listen();
           await out.write(`${JSON.stringify(host.status())}\n`);
           await seen.within(clock, heartbeatMs);
@@ -127,6 +136,10 @@ export function controlApp(
   });
   app.post("/v1/rehearse", async (context) => {
     const outcome = await host.rehearse();
+    return outcome.kind === "done" ? context.json(outcome.done) : context.json(outcome.refusal, 409);
+  });
+  app.post("/v1/drill", jsonBody(hostDrillRequestSchema), (context) => {
+    const outcome = host.drill(context.req.valid("json"));
     return outcome.kind === "done" ? context.json(outcome.done) : context.json(outcome.refusal, 409);
   });
   app.post("/v1/suspects/clear", (context) => {

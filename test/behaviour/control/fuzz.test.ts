@@ -136,6 +136,10 @@ class Watched implements Controlled {
   restore: Controlled["restore"] = () => Promise.resolve(undefined);
   rehearse: Controlled["rehearse"] = () =>
     Promise.resolve({ kind: "refused", refusal: { kind: "not_ready", reason: "a test" } });
+  drill: Controlled["drill"] = (request) => {
+    this.asked.push({ path: "/v1/drill", request });
+    return { kind: "refused", refusal: { kind: "not_ready", reason: "a test" } };
+  };
   checkpoint: Controlled["checkpoint"] = () =>
     Promise.resolve({ kind: "done", done: { position: 4, chunksWritten: 1, chunksReused: 0, ms: 1 } });
 }

@@ -62,6 +62,8 @@ class FakeHost implements Controlled {
     return promise;
   }
 
+  drill: Controlled["drill"] = () => ({ kind: "refused", refusal: { kind: "not_ready", reason: "a test" } });
+
   change(): void {
     this.position += 1;
     const changed = this.#changed;

@@ -101,6 +101,7 @@ export function configOf(root: string, changes: Partial<HostConfig>): HostConfig
       bootstrapCheck: "quick",
       durability: { kind: "strict" },
       leaseMs: 60_000,
+      isRestarted: false,
       driftMarginMs: 0,
       pollMs: 2,
     },

@@ -1,0 +1,58 @@
+/** Drills in the admin API of gateways and the control API of hosts. */
+import * as v from "valibot";
+import { drillKinds } from "../core/failover/drill.ts";
+
+const count = v.pipe(v.number(), v.integer(), v.minValue(0));
+const milliseconds = v.pipe(v.number(), v.minValue(0));
+const name = v.pipe(v.string(), v.minLength(1), v.maxLength(100));
+
+/** Bounds of what a host does to itself: it ends by itself after this time. */
+export const drillMsMin = 1_000;
+export const drillMsMax = 60_000;
+export const drillMsDefault = 15_000;
+const forMs = v.optional(v.pipe(count, v.minValue(drillMsMin), v.maxValue(drillMsMax)), drillMsDefault);
+
+export const drillRequestSchema = v.strictObject({
+  service: v.optional(name),
+  kind: v.picklist(drillKinds),
+  /** How long a hang or a partition lasts. */
+  forMs,
+});
+export type DrillRequest = v.InferInput<typeof drillRequestSchema>;
+
+/** To the primary. */
+export const hostDrillRequestSchema = v.object({ kind: v.picklist(["kill", "hang", "partition"]), forMs });
+export type HostDrillRequest = v.InferOutput<typeof hostDrillRequestSchema>;
+export const hostDrillDoneSchema = v.object({
+  /** When it ends by itself; 0: it ends this process at once. */
+  endsInMs: milliseconds,
+});
+export type HostDrillDone = v.InferOutput<typeof hostDrillDoneSchema>;
+
+/** One drill. Durations are milliseconds; null: unknown, or not measured. */
+export const drillEntrySchema = v.object({
+  id: v.string(),
+  service: v.string(),
+  /** kill, hang, switchover or partition; a peer of a newer version may have others. */
+  kind: v.string(),
+  gateway: v.string(),
+  /** The name of the token with which it was ordered, or `secret`. */
+  orderedBy: v.string(),
+  startedAtMs: count,
+  /** running, passed, missed (it took longer than the objective), failed or interrupted. */
+  outcome: v.string(),
+  from: v.nullable(v.string()),
+  to: v.nullable(v.string()),
+  /** Of the failover that it caused; null: the same host continued. */
+  failover: v.nullable(v.string()),
+  predictedMs: v.nullable(milliseconds),
+  rtoMs: v.nullable(milliseconds),
+  /** `clients`: the longest time without a success; `phases`: no traffic, the sum of the failover's phases. */
+  measuredBy: v.nullable(v.string()),
+  objectiveMs: v.nullable(milliseconds),
+  detail: v.string(),
+});
+export type DrillEntry = v.InferOutput<typeof drillEntrySchema>;
+
+export const drillListSchema = v.object({ drills: v.array(drillEntrySchema) });
+export type DrillList = v.InferOutput<typeof drillListSchema>;

@@ -1,0 +1,39 @@
+/** Drills in the admin API: one is run to its end, or refused with every reason why it is not safe now. */
+import { type DrillEntry, type DrillList, drillRequestSchema } from "../../control/drill-api.ts";
+import type { Api } from "../../control/server/api.ts";
+import { jsonBody } from "../../control/server/body.ts";
+import { ApiRefusal } from "../../control/server/refusal.ts";
+import type { Drills } from "../service/drills.ts";
+import type { ServiceRuntime } from "../service/service.ts";
+import type { DrillRow } from "../state/rows.ts";
+import { nameOfPrincipal } from "./principal-name.ts";
+
+/** Longer than a drill waits for the service to be back. */
+const drillMsMax = 200_000;
+
+export function addDrills(app: Api, drills: Drills, find: (service: string | undefined) => ServiceRuntime): void {
+  app.get("/v1/drills", (c) => c.json({ drills: drills.list().map(drillEntry) } satisfies DrillList));
+  app.post("/v1/drills", jsonBody(drillRequestSchema), async (c) => {
+    const { service, kind, forMs } = c.req.valid("json");
+    const found = find(service);
+    const orderedBy = nameOfPrincipal(c.var.principal);
+    const outcome = await drills.run(found, { kind, forMs, orderedBy }, AbortSignal.timeout(drillMsMax));
+    if (outcome.kind === "run") return c.json(drillEntry(outcome.drill));
+    throw new ApiRefusal("conflict", {
+      found: `a drill of ${found.name} is not safe now: ${outcome.reasons.join("; ")}`,
+      advice: "nothing was done; see `stead failover --dry-run` and `stead status`",
+    });
+  });
+}
+
+export const drillEntry = (row: DrillRow): DrillEntry => ({
+  ...{ id: row.id, service: row.service, kind: row.kind, gateway: row.gateway, orderedBy: row.orderedBy },
+  ...{ startedAtMs: row.startedAtMs, outcome: row.outcome, detail: row.detail },
+  from: row.fromHost ?? null,
+  to: row.toHost ?? null,
+  failover: row.failover ?? null,
+  predictedMs: row.predictedMs ?? null,
+  rtoMs: row.rtoMs ?? null,
+  measuredBy: row.measuredBy ?? null,
+  objectiveMs: row.objectiveMs ?? null,
+});

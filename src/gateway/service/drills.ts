@@ -1,0 +1,227 @@
+/**
+ * Drills: the real primary is taken away, and what clients noticed is measured and kept.
+ *
+ * A drill begins only if nothing speaks against it (src/core/failover/drill.ts) and no other one runs in the cluster.
+ * From then on the gateways act as in any failover: a drill orders nothing that a failure could not cause, so a gateway
+ * that ends in the middle leaves a service that recovers by itself, and a row that says `running`, which counts as
+ * interrupted after a while. What the host does to itself ends by itself too (src/host/drills.ts).
+ */
+import type { EventName } from "../../core/event-name.ts";
+import type { EventLevel } from "../../core/failover/state.ts";
+import { describeRefusal } from "../../core/refusal.ts";
+import { type DrillKind, whyNoDrill } from "../../core/failover/drill.ts";
+import { durationOf, type LossKind } from "../../core/failover/prediction.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import { fromValues } from "../state/replication-tables.ts";
+import { type DrillRow, type FailoverRow, putDrill } from "../state/rows.ts";
+import type { drills } from "../state/schema.ts";
+import type { StateStore } from "../state/store.ts";
+import { failoversOf, measuredOf } from "./failover-history.ts";
+import type { ServiceRuntime } from "./service.ts";
+
+/** Longest time until the service must be back; a drill that takes longer has failed. */
+const recoveryMsMax = 120_000;
+/** A row that runs for longer belongs to a gateway that has ended. */
+const runningMsMax = recoveryMsMax + 60_000;
+/** How long the next success of a client is waited for after the service is back. */
+const nextSuccessMs = 3_000;
+const lookEveryMs = 25;
+const drillsShown = 100;
+
+export interface DrillsOptions {
+  readonly gateway: string;
+  readonly store: StateStore;
+  readonly clock: Clock;
+  /** The objective of a service; undefined: none. */
+  readonly objectiveMs: (service: string) => number | undefined;
+}
+
+export interface DrillOrder {
+  readonly kind: DrillKind;
+  readonly forMs: number;
+  readonly orderedBy: string;
+}
+
+export type DrillOutcome =
+  | { readonly kind: "run"; readonly drill: DrillRow }
+  | { readonly kind: "unsafe"; readonly reasons: readonly string[] };
+
+export class Drills {
+  readonly #options: DrillsOptions;
+  #last = 0;
+
+  constructor(options: DrillsOptions) {
+    this.#options = options;
+  }
+
+  /** Returns the newest drills of all gateways, oldest first; `service`: default, of all. */
+  list(service?: string): readonly DrillRow[] {
+    const now = this.#options.clock.wallTime();
+    return [...this.#options.store.replica.rowsOf("drills")]
+      .filter(({ deleted }) => !deleted)
+      .map((row) => fromValues<typeof drills.$inferSelect>(row))
+      .filter((row) => service === undefined || row.service === service)
+      .sort((a, b) => a.startedAtMs - b.startedAtMs)
+      .slice(-drillsShown)
+      .map((row) =>
+        row.outcome === "running" && now - row.startedAtMs > runningMsMax ? { ...row, outcome: "interrupted" } : row,
+      );
+  }
+
+  /** Runs it to its end; `unsafe`: nothing was done. */
+  async run(service: ServiceRuntime, order: DrillOrder, signal: AbortSignal): Promise<DrillOutcome> {
+    const reasons = this.#whyNot(service, order.kind);
+    if (reasons.length > 0) return { kind: "unsafe", reasons };
+    const begun = this.#begin(service, order);
+    const failure = await this.#inflict(service, order, signal);
+    if (failure !== undefined) return this.#record(service, { ...begun, outcome: "failed", detail: failure });
+    return this.#measure(service, order, begun, signal);
+  }
+
+  #whyNot(service: ServiceRuntime, kind: DrillKind): readonly string[] {
+    const running = this.list().find(({ outcome }) => outcome === "running");
+    const reasons = [...whyNoDrill(service.state, service.now())];
+    if (running !== undefined) reasons.push(`a drill of ${running.service} is running on ${running.gateway}`);
+    const next = service.expectedPrimary();
+    const rehearsal = next === undefined ? undefined : service.monitorOf(next)?.status?.rehearsal;
+    if (rehearsal?.ok === false) reasons.push(`the last rehearsal on ${next} failed: \`stead rehearse ${next}\``);
+    const primary = service.state.primary?.host ?? "";
+    if (kind !== "switchover" && service.clientOf(primary)?.drill === undefined)
+      reasons.push(`${primary} is no stead host: only a switchover can be drilled`);
+    return reasons;
+  }
+
+  #begin(service: ServiceRuntime, { kind, orderedBy }: DrillOrder): DrillRow {
+    const { gateway, clock } = this.#options;
+    const from = service.state.primary?.host;
+    const startedAtMs = Math.floor(clock.wallTime());
+    const drill: DrillRow = {
+      ...{ id: `${gateway}.${service.name}.${startedAtMs}.${++this.#last}`, service: service.name, kind, gateway },
+      ...{ orderedBy, startedAtMs, outcome: "running", fromHost: from, detail: "" },
+      predictedMs: service.predict(lossOf[kind])?.gapMs,
+      objectiveMs: this.#options.objectiveMs(service.name),
+    };
+    this.#options.store.write(putDrill(drill));
+    service.recorder.recordEvent("info", "drill-started", from, `${kind}, ordered by ${orderedBy}`);
+    service.traffic.watchGap(this.#gapKey, ({ ms }) => (this.#gapMs = ms));
+    return drill;
+  }
+
+  #gapMs: number | undefined;
+  /** Failovers have positive keys. */
+  get #gapKey(): number {
+    return -this.#last;
+  }
+
+  /** Returns why nothing happened. */
+  async #inflict(
+    service: ServiceRuntime,
+    { kind, forMs }: DrillOrder,
+    signal: AbortSignal,
+  ): Promise<string | undefined> {
+    this.#gapMs = undefined;
+    if (kind === "switchover") {
+      const outcome = await service.command({ kind: "switchover", target: undefined }, signal);
+      return outcome.kind === "done" ? undefined : outcome.why;
+    }
+    const primary = service.state.primary?.host ?? "";
+    const answer = await service.clientOf(primary)?.drill?.({ kind, forMs }, signal);
+    if (answer?.kind === "ok") return undefined;
+    if (answer?.kind === "refused-by-host") return `${primary}: ${describeRefusal(answer.refusal)}`;
+    return `${primary} did not take the order: ${answer?.message ?? "it is no host that can be asked"}`;
+  }
+
+  async #measure(
+    service: ServiceRuntime,
+    order: DrillOrder,
+    begun: DrillRow,
+    signal: AbortSignal,
+  ): Promise<DrillOutcome> {
+    const { clock } = this.#options;
+    const until = clock.now() + recoveryMsMax;
+    const endsAt = clock.now() + order.forMs;
+    let failover: FailoverRow | undefined;
+    // A hang may end without a failover: the host restarts its application, or the application continues.
+    const isBack = (): boolean =>
+      service.state.phase.kind === "serving" &&
+      (failover !== undefined || (order.kind === "hang" && clock.now() > endsAt && isReady(service)));
+    while (!isBack()) {
+      if (clock.now() > until)
+        return this.#record(service, {
+          ...begun,
+          outcome: "failed",
+          detail: `the service was not back within ${recoveryMsMax / 1_000} s`,
+        });
+      await clock.sleep(lookEveryMs, signal);
+      failover = this.#failoverSince(begun);
+    }
+    service.traffic.closeGap(this.#gapKey);
+    const successBy = clock.now() + nextSuccessMs;
+    while (this.#gapMs === undefined && clock.now() < successBy) await clock.sleep(lookEveryMs, signal);
+    return this.#judge(service, begun, failover);
+  }
+
+  #failoverSince({ service, startedAtMs, fromHost }: DrillRow): FailoverRow | undefined {
+    return failoversOf(this.#options.store, service).find(
+      (row) => row.outcome === "done" && row.fromHost === fromHost && row.decidedAtMs >= startedAtMs,
+    );
+  }
+
+  #judge(service: ServiceRuntime, begun: DrillRow, failover: FailoverRow | undefined): DrillOutcome {
+    const gapMs = this.#gapMs ?? failover?.gapMs ?? undefined;
+    const [measured] = failover === undefined ? [] : measuredOf([failover]);
+    const rtoMs = gapMs ?? (measured === undefined ? undefined : durationOf(measured.phases));
+    const limit = begun.objectiveMs ?? undefined;
+    const isMissed = limit !== undefined && rtoMs !== undefined && rtoMs > limit;
+    return this.#record(service, {
+      ...begun,
+      outcome: isMissed ? "missed" : "passed",
+      toHost: failover?.toHost ?? begun.fromHost,
+      failover: failover?.id,
+      rtoMs,
+      measuredBy: gapMs !== undefined ? "clients" : rtoMs !== undefined ? "phases" : undefined,
+      detail:
+        failover === undefined ? "the same host continued: no failover was needed" : `a ${failover.kind} failover`,
+    });
+  }
+
+  #record(service: ServiceRuntime, drill: DrillRow): DrillOutcome {
+    this.#options.store.write(putDrill(drill));
+    const { level, what } = eventOf[drill.outcome] ?? { level: "warning", what: "drill-failed" };
+    service.recorder.recordEvent(level, what, drill.fromHost ?? undefined, inWords(drill));
+    return { kind: "run", drill };
+  }
+}
+
+const lossOf: Readonly<Record<DrillKind, LossKind>> = {
+  kill: "kill",
+  hang: "hang",
+  partition: "hang",
+  switchover: "switchover",
+};
+
+interface DrillEvent {
+  readonly level: EventLevel;
+  readonly what: EventName;
+}
+
+const eventOf: Readonly<Record<string, DrillEvent>> = {
+  passed: { level: "info", what: "drill-passed" },
+  missed: { level: "warning", what: "drill-missed" },
+};
+
+function isReady(service: ServiceRuntime): boolean {
+  const primary = service.state.primary?.host;
+  return primary !== undefined && service.monitorOf(primary)?.status?.application?.state === "ready";
+}
+
+function inWords({ kind, detail, rtoMs, predictedMs, objectiveMs }: DrillRow): string {
+  const ms = (value: number): string => `${Math.round(value)} ms`;
+  const parts = [
+    `${kind}: ${detail}`,
+    ...(typeof rtoMs === "number" ? [`clients waited ${ms(rtoMs)}`] : []),
+    ...(typeof predictedMs === "number" ? [`expected ${ms(predictedMs)}`] : []),
+    ...(typeof objectiveMs === "number" ? [`the objective is ${ms(objectiveMs)}`] : []),
+  ];
+  return parts.join(", ");
+}
