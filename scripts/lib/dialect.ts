@@ -57,6 +57,7 @@ export const nullPlaces: Readonly<Record<string, string>> = {
   "src/gateway/configuration-state.ts": "a part of the administration API's answers",
   "src/gateway/control-plane.ts": "rows of SQL",
   "src/gateway/service/recorder.ts": "rows of SQL",
+  "src/gateway/notify/": "rows of SQL, and the body of a webhook",
   "src/gateway/service/plain-host.ts": "the status of a host, which it makes",
   "src/gateway/service/orders.ts": "an order to a host",
   "src/gateway/state/": "rows of SQL, and what queries answer",

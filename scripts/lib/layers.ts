@@ -51,7 +51,7 @@ export const layers: Readonly<Record<string, readonly string[]>> = {
  * before it. The empty name stands for the files that lie in the folder itself.
  */
 export const rooms: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
-  core: { "": [], replication: [], host: [""], failover: ["", "host"] },
+  core: { "": [], replication: [], notify: [], host: [""], failover: ["", "host"] },
   runtime: { "": [], tcp: [""] },
   vault: {
     "": [],
@@ -84,11 +84,12 @@ export const rooms: Readonly<Record<string, Readonly<Record<string, readonly str
     state: [],
     service: ["route", "state"],
     peers: ["state", "service"],
-    admin: ["state", "service", "peers"],
+    notify: ["state"],
+    admin: ["state", "service", "peers", "notify"],
     // What a browser sees: calls of the admin API, given as a function.
     page: [],
     workers: ["route"],
-    "": ["route", "state", "service", "peers", "admin", "page", "workers"],
+    "": ["route", "state", "service", "peers", "notify", "admin", "page", "workers"],
     upgrade: ["", "workers"],
   },
   cli: {

@@ -142,6 +142,13 @@ const commands: readonly Call[] = [
   ),
   call(
     "post",
+    "/v1/notify/test",
+    "Tells one target of [[notify]], or all, that it is a test",
+    { request: "NotifyTestRequest", description: "How each attempt ended", body: json("NotifyTestAnswer") },
+    [400, 404],
+  ),
+  call(
+    "post",
     "/v1/suspects/clear",
     "Forwards requests again that were set aside because they ended the application",
     { request: "ServiceRequest", description: "The hosts that have forgotten them", body: json("SuspectsCleared") },

@@ -39,6 +39,7 @@ import {
   hostsSetCommand,
 } from "./commands/hosts.ts";
 import { initCommand } from "./commands/init.ts";
+import { notifyTestCommand } from "./commands/notify.ts";
 import { pauseCommand, resumeCommand } from "./commands/pause.ts";
 import { rehearseCommand } from "./commands/rehearse.ts";
 import { secretRoutes } from "./commands/secret.ts";
@@ -85,6 +86,10 @@ const root = buildRouteMap({
     drill: drillRoutes,
     checkpoint: checkpointCommand,
     databases: databasesRoutes,
+    notify: buildRouteMap({
+      routes: { test: notifyTestCommand },
+      docs: { brief: "Try out who is told what happens" },
+    }),
     suspects: buildRouteMap({
       routes: { clear: suspectsClearCommand },
       docs: { brief: "Forward requests again that were set aside because they ended the application" },

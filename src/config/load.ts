@@ -9,6 +9,7 @@ import * as v from "valibot";
 import { findContradictions, type PartialContent } from "./contradictions.ts";
 import { type Explanation, explanationOf } from "./fields.ts";
 import { type KeyPath, locateKeys, pathText } from "./locate.ts";
+import { resolveNotify } from "./notify.ts";
 import { Problems, show } from "./problems.ts";
 import {
   resolveApplicationUser,
@@ -21,7 +22,7 @@ import {
 import { clusterDefault, fileSchema } from "./schema.ts";
 import { readSecret, warnWhenReadable } from "./secret.ts";
 import { suggest } from "./suggest.ts";
-import type { Config, ConfigResult, Problem, VaultKeySource } from "./types.ts";
+import type { Config, ConfigResult, NotifyTarget, Problem, VaultKeySource } from "./types.ts";
 import { readVaultKey } from "./vault-key.ts";
 import { pathsOfKey, schemaAt, unknownKeys } from "./walk.ts";
 
@@ -129,13 +130,17 @@ export function parseConfig(file: string, text: string, options: LoadOptions = {
     content.host === undefined
       ? undefined
       : readVaultKey({ file: anchor, host: content.host, env }, problems, warnings);
+  const notify = resolveNotify(anchor, content.notify ?? [], problems, warnings);
   const credentials = content.host?.vault_s3?.credentials_file;
   if (credentials !== undefined)
     warnWhenReadable(resolve(dirname(anchor), credentials), ["host", "vault_s3", "credentials_file"], warnings);
   if (!needed && raw["service"] === undefined && raw["cluster"] === undefined) reportEmpty(problems);
   const found = problems.sorted();
   if (found.length > 0) return { kind: "invalid", problems: found };
-  return { kind: "ok", config: resolveParts(anchor, content, { secret: secret ?? "", vaultKey }, warnings.sorted()) };
+  return {
+    kind: "ok",
+    config: resolveParts(anchor, content, { secret: secret ?? "", vaultKey, notify }, warnings.sorted()),
+  };
 }
 
 const lineCharactersShown = 80;
@@ -236,12 +241,13 @@ function valueAt(value: unknown, path: KeyPath): unknown {
 interface Secrets {
   readonly secret: string;
   readonly vaultKey: VaultKeySource | undefined;
+  readonly notify: readonly NotifyTarget[];
 }
 
 function resolveParts(
   file: string,
   content: PartialContent,
-  { secret, vaultKey }: Secrets,
+  { secret, vaultKey, notify }: Secrets,
   warnings: readonly Problem[],
 ): Config {
   const services = resolveServices(content.service ?? []);
@@ -253,7 +259,9 @@ function resolveParts(
     gatewayUrl: content.cluster?.gateway,
     services,
     gateway:
-      content.gateway === undefined ? undefined : resolveGateway(file, content.gateway, services, secret, cluster),
+      content.gateway === undefined
+        ? undefined
+        : { ...resolveGateway(file, content.gateway, services, secret, cluster), notify },
     host:
       content.host === undefined
         ? undefined

@@ -5,6 +5,7 @@
 import * as v from "valibot";
 import { databasePatternAccepted, databaseSegments } from "../core/database-pattern.ts";
 import { leaseMsMax, leaseMsMin } from "../core/host/lease.ts";
+import { messageFormats, notificationKinds, severities } from "../core/notify/notification.ts";
 import {
   addressRange,
   baseUrl,
@@ -338,6 +339,37 @@ const host = table("host", {
   limits: v.optional(table("host.limits", limitEntries(hostLimits)), {}),
 });
 
+const httpUrlMessage = message(
+  'the URL of an HTTP receiver, for example "https://hooks.example/stead"',
+  "write it with http:// or https://; one that is itself a secret belongs into a file, `url_file`",
+);
+const httpUrl = v.pipe(
+  v.string(httpUrlMessage),
+  v.check((text) => /^https?:\/\/[^\s]+$/.test(text) && URL.canParse(text), httpUrlMessage),
+);
+const listOf = <const Values extends readonly [string, ...string[]]>(values: Values, example: string) =>
+  v.array(
+    choice(values),
+    message(`an array of ${values.join(", ")}`, `write it in brackets, for example ["${example}"]`),
+  );
+
+const notify = table("[notify]", {
+  name: identifier,
+  to: choice([...messageFormats, "command"]),
+  url: v.optional(httpUrl),
+  url_file: v.optional(text("path of a file with the URL in its first line")),
+  secret_file: v.optional(text("path of a file with the secret that signs each request")),
+  token_file: v.optional(text("path of a file with a token: the bearer token, or PagerDuty's integration key")),
+  topic: v.optional(text("the topic of ntfy")),
+  command: v.optional(v.pipe(v.array(part, stringsMessage), v.minLength(1, stringsMessage))),
+  timeout: v.optional(duration({ min: 100, max: 5 * minute }), "10s"),
+  kinds: v.optional(listOf(notificationKinds, "failover")),
+  severity: v.optional(choice(severities), "info"),
+  services: v.optional(
+    v.array(identifier, message("an array of names of services", 'write it in brackets, for example ["notes"]')),
+  ),
+});
+
 const vault = table("vault", {
   data: text("path of the vault's folder", "name the folder that `stead vault create --log segments` has made"),
   listen: v.optional(listenAddress, "0.0.0.0:7750"),
@@ -350,5 +382,6 @@ export const fileSchema = v.object({
   service: v.optional(tables("service", service), []),
   host: v.optional(host),
   vault: v.optional(vault),
+  notify: v.optional(tables("notify", notify), []),
 });
 export type FileContent = v.InferOutput<typeof fileSchema>;

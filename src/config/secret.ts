@@ -7,6 +7,7 @@
  */
 import { readFileSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
+import type { KeyPath } from "./locate.ts";
 import type { Problems, Said } from "./problems.ts";
 import type { FileContent } from "./schema.ts";
 import type { SecretSource } from "./types.ts";
@@ -184,7 +185,7 @@ function faultOf(secret: string): Said | undefined {
 }
 
 /** A file with a secret, named at `key`, should be its owner's alone. */
-export function warnWhenReadable(path: string, key: readonly string[], warnings: Problems): void {
+export function warnWhenReadable(path: string, key: KeyPath, warnings: Problems): void {
   const mode = modeOf(path);
   if (mode === undefined || (mode & 0o077) === 0) return;
   warnings.add(key, {

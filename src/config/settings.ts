@@ -2,8 +2,9 @@
  * The settings of a gateway under the names of its file, in the program's units. They show how two configurations
  * differ, and which differences a running gateway can apply.
  */
+import { hash } from "node:crypto";
 import { formatAddress } from "./address.ts";
-import type { GatewayConfig, ServiceConfig, ServiceHostConfig } from "./types.ts";
+import type { GatewayConfig, NotifyTarget, ServiceConfig, ServiceHostConfig } from "./types.ts";
 
 export type Setting = string | number;
 
@@ -24,6 +25,7 @@ export function gatewaySettings(config: GatewayConfig): Readonly<Record<string, 
     drainTimeoutMs,
     replayAgainMax,
     clientHalfClose,
+    notify = [],
     ...tables
   } = config;
   return {
@@ -43,9 +45,15 @@ export function gatewaySettings(config: GatewayConfig): Readonly<Record<string, 
     "gateway.drain": drainTimeoutMs,
     "gateway.replay.again": replayAgainMax,
     "gateway.client_half_close": clientHalfClose,
+    ...Object.fromEntries(notify.map((target) => [`notify ${target.name}`, notifyText(target)])),
     ...flatten("gateway", tables),
   };
 }
+
+/** Shows no secret, nor an address that may be one; a hash shows that it changed. */
+const notifyText = ({ to, ...rest }: NotifyTarget): string =>
+  `${to.kind === "http" ? to.format : to.kind} ${JSON.stringify(rest)} ${hash("sha256", JSON.stringify(to)).slice(0, hashShown)}`;
+const hashShown = 12;
 
 function flatten(prefix: string, value: unknown): Record<string, Setting> {
   if (typeof value === "string" || typeof value === "number") return { [prefix]: value };

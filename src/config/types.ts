@@ -5,6 +5,7 @@
  * The keys of the file and their defaults are in schema.ts and in docs/OPERATIONS.md. Every value that the program
  * needs is present: a missing one has become its default, or a reported problem.
  */
+import type { MessageFormat, NotificationFilter } from "../core/notify/notification.ts";
 import type { S3Settings } from "../core/s3-place.ts";
 import type { GatewayLimits, HostLimits } from "../http/limits.ts";
 
@@ -137,6 +138,32 @@ export interface GatewayConfig {
   readonly workers: number;
   readonly dataPlane: DataPlaneConfig;
   readonly services: readonly ServiceConfig[];
+  /** Who is told what happens; undefined: no one. */
+  readonly notify?: readonly NotifyTarget[] | undefined;
+}
+
+/** Who is told, what, and how (`[[notify]]`). */
+export interface NotifyTarget extends NotificationFilter {
+  readonly name: string;
+  /** For one attempt. */
+  readonly timeoutMs: number;
+  readonly to:
+    | {
+        readonly kind: "http";
+        readonly format: MessageFormat;
+        readonly url: string;
+        /** Signs each request; undefined: they are not signed. */
+        readonly secret: string | undefined;
+        readonly bearer: string | undefined;
+        readonly routingKey: string | undefined;
+        readonly topic: string | undefined;
+      }
+    | {
+        readonly kind: "command";
+        readonly command: readonly [program: string, ...args: string[]];
+        /** Where it runs. */
+        readonly folder: string;
+      };
 }
 
 /** `async` may acknowledge a write up to `lossMaxMs` before it is in the vault: at most that much can be lost. */

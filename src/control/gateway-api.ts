@@ -181,6 +181,15 @@ const workerEntrySchema = v.object({
   restarts: count,
 });
 
+const notifyTargetSchema = v.object({
+  name: v.string(),
+  /** `webhook`, `slack`, `teams`, `pagerduty`, `ntfy` or `command`. */
+  to: v.string(),
+  queued: count,
+  /** Why the last attempt failed; null: it succeeded, or there was none. */
+  failure: v.nullable(v.string()),
+});
+
 export const clusterStatusSchema = v.object({
   version: v.literal(1),
   gateway: v.string(),
@@ -193,6 +202,8 @@ export const clusterStatusSchema = v.object({
   secret: v.optional(v.nullable(secretStatusSchema), null),
   database: v.object({ path: v.string(), trouble: v.nullable(v.string()), queued: count, dropped: count }),
   connections: count,
+  /** Who is told what happens (`[[notify]]`); gateways of an earlier version say nothing. */
+  notify: v.optional(v.array(notifyTargetSchema), []),
   /** Processes of the data plane; empty if the gateway's own process serves. */
   workers: v.optional(v.array(workerEntrySchema), []),
   gateways: v.array(gatewayEntrySchema),
@@ -355,3 +366,18 @@ export const sqlAnswerSchema = v.object({
   truncated: v.boolean(),
 });
 export type SqlAnswer = v.InferOutput<typeof sqlAnswerSchema>;
+
+/** `POST /v1/notify/test`. `target` null: all. */
+export const notifyTestRequestSchema = v.strictObject({ target: v.optional(v.nullable(name), null) });
+
+export const notifyTestAnswerSchema = v.object({
+  gateway: v.string(),
+  results: v.array(
+    v.object({
+      target: v.string(),
+      /** Why it failed; null: it was told. */
+      failure: v.nullable(v.string()),
+    }),
+  ),
+});
+export type NotifyTestAnswer = v.InferOutput<typeof notifyTestAnswerSchema>;

@@ -14,6 +14,7 @@ import {
   databasesAnswerSchema,
   gatewayListSchema,
   hostListSchema,
+  notifyTestAnswerSchema,
   rehearsalAnswerSchema,
   sqlAnswerSchema,
   suspectsClearedSchema,
@@ -29,6 +30,7 @@ import {
   type GatewayList,
   type HostChange,
   type HostList,
+  type NotifyTestAnswer,
   type RehearsalAnswer,
   type SqlAnswer,
   type SuspectsCleared,
@@ -245,6 +247,17 @@ export class GatewayClient {
     return this.#call(suspectsClearedSchema, {
       method: "POST",
       path: "/v1/suspects/clear",
+      body: request,
+      timeoutMs: commandTimeoutMs,
+      signal,
+    });
+  }
+
+  /** `target` null: all. */
+  notifyTest(request: { target: string | null }, signal?: AbortSignal): Promise<GatewayAnswer<NotifyTestAnswer>> {
+    return this.#call(notifyTestAnswerSchema, {
+      method: "POST",
+      path: "/v1/notify/test",
       body: request,
       timeoutMs: commandTimeoutMs,
       signal,

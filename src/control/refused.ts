@@ -20,6 +20,7 @@ export const refusalStatus = {
   "unknown-host": 404,
   "unknown-gateway": 404,
   "unknown-token": 404,
+  "unknown-target": 404,
   /** Not possible in the current state of the service or gateway. */
   conflict: 409,
   /** Another failover came before the one that was ordered. */

@@ -51,5 +51,6 @@ export type EventName =
   | "drill-passed"
   | "drill-missed"
   | "drill-failed"
+  | "certificate-expiring"
   | "worker-lost"
   | "defect";

@@ -14,6 +14,8 @@ import type { Logger } from "../runtime/log.ts";
 import { Drills } from "./service/drills.ts";
 import { failoversOf } from "./service/failover-history.ts";
 import { InterruptedFailovers } from "./service/interrupted-failovers.ts";
+import { Notifier } from "./notify/notifier.ts";
+import { type Send, sendNotification } from "./notify/send.ts";
 import type { PeerTransport } from "./peers/peer-client.ts";
 import { Peers } from "./peers/peers.ts";
 import type { HostControl } from "../control/host-control.ts";
@@ -48,6 +50,10 @@ export interface ControlPlaneOptions {
   readonly startedAtMs: number;
   /** Default: all. */
   readonly rules?: Rules;
+  /** When this process's certificate expires; undefined: it has none. */
+  certificateEndsAtMs?(): number | undefined;
+  /** Default: as the targets say. */
+  readonly send?: Send;
   /** Called after each turn of a service's state machine. */
   moved?(runtime: ServiceRuntime): void;
 }
@@ -56,6 +62,7 @@ export class ControlPlane {
   readonly registry: Registry;
   readonly peers: Peers;
   readonly drills: Drills;
+  readonly notifier: Notifier;
   readonly #options: ControlPlaneOptions;
   readonly #served: ServedServices;
   readonly #interrupted: InterruptedFailovers;
@@ -72,7 +79,16 @@ export class ControlPlane {
     });
     this.peers = new Peers({ id, adminUrl, seeds, transport, clock, log, store, services: () => this.services() });
     this.peers.register(options.startedAtMs);
-    store.onWrite = (row) => this.peers.wrote(row);
+    this.notifier = new Notifier({
+      ...{ gateway: id, store, clock, log, metrics, targets: config().notify ?? [] },
+      send: options.send ?? sendNotification,
+      certificateEndsAtMs: () => options.certificateEndsAtMs?.(),
+      others: () => this.peers.status().filter(({ self }) => !self),
+    });
+    store.onWrite = (row) => {
+      this.peers.wrote(row);
+      this.notifier.heard(row);
+    };
     store.onApplied = (rows) => this.#onApplied(rows);
     this.#served = new ServedServices({
       ...{ config, clock, log, metrics, store, plane, control, rules: options.rules },
@@ -90,16 +106,17 @@ export class ControlPlane {
       heardMsAgo: (gateway) => this.peers.heardMsAgo(gateway),
     });
     this.#interrupted.begin();
+    this.notifier.begin();
   }
 
   services(): readonly ServiceRuntime[] {
     return this.#served.runtimes;
   }
 
-  /** Warnings for the operator about this machine, one sentence each. */
+  /** Warnings for the operator about this machine and its targets, one sentence each. */
   get warnings(): readonly string[] {
     const { warning } = this.#served.shortage;
-    return warning === undefined ? [] : [warning];
+    return [...(warning === undefined ? [] : [warning]), ...this.notifier.warnings];
   }
 
   /** Returns the newest failovers of all gateways, including earlier runs, oldest first. */
@@ -171,11 +188,13 @@ export class ControlPlane {
       if (!runtime.isPlain)
         runtime.send({ kind: "command", id: "handed-over", command: { kind: "pause", isSilent: true } });
     this.#interrupted.close();
+    await this.notifier.close();
     await this.peers.close();
   }
 
   async close(): Promise<void> {
     this.#interrupted.close();
+    await this.notifier.close();
     await this.peers.close();
     await this.#served.close();
   }
@@ -234,6 +253,7 @@ export class ControlPlane {
   #onApplied(rows: readonly ReplicatedRow[]): void {
     const changed = new Set<string>();
     for (const row of rows) {
+      this.notifier.heard(row);
       if (row.table === "hosts") {
         this.registry.applyRemote(fromValues<typeof hostsTable.$inferSelect>(row));
         changed.add(String(row.values["service"]));

@@ -83,6 +83,7 @@ export class Gateway implements AdminTarget {
   readonly tls: ClusterTls | undefined;
   readonly audit: Audit;
   readonly drills: ControlPlane["drills"];
+  readonly notifier: ControlPlane["notifier"];
   readonly #secrets: ClusterSecrets;
   readonly #keyring: Keyring;
   readonly #startedAtMs: number;
@@ -147,7 +148,7 @@ export class Gateway implements AdminTarget {
     );
     this.#control = new ControlPlane({
       ...{ clock, log, metrics: this.metrics, store, remembered, plane: this.#plane, startedAtMs: this.#startedAtMs },
-      config: () => this.#config,
+      ...{ config: () => this.#config, certificateEndsAtMs: () => this.tls?.expiresAtMs },
       control: (controlUrl, service, host) =>
         new HostClient(controlUrl, caller, clock, defaultHostClientLimits, {
           gateway: config.id,
@@ -156,6 +157,7 @@ export class Gateway implements AdminTarget {
       transport: (url) => new PeerClient(url, caller, clock),
     });
     this.drills = this.#control.drills;
+    this.notifier = this.#control.notifier;
   }
 
   /** The configuration in force. */
@@ -207,10 +209,8 @@ export class Gateway implements AdminTarget {
     );
     const { failure, warnings, queued, dropped } = this.#store;
     return {
-      version: 1,
-      gateway: id,
-      startedAtMs: this.#startedAtMs,
-      uptimeMs: clock.now() - this.#startedAt,
+      ...{ version: 1, gateway: id },
+      ...{ startedAtMs: this.#startedAtMs, uptimeMs: clock.now() - this.#startedAt },
       troubles: [
         ...defects,
         ...(failure === undefined ? [] : [failure]),
@@ -228,7 +228,7 @@ export class Gateway implements AdminTarget {
       database: withNulls({ path: databasePath, trouble: failure, queued, dropped }),
       connections: this.#plane.connections,
       workers: this.#plane.workers.map(withNulls),
-      gateways: this.peers.status().map(withNulls),
+      ...{ notify: this.notifier.status().map(withNulls), gateways: this.peers.status().map(withNulls) },
       services: this.services().map((service) =>
         serviceStatus(service, clock.now(), this.#control.failoversOf(service.name)),
       ),

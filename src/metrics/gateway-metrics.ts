@@ -86,6 +86,21 @@ export const gatewayMetrics = {
     buckets: waitBuckets,
     help: "How long each phase of a completed failover or switchover took",
   },
+  stead_notifications_total: {
+    kind: "counter",
+    labels: ["target", "outcome"],
+    help: "Notifications that this gateway told, or gave up, for each target of [[notify]]",
+  },
+  stead_notifications_waiting: {
+    kind: "gauge",
+    labels: ["target"],
+    help: "Notifications that wait for a target of [[notify]]",
+  },
+  stead_notify_ok: {
+    kind: "gauge",
+    labels: ["target"],
+    help: "1 unless the last attempt to tell the target failed",
+  },
   stead_host_up: { kind: "gauge", labels: host, help: "1 up, 0 down; absent while unknown" },
   stead_host_primary: { kind: "gauge", labels: host, help: "1 for the host that reports itself primary" },
   stead_host_position: { kind: "gauge", labels: host, help: "Log position of the host" },

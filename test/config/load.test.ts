@@ -97,6 +97,7 @@ describe("an accepted configuration", () => {
     const { gateway, host, services } = accepted(everything);
     expect(gateway).toEqual({
       id: "gw1",
+      notify: [],
       listen: { host: "127.0.0.1", port: 8000 },
       adminListen: { host: "127.0.0.1", port: 7700 },
       adminUrl: "http://127.0.0.1:7700",

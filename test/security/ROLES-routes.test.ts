@@ -38,6 +38,7 @@ const operator = [
   "POST /v1/resume",
   "POST /v1/checkpoint",
   "POST /v1/rehearse",
+  "POST /v1/notify/test",
   "POST /v1/suspects/clear",
   "PATCH /v1/hosts/:service/:host",
   "POST /v1/hosts/:service/:host/drain",

@@ -209,6 +209,11 @@ export const eventExplanations: Readonly<Record<EventName, CodeMeaning>> = {
     "None if it was refused; otherwise requests wait.",
     "`stead status` says what is missing; a hang or a partition ends by itself after a minute at most.",
   ),
+  "certificate-expiring": codeMeaning(
+    "The certificate of a gateway, or its authority, expires within 14 days.",
+    "Nothing yet; from then on the other processes of the cluster refuse this gateway.",
+    "Issue a new one with `stead ca issue` and replace the files: they are read again without a restart.",
+  ),
   "worker-lost": codeMeaning(
     "A worker process of the gateway ended and is started again.",
     "The connections that it carried are closed.",

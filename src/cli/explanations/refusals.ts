@@ -51,6 +51,11 @@ export const refusalExplanations: Readonly<Record<RefusalCode, CodeMeaning>> = {
     "`stead gateways list` lists those of the cluster.",
   ),
   "unknown-token": codeMeaning("There is no token with this name.", nothing, "`stead token list` lists them."),
+  "unknown-target": codeMeaning(
+    "The gateway has no target of this name to tell, or none at all.",
+    nothing,
+    "`stead status --json` lists them; `[[notify]]` in the gateway's file adds one.",
+  ),
   conflict: codeMeaning(
     "Not possible in the present state of the service or gateway; the error says why.",
     nothing,

@@ -47,6 +47,7 @@ import { peerSyncPath } from "../../control/peer-api.ts";
 import { healthOf } from "./gateway-health.ts";
 import type { SecretDoubt } from "./secret-doubt.ts";
 import { showStatus } from "./metrics.ts";
+import { addNotify, type NotifyTestTarget } from "./notify.ts";
 import { assertEveryRouteHasRole, authorize } from "./route-roles.ts";
 import { addTokens } from "./tokens.ts";
 import type { TokenBook } from "../state/token-book.ts";
@@ -64,7 +65,7 @@ import type { ReaderAnswer, ReaderRequest } from "../state/sql-reader.ts";
 import { withNulls, withoutNulls } from "../../control/nulls.ts";
 
 /** The target of the admin API; src/gateway/gateway.ts implements it. */
-export interface AdminTarget {
+export interface AdminTarget extends NotifyTestTarget {
   readonly authenticator: Authenticator;
   readonly channel: ChannelServer;
   readonly tokens: TokenBook;
@@ -140,6 +141,7 @@ export function createAdminApp(target: AdminTarget): Api {
   });
   addTokens(app, target.tokens, target.clock);
   addDrills(app, target.drills, (service) => find(target, service));
+  addNotify(app, target);
   assertEveryRouteHasRole(app.routes);
   return app;
 }
@@ -159,15 +161,13 @@ function addCommands(app: Api, target: AdminTarget): void {
   });
   for (const kind of ["pause", "resume"] as const) {
     app.post(`/v1/${kind}`, jsonBody(serviceRequestSchema), async (c) => {
-      const { service } = c.req.valid("json");
-      const found = find(target, service);
+      const found = find(target, c.req.valid("json").service);
       target.setPaused(found, kind === "pause");
       return c.json(await order(found, { kind }));
     });
   }
   app.post("/v1/suspects/clear", jsonBody(serviceRequestSchema), async (c) => {
-    const { service } = c.req.valid("json");
-    return c.json(await clearSuspects(find(target, service)));
+    return c.json(await clearSuspects(find(target, c.req.valid("json").service)));
   });
   app.post("/v1/databases/list", jsonBody(serviceRequestSchema), async (c) => {
     const { service } = c.req.valid("json");

@@ -18,6 +18,14 @@ export function showStatus(metrics: Metrics, status: ClusterStatus): void {
     status.gateways.filter(({ self }) => !self).map(({ id, trouble }) => [{ peer: id }, trouble === null ? 1 : 0]),
   );
   metrics.show("stead_connections", [[{}, status.connections]]);
+  metrics.show(
+    "stead_notifications_waiting",
+    status.notify.map(({ name, queued }) => [{ target: name }, queued]),
+  );
+  metrics.show(
+    "stead_notify_ok",
+    status.notify.map(({ name, failure }) => [{ target: name }, failure === null ? 1 : 0]),
+  );
   showServices(metrics, status.services);
   showHosts(metrics, status.services);
 }

@@ -23,7 +23,10 @@ import { Traffic } from "../route/traffic.ts";
 import type { FailoverSettings } from "../../core/failover/settings.ts";
 
 /** What the control plane needs of a configuration. */
-export type ControlConfig = Pick<GatewayConfig, "id" | "adminUrl" | "peers" | "services" | "probe" | "drainTimeoutMs">;
+export type ControlConfig = Pick<
+  GatewayConfig,
+  "id" | "adminUrl" | "peers" | "services" | "probe" | "drainTimeoutMs" | "notify"
+>;
 
 export interface ServedServicesOptions {
   /** The configuration in force. */

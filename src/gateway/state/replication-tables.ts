@@ -8,9 +8,35 @@ import { getTableColumns, getTableName } from "drizzle-orm";
 import { getTableConfig, type SQLiteTable } from "drizzle-orm/sqlite-core";
 import { isBaseUrl, isHostAddress } from "../../core/base-url.ts";
 import type { Cell, ReplicatedRow } from "../../core/replication/row.ts";
-import { audit, drills, epochs, events, failovers, gateways, health, hosts, services, tokens } from "./schema.ts";
+import {
+  audit,
+  deliveries,
+  drills,
+  epochs,
+  events,
+  failovers,
+  gateways,
+  health,
+  hosts,
+  notifications,
+  services,
+  tokens,
+} from "./schema.ts";
 
-const tables = { services, hosts, gateways, health, epochs, failovers, events, tokens, audit, drills } as const;
+const tables = {
+  services,
+  hosts,
+  gateways,
+  health,
+  epochs,
+  failovers,
+  events,
+  tokens,
+  audit,
+  drills,
+  notifications,
+  deliveries,
+} as const;
 export type TableName = keyof typeof tables;
 
 export interface SharedColumn {

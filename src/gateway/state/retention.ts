@@ -5,6 +5,9 @@ import { type ReplicatedRow, stampMs } from "../../core/replication/row.ts";
 export const eventsKept = 10_000;
 export const failoversKept = 2_000;
 export const drillsKept = 2_000;
+export const notificationsKept = 2_000;
+/** Of several targets. */
+export const deliveriesKept = 10_000;
 /** Calls of the audit that were carried out; refused ones; and those without valid credentials. */
 export const auditKept = { done: 10_000, refused: 2_000, unknown: 1_000 } as const;
 /** A gateway that was away for longer misses removals. */
@@ -25,6 +28,8 @@ export function outlivedRows(replica: RowReplica, wallTimeMs: number): readonly 
     ...oldest("events", "at_ms", eventsKept),
     ...oldest("failovers", "decided_at_ms", failoversKept),
     ...oldest("drills", "started_at_ms", drillsKept),
+    ...oldest("notifications", "at_ms", notificationsKept),
+    ...oldest("deliveries", "ended_at_ms", deliveriesKept),
     ...auditClasses.flatMap((name) => oldest("audit", "at_ms", auditKept[name], (row) => auditClassOf(row) === name)),
     ...["hosts", "gateways", "health"].flatMap((table) => [...replica.rowsOf(table)].filter(isExpiredTombstone)),
     ...[...replica.rowsOf("tokens")].filter(isLongExpired),

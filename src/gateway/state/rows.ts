@@ -1,7 +1,20 @@
 /** The gateway's writes to its shared tables: one function per kind of row. */
 import type { InferInsertModel } from "drizzle-orm";
 import type { TableName } from "./replication-tables.ts";
-import type { audit, drills, epochs, events, failovers, gateways, health, hosts, services, tokens } from "./schema.ts";
+import type {
+  audit,
+  deliveries,
+  drills,
+  epochs,
+  events,
+  failovers,
+  gateways,
+  health,
+  hosts,
+  notifications,
+  services,
+  tokens,
+} from "./schema.ts";
 
 type Provenance = "origin" | "seq" | "hlc";
 type Row<T extends { $inferInsert: unknown }> = Omit<T["$inferInsert"], Provenance>;
@@ -15,6 +28,8 @@ export type EventRow = Row<typeof events>;
 export type TokenRow = Row<typeof tokens>;
 export type AuditRow = Row<typeof audit>;
 export type DrillRow = Row<typeof drills>;
+export type NotificationRow = Row<typeof notifications>;
+export type DeliveryRow = Row<typeof deliveries>;
 
 /** A row to be written; the store adds origin and time. */
 export interface RowWrite {
@@ -34,6 +49,8 @@ export const putFailover = (row: FailoverRow): RowWrite => ({ table: "failovers"
 export const addEvent = (row: EventRow): RowWrite => ({ table: "events", row });
 export const putToken = (row: TokenRow): RowWrite => ({ table: "tokens", row });
 export const putAudit = (row: AuditRow): RowWrite => ({ table: "audit", row });
+export const putNotification = (row: NotificationRow): RowWrite => ({ table: "notifications", row });
+export const putDelivery = (row: DeliveryRow): RowWrite => ({ table: "deliveries", row });
 
 export const putDrill = (row: DrillRow): RowWrite => ({ table: "drills", row });
 

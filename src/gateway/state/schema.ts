@@ -217,6 +217,43 @@ export const tokens = sqliteTable("t_tokens", {
   ...provenance,
 });
 
+/** What operators are told (src/gateway/notify/notifier.ts): written once, by the gateway that tells it. */
+export const notifications = sqliteTable(
+  "t_notifications",
+  {
+    id: text("id").primaryKey(),
+    /** The gateway that tells it. */
+    teller: text("teller").notNull(),
+    atMs: integer("at_ms").notNull(),
+    kind: text("kind").notNull(),
+    severity: text("severity").notNull(),
+    service: text("service"),
+    host: text("host"),
+    summary: text("summary").notNull(),
+    detail: text("detail").notNull(),
+    ...provenance,
+  },
+  (table) => [index("t_notifications_by_time").on(table.atMs)],
+);
+
+/** How telling one notification to one target ended. */
+export const deliveries = sqliteTable(
+  "t_deliveries",
+  {
+    notification: text("notification").notNull(),
+    target: text("target").notNull(),
+    /** The gateway that sent it. */
+    gateway: text("gateway").notNull(),
+    /** `told` or `failed`. */
+    outcome: text("outcome").notNull(),
+    attempts: integer("attempts").notNull(),
+    endedAtMs: integer("ended_at_ms").notNull(),
+    detail: text("detail"),
+    ...provenance,
+  },
+  (table) => [primaryKey({ columns: [table.notification, table.target] })],
+);
+
 /**
  * What the rows of this database claim to know of each run of each gateway (src/core/replication/version-vector.ts).
  */

@@ -9,7 +9,7 @@ import { keyPaths, schemaAt } from "../../../src/config/walk.ts";
 /** The rows of the manual's tables: key, default, meaning. */
 const manual = readFileSync(join(import.meta.dirname, "../../../docs/OPERATIONS.md"), "utf8");
 const rows = [
-  ...manual.matchAll(/^\| `((?:cluster|gateway|service|host|vault)\.[a-z0-9_.]+)` \|(?: (.*?))? \| (.+) \|$/gm),
+  ...manual.matchAll(/^\| `((?:cluster|gateway|service|host|vault|notify)\.[a-z0-9_.]+)` \|(?: (.*?))? \| (.+) \|$/gm),
 ].map(([, key = "", fallback = "", meaning = ""]) => ({ key, fallback, meaning }));
 
 test("the manual has every key of the schema once, and no other", () => {
@@ -22,8 +22,8 @@ test("the manual names the default that holds", () => {
     const path = key
       .split(".")
       .flatMap((part, index, parts) =>
-        part === "service" && index === 0
-          ? ["service", 0]
+        (part === "service" || part === "notify") && index === 0
+          ? [part, 0]
           : part === "host" && parts[index - 1] === "service"
             ? ["host", 0]
             : part === "first_byte" && parts[index - 1] === "service"

@@ -56,7 +56,7 @@ export const clusterStatus = (change: Partial<ClusterStatus> = {}): ClusterStatu
   ...{ version: 1, gateway: "g1", startedAtMs: 1_700_000_000_000, uptimeMs: 1_000, troubles: [], secret: null },
   configuration: { file: null, loadedAtMs: 1_700_000_000_000, refused: null },
   database: { path: "/var/lib/stead/gateway.db", trouble: null, queued: 0, dropped: 0 },
-  ...{ connections: 5, workers: [] },
+  ...{ connections: 5, workers: [], notify: [] },
   gateways: [
     { id: "g1", adminUrl: "http://127.0.0.1:7700", self: true, heardMsAgo: null, trouble: null },
     { id: "g2", adminUrl: "http://127.0.0.1:7701", self: false, heardMsAgo: 40, trouble: null },
