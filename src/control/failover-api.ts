@@ -57,7 +57,10 @@ export const predictionSchema = v.object({
   gapMs: milliseconds,
   phases: v.array(
     v.object({
-      ...phaseSpanSchema.entries,
+      phase: v.string(),
+      startMs: v.number(),
+      /** Of `rest` also negative. */
+      ms: v.number(),
       /** measured, measured elsewhere, rehearsed, configured or assumed. */
       source: v.string(),
       /** The number of failovers that were measured. */

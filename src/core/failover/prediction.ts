@@ -5,7 +5,8 @@
  * Each phase is the median of the newest failovers that say something about it: detection, stepping down and the lease
  * depend on how the primary ends, the start of the application on the host if that was measured there. Without any, the
  * configured times count, or for the start the candidate's last rehearsal. `rest` is what earlier gaps had beyond their
- * phases: the way to the client and back, and the time between a client's requests.
+ * phases: the way to the client and back, and the time between a client's requests. It is negative where clients were
+ * served in some of them, by a primary that gateways could not hear.
  *
  * Nothing decides on a prediction.
  */
@@ -77,7 +78,15 @@ export function predict(kind: LossKind, basis: PredictionBasis): Prediction {
     at += part.ms;
     return placed;
   });
-  return { kind, host: basis.candidate, gapMs: phases.reduce((sum, { ms }) => sum + ms, 0), phases };
+  return {
+    kind,
+    host: basis.candidate,
+    gapMs: Math.max(
+      0,
+      phases.reduce((sum, { ms }) => sum + ms, 0),
+    ),
+    phases,
+  };
 }
 
 /** Returns the kind of prediction for a failover of this kind; undefined: none was made for it. */
@@ -135,7 +144,7 @@ function rest(kind: LossKind, basis: PredictionBasis): Part {
   );
   return beyond.length === 0
     ? { phase: "rest", ms: 0, source: "assumed", failovers: 0 }
-    : { phase: "rest", ms: Math.max(0, median(beyond)), source: "measured", failovers: beyond.length };
+    : { phase: "rest", ms: median(beyond), source: "measured", failovers: beyond.length };
 }
 
 /** Returns how long all phases took together. */

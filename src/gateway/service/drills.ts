@@ -10,7 +10,7 @@ import type { EventName } from "../../core/event-name.ts";
 import type { EventLevel } from "../../core/failover/state.ts";
 import { describeRefusal } from "../../core/refusal.ts";
 import { type DrillKind, whyNoDrill } from "../../core/failover/drill.ts";
-import { durationOf, type LossKind } from "../../core/failover/prediction.ts";
+import { durationOf, median, type LossKind } from "../../core/failover/prediction.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { fromValues } from "../state/replication-tables.ts";
 import { type DrillRow, type FailoverRow, putDrill } from "../state/rows.ts";
@@ -27,6 +27,8 @@ const runningMsMax = recoveryMsMax + 60_000;
 const nextSuccessMs = 3_000;
 const lookEveryMs = 25;
 const drillsShown = 100;
+/** The newest that an expectation rests on. */
+const drillsCounted = 10;
 
 export interface DrillsOptions {
   readonly gateway: string;
@@ -72,10 +74,11 @@ export class Drills {
   async run(service: ServiceRuntime, order: DrillOrder, signal: AbortSignal): Promise<DrillOutcome> {
     const reasons = this.#whyNot(service, order.kind);
     if (reasons.length > 0) return { kind: "unsafe", reasons };
+    const epochFrom = service.state.primary?.epoch ?? 0;
     const begun = this.#begin(service, order);
     const failure = await this.#inflict(service, order, signal);
     if (failure !== undefined) return this.#record(service, { ...begun, outcome: "failed", detail: failure });
-    return this.#measure(service, order, begun, signal);
+    return this.#measure(service, { ...order, epochFrom }, begun, signal);
   }
 
   #whyNot(service: ServiceRuntime, kind: DrillKind): readonly string[] {
@@ -98,13 +101,21 @@ export class Drills {
     const drill: DrillRow = {
       ...{ id: `${gateway}.${service.name}.${startedAtMs}.${++this.#last}`, service: service.name, kind, gateway },
       ...{ orderedBy, startedAtMs, outcome: "running", fromHost: from, detail: "" },
-      predictedMs: service.predict(lossOf[kind])?.gapMs,
+      predictedMs: this.#expected(service, kind),
       objectiveMs: this.#options.objectiveMs(service.name),
     };
     this.#options.store.write(putDrill(drill));
     service.recorder.recordEvent("info", "drill-started", from, `${kind}, ordered by ${orderedBy}`);
     service.traffic.watchGap(this.#gapKey, ({ ms }) => (this.#gapMs = ms));
     return drill;
+  }
+
+  /** Earlier drills of this kind say most: they were measured in the same way. */
+  #expected(service: ServiceRuntime, kind: DrillKind): number | undefined {
+    const earlier = this.list(service.name).flatMap((drill) =>
+      drill.kind === kind && drill.measuredBy === "clients" ? (drill.rtoMs ?? []) : [],
+    );
+    return earlier.length > 0 ? median(earlier.slice(-drillsCounted)) : service.predict(lossOf[kind])?.gapMs;
   }
 
   #gapMs: number | undefined;
@@ -133,18 +144,18 @@ export class Drills {
 
   async #measure(
     service: ServiceRuntime,
-    order: DrillOrder,
+    { kind, forMs, epochFrom }: DrillOrder & { readonly epochFrom: number },
     begun: DrillRow,
     signal: AbortSignal,
   ): Promise<DrillOutcome> {
     const { clock } = this.#options;
     const until = clock.now() + recoveryMsMax;
-    const endsAt = clock.now() + order.forMs;
+    const endsAt = clock.now() + forMs;
     let failover: FailoverRow | undefined;
     // A hang may end without a failover: the host restarts its application, or the application continues.
     const isBack = (): boolean =>
       service.state.phase.kind === "serving" &&
-      (failover !== undefined || (order.kind === "hang" && clock.now() > endsAt && isReady(service)));
+      (failover !== undefined || (kind === "hang" && clock.now() > endsAt && isReady(service)));
     while (!isBack()) {
       if (clock.now() > until)
         return this.#record(service, {
@@ -153,7 +164,7 @@ export class Drills {
           detail: `the service was not back within ${recoveryMsMax / 1_000} s`,
         });
       await clock.sleep(lookEveryMs, signal);
-      failover = this.#failoverSince(begun);
+      failover = this.#failoverOf(begun, epochFrom);
     }
     service.traffic.closeGap(this.#gapKey);
     const successBy = clock.now() + nextSuccessMs;
@@ -161,9 +172,10 @@ export class Drills {
     return this.#judge(service, begun, failover);
   }
 
-  #failoverSince({ service, startedAtMs, fromHost }: DrillRow): FailoverRow | undefined {
-    return failoversOf(this.#options.store, service).find(
-      (row) => row.outcome === "done" && row.fromHost === fromHost && row.decidedAtMs >= startedAtMs,
+  /** By the epoch that it ended: two clocks would have to agree about a millisecond. */
+  #failoverOf({ service }: DrillRow, epochFrom: number): FailoverRow | undefined {
+    return failoversOf(this.#options.store, service).findLast(
+      (row) => row.outcome === "done" && row.epochFrom === epochFrom,
     );
   }
 

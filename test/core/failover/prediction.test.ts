@@ -58,6 +58,13 @@ test("what gaps had beyond their phases is expected again, and the newest ten co
   expect(phase("rest", prediction)).toMatchObject({ ms: 20, failovers: 10 });
 });
 
+test("a gap that was shorter than its phases is expected again", () => {
+  const served = measured("hang", "b", { detect: 800, lease: 900, start: 200 }, 300);
+  const prediction = predict("hang", basis({ measured: [served, served] }));
+  expect(phase("rest", prediction)?.ms).toBe(-1_600);
+  expect(prediction.gapMs).toBeLessThan(400);
+});
+
 test("the phases follow each other from the last sign of the primary to the end of the gap", () => {
   const { phases, gapMs } = predict("hang", basis({ lag: 7 }));
   const first = phases[0]?.startMs ?? 0;
