@@ -3,11 +3,14 @@
  * crash of the application.
  */
 import { afterEach, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { demoApplication } from "../../harness/applications.ts";
 import { gatewayMetrics } from "../../src/metrics/gateway-metrics.ts";
 import { hostMetrics } from "../../src/metrics/host-metrics.ts";
-import { sampleOf } from "../support/metrics/promtool.ts";
+import { freePorts } from "../../src/runtime/free-ports.ts";
+import { alertQueries, dashboardQueries, rulesFile } from "../support/metrics/examples.ts";
+import { hasPromtool, sampleOf } from "../support/metrics/promtool.ts";
 import { type Bench, never, openBench } from "./harness.ts";
 
 setDefaultTimeout(90_000);
@@ -18,6 +21,9 @@ beforeEach(() => {
   bench = openBench();
 });
 afterEach(() => bench.close());
+
+/** The package prometheus has both. */
+const hasPrometheus = hasPromtool;
 
 const namesIn = (text: string): string[] => [...text.matchAll(/^# TYPE (\w+) /gm)].map(([, name]) => name ?? "");
 
@@ -93,6 +99,97 @@ test("a gateway and its hosts tell all of their metrics, to those that have the 
   expect(claims).toBeLessThanOrEqual(failovers + 1);
   expect(sampleOf(after, 'stead_hold_duration_seconds_count{service="notes",result="released"}')).toBeGreaterThan(0);
 });
+
+const testPrometheus = hasPrometheus ? test : test.skip;
+testPrometheus(
+  "a real Prometheus scrapes a gateway and a host, answers each query of the dashboard, and evaluates each alert (needs prometheus)",
+  async () => {
+    const cluster = await bench.cluster({ hosts: 2, gateways: 1, application: demoApplication("notes", bench.folder) });
+    await Promise.all([...cluster.hosts, ...cluster.gateways].map((member) => cluster.start(member)));
+    await cluster.whenWhole(withinMs, never);
+    const targets = (members: readonly { readonly controlUrl?: string; readonly adminUrl?: string }[]): string[] =>
+      members.map(({ controlUrl, adminUrl }) => new URL(controlUrl ?? adminUrl ?? "").host);
+    const prometheus = await startPrometheus(bench.folder, cluster.secret, {
+      "stead-gateway": targets(cluster.gateways),
+      "stead-host": targets(cluster.hosts),
+    });
+    try {
+      const ask = async (path: string): Promise<{ status: string; data: PrometheusData }> =>
+        (await fetch(`${prometheus.url}/api/v1/${path}`)).json() as never;
+      const valuesOf = async (query: string): Promise<string[]> =>
+        (await ask(`query?query=${encodeURIComponent(query)}`)).data.result?.map(({ value }) => value?.[1] ?? "") ?? [];
+      await until(() =>
+        valuesOf("up").then(
+          (up) => up.join() === "1,1,1",
+          () => false,
+        ),
+      );
+      await until(async () => (await valuesOf('max(stead_serving{service="notes"})')).join() === "1");
+      for (const [panel, query] of dashboardQueries("notes"))
+        expect([panel, (await ask(`query?query=${encodeURIComponent(query)}`)).status]).toEqual([panel, "success"]);
+      const rulesNow = async (): Promise<readonly EvaluatedRule[]> =>
+        (await ask("rules")).data.groups?.flatMap(({ rules }) => rules) ?? [];
+      await until(async () => (await rulesNow()).every(({ health }) => health !== "unknown"));
+      const rules = await rulesNow();
+      expect(rules.map(({ name, health }) => [name, health])).toEqual(
+        [...alertQueries().keys()].map((name) => [name, "ok"]),
+      );
+      expect(rules.filter(({ state }) => state === "firing").map(({ name }) => name)).toEqual([]);
+    } finally {
+      await prometheus.close();
+    }
+  },
+);
+
+interface EvaluatedRule {
+  readonly name: string;
+  readonly health: string;
+  readonly state: string;
+}
+
+interface PrometheusData {
+  readonly result?: readonly { readonly value?: readonly [number, string] }[];
+  readonly groups?: readonly { readonly rules: readonly EvaluatedRule[] }[];
+}
+
+/** Scrapes once a second with the cluster's secret. */
+async function startPrometheus(
+  parent: string,
+  secret: string,
+  jobs: Readonly<Record<string, readonly string[]>>,
+): Promise<{ readonly url: string; close(): Promise<void> }> {
+  const folder = join(parent, "prometheus");
+  mkdirSync(folder);
+  const [port] = await freePorts(1);
+  const scrapes = Object.entries(jobs).map(([job, targets]) => ({
+    job_name: job,
+    authorization: { credentials: secret },
+    static_configs: [{ targets }],
+  }));
+  const config = {
+    global: { scrape_interval: "1s", evaluation_interval: "1s" },
+    rule_files: [rulesFile],
+    scrape_configs: scrapes,
+  };
+  // JSON is YAML.
+  writeFileSync(join(folder, "prometheus.yml"), JSON.stringify(config), { mode: 0o600 });
+  const process = Bun.spawn(
+    [
+      "prometheus",
+      `--config.file=${join(folder, "prometheus.yml")}`,
+      `--storage.tsdb.path=${join(folder, "data")}`,
+      `--web.listen-address=127.0.0.1:${port}`,
+    ],
+    { stdout: "ignore", stderr: "ignore" },
+  );
+  return {
+    url: `http://127.0.0.1:${port}`,
+    close: async () => {
+      process.kill();
+      await process.exited;
+    },
+  };
+}
 
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 10));
