@@ -3,12 +3,14 @@
  * parts (gateway, host, databases) are imported inside the commands, so that `stead --help` does not load them.
  */
 import {
+  type Application,
   type ApplicationText,
   buildApplication,
   buildRouteMap,
   ExitCode as StricliCode,
   FlagNotFoundError,
   help,
+  proposeCompletions,
   run,
   text_en,
   version,
@@ -23,6 +25,8 @@ import type { CliContext } from "./output/context.ts";
 import { databasesRoutes } from "./commands/databases.ts";
 import { demoAppCommand, demoCommand } from "./commands/demo.ts";
 import { drillRoutes } from "./commands/drill.ts";
+import { completionCommand } from "./commands/completion.ts";
+import { completeCommand } from "./output/completion-scripts.ts";
 import { type ExitCode, exitCodeMeanings, exitCodes } from "./output/exit-codes.ts";
 import { asOperatorError, formatOperatorError } from "./output/operator-errors.ts";
 import { doctorCommand } from "./commands/doctor.ts";
@@ -101,6 +105,7 @@ const root = buildRouteMap({
     ca: caRoutes,
     doctor: doctorCommand,
     explain: explainCommand,
+    completion: completionCommand,
     demo: demoCommand,
     version: versionCommand,
     // Parts that other commands start; not for operators.
@@ -189,22 +194,15 @@ function translate(code: number): ExitCode {
     : exitCodes.unexpected;
 }
 
-/**
- * Runs one command line; never throws. Removes `--debug` first, since it belongs to every command.
- *
- * @returns the exit code
- */
-export async function runCli(args: readonly string[], context: CliContext): Promise<ExitCode> {
-  const end = args.indexOf("--");
-  const isDebug = (arg: string, index: number): boolean => arg === "--debug" && (end === -1 || index < end);
-  const debug = args.some(isDebug);
-  const app = buildApplication(
+/** `line`: the command line, joined. */
+const applicationFor = (line: string, debug: boolean): Application<CliContext> =>
+  buildApplication(
     root,
     {
       name: "stead",
       determineExitCode: exitCodeOf,
       scanner: { caseStyle: "allow-kebab-for-camel", allowArgumentEscapeSequence: true },
-      localization: { text: applicationText(debug, args.join(" ")) },
+      localization: { text: applicationText(debug, line) },
     },
     {
       help: help({
@@ -215,8 +213,27 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
       version: version({ brief: "Print the version", info: { currentVersion: versionText() } }),
     },
   );
+
+/** Prints what a shell may complete the words with, the last of which is unfinished (output/completion-scripts.ts). */
+async function complete(words: readonly string[], context: CliContext): Promise<void> {
+  for (const { completion, brief } of await proposeCompletions(applicationFor("", false), words, context))
+    if (completion !== "--") context.process.stdout.write(`${completion}\t${brief}\n`);
+}
+
+/**
+ * Runs one command line; never throws. Removes `--debug` first, since it belongs to every command.
+ *
+ * @returns the exit code
+ */
+export async function runCli(args: readonly string[], context: CliContext): Promise<ExitCode> {
+  if (args[0] === completeCommand) {
+    await complete(args.slice(1), context);
+    return exitCodes.ok;
+  }
+  const end = args.indexOf("--");
+  const isDebug = (arg: string, index: number): boolean => arg === "--debug" && (end === -1 || index < end);
   await run(
-    app,
+    applicationFor(args.join(" "), args.some(isDebug)),
     args.filter((arg, index) => !isDebug(arg, index)),
     context,
   );
