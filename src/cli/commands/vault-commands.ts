@@ -2,6 +2,8 @@
  * The commands of `stead vault` and their flags. vault-argument.ts selects the vault; vault.ts and vault-create.ts do
  * the work.
  */
+import { tmpdir } from "node:os";
+import { resolve } from "node:path";
 import { buildCommand, buildRouteMap } from "@stricli/core";
 import { durationAccepted, parseDuration } from "../../config/units.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
@@ -15,14 +17,48 @@ import { vaultRestoreCommand } from "./vault-restore.ts";
 
 const output = (context: CliContext) => (line: string) => context.process.stdout.write(`${line}\n`);
 
-const verifyCommand = buildCommand<VaultFlags, [folder?: string], CliContext>({
+interface VerifyFlags extends VaultFlags {
+  readonly restore: boolean;
+  readonly in: string | undefined;
+}
+
+const verifyCommand = buildCommand<VerifyFlags, [folder?: string], CliContext>({
   docs: {
     brief: "Read all of a vault and report what is whole, what is damaged, and what could be restored",
-    fullDescription:
-      "Reads every record, manifest and chunk, and replays the pages as hosts would; never writes. May run beside a cluster.\nExits with 0 if everything is whole, with 9 if something is damaged.\n\nEXAMPLES\n  stead vault verify\n  stead vault verify /mnt/vault/notes --json",
+    fullDescription: [
+      "Reads every record, manifest and chunk, and replays the pages as hosts would; never writes to the vault. May run beside",
+      "a cluster. With --restore the newest state is restored into a folder of its own as well, SQLite checks every database",
+      "(integrity_check), and the folder is removed: this finds what was damaged before it was captured.",
+      "Exits with 0 if everything is whole, with 9 if something is damaged.",
+      "",
+      "EXAMPLES",
+      "  stead vault verify",
+      "  stead vault verify /mnt/vault/notes --json",
+      "  stead vault verify --restore --in /var/tmp",
+    ].join("\n"),
   },
-  parameters: { flags: vaultFlags, positional: folderParameter },
+  parameters: {
+    flags: {
+      ...vaultFlags,
+      restore: {
+        kind: "boolean",
+        default: false,
+        withNegated: false,
+        brief: "Restore the newest state too, check it with SQLite, and remove it",
+      },
+      in: {
+        kind: "parsed",
+        parse: String,
+        optional: true,
+        placeholder: "folder",
+        brief: "Where --restore has room for the databases (default: the folder for temporary files)",
+      },
+    },
+    positional: folderParameter,
+  },
   async func(flags, folder) {
+    if (flags.in !== undefined && !flags.restore)
+      throw new OperatorError("usage", { found: "--in without --restore", advice: "add --restore, or leave --in out" });
     const { url, s3, service, secret, secrets } = await vaultArgument(this, flags, folder);
     const { vaultVerify } = await import("./vault.ts");
     const { exitCode } = await vaultVerify({
@@ -34,6 +70,7 @@ const verifyCommand = buildCommand<VaultFlags, [folder?: string], CliContext>({
       out: output(this),
       signal: this.signal,
       ...(service === undefined ? {} : { service }),
+      ...(flags.restore ? { restoreIn: resolve(this.cwd, flags.in ?? tmpdir()) } : {}),
     });
     this.exitWith(exitCode);
   },

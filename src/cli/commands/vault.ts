@@ -34,6 +34,7 @@ import { OperatorError } from "../../runtime/operator-error.ts";
 import { isDamaged, type VaultReport, verifyVault } from "../../vault/verify/verify.ts";
 import { openVault } from "../../remote/open-vault.ts";
 import { type ExitCode, exitCodes } from "../output/exit-codes.ts";
+import { describeRestoreTest, hasPassed, type RestoreTest, testRestore } from "./restore-test.ts";
 
 export interface VaultCommand {
   /** `file:///absolute/path`, an absolute path, `stead://host:port`, or `s3://bucket/prefix`. */
@@ -53,11 +54,36 @@ export interface VaultCommand {
 export interface VerifyCommand extends VaultCommand {
   /** If set, another service's vault is refused. */
   readonly service?: string;
+  /** Absolute path of a folder in which the newest state is restored, checked and removed again; default: it is not. */
+  readonly restoreIn?: string;
 }
 
-/** Reads all of the vault. Returns `verdict` if anything is damaged. */
+/** Reads all of the vault, and tests a restore if asked to. Returns `verdict` if anything is damaged. */
 export async function vaultVerify(command: VerifyCommand): Promise<{ exitCode: ExitCode; report: VaultReport }> {
-  const report = await withVault(command, ({ store, keys }) =>
+  const report = await reportOf(command);
+  const { restoreIn, json, out } = command;
+  const restore = restoreIn === undefined ? undefined : await testRestoreOf(command, restoreIn);
+  const isWhole = !isDamaged(report) && (restore === undefined || hasPassed(restore));
+  if (json === true) out(JSON.stringify({ ok: isWhole, ...report, ...(restore === undefined ? {} : { restore }) }));
+  else {
+    printReport(report, out);
+    for (const line of restore === undefined ? [] : describeRestoreTest(restore)) out(line);
+    out(isWhole ? "verdict      whole" : "verdict      DAMAGED");
+  }
+  return { exitCode: isWhole ? exitCodes.ok : exitCodes.verdict, report };
+}
+
+const testRestoreOf = (command: VerifyCommand, parent: string): Promise<RestoreTest> => {
+  const { url, s3, secret, secrets, service, signal } = command;
+  // Where a newer checkpoint is damaged an older one is used: the report names it.
+  const options = { moment: { kind: "newest" }, onWarning: () => undefined } as const;
+  const restore = (folder: string): Promise<PointInTime> =>
+    restoreFromVault({ url, s3, secret, secrets, service, folder, signal, ...options });
+  return testRestore(restore, parent, signal);
+};
+
+const reportOf = (command: VerifyCommand): Promise<VaultReport> =>
+  withVault(command, ({ store, keys }) =>
     verifyVault(store, {
       proof: pageProof,
       keys,
@@ -65,11 +91,6 @@ export async function vaultVerify(command: VerifyCommand): Promise<{ exitCode: E
       ...(command.signal === undefined ? {} : { signal: command.signal }),
     }),
   );
-  const damaged = isDamaged(report);
-  if (command.json === true) command.out(JSON.stringify({ ok: !damaged, ...report }));
-  else printReport(report, command.out);
-  return { exitCode: damaged ? exitCodes.verdict : exitCodes.ok, report };
-}
 
 function printReport(report: VaultReport, out: (line: string) => void): void {
   for (const finding of report.findings)
@@ -93,7 +114,6 @@ function printReport(report: VaultReport, out: (line: string) => void): void {
   );
   const lost = report.lastPosition - (restorable?.upTo ?? 0);
   if (lost > 0) out(`missing      ${lost} positions after that cannot be restored`);
-  out(isDamaged(report) ? "verdict      DAMAGED" : "verdict      whole");
 }
 
 export interface LsCommand extends VaultCommand {
