@@ -1,6 +1,7 @@
 /** `stead drill`: takes the primary away on purpose when that is safe, and keeps what clients noticed. */
 import { buildCommand, buildRouteMap } from "@stricli/core";
-import type { DrillEntry } from "../../control/drill-api.ts";
+import { durationAccepted, formatDuration, parseDuration } from "../../config/units.ts";
+import { type DrillEntry, drillMsMax, drillMsMin } from "../../control/drill-api.ts";
 import { drillKinds, type DrillKind } from "../../core/failover/drill.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
 import type { CliContext } from "../output/context.ts";
@@ -25,7 +26,7 @@ interface RunFlags extends ConnectionFlags {
 
 const drillRunCommand = buildCommand<RunFlags, [], CliContext>({
   docs: {
-    brief: "Take the primary away now, and measure how long clients wait",
+    brief: "Take the primary away now, and measure how long clients wait (also without `run`)",
     fullDescription: [
       "Does to the real primary what a failure does, and only if the dry run says that it is safe: a host as good could take",
       "over, the vault is well, automation is on, no primary has just been lost, and no other drill runs.",
@@ -37,8 +38,8 @@ const drillRunCommand = buildCommand<RunFlags, [], CliContext>({
       "took longer, with 6 if the gateway does not answer.",
       "",
       "EXAMPLES",
-      "  stead drill run --kind switchover",
-      "  stead drill run --kind partition --for 20 --service notes",
+      "  stead drill --kind switchover",
+      "  stead drill --kind partition --for 20s --service notes",
     ].join("\n"),
   },
   parameters: {
@@ -49,10 +50,10 @@ const drillRunCommand = buildCommand<RunFlags, [], CliContext>({
       kind: { kind: "enum", values: drillKinds, brief: "What happens to the primary" },
       for: {
         kind: "parsed",
-        parse: Number,
+        parse: durationOf,
         optional: true,
-        placeholder: "seconds",
-        brief: "How long a hang or partition lasts (default: 15, at most 60)",
+        placeholder: "duration",
+        brief: "How long a hang or partition lasts (default: 15s, at most 60s)",
       },
     },
   },
@@ -61,7 +62,7 @@ const drillRunCommand = buildCommand<RunFlags, [], CliContext>({
     const request = {
       kind: flags.kind,
       ...(flags.service === undefined ? {} : { service: flags.service }),
-      ...(flags.for === undefined ? {} : { forMs: Math.round(flags.for * 1_000) }),
+      ...(flags.for === undefined ? {} : { forMs: flags.for }),
     };
     const drill = requireAnswer(await client.drill(request, this.signal), url);
     this.process.stdout.write(flags.json ? `${JSON.stringify(drill)}\n` : `${describeDrill(drill)}\n`);
@@ -133,8 +134,16 @@ const drillReportCommand = buildCommand<ReportFlags, [], CliContext>({
 
 export const drillRoutes = buildRouteMap({
   routes: { run: drillRunCommand, list: drillListCommand, report: drillReportCommand },
+  defaultCommand: "run",
   docs: { brief: "Rehearse failovers in production, and keep the proof" },
 });
+
+function durationOf(text: string): number {
+  const result = parseDuration(text);
+  if (result.kind === "ok" && result.value >= drillMsMin && result.value <= drillMsMax) return result.value;
+  const bounds = `from ${formatDuration(drillMsMin)} to ${formatDuration(drillMsMax)}`;
+  throw new Error(`expected ${durationAccepted}, ${bounds}, found ${JSON.stringify(text)}`);
+}
 
 const ms = (value: number | null): string => (value === null ? "-" : `${Math.round(value)} ms`);
 
@@ -148,7 +157,7 @@ function describeDrill(drill: DrillEntry): string {
 }
 
 function describeDrills(drills: readonly DrillEntry[]): string {
-  if (drills.length === 0) return "no drill yet: `stead drill run --kind switchover`\n";
+  if (drills.length === 0) return "no drill yet: `stead drill --kind switchover`\n";
   return formatTable(
     ["STARTED", "SERVICE", "KIND", "FROM", "TO", "OUTCOME", "WAITED", "EXPECTED", "OBJECTIVE"].map((title) => ({
       title,
