@@ -16,7 +16,7 @@ const others = [
     "WrittenMeanwhileError",
     "DivergedCopyError",
   ],
-  ...["HranaRefusal", "SqlFailure"], // answers to a client, which have a shape of their own
+  ...["HranaRefusal", "SqlFailure", "CallRefused"], // answers to a client, which have a shape of their own
   "DamagedDatabaseError", // the gateway sets the database aside, and a notice says so
   ...["IllegalPhase", "IllegalHostTransition"], // assertions of the pure core
   ...["GatewayViewError", "AnswerError", "CutOffError"], // what a measurement saw go wrong, for its report
