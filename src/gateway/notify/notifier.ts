@@ -2,19 +2,17 @@
  * Tells operators what happens: each occurrence once for the cluster.
  *
  * *Where it comes from.* Rows of the shared tables, own and of peers: a failover that is done, an epoch, an event. They
- * are written anyway and by whom it concerns; the failover path does not know this file and awaits nothing of it.
+ * are written anyway; the failover path does not know this file and awaits nothing of it.
  *
- * *Who tells.* The gateway that acted, at once (core/notify/teller.ts). It first writes a row of `notifications`,
- * which takes
- * the word: every other gateway that knows the occurrence finds the row and stays silent. It then sends, and writes a
- * row of `deliveries` for each target when that has ended.
+ * *Which gateway tells.* The one that acted, at once (core/notify/teller.ts). It first writes a row of `notifications`:
+ * every other gateway that knows the occurrence finds the row and stays silent. It then sends, and writes a row of
+ * `deliveries` for each target when that has ended.
  *
  * *When it dies:*
  * - before its rows reached a peer: the hosts report the new epoch, and each gateway records it. A gateway that knows
  *   of no living gateway with a failover in progress waits `unexplainedMs` and its turn, and tells the epoch.
- * - after `notifications`, before `deliveries`: the next living gateway in the order of ids sends what has no
- * delivery, once
- *   the teller was not heard for `unheardMsMax` and its turn has come. A teller that comes back sends its own.
+ * - after `notifications`, before `deliveries`: the next living gateway in the order of ids sends what has no delivery,
+ *   once the teller was not heard for `unheardMsMax` and its turn has come. A teller that comes back sends its own.
  *
  * *Exactly once* holds while the teller lives until its row of `deliveries` is at a peer, and also if it dies before it
  * sends; two gateways that cannot hear each other may both tell. A teller that dies between the receiver's answer and
