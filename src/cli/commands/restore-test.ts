@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { checkIntegrity, type Integrity } from "../../capture/integrity.ts";
 import { pathOf } from "../../capture/data-path.ts";
 import type { PointInTime } from "../../host/secondary/point-in-time.ts";
+import { EmptyVaultError } from "../../host/secondary/restorer.ts";
 import { systemClock } from "../../runtime/clock.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
 
@@ -31,7 +32,8 @@ export type RestoreTest =
  * Calls `restore` with the absolute path of a folder below `parent` that does not exist yet, and removes what it made,
  * also after a failure.
  *
- * @throws LittleRoomError before anything is written, errors of the file system, and the signal's reason.
+ * @throws EmptyVaultError, which is no damage; LittleRoomError before anything is written; errors of the file system;
+ * and the signal's reason.
  */
 export async function testRestore(
   restore: (folder: string) => Promise<PointInTime>,
@@ -49,7 +51,7 @@ export async function testRestore(
     });
     return { kind: "restored", position, tookMs: systemClock.now() - startedAtMs, databases: checked };
   } catch (error) {
-    if (!(error instanceof OperatorError) || error.area !== "vault") throw error;
+    if (!(error instanceof OperatorError) || error.area !== "vault" || error instanceof EmptyVaultError) throw error;
     return { kind: "failed", why: error.message };
   } finally {
     rmSync(scratch, { recursive: true, force: true });

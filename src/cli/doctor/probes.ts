@@ -46,11 +46,14 @@ function foldersOf({ host, gateway }: Config, vaultFolder: string | undefined): 
     unsuitable: stateOf(path) === "writable" ? places.find((place) => `host.${place.key}` === key) : undefined,
   });
   return [
-    ...(host === undefined ? [] : [of("host.data", host.dataFolder)]),
+    // The host makes its data folder if there is none.
+    ...(host === undefined ? [] : [of("host.data", nearestFolder(host.dataFolder))]),
     ...(vaultFolder === undefined ? [] : [of("host.vault", vaultFolder)]),
     ...(gateway === undefined ? [] : [of("gateway.database", dirname(gateway.databasePath))]),
   ];
 }
+
+const nearestFolder = (path: string): string => (existsSync(path) ? path : nearestFolder(dirname(path)));
 
 function stateOf(path: string): Folder["state"] {
   if (!existsSync(path)) return "missing";

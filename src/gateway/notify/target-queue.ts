@@ -1,7 +1,6 @@
 /**
  * The notifications that wait for one target, sent one after the other, each until it was told or given up. Bounded:
- * beyond
- * `queuedMax` the oldest is given up. Nothing awaits it.
+ * beyond `queuedMax` the oldest is given up. Nothing awaits it.
  */
 import type { NotifyTarget } from "../../config/types.ts";
 import type { Notification } from "../../core/notify/notification.ts";

@@ -79,6 +79,12 @@ test("a flipped bit of a chunk ends the restore, and a bit that was flipped befo
   expect(readdirSync(join(folder, "room"))).toEqual([]);
 });
 
+test("a vault without its first checkpoint has nothing to restore, which is no damage: 4, as of restore", async () => {
+  expect(await verify()).toMatchObject({ code: 4, err: expect.stringContaining("the vault is empty") });
+  expect(await runStead(["vault", "verify", "vault"], { cwd: folder })).toMatchObject({ code: 0 });
+  expect(readdirSync(join(folder, "room"))).toEqual([]);
+});
+
 test("--in alone would do nothing, and is refused", async () => {
   expect(await runStead(["vault", "verify", "vault", "--in", "room"], { cwd: folder })).toMatchObject({
     code: 2,

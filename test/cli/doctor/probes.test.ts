@@ -84,3 +84,10 @@ test("without a fault of the configuration none of these is named, and nothing s
   expect(namesOf(out).filter((name) => name !== "disk" && name !== "vault")).toEqual([]);
   expect(readdirSync(join(folder, "vault"))).toEqual([]);
 });
+
+test("what stead init wrote has no fault of a folder: the host makes its data folder", async () => {
+  const fresh = mkdtempSync(join(folder, "fresh-"));
+  await runStead(["init", "--service", "notes", "--vault", "vault", "--create-vault"], { cwd: fresh });
+  const { out } = await runStead(["doctor", "--json"], { cwd: fresh });
+  expect(namesOf(out).filter((name) => ["mount", "modes", "secret"].includes(name))).toEqual([]);
+});

@@ -6,7 +6,6 @@
 import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
 import type { AddressInfo } from "node:net";
-import { systemClock } from "../../../src/runtime/clock.ts";
 import { authorizationOf, hexHash } from "../../../src/s3/signature.ts";
 import { type Deferred, newDeferred } from "../../../src/runtime/deferred.ts";
 
@@ -42,8 +41,6 @@ export interface Misbehaviour {
   alwaysNamesVersions?: boolean;
   /** Answers 501 to what is asked about versions. */
   knowsNoVersions?: boolean;
-  /** How long a put takes, milliseconds. */
-  putMs?: number;
   /** Removes the condition on the way, as a proxy would. */
   stripsCondition?: boolean;
   keysPerPage?: number;
@@ -160,7 +157,6 @@ export class S3Server {
     const fault = key.includes("/log/") ? this.#faults.shift() : undefined;
     switch (fault) {
       case undefined:
-        await systemClock.sleep(this.behaviour.putMs ?? 0);
         return this.#send(socket, await this.#store(key, request));
       case "lost-request":
         return void socket.resetAndDestroy();
