@@ -14,7 +14,7 @@ import { ClusterTls } from "../control/tls/cluster-tls.ts";
 import { Keyring } from "../control/channel/keyring.ts";
 import { ChannelServer } from "../control/channel/server.ts";
 import { StrangerLog } from "../control/channel/stranger-log.ts";
-import { knowsSecret, secretStatus } from "../control/secret-status.ts";
+import { secretStatus } from "../control/secret-status.ts";
 import { hostParty, type Party } from "../control/channel/transcript.ts";
 import {
   type Authenticator,
@@ -43,8 +43,7 @@ import { peerSyncPath } from "../control/peer-api.ts";
 import type { Peers } from "./peers/peers.ts";
 import { LocalDataPlane, type DataPlane } from "./route/data-plane.ts";
 import { createProxyApp } from "./route/proxy-app.ts";
-import type { HostMonitor } from "./service/monitor.ts";
-import { isPlain } from "./service/plain-host.ts";
+import { secretWarnings, steadHosts } from "./secret-warnings.ts";
 import type { ServiceRuntime } from "./service/service.ts";
 import { fileDisk } from "./state/replication-disk.ts";
 import { SqlQueries } from "./state/sql-queries.ts";
@@ -220,7 +219,10 @@ export class Gateway implements AdminTarget {
         ...(this.#config.cluster.acceptBearer ? [bearerAccepted] : []),
         ...(this.tls?.warnings ?? []),
         ...this.#secrets.warnings,
-        ...this.#secretWarnings(),
+        ...secretWarnings({
+          ...{ doubt: this.secretDoubt, secrets: this.#secrets, keyring: this.#keyring },
+          hosts: steadHosts(this.services()),
+        }),
         ...new Set([...this.#control.warnings, ...this.#plane.warnings]),
       ],
       configuration: this.configuration.status,
@@ -238,47 +240,11 @@ export class Gateway implements AdminTarget {
   get secretDoubt(): SecretDoubt {
     return secretDoubt(
       this.peers.secretViews,
-      this.#steadHosts().map(([service, host, monitor]) => ({
+      steadHosts(this.services()).map(({ service, host, monitor }) => ({
         by: `host ${host} of ${service}`,
         view: monitor?.secret,
       })),
     );
-  }
-
-  #secretWarnings(): readonly string[] {
-    const doubt = this.secretDoubt;
-    const ofOthers =
-      doubt.kind === "none"
-        ? []
-        : doubt.kind === "some"
-          ? [`${doubt.text}: correct it there`]
-          : [`${doubt.text}. Put the cluster's secret in place of it (${this.#secrets.place})`];
-    return [...ofOthers, ...this.#rotation()];
-  }
-
-  /** Plain hosts know no secret. */
-  #steadHosts(): readonly (readonly [service: string, host: string, HostMonitor | undefined])[] {
-    return this.services().flatMap((service) =>
-      [...service.state.hosts.values()]
-        .filter(({ controlUrl }) => !isPlain(controlUrl))
-        .map(({ id }) => [service.name, id, service.monitorOf(id)] as const),
-    );
-  }
-
-  /** Who is not ready for the end of the former secret. */
-  #rotation(): readonly string[] {
-    const { former } = this.#secrets;
-    const [first] = this.#keyring.keys;
-    if (former === undefined || first === undefined) return [];
-    const behind = this.#steadHosts()
-      .filter(([, , monitor]) => !knowsSecret(monitor?.status?.secret, first.id))
-      .map(([service, host]) => `host ${host} of ${service}`);
-    const until = new Date(former.untilMs).toISOString();
-    return behind.length === 0
-      ? []
-      : [
-          `the secret is rotated, the former one ends at ${until}, and not known to have read the new one: ${behind.join(", ")}; \`stead secret rotate --status\` says what to do`,
-        ];
   }
 
   hostList(): HostList {

@@ -4,28 +4,19 @@
  */
 import type { Context } from "hono";
 import {
-  addHostRequestSchema,
-  databaseRequestSchema,
   failoverRequestSchema,
-  hostChangeSchema,
   hostRequestSchema,
   rehearseRequestSchema,
   serviceRequestSchema,
   sqlRequestSchema,
   switchoverRequestSchema,
   type ClusterStatus,
-  type CommandDone,
   type ConfigReport,
-  type DatabasesAnswer,
-  type HostList,
   type LivenessAnswer,
   type RehearsalAnswer,
   type SuspectsCleared,
-  type HostChange,
 } from "../../control/gateway-api.ts";
 import { type DryRunAnswer } from "../../control/failover-api.ts";
-import { type DatabaseAct, databaseActs, type DatabaseChange, type DatabaseList } from "../../control/databases.ts";
-import type { HostAnswer } from "../../control/host-client.ts";
 import { type Api, createApi } from "../../control/server/api.ts";
 import { authenticate, type Authenticator } from "../../control/server/authentication.ts";
 import { jsonBody, limitBody } from "../../control/server/body.ts";
@@ -36,10 +27,9 @@ import { ApiRefusal } from "../../control/server/refusal.ts";
 import { describeRefusal } from "../../core/refusal.ts";
 import { dryRun } from "../../core/failover/command.ts";
 import { lossKinds } from "../../core/failover/prediction.ts";
-import type { Command, Failover } from "../../core/failover/state.ts";
 import type { Audit } from "./audit.ts";
 import { addDrills } from "./drills.ts";
-import { failoverEntry } from "./cluster-status.ts";
+import { addDatabases } from "./databases.ts";
 import { hranaApp, hranaVersionApp } from "./hrana/app.ts";
 import { requireCertificate, type RolesOfCall } from "../../control/server/certificate.ts";
 import type { ClusterTls } from "../../control/tls/cluster-tls.ts";
@@ -47,14 +37,15 @@ import { peerSyncPath } from "../../control/peer-api.ts";
 import { healthOf } from "./gateway-health.ts";
 import type { SecretDoubt } from "./secret-doubt.ts";
 import { showStatus } from "./metrics.ts";
+import { addHosts, type HostsTarget, unknownHost } from "./hosts.ts";
 import { addNotify, type NotifyTestTarget } from "./notify.ts";
+import { order } from "./order.ts";
 import { assertEveryRouteHasRole, authorize } from "./route-roles.ts";
 import { addTokens } from "./tokens.ts";
 import type { TokenBook } from "../state/token-book.ts";
 import { showCertificate } from "../../metrics/show-certificate.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 import type { Exposition } from "../../metrics/prometheus.ts";
-import type { HostControl } from "../../control/host-control.ts";
 import { addGatewayRoutes, addPeerSync } from "../peers/peer-app.ts";
 import type { Peers } from "../peers/peers.ts";
 import type { Clock } from "../../runtime/clock.ts";
@@ -62,10 +53,10 @@ import type { Logger } from "../../runtime/log.ts";
 import type { Drills } from "../service/drills.ts";
 import type { ServiceRuntime } from "../service/service.ts";
 import type { ReaderAnswer, ReaderRequest } from "../state/sql-reader.ts";
-import { withNulls, withoutNulls } from "../../control/nulls.ts";
+import { withNulls } from "../../control/nulls.ts";
 
 /** The target of the admin API; src/gateway/gateway.ts implements it. */
-export interface AdminTarget extends NotifyTestTarget {
+export interface AdminTarget extends HostsTarget, NotifyTestTarget {
   readonly authenticator: Authenticator;
   readonly channel: ChannelServer;
   readonly tokens: TokenBook;
@@ -81,24 +72,10 @@ export interface AdminTarget extends NotifyTestTarget {
   readonly secretDoubt: SecretDoubt;
   services(): readonly ServiceRuntime[];
   status(): ClusterStatus;
-  hostList(): HostList;
-  addHost(host: {
-    service: string;
-    id: string;
-    controlUrl: string;
-    priority: number | undefined;
-    nofailover: boolean | undefined;
-  }): void;
   configReport(): ConfigReport;
-  /** False: there is no such host. */
-  changeHost(service: string, host: string, change: HostChange): boolean;
-  /** False: there is no such host. */
-  removeHost(service: string, host: string): boolean;
   setPaused(service: ServiceRuntime, paused: boolean): void;
   query(request: ReaderRequest, timeoutMs: number): Promise<ReaderAnswer>;
 }
-
-const commandTimeoutMs = 140_000;
 
 /** Every certificate of the cluster may ask for health and metrics; gateways may do what operators may. */
 const rolesOf: RolesOfCall = (_method, path) =>
@@ -125,7 +102,8 @@ export function createAdminApp(target: AdminTarget): Api {
   app.get("/v1/cluster", (c) => c.json(target.status()));
   app.get("/v1/dry-run/:service", (c) => c.json(dryRunAnswer(find(target, c.req.param("service")))));
   addCommands(app, target);
-  addHosts(app, target);
+  addDatabases(app, (service) => find(target, service));
+  addHosts(app, target, (service) => find(target, service));
   app.get("/v1/config", (c) => c.json(target.configReport()));
   app.route("/", hranaApp({ clock: target.clock, query: (request, timeoutMs) => target.query(request, timeoutMs) }));
   app.post("/v1/sql", jsonBody(sqlRequestSchema), async (c) => {
@@ -169,16 +147,6 @@ function addCommands(app: Api, target: AdminTarget): void {
   app.post("/v1/suspects/clear", jsonBody(serviceRequestSchema), async (c) => {
     return c.json(await clearSuspects(find(target, c.req.valid("json").service)));
   });
-  app.post("/v1/databases/list", jsonBody(serviceRequestSchema), async (c) => {
-    const { service } = c.req.valid("json");
-    return c.json(await askAboutDatabases(find(target, service), (client) => client.databases?.()));
-  });
-  for (const act of databaseActs) {
-    app.post(`/v1/databases/${act}`, jsonBody(databaseRequestSchema), async (c) => {
-      const { service, ...change } = c.req.valid("json");
-      return c.json(await changeDatabase(find(target, service), act, change));
-    });
-  }
   app.post("/v1/rehearse", jsonBody(rehearseRequestSchema), async (c) => {
     const { service, host } = c.req.valid("json");
     return c.json(await rehearse(find(target, service), host));
@@ -235,128 +203,6 @@ async function clearSuspects(service: ServiceRuntime): Promise<SuspectsCleared> 
   return { service: service.name, hosts: cleared };
 }
 
-type DatabaseCall = (client: HostControl) => Promise<HostAnswer<DatabaseList>> | undefined;
-
-/**
- * Asks the primary, or without one the first host that answers: an exclusion is in the vault and applies to all hosts.
- */
-async function askAboutDatabases(service: ServiceRuntime, call: DatabaseCall): Promise<DatabasesAnswer> {
-  const primary = service.state.primary?.host;
-  const mustBePrimary = primary !== undefined && service.state.phase.kind === "serving";
-  const others = [...service.state.hosts.keys()].filter((host) => host !== primary);
-  let why = "there is no host";
-  for (const host of [...(primary === undefined ? [] : [primary]), ...(mustBePrimary ? [] : others)]) {
-    const client = service.clientOf(host);
-    const answer = client === undefined ? undefined : await call(client);
-    if (answer?.kind === "ok") return { service: service.name, host, ...answer.value };
-    if (answer?.kind === "refused-by-host")
-      throw new ApiRefusal("refused-by-host", {
-        found: `${host}: ${describeRefusal(answer.refusal)}`,
-        advice: "see `stead databases`",
-      });
-    why = `${host}: ${answer?.message ?? "a plain host captures nothing"}`;
-  }
-  throw new ApiRefusal("no-answer", {
-    found: `no host that could tell answered (${why})`,
-    advice: "try again when `stead status` shows the primary as up; hosts of an older version do not support it",
-  });
-}
-
-async function changeDatabase(
-  service: ServiceRuntime,
-  act: DatabaseAct,
-  change: DatabaseChange,
-): Promise<DatabasesAnswer> {
-  const answer = await askAboutDatabases(service, (client) => client.changeDatabase?.(act, change));
-  // A host that is about to become primary has already read the list, perhaps before this change.
-  const others = [...service.state.hosts.keys()].filter((host) => host !== answer.host);
-  await Promise.all(others.map(async (host) => service.clientOf(host)?.changeDatabase?.(act, change)));
-  service.recorder.recordEvent(
-    act === "exclude" ? "warning" : "info",
-    `database-${act}d`,
-    answer.host,
-    `${change.name}, by an operator${change.force === true ? ", although it was captured" : ""}`,
-  );
-  return answer;
-}
-
-function addHosts(app: Api, target: AdminTarget): void {
-  app.get("/v1/hosts", (c) => c.json(target.hostList()));
-  app.post("/v1/hosts", jsonBody(addHostRequestSchema), async (c) => {
-    const { service, ...host } = c.req.valid("json");
-    const { name, recorder } = find(target, service);
-    target.addHost({ ...withoutNulls(host), service: name });
-    recorder.recordEvent("info", "host-added", host.id, `by an operator, at ${host.controlUrl}`);
-    return c.json(target.hostList());
-  });
-  app.patch("/v1/hosts/:service/:host", jsonBody(hostChangeSchema), async (c) => {
-    const service = find(target, c.req.param("service"));
-    const change = c.req.valid("json");
-    if (!target.changeHost(service.name, c.req.param("host"), change)) throw unknownHost(c.req.param("host"));
-    service.recorder.recordEvent("info", "host-changed", c.req.param("host"), `by an operator: ${inWords(change)}`);
-    return c.json(target.hostList());
-  });
-  app.post("/v1/hosts/:service/:host/drain", async (c) => {
-    const service = find(target, c.req.param("service"));
-    return c.json(await drain(target, service, c.req.param("host")));
-  });
-  app.delete("/v1/hosts/:service/:host", (c) => {
-    const service = find(target, c.req.param("service"));
-    const host = c.req.param("host");
-    const isPrimary = service.state.primary?.host === host && service.state.phase.kind === "serving";
-    if (isPrimary)
-      throw new ApiRefusal("conflict", { found: `${host} is primary`, advice: "`stead switchover` first" });
-    if (!target.removeHost(service.name, host)) throw unknownHost(host);
-    service.recorder.recordEvent("info", "host-removed", host, "by an operator");
-    return c.json(target.hostList());
-  });
-}
-
-const inWords = (change: HostChange): string =>
-  Object.entries(change)
-    .map(
-      ([key, value]) =>
-        `${key} ${value === null ? "as the host says" : value === true ? "yes" : value === false ? "no" : value}`,
-    )
-    .join(", ");
-
-const unknownHost = (host: string): ApiRefusal =>
-  new ApiRefusal("unknown-host", { found: `there is no host "${host}"`, advice: "see `stead hosts list`" });
-
-/**
- * First excludes the host as a candidate, then moves away from it: in the other order it could be chosen again at once.
- */
-async function drain(target: AdminTarget, service: ServiceRuntime, host: string): Promise<CommandDone> {
-  if (!target.changeHost(service.name, host, { nofailover: true })) throw unknownHost(host);
-  service.recorder.recordEvent("info", "host-drained", host, "by an operator: no candidate any more");
-  const { primary } = service.state;
-  if (primary?.host !== host)
-    return {
-      service: service.name,
-      primary: primary?.host ?? null,
-      epoch: primary?.epoch ?? 0,
-      failover: null,
-      mayLose: null,
-    };
-  const outcome = await service.command(
-    { kind: "switchover", target: undefined },
-    AbortSignal.timeout(commandTimeoutMs),
-  );
-  if (outcome.kind === "refused") {
-    throw new ApiRefusal(outcome.code, {
-      found: `${host} is no candidate any more, but still primary: ${outcome.why}`,
-      advice: `${outcome.advice}; then drain it again`,
-    });
-  }
-  return {
-    service: service.name,
-    primary: outcome.primary ?? null,
-    epoch: outcome.epoch,
-    failover: entryOf(service, outcome.failover),
-    mayLose: null,
-  };
-}
-
 function find(target: AdminTarget, name: string | undefined): ServiceRuntime {
   const services = target.services();
   const known = services.map((service) => service.name).join(", ");
@@ -376,23 +222,6 @@ function find(target: AdminTarget, name: string | undefined): ServiceRuntime {
       advice: "name one of them",
     });
   return found;
-}
-
-async function order(service: ServiceRuntime, command: Command): Promise<CommandDone> {
-  const outcome = await service.command(command, AbortSignal.timeout(commandTimeoutMs));
-  if (outcome.kind === "refused") throw new ApiRefusal(outcome.code, { found: outcome.why, advice: outcome.advice });
-  return {
-    service: service.name,
-    primary: outcome.primary ?? null,
-    epoch: outcome.epoch,
-    failover: entryOf(service, outcome.failover),
-    mayLose: null,
-  };
-}
-
-function entryOf(service: ServiceRuntime, failover: Failover | undefined): CommandDone["failover"] {
-  const row = failover === undefined ? undefined : service.recorder.find(failover.key);
-  return row === undefined ? null : failoverEntry(row);
 }
 
 const forceMayLose =
