@@ -95,13 +95,16 @@ try {
     ["nothing", "/failovers/nothing"],
   ]);
   await takeAll(browser, `http://127.0.0.1:${gateway.adminPort}`, made.token, views);
-  const large = await listenApi(largePage(), { host: "127.0.0.1", port: 0 });
+  const largeCluster = await largePage();
+  const large = await listenApi(largeCluster.app, { host: "127.0.0.1", port: 0 });
   const largeViews = new Map([
     ["large-overview", "/"],
-    ["large-failovers", "/failovers"],
+    ["large-hosts", "/services/notes?page=2"],
+    ["large-failovers", "/failovers?page=20"],
   ]);
   await takeAll(browser, `http://127.0.0.1:${large.port}`, largeToken, largeViews);
   await large.close();
+  await largeCluster.close();
 } finally {
   await browser.close();
   await cluster.stop();

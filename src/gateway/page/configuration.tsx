@@ -2,9 +2,14 @@
 /** The configuration in force, and what of it was decided at run time. */
 import type { ConfigReport } from "../../control/gateway-api.ts";
 import type { View } from "./layout.tsx";
+import { inOrder, pageAt, Pages } from "./paging.tsx";
 import { instant } from "./words.ts";
 
-export function configurationView({ configuration, settings, decidedAtRunTime }: ConfigReport): View {
+const settingsPerPage = 100;
+
+export function configurationView(report: ConfigReport, page: number): View {
+  const { configuration, settings, decidedAtRunTime } = report;
+  const shown = pageAt(Object.entries(settings), page, settingsPerPage);
   const { file, loadedAtMs, refused } = configuration;
   const atRunTime = new Set(decidedAtRunTime);
   return {
@@ -48,7 +53,7 @@ export function configurationView({ configuration, settings, decidedAtRunTime }:
               </tr>
             </thead>
             <tbody>
-              {Object.entries(settings).map(([key, value]) => (
+              {shown.items.map(([key, value]) => (
                 <tr>
                   <th scope="row">
                     <code>{key}</code>
@@ -64,6 +69,7 @@ export function configurationView({ configuration, settings, decidedAtRunTime }:
             </tbody>
           </table>
         </div>
+        <Pages path="/configuration" page={shown.page} isLast={shown.isLast} names={inOrder} />
       </>
     ),
   };

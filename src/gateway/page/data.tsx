@@ -2,9 +2,17 @@
 /** What is kept of the data: checkpoints, restore points, and what was set aside; and the suspects. */
 import type { ClusterStatus } from "../../control/gateway-api.ts";
 import type { View } from "./layout.tsx";
+import { inOrder, pageAt, Pages } from "./paging.tsx";
 import { inUnits, instant, orDash } from "./words.ts";
 
-export function dataView(status: ClusterStatus, nowMs: number): View {
+const hostsPerPage = 25;
+
+export function dataView(status: ClusterStatus, nowMs: number, page: number): View {
+  const all = status.services.flatMap(({ name, hosts }) => hosts.map((host) => ({ name, host })));
+  const shown = pageAt(all, page, hostsPerPage);
+  const services = status.services
+    .map(({ name }) => ({ name, hosts: shown.items.filter((each) => each.name === name) }))
+    .filter(({ hosts }) => hosts.length > 0);
   return {
     title: "Data",
     entry: "/data",
@@ -12,7 +20,7 @@ export function dataView(status: ClusterStatus, nowMs: number): View {
     body: (
       <>
         <h1>Data</h1>
-        {status.services.map(({ name, hosts }) => (
+        {services.map(({ name, hosts }) => (
           <section class="card" aria-labelledby={`data-${name}`}>
             <h2 id={`data-${name}`}>{name}</h2>
             <div class="scroll" role="region" aria-label={`Checkpoints of ${name}`} tabindex={0}>
@@ -36,7 +44,7 @@ export function dataView(status: ClusterStatus, nowMs: number): View {
                   </tr>
                 </thead>
                 <tbody>
-                  {hosts.map(({ id, position, checkpoint, rehearsal, setAside }) => (
+                  {hosts.map(({ host: { id, position, checkpoint, rehearsal, setAside } }) => (
                     <tr>
                       <th scope="row">{id}</th>
                       <td class="number">{orDash(position)}</td>
@@ -76,6 +84,7 @@ export function dataView(status: ClusterStatus, nowMs: number): View {
             </div>
           </section>
         ))}
+        <Pages path="/data" page={shown.page} isLast={shown.isLast} names={inOrder} />
         <p class="quiet">
           Set aside is what a host had committed and never acknowledged: no client was told that it is there, and a
           person decides. <code>stead vault restore --at TIME</code> restores any moment that the vault still has.
@@ -85,10 +94,13 @@ export function dataView(status: ClusterStatus, nowMs: number): View {
   };
 }
 
-export function suspectsView(status: ClusterStatus): View {
+const suspectsPerPage = 50;
+
+export function suspectsView(status: ClusterStatus, page: number): View {
   const all = status.services.flatMap(({ name, hosts }) =>
     hosts.flatMap(({ id, suspects }) => suspects.map((suspect) => ({ service: name, host: id, ...suspect }))),
   );
+  const shown = pageAt(all, page, suspectsPerPage);
   return {
     title: "Suspects",
     entry: "/suspects",
@@ -118,7 +130,7 @@ export function suspectsView(status: ClusterStatus): View {
                 </tr>
               </thead>
               <tbody>
-                {all.map(({ service, host, method, path, endings, trialInMs }) => (
+                {shown.items.map(({ service, host, method, path, endings, trialInMs }) => (
                   <tr>
                     <th scope="row">
                       <code>
@@ -135,6 +147,7 @@ export function suspectsView(status: ClusterStatus): View {
             </table>
           </div>
         )}
+        <Pages path="/suspects" page={shown.page} isLast={shown.isLast} names={inOrder} />
         <p class="quiet">
           Once the application is mended: <code>stead suspects clear</code>.
         </p>

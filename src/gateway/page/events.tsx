@@ -1,8 +1,9 @@
 /** @jsxImportSource hono/jsx */
 /** Events of all gateways, newest first, with a filter and a search. */
 import { type ApiCalls, quoted } from "./api-calls.ts";
-import { EventTable, Pages } from "./failovers.tsx";
+import { EventTable } from "./failovers.tsx";
 import type { View } from "./layout.tsx";
+import { Pages } from "./paging.tsx";
 
 const eventsPerPage = 50;
 

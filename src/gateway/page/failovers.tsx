@@ -4,6 +4,7 @@ import type { SqlAnswer, SqlValue } from "../../control/gateway-api.ts";
 import type { FailoverEntry } from "../../control/failover-api.ts";
 import { type ApiCalls, quoted } from "./api-calls.ts";
 import type { View } from "./layout.tsx";
+import { Pages } from "./paging.tsx";
 import { type Axis, axisOf, type Bar, totalMsOf } from "./timeline.ts";
 import { Strip, Waterfall } from "./waterfall.tsx";
 import { inUnits, instant, orDash } from "./words.ts";
@@ -12,7 +13,7 @@ export const failoversPerPage = 25;
 /** What is shown of the history before a failover, and after it. */
 const beforeMs = 5_000;
 const afterMs = 10_000;
-const eventsMax = 200;
+const eventsMax = 100;
 /** Earlier failovers of the same kind beside one. */
 const earlierShown = 3;
 
@@ -107,38 +108,6 @@ function List({ entries, axis }: { readonly entries: readonly FailoverEntry[]; r
         </tbody>
       </table>
     </div>
-  );
-}
-
-/** Links to the neighbours of a page of a list. `query`: what else the address has. */
-export function Pages({
-  path,
-  page,
-  isLast,
-  query = {},
-}: {
-  readonly path: string;
-  readonly page: number;
-  readonly isLast: boolean;
-  readonly query?: Readonly<Record<string, string>>;
-}) {
-  if (page === 1 && isLast) return null;
-  const to = (target: number): string =>
-    `${path}?${new URLSearchParams({ ...query, page: String(target) }).toString()}`;
-  return (
-    <nav class="pages" aria-label="Pages">
-      {page === 1 ? null : (
-        <a class="button" href={to(page - 1)} rel="prev">
-          Newer
-        </a>
-      )}
-      <span>Page {page}</span>
-      {isLast ? null : (
-        <a class="button" href={to(page + 1)} rel="next">
-          Older
-        </a>
-      )}
-    </nav>
   );
 }
 

@@ -1,7 +1,8 @@
 /** @jsxImportSource hono/jsx */
 /**
  * The stream of a view (server-sent events): the view as text whenever it has changed, until the visitor leaves or the
- * API refuses the token. Each stream renders its own view at each look, so their number is bounded.
+ * API refuses the token. Each stream renders its own view at each look, so their number is bounded, and so is the time
+ * that all of them take from the gateway.
  */
 import type { Hono } from "hono";
 import { streamSSE } from "hono/streaming";
@@ -16,6 +17,8 @@ export const liveStreamsMax = 64;
 const lookEveryMs = 400;
 /** Views that ask the database look less often. */
 const lookAtDatabaseEveryMs = 2_000;
+/** The part of one core that all looks together take at most: with more streams, each of them looks less often. */
+const shareMax = 0.1;
 /** Proxies end a stream that says nothing. */
 const heartbeatMs = 15_000;
 
@@ -39,7 +42,8 @@ export function addLiveStream(app: Hono, answers: Answers, render: Render, clock
       try {
         await sendChanges(() => render(visit, url), {
           clock,
-          everyMs: asksDatabase(url.pathname) ? lookAtDatabaseEveryMs : lookEveryMs,
+          pauseMs: (tookMs) =>
+            Math.max(asksDatabase(url.pathname) ? lookAtDatabaseEveryMs : lookEveryMs, (tookMs * open) / shareMax),
           signal: left.signal,
           send: (event, data) => stream.writeSSE({ event, data }),
         });
@@ -55,27 +59,30 @@ export function addLiveStream(app: Hono, answers: Answers, render: Render, clock
 
 interface Following {
   readonly clock: Clock;
-  readonly everyMs: number;
+  /** After a look that took so long. */
+  readonly pauseMs: (tookMs: number) => number;
   readonly signal: AbortSignal;
   readonly send: Send;
 }
 
 async function sendChanges(
   look: () => Promise<View | undefined>,
-  { clock, everyMs, signal, send }: Following,
+  { clock, pauseMs, signal, send }: Following,
 ): Promise<void> {
   let last: string | undefined;
   let toldAt = clock.now();
   while (!signal.aborted) {
+    const lookedAt = clock.now();
     const view = await look();
     const text = view === undefined ? "" : textOf(view.body);
+    const tookMs = clock.now() - lookedAt;
     const isNew = text !== last;
     if (isNew || clock.now() - toldAt >= heartbeatMs) {
       await send(isNew ? "view" : "same", isNew ? text : "");
       last = text;
       toldAt = clock.now();
     }
-    await clock.sleep(everyMs, signal);
+    await clock.sleep(pauseMs(tookMs), signal);
   }
 }
 

@@ -1,15 +1,18 @@
 /** @jsxImportSource hono/jsx */
 /** The overview: each service with its gateways, hosts and vault, what is held, and why it is as it is. */
-import type { ClusterHost, ClusterService, ClusterStatus } from "../../control/gateway-api.ts";
+import type { ClusterService, ClusterStatus } from "../../control/gateway-api.ts";
 import { suffices } from "../../control/token.ts";
+import { Badge, type Tone } from "./badge.tsx";
+import { foremost, hostsAtOnce, HostTable, roleInWords, servicePath, silenceShownMs, toneOf } from "./hosts.tsx";
 import type { View, Visitor } from "./layout.tsx";
+import { inOrder, pageAt, Pages } from "./paging.tsx";
 import { inUnits, instant, orDash } from "./words.ts";
 import { Waterfall } from "./waterfall.tsx";
 
-/** An older word of a host or peer is shown with its age. */
-const silenceShownMs = 2_000;
+const servicesPerPage = 5;
 
-export function overview(status: ClusterStatus, visitor: Visitor): View {
+export function overview(status: ClusterStatus, visitor: Visitor, page: number): View {
+  const services = pageAt(status.services, page, servicesPerPage);
   return {
     title: "Overview",
     entry: "/",
@@ -19,9 +22,10 @@ export function overview(status: ClusterStatus, visitor: Visitor): View {
         <h1 class="hidden">Overview</h1>
         <Warnings warnings={status.troubles} />
         {status.services.length === 0 ? <p>This gateway has no service.</p> : null}
-        {status.services.map((service) => (
+        {services.items.map((service) => (
           <Service status={status} service={service} visitor={visitor} />
         ))}
+        <Pages path="/" page={services.page} isLast={services.isLast} names={inOrder} />
       </>
     ),
   };
@@ -69,7 +73,8 @@ function Service({ status, service, visitor }: ServiceProps) {
         <Figure name="unknown" value={service.requests.unknown} />
         <Figure name="failed" value={service.requests.failed} />
       </dl>
-      <HostTable service={service} />
+      <HostTable service={service.name} hosts={foremost(service)} />
+      <Others service={service} />
       {last === undefined ? null : (
         <>
           <h3>
@@ -85,6 +90,16 @@ function Service({ status, service, visitor }: ServiceProps) {
   );
 }
 
+/** The hosts that are on other pages. */
+function Others({ service: { name, hosts } }: { readonly service: ClusterService }) {
+  if (hosts.length <= hostsAtOnce) return null;
+  return (
+    <p>
+      <a href={servicePath(name)}>All {hosts.length} hosts</a>
+    </p>
+  );
+}
+
 function Figure({ name, value }: { readonly name: string; readonly value: string | number }) {
   return (
     <div>
@@ -92,12 +107,6 @@ function Figure({ name, value }: { readonly name: string; readonly value: string
       <dd>{value}</dd>
     </div>
   );
-}
-
-type Tone = "good" | "poor" | "bad" | "none";
-
-export function Badge({ tone, children }: { readonly tone: Tone; readonly children?: string | readonly string[] }) {
-  return <span class={`badge ${tone}`}>{children}</span>;
 }
 
 function State({ service }: { readonly service: ClusterService }) {
@@ -136,7 +145,10 @@ function Orders({ service }: { readonly service: ClusterService }) {
 
 /** Clients → gateways → hosts → vault, in this order for readers too. */
 function Topology({ status, service }: Omit<ServiceProps, "visitor">) {
-  const hosts = service.hosts.toSorted((a, b) => Number(b.id === service.primary) - Number(a.id === service.primary));
+  const hosts = foremost(service).toSorted(
+    (a, b) => Number(b.id === service.primary) - Number(a.id === service.primary),
+  );
+  const others = service.hosts.length - hosts.length;
   return (
     <ol class="topology" aria-label={`The way of a request of ${service.name}`}>
       <li>
@@ -165,6 +177,7 @@ function Topology({ status, service }: Omit<ServiceProps, "visitor">) {
               {host.id === service.routedTo ? <em>has the traffic</em> : null}
             </li>
           ))}
+          {others === 0 ? null : <li class="node">{others} more</li>}
         </ul>
       </li>
       <li>
@@ -183,112 +196,4 @@ const heardInWords = (ms: number | null): string =>
 function vaultLatency({ hosts, primary }: ClusterService): string {
   const latency = hosts.find(({ id }) => id === primary)?.vault?.latencyMs ?? null;
   return latency === null ? "" : `writes in ${latency.toFixed(1)} ms`;
-}
-
-/** The last report of a host that is down is history: a dead primary must not look like a second one. */
-const roleInWords = ({ role, health }: ClusterHost): string =>
-  role === null ? "not heard" : health === "down" ? `down, was ${role}` : role;
-
-const toneOf = ({ health, role, impairments }: ClusterHost): Tone =>
-  health === "down" || role === "failed"
-    ? "bad"
-    : health === "unknown" || impairments.length > 0 || (role !== "primary" && role !== "secondary")
-      ? "poor"
-      : "good";
-
-function HostTable({ service }: { readonly service: ClusterService }) {
-  return (
-    <div class="scroll tall" role="region" aria-label={`Hosts of ${service.name}`} tabindex={0}>
-      <table class="stack">
-        <caption class="hidden">Hosts of {service.name}</caption>
-        <thead>
-          <tr>
-            <th scope="col">Host</th>
-            <th scope="col">Role</th>
-            <th scope="col">Application</th>
-            <th scope="col" class="number">
-              Position
-            </th>
-            <th scope="col" class="number">
-              Lag
-            </th>
-            <th scope="col" class="number">
-              Epoch
-            </th>
-            <th scope="col" class="number">
-              Lease
-            </th>
-            <th scope="col" class="number">
-              Vault write
-            </th>
-            <th scope="col" class="number">
-              Priority
-            </th>
-            <th scope="col">Conditions</th>
-          </tr>
-        </thead>
-        <tbody>
-          {service.hosts.map((host) => (
-            <tr>
-              <th scope="row">{host.id}</th>
-              <td data-name="Role">
-                <Badge tone={toneOf(host)}>{roleInWords(host)}</Badge>
-              </td>
-              <td data-name="Application">{host.application?.state ?? orDash(null)}</td>
-              <td data-name="Position" class="number">
-                {orDash(host.position)}
-              </td>
-              <td data-name="Lag" class="number">
-                {orDash(host.lag)}
-              </td>
-              <td data-name="Epoch" class="number">
-                {orDash(host.epoch)}
-              </td>
-              <td data-name="Lease" class="number">
-                {leaseInWords(host)}
-              </td>
-              <td data-name="Vault write" class="number">
-                {host.vault?.latencyMs === undefined || host.vault.latencyMs === null
-                  ? orDash(null)
-                  : `${host.vault.latencyMs.toFixed(1)} ms`}
-              </td>
-              <td data-name="Priority" class="number">
-                {host.priority}
-              </td>
-              <td data-name="Conditions" class="conditions">
-                <Conditions host={host} />
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
-  );
-}
-
-/** The age of the newest record that it knows, of what a lease allows. */
-function leaseInWords({ lease, health }: ClusterHost): string {
-  if (lease === null || health === "down") return orDash(null);
-  const age = lease.lastRecordAgeMs === null ? "no record" : inUnits(Math.max(0, lease.lastRecordAgeMs));
-  return `${age} of ${inUnits(lease.ms)}`;
-}
-
-function Conditions({ host }: { readonly host: ClusterHost }) {
-  const { heardMsAgo, health } = host;
-  const all = [
-    ...(host.reason === null ? [] : [host.reason]),
-    ...(host.nofailover ? ["no candidate: nofailover is set"] : []),
-    ...host.notes.filter((note) => note !== host.reason),
-    ...(health !== "down" && heardMsAgo !== null && heardMsAgo >= silenceShownMs
-      ? [`silent for ${inUnits(heardMsAgo)}`]
-      : []),
-  ];
-  if (all.length === 0) return <span class="quiet">none</span>;
-  return (
-    <ul class="plain">
-      {all.map((each) => (
-        <li>{each}</li>
-      ))}
-    </ul>
-  );
 }

@@ -30,14 +30,16 @@ import { configurationView } from "./configuration.tsx";
 import { dataView, suspectsView } from "./data.tsx";
 import { eventList } from "./events.tsx";
 import { failoverDetail, failoverList } from "./failovers.tsx";
+import { serviceView } from "./hosts.tsx";
 import { RefusedView } from "./layout.tsx";
 import script from "./live.js" with { type: "text" };
 import { addLiveStream, type Render } from "./live-stream.tsx";
 import { addOrderForms } from "./order-forms.tsx";
 import { overview } from "./overview.tsx";
-import { planView } from "./plan.tsx";
+import { pageAt } from "./paging.tsx";
+import { plansPerPage, planView } from "./plan.tsx";
 import { isCrossSite, Sessions } from "./session.ts";
-import { csvOf, sqlConsole, type SqlOutcome, sqlRowsShown } from "./sql.tsx";
+import { csvOf, rowsAsked, sqlConsole, type SqlOutcome } from "./sql.tsx";
 import style from "./style.css" with { type: "text" };
 
 export interface PageOptions extends AnswersOptions {
@@ -117,6 +119,7 @@ const viewPaths = [
   "/",
   "/failovers",
   "/failovers/:id",
+  "/services/:name",
   "/plan",
   "/events",
   "/data",
@@ -127,41 +130,44 @@ const viewPaths = [
 
 function renderer(clock: Clock): Render {
   return async function renderView({ api, visitor }, url) {
-    const page = Math.max(1, Math.floor(Number(url.searchParams.get("page") ?? "1")) || 1);
     const query = (name: string): string => url.searchParams.get(name) ?? "";
+    const page = wholeNumber(query("page"), 1);
+    const from = wholeNumber(query("from"), 0);
     const path = url.pathname;
     if (path.startsWith("/failovers/")) return failoverDetail(api, decoded(path.slice("/failovers/".length)));
+    if (path.startsWith("/services/"))
+      return serviceView(await api.status(), decoded(path.slice("/services/".length)), page);
     switch (path) {
       case "/":
-        return overview(await api.status(), visitor);
+        return overview(await api.status(), visitor, page);
       case "/failovers":
         return failoverList(api, page);
       case "/plan": {
         const { services } = await api.status();
-        return planView(
-          await Promise.all(services.map(async (service) => ({ service, dryRun: await api.dryRun(service.name) }))),
-        );
+        const shown = pageAt(services, page, plansPerPage);
+        const plans = shown.items.map(async (service) => ({ service, dryRun: await api.dryRun(service.name) }));
+        return planView({ ...shown, items: await Promise.all(plans) });
       }
       case "/events":
         return eventList(api, { level: query("level"), service: query("service"), text: query("text"), page });
       case "/data":
-        return dataView(await api.status(), clock.wallTime());
+        return dataView(await api.status(), clock.wallTime(), page);
       case "/suspects":
-        return suspectsView(await api.status());
+        return suspectsView(await api.status(), page);
       case "/configuration":
-        return configurationView(await api.configuration());
+        return configurationView(await api.configuration(), page);
       case "/sql":
-        return sqlConsole(query("sql"), await sqlOutcome(api, query("sql")));
+        return sqlConsole(query("sql"), await sqlOutcome(api, query("sql"), from), from);
       default:
         return undefined;
     }
   };
 }
 
-async function sqlOutcome(api: ApiCalls, sql: string): Promise<SqlOutcome> {
+async function sqlOutcome(api: ApiCalls, sql: string, from: number): Promise<SqlOutcome> {
   if (sql === "") return { kind: "none" };
   try {
-    return { kind: "rows", answer: await api.sql(sql, sqlRowsShown) };
+    return { kind: "rows", answer: await api.sql(sql, rowsAsked(from)) };
   } catch (error) {
     if (!(error instanceof CallRefused) || error.status === 401) throw error;
     return { kind: "refused", refusal: error.refusal };
@@ -180,6 +186,9 @@ async function whyNotSignedIn(api: ApiCalls, holder: TokenPrincipal | undefined)
     ? "the cluster secret does not belong in a browser: use a token (`stead token add NAME --role viewer`)"
     : undefined;
 }
+
+/** What an address says; anything else than a number is the least one. */
+const wholeNumber = (text: string, min: number): number => Math.max(min, Math.floor(Number(text)) || min);
 
 function decoded(text: string): string {
   try {

@@ -2,8 +2,9 @@
 /** What would happen if each primary were lost now: the dry run, which changes nothing. */
 import type { ClusterService } from "../../control/gateway-api.ts";
 import type { DryRunAnswer, FailoverEntry } from "../../control/failover-api.ts";
+import { Badge } from "./badge.tsx";
 import type { View } from "./layout.tsx";
-import { Badge } from "./overview.tsx";
+import { inOrder, type PageOf, Pages } from "./paging.tsx";
 import { totalMsOf } from "./timeline.ts";
 import { Bars, Waterfall } from "./waterfall.tsx";
 import { inUnits, orDash } from "./words.ts";
@@ -13,7 +14,10 @@ export interface Plan {
   readonly dryRun: DryRunAnswer;
 }
 
-export function planView(plans: readonly Plan[]): View {
+/** Each service is a dry run. */
+export const plansPerPage = 5;
+
+export function planView({ items: plans, page, isLast }: PageOf<Plan>): View {
   return {
     title: "What if",
     entry: "/plan",
@@ -29,6 +33,7 @@ export function planView(plans: readonly Plan[]): View {
             <LastLike service={service} />
           </section>
         ))}
+        <Pages path="/plan" page={page} isLast={isLast} names={inOrder} />
       </>
     ),
   };

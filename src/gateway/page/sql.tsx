@@ -1,11 +1,17 @@
 /** @jsxImportSource hono/jsx */
 /** The SQL console: one reading statement, its result as a table and as CSV. */
-import type { SqlAnswer, SqlValue } from "../../control/gateway-api.ts";
+import { type SqlAnswer, sqlRowsMax, type SqlValue } from "../../control/gateway-api.ts";
 import type { Refused } from "../../control/refused.ts";
 import type { View } from "./layout.tsx";
 
-/** Rows of a table; the CSV has as many as the API gives. */
-export const sqlRowsShown = 500;
+/** A page of a result ends with the row that reaches one of them; the CSV is whole. */
+const rowsPerPage = 100;
+const charactersPerPage = 50_000;
+/** Of one cell. */
+const charactersShown = 300;
+
+/** Returns how many rows of a result are asked for, if earlier pages have `from`. */
+export const rowsAsked = (from: number): number => Math.min(sqlRowsMax, from + rowsPerPage + 1);
 
 const examples: readonly (readonly [name: string, sql: string])[] = [
   ["The cluster", "select * from cluster"],
@@ -23,7 +29,8 @@ export type SqlOutcome =
   | { readonly kind: "rows"; readonly answer: SqlAnswer }
   | { readonly kind: "refused"; readonly refusal: Refused };
 
-export function sqlConsole(sql: string, outcome: SqlOutcome): View {
+/** `from`: the number of rows that earlier pages have. */
+export function sqlConsole(sql: string, outcome: SqlOutcome, from: number): View {
   return {
     title: "SQL",
     entry: "/sql",
@@ -45,12 +52,12 @@ export function sqlConsole(sql: string, outcome: SqlOutcome): View {
             </button>
           </p>
         </form>
-        <SqlResult outcome={outcome} />
+        <SqlResult sql={sql} outcome={outcome} from={from} />
         <h2>Examples</h2>
         <ul>
           {examples.map(([name, text]) => (
             <li>
-              <a href={`/sql?${new URLSearchParams({ sql: text }).toString()}`}>{name}</a> <code>{text}</code>
+              <a href={sqlPath(text)}>{name}</a> <code>{text}</code>
             </li>
           ))}
         </ul>
@@ -59,7 +66,13 @@ export function sqlConsole(sql: string, outcome: SqlOutcome): View {
   };
 }
 
-function SqlResult({ outcome }: { readonly outcome: SqlOutcome }) {
+interface SqlResultProps {
+  readonly sql: string;
+  readonly outcome: SqlOutcome;
+  readonly from: number;
+}
+
+function SqlResult({ sql, outcome, from }: SqlResultProps) {
   switch (outcome.kind) {
     case "none":
       return null;
@@ -72,10 +85,14 @@ function SqlResult({ outcome }: { readonly outcome: SqlOutcome }) {
       );
     case "rows": {
       const { columns, rows, truncated } = outcome.answer;
+      const shown = rowsFrom(rows, from);
+      const to = from + shown.length;
+      const isLast = to >= rows.length && !truncated;
       return (
         <>
           <p role="status">
-            {rows.length} rows{truncated ? "; there are more, and the CSV has up to 10,000" : ""}
+            {from === 0 ? `${shown.length} rows` : `Rows ${from + 1} to ${to}`}
+            {isLast ? "" : "; there are more"}
           </p>
           <div class="scroll" role="region" aria-label="Result" tabindex={0}>
             <table>
@@ -88,21 +105,52 @@ function SqlResult({ outcome }: { readonly outcome: SqlOutcome }) {
                 </tr>
               </thead>
               <tbody>
-                {rows.map((row) => (
+                {shown.map((row) => (
                   <tr>
                     {row.map((value) => (
-                      <td class={typeof value === "number" ? "number" : ""}>{cellText(value)}</td>
+                      <td {...(typeof value === "number" ? { class: "number" } : {})}>{shortened(cellText(value))}</td>
                     ))}
                   </tr>
                 ))}
               </tbody>
             </table>
           </div>
+          {from === 0 && isLast ? null : (
+            <nav class="pages" aria-label="Pages">
+              {from === 0 ? null : (
+                <a class="button" href={sqlPath(sql)}>
+                  First rows
+                </a>
+              )}
+              {isLast || to >= sqlRowsMax ? null : (
+                <a class="button" href={sqlPath(sql, to)} rel="next">
+                  Further rows
+                </a>
+              )}
+            </nav>
+          )}
         </>
       );
     }
   }
 }
+
+/** Returns the rows of a page: at least one, however long it is. */
+function rowsFrom(rows: SqlAnswer["rows"], from: number): SqlAnswer["rows"] {
+  let characters = 0;
+  const rest = rows.slice(from, from + rowsPerPage);
+  const end = rest.findIndex((row) => {
+    characters += row.reduce<number>((sum, value) => sum + shortened(cellText(value)).length, 0);
+    return characters > charactersPerPage;
+  });
+  return end === -1 ? rest : rest.slice(0, Math.max(1, end));
+}
+
+const sqlPath = (sql: string, from = 0): string =>
+  `/sql?${new URLSearchParams({ sql, ...(from === 0 ? {} : { from: String(from) }) }).toString()}`;
+
+const shortened = (text: string): string =>
+  text.length <= charactersShown ? text : `${text.slice(0, charactersShown)}…`;
 
 const cellText = (value: SqlValue): string =>
   value === null

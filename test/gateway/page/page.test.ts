@@ -84,7 +84,18 @@ function visited({ status = clusterStatus(), answers = {} }: { status?: ClusterS
   return { ask, textOf, proofOf, post, calls, revoked };
 }
 
-const paths = ["/", "/failovers", "/failovers/x", "/plan", "/events", "/data", "/suspects", "/configuration", "/sql"];
+const paths = [
+  "/",
+  "/services/notes",
+  "/failovers",
+  "/failovers/x",
+  "/plan",
+  "/events",
+  "/data",
+  "/suspects",
+  "/configuration",
+  "/sql",
+];
 
 test("without a valid token every view is the form to sign in, and nothing is asked or told", async () => {
   const { ask, calls } = visited();

@@ -18,7 +18,10 @@ import { defaultDataPlane, defaultGatewayLimits } from "../config/data-plane.ts"
 import type { FakeHostOptions } from "./fake-host-main.ts";
 
 export const secret = "a-secret-of-the-tests-only";
-const reader: [string, ...string[]] = [process.execPath, new URL("sql-reader-main.ts", import.meta.url).pathname];
+export const reader: [string, ...string[]] = [
+  process.execPath,
+  new URL("sql-reader-main.ts", import.meta.url).pathname,
+];
 
 /** Waits until `condition` gives something; the test's own time limit ends it otherwise. */
 export async function until<T>(condition: () => T | undefined | false | Promise<T | undefined | false>): Promise<T> {
