@@ -85,8 +85,8 @@ const commands: readonly Call[] = [
   call(
     "post",
     "/v1/pause",
-    "Automation off; routing stays; outlasts a restart",
-    { request: "ServiceRequest", ...done },
+    "Automation off, with `forMs` for a time; routing stays; outlasts a restart",
+    { request: "PauseCall", ...done },
     [400, 404, 409],
   ),
   call("post", "/v1/resume", "Automation on", { request: "ServiceRequest", ...done }, [400, 404, 409]),

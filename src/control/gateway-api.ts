@@ -6,7 +6,8 @@
  * POST   /v1/switchover  HostRequest       -> CommandDone, or 409 Refused
  * POST   /v1/failover    FailoverRequest   -> CommandDone, or DryRunAnswer with `dryRun`, or 409 Refused
  * GET    /v1/dry-run/:service              -> DryRunAnswer
- * POST   /v1/pause|resume  ServiceRequest  -> CommandDone
+ * POST   /v1/pause       PauseCall         -> CommandDone
+ * POST   /v1/resume      ServiceRequest    -> CommandDone
  * GET    /v1/hosts                         -> HostList
  * POST   /v1/hosts       AddHostRequest    -> HostList
  * PATCH  /v1/hosts/:service/:host  HostChange -> HostList
@@ -123,6 +124,8 @@ export const clusterServiceSchema = v.object({
   /** Primaries that ended one after the other for the same cause, the last at most a minute ago; null: none. */
   row: v.optional(v.nullable(v.object({ count, cause: v.string(), spanMs: milliseconds, waitMs: milliseconds })), null),
   paused: v.boolean(),
+  /** Why automation is paused, and until when by the wall clock (null: until it is resumed); null: it is on. */
+  pause: v.optional(v.nullable(v.object({ reason: v.nullable(v.string()), untilMs: v.nullable(count) })), null),
   /** Where requests are sent now; null: they wait. */
   routedTo: v.nullable(v.string()),
   waiting: v.object({ requests: count, bytes: count }),
@@ -212,6 +215,24 @@ export const clusterStatusSchema = v.object({
 export type ClusterStatus = v.InferOutput<typeof clusterStatusSchema>;
 
 export const serviceRequestSchema = v.strictObject({ service: v.optional(name) });
+
+/** Thirty days. */
+export const pauseForMsMax = 30 * 24 * 3600 * 1_000;
+export const reasonLengthMax = 300;
+const reason = v.pipe(
+  v.string(),
+  v.maxLength(reasonLengthMax),
+  // It appears in logs and on terminals.
+  v.regex(/^(?=.*\S)[^\u0000-\u001f\u007f]+$/, "one line, not empty"),
+);
+export const pauseCallSchema = v.strictObject({
+  service: v.optional(name),
+  /** Why; it appears wherever the pause does. */
+  reason: v.optional(reason),
+  /** It then ends by itself; default: it lasts until it is resumed. */
+  forMs: v.optional(v.pipe(count, v.minValue(1_000), v.maxValue(pauseForMsMax))),
+});
+export type PauseCall = v.InferInput<typeof pauseCallSchema>;
 export const hostRequestSchema = v.strictObject({ service: v.optional(name), host: v.optional(name) });
 export const switchoverRequestSchema = v.strictObject({
   ...hostRequestSchema.entries,

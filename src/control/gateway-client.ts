@@ -30,6 +30,7 @@ import {
   type GatewayList,
   type HostChange,
   type HostList,
+  type PauseCall,
   type NotifyTestAnswer,
   type RehearsalAnswer,
   type SqlAnswer,
@@ -119,7 +120,7 @@ export class GatewayClient {
     });
   }
 
-  pause(request: { service?: string }, signal?: AbortSignal): Promise<GatewayAnswer<CommandDone>> {
+  pause(request: PauseCall, signal?: AbortSignal): Promise<GatewayAnswer<CommandDone>> {
     return this.#call(commandDoneSchema, {
       method: "POST",
       path: "/v1/pause",

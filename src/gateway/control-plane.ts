@@ -5,7 +5,8 @@
  */
 import type { ServiceConfig } from "../config/types.ts";
 import type { HostList, HostChange } from "../control/gateway-api.ts";
-import type { Failover } from "../core/failover/state.ts";
+import { resumeInWords } from "../core/failover/command.ts";
+import type { Command, Failover, PauseTerms } from "../core/failover/state.ts";
 import type { ReplicatedRow } from "../core/replication/row.ts";
 import type { Rules } from "../core/rules.ts";
 import type { Metrics } from "../metrics/metrics.ts";
@@ -18,6 +19,7 @@ import { Notifier } from "./notify/notifier.ts";
 import { type Send, sendNotification } from "./notify/send.ts";
 import type { PeerTransport } from "./peers/peer-client.ts";
 import { Peers } from "./peers/peers.ts";
+import { type PauseColumns, type PauseOrder, notPaused, Pauses, pauseTerms } from "./service/pauses.ts";
 import type { HostControl } from "../control/host-control.ts";
 import type { DataPlane } from "./route/data-plane.ts";
 import { Registry } from "./service/registry.ts";
@@ -66,6 +68,7 @@ export class ControlPlane {
   readonly #options: ControlPlaneOptions;
   readonly #served: ServedServices;
   readonly #interrupted: InterruptedFailovers;
+  readonly #pauses: Pauses;
 
   /** Routes to what is remembered, then watches the hosts; talks to peers after `peers.start()`. */
   constructor(options: ControlPlaneOptions) {
@@ -97,6 +100,11 @@ export class ControlPlane {
         this.peers.moved(moved);
         options.moved?.(moved);
       },
+    });
+    this.#pauses = new Pauses({
+      clock,
+      apply: (service, terms) => this.#applyPause(service, terms),
+      ended: (service, terms, id) => this.#recordPauseEnd(service, terms, id),
     });
     this.#reconfigure(remembered);
     this.#interrupted = new InterruptedFailovers({
@@ -155,9 +163,18 @@ export class ControlPlane {
     return removed;
   }
 
-  setPaused(service: ServiceRuntime, paused: boolean): void {
-    const config = this.#options.config().services.find(({ name }) => name === service.name);
-    this.#writeService(service.name, config?.match ?? { host: undefined, path: undefined }, paused, false);
+  /** Writes whether automation is paused, for all gateways; `pause` undefined: it is on. Returns the pause's terms. */
+  setPause(service: ServiceRuntime, pause: PauseOrder | undefined): PauseTerms {
+    const nowMs = Math.floor(this.#options.clock.wallTime());
+    const columns: PauseColumns = {
+      paused: pause !== undefined,
+      pauseReason: pause?.reason ?? null,
+      pausedAtMs: pause === undefined ? null : nowMs,
+      pausedUntilMs: pause?.forMs === undefined ? null : nowMs + pause.forMs,
+    };
+    this.#writeService(service.name, columns);
+    this.#pauses.heard({ name: service.name, ...columns });
+    return pauseTerms(columns);
   }
 
   /** Applies a changed configuration; `before` were the previous services. */
@@ -168,8 +185,7 @@ export class ControlPlane {
     for (const { name, match } of services) {
       const old = before.find((service) => service.name === name);
       if (old === undefined || (old.match.host === match.host && old.match.path === match.path)) continue;
-      const runtime = this.services().find((service) => service.name === name);
-      this.#writeService(name, match, runtime?.state.automation.kind === "paused", false);
+      this.#writeService(name, this.#pauseColumns(name));
     }
   }
 
@@ -183,6 +199,7 @@ export class ControlPlane {
     while (this.services().some(({ isChanging }) => isChanging) && clock.now() < until) await clock.sleep(settleLookMs);
     for (const { name, isChanging } of this.services())
       if (isChanging) log.warn("handed over in the middle of a failover", { service: name });
+    this.#pauses.close();
     // Plain hosts cannot report the primary: each process keeps detecting it itself; all reach the same result.
     for (const runtime of this.services())
       if (!runtime.isPlain)
@@ -193,6 +210,7 @@ export class ControlPlane {
   }
 
   async close(): Promise<void> {
+    this.#pauses.close();
     this.#interrupted.close();
     await this.notifier.close();
     await this.peers.close();
@@ -227,15 +245,8 @@ export class ControlPlane {
 
   #begin(runtime: ServiceRuntime, remembered: Remembered | undefined): void {
     const known = remembered?.services.find(({ name }) => name === runtime.name);
-    const paused = known?.paused ?? false;
-    const config = this.#options.config().services.find(({ name }) => name === runtime.name);
-    this.#writeService(
-      runtime.name,
-      config?.match ?? { host: undefined, path: undefined },
-      paused,
-      known === undefined,
-    );
-    if (paused) runtime.send({ kind: "command", id: "start", command: { kind: "pause", isSilent: true } });
+    this.#writeService(runtime.name, known ?? notPaused, known === undefined);
+    if (known !== undefined) this.#pauses.heard(known);
     const epoch = remembered?.epochs.find(({ service }) => service === runtime.name);
     // Registered before the recall: a memory of an unknown host would look like a host without a monitor.
     this.#apply(runtime.name);
@@ -243,10 +254,41 @@ export class ControlPlane {
   }
 
   /** `assumed`: not paused by default; a peer may know better. */
-  #writeService(name: string, match: ServiceConfig["match"], paused: boolean, assumed: boolean): void {
+  #writeService(name: string, pause: PauseColumns, assumed = false): void {
+    const match = this.#options.config().services.find((service) => service.name === name)?.match;
+    const { paused, pauseReason, pausedAtMs, pausedUntilMs } = pause;
     this.#options.store.write(
-      putService({ name, matchHost: match.host ?? null, matchPath: match.path ?? null, paused }, assumed),
+      putService(
+        {
+          ...{ name, matchHost: match?.host ?? null, matchPath: match?.path ?? null },
+          ...{ paused, pauseReason, pausedAtMs, pausedUntilMs },
+        },
+        assumed,
+      ),
     );
+  }
+
+  /** As the row says it now, whether or not that pause is over: another gateway may have written it a moment ago. */
+  #pauseColumns(name: string): PauseColumns {
+    const row = this.#options.store.replica.get("services", name);
+    return row === undefined || row.deleted ? notPaused : fromValues<typeof servicesTable.$inferSelect>(row);
+  }
+
+  /** A pause began or ended, here or at another gateway. */
+  #applyPause(service: string, terms: PauseTerms | undefined): void {
+    const runtime = this.services().find(({ name }) => name === service);
+    if (runtime === undefined) return;
+    const { automation } = runtime.state;
+    const known = automation.kind === "paused" ? automation.terms : undefined;
+    if (known?.words === terms?.words) return;
+    const command: Command =
+      terms === undefined ? { kind: "resume", isSilent: true } : { kind: "pause", isSilent: true, terms };
+    runtime.send({ kind: "command", id: "pause", command });
+  }
+
+  #recordPauseEnd(service: string, terms: PauseTerms, id: string): void {
+    const recorder = this.services().find(({ name }) => name === service)?.recorder;
+    recorder?.recordEvent("info", "resume", undefined, `the pause is over (${terms.words}): ${resumeInWords}`, id);
   }
 
   /** Applies rows from peers: whatever this gateway acts upon changes at once. */
@@ -258,16 +300,11 @@ export class ControlPlane {
         this.registry.applyRemote(fromValues<typeof hostsTable.$inferSelect>(row));
         changed.add(String(row.values["service"]));
       }
-      if (row.table === "services") this.#heardService(fromValues<typeof servicesTable.$inferSelect>(row));
+      if (row.table === "services" && !row.deleted)
+        this.#pauses.heard(fromValues<typeof servicesTable.$inferSelect>(row));
     }
     for (const service of changed) this.#apply(service);
     if (rows.some(({ table }) => table === "gateways")) this.peers.refresh();
-  }
-
-  #heardService({ name, paused, deleted }: typeof servicesTable.$inferSelect): void {
-    const runtime = this.services().find((service) => service.name === name);
-    if (runtime === undefined || deleted || paused === (runtime.state.automation.kind === "paused")) return;
-    runtime.send({ kind: "command", id: "peer", command: { kind: paused ? "pause" : "resume", isSilent: true } });
   }
 
   #apply(service: string): void {

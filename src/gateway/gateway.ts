@@ -263,8 +263,8 @@ export class Gateway implements AdminTarget {
     return this.#control.removeHost(service, host);
   }
 
-  setPaused(service: ServiceRuntime, paused: boolean): void {
-    this.#control.setPaused(service, paused);
+  setPause(...args: Parameters<ControlPlane["setPause"]>): ReturnType<ControlPlane["setPause"]> {
+    return this.#control.setPause(...args);
   }
 
   configReport(): ConfigReport {

@@ -136,7 +136,7 @@ export class SimGateway {
     const service = this.#control?.services()[0];
     if (service === undefined) return;
     if (command.kind === "pause" || command.kind === "resume")
-      this.#control?.setPaused(service, command.kind === "pause");
+      this.#control?.setPause(service, command.kind === "pause" ? { reason: undefined, forMs: undefined } : undefined);
     service.command(command, new AbortController().signal).then(
       ({ kind }) => this.#say(`command ${command.kind}: ${kind}`),
       () => undefined,

@@ -1,5 +1,7 @@
-/** `stead pause` and `stead resume`: turn automation off and on; routing continues. */
+/** `stead pause` and `stead resume`: turn automation off, for good or for a time, and on; routing continues. */
 import { buildCommand } from "@stricli/core";
+import { durationAccepted, formatDuration, parseDuration } from "../../config/units.ts";
+import { pauseForMsMax } from "../../control/gateway-api.ts";
 import {
   connectToGateway,
   connectionFlags,
@@ -11,40 +13,87 @@ import {
 import type { CliContext } from "../output/context.ts";
 import { targetOf } from "./switchover.ts";
 
-interface PauseFlags extends ConnectionFlags {
+interface ResumeFlags extends ConnectionFlags {
   readonly service: string | undefined;
   readonly json: boolean;
 }
 
-const command = (kind: "pause" | "resume", brief: string, explanation: string) =>
-  buildCommand<PauseFlags, [], CliContext>({
-    docs: {
-      brief,
-      fullDescription: `${explanation}\nExits with 0 once it is so, with 6 if the gateway does not answer.\n\nEXAMPLES\n  stead ${kind}`,
-    },
-    parameters: { flags: { ...connectionFlags, ...serviceFlag, ...jsonFlag } },
-    async func(flags) {
-      const { client, url } = connectToGateway(this, flags);
-      const request = targetOf(flags.service, undefined);
-      const done = requireAnswer(
-        await (kind === "pause" ? client.pause(request, this.signal) : client.resume(request, this.signal)),
-        url,
-      );
-      const text =
-        kind === "pause"
-          ? "automation is paused; routing continues, and `stead failover` still works"
-          : "automation is on";
-      this.process.stdout.write(flags.json ? `${JSON.stringify(done)}\n` : `service ${done.service}: ${text}\n`);
-    },
-  });
+interface PauseFlags extends ResumeFlags {
+  readonly for: number | undefined;
+  readonly reason: string | undefined;
+}
 
-export const pauseCommand = command(
-  "pause",
-  "Turn automatic failover off",
-  "No automatic failover happens until `stead resume`. Requests still go to the primary. The pause survives a restart of the gateway.",
-);
-export const resumeCommand = command(
-  "resume",
-  "Turn automatic failover on again",
-  "A primary that was lost meanwhile is replaced at once.",
-);
+export const pauseCommand = buildCommand<PauseFlags, [], CliContext>({
+  docs: {
+    brief: "Turn automatic failover off, for good or for a time",
+    fullDescription: [
+      "No automatic failover happens until `stead resume`, or until the time of --for is over. Requests still go to the",
+      "primary, and `stead failover` works. The pause holds on all gateways and survives their restarts; the end too: each",
+      "gateway ends it by itself, although the one that took the order is dead. Another `stead pause` replaces the terms.",
+      "Exits with 0 once it is so, with 6 if the gateway does not answer.",
+      "",
+      "EXAMPLES",
+      "  stead pause",
+      '  stead pause --for 30m --reason "new switch in rack 4"',
+    ].join("\n"),
+  },
+  parameters: {
+    flags: {
+      ...connectionFlags,
+      ...serviceFlag,
+      ...jsonFlag,
+      for: {
+        kind: "parsed",
+        parse: pauseDurationOf,
+        optional: true,
+        placeholder: "duration",
+        brief: "Automation is on again after this time (1s to 30d; default: not before `stead resume`)",
+      },
+      reason: {
+        kind: "parsed",
+        parse: String,
+        optional: true,
+        placeholder: "text",
+        brief: "Why; it appears wherever the pause does; one line",
+      },
+    },
+  },
+  async func(flags) {
+    const { client, url } = connectToGateway(this, flags);
+    const request = {
+      ...targetOf(flags.service, undefined),
+      ...(flags.for === undefined ? {} : { forMs: flags.for }),
+      ...(flags.reason === undefined ? {} : { reason: flags.reason }),
+    };
+    const done = requireAnswer(await client.pause(request, this.signal), url);
+    const span = flags.for === undefined ? "" : ` for ${formatDuration(flags.for)}`;
+    const text = `service ${done.service}: automation is paused${span}; routing continues, and \`stead failover\` still works\n`;
+    this.process.stdout.write(flags.json ? `${JSON.stringify(done)}\n` : text);
+  },
+});
+
+export const resumeCommand = buildCommand<ResumeFlags, [], CliContext>({
+  docs: {
+    brief: "Turn automatic failover on again",
+    fullDescription: [
+      "A primary that was lost meanwhile is replaced at once. Ends a pause of `stead pause --for` before its time.",
+      "Exits with 0 once it is so, with 6 if the gateway does not answer.",
+      "",
+      "EXAMPLES",
+      "  stead resume",
+    ].join("\n"),
+  },
+  parameters: { flags: { ...connectionFlags, ...serviceFlag, ...jsonFlag } },
+  async func(flags) {
+    const { client, url } = connectToGateway(this, flags);
+    const done = requireAnswer(await client.resume(targetOf(flags.service, undefined), this.signal), url);
+    this.process.stdout.write(flags.json ? `${JSON.stringify(done)}\n` : `service ${done.service}: automation is on\n`);
+  },
+});
+
+function pauseDurationOf(text: string): number {
+  const parsed = parseDuration(text);
+  if (parsed.kind === "ok" && parsed.value >= 1_000 && parsed.value <= pauseForMsMax) return parsed.value;
+  const bounds = `from 1s to ${formatDuration(pauseForMsMax)}`;
+  throw new Error(`expected ${durationAccepted}, ${bounds}, found ${JSON.stringify(text)}`);
+}

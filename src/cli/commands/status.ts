@@ -112,7 +112,7 @@ function workersLine(workers: ClusterStatus["workers"]): string {
 function formatService(service: ClusterService, wallTimeMs: number): string {
   const { requests, waiting } = service;
   const head = [
-    `service ${service.name}: ${service.phase}${service.vault.state === "well" ? "" : `, vault ${service.vault.state} for ${duration(service.vault.forMs)}`}${service.paused ? ", automation paused" : ""}`,
+    `service ${service.name}: ${service.phase}${service.vault.state === "well" ? "" : `, vault ${service.vault.state} for ${duration(service.vault.forMs)}`}${pausedText(service)}`,
     `primary ${service.primary ?? "none"}, epoch ${service.epoch}`,
     `${service.requestsPerSecond.toFixed(0)} requests/s`,
     ...(waiting.requests === 0 ? [] : [`${waiting.requests} requests waiting`]),
@@ -120,6 +120,12 @@ function formatService(service: ClusterService, wallTimeMs: number): string {
   const reason = service.reason === null ? "" : paragraph("  ", service.reason);
   const counts = `requests: ${requests.ok} ok, ${requests.held} held, ${requests.replayed} replayed, ${requests.unknown} unknown, ${requests.failed} failed\n`;
   return `${head}\n${reason}${counts}${hostTable(service)}${formatFailovers(service, wallTimeMs)}`;
+}
+
+function pausedText({ paused, pause }: ClusterService): string {
+  if (!paused) return "";
+  const until = (pause?.untilMs ?? null) === null ? "" : ` until ${new Date(pause?.untilMs ?? 0).toISOString()}`;
+  return `, automation paused${until}${pause === null || pause.reason === null ? "" : ` (${pause.reason})`}`;
 }
 
 function hostTable(service: ClusterService): string {

@@ -166,11 +166,15 @@ export const eventExplanations: Readonly<Record<EventName, CodeMeaning>> = {
     "The detail has the end of its output. Mend it, then `stead rehearse HOST`.",
   ),
   pause: codeMeaning(
-    "An operator turned automatic failover off.",
+    "An operator turned automatic failover off. The detail has the end and the reason, if they were given.",
     "Nothing as long as the primary serves.",
-    "`stead resume` when the work is done.",
+    "`stead resume` when the work is done; with an end it is on again by itself then.",
   ),
-  resume: codeMeaning("Automatic failover is on again.", nothing, noAction),
+  resume: codeMeaning(
+    "Automatic failover is on again: an operator resumed it, or the time of `stead pause --for` is over.",
+    nothing,
+    noAction,
+  ),
   "host-added": codeMeaning("An operator registered a host.", nothing, noAction),
   "host-changed": codeMeaning("An operator changed the settings of a host.", nothing, noAction),
   "host-drained": codeMeaning(

@@ -1,5 +1,5 @@
 /** Operators' orders. A command is refused with a reason and what to do, or answered once it has finished. */
-import type { Command, Failover, ServiceState } from "./state.ts";
+import type { Command, Failover, PauseTerms, ServiceState } from "./state.ts";
 import { newFailover } from "./promote.ts";
 import type { Ranking } from "./candidate.ts";
 import { promoteBest, ranking } from "./order.ts";
@@ -10,10 +10,13 @@ import { abortFailover, become, nextKey, recordEvent, put, type Transition } fro
 export function onCommand(transition: Transition, id: string, command: Command): void {
   switch (command.kind) {
     case "pause":
-    case "resume":
-      put(transition, { automation: command.kind === "pause" ? { kind: "paused" } : { kind: "on" } });
+      put(transition, { automation: { kind: "paused", terms: command.terms ?? withoutTerms } });
       if (command.isSilent !== true)
-        recordEvent(transition, "info", command.kind, undefined, automationInWords[command.kind]);
+        recordEvent(transition, "info", "pause", undefined, withWords(pauseInWords, command.terms?.words ?? ""));
+      return done(transition, id);
+    case "resume":
+      put(transition, { automation: { kind: "on" } });
+      if (command.isSilent !== true) recordEvent(transition, "info", "resume", undefined, resumeInWords);
       return done(transition, id);
     case "switchover":
       return switchover(transition, id, command.target);
@@ -22,10 +25,10 @@ export function onCommand(transition: Transition, id: string, command: Command):
   }
 }
 
-const automationInWords = {
-  pause: "no failover happens by itself from now on; requests go to the primary as before",
-  resume: "a lost primary is replaced again",
-};
+const pauseInWords = "no failover happens by itself from now on; requests go to the primary as before";
+export const resumeInWords = "a lost primary is replaced again";
+const withoutTerms: PauseTerms = { reason: undefined, untilMs: undefined, words: "" };
+const withWords = (text: string, words: string): string => (words === "" ? text : `${text} (${words})`);
 
 function switchover(transition: Transition, id: string, target: string | undefined): void {
   const { state } = transition;
@@ -193,7 +196,9 @@ export function dryRun(state: ServiceState, now: number): DryRun {
   const ranked = ranking({ state, now }, undefined);
   const obstacles: string[] = [];
   if (state.automation.kind === "paused")
-    obstacles.push("automation is paused: nothing happens by itself until `stead resume`; `stead failover` acts");
+    obstacles.push(
+      `${withWords("automation is paused", state.automation.terms.words)}: nothing happens by itself until ${state.automation.terms.untilMs === undefined ? "" : "then, or "}\`stead resume\`; \`stead failover\` acts`,
+    );
   const whyNot = others(ranked.rejected, state, false);
   if (ranked.eligible.length === 0 && whyNot.length === 0)
     obstacles.push("there is no second host: start one, and add it with `stead hosts add HOST URL`");

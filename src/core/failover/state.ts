@@ -221,7 +221,16 @@ export type Routed =
   | { readonly kind: "host"; readonly host: string; readonly epoch: number; readonly dataUrl: string }
   | { readonly kind: "hold"; readonly reason: string };
 
-export type Automation = { readonly kind: "on" } | { readonly kind: "paused" };
+/** What an operator said of a pause; src/gateway/service/pauses.ts ends it: no step knows the wall time. */
+export interface PauseTerms {
+  readonly reason: string | undefined;
+  /** Wall time; undefined: until it is resumed. */
+  readonly untilMs: number | undefined;
+  /** Both for people; empty: neither was given. */
+  readonly words: string;
+}
+
+export type Automation = { readonly kind: "on" } | { readonly kind: "paused"; readonly terms: PauseTerms };
 
 /**
  * After this time without an answer to an order (its connection may have died silently) the candidate's next report
@@ -271,7 +280,8 @@ export type Command =
   | { readonly kind: "switchover"; readonly target: string | undefined }
   | { readonly kind: "failover"; readonly target: string | undefined; readonly force: boolean }
   /** `isSilent`: no event: this process starts or is replaced, or another gateway got the order, and records it. */
-  | { readonly kind: "pause" | "resume"; readonly isSilent?: boolean };
+  | { readonly kind: "pause"; readonly terms?: PauseTerms; readonly isSilent?: boolean }
+  | { readonly kind: "resume"; readonly isSilent?: boolean };
 
 export type FailoverEvent =
   /** The whole registry: missing hosts are removed. */

@@ -38,6 +38,7 @@ import { healthOf } from "./gateway-health.ts";
 import type { SecretDoubt } from "./secret-doubt.ts";
 import { showStatus } from "./metrics.ts";
 import { addHosts, type HostsTarget, unknownHost } from "./hosts.ts";
+import { addPauses, type PauseTarget } from "./pauses.ts";
 import { addNotify, type NotifyTestTarget } from "./notify.ts";
 import { order } from "./order.ts";
 import { assertEveryRouteHasRole, authorize } from "./route-roles.ts";
@@ -56,7 +57,7 @@ import type { ReaderAnswer, ReaderRequest } from "../state/sql-reader.ts";
 import { withNulls } from "../../control/nulls.ts";
 
 /** The target of the admin API; src/gateway/gateway.ts implements it. */
-export interface AdminTarget extends HostsTarget, NotifyTestTarget {
+export interface AdminTarget extends HostsTarget, NotifyTestTarget, PauseTarget {
   readonly authenticator: Authenticator;
   readonly channel: ChannelServer;
   readonly tokens: TokenBook;
@@ -73,7 +74,6 @@ export interface AdminTarget extends HostsTarget, NotifyTestTarget {
   services(): readonly ServiceRuntime[];
   status(): ClusterStatus;
   configReport(): ConfigReport;
-  setPaused(service: ServiceRuntime, paused: boolean): void;
   query(request: ReaderRequest, timeoutMs: number): Promise<ReaderAnswer>;
 }
 
@@ -137,13 +137,7 @@ function addCommands(app: Api, target: AdminTarget): void {
     const done = await order(service, { kind: "failover", target: request.host, force: request.force });
     return c.json({ ...done, mayLose: request.force ? forceMayLose : null });
   });
-  for (const kind of ["pause", "resume"] as const) {
-    app.post(`/v1/${kind}`, jsonBody(serviceRequestSchema), async (c) => {
-      const found = find(target, c.req.valid("json").service);
-      target.setPaused(found, kind === "pause");
-      return c.json(await order(found, { kind }));
-    });
-  }
+  addPauses(app, target, (service) => find(target, service), order);
   app.post("/v1/suspects/clear", jsonBody(serviceRequestSchema), async (c) => {
     return c.json(await clearSuspects(find(target, c.req.valid("json").service)));
   });

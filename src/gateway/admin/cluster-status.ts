@@ -26,6 +26,7 @@ export function serviceStatus(service: ServiceRuntime, now: number, failovers: r
     primary: state.primary?.host ?? null,
     epoch: state.primary?.epoch ?? 0,
     paused: state.automation.kind === "paused",
+    pause: pauseOf(state),
     routedTo: state.routed.kind === "host" ? state.routed.host : null,
     waiting: { ...route.waiting },
     requests: traffic.counts,
@@ -157,6 +158,11 @@ function vaultOf({ vault }: ServiceState, now: number): ClusterService["vault"] 
   const isTold = vault.kind === "away" || (vault.kind === "slow" && vault.isTold);
   return isTold ? { state: vault.kind, forMs: now - vault.since } : { state: "well", forMs: 0 };
 }
+
+const pauseOf = ({ automation }: ServiceState): ClusterService["pause"] =>
+  automation.kind === "on"
+    ? null
+    : { reason: automation.terms.reason ?? null, untilMs: automation.terms.untilMs ?? null };
 
 function rowOf(state: ServiceState, now: number): ClusterService["row"] {
   const row = currentRow(state, now);

@@ -109,12 +109,17 @@ function Figure({ name, value }: { readonly name: string; readonly value: string
   );
 }
 
+function pauseText({ pause }: ClusterService): string {
+  const until = pause === null || pause.untilMs === null ? "" : ` until ${instant(pause.untilMs)}`;
+  return `automation paused${until}${pause === null || pause.reason === null ? "" : `: ${pause.reason}`}`;
+}
+
 function State({ service }: { readonly service: ClusterService }) {
   const tone: Tone = service.phase === "serving" ? "good" : service.phase === "down" ? "bad" : "poor";
   return (
     <p class="badges">
       <Badge tone={tone}>{service.phase}</Badge>
-      {service.paused ? <Badge tone="poor">automation paused</Badge> : null}
+      {service.paused ? <Badge tone="poor">{pauseText(service)}</Badge> : null}
       {service.vault.state === "well" ? null : (
         <Badge tone="bad">{`vault ${service.vault.state} for ${inUnits(service.vault.forMs)}`}</Badge>
       )}

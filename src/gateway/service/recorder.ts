@@ -77,10 +77,11 @@ export class Recorder {
     return this.#failovers.get(key);
   }
 
-  recordEvent(level: EventLevel, what: EventName, host: string | undefined, detail: string): void {
+  /** `sharedId`: of an event that every gateway records, and that is one in the shared table. */
+  recordEvent(level: EventLevel, what: EventName, host: string | undefined, detail: string, sharedId?: string): void {
     const { gateway, service, clock, log, store } = this.#options;
     log[level === "warning" ? "warn" : level](what, { service, ...(host === undefined ? {} : { host }), detail });
-    const id = `${gateway}.${service}.${Math.floor(this.#run)}.${++this.#lastEvent}`;
+    const id = sharedId ?? `${gateway}.${service}.${Math.floor(this.#run)}.${++this.#lastEvent}`;
     const row: EventRow = {
       id,
       atMs: Math.floor(clock.wallTime()),

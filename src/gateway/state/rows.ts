@@ -1,5 +1,5 @@
 /** The gateway's writes to its shared tables: one function per kind of row. */
-import type { InferInsertModel } from "drizzle-orm";
+import type { InferInsertModel, InferSelectModel } from "drizzle-orm";
 import type { TableName } from "./replication-tables.ts";
 import type {
   audit,
@@ -54,4 +54,5 @@ export const putDelivery = (row: DeliveryRow): RowWrite => ({ table: "deliveries
 
 export const putDrill = (row: DrillRow): RowWrite => ({ table: "drills", row });
 
+export type StoredService = InferSelectModel<typeof services>;
 export type StoredHost = InferInsertModel<typeof hosts>;

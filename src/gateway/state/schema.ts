@@ -20,6 +20,10 @@ export const services = sqliteTable("t_services", {
   matchHost: text("match_host"),
   matchPath: text("match_path"),
   paused: integer("paused", { mode: "boolean" }).notNull().default(false),
+  pauseReason: text("pause_reason"),
+  pausedAtMs: integer("paused_at_ms"),
+  /** Null: until it is resumed. */
+  pausedUntilMs: integer("paused_until_ms"),
   ...provenance,
 });
 

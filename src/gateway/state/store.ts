@@ -19,7 +19,7 @@ import { DatabaseInUseError } from "./database-in-use.ts";
 import type { DiskChange, Loaded, OpenDisk, StateDisk } from "./replication-disk.ts";
 import { faultOfAddress, fromValues, rowKey, sharedTable, toValues } from "./replication-tables.ts";
 import { outlivedRows, tombstonesKeptMs } from "./retention.ts";
-import type { RowWrite } from "./rows.ts";
+import type { RowWrite, StoredService } from "./rows.ts";
 import { epochJumpMax } from "../../core/failover/proof.ts";
 import type { epochs, hosts, services } from "./schema.ts";
 
@@ -33,7 +33,7 @@ const changesPerPrune = 1_000;
 
 /** The state from which a gateway starts. */
 export interface Remembered {
-  readonly services: readonly { readonly name: string; readonly paused: boolean }[];
+  readonly services: readonly StoredService[];
   /** Tombstones included. */
   readonly hosts: readonly (typeof hosts.$inferSelect)[];
   /** The highest epoch of each service that was reached without a leap (core/failover/proof.ts). */
@@ -295,7 +295,7 @@ export class StateStore {
     }
     const known = [...this.replica.rowsOf("services")].map((row) => fromValues<typeof services.$inferSelect>(row));
     return {
-      services: known.filter(({ deleted }) => !deleted).map(({ name, paused }) => ({ name, paused })),
+      services: known.filter(({ deleted }) => !deleted),
       hosts: [...this.replica.rowsOf("hosts")].map((row) => fromValues<typeof hosts.$inferSelect>(row)),
       epochs: [...highest.values()].map(({ service, epoch, host, dataUrl }) => ({
         ...{ service, epoch, host },

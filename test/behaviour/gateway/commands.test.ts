@@ -102,6 +102,26 @@ describe("commands that talk to a gateway", () => {
     expect((await stead("pause")).out).toStartWith("service notes: automation is paused");
     expect(cluster.service().paused).toBe(true);
     expect((await stead("resume")).out).toBe("service notes: automation is on\n");
+    const timed = await stead("pause", "--for", "1s", "--reason", "new disks");
+    expect(timed.out).toStartWith("service notes: automation is paused for 1s;");
+    expect(cluster.service().pause?.reason).toBe("new disks");
+    expect((await stead("sql", "--csv", "select pause_reason from services")).out).toBe(
+      "pause_reason\r\nnew disks\r\n",
+    );
+    await until(() => !cluster.service().paused);
+    expect(cluster.service().events.at(-1)).toMatchObject({
+      what: "resume",
+      detail: expect.stringMatching(/^the pause is over \(until \S+Z; new disks\)/),
+    });
+    const row = await stead("sql", "--csv", "select paused, pause_reason, paused_until from services");
+    expect(row.out).toBe("paused,pause_reason,paused_until\r\n0,,\r\n");
+    for (const given of [
+      ["--for", "30"],
+      ["--for", "31d"],
+      ["--for", "0s"],
+    ])
+      expect((await stead("pause", ...given)).code).toBe(2);
+    expect((await stead("pause", "--reason", " ")).code).not.toBe(0);
     expect((await stead("checkpoint")).out).toStartWith("service notes: checkpoint at position 10");
   });
 

@@ -71,7 +71,7 @@ describe("the gateway's database", () => {
       first.write(epoch(number, owner));
     await first.close();
     const remembered = await newStore().open();
-    expect(remembered.services).toEqual([{ name: "notes", paused: true }]);
+    expect(remembered.services).toMatchObject([{ name: "notes", paused: true, pausedUntilMs: null }]);
     expect(remembered.hosts).toMatchObject([{ id: "a", deleted: false, origin: expect.stringMatching(/^g1~/) }]);
     expect(remembered.epochs).toEqual([{ service: "notes", epoch: 3, host: "c", dataUrl: "http://c" }]);
   });

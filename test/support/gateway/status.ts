@@ -41,7 +41,17 @@ export const failoverEntry = (
 });
 
 export const service = (change: Partial<ClusterService> = {}): ClusterService => ({
-  ...{ name: "notes", phase: "serving", reason: null, primary: "a", epoch: 3, paused: false, routedTo: "a", row: null },
+  ...{
+    name: "notes",
+    phase: "serving",
+    reason: null,
+    primary: "a",
+    epoch: 3,
+    paused: false,
+    pause: null,
+    routedTo: "a",
+    row: null,
+  },
   vault: { state: "well", forMs: 0 },
   waiting: { requests: 0, bytes: 0 },
   requests: { ok: 10, held: 1, replayed: 1, unknown: 0, failed: 0, clientGone: 0 },
