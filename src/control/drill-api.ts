@@ -39,7 +39,7 @@ export const drillEntrySchema = v.object({
   /** The name of the token with which it was ordered, or `secret`. */
   orderedBy: v.string(),
   startedAtMs: count,
-  /** running, passed, missed (it took longer than the objective), failed or interrupted. */
+  /** ordered, running, passed, missed (it took longer than the objective), failed or interrupted. */
   outcome: v.string(),
   from: v.nullable(v.string()),
   to: v.nullable(v.string()),

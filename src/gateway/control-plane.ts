@@ -78,6 +78,8 @@ export class ControlPlane {
     this.registry = new Registry(store, remembered, services);
     this.drills = new Drills({
       ...{ gateway: id, store, clock },
+      registered: () => this.peers.registered,
+      confirm: () => this.peers.confirm(),
       objectiveMs: (service) => config().services.find(({ name }) => name === service)?.objectiveMs,
     });
     this.peers = new Peers({ id, adminUrl, seeds, transport, clock, log, store, services: () => this.services() });

@@ -10,6 +10,7 @@ import type { Command, ServiceState } from "../../src/core/failover/state.ts";
 import type { RowReplica } from "../../src/core/replication/replication.ts";
 import type { Rules } from "../../src/core/rules.ts";
 import { ControlPlane } from "../../src/gateway/control-plane.ts";
+import type { DrillOrder, DrillOutcome } from "../../src/gateway/service/drills.ts";
 import type { ControlConfig } from "../../src/gateway/service/served-services.ts";
 import type { RouteHooks, ServiceRoute } from "../../src/gateway/route/service-route.ts";
 import { LocalRoute } from "../../src/gateway/route/local-route.ts";
@@ -141,6 +142,12 @@ export class SimGateway {
       ({ kind }) => this.#say(`command ${command.kind}: ${kind}`),
       () => undefined,
     );
+  }
+
+  /** Undefined: no process decides yet. */
+  drill(order: DrillOrder): Promise<DrillOutcome> | undefined {
+    const service = this.#control?.services()[0];
+    return service === undefined ? undefined : this.#control?.drills.run(service, order, new AbortController().signal);
   }
 
   setPriority(host: string, priority: number): void {

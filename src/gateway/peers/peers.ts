@@ -8,19 +8,20 @@
 import type { PeerMessage, PeerRefusal } from "../../control/peer-api.ts";
 import { rowAnswer, rowRequest, takeAnswer } from "../../core/replication/exchange.ts";
 import type { ReplicatedRow } from "../../core/replication/row.ts";
+import { countOf } from "../../core/replication/version-vector.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import type { Logger } from "../../runtime/log.ts";
 import type { ServiceRuntime } from "../service/service.ts";
-import { fromValues } from "../state/replication-tables.ts";
-import { putGateway, putHealth } from "../state/rows.ts";
-import type { gateways, health } from "../state/schema.ts";
+import { putGateway } from "../state/rows.ts";
 import type { StateStore } from "../state/store.ts";
 import { refusalOf } from "./admission.ts";
+import { Confirmations } from "./confirmations.ts";
 import { InstanceWatch, silentMs } from "./instance-watch.ts";
 import { composeMessage, vectorOf, type RowPart } from "./message.ts";
 import { KnownTables, Withheld } from "./known-tables.ts";
 import { membershipOf, others, type Member } from "./membership.ts";
 import type { PeerTransport } from "./peer-client.ts";
+import { removeGateway, type RemoveAnswer } from "./removal.ts";
 import { PeerLink, sweepMs, type ExchangeEnd } from "./peer-link.ts";
 import { Views } from "./views.ts";
 import { type DecodedRows, decodeRows, pushOf } from "./wire.ts";
@@ -32,6 +33,8 @@ const pullsPerSweep = 4;
 /** Changes that are not urgent are sent together. */
 const gatherMs = 100;
 const goodbyeMs = 300;
+/** For a message that is in flight, and for the exchange that follows it. */
+const confirmMs = 2 * exchangeMs;
 /** A run that was not heard for this long, and has no rows left, is removed from the vector. */
 const runForgottenMs = 3600 * 1_000;
 const housekeepingMs = 60_000;
@@ -58,8 +61,6 @@ export interface PeerStatus extends Member {
   readonly trouble: string | undefined;
 }
 
-export type RemoveAnswer = { readonly kind: "removed" } | { readonly kind: "unknown" } | { readonly kind: "self" };
-
 export class Peers {
   readonly #options: PeersOptions;
   readonly #links = new Map<string, PeerLink>();
@@ -69,6 +70,7 @@ export class Peers {
   readonly #stopping: Promise<void>[] = [];
   readonly #warnings = new Map<string, string>();
   readonly #withheld = new Withheld();
+  readonly #confirmations = new Confirmations();
   #registered: readonly string[];
   #hasJoined = false;
   #refusedSince: number | undefined;
@@ -194,16 +196,22 @@ export class Peers {
   }
 
   remove(id: string): RemoveAnswer {
-    const { store } = this.#options;
-    if (id === this.#options.id) return { kind: "self" };
-    const row = store.replica.get("gateways", id);
-    if (row === undefined || row.deleted) return { kind: "unknown" };
-    store.write(putGateway({ ...fromValues<typeof gateways.$inferSelect>(row), deleted: true }));
-    for (const seen of store.replica.rowsOf("health")) {
-      if (seen.values["gateway"] === id && !seen.deleted)
-        store.write(putHealth({ ...fromValues<typeof health.$inferSelect>(seen), deleted: true }));
-    }
-    return { kind: "removed" };
+    return removeGateway(this.#options.store, this.#options.id, id);
+  }
+
+  /**
+   * Asks every peer at once; resolves when all registered gateways have confirmed what this one has written, or after a
+   * while, with those that have, this one included.
+   */
+  async confirm(): Promise<ReadonlySet<string>> {
+    const { id, clock, store } = this.#options;
+    for (const link of this.#links.values()) link.pulledAt = -Infinity;
+    const seq = countOf(store.replica.vector, store.replica.origin);
+    const isKnownToAll = (confirmed: ReadonlySet<string>): boolean =>
+      this.#registered.every((gateway) => gateway === id || confirmed.has(gateway));
+    const confirmed = this.#confirmations.ask(seq, isKnownToAll, { ms: confirmMs, clock });
+    this.#poke(0);
+    return new Set([id, ...(await confirmed)]);
   }
 
   async close(): Promise<void> {
@@ -302,6 +310,7 @@ export class Peers {
     );
     link.memory = taken.peer;
     store.applied(taken.applied);
+    this.#confirmations.heard(message.from.id, known, vector !== undefined && vector.size > 0 && next === null);
     if (message.vector !== null && next === null) this.#hasJoined = true;
     this.#hear(message);
     if (isNew) this.refresh();
@@ -390,19 +399,9 @@ export class Peers {
     const { store, transport } = this.#options;
     const client = transport(link.url);
     const request = { ...rowRequest(store.replica, link.memory, false), vector: undefined, after: undefined };
-    await client.sync(
-      this.#message(
-        {
-          ...request,
-          known: 0,
-          next: undefined,
-          rows: this.#withheld.select(link.id, link.tables, request.push?.rows ?? []),
-        },
-        true,
-      ),
-      goodbyeMs,
-      new AbortController().signal,
-    );
+    const rows = this.#withheld.select(link.id, link.tables, request.push?.rows ?? []);
+    const message = this.#message({ ...request, known: 0, next: undefined, rows }, true);
+    await client.sync(message, goodbyeMs, new AbortController().signal);
     client.close();
   }
 

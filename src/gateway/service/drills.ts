@@ -1,7 +1,8 @@
 /**
  * Drills: the real primary is taken away, and what clients noticed is measured and kept.
  *
- * A drill begins only if nothing speaks against it (src/core/failover/drill.ts) and no other one runs in the cluster.
+ * A drill begins only if nothing speaks against it (src/core/failover/drill.ts) and no other one runs in the cluster,
+ * also if several gateways are given one at the same moment (src/core/failover/drill-order.ts).
  * From then on the gateways act as in any failover: a drill orders nothing that a failure could not cause, so a gateway
  * that ends in the middle leaves a service that recovers by itself, and a row that says `running`, which counts as
  * interrupted after a while. What the host does to itself ends by itself too (src/host/drills.ts).
@@ -10,6 +11,7 @@ import type { EventName } from "../../core/event-name.ts";
 import type { EventLevel } from "../../core/failover/state.ts";
 import { describeRefusal } from "../../core/refusal.ts";
 import { type DrillKind, whyNoDrill } from "../../core/failover/drill.ts";
+import { drillRuns, type OrderedDrill, whyGiveWay } from "../../core/failover/drill-order.ts";
 import { durationOf, median, type LossKind } from "../../core/failover/prediction.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { fromValues } from "../state/replication-tables.ts";
@@ -34,6 +36,10 @@ export interface DrillsOptions {
   readonly gateway: string;
   readonly store: StateStore;
   readonly clock: Clock;
+  /** The gateways that count for a majority. */
+  registered(): readonly string[];
+  /** Resolves with those that know what this one has written, and whose knowledge it has. */
+  confirm(): Promise<ReadonlySet<string>>;
   /** The objective of a service; undefined: none. */
   readonly objectiveMs: (service: string) => number | undefined;
 }
@@ -66,7 +72,7 @@ export class Drills {
       .sort((a, b) => a.startedAtMs - b.startedAtMs)
       .slice(-drillsShown)
       .map((row) =>
-        row.outcome === "running" && now - row.startedAtMs > runningMsMax ? { ...row, outcome: "interrupted" } : row,
+        isUnfinished(row) && now - row.startedAtMs > runningMsMax ? { ...row, outcome: "interrupted" } : row,
       );
   }
 
@@ -74,17 +80,32 @@ export class Drills {
   async run(service: ServiceRuntime, order: DrillOrder, signal: AbortSignal): Promise<DrillOutcome> {
     const reasons = this.#whyNot(service, order.kind);
     if (reasons.length > 0) return { kind: "unsafe", reasons };
+    const ordered = this.#order(service, order);
+    const giveWay = whyGiveWay({
+      ...{ own: orderedDrill(ordered), confirmed: await this.#options.confirm() },
+      registered: this.#options.registered(),
+      others: this.#unfinished().filter(({ id }) => id !== ordered.id),
+    });
+    // Meanwhile something may have gone wrong, and the primary is another one.
+    const late = giveWay === undefined ? this.#whyNotNow(service, order.kind) : [giveWay];
+    if (late.length > 0) {
+      this.#options.store.write(putDrill({ ...ordered, deleted: true }));
+      return { kind: "unsafe", reasons: late };
+    }
     const epochFrom = service.state.primary?.epoch ?? 0;
-    const begun = this.#begin(service, order);
+    const begun = this.#begin(service, ordered);
     const failure = await this.#inflict(service, order, signal);
     if (failure !== undefined) return this.#record(service, { ...begun, outcome: "failed", detail: failure });
     return this.#measure(service, { ...order, epochFrom }, begun, signal);
   }
 
   #whyNot(service: ServiceRuntime, kind: DrillKind): readonly string[] {
-    const running = this.list().find(({ outcome }) => outcome === "running");
+    const [running] = this.#unfinished();
+    return [...this.#whyNotNow(service, kind), ...(running === undefined ? [] : [drillRuns(running)])];
+  }
+
+  #whyNotNow(service: ServiceRuntime, kind: DrillKind): readonly string[] {
     const reasons = [...whyNoDrill(service.state, service.now())];
-    if (running !== undefined) reasons.push(`a drill of ${running.service} is running on ${running.gateway}`);
     const next = service.expectedPrimary();
     const rehearsal = next === undefined ? undefined : service.monitorOf(next)?.status?.rehearsal;
     if (rehearsal?.ok === false) reasons.push(`the last rehearsal on ${next} failed: \`stead rehearse ${next}\``);
@@ -94,18 +115,30 @@ export class Drills {
     return reasons;
   }
 
-  #begin(service: ServiceRuntime, { kind, orderedBy }: DrillOrder): DrillRow {
+  /** Ordered or running, on any gateway. */
+  #unfinished(): readonly OrderedDrill[] {
+    return this.list().filter(isUnfinished).map(orderedDrill);
+  }
+
+  #order(service: ServiceRuntime, { kind, orderedBy }: DrillOrder): DrillRow {
     const { gateway, clock } = this.#options;
-    const from = service.state.primary?.host;
     const startedAtMs = Math.floor(clock.wallTime());
     const drill: DrillRow = {
       ...{ id: `${gateway}.${service.name}.${startedAtMs}.${++this.#last}`, service: service.name, kind, gateway },
-      ...{ orderedBy, startedAtMs, outcome: "running", fromHost: from, detail: "" },
-      predictedMs: this.#expected(service, kind),
+      ...{ orderedBy, startedAtMs, outcome: "ordered", fromHost: service.state.primary?.host, detail: "" },
       objectiveMs: this.#options.objectiveMs(service.name),
     };
     this.#options.store.write(putDrill(drill));
-    service.recorder.recordEvent("info", "drill-started", from, `${kind}, ordered by ${orderedBy}`);
+    return drill;
+  }
+
+  #begin(service: ServiceRuntime, ordered: DrillRow): DrillRow {
+    const from = service.state.primary?.host;
+    const kind = ordered.kind as DrillKind;
+    const predictedMs = this.#expected(service, kind);
+    const drill: DrillRow = { ...ordered, outcome: "running", fromHost: from, predictedMs };
+    this.#options.store.write(putDrill(drill));
+    service.recorder.recordEvent("info", "drill-started", from, `${kind}, ordered by ${ordered.orderedBy}`);
     service.traffic.watchGap(this.#gapKey, ({ ms }) => (this.#gapMs = ms));
     return drill;
   }
@@ -204,6 +237,14 @@ export class Drills {
     return { kind: "run", drill };
   }
 }
+
+const isUnfinished = ({ outcome }: DrillRow): boolean => outcome === "ordered" || outcome === "running";
+
+const orderedDrill = ({ id, service, gateway, startedAtMs, outcome }: DrillRow): OrderedDrill => ({
+  ...{ id, service, gateway },
+  orderedAtMs: startedAtMs,
+  hasBegun: outcome === "running",
+});
 
 const lossOf: Readonly<Record<DrillKind, LossKind>> = {
   kill: "kill",

@@ -190,7 +190,7 @@ export const drills = sqliteTable("t_drills", {
   gateway: text("gateway").notNull(),
   orderedBy: text("ordered_by").notNull(),
   startedAtMs: integer("started_at_ms").notNull(),
-  /** `running`, `passed`, `missed` or `failed`. */
+  /** `ordered`, `running`, `passed`, `missed` or `failed`. */
   outcome: text("outcome").notNull(),
   fromHost: text("from_host"),
   toHost: text("to_host"),
