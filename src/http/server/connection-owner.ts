@@ -19,6 +19,8 @@ export interface ConnectionOwner {
   /** Body bytes kept for replays, of all connections. */
   readonly keptBytes: { total: number };
   readonly isDraining: boolean;
+  /** While draining: a client that was not told of its connection's end may send one more request. */
+  readonly mayServeOnceMore: boolean;
   /** How to treat a client that has ended its side. */
   readonly halfClose: HalfClose;
   readonly names: RandomNames;

@@ -28,6 +28,7 @@ export class Overflow implements ConnectionOwner {
   readonly halfClose: HalfClose;
   /** Each response is the last of its connection. */
   readonly isDraining = true;
+  readonly mayServeOnceMore = false;
   readonly #server: ConnectionOwner;
   readonly #refuse: (exchange: Exchange) => Handling;
   readonly #connections = new Set<OwnedConnection>();

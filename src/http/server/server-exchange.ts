@@ -35,6 +35,7 @@ interface ExchangeOwner {
   /** Body bytes kept for replays, of all exchanges. */
   readonly keptBytes: { total: number };
   readonly names: RandomNames;
+  readonly mayServeOnceMore: boolean;
   wallTime(): number;
 }
 
@@ -95,6 +96,8 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
   #ending: ForwardEnding | undefined;
   #flow: "none" | "to-attempt" | "paused" = "none";
   #mustClose: boolean;
+  /** The head of the response lets the client send another request on this connection. */
+  #mayHaveNext = false;
   #isGone = false;
   #abort: AbortController | undefined;
   #requestId: string | undefined;
@@ -132,6 +135,7 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
 
   /** The connection must end after this exchange. */
   get mustClose(): boolean {
+    if (this.#mayHaveNext && this.connection.owner.mayServeOnceMore) return this.#mustClose;
     return this.#mustClose || this.connection.isLastExchange;
   }
 
@@ -270,7 +274,9 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
   }
 
   connectionField(): string | undefined {
+    this.#mayHaveNext = false;
     if (this.mustClose) return "close";
+    this.#mayHaveNext = true;
     return this.request.version === "1.0" ? "keep-alive" : undefined;
   }
 

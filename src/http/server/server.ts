@@ -74,7 +74,7 @@ export interface CloseOptions {
   /**
    * What happens to idle connections. `close` (default): closed now; a request that is just in transit is lost with
    * them. `serve-once`: one more request is answered, with `Connection: close`, so that no client unexpectedly meets a
-   * closed connection; for a process that another one replaces.
+   * closed connection, also after an answer whose head was written before; for a process that another one replaces.
    */
   readonly idle?: "close" | "serve-once";
 }
@@ -138,6 +138,10 @@ export class HttpServer implements ConnectionOwner {
   /** Descriptor of the listening socket; -1 if the runtime does not report it. */
   get descriptor(): number {
     return this.#listener?.descriptor ?? -1;
+  }
+
+  get mayServeOnceMore(): boolean {
+    return this.isDraining && !this.#isRefusing;
   }
 
   /** Requests that were passed to `onExchange` and are not finished. */

@@ -61,6 +61,24 @@ test("closing stops accepting, lets a request finish with Connection: close, and
   expect(proxy.server.activeExchanges).toBe(0);
 });
 
+test("for a successor, an answer that began before the drain leaves its connection open for one more, which says Connection: close", async () => {
+  await using proxy = await proxied();
+  const client = await proxy.client();
+  client.send(get);
+  await waitFor(() => proxy.backend.connections[0]?.received.endsWith("\r\n\r\n") === true);
+  proxy.backend.last.socket.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n");
+  await client.until((r) => r.endsWith("\r\n\r\n"));
+  const closed = proxy.server.close({ drainMs: 5_000, idle: "serve-once" });
+  proxy.backend.last.socket.write("ok");
+  await client.until((r) => r.endsWith("ok"));
+  client.send(get);
+  await waitFor(() => proxy.backend.last.received.split("\r\n\r\n").length === 3);
+  proxy.backend.last.socket.write(ok);
+  expect(await client.untilEnd()).toBe(`${ok}HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok`);
+  client.end();
+  await closed;
+});
+
 test("a request that does not finish within the drain time is cut", async () => {
   await using proxy = await proxied();
   const client = await proxy.client();
