@@ -89,6 +89,7 @@ export function resolveGateway(
     },
     hold: { requestsMax: gateway.hold.requests, bytesMax: gateway.hold.bytes, timeMs: gateway.hold.time },
     replayAgainMax: gateway.replay.again,
+    answerWholeBytesMax: gateway.answer_whole,
     clientHalfClose: gateway.client_half_close,
     drainTimeoutMs: gateway.drain,
     limits: resolveLimits(gatewayLimits, gateway.limits),

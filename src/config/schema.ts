@@ -118,6 +118,7 @@ const gateway = table("gateway", {
     {},
   ),
   replay: v.optional(table("gateway.replay", { again: v.optional(whole(0, 3), 1) }), {}),
+  answer_whole: v.optional(size({ max: 1024 * KiB }), "64KiB"),
   client_half_close: v.optional(choice(["gone", "serve"]), "gone"),
   drain: v.optional(duration({ max: hour }), "10s"),
   workers: v.optional(v.union([v.literal("auto"), whole(1, workersMax)], workersMessage), 1),

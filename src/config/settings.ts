@@ -9,7 +9,13 @@ import type { GatewayConfig, NotifyTarget, ServiceConfig, ServiceHostConfig } fr
 export type Setting = string | number;
 
 /** Settings that a running gateway can change; all others, except services, need a restart. */
-const liveKeys: readonly RegExp[] = [/^gateway\.probe\./, /^gateway\.hold\./, /^gateway\.drain$/, /^gateway\.replay\./];
+const liveKeys: readonly RegExp[] = [
+  /^gateway\.probe\./,
+  /^gateway\.hold\./,
+  /^gateway\.drain$/,
+  /^gateway\.replay\./,
+  /^gateway\.answer_whole$/,
+];
 
 /** Returns the settings without services and secret. Times are milliseconds, sizes bytes. */
 export function gatewaySettings(config: GatewayConfig): Readonly<Record<string, Setting>> {
@@ -24,6 +30,7 @@ export function gatewaySettings(config: GatewayConfig): Readonly<Record<string, 
     databasePath,
     drainTimeoutMs,
     replayAgainMax,
+    answerWholeBytesMax,
     clientHalfClose,
     notify = [],
     ...tables
@@ -44,6 +51,7 @@ export function gatewaySettings(config: GatewayConfig): Readonly<Record<string, 
     "gateway.database": databasePath,
     "gateway.drain": drainTimeoutMs,
     "gateway.replay.again": replayAgainMax,
+    "gateway.answer_whole": answerWholeBytesMax,
     "gateway.client_half_close": clientHalfClose,
     ...Object.fromEntries(notify.map((target) => [`notify ${target.name}`, notifyText(target)])),
     ...flatten("gateway", tables),

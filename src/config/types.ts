@@ -129,6 +129,8 @@ export interface GatewayConfig {
   readonly hold: HoldConfig;
   /** How many times in all a request may be resent after it was sent and lost. */
   readonly replayAgainMax: number;
+  /** Answers with a known length up to this leave whole (http/upstream/whole-answers.ts); 0: none. */
+  readonly answerWholeBytesMax: number;
   /** How to treat a client that has closed its sending side: as gone, or as still reading. */
   readonly clientHalfClose: "gone" | "serve";
   /** Time for requests in flight to finish when the gateway is told to stop. */

@@ -94,7 +94,7 @@ describe("a configuration that is read again", () => {
     replaceFile({
       hosts: ["a", "c"],
       extra: '[[service]]\nname = "other"\nmatch.host = "other.example"\n',
-      gateway: 'drain = "1s"\nhold.time = "5s"',
+      gateway: 'drain = "1s"\nhold.time = "5s"\nanswer_whole = "1KiB"',
     });
     await until(() => gateway.services().length === 2);
     expect(cluster.service().hosts.map(({ id }) => id)).toEqual(["a", "c"]);
@@ -105,6 +105,7 @@ describe("a configuration that is read again", () => {
     expect(report.settings).toMatchObject({
       "gateway.drain": 1000,
       "gateway.hold.timeMs": 5000,
+      "gateway.answer_whole": 1024,
       "service other: match.host": "other.example",
     });
     const away = await fetch(`http://127.0.0.1:${gateway.port}/`, {

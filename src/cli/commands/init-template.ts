@@ -56,6 +56,8 @@ database = "gateway.db"
 #drain = "10s"
 # How often to resend a request whose host ended before it answered; how to treat a client that half-closes: "gone" or "serve".
 #replay = { again = 1 }
+# Up to which length an answer leaves only when it is complete, so that its request can be resent if its host ends in the middle; "0B": never.
+#answer_whole = "64KiB"
 #client_half_close = "gone"
 # Load balancers that send a PROXY protocol header, and proxies whose X-Forwarded fields are trusted.
 #proxy_protocol_from = []

@@ -11,6 +11,7 @@ import type { Exchange, Handling } from "../../http/upstream/exchange.ts";
 import { Proxy } from "../../http/proxy/proxy.ts";
 import { errorReply } from "../../http/server/local-reply.ts";
 import type { CloseOptions, HttpServer } from "../../http/server/server.ts";
+import { WholeAnswers } from "../../http/upstream/whole-answers.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 import { BoundedLog } from "../../runtime/bounded-log.ts";
 import type { Clock } from "../../runtime/clock.ts";
@@ -70,12 +71,20 @@ export class LocalDataPlane implements DataPlane {
   readonly #refusals: BoundedLog;
   readonly #proxies = new Map<string, Proxy>();
   readonly #shortage: OwnShortage;
+  readonly #wholeAnswers: WholeAnswers;
   #match: ServiceMatcher<Served> = serviceMatcher<Served>([]);
   #data: Listener | undefined;
 
   constructor(deps: DataPlaneDeps) {
     this.#deps = deps;
     this.#refusals = new BoundedLog(deps.log, deps.clock);
+    const { clock, settings } = deps;
+    this.#wholeAnswers = new WholeAnswers({
+      clock,
+      get bytesMax() {
+        return settings().answerWholeBytesMax;
+      },
+    });
     this.#shortage = new OwnShortage(deps.clock, deps.metrics.counter("stead_own_shortages_total", {}));
   }
 
@@ -170,6 +179,7 @@ export class LocalDataPlane implements DataPlane {
       },
       forward: {
         ...forwardOptionsOf(settings()),
+        wholeAnswers: this.#wholeAnswers,
         firstByteMs: (target) =>
           firstByteMsOf(settings().services.find(({ name }) => name === service)?.firstByte, target),
       },

@@ -23,7 +23,15 @@ import type { GatewayConfig, ServiceConfig } from "../../config/types.ts";
 export interface DataPlaneSettings
   extends Pick<
     GatewayConfig,
-    "id" | "cluster" | "listen" | "limits" | "hold" | "dataPlane" | "replayAgainMax" | "clientHalfClose"
+    | "id"
+    | "cluster"
+    | "listen"
+    | "limits"
+    | "hold"
+    | "dataPlane"
+    | "replayAgainMax"
+    | "answerWholeBytesMax"
+    | "clientHalfClose"
   > {
   readonly services: readonly Pick<ServiceConfig, "name" | "match" | "firstByte">[];
 }

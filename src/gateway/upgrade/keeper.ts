@@ -7,7 +7,8 @@
  * accept from its one queue until the old one stops, and closing one descriptor of a shared socket removes nothing from
  * the queue. (With one socket per process, SO_REUSEPORT, Linux resets what waits in the queue of the socket that
  * closes, and handshakes that it had begun, unless net.ipv4.tcp_migrate_req is set.) Kept-alive connections get one
- * more response, with `Connection: close`.
+ * more response, with `Connection: close`: a client that had the head of its last answer before the drain was not told
+ * that the connection ends.
  *
  * There is one control plane at any time: the old one has closed its database, its admin listener and its links to
  * peers before the new one opens them, and orders nothing from then on; it still follows the primary that hosts report,

@@ -29,6 +29,7 @@ const settingsSchema = v.object({
   /** For a worker whose control plane is gone. */
   drainMs: count,
   replayAgainMax: count,
+  answerWholeBytesMax: count,
   clientHalfClose: v.picklist(["gone", "serve"]),
   /** For the certificates of connections to hosts. */
   id: text,

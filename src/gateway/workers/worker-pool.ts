@@ -137,10 +137,8 @@ export class WorkerPool implements DataPlane {
 
   #settingsMessage(): ToWorker {
     const { count, drainMs, settings } = this.#options;
-    const { id, cluster, listen, limits, hold, dataPlane, replayAgainMax, clientHalfClose, services } = shareOf(
-      settings(),
-      count,
-    );
+    const { id, cluster, listen, limits, hold, dataPlane, services, ...shared } = shareOf(settings(), count);
+    const { replayAgainMax, answerWholeBytesMax, clientHalfClose } = shared;
     const routed = services.flatMap(({ name, match, firstByte }): WorkerSettings["services"] => {
       const route = [...this.#routes.values()].findLast((each) => each.service === name);
       return route === undefined
@@ -157,6 +155,7 @@ export class WorkerPool implements DataPlane {
         limits,
         hold,
         replayAgainMax,
+        answerWholeBytesMax,
         clientHalfClose,
         drainMs: drainMs(),
         dataPlane: copyOf(dataPlane),

@@ -26,11 +26,14 @@ import { ResponseWriter } from "./response-writer.ts";
 import { Tunnel, type TunnelOwner } from "./tunnel.ts";
 import type { UpstreamConnection, UpstreamUser } from "./upstream-connection.ts";
 import type { ConnectionWaiter, Upstream } from "./upstream.ts";
+import type { PartialAnswer } from "./whole-answers.ts";
 
 /** `waiting` for a connection, `open` with one, `complete`: only the gate's answer is missing, `tunnel`, `settled`. */
 type AttemptPhase = "waiting" | "open" | "complete" | "tunnel" | "settled";
 
-export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, ReleaseTarget, TunnelOwner, OpenAttempt {
+export class Attempt
+  implements UpstreamUser, ConnectionWaiter, ResponseSink, ReleaseTarget, TunnelOwner, OpenAttempt, PartialAnswer
+{
   /** Number of released parts of the response. */
   released = 0;
   readonly release: GatedRelease;
@@ -52,6 +55,8 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
   #response: ParsedResponse | undefined;
   /** The host's verdict in place of a response of its application; it is for the gateway, not for the client. */
   #verdict: HostVerdict | undefined;
+  /** Whether the response may wait for its rest (whole-answers.ts) has been decided. */
+  #isRestDecided = false;
   readonly #firstByteMs: number;
   #sentAt = 0;
 
@@ -155,6 +160,8 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
       this.#settleVerdict(this.#verdict);
       return undefined;
     }
+    this.#awaitRest();
+    if (this.release.isHeldBack) return undefined;
     this.release.flush();
     this.#balance();
     return !this.#reader.hasBytes && this.release.waitingBytes === 0 && this.client.connection.isClear
@@ -198,6 +205,31 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
     if (this.#verdict !== undefined) return;
     this.#phase = "complete";
     this.release.end();
+  }
+
+  /** Holds back a response that has arrived in part, and lets a complete one go. */
+  #awaitRest(): void {
+    const { wholeAnswers } = this.#options;
+    const response = this.#response;
+    if (wholeAnswers === undefined || response === undefined) return;
+    if (this.#phase !== "open") this.#settleRest();
+    else if (!this.#isRestDecided) {
+      this.#isRestDecided = true;
+      const restBytes = response.framing.kind === "length" ? response.framing.bytes : 0;
+      this.release.isHeldBack = wholeAnswers.begin(this, response, this.release.waitingBytes + restBytes);
+    }
+  }
+
+  #settleRest(): void {
+    if (!this.release.isHeldBack) return;
+    this.release.isHeldBack = false;
+    this.#options.wholeAnswers?.end(this);
+  }
+
+  onRestLate(): void {
+    this.release.isHeldBack = false;
+    this.release.flush();
+    this.#balance();
   }
 
   /** The head decides the outcome; a body that did not arrive with it is not waited for. */
@@ -321,6 +353,7 @@ export class Attempt implements UpstreamUser, ConnectionWaiter, ResponseSink, Re
   #settle(outcome: ForwardOutcome, cut: CloseMode): void {
     if (this.#phase === "settled") return;
     this.#phase = "settled";
+    this.#settleRest();
     this.release.abort();
     this.#giveBack(false);
     this.#tunnel?.abort("the exchange has ended");

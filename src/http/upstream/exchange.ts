@@ -9,6 +9,7 @@ import type { ParsedRequest } from "../message/read-request.ts";
 import type { Piece } from "../../runtime/tcp/tcp.ts";
 import type { PinnedConnections } from "./pinned-connections.ts";
 import type { Upstream } from "./upstream.ts";
+import type { WholeAnswers } from "./whole-answers.ts";
 
 export type { RequestHead, ResponseHead } from "../message/head.ts";
 
@@ -40,6 +41,8 @@ export interface ForwardOptions {
    * application, whose fields are always its own response.
    */
   readonly upstreamIsHost?: boolean;
+  /** Lets short answers leave whole. Undefined: every part leaves as soon as it may. */
+  readonly wholeAnswers?: WholeAnswers;
   /** Limit for the first byte of the final response to this target; undefined: as in the limits. */
   readonly firstByteMs?: (target: string) => number | undefined;
   /** Ends the attempt at once, together with those of other exchanges; no byte is released after it. */

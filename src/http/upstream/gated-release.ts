@@ -25,6 +25,8 @@ export interface ReleaseTarget {
 const none: Piece[] = [];
 
 export class GatedRelease {
+  /** Nothing leaves, and the gate is not asked, until it is false again and `flush` is called. */
+  isHeldBack = false;
   readonly #gate: (() => void | Promise<void>) | undefined;
   readonly #target: ReleaseTarget;
   #batch: Piece[] = none;
@@ -94,7 +96,7 @@ export class GatedRelease {
   }
 
   flush(): void {
-    while (!this.#isDead && !this.#isPending && (this.#batchBytes > 0 || this.#isEnding)) {
+    while (!this.#isDead && !this.#isPending && !this.isHeldBack && (this.#batchBytes > 0 || this.#isEnding)) {
       let waiting: void | Promise<void>;
       try {
         waiting = this.#gate?.();

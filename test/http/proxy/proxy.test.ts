@@ -1,90 +1,10 @@
 import { expect, test } from "bun:test";
-import { Hold } from "../../../src/http/proxy/hold.ts";
-import { Proxy, type RequestEnd } from "../../../src/http/proxy/proxy.ts";
-import { HttpServer } from "../../../src/http/server/server.ts";
-import { Upstream } from "../../../src/http/upstream/upstream.ts";
 import { type Clock, systemClock } from "../../../src/runtime/clock.ts";
+import { type OneService, oneService } from "../../support/http/one-service.ts";
 import { RawBackend, type BackendConnection } from "../../support/http/raw-backend.ts";
-import { RawClient, waitFor } from "../../support/http/raw-client.ts";
+import { waitFor } from "../../support/http/raw-client.ts";
 
 const ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-
-/** A gateway with one service whose primary can be set, as a failover does. */
-async function gateway(
-  options: {
-    waitMsMax?: number;
-    patienceMs?: number;
-    releaseConcurrency?: number;
-    againMax?: number;
-    firstByteMs?: number;
-    clock?: Clock;
-  } = {},
-) {
-  let current: Upstream | undefined;
-  const ends: string[] = [];
-  const errors: string[] = [];
-  const hold = new Hold({
-    requestsMax: 1000,
-    bytesMax: 100_000_000,
-    waitMsMax: options.waitMsMax ?? 5_000,
-    releaseConcurrency: options.releaseConcurrency ?? 4,
-    clock: systemClock,
-  });
-  const proxy = new Proxy({
-    route: { current: () => current, whenServing: () => hold },
-    clock: options.clock ?? systemClock,
-    patienceMs: options.patienceMs ?? 5_000,
-    againDelayMs: 5,
-    ...(options.againMax === undefined ? {} : { againMax: options.againMax }),
-    ...(options.firstByteMs === undefined ? {} : { forward: { firstByteMs: () => options.firstByteMs } }),
-    hooks: {
-      onDone: (end: RequestEnd, held, replays) =>
-        ends.push(`${end}${held ? " held" : ""}${replays > 0 ? ` replayed ${replays}` : ""}`),
-      onConnectionError: (_upstream, reason) => errors.push(reason),
-    },
-  });
-  const server = await HttpServer.listen({
-    host: "127.0.0.1",
-    port: 0,
-    clock: systemClock,
-    onExchange: (exchange) => proxy.handle(exchange),
-  });
-  const backends: RawBackend[] = [];
-  const clients: RawClient[] = [];
-  return {
-    ends,
-    errors,
-    hold,
-    async backend(onData: (connection: BackendConnection) => void): Promise<RawBackend> {
-      const backend = await RawBackend.listen(onData);
-      backends.push(backend);
-      return backend;
-    },
-    serve(backend: RawBackend): void {
-      current?.abort("no longer primary");
-      current = new Upstream({ host: "127.0.0.1", port: backend.port, clock: systemClock });
-      hold.open();
-    },
-    stop(): void {
-      hold.close();
-      const old = current;
-      current = undefined;
-      old?.abort("no longer primary");
-    },
-    async client(): Promise<RawClient> {
-      const client = await RawClient.connect(server.port);
-      clients.push(client);
-      return client;
-    },
-    async [Symbol.asyncDispose]() {
-      for (const client of clients) client.destroy();
-      await server.close({ drainMs: 0 });
-      current?.abort("test over");
-      for (const backend of backends) await backend.close();
-    },
-  };
-}
-
 const answer = (c: BackendConnection): void => {
   while (c.received.includes("\r\n\r\n")) {
     c.received = c.received.slice(c.received.indexOf("\r\n\r\n") + 4);
@@ -95,7 +15,7 @@ const get = "GET /x HTTP/1.1\r\nHost: a\r\n\r\n";
 const post = "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\ndata";
 
 test("without a primary requests wait, and the new primary answers them in order", async () => {
-  await using g = await gateway({ releaseConcurrency: 1 });
+  await using g = await oneService({ releaseConcurrency: 1 });
   const clients = [];
   for (let i = 0; i < 5; i++) {
     const client = await g.client();
@@ -117,7 +37,7 @@ test("without a primary requests wait, and the new primary answers them in order
 });
 
 test("an idempotent request that its primary lost is resent to the next primary", async () => {
-  await using g = await gateway();
+  await using g = await oneService();
   const first = await g.backend(() => undefined);
   g.serve(first);
   const client = await g.client();
@@ -131,7 +51,7 @@ test("an idempotent request that its primary lost is resent to the next primary"
 });
 
 test("a write that its primary lost is never resent: 502 with Stead-Outcome unknown", async () => {
-  await using g = await gateway();
+  await using g = await oneService();
   const first = await g.backend(() => undefined);
   g.serve(first);
   const client = await g.client();
@@ -147,7 +67,7 @@ test("a write that its primary lost is never resent: 502 with Stead-Outcome unkn
 });
 
 test("a write whose connection is refused waits and goes to the next primary", async () => {
-  await using g = await gateway();
+  await using g = await oneService();
   const gone = await RawBackend.listen();
   g.serve(gone);
   await gone.close();
@@ -163,7 +83,7 @@ test("a write whose connection is refused waits and goes to the next primary", a
 });
 
 test("a write that a host says it did not execute goes, with its body, to the next primary", async () => {
-  await using g = await gateway();
+  await using g = await oneService();
   g.serve(
     await g.backend(
       (c) =>
@@ -180,7 +100,7 @@ test("a write that a host says it did not execute goes, with its body, to the ne
 });
 
 test("a request that has waited as long as allowed gets 503 with Retry-After and the reason", async () => {
-  await using g = await gateway({ waitMsMax: 50 });
+  await using g = await oneService({ waitMsMax: 50 });
   const client = await g.client();
   client.send(post);
   const received = await client.until((r) => r.includes("hold_timeout"));
@@ -193,7 +113,7 @@ test("a request that has waited as long as allowed gets 503 with Retry-After and
 });
 
 test("an idempotent request that was lost and then waited too long is not reported as not executed", async () => {
-  await using g = await gateway({ patienceMs: 300 });
+  await using g = await oneService({ patienceMs: 300 });
   const first = await g.backend(() => undefined);
   g.serve(first);
   const client = await g.client();
@@ -214,7 +134,7 @@ function losing(seen: Record<string, number>): (connection: BackendConnection) =
 }
 
 test("a lost PUT is not resent to the primary that lost it; a lost GET is, once", async () => {
-  await using g = await gateway({ patienceMs: 300 });
+  await using g = await oneService({ patienceMs: 300 });
   const seen: Record<string, number> = {};
   g.serve(await g.backend(losing(seen)));
   const put = await g.client();
@@ -236,7 +156,7 @@ test("a host that lost a request is avoided for longer than one that refused it,
     now: () => now,
     sleep: (ms) => ((now += ms), slept.push(ms), Promise.resolve()),
   };
-  await using g = await gateway({ clock });
+  await using g = await oneService({ clock });
   const dying = await g.backend((c) => c.socket.resetAndDestroy());
   g.serve(dying);
   const client = await g.client();
@@ -258,7 +178,7 @@ test("a host that lost a request is avoided for longer than one that refused it,
 
 test("a setting limits how often a lost request is resent, down to never", async () => {
   for (const againMax of [0, 3]) {
-    await using g = await gateway({ againMax });
+    await using g = await oneService({ againMax });
     const seen: Record<string, number> = {};
     g.serve(await g.backend(losing(seen)));
     const client = await g.client();
@@ -269,7 +189,7 @@ test("a setting limits how often a lost request is resent, down to never", async
 });
 
 /** The same answer of a host for every request; counts the requests. */
-async function answering(g: Awaited<ReturnType<typeof gateway>>, text: string): Promise<{ count: number }> {
+async function answering(g: OneService, text: string): Promise<{ count: number }> {
   const seen = { count: 0 };
   g.serve(
     await g.backend((c) => {
@@ -286,7 +206,7 @@ const verdict = (cause: string, reason: string): string =>
   `HTTP/1.1 502 Bad Gateway\r\nStead-Outcome: unknown\r\nStead-Cause: ${cause}\r\nStead-Reason: ${reason}\r\nContent-Length: 0\r\n\r\n`;
 
 test("a request whose application ends twice gets 502 at once, with that reason", async () => {
-  await using g = await gateway();
+  await using g = await oneService();
   const seen = await answering(g, verdict("application-ended", "ECONNRESET"));
   const client = await g.client();
   client.send(get);
@@ -298,7 +218,7 @@ test("a request whose application ends twice gets 502 at once, with that reason"
 });
 
 test("a GET whose connection a living application closes is executed once, and gets 502", async () => {
-  await using g = await gateway();
+  await using g = await oneService();
   const seen = await answering(g, verdict("closed", "the upstream closed the connection without an answer"));
   const client = await g.client();
   client.send(get);
@@ -309,7 +229,7 @@ test("a GET whose connection a living application closes is executed once, and g
 });
 
 test("an answer with a doubled Transfer-Encoding is asked for once, and the rule that it breaks is named", async () => {
-  await using g = await gateway();
+  await using g = await oneService();
   const seen = await answering(
     g,
     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -326,7 +246,7 @@ test("an answer with a doubled Transfer-Encoding is asked for once, and the rule
 });
 
 test("the rule that a host found broken reaches the client, and the request is executed once", async () => {
-  await using g = await gateway();
+  await using g = await oneService();
   const seen = await answering(g, verdict("invalid-answer", "Transfer-Encoding must occur once (RFC 9112, 6.1)"));
   const client = await g.client();
   client.send(get);
@@ -335,7 +255,7 @@ test("the rule that a host found broken reaches the client, and the request is e
 });
 
 test("a GET whose first byte takes too long gets 504 with Stead-Outcome unknown, and is executed once", async () => {
-  await using g = await gateway({ firstByteMs: 1 });
+  await using g = await oneService({ firstByteMs: 1 });
   const seen = await answering(g, "");
   const client = await g.client();
   client.send(get);
@@ -346,7 +266,7 @@ test("a GET whose first byte takes too long gets 504 with Stead-Outcome unknown,
 });
 
 test("a request that its host has set aside gets 503 with the host's Retry-After, and is not resent", async () => {
-  await using g = await gateway();
+  await using g = await oneService();
   const seen = await answering(
     g,
     "HTTP/1.1 503 No\r\nStead-Outcome: not-executed\r\nStead-Cause: suspect-request\r\nStead-Reason: it ends the application\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n",
@@ -361,7 +281,7 @@ test("a request that its host has set aside gets 503 with the host's Retry-After
 });
 
 test("a client that ends its side while it waits leaves the queue, and nothing of it is sent", async () => {
-  await using g = await gateway();
+  await using g = await oneService();
   const client = await g.client();
   client.send(get);
   await waitFor(() => g.hold.waiting === 1);
@@ -375,7 +295,7 @@ test("a client that ends its side while it waits leaves the queue, and nothing o
 });
 
 test("a client that ends its side after its request was lost is not the cause of a repetition", async () => {
-  await using g = await gateway();
+  await using g = await oneService();
   const first = await g.backend(() => undefined);
   g.serve(first);
   const client = await g.client();
@@ -392,7 +312,7 @@ test("a client that ends its side after its request was lost is not the cause of
 });
 
 test("a request whose client goes away while it waits is not forwarded", async () => {
-  await using g = await gateway();
+  await using g = await oneService();
   const client = await g.client();
   client.send(post);
   await waitFor(() => g.hold.waiting === 1);
@@ -406,7 +326,7 @@ test("a request whose client goes away while it waits is not forwarded", async (
 });
 
 test("a tunnel of a lost primary ends cleanly, so that the client connects again", async () => {
-  await using g = await gateway();
+  await using g = await oneService();
   g.serve(
     await g.backend(
       (c) =>
@@ -423,7 +343,7 @@ test("a tunnel of a lost primary ends cleanly, so that the client connects again
 });
 
 test("a stream that was released from the hold does not keep others waiting", async () => {
-  await using g = await gateway({ releaseConcurrency: 1 });
+  await using g = await oneService({ releaseConcurrency: 1 });
   const stream = await g.client();
   stream.send("GET /stream HTTP/1.1\r\nHost: a\r\n\r\n");
   await waitFor(() => g.hold.waiting === 1);
@@ -442,7 +362,7 @@ test("a stream that was released from the hold does not keep others waiting", as
 });
 
 test("a host's answer that an outcome is unknown is passed on for a write; a read is resent", async () => {
-  await using g = await gateway();
+  await using g = await oneService();
   let lost = 0;
   g.serve(
     await g.backend((c) => {
@@ -468,7 +388,7 @@ test("a host's answer that an outcome is unknown is passed on for a write; a rea
 });
 
 test("a host that does not execute requests for a while is asked again until patience ends, with growing pauses", async () => {
-  await using g = await gateway({ patienceMs: 300 });
+  await using g = await oneService({ patienceMs: 300 });
   let asked = 0;
   g.serve(
     await g.backend((c) => {

@@ -1,0 +1,90 @@
+/** A gateway's request loop with one service whose primary can be set, as a failover does. */
+import { Hold } from "../../../src/http/proxy/hold.ts";
+import { Proxy, type RequestEnd } from "../../../src/http/proxy/proxy.ts";
+import { HttpServer } from "../../../src/http/server/server.ts";
+import { Upstream } from "../../../src/http/upstream/upstream.ts";
+import type { WholeAnswers } from "../../../src/http/upstream/whole-answers.ts";
+import { type Clock, systemClock } from "../../../src/runtime/clock.ts";
+import { RawBackend, type BackendConnection } from "./raw-backend.ts";
+import { RawClient } from "./raw-client.ts";
+
+export async function oneService(
+  options: {
+    waitMsMax?: number;
+    patienceMs?: number;
+    releaseConcurrency?: number;
+    againMax?: number;
+    firstByteMs?: number;
+    clock?: Clock;
+    wholeAnswers?: WholeAnswers;
+  } = {},
+) {
+  let current: Upstream | undefined;
+  const ends: string[] = [];
+  const errors: string[] = [];
+  const hold = new Hold({
+    requestsMax: 1000,
+    bytesMax: 100_000_000,
+    waitMsMax: options.waitMsMax ?? 5_000,
+    releaseConcurrency: options.releaseConcurrency ?? 4,
+    clock: systemClock,
+  });
+  const proxy = new Proxy({
+    route: { current: () => current, whenServing: () => hold },
+    clock: options.clock ?? systemClock,
+    patienceMs: options.patienceMs ?? 5_000,
+    againDelayMs: 5,
+    ...(options.againMax === undefined ? {} : { againMax: options.againMax }),
+    forward: {
+      ...(options.firstByteMs === undefined ? {} : { firstByteMs: () => options.firstByteMs }),
+      ...(options.wholeAnswers === undefined ? {} : { wholeAnswers: options.wholeAnswers }),
+    },
+    hooks: {
+      onDone: (end: RequestEnd, held, replays) =>
+        ends.push(`${end}${held ? " held" : ""}${replays > 0 ? ` replayed ${replays}` : ""}`),
+      onConnectionError: (_upstream, reason) => errors.push(reason),
+    },
+  });
+  const server = await HttpServer.listen({
+    host: "127.0.0.1",
+    port: 0,
+    clock: systemClock,
+    onExchange: (exchange) => proxy.handle(exchange),
+  });
+  const backends: RawBackend[] = [];
+  const clients: RawClient[] = [];
+  return {
+    ends,
+    errors,
+    hold,
+    async backend(onData: (connection: BackendConnection) => void): Promise<RawBackend> {
+      const backend = await RawBackend.listen(onData);
+      backends.push(backend);
+      return backend;
+    },
+    serve(backend: RawBackend): void {
+      current?.abort("no longer primary");
+      current = new Upstream({ host: "127.0.0.1", port: backend.port, clock: systemClock });
+      hold.open();
+    },
+    stop(): void {
+      hold.close();
+      const old = current;
+      current = undefined;
+      old?.abort("no longer primary");
+    },
+    async client(): Promise<RawClient> {
+      const client = await RawClient.connect(server.port);
+      clients.push(client);
+      return client;
+    },
+    async [Symbol.asyncDispose]() {
+      for (const client of clients) client.destroy();
+      await server.close({ drainMs: 0 });
+      current?.abort("test over");
+      for (const backend of backends) await backend.close();
+    },
+  };
+}
+
+export type OneService = Awaited<ReturnType<typeof oneService>>;
