@@ -1,5 +1,5 @@
 -- Why automation is paused, and until when: columns of services and of its view. A pause whose end has passed is none,
--- in the views too (src/gateway/service/pauses.ts).
+-- in the views too (src/gateway/service/timed-orders.ts).
 ALTER TABLE `t_services` ADD `pause_reason` text;
 --> statement-breakpoint
 ALTER TABLE `t_services` ADD `paused_at_ms` integer;

@@ -56,7 +56,7 @@ export const nullPlaces: Readonly<Record<string, string>> = {
   "src/gateway/admin/": "answers of the administration API, and Hrana",
   "src/gateway/configuration-state.ts": "a part of the administration API's answers",
   "src/gateway/control-plane.ts": "rows of SQL",
-  "src/gateway/service/pauses.ts": "columns of a row of SQL",
+  "src/gateway/service/timed-orders.ts": "columns of a row of SQL",
   "src/gateway/service/recorder.ts": "rows of SQL",
   "src/gateway/notify/": "rows of SQL, and the body of a webhook",
   "src/gateway/service/plain-host.ts": "the status of a host, which it makes",

@@ -89,6 +89,13 @@ const commands: readonly Call[] = [
     { request: "PauseCall", ...done },
     [400, 404, 409],
   ),
+  call(
+    "post",
+    "/v1/maintenance",
+    "Answers requests with the maintenance page, with `forMs` for a time; `on` false: no longer",
+    { request: "MaintenanceCall", description: "It is so", body: json("MaintenanceAnswer") },
+    [400, 404],
+  ),
   call("post", "/v1/resume", "Automation on", { request: "ServiceRequest", ...done }, [400, 404, 409]),
   call(
     "post",

@@ -44,6 +44,7 @@ import {
 } from "./commands/hosts.ts";
 import { initCommand } from "./commands/init.ts";
 import { notifyTestCommand } from "./commands/notify.ts";
+import { maintenanceRoutes } from "./commands/maintenance.ts";
 import { pauseCommand, resumeCommand } from "./commands/pause.ts";
 import { rehearseCommand } from "./commands/rehearse.ts";
 import { secretRoutes } from "./commands/secret.ts";
@@ -72,6 +73,7 @@ const root = buildRouteMap({
     failover: failoverCommand,
     pause: pauseCommand,
     resume: resumeCommand,
+    maintenance: maintenanceRoutes,
     hosts: buildRouteMap({
       routes: {
         list: hostsListCommand,

@@ -9,6 +9,7 @@ import * as v from "valibot";
 import { findContradictions, type PartialContent } from "./contradictions.ts";
 import { type Explanation, explanationOf } from "./fields.ts";
 import { type KeyPath, locateKeys, pathText } from "./locate.ts";
+import { readMaintenancePages } from "./maintenance.ts";
 import { resolveNotify } from "./notify.ts";
 import { Problems, show } from "./problems.ts";
 import {
@@ -130,6 +131,7 @@ export function parseConfig(file: string, text: string, options: LoadOptions = {
     content.host === undefined
       ? undefined
       : readVaultKey({ file: anchor, host: content.host, env }, problems, warnings);
+  const pages = readMaintenancePages(anchor, content.service ?? [], problems);
   const notify = resolveNotify(anchor, content.notify ?? [], problems, warnings);
   const credentials = content.host?.vault_s3?.credentials_file;
   if (credentials !== undefined)
@@ -139,7 +141,7 @@ export function parseConfig(file: string, text: string, options: LoadOptions = {
   if (found.length > 0) return { kind: "invalid", problems: found };
   return {
     kind: "ok",
-    config: resolveParts(anchor, content, { secret: secret ?? "", vaultKey, notify }, warnings.sorted()),
+    config: resolveParts(anchor, content, { secret: secret ?? "", vaultKey, notify, pages }, warnings.sorted()),
   };
 }
 
@@ -238,19 +240,21 @@ function valueAt(value: unknown, path: KeyPath): unknown {
   );
 }
 
-interface Secrets {
+/** What stands in other files, or in the environment. */
+interface FileParts {
   readonly secret: string;
   readonly vaultKey: VaultKeySource | undefined;
   readonly notify: readonly NotifyTarget[];
+  readonly pages: ReadonlyMap<string, string>;
 }
 
 function resolveParts(
   file: string,
   content: PartialContent,
-  { secret, vaultKey, notify }: Secrets,
+  { secret, vaultKey, notify, pages }: FileParts,
   warnings: readonly Problem[],
 ): Config {
-  const services = resolveServices(content.service ?? []);
+  const services = resolveServices(content.service ?? [], pages);
   const cluster = resolveCluster(file, content.cluster ?? clusterDefault);
   return {
     file,

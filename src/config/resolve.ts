@@ -33,7 +33,11 @@ type HostContent = NonNullable<FileContent["host"]>;
 /** Share of the lease that is the default drift margin (R5). */
 const driftMarginShare = 0.1;
 
-export function resolveServices(services: FileContent["service"]): ServiceConfig[] {
+/** `pages`: contents of the maintenance pages, by path in the file. */
+export function resolveServices(
+  services: FileContent["service"],
+  pages: ReadonlyMap<string, string> = new Map(),
+): ServiceConfig[] {
   return services.map((service) => ({
     name: service.name,
     match: { host: service.match.host, path: service.match.path },
@@ -45,6 +49,10 @@ export function resolveServices(services: FileContent["service"]): ServiceConfig
     })),
     rejoin: service.rejoin,
     objectiveMs: service.objective.rto,
+    maintenance:
+      service.maintenance.page === undefined
+        ? undefined
+        : { html: pages.get(service.maintenance.page), retryAfterMs: service.maintenance.retry_after },
     firstByte: service.first_byte.map(({ path, time }) => ({ path, timeMs: time })),
   }));
 }

@@ -167,6 +167,15 @@ const service = table("[service]", {
   match: v.optional(table("service.match", { host: v.optional(hostName), path: v.optional(urlPath) }), {}),
   rejoin: v.optional(choice(["auto", "manual"]), "auto"),
   objective: v.optional(table("service.objective", { rto: v.optional(duration({ min: 1, max: 24 * hour })) }), {}),
+  maintenance: v.optional(
+    table("service.maintenance", {
+      page: v.optional(
+        text('"built-in", or the path of an HTML file', "the path is relative to the folder of this file"),
+      ),
+      retry_after: v.optional(duration({ min: 1_000, max: hour }), "30s"),
+    }),
+    {},
+  ),
   first_byte: v.optional(
     tables(
       "service.first_byte",

@@ -108,11 +108,16 @@ export function serviceSettings(services: readonly ServiceConfig[]): Readonly<Re
     settings[`${prefix}: match.path`] = service.match.path ?? "any";
     settings[`${prefix}: rejoin`] = service.rejoin;
     if (service.objectiveMs !== undefined) settings[`${prefix}: objective.rto`] = service.objectiveMs;
+    if (service.maintenance !== undefined) settings[`${prefix}: maintenance`] = maintenanceText(service.maintenance);
     for (const { path, timeMs } of service.firstByte) settings[`${prefix}: first_byte ${path}`] = timeMs;
     for (const host of service.hosts) settings[hostKey(service.name, host.id)] = hostText(host);
   }
   return settings;
 }
+
+/** A hash shows that the page changed. */
+const maintenanceText = ({ html, retryAfterMs }: NonNullable<ServiceConfig["maintenance"]>): string =>
+  `${html === undefined ? "built-in" : `page ${hash("sha256", html).slice(0, hashShown)}`}, retry after ${retryAfterMs} ms`;
 
 export const hostKey = (service: string, host: string): string => `service ${service}: host ${host}`;
 

@@ -83,6 +83,8 @@ export interface ServiceConfig {
   readonly rejoin: "auto" | "manual";
   /** How long clients may wait in a drill that counts as passed; undefined: any time. */
   readonly objectiveMs?: number | undefined;
+  /** The page of requests that are refused for maintenance, or because there is no primary. undefined: none is set. */
+  readonly maintenance?: { readonly html?: string | undefined; readonly retryAfterMs: number } | undefined;
   /** First-byte limits that replace `limits.firstByteMs`, by path prefix. */
   readonly firstByte: readonly { readonly path: string; readonly timeMs: number }[];
 }

@@ -7,6 +7,7 @@
  * POST   /v1/failover    FailoverRequest   -> CommandDone, or DryRunAnswer with `dryRun`, or 409 Refused
  * GET    /v1/dry-run/:service              -> DryRunAnswer
  * POST   /v1/pause       PauseCall         -> CommandDone
+ * POST   /v1/maintenance MaintenanceCall   -> MaintenanceAnswer
  * POST   /v1/resume      ServiceRequest    -> CommandDone
  * GET    /v1/hosts                         -> HostList
  * POST   /v1/hosts       AddHostRequest    -> HostList
@@ -126,6 +127,8 @@ export const clusterServiceSchema = v.object({
   paused: v.boolean(),
   /** Why automation is paused, and until when by the wall clock (null: until it is resumed); null: it is on. */
   pause: v.optional(v.nullable(v.object({ reason: v.nullable(v.string()), untilMs: v.nullable(count) })), null),
+  /** Requests get the maintenance page since an operator said so: why, and until when; null: they do not. */
+  maintenance: v.optional(v.nullable(v.object({ reason: v.nullable(v.string()), untilMs: v.nullable(count) })), null),
   /** Where requests are sent now; null: they wait. */
   routedTo: v.nullable(v.string()),
   waiting: v.object({ requests: count, bytes: count }),
@@ -216,6 +219,8 @@ export type ClusterStatus = v.InferOutput<typeof clusterStatusSchema>;
 
 export const serviceRequestSchema = v.strictObject({ service: v.optional(name) });
 
+const orderTermsSchema = v.object({ reason: v.nullable(v.string()), untilMs: v.nullable(count) });
+
 /** Thirty days. */
 export const pauseForMsMax = 30 * 24 * 3600 * 1_000;
 export const reasonLengthMax = 300;
@@ -232,6 +237,14 @@ export const pauseCallSchema = v.strictObject({
   /** It then ends by itself; default: it lasts until it is resumed. */
   forMs: v.optional(v.pipe(count, v.minValue(1_000), v.maxValue(pauseForMsMax))),
 });
+export const maintenanceCallSchema = v.strictObject({ ...pauseCallSchema.entries, on: v.boolean() });
+export type MaintenanceCall = v.InferInput<typeof maintenanceCallSchema>;
+export const maintenanceAnswerSchema = v.object({
+  service: v.string(),
+  /** null: it is off. */
+  maintenance: v.nullable(orderTermsSchema),
+});
+export type MaintenanceAnswer = v.InferOutput<typeof maintenanceAnswerSchema>;
 export type PauseCall = v.InferInput<typeof pauseCallSchema>;
 export const hostRequestSchema = v.strictObject({ service: v.optional(name), host: v.optional(name) });
 export const switchoverRequestSchema = v.strictObject({

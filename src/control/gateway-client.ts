@@ -30,6 +30,9 @@ import {
   type GatewayList,
   type HostChange,
   type HostList,
+  maintenanceAnswerSchema,
+  type MaintenanceAnswer,
+  type MaintenanceCall,
   type PauseCall,
   type NotifyTestAnswer,
   type RehearsalAnswer,
@@ -134,6 +137,16 @@ export class GatewayClient {
     return this.#call(commandDoneSchema, {
       method: "POST",
       path: "/v1/resume",
+      body: request,
+      timeoutMs: queryTimeoutMs,
+      signal,
+    });
+  }
+
+  maintenance(request: MaintenanceCall, signal?: AbortSignal): Promise<GatewayAnswer<MaintenanceAnswer>> {
+    return this.#call(maintenanceAnswerSchema, {
+      method: "POST",
+      path: "/v1/maintenance",
       body: request,
       timeoutMs: queryTimeoutMs,
       signal,

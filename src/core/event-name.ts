@@ -41,6 +41,8 @@ export type EventName =
   | "rehearsal-failed"
   | "pause"
   | "resume"
+  | "maintenance-on"
+  | "maintenance-off"
   | "host-added"
   | "host-changed"
   | "host-drained"

@@ -6,7 +6,7 @@
 import type { ServiceConfig } from "../config/types.ts";
 import type { HostList, HostChange } from "../control/gateway-api.ts";
 import { resumeInWords } from "../core/failover/command.ts";
-import type { Command, Failover, PauseTerms } from "../core/failover/state.ts";
+import type { Command, Failover, OrderTerms } from "../core/failover/state.ts";
 import type { ReplicatedRow } from "../core/replication/row.ts";
 import type { Rules } from "../core/rules.ts";
 import type { Metrics } from "../metrics/metrics.ts";
@@ -19,21 +19,42 @@ import { Notifier } from "./notify/notifier.ts";
 import { type Send, sendNotification } from "./notify/send.ts";
 import type { PeerTransport } from "./peers/peer-client.ts";
 import { Peers } from "./peers/peers.ts";
-import { type PauseColumns, type PauseOrder, notPaused, Pauses, pauseTerms } from "./service/pauses.ts";
+import {
+  columnsOf,
+  noOrder,
+  type OrderColumns,
+  orderTerms,
+  type TimedOrder,
+  TimedOrders,
+} from "./service/timed-orders.ts";
 import type { HostControl } from "../control/host-control.ts";
 import type { DataPlane } from "./route/data-plane.ts";
 import { Registry } from "./service/registry.ts";
 import { type ControlConfig, ServedServices } from "./service/served-services.ts";
 import type { ServiceRuntime } from "./service/service.ts";
 import { fromValues } from "./state/replication-tables.ts";
-import { type FailoverRow, putService } from "./state/rows.ts";
-import type { hosts as hostsTable, services as servicesTable } from "./state/schema.ts";
+import {
+  type FailoverRow,
+  putMaintenance,
+  putService,
+  type StoredMaintenance,
+  type StoredService,
+} from "./state/rows.ts";
+import type { hosts as hostsTable } from "./state/schema.ts";
 import type { Remembered, StateStore } from "./state/store.ts";
 import { withoutNulls, withNulls } from "../control/nulls.ts";
 
 /** How long a process that is to be replaced waits for a failover before it gives up its control plane anyway. */
 const settleMsMax = 10_000;
 const settleLookMs = 20;
+
+const maintenanceOnInWords = (words: string): string =>
+  `requests are answered with the maintenance page from now on${words === "" ? "" : ` (${words})`}`;
+const maintenanceOffInWords = "requests go to the primary again";
+
+const pauseColumns = (row: StoredService): OrderColumns => ({
+  ...{ isOn: row.paused, reason: row.pauseReason, atMs: row.pausedAtMs, untilMs: row.pausedUntilMs },
+});
 
 export interface ControlPlaneOptions {
   /** In force now. */
@@ -68,7 +89,8 @@ export class ControlPlane {
   readonly #options: ControlPlaneOptions;
   readonly #served: ServedServices;
   readonly #interrupted: InterruptedFailovers;
-  readonly #pauses: Pauses;
+  readonly #pauses: TimedOrders;
+  readonly #maintenance: TimedOrders;
 
   /** Routes to what is remembered, then watches the hosts; talks to peers after `peers.start()`. */
   constructor(options: ControlPlaneOptions) {
@@ -103,10 +125,15 @@ export class ControlPlane {
         options.moved?.(moved);
       },
     });
-    this.#pauses = new Pauses({
-      clock,
+    this.#pauses = new TimedOrders({
+      ...{ clock, prefix: "pause-end" },
       apply: (service, terms) => this.#applyPause(service, terms),
       ended: (service, terms, id) => this.#recordPauseEnd(service, terms, id),
+    });
+    this.#maintenance = new TimedOrders({
+      ...{ clock, prefix: "maintenance-end" },
+      apply: (service, terms) => this.#applyMaintenance(service, terms),
+      ended: (service, terms, id) => this.#recordMaintenanceEnd(service, terms, id),
     });
     this.#reconfigure(remembered);
     this.#interrupted = new InterruptedFailovers({
@@ -165,18 +192,22 @@ export class ControlPlane {
     return removed;
   }
 
-  /** Writes whether automation is paused, for all gateways; `pause` undefined: it is on. Returns the pause's terms. */
-  setPause(service: ServiceRuntime, pause: PauseOrder | undefined): PauseTerms {
-    const nowMs = Math.floor(this.#options.clock.wallTime());
-    const columns: PauseColumns = {
-      paused: pause !== undefined,
-      pauseReason: pause?.reason ?? null,
-      pausedAtMs: pause === undefined ? null : nowMs,
-      pausedUntilMs: pause?.forMs === undefined ? null : nowMs + pause.forMs,
-    };
+  /** Writes whether automation is paused, for all gateways; `order` undefined: it is on. Returns the terms. */
+  setPause(service: ServiceRuntime, order: TimedOrder | undefined): OrderTerms {
+    const columns = columnsOf(order, this.#options.clock.wallTime());
     this.#writeService(service.name, columns);
-    this.#pauses.heard({ name: service.name, ...columns });
-    return pauseTerms(columns);
+    this.#pauses.heard(service.name, columns);
+    return orderTerms(columns);
+  }
+
+  /** Writes whether a service is in maintenance, for all gateways; `order` undefined: it is not. */
+  setMaintenance(service: ServiceRuntime, order: TimedOrder | undefined): void {
+    const columns = columnsOf(order, this.#options.clock.wallTime());
+    const { words } = orderTerms(columns);
+    this.#options.store.write(putMaintenance({ service: service.name, ...columns }));
+    this.#maintenance.heard(service.name, columns);
+    if (order === undefined) service.recorder.recordEvent("info", "maintenance-off", undefined, maintenanceOffInWords);
+    else service.recorder.recordEvent("info", "maintenance-on", undefined, maintenanceOnInWords(words));
   }
 
   /** Applies a changed configuration; `before` were the previous services. */
@@ -187,7 +218,7 @@ export class ControlPlane {
     for (const { name, match } of services) {
       const old = before.find((service) => service.name === name);
       if (old === undefined || (old.match.host === match.host && old.match.path === match.path)) continue;
-      this.#writeService(name, this.#pauseColumns(name));
+      this.#writeService(name, this.#pauseOf(name));
     }
   }
 
@@ -202,6 +233,7 @@ export class ControlPlane {
     for (const { name, isChanging } of this.services())
       if (isChanging) log.warn("handed over in the middle of a failover", { service: name });
     this.#pauses.close();
+    this.#maintenance.close();
     // Plain hosts cannot report the primary: each process keeps detecting it itself; all reach the same result.
     for (const runtime of this.services())
       if (!runtime.isPlain)
@@ -213,6 +245,7 @@ export class ControlPlane {
 
   async close(): Promise<void> {
     this.#pauses.close();
+    this.#maintenance.close();
     this.#interrupted.close();
     await this.notifier.close();
     await this.peers.close();
@@ -247,8 +280,11 @@ export class ControlPlane {
 
   #begin(runtime: ServiceRuntime, remembered: Remembered | undefined): void {
     const known = remembered?.services.find(({ name }) => name === runtime.name);
-    this.#writeService(runtime.name, known ?? notPaused, known === undefined);
-    if (known !== undefined) this.#pauses.heard(known);
+    const pause = known === undefined ? noOrder : pauseColumns(known);
+    this.#writeService(runtime.name, pause, known === undefined);
+    this.#pauses.heard(runtime.name, pause);
+    const maintenance = this.#options.store.replica.get("maintenance", runtime.name);
+    if (maintenance !== undefined) this.#maintenance.heard(runtime.name, fromValues<StoredMaintenance>(maintenance));
     const epoch = remembered?.epochs.find(({ service }) => service === runtime.name);
     // Registered before the recall: a memory of an unknown host would look like a host without a monitor.
     this.#apply(runtime.name);
@@ -256,28 +292,23 @@ export class ControlPlane {
   }
 
   /** `assumed`: not paused by default; a peer may know better. */
-  #writeService(name: string, pause: PauseColumns, assumed = false): void {
+  #writeService(name: string, pause: OrderColumns, assumed = false): void {
     const match = this.#options.config().services.find((service) => service.name === name)?.match;
-    const { paused, pauseReason, pausedAtMs, pausedUntilMs } = pause;
-    this.#options.store.write(
-      putService(
-        {
-          ...{ name, matchHost: match?.host ?? null, matchPath: match?.path ?? null },
-          ...{ paused, pauseReason, pausedAtMs, pausedUntilMs },
-        },
-        assumed,
-      ),
-    );
+    const row = {
+      ...{ name, matchHost: match?.host ?? null, matchPath: match?.path ?? null, paused: pause.isOn },
+      ...{ pauseReason: pause.reason, pausedAtMs: pause.atMs, pausedUntilMs: pause.untilMs },
+    };
+    this.#options.store.write(putService(row, assumed));
   }
 
   /** As the row says it now, whether or not that pause is over: another gateway may have written it a moment ago. */
-  #pauseColumns(name: string): PauseColumns {
+  #pauseOf(name: string): OrderColumns {
     const row = this.#options.store.replica.get("services", name);
-    return row === undefined || row.deleted ? notPaused : fromValues<typeof servicesTable.$inferSelect>(row);
+    return row === undefined || row.deleted ? noOrder : pauseColumns(fromValues<StoredService>(row));
   }
 
   /** A pause began or ended, here or at another gateway. */
-  #applyPause(service: string, terms: PauseTerms | undefined): void {
+  #applyPause(service: string, terms: OrderTerms | undefined): void {
     const runtime = this.services().find(({ name }) => name === service);
     if (runtime === undefined) return;
     const { automation } = runtime.state;
@@ -288,7 +319,19 @@ export class ControlPlane {
     runtime.send({ kind: "command", id: "pause", command });
   }
 
-  #recordPauseEnd(service: string, terms: PauseTerms, id: string): void {
+  #applyMaintenance(service: string, terms: OrderTerms | undefined): void {
+    this.services()
+      .find(({ name }) => name === service)
+      ?.setMaintenance(terms);
+  }
+
+  #recordMaintenanceEnd(service: string, terms: OrderTerms, id: string): void {
+    const recorder = this.services().find(({ name }) => name === service)?.recorder;
+    const detail = `it is over (${terms.words}): ${maintenanceOffInWords}`;
+    recorder?.recordEvent("info", "maintenance-off", undefined, detail, id);
+  }
+
+  #recordPauseEnd(service: string, terms: OrderTerms, id: string): void {
     const recorder = this.services().find(({ name }) => name === service)?.recorder;
     recorder?.recordEvent("info", "resume", undefined, `the pause is over (${terms.words}): ${resumeInWords}`, id);
   }
@@ -302,11 +345,16 @@ export class ControlPlane {
         this.registry.applyRemote(fromValues<typeof hostsTable.$inferSelect>(row));
         changed.add(String(row.values["service"]));
       }
-      if (row.table === "services" && !row.deleted)
-        this.#pauses.heard(fromValues<typeof servicesTable.$inferSelect>(row));
+      this.#heardOrder(row);
     }
     for (const service of changed) this.#apply(service);
     if (rows.some(({ table }) => table === "gateways")) this.peers.refresh();
+  }
+
+  #heardOrder(row: ReplicatedRow): void {
+    if (row.deleted) return;
+    if (row.table === "services") this.#pauses.heard(row.key, pauseColumns(fromValues<StoredService>(row)));
+    if (row.table === "maintenance") this.#maintenance.heard(row.key, fromValues<StoredMaintenance>(row));
   }
 
   #apply(service: string): void {

@@ -263,6 +263,10 @@ export class Gateway implements AdminTarget {
     return this.#control.removeHost(service, host);
   }
 
+  setMaintenance(...args: Parameters<ControlPlane["setMaintenance"]>): void {
+    this.#control.setMaintenance(...args);
+  }
+
   setPause(...args: Parameters<ControlPlane["setPause"]>): ReturnType<ControlPlane["setPause"]> {
     return this.#control.setPause(...args);
   }

@@ -53,6 +53,7 @@ export const gatewayMetrics = {
   stead_serving: { kind: "gauge", labels: service, help: "1 while the primary is healthy" },
   stead_routed: { kind: "gauge", labels: service, help: "1 while requests are routed to a primary" },
   stead_paused: { kind: "gauge", labels: service, help: "1 while automation is paused" },
+  stead_maintenance: { kind: "gauge", labels: service, help: "1 while requests get the maintenance page" },
   stead_vault_state: { kind: "gauge", labels: service, help: "0 healthy, 1 slow, 2 not reached by any host" },
   stead_primaries_lost_in_a_row: {
     kind: "gauge",

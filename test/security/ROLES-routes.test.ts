@@ -35,6 +35,7 @@ const operator = [
   "POST /v1/failover",
   "POST /v1/drills",
   "POST /v1/pause",
+  "POST /v1/maintenance",
   "POST /v1/resume",
   "POST /v1/checkpoint",
   "POST /v1/rehearse",

@@ -1,7 +1,6 @@
 /** `stead pause` and `stead resume`: turn automation off, for good or for a time, and on; routing continues. */
 import { buildCommand } from "@stricli/core";
-import { durationAccepted, formatDuration, parseDuration } from "../../config/units.ts";
-import { pauseForMsMax } from "../../control/gateway-api.ts";
+import { formatDuration } from "../../config/units.ts";
 import {
   connectToGateway,
   connectionFlags,
@@ -12,18 +11,14 @@ import {
 } from "./gateway-connection.ts";
 import type { CliContext } from "../output/context.ts";
 import { targetOf } from "./switchover.ts";
+import { type TermFlags, termFlags, givenTerms } from "./term-flags.ts";
 
 interface ResumeFlags extends ConnectionFlags {
   readonly service: string | undefined;
   readonly json: boolean;
 }
 
-interface PauseFlags extends ResumeFlags {
-  readonly for: number | undefined;
-  readonly reason: string | undefined;
-}
-
-export const pauseCommand = buildCommand<PauseFlags, [], CliContext>({
+export const pauseCommand = buildCommand<TermFlags, [], CliContext>({
   docs: {
     brief: "Turn automatic failover off, for good or for a time",
     fullDescription: [
@@ -42,30 +37,12 @@ export const pauseCommand = buildCommand<PauseFlags, [], CliContext>({
       ...connectionFlags,
       ...serviceFlag,
       ...jsonFlag,
-      for: {
-        kind: "parsed",
-        parse: pauseDurationOf,
-        optional: true,
-        placeholder: "duration",
-        brief: "Automation is on again after this time (1s to 30d; default: not before `stead resume`)",
-      },
-      reason: {
-        kind: "parsed",
-        parse: String,
-        optional: true,
-        placeholder: "text",
-        brief: "Why; it appears wherever the pause does; one line",
-      },
+      ...termFlags("Automation is on again after this time (1s to 30d; default: not before `stead resume`)"),
     },
   },
   async func(flags) {
     const { client, url } = connectToGateway(this, flags);
-    const request = {
-      ...targetOf(flags.service, undefined),
-      ...(flags.for === undefined ? {} : { forMs: flags.for }),
-      ...(flags.reason === undefined ? {} : { reason: flags.reason }),
-    };
-    const done = requireAnswer(await client.pause(request, this.signal), url);
+    const done = requireAnswer(await client.pause(givenTerms(flags), this.signal), url);
     const span = flags.for === undefined ? "" : ` for ${formatDuration(flags.for)}`;
     const text = `service ${done.service}: automation is paused${span}; routing continues, and \`stead failover\` still works\n`;
     this.process.stdout.write(flags.json ? `${JSON.stringify(done)}\n` : text);
@@ -90,10 +67,3 @@ export const resumeCommand = buildCommand<ResumeFlags, [], CliContext>({
     this.process.stdout.write(flags.json ? `${JSON.stringify(done)}\n` : `service ${done.service}: automation is on\n`);
   },
 });
-
-function pauseDurationOf(text: string): number {
-  const parsed = parseDuration(text);
-  if (parsed.kind === "ok" && parsed.value >= 1_000 && parsed.value <= pauseForMsMax) return parsed.value;
-  const bounds = `from 1s to ${formatDuration(pauseForMsMax)}`;
-  throw new Error(`expected ${durationAccepted}, ${bounds}, found ${JSON.stringify(text)}`);
-}

@@ -112,7 +112,7 @@ function workersLine(workers: ClusterStatus["workers"]): string {
 function formatService(service: ClusterService, wallTimeMs: number): string {
   const { requests, waiting } = service;
   const head = [
-    `service ${service.name}: ${service.phase}${service.vault.state === "well" ? "" : `, vault ${service.vault.state} for ${duration(service.vault.forMs)}`}${pausedText(service)}`,
+    `service ${service.name}: ${service.phase}${service.vault.state === "well" ? "" : `, vault ${service.vault.state} for ${duration(service.vault.forMs)}`}${pausedText(service)}${maintenanceText(service)}`,
     `primary ${service.primary ?? "none"}, epoch ${service.epoch}`,
     `${service.requestsPerSecond.toFixed(0)} requests/s`,
     ...(waiting.requests === 0 ? [] : [`${waiting.requests} requests waiting`]),
@@ -122,10 +122,16 @@ function formatService(service: ClusterService, wallTimeMs: number): string {
   return `${head}\n${reason}${counts}${hostTable(service)}${formatFailovers(service, wallTimeMs)}`;
 }
 
-function pausedText({ paused, pause }: ClusterService): string {
-  if (!paused) return "";
-  const until = (pause?.untilMs ?? null) === null ? "" : ` until ${new Date(pause?.untilMs ?? 0).toISOString()}`;
-  return `, automation paused${until}${pause === null || pause.reason === null ? "" : ` (${pause.reason})`}`;
+const pausedText = ({ paused, pause }: ClusterService): string =>
+  paused ? `, automation paused${termsText(pause)}` : "";
+
+const maintenanceText = ({ maintenance }: ClusterService): string =>
+  maintenance === null ? "" : `, IN MAINTENANCE${termsText(maintenance)}`;
+
+function termsText(terms: ClusterService["pause"]): string {
+  if (terms === null) return "";
+  const until = terms.untilMs === null ? "" : ` until ${new Date(terms.untilMs).toISOString()}`;
+  return `${until}${terms.reason === null ? "" : ` (${terms.reason})`}`;
 }
 
 function hostTable(service: ClusterService): string {

@@ -175,6 +175,16 @@ export const eventExplanations: Readonly<Record<EventName, CodeMeaning>> = {
     nothing,
     noAction,
   ),
+  "maintenance-on": codeMeaning(
+    "An operator put the service into maintenance. The detail has the end and the reason, if they were given.",
+    "Every request is answered with 503 and the maintenance page; none reaches the application.",
+    "`stead maintenance off` when the work is done; with an end it is over by itself then.",
+  ),
+  "maintenance-off": codeMeaning(
+    "Maintenance is over: an operator said so, or the time of `stead maintenance on --for` is.",
+    "Requests go to the primary again.",
+    noAction,
+  ),
   "host-added": codeMeaning("An operator registered a host.", nothing, noAction),
   "host-changed": codeMeaning("An operator changed the settings of a host.", nothing, noAction),
   "host-drained": codeMeaning(

@@ -1,5 +1,5 @@
 /** Operators' orders. A command is refused with a reason and what to do, or answered once it has finished. */
-import type { Command, Failover, PauseTerms, ServiceState } from "./state.ts";
+import type { Command, Failover, OrderTerms, ServiceState } from "./state.ts";
 import { newFailover } from "./promote.ts";
 import type { Ranking } from "./candidate.ts";
 import { promoteBest, ranking } from "./order.ts";
@@ -27,7 +27,7 @@ export function onCommand(transition: Transition, id: string, command: Command):
 
 const pauseInWords = "no failover happens by itself from now on; requests go to the primary as before";
 export const resumeInWords = "a lost primary is replaced again";
-const withoutTerms: PauseTerms = { reason: undefined, untilMs: undefined, words: "" };
+const withoutTerms: OrderTerms = { reason: undefined, untilMs: undefined, words: "" };
 const withWords = (text: string, words: string): string => (words === "" ? text : `${text} (${words})`);
 
 function switchover(transition: Transition, id: string, target: string | undefined): void {

@@ -221,8 +221,8 @@ export type Routed =
   | { readonly kind: "host"; readonly host: string; readonly epoch: number; readonly dataUrl: string }
   | { readonly kind: "hold"; readonly reason: string };
 
-/** What an operator said of a pause; src/gateway/service/pauses.ts ends it: no step knows the wall time. */
-export interface PauseTerms {
+/** What an operator said of an order; src/gateway/service/timed-orders.ts ends it: no step knows the wall time. */
+export interface OrderTerms {
   readonly reason: string | undefined;
   /** Wall time; undefined: until it is resumed. */
   readonly untilMs: number | undefined;
@@ -230,7 +230,7 @@ export interface PauseTerms {
   readonly words: string;
 }
 
-export type Automation = { readonly kind: "on" } | { readonly kind: "paused"; readonly terms: PauseTerms };
+export type Automation = { readonly kind: "on" } | { readonly kind: "paused"; readonly terms: OrderTerms };
 
 /**
  * After this time without an answer to an order (its connection may have died silently) the candidate's next report
@@ -280,7 +280,7 @@ export type Command =
   | { readonly kind: "switchover"; readonly target: string | undefined }
   | { readonly kind: "failover"; readonly target: string | undefined; readonly force: boolean }
   /** `isSilent`: no event: this process starts or is replaced, or another gateway got the order, and records it. */
-  | { readonly kind: "pause"; readonly terms?: PauseTerms; readonly isSilent?: boolean }
+  | { readonly kind: "pause"; readonly terms?: OrderTerms; readonly isSilent?: boolean }
   | { readonly kind: "resume"; readonly isSilent?: boolean };
 
 export type FailoverEvent =

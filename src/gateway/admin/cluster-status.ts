@@ -3,7 +3,7 @@ import * as v from "valibot";
 import { effectiveNofailover, effectivePriority } from "../../core/failover/candidate.ts";
 import { brakeInWords, currentRow } from "../../core/failover/brake.ts";
 import { whyDown } from "../../core/failover/order.ts";
-import type { HostView, Phase, ServiceState } from "../../core/failover/state.ts";
+import type { HostView, OrderTerms, Phase, ServiceState } from "../../core/failover/state.ts";
 import { oldestRecordFormat } from "../../core/record-format.ts";
 import { vaultInWords } from "../../core/failover/vault.ts";
 import { hostRoles, type HostRole, type HostStatus, untold } from "../../control/host-status.ts";
@@ -27,6 +27,7 @@ export function serviceStatus(service: ServiceRuntime, now: number, failovers: r
     epoch: state.primary?.epoch ?? 0,
     paused: state.automation.kind === "paused",
     pause: pauseOf(state),
+    maintenance: maintenanceOf(service),
     routedTo: state.routed.kind === "host" ? state.routed.host : null,
     waiting: { ...route.waiting },
     requests: traffic.counts,
@@ -160,9 +161,12 @@ function vaultOf({ vault }: ServiceState, now: number): ClusterService["vault"] 
 }
 
 const pauseOf = ({ automation }: ServiceState): ClusterService["pause"] =>
-  automation.kind === "on"
-    ? null
-    : { reason: automation.terms.reason ?? null, untilMs: automation.terms.untilMs ?? null };
+  automation.kind === "on" ? null : termsOf(automation.terms);
+
+export const maintenanceOf = ({ maintenance }: ServiceRuntime): ClusterService["maintenance"] =>
+  maintenance === undefined ? null : termsOf(maintenance);
+
+const termsOf = ({ reason, untilMs }: OrderTerms) => ({ reason: reason ?? null, untilMs: untilMs ?? null });
 
 function rowOf(state: ServiceState, now: number): ClusterService["row"] {
   const row = currentRow(state, now);

@@ -63,6 +63,10 @@ function showServices(metrics: Metrics, services: readonly Service[]): void {
     each(({ paused }) => (paused ? 1 : 0)),
   );
   metrics.show(
+    "stead_maintenance",
+    each(({ maintenance }) => (maintenance === null ? 0 : 1)),
+  );
+  metrics.show(
     "stead_vault_state",
     each(({ vault }) => ["well", "slow", "away"].indexOf(vault.state)),
   );

@@ -1,14 +1,22 @@
-/** Automation off and on, in the admin API: written for all gateways, and in force here before the answer. */
-import { type CommandDone, pauseCallSchema, serviceRequestSchema } from "../../control/gateway-api.ts";
+/** Pauses and maintenance in the admin API: written for all gateways, and in force here before the answer. */
+import {
+  type CommandDone,
+  type MaintenanceAnswer,
+  maintenanceCallSchema,
+  pauseCallSchema,
+  serviceRequestSchema,
+} from "../../control/gateway-api.ts";
 import type { Api } from "../../control/server/api.ts";
 import { jsonBody } from "../../control/server/body.ts";
-import type { Command, PauseTerms } from "../../core/failover/state.ts";
-import type { PauseOrder } from "../service/pauses.ts";
+import type { Command, OrderTerms } from "../../core/failover/state.ts";
+import type { TimedOrder } from "../service/timed-orders.ts";
+import { maintenanceOf } from "./cluster-status.ts";
 import type { ServiceRuntime } from "../service/service.ts";
 
 export interface PauseTarget {
   /** Undefined: automation is on. */
-  setPause(service: ServiceRuntime, pause: PauseOrder | undefined): PauseTerms;
+  setPause(service: ServiceRuntime, pause: TimedOrder | undefined): OrderTerms;
+  setMaintenance(service: ServiceRuntime, order: TimedOrder | undefined): void;
 }
 
 export function addPauses(
@@ -26,5 +34,11 @@ export function addPauses(
     const found = find(c.req.valid("json").service);
     target.setPause(found, undefined);
     return c.json(await order(found, { kind: "resume" }));
+  });
+  app.post("/v1/maintenance", jsonBody(maintenanceCallSchema), (c) => {
+    const { service, on, reason, forMs } = c.req.valid("json");
+    const found = find(service);
+    target.setMaintenance(found, on ? { reason, forMs } : undefined);
+    return c.json({ service: found.name, maintenance: maintenanceOf(found) } satisfies MaintenanceAnswer);
   });
 }

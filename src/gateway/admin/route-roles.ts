@@ -53,6 +53,7 @@ export const routeRules: Readonly<Record<string, RouteRule>> = {
   "POST /v1/drills": operates,
   "POST /v1/pause": operates,
   "POST /v1/resume": operates,
+  "POST /v1/maintenance": operates,
   "POST /v1/notify/test": operates,
   "POST /v1/checkpoint": operates,
   "POST /v1/rehearse": operates,

@@ -109,9 +109,10 @@ function Figure({ name, value }: { readonly name: string; readonly value: string
   );
 }
 
-function pauseText({ pause }: ClusterService): string {
-  const until = pause === null || pause.untilMs === null ? "" : ` until ${instant(pause.untilMs)}`;
-  return `automation paused${until}${pause === null || pause.reason === null ? "" : `: ${pause.reason}`}`;
+function termsText(terms: ClusterService["pause"]): string {
+  if (terms === null) return "";
+  const until = terms.untilMs === null ? "" : ` until ${instant(terms.untilMs)}`;
+  return `${until}${terms.reason === null ? "" : `: ${terms.reason}`}`;
 }
 
 function State({ service }: { readonly service: ClusterService }) {
@@ -119,7 +120,10 @@ function State({ service }: { readonly service: ClusterService }) {
   return (
     <p class="badges">
       <Badge tone={tone}>{service.phase}</Badge>
-      {service.paused ? <Badge tone="poor">{pauseText(service)}</Badge> : null}
+      {service.maintenance === null ? null : (
+        <Badge tone="bad">{`in maintenance${termsText(service.maintenance)}`}</Badge>
+      )}
+      {service.paused ? <Badge tone="poor">{`automation paused${termsText(service.pause)}`}</Badge> : null}
       {service.vault.state === "well" ? null : (
         <Badge tone="bad">{`vault ${service.vault.state} for ${inUnits(service.vault.forMs)}`}</Badge>
       )}

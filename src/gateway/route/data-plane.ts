@@ -177,6 +177,7 @@ export class LocalDataPlane implements DataPlane {
       get againMax() {
         return settings().replayAgainMax;
       },
+      page: () => settings().services.find(({ name }) => name === service)?.maintenance,
       forward: {
         ...forwardOptionsOf(settings()),
         wholeAnswers: this.#wholeAnswers,

@@ -33,7 +33,7 @@ export interface DataPlaneSettings
     | "answerWholeBytesMax"
     | "clientHalfClose"
   > {
-  readonly services: readonly Pick<ServiceConfig, "name" | "match" | "firstByte">[];
+  readonly services: readonly Pick<ServiceConfig, "name" | "match" | "firstByte" | "maintenance">[];
 }
 
 export interface ListenerDeps {

@@ -10,7 +10,7 @@
 import { connect } from "node:net";
 import { Hold, holdEnds, type HoldOptions, type HoldWaits } from "../../http/proxy/hold.ts";
 import type { HttpLimits } from "../../http/limits.ts";
-import type { Route } from "../../http/proxy/proxy.ts";
+import type { Maintenance, Route } from "../../http/proxy/proxy.ts";
 import { Upstream, type UpstreamOptions } from "../../http/upstream/upstream.ts";
 import type { Histogram, Metrics } from "../../metrics/metrics.ts";
 import type { Tcp } from "../../runtime/tcp/tcp.ts";
@@ -62,6 +62,7 @@ export class LocalRoute implements Route, ServiceRoute {
   /** Set while the hold is closed only because the port is closed. */
   #waitingForPort: Timer | undefined;
   #wanted: "route" | "hold" = "hold";
+  #maintenance: Maintenance | undefined;
 
   constructor(options: LocalRouteOptions) {
     this.#options = options;
@@ -115,6 +116,16 @@ export class LocalRoute implements Route, ServiceRoute {
     if (this.#wanted !== "route" || this.#waitingForPort !== undefined || this.#active === undefined) return;
     this.#hold.close();
     this.#tryPortSoon();
+  }
+
+  /** Decisions about the primary continue meanwhile, and apply when it ends. */
+  maintain(maintenance: Maintenance | undefined): void {
+    this.#maintenance = maintenance;
+    this.#hold.setMaintenance(maintenance !== undefined);
+  }
+
+  maintenance(): Maintenance | undefined {
+    return this.#maintenance;
   }
 
   close(): void {

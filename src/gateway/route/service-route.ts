@@ -2,7 +2,7 @@
  * The receiver of decisions about a service's route: the data plane of this process (local-route.ts), or worker
  * processes (workers/worker-route.ts).
  */
-import type { RequestEnd } from "../../http/proxy/proxy.ts";
+import type { Maintenance, RequestEnd } from "../../http/proxy/proxy.ts";
 
 export interface ServiceRoute {
   /** The host that gets requests now. */
@@ -17,6 +17,8 @@ export interface ServiceRoute {
   abortHost(host: string, reason: string): void;
   /** The port of the last known primary refuses connections, and no host can take over: waits for the port. */
   waitForPort(): void;
+  /** Answers every request with the maintenance page, waiting ones too; undefined: no longer. */
+  maintain(maintenance: Maintenance | undefined): void;
   close(): void;
 }
 

@@ -14,6 +14,7 @@ import {
   type CommandOutcome,
   type FailoverEffect,
   type FailoverEvent,
+  type OrderTerms,
   type RegisteredHost,
   type ServiceState,
 } from "../../core/failover/state.ts";
@@ -90,6 +91,7 @@ export class ServiceRuntime {
   #lastCommand = 0;
   #defect: string | undefined;
   #isStopped = false;
+  #maintenance: OrderTerms | undefined;
 
   constructor(options: ServiceOptions) {
     this.#options = options;
@@ -112,6 +114,17 @@ export class ServiceRuntime {
   get isChanging(): boolean {
     const { kind } = this.#state.phase;
     return kind !== "serving" && kind !== "down" && kind !== "unknown";
+  }
+
+  /** Why, and until when, requests get the maintenance page; undefined: they do not. */
+  get maintenance(): OrderTerms | undefined {
+    return this.#maintenance;
+  }
+
+  setMaintenance(terms: OrderTerms | undefined): void {
+    this.#maintenance = terms;
+    this.route.maintain(terms === undefined ? undefined : { untilMs: terms.untilMs });
+    this.#options.moved?.(this);
   }
 
   /** True if all hosts are plain ones. */

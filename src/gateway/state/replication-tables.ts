@@ -18,6 +18,7 @@ import {
   gateways,
   health,
   hosts,
+  maintenance,
   notifications,
   services,
   tokens,
@@ -34,6 +35,7 @@ const tables = {
   tokens,
   audit,
   drills,
+  maintenance,
   notifications,
   deliveries,
 } as const;

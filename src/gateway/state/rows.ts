@@ -11,6 +11,7 @@ import type {
   gateways,
   health,
   hosts,
+  maintenance,
   notifications,
   services,
   tokens,
@@ -28,6 +29,7 @@ export type EventRow = Row<typeof events>;
 export type TokenRow = Row<typeof tokens>;
 export type AuditRow = Row<typeof audit>;
 export type DrillRow = Row<typeof drills>;
+export type MaintenanceRow = Row<typeof maintenance>;
 export type NotificationRow = Row<typeof notifications>;
 export type DeliveryRow = Row<typeof deliveries>;
 
@@ -52,7 +54,9 @@ export const putAudit = (row: AuditRow): RowWrite => ({ table: "audit", row });
 export const putNotification = (row: NotificationRow): RowWrite => ({ table: "notifications", row });
 export const putDelivery = (row: DeliveryRow): RowWrite => ({ table: "deliveries", row });
 
+export const putMaintenance = (row: MaintenanceRow): RowWrite => ({ table: "maintenance", row });
 export const putDrill = (row: DrillRow): RowWrite => ({ table: "drills", row });
 
 export type StoredService = InferSelectModel<typeof services>;
+export type StoredMaintenance = InferSelectModel<typeof maintenance>;
 export type StoredHost = InferInsertModel<typeof hosts>;

@@ -183,6 +183,17 @@ export const audit = sqliteTable(
   (table) => [index("t_audit_by_time").on(table.atMs)],
 );
 
+/** Services in maintenance (src/gateway/service/timed-orders.ts). */
+export const maintenance = sqliteTable("t_maintenance", {
+  service: text("service").primaryKey(),
+  isOn: integer("is_on", { mode: "boolean" }).notNull(),
+  reason: text("reason"),
+  atMs: integer("at_ms"),
+  /** Null: until it is taken back. */
+  untilMs: integer("until_ms"),
+  ...provenance,
+});
+
 export const drills = sqliteTable("t_drills", {
   id: text("id").primaryKey(),
   service: text("service").notNull(),

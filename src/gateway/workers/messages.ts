@@ -52,6 +52,7 @@ const settingsSchema = v.object({
     v.object({
       name: text,
       match: v.object({ host: v.optional(text), path: v.optional(text) }),
+      maintenance: v.optional(v.object({ html: v.optional(text), retryAfterMs: count })),
       firstByte: v.array(v.object({ path: text, timeMs: count })),
       route: count,
     }),
@@ -66,6 +67,7 @@ export const toWorkerSchema = v.variant("kind", [
   v.object({ kind: v.literal("hold"), route: count }),
   v.object({ kind: v.literal("drop"), route: count, host: text, reason: text }),
   v.object({ kind: v.literal("wait-for-port"), route: count }),
+  v.object({ kind: v.literal("maintain"), route: count, isOn: v.boolean(), untilMs: v.optional(count) }),
   v.object({ kind: v.literal("close"), route: count }),
   /** Accept nothing more, finish the requests in progress, and end. */
   v.object({ kind: v.literal("drain"), drainMs: count, idle: v.picklist(["close", "serve-once"]) }),

@@ -139,11 +139,11 @@ export class WorkerPool implements DataPlane {
     const { count, drainMs, settings } = this.#options;
     const { id, cluster, listen, limits, hold, dataPlane, services, ...shared } = shareOf(settings(), count);
     const { replayAgainMax, answerWholeBytesMax, clientHalfClose } = shared;
-    const routed = services.flatMap(({ name, match, firstByte }): WorkerSettings["services"] => {
+    const routed = services.flatMap(({ name, match, firstByte, maintenance }): WorkerSettings["services"] => {
       const route = [...this.#routes.values()].findLast((each) => each.service === name);
       return route === undefined
         ? []
-        : [{ name, match, firstByte: firstByte.map((each) => ({ ...each })), route: route.id }];
+        : [{ name, match, maintenance, firstByte: firstByte.map((each) => ({ ...each })), route: route.id }];
     });
     const { host, port } = listen;
     return {

@@ -2,6 +2,7 @@
  * One service's route on all workers: each decision goes to all of them, and is kept so that a worker that starts later
  * gets the same state.
  */
+import type { Maintenance } from "../../http/proxy/proxy.ts";
 import type { RouteHooks, ServiceRoute } from "../route/service-route.ts";
 import type { ToWorker } from "./messages.ts";
 
@@ -25,6 +26,7 @@ export class WorkerRoute implements ServiceRoute {
   #active: Extract<ToWorker, { kind: "route" }> | undefined;
   /** The last message since the route. */
   #after: "hold" | "wait-for-port" | undefined;
+  #maintained: Extract<ToWorker, { kind: "maintain" }> | undefined;
 
   constructor(options: WorkerRouteOptions) {
     this.#options = options;
@@ -43,8 +45,11 @@ export class WorkerRoute implements ServiceRoute {
 
   /** The messages for a worker that has just started. */
   get history(): readonly RouteMessage[] {
-    if (this.#active === undefined) return [];
-    return this.#after === undefined ? [this.#active] : [this.#active, { kind: this.#after, route: this.id }];
+    return [
+      ...(this.#active === undefined ? [] : [this.#active]),
+      ...(this.#active === undefined || this.#after === undefined ? [] : [{ kind: this.#after, route: this.id }]),
+      ...(this.#maintained === undefined ? [] : [this.#maintained]),
+    ];
   }
 
   route(host: string, dataUrl: string, epoch: number | undefined): void {
@@ -69,6 +74,13 @@ export class WorkerRoute implements ServiceRoute {
     if (this.#active === undefined || this.#after === "hold") return;
     this.#after = "wait-for-port";
     this.#options.send({ kind: "wait-for-port", route: this.id });
+  }
+
+  maintain(maintenance: Maintenance | undefined): void {
+    const isOn = maintenance !== undefined;
+    const message = { kind: "maintain", route: this.id, isOn, untilMs: maintenance?.untilMs } as const;
+    this.#maintained = isOn ? message : undefined;
+    this.#options.send(message);
   }
 
   close(): void {

@@ -82,6 +82,10 @@ class Worker {
         return this.#routes.get(message.route)?.target.abortHost(message.host, message.reason);
       case "wait-for-port":
         return this.#routes.get(message.route)?.target.waitForPort();
+      case "maintain":
+        return this.#routes
+          .get(message.route)
+          ?.target.maintain(message.isOn ? { untilMs: message.untilMs } : undefined);
       case "close":
         this.#routes.get(message.route)?.target.close();
         this.#routes.delete(message.route);

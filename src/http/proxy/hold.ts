@@ -20,11 +20,11 @@ export interface HoldOptions {
   readonly waits?: HoldWaits | undefined;
 }
 
-export type HoldResult = "released" | { readonly refused: "full" | "timeout" | "gone" };
+export type HoldResult = "released" | { readonly refused: "full" | "timeout" | "gone" | "maintenance" };
 
 /** By how the wait ended. */
 export type HoldWaits = Readonly<Record<(typeof holdEnds)[number], Histogram>>;
-export const holdEnds = ["released", "full", "timeout", "gone"] as const;
+export const holdEnds = ["released", "full", "timeout", "gone", "maintenance"] as const;
 
 interface Waiting {
   readonly bytes: number;
@@ -37,6 +37,7 @@ export class Hold {
   readonly #queue = new Set<Waiting>();
   #bytes = 0;
   #isOpen: boolean;
+  #isInMaintenance = false;
   #released = 0;
   #timer: Timer | undefined;
 
@@ -58,9 +59,13 @@ export class Hold {
     return this.#isOpen;
   }
 
+  get isInMaintenance(): boolean {
+    return this.#isInMaintenance;
+  }
+
   /** True if a request may proceed without waiting: none is queued before it. */
   get isPassable(): boolean {
-    return this.#isOpen && this.#queue.size === 0;
+    return this.#isOpen && !this.#isInMaintenance && this.#queue.size === 0;
   }
 
   /** Lets requests pass, waiting ones first. */
@@ -74,12 +79,23 @@ export class Hold {
     this.#isOpen = false;
   }
 
+  /** In maintenance every request is refused, waiting ones too. Whether it is open or closed stays, and may change. */
+  setMaintenance(isOn: boolean): void {
+    this.#isInMaintenance = isOn;
+    if (isOn) for (const waiting of this.#queue) this.#settle(waiting, { refused: "maintenance" });
+    else this.#releaseMore();
+  }
+
   /**
    * Waits for the hold to open. `bytes` is what the request may occupy meanwhile. After "released" the caller must call
    * `done` once the request has been answered or returns to wait again.
    */
   wait(bytes: number, signal: AbortSignal): Promise<HoldResult> {
     if (signal.aborted) return Promise.resolve({ refused: "gone" });
+    if (this.#isInMaintenance) {
+      this.#options.waits?.maintenance.observe(0);
+      return Promise.resolve({ refused: "maintenance" });
+    }
     if (this.isPassable) {
       this.#released++;
       return Promise.resolve("released");
@@ -114,7 +130,7 @@ export class Hold {
   }
 
   #releaseMore(): void {
-    if (!this.#isOpen) return;
+    if (!this.#isOpen || this.#isInMaintenance) return;
     for (const waiting of this.#queue) {
       if (this.#released >= this.#options.releaseConcurrency) return;
       this.#released++;

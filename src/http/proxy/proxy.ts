@@ -7,8 +7,16 @@
 import { decideReplay, type LossCause, type ReplayDecision } from "../../core/replay.ts";
 import { allRules, type Rules } from "../../core/rules.ts";
 import type { Clock } from "../../runtime/clock.ts";
-import type { Exchange, ForwardOptions, ForwardOutcome, ForwardUser, Handling } from "../upstream/exchange.ts";
+import type {
+  Exchange,
+  ForwardOptions,
+  ForwardOutcome,
+  ForwardUser,
+  Handling,
+  LocalReply,
+} from "../upstream/exchange.ts";
 import type { Hold, HoldResult } from "./hold.ts";
+import { type MaintenancePage, maintenanceReply, retryAfterSeconds } from "./maintenance-reply.ts";
 import { errorReply } from "../server/local-reply.ts";
 import type { Upstream } from "../upstream/upstream.ts";
 
@@ -18,6 +26,13 @@ export interface Route {
   current(): Upstream | undefined;
   /** The hold for requests without a primary; open exactly while there is one. */
   whenServing(): Hold;
+  /** Why the hold refuses everything; undefined: it does not. */
+  maintenance?(): Maintenance | undefined;
+}
+
+/** Requests get the maintenance page on purpose. `untilMs`: the announced end, wall time; undefined: none. */
+export interface Maintenance {
+  readonly untilMs: number | undefined;
 }
 
 export type RequestEnd = "ok" | "unknown" | "failed" | "client-gone";
@@ -49,6 +64,8 @@ export interface ProxyOptions {
   readonly againMax?: number;
   /** Seconds for `Retry-After`. */
   readonly retryAfterSeconds?: number;
+  /** The configured page: for refusals because there is no primary, too. Undefined: in maintenance the built-in one. */
+  readonly page?: () => MaintenancePage | undefined;
   readonly forward?: Omit<ForwardOptions, "end">;
   /** Default: all. */
   readonly rules?: Rules;
@@ -102,7 +119,7 @@ export class Proxy implements ForwardUser {
   async #handleHeld(exchange: Exchange, life: RequestProgress): Promise<void> {
     const { route } = this.#options;
     const hold = route.whenServing();
-    if (!hold.isPassable) life.held = true;
+    if (!hold.isPassable && !hold.isInMaintenance) life.held = true;
     const result = await hold.wait(exchange.bodyBytesHeldMax + headBytesHeld, exchange.clientGone);
     if (result !== "released") {
       await this.#refuseHeld(exchange, life, result);
@@ -292,6 +309,7 @@ export class Proxy implements ForwardUser {
       return;
     }
     this.#done("failed", life);
+    if (result.refused === "maintenance") return this.#respondInMaintenance(exchange, outcomeOf(life));
     const why =
       result.refused === "full"
         ? "there is no primary, and the maximum number of requests is already waiting for one"
@@ -304,23 +322,58 @@ export class Proxy implements ForwardUser {
     });
   }
 
-  async #respond(exchange: Exchange, { status, code, message, outcome, retryAfterSeconds }: Refused): Promise<void> {
+  /** On purpose: nothing for the log. */
+  async #respondInMaintenance(exchange: Exchange, outcome: Refused["outcome"]): Promise<void> {
+    const { page, clock, route } = this.#options;
+    const shown = page?.() ?? { retryAfterMs: retryAfterMsDefault };
+    const untilMs = route.maintenance?.()?.untilMs;
+    const seconds = retryAfterSeconds(shown, untilMs === undefined ? undefined : untilMs - clock.wallTime());
+    const message = "the service is in maintenance";
+    const accept = exchange.request.headers.get("accept");
+    if (exchange.hasResponseStarted) return; // cut already, visibly
+    await answer(exchange, maintenanceReply(shown, { code: "maintenance", message, accept }), outcome, seconds);
+  }
+
+  async #respond(
+    exchange: Exchange,
+    { status, code, message, outcome, retryAfterSeconds: retryAfter }: Refused,
+  ): Promise<void> {
     this.#options.hooks?.onRefused?.(exchange, status, code, message);
     if (exchange.hasResponseStarted) return; // cut already, visibly
-    const response = errorReply(status, code, message, exchange.request.headers.get("accept"));
-    const retry: [string, string][] =
-      outcome === "not-executed" || retryAfterSeconds !== undefined
-        ? [["Retry-After", String(retryAfterSeconds ?? this.#options.retryAfterSeconds ?? 1)]]
-        : [];
-    await exchange.respond({
-      ...response,
-      headers: [...(response.headers ?? []), ["Stead-Outcome", outcome], ...retry],
-    });
+    const accept = exchange.request.headers.get("accept");
+    const page = outcome === "not-executed" && pagedCodes.has(code) ? this.#options.page?.() : undefined;
+    if (page !== undefined)
+      return answer(
+        exchange,
+        maintenanceReply(page, { code, message, accept }),
+        outcome,
+        retryAfterSeconds(page, undefined),
+      );
+    const seconds =
+      outcome === "not-executed" || retryAfter !== undefined
+        ? (retryAfter ?? this.#options.retryAfterSeconds ?? 1)
+        : undefined;
+    return answer(exchange, errorReply(status, code, message, accept), outcome, seconds);
   }
 
   #done(end: RequestEnd, life: RequestProgress): void {
     this.#options.hooks?.onDone?.(end, life.held, life.replays);
   }
+}
+
+/** Of a page that no configuration names. */
+const retryAfterMsDefault = 30_000;
+/** Refusals because there is no primary, after the wait for one. */
+const pagedCodes: ReadonlySet<string> = new Set(["hold_full", "hold_timeout", "no_primary"]);
+
+function answer(
+  exchange: Exchange,
+  reply: LocalReply,
+  outcome: Refused["outcome"],
+  retryAfter: number | undefined,
+): Promise<void> {
+  const retry: [string, string][] = retryAfter === undefined ? [] : [["Retry-After", String(retryAfter)]];
+  return exchange.respond({ ...reply, headers: [...(reply.headers ?? []), ["Stead-Outcome", outcome], ...retry] });
 }
 
 interface Refused {

@@ -112,3 +112,15 @@ test("a hold that is closed again while it releases keeps the rest", async () =>
 test("done without a release is a programming error", () => {
   expect(() => make().hold.done()).toThrow();
 });
+
+test("a hold in maintenance refuses waiting and new requests, and opens or closes behind it", async () => {
+  const { hold } = make();
+  const waiting = hold.wait(1, never);
+  hold.setMaintenance(true);
+  expect(await waiting).toEqual({ refused: "maintenance" });
+  hold.open();
+  expect(hold.isPassable).toBe(false);
+  expect(await hold.wait(1, never)).toEqual({ refused: "maintenance" });
+  hold.setMaintenance(false);
+  expect(await hold.wait(1, never)).toBe("released");
+});

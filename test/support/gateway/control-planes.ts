@@ -111,5 +111,6 @@ const noRoute = {
   holdRequests: () => undefined,
   abortHost: () => undefined,
   waitForPort: () => undefined,
+  maintain: () => undefined,
   close: () => undefined,
 };

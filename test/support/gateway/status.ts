@@ -49,6 +49,7 @@ export const service = (change: Partial<ClusterService> = {}): ClusterService =>
     epoch: 3,
     paused: false,
     pause: null,
+    maintenance: null,
     routedTo: "a",
     row: null,
   },
