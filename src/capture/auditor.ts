@@ -1,7 +1,7 @@
 /**
- * Checks at intervals what no event and no stamp shows: whether files are still the ones at their paths (a link may
- * lead elsewhere now, something may be mounted there), whether a process uses another log of a database, and which
- * databases in use are not captured.
+ * Checks at intervals what no event and no stamp shows: whether the data folder and the files are still the ones at
+ * their paths (a link may lead elsewhere now, something may be mounted there), whether a process uses another log of a
+ * database, and which databases in use are not captured.
  *
  * The kernel names one user of a database in a microsecond (F_GETLK): the earliest of several. The list of locks has
  * all of them, but no lock on the machine is granted while it is read: reading it ten times a second cost writers a
@@ -27,10 +27,13 @@ export interface AuditorOptions {
   onUsedElsewhere(database: TrackedDatabase): void;
   /** A database is not at its path: the folders must be rescanned. */
   onMisplaced(): void;
+  /** Throws `CaptureError` if the data folder is not the one of the start. */
+  assertRootInPlace(): void;
 }
 
 export class Auditor {
   readonly #options: AuditorOptions;
+  #rootAtMs = 0;
   #placeAtMs = 0;
   #usersAtMs = 0;
   #listAtMs = 0;
@@ -43,6 +46,10 @@ export class Auditor {
 
   /** `next`: the database whose turn it is; each audit checks one place among all of them. */
   audit(nowMs: number, databases: ReadonlyMap<string, TrackedDatabase>, next: () => TrackedDatabase | undefined): void {
+    if (nowMs >= this.#rootAtMs) {
+      this.#options.assertRootInPlace();
+      this.#rootAtMs = nowMs + auditMs;
+    }
     if (nowMs >= this.#placeAtMs) {
       const database = databases.size === 0 ? undefined : next();
       if (database !== undefined && !this.#isInPlace(database)) this.#options.onMisplaced();

@@ -37,7 +37,7 @@ export async function consistentCut(
       if (!undisturbed()) return undefined;
       if (restless.length === 0 && (areSettled || commits.isOverdue(clock.now()))) return cut;
       if (restless.length === 0) {
-        await clock.sleep(0);
+        await clock.sleep(1);
         continue;
       }
       if (round % quickRounds !== 0) continue;

@@ -95,6 +95,7 @@ export class DatabaseSet {
       unlisted,
       onUsedElsewhere: (database) => this.active.activate(database),
       onMisplaced: () => this.#discovery.forget(),
+      assertRootInPlace: () => this.#discovery.assertRootInPlace(),
     });
     this.uncaptured = new Uncaptured(
       () => options.clock.now(),
@@ -242,7 +243,10 @@ export class DatabaseSet {
     return false;
   }
 
-  /** Checks at intervals what no event and no stamp shows (auditor.ts). */
+  /**
+   * Checks at intervals what no event and no stamp shows (auditor.ts). Throws `CaptureError` if the data folder is not
+   * the one of the start.
+   */
   audit(nowMs: number): void {
     this.#auditor.audit(nowMs, this.#databases, () => this.#inTurn());
   }
@@ -256,11 +260,6 @@ export class DatabaseSet {
     this.#order ??= [...this.#databases.values()];
     this.#nextSuspect = (this.#nextSuspect + 1) % this.#order.length;
     return this.#order[this.#nextSuspect];
-  }
-
-  /** Throws `CaptureError` if the data folder is not the one of the start. */
-  assertRootInPlace(): void {
-    this.#discovery.assertRootInPlace();
   }
 
   /**

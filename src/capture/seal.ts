@@ -144,7 +144,7 @@ function isPinDue(database: TrackedDatabase, index: WalIndex, nowMs: number, lim
   const { pin, watch } = database;
   const isKeptOut = watch.isWriterKeptOut;
   // Called at each look, so that it knows since when.
-  const mayMove = database.mayMovePin(nowMs);
+  const mayMove = database.mayMovePin(nowMs, isKeptOut);
   if (isKeptOut === true) return mayMove;
   const mayGrowOld = isKeptOut === false && database.isStill(nowMs, limits.quietAfterMs);
   return pin.isDue(index, nowMs, mayGrowOld ? Number.POSITIVE_INFINITY : limits.pinAgeMsMax);

@@ -168,7 +168,6 @@ export class Source {
         // A checkpoint of the application may be waiting for the pin of a quiet database.
         this.#databases.active.hear();
         this.#databases.closeRetired();
-        this.#databases.assertRootInPlace();
         this.#databases.audit(nowMs);
         this.#databases.active.tick(nowMs);
         this.#aheads?.look(this.#databases.active);

@@ -180,8 +180,8 @@ export class TrackedDatabase {
    * successive pins would never leave it. While frames are to be copied, the old pin therefore stays until that
    * checkpoint has asked once more. Keeping a pin is always safe. Sync, a microsecond.
    */
-  mayMovePin(nowMs: number): boolean {
-    if (this.watch.isWriterKeptOut !== true) {
+  mayMovePin(nowMs: number, isKeptOut = this.watch.isWriterKeptOut): boolean {
+    if (isKeptOut !== true) {
       this.#keptOut = undefined;
       return true;
     }
@@ -208,9 +208,6 @@ export class TrackedDatabase {
    */
   isStill(nowMs: number, forMs: number): boolean {
     const at = this.#captured;
-    // At its end nothing is written, and the pin must move once more, or RESTART and TRUNCATE wait for it under the
-    // writer's lock.
-    if (this.watch.isCheckpointed()) this.disturb();
     this.#stillSinceMs ??= nowMs;
     if (
       at === undefined ||
@@ -220,6 +217,12 @@ export class TrackedDatabase {
       this.backfilling !== undefined
     )
       return false;
+    // At its end nothing is written, and the pin must move once more, or RESTART and TRUNCATE wait for it under the
+    // writer's lock. One that came and went since the last look counts.
+    if (this.watch.isCheckpointed()) {
+      this.disturb();
+      return false;
+    }
     return !this.isAhead() && this.watch.isAtRest(at);
   }
 

@@ -110,7 +110,10 @@ class Family {
   }
 
   #key(labels: Labels): string {
-    return this.#definition.labels.map((label) => JSON.stringify(labels[label])).join();
+    // Once per request and metric: concatenation is several times as fast as JSON. The length makes it unambiguous.
+    let key = "";
+    for (const label of this.#definition.labels) key += `${labels[label]?.length} ${labels[label]}`;
+    return key;
   }
 }
 

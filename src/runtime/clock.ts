@@ -13,7 +13,7 @@ export interface Clock {
   now(): number;
   /** Wall-clock time in milliseconds since 1970-01-01 UTC. */
   wallTime(): number;
-  /** Calls `callback` once after `delayMs`, unless cancelled. */
+  /** Calls `callback` once after `delayMs` (0: behind what is ready to run now), unless cancelled. */
   setTimer(delayMs: number, callback: () => void): Timer;
   /** Resolves after `delayMs`; rejects with the signal's reason if it is aborted first. */
   sleep(delayMs: number, signal?: AbortSignal): Promise<void>;
@@ -23,6 +23,11 @@ export const systemClock: Clock = {
   now: () => performance.now(),
   wallTime: () => Date.now(),
   setTimer(delayMs, callback) {
+    // A timeout takes a millisecond at least.
+    if (delayMs <= 0) {
+      const handle = setImmediate(callback);
+      return { cancel: () => clearImmediate(handle) };
+    }
     const handle = setTimeout(callback, delayMs);
     return { cancel: () => clearTimeout(handle) };
   },

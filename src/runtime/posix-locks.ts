@@ -38,15 +38,17 @@ async function load(): Promise<LockHolder | undefined> {
   const libc = await openLibc({ fcntl: { args: ["i32", "i32", "ptr"], returns: "i32" } });
   if (typeof libc === "string") return undefined;
   // A separate ArrayBuffer: memory that the kernel writes to must not be moved.
-  const bytes = Buffer.from(new ArrayBuffer(structBytes));
+  const bytes = new Uint8Array(new ArrayBuffer(structBytes));
+  // Little-endian, as all targets are; SQLite's bytes lie below 2^31, so the upper halves of start and length are 0.
+  const words = new Int32Array(bytes.buffer);
   const into = libc.addressOf(bytes);
   const ask = (fd: number, wanted: number, start: number, length: number): number | undefined => {
-    bytes.fill(0);
-    bytes.writeInt16LE(wanted, 0);
-    bytes.writeBigInt64LE(BigInt(start), 8);
-    bytes.writeBigInt64LE(BigInt(length), 16);
-    if (libc.symbols.fcntl(fd, getLock, into) !== 0 || bytes.readInt16LE(0) === unlocked) return undefined;
-    return bytes.readInt32LE(24);
+    words.fill(0);
+    words[0] = wanted;
+    words[2] = start;
+    words[4] = length;
+    if (libc.symbols.fcntl(fd, getLock, into) !== 0 || ((words[0] ?? 0) & 0xffff) === unlocked) return undefined;
+    return words[6];
   };
   // A request for a read lock conflicts with writers only, a request for a write lock with every lock.
   return {

@@ -1,9 +1,11 @@
 import { expect, test } from "bun:test";
 import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { auditMs } from "../../src/capture/limits.ts";
 import { CaptureError, type CaptureErrorKind } from "../../src/capture/capture-error.ts";
 import { networkFileSystem, refuseNetworkFileSystem } from "../../src/capture/network-fs.ts";
 import { Source } from "../../src/capture/source.ts";
+import { type Clock, systemClock } from "../../src/runtime/clock.ts";
 import { Application, Pair, type PairOptions, sourceOptions, temporaryFolder } from "../support/capture/pair.ts";
 
 async function begin(options: PairOptions = {}) {
@@ -240,14 +242,17 @@ for (const [what, instead] of [
   });
 }
 
-test("a parent folder that is moved away is found at the next tick", async () => {
+test("a parent folder that is moved away is found at the next audit", async () => {
   using outer = temporaryFolder();
   const place = join(outer.path, "place");
   const root = join(place, "app");
   mkdirSync(root, { recursive: true });
-  const source = await Source.open(sourceOptions(root));
+  let laterMs = 0;
+  const clock: Clock = { ...systemClock, now: () => systemClock.now() + laterMs };
+  const source = await Source.open({ ...sourceOptions(root), clock });
   await source.tick();
   renameSync(place, `${place}.old`);
+  laterMs = auditMs;
   expect(await refusal(() => source.tick())).toBe("replaced");
   await source.close();
 });

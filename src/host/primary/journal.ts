@@ -260,10 +260,7 @@ export class Journal {
     if (job !== undefined) return this.#do(job);
     const renewInMs = this.#renewInMs();
     if (renewInMs <= 0 || this.#lease !== undefined) return this.#put({ kind: "renew" }, 0);
-    if (isLookDue) {
-      this.#lookedAt = this.#options.clock.now();
-      await this.#source?.tick();
-    }
+    if (isLookDue) await this.#tidy();
     if (isHeld) await this.#idle(Math.min(renewInMs, heldLookMs));
     else if (this.#unsettled.isWaiting) await this.#idle(Math.min(renewInMs, unsettledLookMs));
     else if (this.#next === undefined && this.#jobs.length === 0)
@@ -347,13 +344,7 @@ export class Journal {
     this.#commits += 1;
     try {
       await putParts(batch, {
-        put: ({ body, bytes }) =>
-          tidyingDuring(
-            this.#put(body, bytes),
-            this.#options.clock,
-            () => this.#source?.tick(),
-            (error) => this.#abortWith(journalEndOf(error)),
-          ),
+        put: ({ body, bytes }) => this.#tidyingDuring(this.#put(body, bytes)),
         prepare: ({ body }) => this.#options.writer.prepare(body),
       });
     } catch (error) {
@@ -361,6 +352,19 @@ export class Journal {
       throw error;
     }
     batch.done();
+  }
+
+  #tidyingDuring<T>(put: Promise<T>): Promise<T> {
+    return tidyingDuring(put, this.#options.clock, {
+      isDue: this.#lookInMs() <= 0,
+      tidy: () => this.#tidy(),
+      onFailed: (error) => this.#abortWith(journalEndOf(error)),
+    });
+  }
+
+  #tidy(): Promise<void> | undefined {
+    this.#lookedAt = this.#options.clock.now();
+    return this.#source?.tick();
   }
 
   async #do(job: Job): Promise<void> {
