@@ -51,6 +51,14 @@ export const drillEntrySchema = v.object({
   measuredBy: v.nullable(v.string()),
   objectiveMs: v.nullable(milliseconds),
   detail: v.string(),
+  /**
+   * What was expected and measured, by phase: null where one of them is unknown. `rest` is what clients waited beyond
+   * the phases; it is negative where they were served in some of them.
+   */
+  phases: v.optional(
+    v.array(v.object({ phase: v.string(), expectedMs: v.nullable(v.number()), measuredMs: v.nullable(v.number()) })),
+    [],
+  ),
 });
 export type DrillEntry = v.InferOutput<typeof drillEntrySchema>;
 

@@ -32,6 +32,10 @@ export const applicationSchema = v.object({
   detail: v.nullable(v.string()),
   /** Restarts here within the window of `host.application.restarts`. */
   restarts: count,
+  /** How long its last start here took until it was ready; null: it was never ready in this term. */
+  startMs: v.optional(v.nullable(milliseconds)),
+  /** After which it is killed if nothing moves; null: never, or it does not run here. */
+  patienceMs: v.optional(v.nullable(milliseconds)),
 });
 
 export type ApplicationStatus = v.InferOutput<typeof applicationSchema>;

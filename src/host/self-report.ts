@@ -81,6 +81,8 @@ export function selfReport({
       forMs: now - driver.noTermSince,
       detail: null,
       restarts: 0,
+      startMs: null,
+      patienceMs: null,
     },
     impairments: canary.impairments,
     vault: withNulls(canary.vault),

@@ -124,6 +124,17 @@ describe("a gateway with three hosts", () => {
     expect(rtoMs ?? 0).toBeGreaterThan(0);
     expect(predictedMs ?? 0).toBeGreaterThan(0);
     expect(await cluster.client.drills()).toMatchObject({ value: { drills: [{ outcome: "passed", rtoMs }] } });
+    const phases = drill.kind === "ok" ? drill.value.phases : [];
+    expect(phases.map(({ phase }) => phase)).toEqual(expect.arrayContaining(["demote", "claim", "start", "rest"]));
+    expect(phases.reduce((sum, { expectedMs }) => sum + (expectedMs ?? 0), 0)).toBeCloseTo(predictedMs ?? 0, 6);
+    expect(phases.reduce((sum, { measuredMs }) => sum + (measuredMs ?? 0), 0)).toBeCloseTo(rtoMs ?? 0, 6);
+    const start = phases.find(({ phase }) => phase === "start");
+    const sql = "select expected_ms, measured_ms from drill_phases where phase = 'start'";
+    await until(async () => {
+      const answer = await cluster.client.sql({ sql });
+      const [row] = answer.kind === "ok" ? answer.value.rows : [];
+      return row?.[0] === start?.expectedMs && row?.[1] === start?.measuredMs;
+    });
     expect(cluster.service().events.map(({ what }) => what)).toEqual(
       expect.arrayContaining(["drill-started", "drill-passed"]),
     );

@@ -23,7 +23,7 @@ td.number { text-align: right; font-variant-numeric: tabular-nums; }
 time is how long clients waited: measured by <em>clients</em>, the longest time without a successful response at the
 gateway; by <em>phases</em>, without traffic, the sum of the phases of the failover.</p>
 <table>
-<thead><tr><th scope="col">Started (UTC)</th><th scope="col">Service</th><th scope="col">Kind</th><th scope="col">Primary</th><th scope="col">Outcome</th><th scope="col">Waited</th><th scope="col">Measured by</th><th scope="col">Expected</th><th scope="col">Objective</th><th scope="col">Ordered by</th><th scope="col">Detail</th></tr></thead>
+<thead><tr><th scope="col">Started (UTC)</th><th scope="col">Service</th><th scope="col">Kind</th><th scope="col">Primary</th><th scope="col">Outcome</th><th scope="col">Waited</th><th scope="col">Measured by</th><th scope="col">Expected</th><th scope="col">Objective</th><th scope="col">Ordered by</th><th scope="col">Detail</th><th scope="col">Phases (expected / measured ms)</th></tr></thead>
 <tbody>
 ${rows}
 </tbody>
@@ -46,9 +46,14 @@ function rowOf(drill: DrillEntry): string {
     duration(drill.objectiveMs),
     cell(drill.orderedBy),
     cell(drill.detail),
+    cell(phasesOf(drill)),
   ];
   return `<tr>${cells.join("")}</tr>`;
 }
+
+const phasesOf = ({ phases }: DrillEntry): string =>
+  phases.map(({ phase, expectedMs, measuredMs }) => `${phase} ${whole(expectedMs)} / ${whole(measuredMs)}`).join(", ");
+const whole = (ms: DrillEntry["rtoMs"]): string => (ms === null ? "-" : String(Math.round(ms)));
 
 const cell = (text: string): string => `<td>${escaped(text)}</td>`;
 const duration = (ms: DrillEntry["rtoMs"]): string =>

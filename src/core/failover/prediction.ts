@@ -2,11 +2,11 @@
  * How long clients would wait if the primary ended now: the expected gap by phase, from what earlier failovers of this
  * service took, the candidate's lag and the configured times.
  *
- * Each phase is the median of the newest failovers that say something about it: detection, stepping down and the lease
- * depend on how the primary ends, the start of the application on the host if that was measured there. Without any, the
- * configured times count, or for the start the candidate's last rehearsal. `rest` is what earlier gaps had beyond their
- * phases: the way to the client and back, and the time between a client's requests. It is negative where clients were
- * served in some of them, by a primary that gateways could not hear.
+ * Each phase is the typical value of the newest failovers that say something about it: detection, stepping down and the
+ * lease depend on how the primary ends, the start of the application on the host if that was measured there. Without
+ * any, the configured times count, or for the start the candidate's last rehearsal, or the last start on the primary.
+ * `rest` is what earlier gaps had beyond their phases: the way to the client and back, and the time between a client's
+ * requests. It is negative where clients were served in some of them, by a primary that gateways could not hear.
  *
  * Nothing decides on a prediction.
  */
@@ -31,6 +31,8 @@ export interface PredictionBasis {
   readonly lag: number;
   /** Time until the application was ready in the candidate's last rehearsal. */
   readonly rehearsedMs: number | undefined;
+  /** Time of the application's last start on the primary until it was ready. */
+  readonly primaryStartMs: number | undefined;
   readonly probe: { readonly intervalMs: number; readonly timeoutMs: number; readonly fall: number };
   readonly leaseMs: number;
 }
@@ -61,6 +63,9 @@ const putMs = 20;
 const startMs = 1_000;
 const drainMs = 200;
 const positionMs = 1;
+/** Of the lease: the usual margin for clocks, and the mean age of a primary's last record. */
+const driftShare = 0.1;
+const recordAgeShare = 0.25;
 
 export function predict(kind: LossKind, basis: PredictionBasis): Prediction {
   const parts = [
@@ -99,7 +104,7 @@ function partOf(phase: PhaseName, samples: readonly MeasuredFailover[], [ms, sou
   const values = newest(samples.flatMap(({ phases }) => phases[phase] ?? []));
   return values.length === 0
     ? { phase, ms, source, failovers: 0 }
-    : { phase, ms: median(values), source: "measured", failovers: values.length };
+    : { phase, ms: typical(values), source: "measured", failovers: values.length };
 }
 
 const of = (kind: LossKind, { measured }: PredictionBasis): readonly MeasuredFailover[] =>
@@ -122,7 +127,7 @@ function catchUp({ measured, lag }: PredictionBasis): Part {
   return lag === 0 ? part : { ...part, ms: part.ms + lag * positionMs, source: "assumed" };
 }
 
-function start({ measured, candidate, rehearsedMs }: PredictionBasis): Part {
+function start({ measured, candidate, rehearsedMs, primaryStartMs }: PredictionBasis): Part {
   const here = partOf(
     "start",
     measured.filter(({ to }) => to === candidate),
@@ -131,12 +136,20 @@ function start({ measured, candidate, rehearsedMs }: PredictionBasis): Part {
   if (here.failovers > 0) return here;
   if (rehearsedMs !== undefined) return { phase: "start", ms: rehearsedMs, source: "rehearsed", failovers: 0 };
   const elsewhere = partOf("start", measured, [startMs, "assumed"]);
-  return elsewhere.failovers > 0 ? { ...elsewhere, source: "measured elsewhere" } : elsewhere;
+  if (elsewhere.failovers > 0) return { ...elsewhere, source: "measured elsewhere" };
+  return primaryStartMs === undefined ? elsewhere : { ...elsewhere, ms: primaryStartMs, source: "measured elsewhere" };
 }
 
-/** A primary that is proven gone, or has stepped down, leaves no lease to wait for; a silent one does. */
-const lease = (kind: LossKind, basis: PredictionBasis): Part =>
-  partOf("lease", of(kind, basis), kind === "hang" ? [basis.leaseMs, "configured"] : [0, "assumed"]);
+/**
+ * A primary that is proven gone, or has stepped down, leaves no lease to wait for; a silent one does. It has run since
+ * the last record, which on average is a quarter of a lease older than the silence; what the candidate does meanwhile
+ * is taken off too.
+ */
+function lease(kind: LossKind, basis: PredictionBasis): Part {
+  const meanwhile = [detect(kind, basis), agree(kind, basis), claim(basis)].reduce((sum, { ms }) => sum + ms, 0);
+  const restMs = basis.leaseMs * (1 + driftShare - recordAgeShare) - meanwhile;
+  return partOf("lease", of(kind, basis), kind === "hang" ? [Math.max(0, restMs), "configured"] : [0, "assumed"]);
+}
 
 function rest(kind: LossKind, basis: PredictionBasis): Part {
   const beyond = newest(
@@ -144,13 +157,17 @@ function rest(kind: LossKind, basis: PredictionBasis): Part {
   );
   return beyond.length === 0
     ? { phase: "rest", ms: 0, source: "assumed", failovers: 0 }
-    : { phase: "rest", ms: median(beyond), source: "measured", failovers: beyond.length };
+    : { phase: "rest", ms: typical(beyond), source: "measured", failovers: beyond.length };
 }
 
 /** Returns how long all phases took together. */
 export const durationOf = (phases: PhaseDurations): number => Object.values(phases).reduce((sum, ms) => sum + ms, 0);
 
 const newest = (values: readonly number[]): readonly number[] => values.slice(-samplesMax);
+
+/** The median, of an odd number: one of the values, and of two the newer, as the first of a kind often takes longer. */
+export const typical = (values: readonly number[]): number =>
+  median(values.length % 2 === 0 ? values.slice(1) : values);
 
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);

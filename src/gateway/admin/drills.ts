@@ -1,4 +1,5 @@
 /** Drills in the admin API: one is run to its end, or refused with every reason why it is not safe now. */
+import * as v from "valibot";
 import { type DrillEntry, type DrillList, drillRequestSchema } from "../../control/drill-api.ts";
 import type { Api } from "../../control/server/api.ts";
 import { jsonBody } from "../../control/server/body.ts";
@@ -36,4 +37,30 @@ export const drillEntry = (row: DrillRow): DrillEntry => ({
   rtoMs: row.rtoMs ?? null,
   measuredBy: row.measuredBy ?? null,
   objectiveMs: row.objectiveMs ?? null,
+  phases: phasesOf(row),
 });
+
+/** A row may come from a peer of another version. */
+function phasesOf({ prediction, phases, rtoMs }: DrillRow): DrillEntry["phases"] {
+  const expected = parsed(v.array(v.object({ phase: v.string(), ms: v.number() })), prediction) ?? [];
+  const measured = parsed(v.record(v.string(), v.number()), phases);
+  const known = new Map(Object.entries(measured ?? {}));
+  const sum = [...known.values()].reduce((total, ms) => total + ms, 0);
+  if (measured !== undefined && typeof rtoMs === "number") known.set("rest", rtoMs - sum);
+  const names = new Set([...expected.map(({ phase }) => phase), ...known.keys()]);
+  return [...names].map((phase) => ({
+    phase,
+    expectedMs: expected.find((each) => each.phase === phase)?.ms ?? null,
+    measuredMs: known.get(phase) ?? null,
+  }));
+}
+
+function parsed<S extends v.GenericSchema>(schema: S, text: string | null | undefined): v.InferOutput<S> | undefined {
+  if (typeof text !== "string") return undefined;
+  try {
+    const { success, output } = v.safeParse(schema, JSON.parse(text));
+    return success ? output : undefined;
+  } catch {
+    return undefined;
+  }
+}

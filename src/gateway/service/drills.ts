@@ -12,7 +12,8 @@ import type { EventLevel } from "../../core/failover/state.ts";
 import { describeRefusal } from "../../core/refusal.ts";
 import { type DrillKind, whyNoDrill } from "../../core/failover/drill.ts";
 import { drillRuns, type OrderedDrill, whyGiveWay } from "../../core/failover/drill-order.ts";
-import { durationOf, median, type LossKind } from "../../core/failover/prediction.ts";
+import { durationOf } from "../../core/failover/prediction.ts";
+import { type DrillExpectation, expectDrill } from "../../core/failover/drill-expectation.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { fromValues } from "../state/replication-tables.ts";
 import { type DrillRow, type FailoverRow, putDrill } from "../state/rows.ts";
@@ -30,7 +31,7 @@ const nextSuccessMs = 3_000;
 const lookEveryMs = 25;
 const drillsShown = 100;
 /** The newest that an expectation rests on. */
-const drillsCounted = 10;
+const drillsCounted = 40;
 
 export interface DrillsOptions {
   readonly gateway: string;
@@ -93,7 +94,7 @@ export class Drills {
       return { kind: "unsafe", reasons: late };
     }
     const epochFrom = service.state.primary?.epoch ?? 0;
-    const begun = this.#begin(service, ordered);
+    const begun = this.#begin(service, ordered, order.forMs);
     const failure = await this.#inflict(service, order, signal);
     if (failure !== undefined) return this.#record(service, { ...begun, outcome: "failed", detail: failure });
     return this.#measure(service, { ...order, epochFrom }, begun, signal);
@@ -132,23 +133,35 @@ export class Drills {
     return drill;
   }
 
-  #begin(service: ServiceRuntime, ordered: DrillRow): DrillRow {
+  #begin(service: ServiceRuntime, ordered: DrillRow, forMs: number): DrillRow {
     const from = service.state.primary?.host;
     const kind = ordered.kind as DrillKind;
-    const predictedMs = this.#expected(service, kind);
-    const drill: DrillRow = { ...ordered, outcome: "running", fromHost: from, predictedMs };
+    const expected = this.#expected(service, kind, forMs);
+    const prediction = expected === undefined ? undefined : JSON.stringify(expected.phases);
+    const drill: DrillRow = {
+      ...ordered,
+      ...{ outcome: "running", fromHost: from, predictedMs: expected?.gapMs, prediction },
+    };
     this.#options.store.write(putDrill(drill));
     service.recorder.recordEvent("info", "drill-started", from, `${kind}, ordered by ${ordered.orderedBy}`);
     service.traffic.watchGap(this.#gapKey, ({ ms }) => (this.#gapMs = ms));
     return drill;
   }
 
-  /** Earlier drills of this kind say most: they were measured in the same way. */
-  #expected(service: ServiceRuntime, kind: DrillKind): number | undefined {
-    const earlier = this.list(service.name).flatMap((drill) =>
-      drill.kind === kind && drill.measuredBy === "clients" ? (drill.rtoMs ?? []) : [],
-    );
-    return earlier.length > 0 ? median(earlier.slice(-drillsCounted)) : service.predict(lossOf[kind])?.gapMs;
+  #expected(service: ServiceRuntime, kind: DrillKind, forMs: number): DrillExpectation | undefined {
+    const basis = service.predictionBasis();
+    if (basis === undefined) return undefined;
+    const failovers = failoversOf(this.#options.store, service.name);
+    const drills = this.list(service.name).flatMap(({ kind: of, measuredBy, rtoMs, failover }) => {
+      if (measuredBy !== "clients" || typeof rtoMs !== "number") return [];
+      const caused = failovers.filter(({ id }) => id === failover);
+      const [measured] = measuredOf(caused);
+      // One that needed several attempts says nothing about the next.
+      return caused.length > 0 && measured === undefined ? [] : [{ kind: of, rtoMs, phases: measured?.phases }];
+    });
+    const primary = service.monitorOf(service.state.primary?.host ?? "")?.status?.application;
+    const patienceMs = primary?.patienceMs ?? undefined;
+    return expectDrill(kind, { ...basis, drills: drills.slice(-drillsCounted), forMs, patienceMs });
   }
 
   #gapMs: number | undefined;
@@ -224,6 +237,7 @@ export class Drills {
       toHost: failover?.toHost ?? begun.fromHost,
       failover: failover?.id,
       rtoMs,
+      phases: measured === undefined ? undefined : JSON.stringify(measured.phases),
       measuredBy: gapMs !== undefined ? "clients" : rtoMs !== undefined ? "phases" : undefined,
       detail:
         failover === undefined ? "the same host continued: no failover was needed" : `a ${failover.kind} failover`,
@@ -245,13 +259,6 @@ const orderedDrill = ({ id, service, gateway, startedAtMs, outcome }: DrillRow):
   orderedAtMs: startedAtMs,
   hasBegun: outcome === "running",
 });
-
-const lossOf: Readonly<Record<DrillKind, LossKind>> = {
-  kill: "kill",
-  hang: "hang",
-  partition: "hang",
-  switchover: "switchover",
-};
 
 interface DrillEvent {
   readonly level: EventLevel;

@@ -19,7 +19,13 @@ import {
   type ServiceState,
 } from "../../core/failover/state.ts";
 import { dryRun } from "../../core/failover/command.ts";
-import { lossKindOf, predict, type LossKind, type Prediction } from "../../core/failover/prediction.ts";
+import {
+  lossKindOf,
+  predict,
+  type LossKind,
+  type Prediction,
+  type PredictionBasis,
+} from "../../core/failover/prediction.ts";
 import { commonFormat } from "../../core/record-format.ts";
 import type { Rules } from "../../core/rules.ts";
 import type { RehearsalResult } from "../../control/host-status.ts";
@@ -197,20 +203,27 @@ export class ServiceRuntime {
    * host that would be asked.
    */
   predict(kind: LossKind, candidate?: string): Prediction | undefined {
+    const basis = this.predictionBasis(candidate);
+    return basis === undefined ? undefined : predict(kind, basis);
+  }
+
+  /** Undefined: no host could take over. */
+  predictionBasis(candidate?: string): PredictionBasis | undefined {
     const { state } = this;
     const host = candidate ?? this.expectedPrimary();
     const view = host === undefined ? undefined : state.hosts.get(host);
     if (host === undefined || view === undefined) return undefined;
     const heard = state.heard?.position ?? 0;
     const { leaseMs } = state.hosts.get(state.primary?.host ?? host)?.report ?? view.report ?? { leaseMs: 0 };
-    return predict(kind, {
+    return {
       measured: measuredOf(this.#options.failovers()),
       candidate: host,
       lag: Math.max(0, heard - (view.report?.position ?? heard)),
       rehearsedMs: this.monitorOf(host)?.status?.rehearsal?.startMs ?? undefined,
+      primaryStartMs: this.monitorOf(state.primary?.host ?? "")?.status?.application?.startMs ?? undefined,
       probe: { ...this.#probe, fall: state.settings.fall },
       leaseMs,
-    });
+    };
   }
 
   /** Issues an operator's command; resolves once it has finished. */

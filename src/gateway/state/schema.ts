@@ -213,6 +213,10 @@ export const drills = sqliteTable("t_drills", {
   measuredBy: text("measured_by"),
   objectiveMs: real("objective_ms"),
   detail: text("detail").notNull(),
+  /** JSON of PredictedPhase[] (src/core/failover/prediction.ts). */
+  prediction: text("prediction"),
+  /** JSON of milliseconds by phase. Null: no failover. */
+  phases: text("phases"),
   ...provenance,
 });
 

@@ -65,6 +65,8 @@ export class Supervisor implements SupervisedApplication {
   #state: SupervisorState = { kind: "idle" };
   #ready: { promise: Promise<void>; resolve: () => void } | undefined;
   #restarts: readonly Restart[] = [];
+  /** Of the last start. */
+  #startMs: number | undefined;
   #port = 0;
   /** The address at which it was ready; undefined: it never was. */
   #address: Loopback | undefined;
@@ -113,17 +115,21 @@ export class Supervisor implements SupervisedApplication {
   get status(): ApplicationStatus {
     const { clock, application } = this.#options;
     const now = clock.now();
-    const restarts = recentRestarts(this.#restarts, now, application.restartWindowMs).length;
+    const common = {
+      restarts: recentRestarts(this.#restarts, now, application.restartWindowMs).length,
+      startMs: this.#startMs ?? null,
+      patienceMs: application.health.patienceMs ?? null,
+    };
     const state = this.#state;
     if (state.kind === "running") {
       const { state: liveness } = state.watch;
       const detail =
         liveness.kind === "ready" ? undefined : liveness.kind === "stuck" ? this.#lastEnd : liveness.detail;
-      return { state: liveness.kind, forMs: now - liveness.since, detail: detail ?? null, restarts };
+      return { state: liveness.kind, forMs: now - liveness.since, detail: detail ?? null, ...common };
     }
     const isComing = state.kind === "starting" || state.kind === "between";
     const kind = !isComing ? "stopped" : this.#restarts.length > 0 ? "restarting" : "starting";
-    return { state: kind, forMs: now - this.#changedAt, detail: this.#lastEnd ?? null, restarts };
+    return { state: kind, forMs: now - this.#changedAt, detail: this.#lastEnd ?? null, ...common };
   }
 
   /** Resolves when the application is ready (again); never rejects: when it is given up, the gate is shut anyway. */
@@ -208,6 +214,7 @@ export class Supervisor implements SupervisedApplication {
     });
     this.#group = group.group;
     this.#enter({ kind: "starting", group });
+    const startedAt = this.#options.clock.now();
     const ended = group.ended.then(
       ({ code }) => ({ kind: "ended", code }) as const,
       (error: unknown) => ({ kind: "unstartable", error }) as const,
@@ -218,6 +225,7 @@ export class Supervisor implements SupervisedApplication {
     if (this.#state.kind !== "starting") throw new ApplicationError("the application was stopped while it started");
     switch (first.kind) {
       case "ready":
+        this.#startMs = this.#options.clock.now() - startedAt;
         this.#address = first.address;
         this.#enter({ kind: "running", group, watch: this.#watch(group) });
         this.#ready?.resolve();

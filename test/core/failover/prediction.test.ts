@@ -6,6 +6,7 @@ const basis = (change: Partial<PredictionBasis> = {}): PredictionBasis => ({
   candidate: "b",
   lag: 0,
   rehearsedMs: undefined,
+  primaryStartMs: undefined,
   probe: { intervalMs: 250, timeoutMs: 500, fall: 2 },
   leaseMs: 1_000,
   ...change,
@@ -22,15 +23,21 @@ const phase = (name: string, prediction: ReturnType<typeof predict>) =>
 test("without history a hang takes the probes' times and the lease, a kill neither", () => {
   const hang = predict("hang", basis());
   expect(phase("detect", hang)).toMatchObject({ ms: 875, startMs: -875, source: "configured" });
-  expect(phase("lease", hang)).toMatchObject({ ms: 1_000, source: "configured" });
+  expect(phase("lease", hang)).toMatchObject({ ms: 0, source: "configured" });
+  // 85 % of the lease are left, on average, when the silence begins, and the claim takes 20 ms.
+  expect(phase("lease", predict("hang", basis({ leaseMs: 4_000 })))?.ms).toBeCloseTo(3_400 - 875 - 20, 6);
   const kill = predict("kill", basis());
   expect(phase("lease", kill)).toMatchObject({ ms: 0 });
-  expect(kill.gapMs).toBeLessThan(hang.gapMs - 1_500);
+  expect(kill.gapMs).toBeLessThan(hang.gapMs - 800);
   expect(phase("demote", kill)).toBeUndefined();
   expect(phase("detect", predict("switchover", basis()))).toBeUndefined();
 });
 
 test("the start is that of this host if it was measured there, else its rehearsal, else that of other hosts", () => {
+  expect(phase("start", predict("kill", basis({ primaryStartMs: 120 })))).toMatchObject({
+    ms: 120,
+    source: "measured elsewhere",
+  });
   const elsewhere = measured("kill", "c", { start: 900 });
   expect(phase("start", predict("kill", basis({ measured: [elsewhere] })))).toMatchObject({
     ms: 900,
