@@ -67,7 +67,7 @@ async function front(onCheckpointAsked: () => void = () => undefined): Promise<{
     applicationPort: backend.port,
     whenReady: () => Promise.resolve(),
     isReady: true,
-    endings: { listen: () => undefined, isNoticed: () => Promise.resolve(false) },
+    endings: { listen: () => undefined, isNoticed: () => Promise.resolve(false), isUnderWay: false },
     maySpareEnding: true,
     onCheckpointAsked,
   });

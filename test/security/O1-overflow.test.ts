@@ -41,7 +41,7 @@ async function fullFront(): Promise<{ front: Front; seen: () => string }> {
     ...{ epoch: 1, applicationHost: "127.0.0.1", applicationPort: backend.port, isReady: true, maySpareEnding: true },
     gate: () => undefined,
     whenReady: () => Promise.resolve(),
-    endings: { listen: () => undefined, isNoticed: () => Promise.resolve(false) },
+    endings: { listen: () => undefined, isNoticed: () => Promise.resolve(false), isUnderWay: false },
     onCheckpointAsked: () => undefined,
   });
   for (let n = 0; n < connectionsMax; n++) (await client(front.port)).send(`GET /${n} HTTP/1.1\r\nHost: a\r\n\r\n`);

@@ -18,11 +18,22 @@ export const detectionMs = 1_000;
 
 export class Endings {
   readonly #clock: Clock;
+  readonly #isExiting: () => boolean;
   readonly #waiting = new Set<(hasEnded: boolean) => void>();
   readonly #listeners = new Set<() => void>();
 
-  constructor(clock: Clock) {
+  /** `isExiting`: looks whether the process is ending; default: that cannot be seen. */
+  constructor(clock: Clock, isExiting: () => boolean = () => false) {
     this.#clock = clock;
+    this.#isExiting = isExiting;
+  }
+
+  /**
+   * True if the application is ending at this moment, announced or not. For an answer that only the end of its
+   * connection completes: the kernel closes the connections of a killed process in the same way.
+   */
+  get isUnderWay(): boolean {
+    return this.#isExiting();
   }
 
   /** Tells listeners that the application ended without having been asked to. */

@@ -22,6 +22,7 @@ import { asksForCheckpoint, epochField, steadFieldSet, withoutSteadFields } from
 import type { TlsCertificates } from "../../http/server/server-tls.ts";
 import { HttpServer } from "../../http/server/server.ts";
 import { Upstream } from "../../http/upstream/upstream.ts";
+import { WholeAnswers } from "../../http/upstream/whole-answers.ts";
 import { type Endings, detectionMs } from "./endings.ts";
 import { drainRequests, type DrainTimes } from "./drain.ts";
 import { putAside, refuse, sayUnknown } from "./front-answers.ts";
@@ -41,7 +42,7 @@ export interface ServingTerm {
   whenReady(): Promise<void>;
   readonly isReady: boolean;
   /** Reports when the application ends by itself. */
-  readonly endings: Pick<Endings, "listen" | "isNoticed">;
+  readonly endings: Pick<Endings, "listen" | "isNoticed" | "isUnderWay">;
   /** The application may end once more without being given up on this host. */
   readonly maySpareEnding: boolean;
   /** The application requested a checkpoint with `Stead-Checkpoint: now`. */
@@ -64,6 +65,8 @@ type FrontState =
 
 /** One of this many completed requests is remembered (core/suspects.ts). */
 const completionsPerSample = 8;
+/** Longest answer that is held back for its rest: only of one that is lost whole can the host say why it was lost. */
+const wholeAnswerBytesMax = 64 * 2 ** 10;
 /** How often a request that is not suspect waits for an application that keeps ending; then it is tried. */
 const besideTries = 3;
 
@@ -96,6 +99,7 @@ export class Front {
   /** In flight at an ending that was noticed before their loss: they belong to that ending. */
   readonly #counted = new WeakSet<RequestHead>();
   readonly #probation: Probation;
+  readonly #wholeAnswers: WholeAnswers;
   #completions = 0;
   /** Requests that end the application, across terms: a host that becomes primary again still knows them. */
   readonly suspects: Suspects;
@@ -103,6 +107,7 @@ export class Front {
   private constructor(options: FrontOptions) {
     this.#options = options;
     this.#probation = new Probation(options.clock);
+    this.#wholeAnswers = new WholeAnswers({ bytesMax: wholeAnswerBytesMax, clock: options.clock });
     this.suspects = new Suspects(options.rules);
   }
 
@@ -163,6 +168,8 @@ export class Front {
       cancellation: end,
       // `Stead-Outcome: not-executed` from an application is ignored: only hosts may say so.
       upstreamIsHost: false,
+      isUpstreamEnding: (request) => this.#counted.has(request) || term.endings.isUnderWay,
+      wholeAnswers: this.#wholeAnswers,
       editRequestFields: withoutSteadFields,
       editResponseFields: ({ headers }) => {
         if (asksForCheckpoint(headers)) term.onCheckpointAsked();

@@ -14,12 +14,17 @@ interface ProcessRow {
   readonly session: number;
   /** Dead, but its parent has not collected its exit code yet. */
   readonly isDefunct: boolean;
+  /** Dead, or about to be: from before the kernel closes its files. */
+  readonly isExiting: boolean;
   /**
    * Clock ticks from the start of the machine to that of the process: distinguishes it from a later one with the same
    * number.
    */
   readonly born: string;
 }
+
+/** PF_EXITING of Linux, in the flags of a process: it is set before the files of the process are closed. */
+const exitingFlag = 0x4;
 
 /** Characters of a command line in messages. */
 const commandCharactersMax = 120;
@@ -40,12 +45,14 @@ export function processRow(pid: number): ProcessRow | undefined {
   if (stat === undefined) return undefined;
   // The name in parentheses may hold anything: fields count from after the last ")".
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const isDefunct = fields[0] === "Z" || fields[0] === "X";
   return {
     pid,
     parent: Number(fields[1]),
     group: Number(fields[2]),
     session: Number(fields[3]),
-    isDefunct: fields[0] === "Z" || fields[0] === "X",
+    isDefunct,
+    isExiting: isDefunct || (Number(fields[6]) & exitingFlag) !== 0,
     born: fields[19] ?? "",
   };
 }
@@ -66,6 +73,15 @@ export function processesOfGroup(leader: number): ProcessRow[] {
     for (const row of rows) if (found.has(row.parent)) found.set(row.pid, row);
   }
   return [...found.values()].filter((row) => !row.isDefunct);
+}
+
+/**
+ * Returns true if the leader of a process group, or a process that it started, is ending, which its parent may not have
+ * been told yet. Without a /proc: false.
+ */
+export function hasExiting(leader: number): boolean {
+  if (processRow(process.pid) === undefined) return false;
+  return [leader, ...childrenOf(leader)].some((pid) => processRow(pid)?.isExiting ?? true);
 }
 
 /**

@@ -23,7 +23,7 @@ import { Endings } from "./endings.ts";
 import { checkHealth } from "./health-check.ts";
 import { LivenessWatch } from "./liveness-watch.ts";
 import type { ApplicationScope } from "./scope.ts";
-import { listenersOf, ownerOfPort, processesOfGroup } from "./process-table.ts";
+import { hasExiting, listenersOf, ownerOfPort, processesOfGroup } from "./process-table.ts";
 import { becomesReady, type Loopback, loopbacks } from "./readiness.ts";
 import { runStopCommand } from "./stop-command.ts";
 import { requestsShown, stuckEvidence } from "./stuck-evidence.ts";
@@ -81,7 +81,7 @@ export class Supervisor implements SupervisedApplication {
   constructor(options: SupervisorOptions) {
     this.#options = options;
     this.#changedAt = options.clock.now();
-    this.endings = new Endings(options.clock);
+    this.endings = new Endings(options.clock, () => this.#group !== undefined && hasExiting(this.#group));
     for (const cause of ["ended", "stuck"] as const)
       for (const sequel of ["restarted", "given_up"])
         this.#metrics.counter("stead_application_endings_total", { cause, sequel });

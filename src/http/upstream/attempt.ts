@@ -278,13 +278,18 @@ export class Attempt
   // Ends.
 
   onEnd(): void {
-    if (!this.#reader.onEnd()) {
+    const isCut = this.#phase === "open" && this.#response?.framing.kind === "close" && this.#isUpstreamEnding();
+    if (isCut || !this.#reader.onEnd()) {
       const started = this.#response === undefined ? "without an answer" : "before its response was complete";
       this.#abort(this.#lost(`the upstream closed the connection ${started}`), this.#closeMode());
       return;
     }
     if (this.#verdict !== undefined) this.#settleVerdict(this.#verdict);
     else this.release.flush();
+  }
+
+  #isUpstreamEnding(): boolean {
+    return this.#options.isUpstreamEnding?.(this.request) === true;
   }
 
   onGone(reason: string): void {

@@ -41,6 +41,11 @@ export interface ForwardOptions {
    * application, whose fields are always its own response.
    */
   readonly upstreamIsHost?: boolean;
+  /**
+   * Asked when the upstream ends a response that only the end of its connection completes. True: the upstream itself is
+   * ending, and the response is lost. Default: such a response is complete.
+   */
+  readonly isUpstreamEnding?: (request: RequestHead) => boolean;
   /** Lets short answers leave whole. Undefined: every part leaves as soon as it may. */
   readonly wholeAnswers?: WholeAnswers;
   /** Limit for the first byte of the final response to this target; undefined: as in the limits. */

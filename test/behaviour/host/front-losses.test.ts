@@ -160,6 +160,49 @@ describe("what a front says of a request that its application had", () => {
     expect(application.accepted).toBe(2);
   });
 
+  const half = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf";
+
+  test("nothing of an answer that a living application breaks off has left, and it is no reason to ask again", async () => {
+    const application = await new FakeApplication((request) => request.socket.end(half)).start();
+    const { url } = await frontOf(termOf(application));
+    expect(await word(fetch(`${url}/x`))).toEqual([502, "unknown", "closed"]);
+  });
+
+  test("nothing of an answer has left that the end of the process broke off", async () => {
+    const application: FakeApplication = await new FakeApplication((request) => {
+      request.socket.end(half);
+      application.end();
+    }).start();
+    const { url } = await frontOf(termOf(application));
+    expect(await word(fetch(`${url}/x`))).toEqual([502, "unknown", "application-ended"]);
+  });
+
+  test("the end of a connection completes an answer without a length, but not that of an application that is ending", async () => {
+    let isExiting = false;
+    const endings = new Endings(systemClock, () => isExiting);
+    const application = await new FakeApplication((request) =>
+      request.socket.end("HTTP/1.0 200 OK\r\n\r\nhalf"),
+    ).start();
+    const { url } = await frontOf(termOf(application, { endings }));
+    expect(await (await fetch(url)).text()).toBe("half");
+    isExiting = true;
+    const read = fetch(url).then((answer) => answer.text());
+    expect(await read.catch(() => "cut")).toBe("cut");
+  });
+
+  test("nor does that of an application whose end was announced before the end of the connection", async () => {
+    const requests: IncomingMessage[] = [];
+    const application = await new FakeApplication((request) => {
+      request.socket.write("HTTP/1.0 200 OK\r\n\r\nhalf");
+      requests.push(request);
+    }).start();
+    const { url } = await frontOf(termOf(application));
+    const answer = await fetch(url);
+    application.endings.announce();
+    requests[0]?.socket.end();
+    expect(await answer.text().catch(() => "cut")).toBe("cut");
+  });
+
   test("an answer that breaks the rules is refused with the rule", async () => {
     const backend = await RawBackend.answering(
       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { sampleOf } from "../../support/metrics/promtool.ts";
 import { scopeOf } from "../../support/host/scope-fixture.ts";
@@ -138,6 +139,18 @@ describe("the supervisor", () => {
     await supervisor.whenReady();
     expect((await fetch(`http://127.0.0.1:${port}/`)).status).toBe(200);
     expect(warnings[0]).toContain("exit code 3");
+  });
+
+  test("sees the application's end as soon as one of its connections ends", async () => {
+    const { supervisor } = supervise(serving, { restartsMax: 0 });
+    const port = await freePort();
+    await supervisor.start(port);
+    expect(supervisor.endings.isUnderWay).toBe(false);
+    const seen = Promise.withResolvers<boolean>();
+    const socket = connect({ port, host: "127.0.0.1" }, () => socket.write("GET /crash HTTP/1.1\r\nHost: a\r\n\r\n"));
+    socket.once("close", () => seen.resolve(supervisor.endings.isUnderWay));
+    socket.on("error", () => undefined).resume();
+    expect(await seen.promise).toBe(true);
   });
 
   test("gives the application up when it crashes more often than allowed", async () => {
