@@ -130,7 +130,6 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version = "ledger"
     disable_nagle_algorithm = True
-    wbufsize = -1  # one packet for head and body
 
     def do_GET(self):
         url = urlsplit(self.path)

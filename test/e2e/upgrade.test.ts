@@ -21,6 +21,7 @@ let bench: Bench;
 let backend: Server;
 /** Answers to /slow are given when told. */
 let answerSlow: (() => void)[] = [];
+const bodyAfterMs = 10;
 let port = 0;
 let adminPort = 0;
 let configFile = "";
@@ -30,7 +31,11 @@ beforeEach(async () => {
   answerSlow = [];
   backend = createServer((request, response) => {
     request.resume();
-    const answer = (): void => void response.end("hello");
+    // Head and body apart, as applications without a buffer write them: many answers are in between at each moment.
+    const answer = (): void => {
+      response.writeHead(200, { "content-length": "5" }).flushHeaders();
+      setTimeout(() => response.end("hello"), bodyAfterMs);
+    };
     if (request.url === "/slow") answerSlow.push(answer);
     else request.once("end", answer);
   });
