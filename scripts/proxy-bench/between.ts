@@ -14,6 +14,7 @@ import { Proxy } from "../../src/http/proxy/proxy.ts";
 import { HttpServer } from "../../src/http/server/server.ts";
 import { requestIdFields } from "../../src/http/server/request-id.ts";
 import { Upstream } from "../../src/http/upstream/upstream.ts";
+import { WholeAnswers } from "../../src/http/upstream/whole-answers.ts";
 import { systemClock as clock } from "../../src/runtime/clock.ts";
 import { systemLog } from "../../src/runtime/log.ts";
 import { systemRandom as random } from "../../src/runtime/random.ts";
@@ -30,6 +31,7 @@ const hold = new Hold(
   { requestsMax: 10_000, bytesMax: 2 ** 26, waitMsMax: 30_000, releaseConcurrency: 64, clock },
   "open",
 );
+const wholeAnswers = new WholeAnswers({ bytesMax: 2 ** 16, clock });
 const addClient = forwardedFields({});
 const addName = requestIdFields({ traceparent: "pass", random });
 const proxy = new Proxy({
@@ -37,9 +39,10 @@ const proxy = new Proxy({
   clock,
   patienceMs: 30_000,
   // A host adds nothing to requests.
-  ...(isGateway
-    ? { forward: { editRequestFields: (headers, exchange) => addName(addClient(headers, exchange), exchange) } }
-    : {}),
+  forward: {
+    wholeAnswers,
+    ...(isGateway ? { editRequestFields: (headers, exchange) => addName(addClient(headers, exchange), exchange) } : {}),
+  },
 });
 await HttpServer.listen({
   ...{ host: "127.0.0.1", port: Number(port), clock },

@@ -9,6 +9,7 @@ import { Proxy } from "../../src/http/proxy/proxy.ts";
 import { requestIdFields } from "../../src/http/server/request-id.ts";
 import { HttpServer, type HttpServerOptions } from "../../src/http/server/server.ts";
 import { Upstream } from "../../src/http/upstream/upstream.ts";
+import { WholeAnswers } from "../../src/http/upstream/whole-answers.ts";
 import { systemClock as clock } from "../../src/runtime/clock.ts";
 import { systemRandom as random } from "../../src/runtime/random.ts";
 
@@ -18,13 +19,17 @@ const hold = new Hold(
   { requestsMax: 10_000, bytesMax: 2 ** 26, waitMsMax: 30_000, releaseConcurrency: 64, clock },
   "open",
 );
+const wholeAnswers = new WholeAnswers({ bytesMax: 2 ** 16, clock });
 const addClient = forwardedFields({});
 const addName = requestIdFields({ traceparent: "pass", random });
 const proxy = new Proxy({
   route: { current: () => upstream, whenServing: () => hold },
   clock,
   patienceMs: 30_000,
-  forward: { editRequestFields: (headers, exchange) => addName(addClient(headers, exchange), exchange) },
+  forward: {
+    wholeAnswers,
+    editRequestFields: (headers, exchange) => addName(addClient(headers, exchange), exchange),
+  },
 });
 const onExchange: HttpServerOptions["onExchange"] = (exchange) => proxy.handle(exchange);
 await HttpServer.listen({ host: "127.0.0.1", port: Number(port), clock, onExchange });
