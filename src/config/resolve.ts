@@ -49,6 +49,7 @@ export function resolveServices(
     })),
     rejoin: service.rejoin,
     objectiveMs: service.objective.rto,
+    probe: probeOf(service.objective.probe),
     maintenance:
       service.maintenance.page === undefined
         ? undefined
@@ -56,6 +57,9 @@ export function resolveServices(
     firstByte: service.first_byte.map(({ path, time }) => ({ path, timeMs: time })),
   }));
 }
+
+const probeOf = (probe: FileContent["service"][number]["objective"]["probe"]): ServiceConfig["probe"] =>
+  probe === undefined ? undefined : { ...probe, read: probe.read ?? probe.url };
 
 /**
  * A plain host's control address is its health check; src/gateway/service/plain-host.ts stands in for the control

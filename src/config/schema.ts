@@ -162,11 +162,46 @@ const controlMessage = message(
 );
 const controlAddress = v.union([v.literal("none"), baseUrl], controlMessage);
 
+const httpUrlMessage = message(
+  'the URL of an HTTP receiver, for example "https://hooks.example/stead"',
+  "write it with http:// or https://; one that is itself a secret belongs into a file, `url_file`",
+);
+const httpUrl = v.pipe(
+  v.string(httpUrlMessage),
+  v.check((text) => /^https?:\/\/[^\s]+$/.test(text) && URL.canParse(text), httpUrlMessage),
+);
+const stringTable = v.record(
+  v.string(),
+  v.string(message("a string", "put the value into quotes")),
+  message("a table of strings", 'write it as { NAME = "value" }, or as a table of its own with a line for each'),
+);
+
+const tokenMessage = message(
+  'a URL with {token} in it or in `body`, for example "https://notes.example/probes/{token}"',
+  "write it as a client of the service would",
+);
+const probe = table("service.objective.probe", {
+  url: v.pipe(
+    httpUrl,
+    v.check((text) => !/[{}]/.test(text.replaceAll("{token}", "")), tokenMessage),
+  ),
+  method: v.optional(choice(["PUT", "POST"]), "PUT"),
+  body: v.optional(text("text; {token} in it is replaced"), "{token}"),
+  headers: v.optional(stringTable, {}),
+  read: v.optional(httpUrl),
+});
+
 const service = table("[service]", {
   name: identifier,
   match: v.optional(table("service.match", { host: v.optional(hostName), path: v.optional(urlPath) }), {}),
   rejoin: v.optional(choice(["auto", "manual"]), "auto"),
-  objective: v.optional(table("service.objective", { rto: v.optional(duration({ min: 1, max: 24 * hour })) }), {}),
+  objective: v.optional(
+    table("service.objective", {
+      rto: v.optional(duration({ min: 1, max: 24 * hour })),
+      probe: v.optional(probe),
+    }),
+    {},
+  ),
   maintenance: v.optional(
     table("service.maintenance", {
       page: v.optional(
@@ -235,17 +270,7 @@ const application = table("host.application", {
   group: v.optional(accountName),
   log: v.optional(v.pipe(v.string(logMessage), v.regex(/^(?:prefixed|journald|.*\/.*[^/])$/s, logMessage)), "prefixed"),
   port: v.optional(whole(1, 65_535)),
-  env: v.optional(
-    v.record(
-      v.string(),
-      v.string(message("a string", "put the value into quotes")),
-      message(
-        "a table of strings",
-        'write it as { NAME = "value" }, or as [host.application.env] with a line for each',
-      ),
-    ),
-    {},
-  ),
+  env: v.optional(stringTable, {}),
   ready: v.optional(
     table("host.application.ready", {
       path: v.optional(requestTarget),
@@ -349,14 +374,6 @@ const host = table("host", {
   limits: v.optional(table("host.limits", limitEntries(hostLimits)), {}),
 });
 
-const httpUrlMessage = message(
-  'the URL of an HTTP receiver, for example "https://hooks.example/stead"',
-  "write it with http:// or https://; one that is itself a secret belongs into a file, `url_file`",
-);
-const httpUrl = v.pipe(
-  v.string(httpUrlMessage),
-  v.check((text) => /^https?:\/\/[^\s]+$/.test(text) && URL.canParse(text), httpUrlMessage),
-);
 const listOf = <const Values extends readonly [string, ...string[]]>(values: Values, example: string) =>
   v.array(
     choice(values),

@@ -109,6 +109,8 @@ export function serviceSettings(services: readonly ServiceConfig[]): Readonly<Re
     settings[`${prefix}: rejoin`] = service.rejoin;
     if (service.objectiveMs !== undefined) settings[`${prefix}: objective.rto`] = service.objectiveMs;
     if (service.maintenance !== undefined) settings[`${prefix}: maintenance`] = maintenanceText(service.maintenance);
+    if (service.probe !== undefined)
+      settings[`${prefix}: objective.probe`] = `${service.probe.method} ${service.probe.url}`;
     for (const { path, timeMs } of service.firstByte) settings[`${prefix}: first_byte ${path}`] = timeMs;
     for (const host of service.hosts) settings[hostKey(service.name, host.id)] = hostText(host);
   }

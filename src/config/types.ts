@@ -74,6 +74,16 @@ export interface ServiceHostConfig {
   readonly nofailover: boolean | undefined;
 }
 
+/** A write as a client makes it, and where it is read back. `{token}` stands for a value that is new each time. */
+export interface DrillProbeConfig {
+  readonly url: string;
+  readonly method: "PUT" | "POST";
+  readonly body: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** The answer has the token. */
+  readonly read: string;
+}
+
 export interface ServiceConfig {
   readonly name: string;
   /** Which requests belong to this service. undefined: any. Host names are lower case, without a port. */
@@ -83,6 +93,8 @@ export interface ServiceConfig {
   readonly rejoin: "auto" | "manual";
   /** How long clients may wait in a drill that counts as passed; undefined: any time. */
   readonly objectiveMs?: number | undefined;
+  /** How a drill shows that no write is lost; undefined: it does not. */
+  readonly probe?: DrillProbeConfig | undefined;
   /** The page of requests that are refused for maintenance, or because there is no primary. undefined: none is set. */
   readonly maintenance?: { readonly html?: string | undefined; readonly retryAfterMs: number } | undefined;
   /** First-byte limits that replace `limits.firstByteMs`, by path prefix. */

@@ -51,6 +51,11 @@ export const drillEntrySchema = v.object({
   measuredBy: v.nullable(v.string()),
   objectiveMs: v.nullable(milliseconds),
   detail: v.string(),
+  /** How much of what was acknowledged is lost, in time: 0 if nothing is. */
+  rpoMs: v.optional(v.nullable(milliseconds), null),
+  /** Writes of the probe that were acknowledged, and those of them that are lost. */
+  probeWrites: v.optional(v.nullable(count), null),
+  probeLost: v.optional(v.nullable(count), null),
   /**
    * What was expected and measured, by phase: null where one of them is unknown. `rest` is what clients waited beyond
    * the phases; it is negative where they were served in some of them.

@@ -12,6 +12,7 @@ import type { Rules } from "../core/rules.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/log.ts";
+import { callProbe, DrillProbe } from "./service/drill-probe.ts";
 import { Drills } from "./service/drills.ts";
 import { failoversOf } from "./service/failover-history.ts";
 import { InterruptedFailovers } from "./service/interrupted-failovers.ts";
@@ -102,7 +103,11 @@ export class ControlPlane {
       ...{ gateway: id, store, clock },
       registered: () => this.peers.registered,
       confirm: () => this.peers.confirm(),
-      objectiveMs: (service) => config().services.find(({ name }) => name === service)?.objectiveMs,
+      objective: (service) => {
+        const found = config().services.find(({ name }) => name === service);
+        return { rtoMs: found?.objectiveMs, probe: found?.probe };
+      },
+      probe: (probe, drill) => new DrillProbe(probe, drill, { clock, call: callProbe }),
     });
     this.peers = new Peers({ id, adminUrl, seeds, transport, clock, log, store, services: () => this.services() });
     this.peers.register(options.startedAtMs);

@@ -147,6 +147,52 @@ describe("a gateway with three hosts", () => {
     expect(await cluster.client.drills()).toMatchObject({ value: { drills: [{ outcome: "passed" }] } });
   });
 
+  test("a drill reads its probe's writes back: it fails if one that was acknowledged is lost, however short the wait", async () => {
+    await threeHosts();
+    const kept = new Set<string>();
+    let forgets = false;
+    const application = Bun.serve({
+      port: 0,
+      fetch: ({ method, url }) => {
+        if (method === "PUT") kept.add(url);
+        const isThere = kept.has(url);
+        if (method === "GET" && forgets) kept.delete(url);
+        return new Response(isThere ? url : "");
+      },
+    });
+    const url = `http://127.0.0.1:${application.port}/probes/{token}`;
+    const config = cluster.config;
+    const services = config?.services.map((service) => ({
+      ...service,
+      probe: { url, method: "PUT" as const, body: "", headers: {}, read: url },
+    }));
+    if (config === undefined || services === undefined) throw new Error("no gateway");
+    cluster.gateway?.reload({ ...config, services });
+    let running = true;
+    const load = (async () => {
+      while (running) await cluster.ask();
+    })();
+    expect(await cluster.client.drill({ kind: "switchover" })).toMatchObject({
+      value: { outcome: "passed", rpoMs: 0, probeWrites: kept.size, probeLost: 0 },
+    });
+    forgets = true;
+    const failed = await until(async () => {
+      const answer = await cluster.client.drill({ kind: "switchover" });
+      return answer.kind === "ok" && answer.value;
+    });
+    running = false;
+    await Promise.all([load, application.stop(true)]);
+    expect(failed.outcome).toBe("failed");
+    expect(failed.probeLost ?? 0).toBeGreaterThan(0);
+    expect(failed.rpoMs ?? 0).toBeGreaterThan(0);
+    expect(cluster.service().events).toContainEqual(
+      expect.objectContaining({
+        what: "drill-failed",
+        detail: expect.stringContaining("acknowledged writes were lost"),
+      }),
+    );
+  });
+
   test("continues with the next candidate when the first dies after its claim", async () => {
     await Promise.all([
       cluster.addHost("a", { priority: 2 }),

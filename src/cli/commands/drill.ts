@@ -149,10 +149,11 @@ const ms = (value: number | null): string => (value === null ? "-" : `${Math.rou
 
 function describeDrill(drill: DrillEntry): string {
   const measured = drill.measuredBy === null ? "" : `, measured by ${drill.measuredBy}`;
+  const lost = drill.rpoMs === null ? "" : `, lost ${ms(drill.rpoMs)} of acknowledged writes`;
   return [
     `${drill.kind} of ${drill.service}: ${drill.outcome}; ${drill.from ?? "none"} -> ${drill.to ?? "none"}`,
     `  ${drill.detail}`,
-    `  clients waited ${ms(drill.rtoMs)}${measured}; expected ${ms(drill.predictedMs)}, objective ${ms(drill.objectiveMs)}`,
+    `  clients waited ${ms(drill.rtoMs)}${measured}; expected ${ms(drill.predictedMs)}, objective ${ms(drill.objectiveMs)}${lost}`,
   ].join("\n");
 }
 

@@ -219,7 +219,7 @@ export const eventExplanations: Readonly<Record<EventName, CodeMeaning>> = {
     "See which phase took the time: `stead status`, and the view `failover_phases` (`stead sql`).",
   ),
   "drill-failed": codeMeaning(
-    "The primary refused the drill, or the service was not back within two minutes. The detail says which.",
+    "The primary refused the drill, the service was not back within two minutes, or a write that was acknowledged to the drill's probe is lost. The detail says which.",
     "None if it was refused; otherwise requests wait.",
     "`stead status` says what is missing; a hang or a partition ends by itself after a minute at most.",
   ),

@@ -21,9 +21,10 @@ td.number { text-align: right; font-variant-numeric: tabular-nums; }
 <h1>Failover drills</h1>
 <p>${drills.length} drills, ${passed} passed; written at ${now.toISOString()}. Each took the real primary away. The
 time is how long clients waited: measured by <em>clients</em>, the longest time without a successful response at the
-gateway; by <em>phases</em>, without traffic, the sum of the phases of the failover.</p>
+gateway; by <em>phases</em>, without traffic, the sum of the phases of the failover. Lost is how much of what was
+acknowledged was not there afterwards, in time, by writes of a probe that were read back; empty: there was no probe.</p>
 <table>
-<thead><tr><th scope="col">Started (UTC)</th><th scope="col">Service</th><th scope="col">Kind</th><th scope="col">Primary</th><th scope="col">Outcome</th><th scope="col">Waited</th><th scope="col">Measured by</th><th scope="col">Expected</th><th scope="col">Objective</th><th scope="col">Ordered by</th><th scope="col">Detail</th><th scope="col">Phases (expected / measured ms)</th></tr></thead>
+<thead><tr><th scope="col">Started (UTC)</th><th scope="col">Service</th><th scope="col">Kind</th><th scope="col">Primary</th><th scope="col">Outcome</th><th scope="col">Waited</th><th scope="col">Measured by</th><th scope="col">Expected</th><th scope="col">Objective</th><th scope="col">Lost</th><th scope="col">Ordered by</th><th scope="col">Detail</th><th scope="col">Phases (expected / measured ms)</th></tr></thead>
 <tbody>
 ${rows}
 </tbody>
@@ -44,6 +45,7 @@ function rowOf(drill: DrillEntry): string {
     cell(drill.measuredBy ?? ""),
     duration(drill.predictedMs),
     duration(drill.objectiveMs),
+    duration(drill.rpoMs),
     cell(drill.orderedBy),
     cell(drill.detail),
     cell(phasesOf(drill)),

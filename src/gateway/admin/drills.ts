@@ -37,6 +37,9 @@ export const drillEntry = (row: DrillRow): DrillEntry => ({
   rtoMs: row.rtoMs ?? null,
   measuredBy: row.measuredBy ?? null,
   objectiveMs: row.objectiveMs ?? null,
+  rpoMs: row.rpoMs ?? null,
+  probeWrites: row.probeWrites ?? null,
+  probeLost: row.probeLost ?? null,
   phases: phasesOf(row),
 });
 

@@ -7,6 +7,7 @@
  * that ends in the middle leaves a service that recovers by itself, and a row that says `running`, which counts as
  * interrupted after a while. What the host does to itself ends by itself too (src/host/drills.ts).
  */
+import type { DrillProbeConfig } from "../../config/types.ts";
 import type { EventName } from "../../core/event-name.ts";
 import type { EventLevel } from "../../core/failover/state.ts";
 import { describeRefusal } from "../../core/refusal.ts";
@@ -19,6 +20,7 @@ import { fromValues } from "../state/replication-tables.ts";
 import { type DrillRow, type FailoverRow, putDrill } from "../state/rows.ts";
 import type { drills } from "../state/schema.ts";
 import type { StateStore } from "../state/store.ts";
+import type { DrillProbe, ProbeResult } from "./drill-probe.ts";
 import { failoversOf, measuredOf } from "./failover-history.ts";
 import type { ServiceRuntime } from "./service.ts";
 
@@ -33,6 +35,12 @@ const drillsShown = 100;
 /** The newest that an expectation rests on. */
 const drillsCounted = 40;
 
+/** Undefined: none. */
+export interface DrillObjective {
+  readonly rtoMs: number | undefined;
+  readonly probe: DrillProbeConfig | undefined;
+}
+
 export interface DrillsOptions {
   readonly gateway: string;
   readonly store: StateStore;
@@ -41,8 +49,8 @@ export interface DrillsOptions {
   registered(): readonly string[];
   /** Resolves with those that know what this one has written, and whose knowledge it has. */
   confirm(): Promise<ReadonlySet<string>>;
-  /** The objective of a service; undefined: none. */
-  readonly objectiveMs: (service: string) => number | undefined;
+  objective(service: string): DrillObjective;
+  probe(config: DrillProbeConfig, drill: string): DrillProbe;
 }
 
 export interface DrillOrder {
@@ -87,17 +95,39 @@ export class Drills {
       registered: this.#options.registered(),
       others: this.#unfinished().filter(({ id }) => id !== ordered.id),
     });
-    // Meanwhile something may have gone wrong, and the primary is another one.
-    const late = giveWay === undefined ? this.#whyNotNow(service, order.kind) : [giveWay];
+    const { probe: config } = this.#options.objective(service.name);
+    const probe = config === undefined ? undefined : this.#options.probe(config, ordered.id);
+    const late = giveWay === undefined ? await this.#whyNotYet(service, order.kind, probe) : [giveWay];
     if (late.length > 0) {
       this.#options.store.write(putDrill({ ...ordered, deleted: true }));
       return { kind: "unsafe", reasons: late };
     }
     const epochFrom = service.state.primary?.epoch ?? 0;
     const begun = this.#begin(service, ordered, order.forMs);
-    const failure = await this.#inflict(service, order, signal);
-    if (failure !== undefined) return this.#record(service, { ...begun, outcome: "failed", detail: failure });
-    return this.#measure(service, { ...order, epochFrom }, begun, signal);
+    let drill: DrillRow | undefined;
+    let probed: ProbeResult | undefined;
+    try {
+      const failure = await this.#inflict(service, order, signal);
+      drill =
+        failure === undefined
+          ? await this.#measure(service, { ...order, epochFrom }, begun, signal)
+          : { ...begun, outcome: "failed", detail: failure };
+    } finally {
+      probed = await probe?.close();
+    }
+    return this.#record(service, probed === undefined ? drill : withProbe(drill, probed));
+  }
+
+  /** Meanwhile something may have gone wrong, and the primary is another one. */
+  async #whyNotYet(
+    service: ServiceRuntime,
+    kind: DrillKind,
+    probe: DrillProbe | undefined,
+  ): Promise<readonly string[]> {
+    const failure = await probe?.begin();
+    const reasons = [...this.#whyNotNow(service, kind), ...(failure === undefined ? [] : [failure])];
+    if (reasons.length > 0) await probe?.close();
+    return reasons;
   }
 
   #whyNot(service: ServiceRuntime, kind: DrillKind): readonly string[] {
@@ -127,7 +157,7 @@ export class Drills {
     const drill: DrillRow = {
       ...{ id: `${gateway}.${service.name}.${startedAtMs}.${++this.#last}`, service: service.name, kind, gateway },
       ...{ orderedBy, startedAtMs, outcome: "ordered", fromHost: service.state.primary?.host, detail: "" },
-      objectiveMs: this.#options.objectiveMs(service.name),
+      objectiveMs: this.#options.objective(service.name).rtoMs,
     };
     this.#options.store.write(putDrill(drill));
     return drill;
@@ -193,7 +223,7 @@ export class Drills {
     { kind, forMs, epochFrom }: DrillOrder & { readonly epochFrom: number },
     begun: DrillRow,
     signal: AbortSignal,
-  ): Promise<DrillOutcome> {
+  ): Promise<DrillRow> {
     const { clock } = this.#options;
     const until = clock.now() + recoveryMsMax;
     const endsAt = clock.now() + forMs;
@@ -204,18 +234,14 @@ export class Drills {
       (failover !== undefined || (kind === "hang" && clock.now() > endsAt && isReady(service)));
     while (!isBack()) {
       if (clock.now() > until)
-        return this.#record(service, {
-          ...begun,
-          outcome: "failed",
-          detail: `the service was not back within ${recoveryMsMax / 1_000} s`,
-        });
+        return { ...begun, outcome: "failed", detail: `the service was not back within ${recoveryMsMax / 1_000} s` };
       await clock.sleep(lookEveryMs, signal);
       failover = this.#failoverOf(begun, epochFrom);
     }
     service.traffic.closeGap(this.#gapKey);
     const successBy = clock.now() + nextSuccessMs;
     while (this.#gapMs === undefined && clock.now() < successBy) await clock.sleep(lookEveryMs, signal);
-    return this.#judge(service, begun, failover);
+    return this.#judge(begun, failover);
   }
 
   /** By the epoch that it ended: two clocks would have to agree about a millisecond. */
@@ -225,13 +251,13 @@ export class Drills {
     );
   }
 
-  #judge(service: ServiceRuntime, begun: DrillRow, failover: FailoverRow | undefined): DrillOutcome {
+  #judge(begun: DrillRow, failover: FailoverRow | undefined): DrillRow {
     const gapMs = this.#gapMs ?? failover?.gapMs ?? undefined;
     const [measured] = failover === undefined ? [] : measuredOf([failover]);
     const rtoMs = gapMs ?? (measured === undefined ? undefined : durationOf(measured.phases));
     const limit = begun.objectiveMs ?? undefined;
     const isMissed = limit !== undefined && rtoMs !== undefined && rtoMs > limit;
-    return this.#record(service, {
+    return {
       ...begun,
       outcome: isMissed ? "missed" : "passed",
       toHost: failover?.toHost ?? begun.fromHost,
@@ -241,7 +267,7 @@ export class Drills {
       measuredBy: gapMs !== undefined ? "clients" : rtoMs !== undefined ? "phases" : undefined,
       detail:
         failover === undefined ? "the same host continued: no failover was needed" : `a ${failover.kind} failover`,
-    });
+    };
   }
 
   #record(service: ServiceRuntime, drill: DrillRow): DrillOutcome {
@@ -258,6 +284,20 @@ const orderedDrill = ({ id, service, gateway, startedAtMs, outcome }: DrillRow):
   ...{ id, service, gateway },
   orderedAtMs: startedAtMs,
   hasBegun: outcome === "running",
+});
+
+/** A write that was acknowledged and is lost is a failure, however short the wait was. */
+const withProbe = (drill: DrillRow, { writes, lost, unread, rpoMs }: ProbeResult): DrillRow => ({
+  ...drill,
+  ...{ probeWrites: writes, probeLost: lost, rpoMs },
+  outcome: lost > 0 ? "failed" : drill.outcome,
+  detail: [
+    drill.detail,
+    lost > 0
+      ? `${lost} of ${writes} acknowledged writes were lost`
+      : `none of ${writes - unread} acknowledged writes was lost`,
+    ...(unread > 0 ? [`${unread} could not be read back`] : []),
+  ].join(", "),
 });
 
 interface DrillEvent {

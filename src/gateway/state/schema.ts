@@ -217,6 +217,11 @@ export const drills = sqliteTable("t_drills", {
   prediction: text("prediction"),
   /** JSON of milliseconds by phase. Null: no failover. */
   phases: text("phases"),
+  /** How much of what was acknowledged is lost, in time. Null: not probed, or unknown. */
+  rpoMs: real("rpo_ms"),
+  /** Acknowledged writes of the probe. */
+  probeWrites: integer("probe_writes"),
+  probeLost: integer("probe_lost"),
   ...provenance,
 });
 
