@@ -150,6 +150,7 @@ export function resolveHost(file: string, host: HostContent, secret: string, clu
     secret,
     cluster,
     application: resolveApplication(file, host.application),
+    hooks: resolveHooks(file, host.hooks),
     checkpoint: {
       intervalMs: host.checkpoint.interval,
       journalBytes: host.checkpoint.journal,
@@ -188,6 +189,12 @@ export const resolveVaultServer = (
   secret: string,
   secretFrom: SecretSource | undefined,
 ): VaultServerConfig => ({ folder: resolve(dirname(file), data), listen, secret, secretFrom });
+
+function resolveHooks(file: string, hooks: HostContent["hooks"]): HostConfig["hooks"] {
+  if (hooks === undefined) return undefined;
+  const { timeout, ...commands } = hooks;
+  return { commands, cwd: dirname(file), timeoutMs: timeout };
+}
 
 function resolveApplication(file: string, application: HostContent["application"]): HostConfig["application"] {
   const [program, ...args] = application.command;

@@ -357,6 +357,14 @@ const host = table("host", {
   priority: v.optional(whole(-1000, 1000), 0),
   nofailover: v.optional(flag, false),
   restarts: v.optional(flag),
+  hooks: v.optional(
+    table("host.hooks", {
+      before_start: v.optional(v.pipe(v.array(part, stringsMessage), v.minLength(1, stringsMessage))),
+      on_promote: v.optional(v.pipe(v.array(part, stringsMessage), v.minLength(1, stringsMessage))),
+      on_demote: v.optional(v.pipe(v.array(part, stringsMessage), v.minLength(1, stringsMessage))),
+      timeout: v.optional(duration({ min: 100, max: 14 * second }), "10s"),
+    }),
+  ),
   application,
   checkpoint: v.optional(
     table("host.checkpoint", {

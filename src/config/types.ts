@@ -256,6 +256,16 @@ export interface CheckpointConfig {
   readonly windowMs: number;
 }
 
+/** Programs of an operator at the changes of a host's role (src/host/hooks.ts). */
+export interface HooksConfig {
+  readonly commands: Readonly<
+    Partial<Record<"before_start" | "on_promote" | "on_demote", readonly string[] | undefined>>
+  >;
+  /** Absolute. */
+  readonly cwd: string;
+  readonly timeoutMs: number;
+}
+
 export interface HostConfig {
   readonly id: string;
   readonly service: string;
@@ -317,6 +327,7 @@ export interface HostConfig {
   readonly isRestarted: boolean;
   readonly secret: string;
   readonly cluster: ClusterConfig;
+  readonly hooks?: HooksConfig | undefined;
   readonly application: ApplicationConfig;
   /** undefined: the application runs as the host's own user. */
   readonly applicationUser?: ApplicationUserConfig | undefined;

@@ -98,6 +98,19 @@ export const rehearsalSchema = v.object({
 });
 export type RehearsalResult = v.InferOutput<typeof rehearsalSchema>;
 
+/** The last run of a hook of an operator (src/host/hooks.ts) on this host. */
+export const hookRunSchema = v.object({
+  hook: v.string(),
+  /** Wall-clock time of this host. */
+  atMs: count,
+  epoch: count,
+  ok: v.boolean(),
+  ms: milliseconds,
+  /** What failed, with the end of its output; null: nothing. */
+  detail: v.nullable(v.string()),
+});
+export type HookRun = v.InferOutput<typeof hookRunSchema>;
+
 /**
  * Record formats (src/core/record-format.ts): the newest that this host reads, and the one that a primary writes now.
  */
@@ -167,6 +180,8 @@ export const hostStatusSchema = v.object({
   capture: v.optional(v.nullable(captureSchema), null),
   /** null: there was no rehearsal in this run of the host. */
   rehearsal: v.optional(v.nullable(rehearsalSchema), null),
+  /** One of each hook that has run since this host was started. */
+  hooks: v.optional(v.array(hookRunSchema), []),
   /** null: an earlier version, which reads and writes format 1. */
   recordFormat: v.optional(v.nullable(recordFormatSchema), null),
   /** The secrets that this host knows. null: an earlier version. */
@@ -186,6 +201,7 @@ export const untold = {
   vault: null,
   capture: null,
   rehearsal: null,
+  hooks: [],
   recordFormat: null,
   secret: null,
 } satisfies Partial<HostStatus>;

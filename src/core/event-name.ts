@@ -39,6 +39,7 @@ export type EventName =
   | "suspect-cleared"
   | "rehearsed"
   | "rehearsal-failed"
+  | "hook-failed"
   | "pause"
   | "resume"
   | "maintenance-on"

@@ -27,6 +27,7 @@ import type { Refusal } from "../core/refusal.ts";
 import { messageOf } from "../runtime/operator-error.ts";
 import type { LogRecord } from "../vault/record.ts";
 import type { Promotion } from "./control/promotion.ts";
+import type { Hooks } from "./hooks.ts";
 import type { Warnings } from "./ports/warnings.ts";
 import type { Claimed } from "./primary/claim.ts";
 import type { Term } from "./primary/term.ts";
@@ -40,6 +41,8 @@ type Stage = (signal: AbortSignal) => Promise<HostEvent | undefined>;
 export interface DriverOptions
   extends Pick<PromotingOptions, "ports" | "instance" | "logStatus" | "recordFormat" | "readExclusions" | "onChange"> {
   readonly warnings: Warnings;
+  /** Undefined: this host has none. */
+  readonly hooks?: Hooks | undefined;
   /** Where clients of this host's term are sent. */
   readonly dataUrl: () => string;
   /** Orders this host to become primary, after it bootstrapped the vault. Never rejects. */
@@ -170,6 +173,7 @@ export class Driver {
   async close(reason: string): Promise<void> {
     this.#promotion?.refuse({ kind: "not_ready", reason });
     this.#term?.abort(reason);
+    this.#options.hooks?.demoted(reason);
     await this.#stage.close(reason);
     await this.#release();
   }
@@ -187,10 +191,11 @@ export class Driver {
   }
 
   #perform(effect: HostEffect): void {
-    const { warnings, promoteItself, abortRehearsal: cutRehearsal } = this.#options;
+    const { warnings, hooks, promoteItself, abortRehearsal: cutRehearsal } = this.#options;
     switch (effect.kind) {
       case "shut-gate":
-        return this.#term?.abort(effect.reason);
+        this.#term?.abort(effect.reason);
+        return hooks?.demoted(effect.reason);
       case "refuse":
         return this.#promotion?.refuse(effect.refusal);
       case "warn":
@@ -263,6 +268,7 @@ export class Driver {
     term.serve();
     this.#promotion?.phase("ready");
     this.#promotion?.done(term.epoch, term.position, this.#options.dataUrl());
+    this.#options.hooks?.promoted(term.epoch);
   }
 
   #drain(successor: string | undefined, reason: string): void {
@@ -292,6 +298,7 @@ export class Driver {
   #vacateUnrunnable(reason: string): void {
     this.#options.ports.front.abort(reason);
     const leaving = this.#vacate(reason);
+    this.#options.hooks?.demoted(reason);
     this.#leaving = leaving;
     this.#begin(async (signal) => {
       await leaving;

@@ -16,6 +16,7 @@ import type { LeftoversPort } from "./application/leftovers.ts";
 import type { RehearsalGround } from "./application/rehearsal-ground.ts";
 import type { CanaryPorts } from "./machine/canary.ts";
 import type { DrillPorts } from "./drills.ts";
+import type { HookRunner } from "./ports/hook.ts";
 import type { Exclusions } from "./ports/exclusions.ts";
 import type { FrontPort } from "./application/front.ts";
 import type { LocalPort } from "./secondary/local-data.ts";
@@ -68,6 +69,8 @@ export interface HostPorts {
   readonly freePort: () => Promise<number>;
   /** undefined: this host has no application to start a second time. */
   readonly rehearsal: RehearsalGround | undefined;
+  /** Runs the operator's hooks; undefined or left out: there are none. */
+  readonly runHook?: HookRunner | undefined;
   /** undefined or left out: this host cannot be drilled. */
   readonly drills?: DrillPorts | undefined;
   /** undefined or left out: single databases cannot be excluded. */

@@ -20,6 +20,7 @@ import { notReady, whyNotDemoted, whyNotRestored } from "./control/refusals.ts";
 import { beginDrill } from "./drills.ts";
 import { Driver } from "./driver.ts";
 import type { HostPorts } from "./host-ports.ts";
+import { Hooks } from "./hooks.ts";
 import { Canary } from "./machine/canary.ts";
 import type { Outcome } from "./ports/ports.ts";
 import { Warnings } from "./ports/warnings.ts";
@@ -27,6 +28,7 @@ import { checkpointOnDemand } from "./primary/checkpointer.ts";
 import { Rehearsals } from "./rehearsals.ts";
 import { unlistedDatabases } from "./restoring.ts";
 import type { Follower } from "./secondary/follower.ts";
+import type { Marker } from "./secondary/local-data.ts";
 import { LogStatus } from "./secondary/log-status.ts";
 import type { Secondary } from "./secondary/secondary.ts";
 import { selfReport } from "./self-report.ts";
@@ -41,6 +43,7 @@ export class Host implements Controlled {
   readonly #canary: Canary;
   readonly #driver: Driver;
   readonly #rehearsals: Rehearsals;
+  readonly #hooks: Hooks;
   #changed = Promise.withResolvers<void>();
 
   constructor(ports: HostSetup) {
@@ -59,7 +62,12 @@ export class Host implements Controlled {
       ...{ clock, host, instance },
       onDuplicateId: (url) => this.#driver.onDuplicateId(`its control API: ${url}`),
     });
+    this.#hooks = new Hooks({
+      ...{ config, clock, run: ports.runHook, onChange },
+      onWarning: (text) => warnings.warn(text),
+    });
     this.#driver = new Driver({
+      hooks: this.#hooks,
       ...{ ports: this.#ports, instance, logStatus: this.#logStatus, warnings, onChange },
       recordFormat: () => this.gateways.recordFormat,
       readExclusions: () => this.databases.refresh(),
@@ -80,8 +88,9 @@ export class Host implements Controlled {
     });
   }
 
-  /** Starts the host's life: it restores, and then follows. */
-  start(): void {
+  /** Starts the host's life: it restores, and then follows. `before`: what an earlier process of it was. */
+  start(before: Marker = { kind: "unknown" }): void {
+    if (before.kind === "primary") this.#hooks.demotedBefore(before.epoch);
     if (this.#ports.canary !== undefined) this.gateways.start();
     this.#canary.start();
     this.#rehearsals.start();
@@ -104,6 +113,7 @@ export class Host implements Controlled {
     this.gateways.close();
     const ended = this.#driver.close(reason).then(() => this.#rehearsals.close(reason));
     await this.#canary.close();
+    await this.#hooks.settled();
     if (!(await endsWithin(clock, 2 * config.vaultTimeoutMs, ended)))
       this.#warnings.warn("the vault does not answer: stopped without waiting for it");
   }
@@ -113,7 +123,7 @@ export class Host implements Controlled {
     return selfReport({
       ...{ config, instance: this.instance, dataUrl: this.#dataUrl, suspects: front.suspects, now: clock.now() },
       ...{ log: this.#logStatus, driver: this.#driver, warnings: this.#warnings, canary: this.#canary },
-      rehearsal: this.#rehearsals.last,
+      ...{ rehearsal: this.#rehearsals.last, hooks: this.#hooks },
       recordFormat: this.gateways.recordFormat,
       certificateWarnings: certificate?.warnings ?? [],
       secret: this.#ports.secret,

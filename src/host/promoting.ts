@@ -11,6 +11,7 @@ import type { Refusal } from "../core/refusal.ts";
 import { messageOf } from "../runtime/operator-error.ts";
 import { retryUntilAnswered } from "../vault/store/retry.ts";
 import type { HostPorts } from "./host-ports.ts";
+import type { Hooks } from "./hooks.ts";
 import type { KnownPages } from "./ports/ports.ts";
 import type { Warnings } from "./ports/warnings.ts";
 import { claimEpoch, type Claimed } from "./primary/claim.ts";
@@ -27,6 +28,7 @@ export interface PromotingOptions {
   readonly instance: string;
   readonly logStatus: LogStatus;
   readonly warnings: Warnings;
+  readonly hooks?: Hooks | undefined;
   /** Format of the next record that this host writes. */
   readonly recordFormat: () => RecordFormat;
   /** Rereads which databases operators excluded. Throws the vault's errors. */
@@ -97,7 +99,7 @@ export class Promoting {
    * Opens the databases and starts the application while the leases of the predecessors run out. Undefined: aborted.
    */
   async start(term: Term, { writer, predecessors }: Claimed, signal: AbortSignal): Promise<HostEvent | undefined> {
-    const { ports, instance, readExclusions, onPhase } = this.#options;
+    const { ports, instance, hooks, readExclusions, onPhase } = this.#options;
     const { config, local, clock, random, rules, predecessor: probe } = ports;
     const { driftMarginMs } = config;
     const leaseOver = waitForLeases({ predecessors, instance, clock, rules, driftMarginMs, probe, signal });
@@ -111,6 +113,7 @@ export class Promoting {
       await term.openDatabases();
       onPhase("catch-up");
       signal.throwIfAborted();
+      await hooks?.beforeStart(writer.epoch, signal);
       await term.startApplication();
       onPhase("start");
       await leaseOver;

@@ -31,6 +31,7 @@ import type { Log } from "../vault/log/log.ts";
 import { openLog } from "../vault/log/open-log.ts";
 import { reapOrphans } from "./application/orphans.ts";
 import { MachineRehearsalGround } from "./application/rehearsal-ground.ts";
+import { runHook } from "./application/run-hook.ts";
 import { openScope } from "./application/scope.ts";
 import { askForCheckpoint } from "./control/ask-checkpoint.ts";
 import { reloadHost } from "./config-reload.ts";
@@ -52,6 +53,7 @@ import { Front } from "./application/front.ts";
 import { Host } from "./host.ts";
 import { type HostChannel, openHostChannel } from "./host-channel.ts";
 import type { DrillPorts } from "./drills.ts";
+import type { HookRunner } from "./ports/hook.ts";
 import type { HostPorts } from "./host-ports.ts";
 import { checkDatabases } from "./secondary/integrity-check.ts";
 import { readLocalChunk } from "./secondary/local-chunk.ts";
@@ -183,7 +185,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     exclusions,
     certificate: tls,
     secret: channel.told(vault.secrets),
-    leftovers: scope.leftovers,
+    ...{ runHook: hookRunner(config, log), leftovers: scope.leftovers },
     clean: cleaner({ config, clock, store, vaultLog: openLog(store, identity, { keys }), log }),
   });
   try {
@@ -195,7 +197,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     throw error;
   }
   await reapOrphans(onWarning);
-  host.start();
+  host.start(await local.marker());
   log.info("started", { service: config.service, control: config.controlUrl, data: config.dataUrl, vault: store.url });
   const parts = { host, control, front, channel, log, close: closeVault };
   return {
@@ -206,6 +208,17 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     reload: (load) => reload(config, load, { host, channel, log }),
   };
 }
+
+/** Read for each call: a reload changes the configuration in place. */
+const hookRunner =
+  (config: HostConfig, log: Logger): HookRunner =>
+  (call) => {
+    const { hooks } = config;
+    const command = hooks?.commands[call.hook];
+    if (hooks === undefined || command === undefined) return undefined;
+    const { cwd, timeoutMs } = hooks;
+    return runHook({ command, cwd, timeoutMs, secrets: [config.secret] }, call, log);
+  };
 
 const drillPorts = ({ isRestarted }: HostConfig, clock: Clock): DrillPorts => ({
   ...{ partition: new Partition(clock), isRestarted },

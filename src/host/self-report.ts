@@ -6,6 +6,7 @@ import { newestRecordFormat, type RecordFormat } from "../core/record-format.ts"
 import type { Suspects } from "../core/suspects.ts";
 import type { Canary } from "./machine/canary.ts";
 import type { Driver } from "./driver.ts";
+import type { Hooks } from "./hooks.ts";
 import type { HostPorts } from "./host-ports.ts";
 import type { LogStatus } from "./secondary/log-status.ts";
 import type { Warnings } from "./ports/warnings.ts";
@@ -23,6 +24,7 @@ export interface SelfReportOptions {
   readonly warnings: Warnings;
   readonly canary: Canary;
   readonly rehearsal: RehearsalResult | null;
+  readonly hooks: Hooks;
   /** Format of the records that it writes as a primary. */
   readonly recordFormat: RecordFormat;
   readonly dataUrl: string;
@@ -41,6 +43,7 @@ export function selfReport({
   warnings,
   canary,
   rehearsal,
+  hooks,
   recordFormat,
   dataUrl,
   suspects,
@@ -94,6 +97,7 @@ export function selfReport({
     watchedRequests: known.filter(({ pauseMs }) => pauseMs === 0),
     capture: captureOf(term?.source),
     rehearsal,
+    hooks: hooks.runs.map(withNulls),
     recordFormat: { reads: newestRecordFormat, writes: term === undefined ? null : recordFormat },
     secret: secret?.status() ?? null,
     warnings: [...warnings.texts, ...certificateWarnings, ...(secret?.warnings ?? [])],

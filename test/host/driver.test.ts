@@ -6,6 +6,8 @@ import { newestRecordFormat } from "../../src/core/record-format.ts";
 import { allRules } from "../../src/core/rules.ts";
 import { Promotion } from "../../src/host/control/promotion.ts";
 import { Driver } from "../../src/host/driver.ts";
+import { Hooks } from "../../src/host/hooks.ts";
+import type { HookRunner } from "../../src/host/ports/hook.ts";
 import type { HostPorts } from "../../src/host/host-ports.ts";
 import { Warnings } from "../../src/host/ports/warnings.ts";
 import type { Marker } from "../../src/host/secondary/local-data.ts";
@@ -47,6 +49,9 @@ class Rig {
   /** Applications do not become ready before it resolves; one that is killed does not start. */
   start: Promise<void> = Promise.resolve();
   survivesKill = false;
+  /** How hooks end; by default there are none. */
+  onHook: HookRunner = () => undefined;
+  readonly hooks: Hooks;
   readonly logStatus: LogStatus;
   readonly warnings: Warnings;
   readonly driver: Driver;
@@ -72,7 +77,19 @@ class Rig {
       instance,
       onDuplicateId: (url) => this.driver.onDuplicateId(url),
     });
+    this.hooks = new Hooks({
+      config: { service: "notes", id: "a", dataFolder: "/data" },
+      clock,
+      run: (call) => {
+        const end = this.onHook(call);
+        if (end !== undefined) story.push(`hook ${call.hook} ${call.epoch}`);
+        return end;
+      },
+      onWarning: (text) => void this.warnings.warn(text),
+      onChange: () => undefined,
+    });
     this.driver = new Driver({
+      hooks: this.hooks,
       ports: this.#ports(log),
       instance,
       logStatus: this.logStatus,
@@ -599,5 +616,66 @@ describe("the end of the host", () => {
     expect(await other.records()).toEqual([]);
     await other.during(other.driver.close("the host ends"));
     expect(other.told()).toEqual(["replica closed"]);
+  });
+});
+
+describe("hooks", () => {
+  const ok = { kind: "ok" } as const;
+  const failed = { kind: "failed", why: "ended with exit code 1" } as const;
+
+  test("run at their places: before the application, once it serves, and behind the gate and the vacate record", async () => {
+    const rig = new Rig();
+    let served: boolean | undefined;
+    let isGone: boolean | undefined;
+    rig.onHook = ({ hook }) => {
+      if (hook === "before_start") expect(rig.applications[0]?.state).toBe("idle");
+      if (hook === "on_promote") served = rig.front.term !== undefined;
+      if (hook === "on_demote") isGone = rig.front.term === undefined && rig.demoted.at(-1)?.kind === "done";
+      return Promise.resolve(ok);
+    };
+    await rig.asPrimary();
+    await rig.settle();
+    await rig.demote("b");
+    await rig.hooks.settled();
+    expect(rig.told().filter((line) => line.startsWith("hook"))).toEqual([
+      "hook before_start 1",
+      "hook on_promote 1",
+      "hook on_demote 1",
+    ]);
+    expect([served, isGone]).toEqual([true, true]);
+  });
+
+  test("a before_start that fails keeps the application from being started: the host gives up, and follows", async () => {
+    const rig = await new Rig().asSecondary();
+    rig.onHook = () => Promise.resolve(failed);
+    await rig.during(rig.promote());
+    await rig.reach("secondary");
+    expect(rig.applications[0]?.state).toBe("idle");
+    expect(rig.promoted.at(-1)).toMatchObject({
+      kind: "refused",
+      refusal: { reason: expect.stringContaining("the hook before_start ended with exit code 1") },
+    });
+    expect(rig.driver.retry?.reason).toContain("before_start");
+    expect((await rig.records()).at(-1)).toBe("a vacate");
+    // It served in no term: there is nothing to undo.
+    expect(rig.told()).not.toContain("hook on_demote 1");
+  });
+
+  test("an on_promote that hangs delays neither the answer nor the fence, and one that fails is a warning", async () => {
+    const rig = await new Rig().asSecondary();
+    rig.onHook = ({ hook, signal }) =>
+      hook === "on_promote"
+        ? new Promise((resolve) => signal.addEventListener("abort", () => resolve(failed)))
+        : Promise.resolve(ok);
+    await rig.during(rig.promote());
+    expect(rig.promoted.at(-1)?.kind).toBe("done");
+    await rig.settle();
+    rig.told();
+    rig.driver.take({ kind: "fenced", host: "b", epoch: 2 });
+    expect(rig.front.term).toBeUndefined();
+    await rig.hooks.settled();
+    const story = rig.told();
+    expect(story.findIndex((line) => line.startsWith("gate shut"))).toBeLessThan(story.indexOf("hook on_demote 1"));
+    expect(rig.warnings.texts).toContain("the hook on_promote ended with exit code 1; this host serves all the same");
   });
 });

@@ -165,6 +165,11 @@ export const eventExplanations: Readonly<Record<EventName, CodeMeaning>> = {
     "Nothing now.",
     "The detail has the end of its output. Mend it, then `stead rehearse HOST`.",
   ),
+  "hook-failed": codeMeaning(
+    "A program of [host.hooks] failed on this host, or did not end in time. The detail has which, and the end of its output.",
+    "before_start: this host did not become primary. on_promote, on_demote: nothing for clients of the gateways; an address or DNS name that it moves may be wrong.",
+    "Run it by hand on that host, and mend it; `host.hooks` in the manual has its environment.",
+  ),
   pause: codeMeaning(
     "An operator turned automatic failover off. The detail has the end and the reason, if they were given.",
     "Nothing as long as the primary serves.",

@@ -28,7 +28,6 @@ import {
 } from "../../core/failover/prediction.ts";
 import { commonFormat } from "../../core/record-format.ts";
 import type { Rules } from "../../core/rules.ts";
-import type { RehearsalResult } from "../../control/host-status.ts";
 import { suspectsMax } from "../../control/host-api.ts";
 import type { KnownSuspect } from "../../core/suspects.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
@@ -39,6 +38,8 @@ import { isPlain, PlainHost, PlainEpochs } from "./plain-host.ts";
 import { measuredOf } from "./failover-history.ts";
 import type { FailoverRow } from "../state/rows.ts";
 import type { Recorder } from "./recorder.ts";
+import { HookFailures } from "./hook-failures.ts";
+import { RehearsalEvents } from "./rehearsal-events.ts";
 import { RemovedHosts } from "./removed-hosts.ts";
 import type { OwnShortage } from "../route/own-shortage.ts";
 import type { ServiceRoute } from "../route/service-route.ts";
@@ -89,8 +90,8 @@ export class ServiceRuntime {
   readonly #stopping: Promise<void>[] = [];
   /** Requests that hosts have set aside, by host. */
   readonly #suspects = new Map<string, ReadonlySet<string>>();
-  /** Time of each host's last rehearsal, by its own wall clock; 0: none. */
-  readonly #rehearsedAt = new Map<string, number>();
+  readonly #rehearsals: RehearsalEvents;
+  readonly #hooks = new HookFailures();
   #state: ServiceState;
   #isTaking = false;
   #timer: Timer | undefined;
@@ -108,6 +109,7 @@ export class ServiceRuntime {
     this.recorder = options.recorder;
     this.shortage = options.shortage;
     this.#removed = new RemovedHosts(options.clock);
+    this.#rehearsals = new RehearsalEvents(options.recorder);
     this.#state = initialServiceState(options.settings);
     this.#orders = new Orders(options.settings.gateway, (event) => this.send(event));
   }
@@ -166,7 +168,8 @@ export class ServiceRuntime {
       if (wanted.has(id)) continue;
       this.recorder.hostRemoved(id);
       this.#removed.tell(id, watched.client);
-      this.#rehearsedAt.delete(id);
+      this.#rehearsals.forget(id);
+      this.#hooks.forget(id);
     }
     this.send({ kind: "hosts", hosts });
     for (const host of hosts) if (!this.#watched.has(host.id)) this.#watch(host);
@@ -309,7 +312,9 @@ export class ServiceRuntime {
     if (event.kind === "report") {
       const status = this.monitorOf(event.host)?.status;
       this.#recordSuspects(event.host, status?.suspects ?? []);
-      if (status !== undefined) this.#recordRehearsal(event.host, status.rehearsal ?? undefined);
+      for (const { hook, epoch, detail } of this.#hooks.heard(event.host, status?.hooks ?? []))
+        this.recorder.recordEvent("warning", "hook-failed", event.host, `${hook} of epoch ${epoch} ${detail ?? ""}`);
+      if (status !== undefined) this.#rehearsals.heard(event.host, status.rehearsal ?? undefined);
     }
     if (event.kind === "data-error" && this.#state.phase.kind === "down") this.route.waitForPort();
   }
@@ -373,26 +378,6 @@ export class ServiceRuntime {
     for (const request of before ?? [])
       if (!now.has(request))
         this.recorder.recordEvent("info", "suspect-cleared", host, `${request} is forwarded again`);
-  }
-
-  /** Records an event for each rehearsal that ended since this gateway first heard of the host. */
-  #recordRehearsal(host: string, rehearsal: RehearsalResult | undefined): void {
-    const before = this.#rehearsedAt.get(host);
-    this.#rehearsedAt.set(host, rehearsal?.atMs ?? 0);
-    if (before === undefined || rehearsal === undefined || rehearsal.atMs === before) return;
-    if (rehearsal.ok)
-      return this.recorder.recordEvent(
-        "info",
-        "rehearsed",
-        host,
-        `the application was ready after ${Math.round(rehearsal.startMs ?? 0)} ms`,
-      );
-    this.recorder.recordEvent(
-      "warning",
-      "rehearsal-failed",
-      host,
-      rehearsal.detail ?? "the application would not have served",
-    );
   }
 
   #recordFailover(effect: Extract<FailoverEffect, { kind: "record-failover" }>): void {
