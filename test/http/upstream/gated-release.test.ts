@@ -1,4 +1,7 @@
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
+import { GatedRelease } from "../../../src/http/upstream/gated-release.ts";
+import { BufferView, type Piece } from "../../../src/runtime/tcp/tcp.ts";
+import { newDeferred } from "../../../src/runtime/deferred.ts";
 import { CancellationGroup } from "../../../src/runtime/cancellation-group.ts";
 import { proxied } from "../../support/http/proxied.ts";
 import { RawBackend } from "../../support/http/raw-backend.ts";
@@ -138,4 +141,186 @@ test("bytes of a tunnel from the application are gated, those from the client ar
   expect(client.received.endsWith("pong")).toBe(false);
   gate.waiting[1]?.open();
   await client.until((r) => r.endsWith("pong"));
+});
+
+/** A release whose gate's calls are answered one by one, and what has left. */
+function released({ isOpen = false } = {}) {
+  const left: string[] = [];
+  const calls: ReturnType<typeof newDeferred>[] = [];
+  const gate = (): void | Promise<void> => {
+    if (isOpen) return undefined;
+    const call = newDeferred();
+    calls.push(call);
+    return call.promise;
+  };
+  const text = (piece: Piece): string =>
+    piece instanceof BufferView
+      ? `part ${piece.bytes.toString("latin1", piece.from, piece.from + piece.length)}`
+      : piece.toString("latin1");
+  const release = new GatedRelease(
+    {
+      onRelease: (pieces) => left.push(pieces.map(text).join("|")),
+      onReleaseEnd: () => left.push("end"),
+      onGateFailed: (reason) => left.push(`failed: ${reason}`),
+    },
+    gate,
+  );
+  return { release, left, calls };
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+describe("a release", () => {
+  test("lets a piece leave only after a call that began behind its arrival", async () => {
+    const { release, left, calls } = released();
+    release.push(Buffer.from("one"));
+    release.flush();
+    release.push(Buffer.from("two"));
+    release.flush();
+    expect(calls.length).toBe(1);
+    calls[0]?.resolve();
+    await turn();
+    // The call that was pending when "two" arrived does not cover it.
+    expect(left).toEqual(["one"]);
+    expect(calls.length).toBe(2);
+    expect(release.waitingBytes).toBe(3);
+    calls[1]?.resolve();
+    await turn();
+    expect(left).toEqual(["one", "two"]);
+    expect(release.waitingBytes).toBe(0);
+    expect(calls.length).toBe(2);
+  });
+
+  test("gates an end that comes while a call is pending", async () => {
+    const { release, left, calls } = released();
+    release.push(Buffer.from("one"));
+    release.flush();
+    release.end();
+    release.flush();
+    calls[0]?.resolve();
+    await turn();
+    expect(left).toEqual(["one"]);
+    calls[1]?.resolve();
+    await turn();
+    expect(left).toEqual(["one", "end"]);
+    release.flush();
+    expect(calls.length).toBe(2);
+  });
+
+  test("releases in the same turn when the gate is open, and does not ask for nothing", () => {
+    const { release, left } = released({ isOpen: true });
+    release.flush();
+    expect(left).toEqual([]);
+    release.push(Buffer.from("one"));
+    release.end();
+    release.flush();
+    expect(left).toEqual(["one", "end"]);
+  });
+
+  test("makes one piece of adjacent parts, and passes a whole buffer on as it is", () => {
+    const { release, left } = released({ isOpen: true });
+    const [first, second] = [Buffer.from("0123456789"), Buffer.from("abcdef")];
+    release.pushBytes(first, 0, 4);
+    release.pushBytes(first, 4, 10);
+    release.flush();
+    release.pushBytes(first, 2, 4);
+    release.pushBytes(first, 4, 6);
+    release.pushBytes(first, 7, 8);
+    release.pushBytes(second, 0, 2);
+    release.push(Buffer.from("own"));
+    release.pushBytes(second, 2, 6);
+    expect(release.waitingBytes).toBe(14);
+    release.flush();
+    expect(left).toEqual(["0123456789", "part 2345|part 7|part ab|own|part cdef"]);
+    expect(release.waitingBytes).toBe(0);
+  });
+
+  test("asks and lets out nothing while it is held back", () => {
+    const { release, left } = released({ isOpen: true });
+    release.isHeldBack = true;
+    release.push(Buffer.from("one"));
+    release.flush();
+    expect(left).toEqual([]);
+    release.isHeldBack = false;
+    release.flush();
+    expect(left).toEqual(["one"]);
+  });
+
+  test("lets nothing out and calls nothing back after it was stopped, or after the gate has failed once", async () => {
+    const stopped = released();
+    stopped.release.push(Buffer.from("one"));
+    stopped.release.end();
+    stopped.release.flush();
+    stopped.release.abort();
+    expect(stopped.release.waitingBytes).toBe(0);
+    stopped.calls[0]?.resolve();
+    stopped.release.push(Buffer.from("two"));
+    stopped.release.flush();
+    await turn();
+    expect(stopped.left).toEqual([]);
+    expect(stopped.calls.length).toBe(1);
+
+    const failed = released();
+    failed.release.push(Buffer.from("one"));
+    failed.release.flush();
+    failed.release.push(Buffer.from("two"));
+    failed.calls[0]?.reject(new Error("fenced"));
+    await turn();
+    failed.release.flush();
+    expect(failed.left).toEqual(["failed: fenced"]);
+
+    const late = released();
+    late.release.push(Buffer.from("one"));
+    late.release.flush();
+    late.release.abort();
+    late.calls[0]?.reject(new Error("fenced"));
+    await turn();
+    expect(late.left).toEqual([]);
+  });
+
+  test("does not ask again after a gate that threw", () => {
+    const left: string[] = [];
+    const release = new GatedRelease(
+      {
+        onRelease: () => left.push("pieces"),
+        onReleaseEnd: () => left.push("end"),
+        onGateFailed: (reason) => left.push(reason),
+      },
+      () => {
+        throw new Error("fenced");
+      },
+    );
+    for (let time = 0; time < 2; time += 1) {
+      release.push(Buffer.from("one"));
+      release.end();
+      release.flush();
+    }
+    expect(left).toEqual(["fenced"]);
+  });
+
+  test("takes a single byte for something to release", () => {
+    const { release, left } = released({ isOpen: true });
+    release.push(Buffer.from("1"));
+    release.flush();
+    expect(left).toEqual(["1"]);
+  });
+
+  test("stops at a client that goes while pieces are written", () => {
+    const left: string[] = [];
+    const release: GatedRelease = new GatedRelease(
+      {
+        onRelease: () => {
+          left.push("pieces");
+          release.abort();
+        },
+        onReleaseEnd: () => left.push("end"),
+        onGateFailed: () => left.push("failed"),
+      },
+      undefined,
+    );
+    release.push(Buffer.from("one"));
+    release.end();
+    release.flush();
+    expect(left).toEqual(["pieces"]);
+  });
 });

@@ -1,0 +1,26 @@
+/** Which files import which, by the import and export statements of this repository's own files. */
+import { dirname, join, normalize } from "node:path";
+
+const statement = /(?:import|export)\s[^;]*?from\s+"(\.[^"]+)"|import\(\s*"(\.[^"]+)"\s*\)|import\s+"(\.[^"]+)"/g;
+
+/** Returns the paths, relative to the same root as `path`, that a file's text imports for what is executed. */
+export function importsOf(path: string, text: string): string[] {
+  return [...text.matchAll(statement)].flatMap(([whole, from, dynamic, bare]) => {
+    const target = from ?? dynamic ?? bare;
+    return target === undefined || /^(?:import|export)\s+type\s/.test(whole)
+      ? []
+      : [normalize(join(dirname(path), target))];
+  });
+}
+
+/** Returns the files that reach `target`, nearest first; each with its number of steps. `files`: path to text. */
+export function reachersOf(target: string, files: ReadonlyMap<string, string>): ReadonlyMap<string, number> {
+  const importers = new Map<string, string[]>();
+  for (const [path, text] of files)
+    for (const imported of importsOf(path, text)) importers.set(imported, [...(importers.get(imported) ?? []), path]);
+  const steps = new Map([[target, 0]]);
+  for (const [path, step] of steps)
+    for (const importer of importers.get(path) ?? []) if (!steps.has(importer)) steps.set(importer, step + 1);
+  steps.delete(target);
+  return steps;
+}
