@@ -165,3 +165,18 @@ export const s3Endpoint = parsed(
   parseS3Endpoint,
 );
 export const baseUrl = parsed(baseUrlAccepted, "write the address at which other machines reach it", parseBaseUrl);
+
+const httpUrlMessage = message(
+  'the URL of an HTTP receiver, for example "https://hooks.example/stead"',
+  "write it with http:// or https://; one that is itself a secret belongs into a file, `url_file`",
+);
+export const httpUrl = v.pipe(
+  v.string(httpUrlMessage),
+  v.check((text) => /^https?:\/\/[^\s]+$/.test(text) && URL.canParse(text), httpUrlMessage),
+);
+
+export const stringTable = v.record(
+  v.string(),
+  v.string(message("a string", "put the value into quotes")),
+  message("a table of strings", 'write it as { NAME = "value" }, or as a table of its own with a line for each'),
+);

@@ -6,6 +6,7 @@ import { availableParallelism } from "node:os";
 import { dirname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { plainPrefix } from "../core/base-url.ts";
+import { parseDrillTime } from "../core/failover/drill-time.ts";
 import { isS3Url } from "../core/s3-place.ts";
 import { isVaultUrl } from "../core/vault-address.ts";
 import { urlOf } from "./address.ts";
@@ -50,12 +51,18 @@ export function resolveServices(
     rejoin: service.rejoin,
     objectiveMs: service.objective.rto,
     probe: probeOf(service.objective.probe),
+    drill: plannedOf(service.drill),
     maintenance:
       service.maintenance.page === undefined
         ? undefined
         : { html: pages.get(service.maintenance.page), retryAfterMs: service.maintenance.retry_after },
     firstByte: service.first_byte.map(({ path, time }) => ({ path, timeMs: time })),
   }));
+}
+
+function plannedOf(drill: FileContent["service"][number]["drill"]): ServiceConfig["drill"] {
+  const at = drill === undefined ? undefined : parseDrillTime(drill.at);
+  return drill === undefined || at === undefined ? undefined : { kind: drill.kind, at, forMs: drill.for };
 }
 
 const probeOf = (probe: FileContent["service"][number]["objective"]["probe"]): ServiceConfig["probe"] =>

@@ -12,16 +12,19 @@ import {
   choice,
   duration,
   flag,
+  httpUrl,
   identifier,
   listenAddress,
   message,
   s3Endpoint,
   size,
+  stringTable,
   table,
   tables,
   text,
   whole,
 } from "./fields.ts";
+import { plannedDrill, probe } from "./drill-schema.ts";
 import { gatewayLimits, hostLimits, limitEntries } from "./limits.ts";
 
 const second = 1000;
@@ -162,35 +165,6 @@ const controlMessage = message(
 );
 const controlAddress = v.union([v.literal("none"), baseUrl], controlMessage);
 
-const httpUrlMessage = message(
-  'the URL of an HTTP receiver, for example "https://hooks.example/stead"',
-  "write it with http:// or https://; one that is itself a secret belongs into a file, `url_file`",
-);
-const httpUrl = v.pipe(
-  v.string(httpUrlMessage),
-  v.check((text) => /^https?:\/\/[^\s]+$/.test(text) && URL.canParse(text), httpUrlMessage),
-);
-const stringTable = v.record(
-  v.string(),
-  v.string(message("a string", "put the value into quotes")),
-  message("a table of strings", 'write it as { NAME = "value" }, or as a table of its own with a line for each'),
-);
-
-const tokenMessage = message(
-  'a URL with {token} in it or in `body`, for example "https://notes.example/probes/{token}"',
-  "write it as a client of the service would",
-);
-const probe = table("service.objective.probe", {
-  url: v.pipe(
-    httpUrl,
-    v.check((text) => !/[{}]/.test(text.replaceAll("{token}", "")), tokenMessage),
-  ),
-  method: v.optional(choice(["PUT", "POST"]), "PUT"),
-  body: v.optional(text("text; {token} in it is replaced"), "{token}"),
-  headers: v.optional(stringTable, {}),
-  read: v.optional(httpUrl),
-});
-
 const service = table("[service]", {
   name: identifier,
   match: v.optional(table("service.match", { host: v.optional(hostName), path: v.optional(urlPath) }), {}),
@@ -202,6 +176,7 @@ const service = table("[service]", {
     }),
     {},
   ),
+  drill: v.optional(plannedDrill),
   maintenance: v.optional(
     table("service.maintenance", {
       page: v.optional(

@@ -5,6 +5,8 @@
  * The keys of the file and their defaults are in schema.ts and in docs/OPERATIONS.md. Every value that the program
  * needs is present: a missing one has become its default, or a reported problem.
  */
+import type { DrillKind } from "../core/failover/drill.ts";
+import type { DrillTime } from "../core/failover/drill-time.ts";
 import type { MessageFormat, NotificationFilter } from "../core/notify/notification.ts";
 import type { S3Settings } from "../core/s3-place.ts";
 import type { GatewayLimits, HostLimits } from "../http/limits.ts";
@@ -84,6 +86,14 @@ export interface DrillProbeConfig {
   readonly read: string;
 }
 
+/** A drill that the gateways run by themselves. */
+export interface PlannedDrill {
+  readonly kind: DrillKind;
+  readonly at: DrillTime;
+  /** How long a hang or a partition lasts. */
+  readonly forMs: number;
+}
+
 export interface ServiceConfig {
   readonly name: string;
   /** Which requests belong to this service. undefined: any. Host names are lower case, without a port. */
@@ -95,6 +105,7 @@ export interface ServiceConfig {
   readonly objectiveMs?: number | undefined;
   /** How a drill shows that no write is lost; undefined: it does not. */
   readonly probe?: DrillProbeConfig | undefined;
+  readonly drill?: PlannedDrill | undefined;
   /** The page of requests that are refused for maintenance, or because there is no primary. undefined: none is set. */
   readonly maintenance?: { readonly html?: string | undefined; readonly retryAfterMs: number } | undefined;
   /** First-byte limits that replace `limits.firstByteMs`, by path prefix. */

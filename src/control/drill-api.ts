@@ -1,14 +1,11 @@
 /** Drills in the admin API of gateways and the control API of hosts. */
 import * as v from "valibot";
-import { drillKinds } from "../core/failover/drill.ts";
+import { drillKinds, drillMsMax, drillMsMin } from "../core/failover/drill.ts";
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const milliseconds = v.pipe(v.number(), v.minValue(0));
 const name = v.pipe(v.string(), v.minLength(1), v.maxLength(100));
 
-/** Bounds of what a host does to itself: it ends by itself after this time. */
-export const drillMsMin = 1_000;
-export const drillMsMax = 60_000;
 export const drillMsDefault = 15_000;
 const forMs = v.optional(v.pipe(count, v.minValue(drillMsMin), v.maxValue(drillMsMax)), drillMsDefault);
 
@@ -39,7 +36,12 @@ export const drillEntrySchema = v.object({
   /** The name of the token with which it was ordered, or `secret`. */
   orderedBy: v.string(),
   startedAtMs: count,
-  /** ordered, running, passed, missed (it took longer than the objective), failed or interrupted. */
+  /** Of a planned one; null: it was ordered. */
+  dueAtMs: v.optional(v.nullable(count), null),
+  /**
+   * ordered, running, passed, missed (it took longer than the objective), failed, refused (a planned one that was not
+   * safe) or interrupted.
+   */
   outcome: v.string(),
   from: v.nullable(v.string()),
   to: v.nullable(v.string()),
@@ -67,5 +69,12 @@ export const drillEntrySchema = v.object({
 });
 export type DrillEntry = v.InferOutput<typeof drillEntrySchema>;
 
-export const drillListSchema = v.object({ drills: v.array(drillEntrySchema) });
+/** A drill that the configuration plans, and when it is due next. */
+export const plannedDrillSchema = v.object({ service: v.string(), kind: v.string(), at: v.string(), nextAtMs: count });
+export type PlannedDrillEntry = v.InferOutput<typeof plannedDrillSchema>;
+
+export const drillListSchema = v.object({
+  drills: v.array(drillEntrySchema),
+  planned: v.optional(v.array(plannedDrillSchema), []),
+});
 export type DrillList = v.InferOutput<typeof drillListSchema>;

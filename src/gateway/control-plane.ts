@@ -16,6 +16,7 @@ import { callProbe, DrillProbe } from "./service/drill-probe.ts";
 import { Drills } from "./service/drills.ts";
 import { failoversOf } from "./service/failover-history.ts";
 import { InterruptedFailovers } from "./service/interrupted-failovers.ts";
+import { PlannedDrills } from "./service/planned-drills.ts";
 import { Notifier } from "./notify/notifier.ts";
 import { type Send, sendNotification } from "./notify/send.ts";
 import type { PeerTransport } from "./peers/peer-client.ts";
@@ -87,6 +88,7 @@ export class ControlPlane {
   readonly peers: Peers;
   readonly drills: Drills;
   readonly notifier: Notifier;
+  readonly #planned: PlannedDrills;
   readonly #options: ControlPlaneOptions;
   readonly #served: ServedServices;
   readonly #interrupted: InterruptedFailovers;
@@ -107,6 +109,7 @@ export class ControlPlane {
         const found = config().services.find(({ name }) => name === service);
         return { rtoMs: found?.objectiveMs, probe: found?.probe };
       },
+      plans: () => config().services,
       probe: (probe, drill) => new DrillProbe(probe, drill, { clock, call: callProbe }),
     });
     this.peers = new Peers({ id, adminUrl, seeds, transport, clock, log, store, services: () => this.services() });
@@ -149,6 +152,12 @@ export class ControlPlane {
     });
     this.#interrupted.begin();
     this.notifier.begin();
+    this.#planned = new PlannedDrills({
+      ...{ gateway: id, clock, drills: this.drills, planned: () => config().services },
+      services: () => this.services(),
+      others: () => this.peers.status().filter(({ self }) => !self),
+    });
+    this.#planned.follow();
   }
 
   services(): readonly ServiceRuntime[] {
@@ -220,6 +229,7 @@ export class ControlPlane {
     const { services } = this.#options.config();
     this.registry.reconfigure(services);
     this.#reconfigure(undefined);
+    this.#planned.follow();
     for (const { name, match } of services) {
       const old = before.find((service) => service.name === name);
       if (old === undefined || (old.match.host === match.host && old.match.path === match.path)) continue;
@@ -244,6 +254,7 @@ export class ControlPlane {
       if (!runtime.isPlain)
         runtime.send({ kind: "command", id: "handed-over", command: { kind: "pause", isSilent: true } });
     this.#interrupted.close();
+    await this.#planned.close();
     await this.notifier.close();
     await this.peers.close();
   }
@@ -252,6 +263,7 @@ export class ControlPlane {
     this.#pauses.close();
     this.#maintenance.close();
     this.#interrupted.close();
+    await this.#planned.close();
     await this.notifier.close();
     await this.peers.close();
     await this.#served.close();

@@ -1,8 +1,8 @@
 /** `stead drill`: takes the primary away on purpose when that is safe, and keeps what clients noticed. */
 import { buildCommand, buildRouteMap } from "@stricli/core";
 import { durationAccepted, formatDuration, parseDuration } from "../../config/units.ts";
-import { type DrillEntry, drillMsMax, drillMsMin } from "../../control/drill-api.ts";
-import { drillKinds, type DrillKind } from "../../core/failover/drill.ts";
+import type { DrillEntry, DrillList } from "../../control/drill-api.ts";
+import { drillKinds, type DrillKind, drillMsMax, drillMsMin } from "../../core/failover/drill.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
 import type { CliContext } from "../output/context.ts";
 import { drillReport } from "../output/drill-report.ts";
@@ -75,21 +75,23 @@ interface ListFlags extends ConnectionFlags {
   readonly json: boolean;
 }
 
-async function drillsOf(context: CliContext, flags: ListFlags): Promise<readonly DrillEntry[]> {
+async function drillsOf(context: CliContext, flags: ListFlags): Promise<DrillList> {
   const { client, url } = connectToGateway(context, flags);
-  const { drills } = requireAnswer(await client.drills(context.signal), url);
-  return drills.filter(({ service }) => flags.service === undefined || service === flags.service);
+  const { drills, planned } = requireAnswer(await client.drills(context.signal), url);
+  const isMeant = ({ service }: { readonly service: string }): boolean =>
+    flags.service === undefined || service === flags.service;
+  return { drills: drills.filter(isMeant), planned: planned.filter(isMeant) };
 }
 
 const drillListCommand = buildCommand<ListFlags, [], CliContext>({
   docs: {
-    brief: "List the newest drills",
+    brief: "List the newest drills, and the planned ones",
     fullDescription: ["EXAMPLES", "  stead drill list", "  stead drill list --service notes --json"].join("\n"),
   },
   parameters: { flags: { ...connectionFlags, ...serviceFlag, ...jsonFlag } },
   async func(flags) {
-    const drills = await drillsOf(this, flags);
-    this.process.stdout.write(flags.json ? `${JSON.stringify({ drills })}\n` : describeDrills(drills));
+    const list = await drillsOf(this, flags);
+    this.process.stdout.write(flags.json ? `${JSON.stringify(list)}\n` : describeDrills(list));
   },
 });
 
@@ -124,7 +126,7 @@ const drillReportCommand = buildCommand<ReportFlags, [], CliContext>({
         accepted: "one of them",
         advice: "see `stead drill report --help`",
       });
-    const drills = await drillsOf(this, flags);
+    const { drills } = await drillsOf(this, flags);
     const now = new Date();
     this.process.stdout.write(
       flags.json ? `${JSON.stringify({ atMs: now.getTime(), drills })}\n` : drillReport(drills, now),
@@ -157,9 +159,16 @@ function describeDrill(drill: DrillEntry): string {
   ].join("\n");
 }
 
-function describeDrills(drills: readonly DrillEntry[]): string {
-  if (drills.length === 0) return "no drill yet: `stead drill --kind switchover`\n";
-  return formatTable(
+function describeDrills({ drills, planned }: DrillList): string {
+  const next = planned.map(
+    ({ service, kind, at, nextAtMs }) =>
+      `planned: ${kind} of ${service}, ${at} UTC (service.drill), next ${new Date(nextAtMs).toISOString()}\n`,
+  );
+  return next.join("") + (drills.length === 0 ? "no drill yet: `stead drill --kind switchover`\n" : table(drills));
+}
+
+const table = (drills: readonly DrillEntry[]): string =>
+  formatTable(
     ["STARTED", "SERVICE", "KIND", "FROM", "TO", "OUTCOME", "WAITED", "EXPECTED", "OBJECTIVE"].map((title) => ({
       title,
     })),
@@ -177,4 +186,3 @@ function describeDrills(drills: readonly DrillEntry[]): string {
         ms(drill.objectiveMs),
       ]),
   );
-}

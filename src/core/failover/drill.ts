@@ -11,6 +11,10 @@ import { vaultInWords } from "./vault.ts";
 export const drillKinds = ["kill", "hang", "switchover", "partition"] as const;
 export type DrillKind = (typeof drillKinds)[number];
 
+/** Bounds of what a host does to itself: it ends by itself after this time. */
+export const drillMsMin = 1_000;
+export const drillMsMax = 60_000;
+
 /** Longest lag of the host that would take over, in log positions. */
 export const drillLagMax = 1_000;
 

@@ -13,7 +13,9 @@ import { nameOfPrincipal } from "./principal-name.ts";
 const drillMsMax = 200_000;
 
 export function addDrills(app: Api, drills: Drills, find: (service: string | undefined) => ServiceRuntime): void {
-  app.get("/v1/drills", (c) => c.json({ drills: drills.list().map(drillEntry) } satisfies DrillList));
+  app.get("/v1/drills", (c) =>
+    c.json({ drills: drills.list().map(drillEntry), planned: [...drills.planned()] } satisfies DrillList),
+  );
   app.post("/v1/drills", jsonBody(drillRequestSchema), async (c) => {
     const { service, kind, forMs } = c.req.valid("json");
     const found = find(service);
@@ -37,6 +39,7 @@ export const drillEntry = (row: DrillRow): DrillEntry => ({
   rtoMs: row.rtoMs ?? null,
   measuredBy: row.measuredBy ?? null,
   objectiveMs: row.objectiveMs ?? null,
+  dueAtMs: row.dueAtMs ?? null,
   rpoMs: row.rpoMs ?? null,
   probeWrites: row.probeWrites ?? null,
   probeLost: row.probeLost ?? null,

@@ -7,13 +7,15 @@
  * that ends in the middle leaves a service that recovers by itself, and a row that says `running`, which counts as
  * interrupted after a while. What the host does to itself ends by itself too (src/host/drills.ts).
  */
-import type { DrillProbeConfig } from "../../config/types.ts";
+import type { DrillProbeConfig, ServiceConfig } from "../../config/types.ts";
+import type { PlannedDrillEntry } from "../../control/drill-api.ts";
 import type { EventName } from "../../core/event-name.ts";
 import type { EventLevel } from "../../core/failover/state.ts";
 import { describeRefusal } from "../../core/refusal.ts";
 import { type DrillKind, whyNoDrill } from "../../core/failover/drill.ts";
 import { drillRuns, type OrderedDrill, whyGiveWay } from "../../core/failover/drill-order.ts";
 import { durationOf } from "../../core/failover/prediction.ts";
+import { formatDrillTime, nextDue } from "../../core/failover/drill-time.ts";
 import { type DrillExpectation, expectDrill } from "../../core/failover/drill-expectation.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { fromValues } from "../state/replication-tables.ts";
@@ -50,6 +52,7 @@ export interface DrillsOptions {
   /** Resolves with those that know what this one has written, and whose knowledge it has. */
   confirm(): Promise<ReadonlySet<string>>;
   objective(service: string): DrillObjective;
+  plans(): readonly Pick<ServiceConfig, "name" | "drill">[];
   probe(config: DrillProbeConfig, drill: string): DrillProbe;
 }
 
@@ -57,6 +60,8 @@ export interface DrillOrder {
   readonly kind: DrillKind;
   readonly forMs: number;
   readonly orderedBy: string;
+  /** Of a planned one. */
+  readonly dueAtMs?: number;
 }
 
 export type DrillOutcome =
@@ -83,6 +88,16 @@ export class Drills {
       .map((row) =>
         isUnfinished(row) && now - row.startedAtMs > runningMsMax ? { ...row, outcome: "interrupted" } : row,
       );
+  }
+
+  /** Returns what the configuration plans. */
+  planned(): readonly PlannedDrillEntry[] {
+    const now = this.#options.clock.wallTime();
+    return this.#options.plans().flatMap(({ name: service, drill }) => {
+      if (drill === undefined) return [];
+      const { kind, at } = drill;
+      return [{ service, kind, at: formatDrillTime(at), nextAtMs: nextDue(at, now) }];
+    });
   }
 
   /** Runs it to its end; `unsafe`: nothing was done. */
@@ -151,16 +166,26 @@ export class Drills {
     return this.list().filter(isUnfinished).map(orderedDrill);
   }
 
-  #order(service: ServiceRuntime, { kind, orderedBy }: DrillOrder): DrillRow {
-    const { gateway, clock } = this.#options;
-    const startedAtMs = Math.floor(clock.wallTime());
-    const drill: DrillRow = {
-      ...{ id: `${gateway}.${service.name}.${startedAtMs}.${++this.#last}`, service: service.name, kind, gateway },
-      ...{ orderedBy, startedAtMs, outcome: "ordered", fromHost: service.state.primary?.host, detail: "" },
-      objectiveMs: this.#options.objective(service.name).rtoMs,
-    };
+  /** Records a planned drill that was not safe. */
+  refuse(service: ServiceRuntime, order: DrillOrder, reasons: readonly string[]): void {
+    const detail = `it was due and not safe: ${reasons.join("; ")}`;
+    this.#record(service, { ...this.#rowOf(service, order), outcome: "refused", detail });
+  }
+
+  #order(service: ServiceRuntime, order: DrillOrder): DrillRow {
+    const drill = this.#rowOf(service, order);
     this.#options.store.write(putDrill(drill));
     return drill;
+  }
+
+  #rowOf(service: ServiceRuntime, { kind, orderedBy, dueAtMs }: DrillOrder): DrillRow {
+    const { gateway, clock } = this.#options;
+    const startedAtMs = Math.floor(clock.wallTime());
+    return {
+      ...{ id: `${gateway}.${service.name}.${startedAtMs}.${++this.#last}`, service: service.name, kind, gateway },
+      ...{ orderedBy, startedAtMs, outcome: "ordered", fromHost: service.state.primary?.host, detail: "" },
+      ...{ objectiveMs: this.#options.objective(service.name).rtoMs, dueAtMs },
+    };
   }
 
   #begin(service: ServiceRuntime, ordered: DrillRow, forMs: number): DrillRow {

@@ -201,7 +201,7 @@ export const drills = sqliteTable("t_drills", {
   gateway: text("gateway").notNull(),
   orderedBy: text("ordered_by").notNull(),
   startedAtMs: integer("started_at_ms").notNull(),
-  /** `ordered`, `running`, `passed`, `missed` or `failed`. */
+  /** `ordered`, `running`, `passed`, `missed`, `failed` or `refused`. */
   outcome: text("outcome").notNull(),
   fromHost: text("from_host"),
   toHost: text("to_host"),
@@ -222,6 +222,8 @@ export const drills = sqliteTable("t_drills", {
   /** Acknowledged writes of the probe. */
   probeWrites: integer("probe_writes"),
   probeLost: integer("probe_lost"),
+  /** Of a planned one. Null: it was ordered. */
+  dueAtMs: integer("due_at_ms"),
   ...provenance,
 });
 

@@ -6,7 +6,7 @@ const drill: DrillEntry = {
   ...{ id: "g1.notes.1.1", service: "notes", kind: "kill", gateway: "g1", orderedBy: "<ana>", startedAtMs: 0 },
   ...{ outcome: "passed", from: "a", to: "b", failover: "g1.notes.1.2", predictedMs: 900, rtoMs: 850.4 },
   ...{ measuredBy: "clients", objectiveMs: 2_000, detail: "a kill failover" },
-  ...{ rpoMs: 0, probeWrites: 12, probeLost: 0 },
+  ...{ dueAtMs: null, rpoMs: 0, probeWrites: 12, probeLost: 0 },
   phases: [
     { phase: "start", expectedMs: 100.4, measuredMs: 120 },
     { phase: "detect", expectedMs: 25, measuredMs: null },

@@ -1,0 +1,31 @@
+/** The tables of a service about drills: `[service.drill]` and `[service.objective.probe]`. */
+import * as v from "valibot";
+import { drillKinds, drillMsMax, drillMsMin } from "../core/failover/drill.ts";
+import { drillTimePattern } from "../core/failover/drill-time.ts";
+import { choice, duration, httpUrl, message, stringTable, table, text } from "./fields.ts";
+
+const drillTimeMessage = message(
+  'a time of the day, or of a weekday, in UTC: "03:00", "Sun 03:00"',
+  "write hours and minutes with two digits each, and the weekday with three letters",
+);
+
+export const plannedDrill = table("service.drill", {
+  kind: choice(drillKinds),
+  at: v.pipe(v.string(drillTimeMessage), v.regex(drillTimePattern, drillTimeMessage)),
+  for: v.optional(duration({ min: drillMsMin, max: drillMsMax }), "15s"),
+});
+
+const tokenMessage = message(
+  'a URL with {token} in it or in `body`, for example "https://notes.example/probes/{token}"',
+  "write it as a client of the service would",
+);
+export const probe = table("service.objective.probe", {
+  url: v.pipe(
+    httpUrl,
+    v.check((text) => !/[{}]/.test(text.replaceAll("{token}", "")), tokenMessage),
+  ),
+  method: v.optional(choice(["PUT", "POST"]), "PUT"),
+  body: v.optional(text("text; {token} in it is replaced"), "{token}"),
+  headers: v.optional(stringTable, {}),
+  read: v.optional(httpUrl),
+});
