@@ -91,9 +91,13 @@ function conditionOf(node: ts.Node): ts.Expression | undefined {
   return ts.isForStatement(node) ? node.condition : undefined;
 }
 
-/** Not a part of a name, a type or a position in a literal table. */
-const isCounted = (node: ts.NumericLiteral): boolean =>
-  ts.isBinaryExpression(node.parent) || ts.isCallExpression(node.parent) || ts.isVariableDeclaration(node.parent);
+/** Part of a calculation or an argument. A constant of the file is a setting, of which a test knows the name alone. */
+function isCounted(node: ts.NumericLiteral): boolean {
+  if (!ts.isBinaryExpression(node.parent) && !ts.isCallExpression(node.parent)) return false;
+  let at: ts.Node = node.parent;
+  while (ts.isBinaryExpression(at)) at = at.parent;
+  return !(ts.isVariableDeclaration(at) && ts.isSourceFile(at.parent.parent.parent));
+}
 
 /** A call, or the wait for one, whose result is not used. */
 function isCallStatement(node: ts.Node): node is ts.ExpressionStatement {

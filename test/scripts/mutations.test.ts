@@ -29,6 +29,11 @@ test("statements with effects change places, declarations do not", () => {
   expect(all("const a = f(); const b = g();")).toEqual([]);
 });
 
+test("a number of a calculation is counted up, a constant of the file is not", () => {
+  expect(all("const max = 2 * 60;")).toEqual([]);
+  expect(all("const f = () => 2 * a;")).toEqual(["off-by-one: const f = () => (2 + 1) * a;"]);
+});
+
 test("nothing of a type is mutated", () => {
   expect(all("type A = B extends 1 ? 2 : 3; interface C { d: 4 } let e: 5 | 6;")).toEqual([]);
 });

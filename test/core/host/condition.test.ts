@@ -79,6 +79,12 @@ describe("the vault as this host finds it", () => {
     expect(vaultHealthOf(condition, 1_000)).toEqual({ id: "0f7a", wroteMs: 600, writeError: undefined, latencyMs: 2 });
   });
 
+  test("has the slower of the two in the middle of an even number of writes", () => {
+    const condition = after([0, { kind: "vault-wrote", ms: 1 }], [1, { kind: "vault-wrote", ms: 9 }]);
+    expect(vaultHealthOf(condition, 2).latencyMs).toBe(9);
+    expect(vaultHealthOf(after([0, { kind: "vault-wrote", ms: 1 }]), 2).latencyMs).toBe(1);
+  });
+
   test("forgets old latencies: a vault that became slow is slow", () => {
     const quick = Array.from({ length: 50 }, (_, index) => [index, { kind: "vault-wrote", ms: 1 }] as const);
     const slow = Array.from({ length: 9 }, (_, index) => [50 + index, { kind: "vault-wrote", ms: 900 }] as const);

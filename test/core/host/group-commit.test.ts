@@ -28,6 +28,15 @@ describe("the wait for a group", () => {
     expect(waitForGroupMs(noGroup, 1000, 1)).toBe(0);
   });
 
+  test("begins with flushes of four milliseconds", () => {
+    expect(waitForGroupMs(flushEnded(noGroup, { nowMs: 1000, tookMs: 4, released: 3, waiting: 1 }), 1000, 1)).toBe(1);
+  });
+
+  test("follows the time that flushes take by a fifth of each difference", () => {
+    const quicker = flushEnded(slow, { nowMs: 1000, tookMs: 10, released: 3, waiting: 1 });
+    expect(quicker.flushMs).toBe(18);
+  });
+
   test("is bounded however long a flush took", () => {
     const stalled = flushEnded(noGroup, { nowMs: 1000, tookMs: 60_000, released: 3, waiting: 1 });
     expect(waitForGroupMs(stalled, 1000, 1)).toBe(25);

@@ -167,6 +167,17 @@ describe("an application that answers", () => {
     );
     expect(told.map(({ state }) => state)).toEqual(["failing", "ready"]);
   });
+
+  test("and stays in a state has been in it since its first check of that kind", () => {
+    const since = (answer: Story["answer"]): number => tell({ answer, vitals: () => atRest }, 20_000).state.since;
+    const [first, later] = [since(() => well), since((atMs) => (atMs < 5_000 ? unwell : well))];
+    expect(first).toBeLessThan(2 * settings.intervalMs);
+    expect(later).toBeGreaterThanOrEqual(5_000);
+    expect(later).toBeLessThan(5_000 + 2 * settings.intervalMs);
+    const failing = since((atMs) => (atMs < 5_000 ? well : unwell));
+    expect(failing).toBeGreaterThanOrEqual(5_000);
+    expect(failing).toBeLessThan(5_000 + 2 * settings.intervalMs);
+  });
 });
 
 describe("an application that has closed its port", () => {
