@@ -20,16 +20,23 @@ export interface InitValues {
   /** The application's data folder ("data"), and the patterns of its databases (`*.db`). */
   readonly data?: string;
   readonly databases?: readonly string[] | undefined;
+  /** Program and arguments of the application; default: an example. */
+  readonly command?: readonly string[] | undefined;
+  /** At which other machines reach this one; default: this machine alone. */
+  readonly address?: string | undefined;
 }
 
 export function configTemplate(values: InitValues): string {
   const parts = [
     clusterPart(values),
-    ...(values.role === "host" ? [] : [gatewayPart, servicePart(values)]),
+    ...(values.role === "host" ? [] : [gatewayPart(values), servicePart(values)]),
     ...(values.role === "gateway" ? [] : [hostPart(values)]),
   ];
   return parts.join("\n");
 }
+
+/** Of this machine, as other machines reach it. */
+const addressOf = ({ address = "127.0.0.1" }: InitValues): string => (address.includes(":") ? `[${address}]` : address);
 
 const quoted = (text: string): string => JSON.stringify(text);
 const quotedList = (texts: readonly string[]): string => `[${texts.map(quoted).join(", ")}]`;
@@ -44,13 +51,13 @@ secret_file = ${quoted(values.secretFile)}
 ${values.tls === undefined ? "" : `# Mutual TLS between all processes of the cluster.\ntls = { ca = ${quoted(values.tls.ca)}, cert = ${quoted(values.tls.cert)}, key = ${quoted(values.tls.key)} }\n`}`;
 
 export const gatewayIdOfTemplate = "gw1";
-const gatewayPart = `[gateway]
+const gatewayPart = (values: InitValues): string => `[gateway]
 id = "${gatewayIdOfTemplate}"
 # Client traffic.
 listen = "0.0.0.0:8000"
 # Administration: stead status, stead switchover, stead sql.
-admin = "127.0.0.1:7700"
-#advertise_admin = "http://127.0.0.1:7700"
+admin = "${addressOf(values)}:7700"
+#advertise_admin = "http://${addressOf(values)}:7700"
 # Registry, health, epochs, failovers and events.
 database = "gateway.db"
 #drain = "10s"
@@ -97,11 +104,12 @@ name = ${quoted(values.service)}
 #rejoin = "auto"
 # Path prefixes whose responses take longer than gateway.limits.first_byte.
 #first_byte = [{ path = "/export", time = "30m" }]
-
+# The page in maintenance, and when no primary came in time: "built-in", or an HTML file; retry_after is 30s.
+#maintenance = { page = "built-in" }
 # The hosts of the service, one table for each. More can be added later with: stead hosts add
 [[service.host]]
 id = ${quoted(values.hostId)}
-control = "http://127.0.0.1:7701"
+control = "http://${addressOf(values)}:7701"
 #priority = 0
 #nofailover = false
 `;
@@ -110,10 +118,10 @@ const hostPart = (values: InitValues): string => `[host]
 id = ${quoted(values.hostId)}
 service = ${quoted(values.service)}
 # Gateways use the control address; client requests arrive at the data address. With 0.0.0.0, set the advertised URLs too.
-control = "127.0.0.1:7701"
-#advertise_control = "http://127.0.0.1:7701"
-listen = "127.0.0.1:8001"
-#advertise_data = "http://127.0.0.1:8001"
+control = "${addressOf(values)}:7701"
+#advertise_control = "http://${addressOf(values)}:7701"
+listen = "${addressOf(values)}:8001"
+#advertise_data = "http://${addressOf(values)}:8001"
 # The data folder, on a local disk. Databases are relative to it: "notes.db", "tenants/*.db"; * and ? match within one folder, ** any folders.
 data = ${quoted(values.data ?? "data")}
 databases = ${quotedList(values.databases ?? ["*.db"])}
@@ -140,12 +148,15 @@ ${values.bootstrap ? "bootstrap = true" : "#bootstrap = false"}
 
 [host.application]
 # Started when this host becomes primary; must listen on 127.0.0.1, at the port in the environment variable PORT.
-command = ["bun", "app.ts"]
+command = ${quotedList(values.command ?? ["bun", "app.ts"])}
 #cwd = "."
 #env = { LOG_LEVEL = "info" }
 #ready = { path = "/health", timeout = "30s" }
 #stop = { signal = "SIGTERM", timeout = "10s" }
 #restarts = { max = 3, window = "1m" }
+
+# Programs of yours at the changes of this host's role, for example for a virtual address: [host.hooks] with
+# before_start, on_promote, on_demote (each like command) and timeout = "10s".
 
 [host.checkpoint]
 #interval = "5m"

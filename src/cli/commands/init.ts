@@ -5,6 +5,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { isIP } from "node:net";
 import { join, relative, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { buildCommand } from "@stricli/core";
@@ -32,12 +33,14 @@ interface InitFlags {
   readonly createVault: boolean;
   readonly tls: boolean;
   readonly data: string;
+  readonly command: readonly string[] | undefined;
+  readonly address: string;
 }
 
 export const initCommand = buildCommand<InitFlags, [folder?: string], CliContext>({
   docs: {
     brief: "Write an example configuration and a random secret",
-    fullDescription: `Writes ${defaultConfigFile}, with every key explained, ${configSchemaFile}, by which editors complete and check it,\nand ${secretFile}, which only its owner can read. All gateways and hosts need the same\nsecret: on the second server put it into the folder first, and it is kept. With --create-vault the host is the one that begins the vault\n(bootstrap = true). With --tls it makes certificates for mutual TLS as well: on the second server put ca.pem and ca.key into the\nfolder first, and take ca.key away afterwards. The databases in an existing data folder are\nlisted in the file. Nothing is overwritten: when there is a ${defaultConfigFile}, nothing is written.\n\nEXAMPLES\n  stead init\n  stead init /etc/stead --role host --service notes --host a --vault /mnt/vault/notes\n  stead init --vault ./vault --create-vault`,
+    fullDescription: `Writes ${defaultConfigFile}, with every key explained, ${configSchemaFile}, by which editors complete and check it,\nand ${secretFile}, which only its owner can read. All gateways and hosts need the same\nsecret: on the second server put it into the folder first, and it is kept. With --create-vault the host is the one that begins the vault\n(bootstrap = true). With --tls it makes certificates for mutual TLS as well: on the second server put ca.pem and ca.key into the\nfolder first, and take ca.key away afterwards. The databases in an existing data folder are\nlisted in the file. Nothing is overwritten: when there is a ${defaultConfigFile}, nothing is written.\n\nEXAMPLES\n  stead init\n  stead init /etc/stead --role host --service notes --host a --vault /mnt/vault/notes \\\n      --address 10.0.0.7 --command "bun app.ts"\n  stead init --vault ./vault --create-vault`,
   },
   parameters: {
     flags: {
@@ -62,6 +65,20 @@ export const initCommand = buildCommand<InitFlags, [folder?: string], CliContext
         default: "data",
         placeholder: "folder",
         brief: "The application's data folder; its databases are listed in the file",
+      },
+      command: {
+        kind: "parsed",
+        parse: wordsOf,
+        optional: true,
+        placeholder: "command",
+        brief: 'The application\'s command, for example "bun app.ts"; quotes hold a word together',
+      },
+      address: {
+        kind: "parsed",
+        parse: addressOf,
+        default: "127.0.0.1",
+        placeholder: "address",
+        brief: "Address at which other machines reach this one",
       },
       createVault: {
         kind: "boolean",
@@ -109,6 +126,8 @@ export const initCommand = buildCommand<InitFlags, [folder?: string], CliContext
       secretFile,
       tls: flags.tls ? machineFiles : undefined,
       vault,
+      command: flags.command,
+      address: flags.address,
       bootstrap: flags.createVault,
     });
     refuseWrongNames(configPath, text);
@@ -138,6 +157,19 @@ export const initCommand = buildCommand<InitFlags, [folder?: string], CliContext
     this.process.stdout.write(`${done.join("\n")}\nnext: adapt it, then run stead config check ${configPath}\n`);
   },
 });
+
+/** Splits as a shell does, without its other rules: single or double quotes hold a word together. */
+function wordsOf(text: string): readonly string[] {
+  const words = [...text.matchAll(/(?:[^\s"']|"[^"]*"|'[^']*')+/g)].map(([word]) => word);
+  const isWhole = text.replace(/"[^"]*"|'[^']*'/g, "").search(/["']/) < 0;
+  if (words.length > 0 && isWhole) return words.map((word) => word.replaceAll(/"([^"]*)"|'([^']*)'/g, "$1$2"));
+  throw new Error(`expected a program and its arguments, quotes closed, found ${JSON.stringify(text)}`);
+}
+
+function addressOf(text: string): string {
+  if (isIP(text) !== 0 && text !== "0.0.0.0" && text !== "::") return text;
+  throw new Error(`expected the numeric address of this machine in its network, found ${JSON.stringify(text)}`);
+}
 
 /** What runs by the file: a gateway under the id of the template, a host, or both. */
 function partiesOf({ role, service, host }: InitFlags): [Party, ...Party[]] {

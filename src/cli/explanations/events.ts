@@ -115,7 +115,7 @@ export const eventExplanations: Readonly<Record<EventName, CodeMeaning>> = {
   "host-unknown": codeMeaning("A host was not heard yet.", nothing, noAction),
   "host-up": codeMeaning("A host answers.", nothing, noAction),
   "host-down": codeMeaning(
-    "A host does not answer its probes, or says that it failed.",
+    "A host does not answer its probes, or says that it failed. `info`: it was not heard since this gateway started.",
     "Nothing if it is a secondary; if it is the primary, `primary-lost` follows.",
     "Start it again; it restores by itself. `stead status` says what it reported last.",
   ),

@@ -239,6 +239,10 @@ function changeHealth(
 
 function recordHealth(transition: Transition, before: HostView, after: HostView["health"]["kind"]): void {
   if (before.health.kind === after) return;
-  const detail = `${before.id} is ${after}, was ${before.health.kind}`;
-  recordEvent(transition, after === "down" ? "warning" : "info", `host-${after}`, before.id, detail);
+  // A host that starts later than this gateway is no alarm; that none can take over is told all the same.
+  const isUnheard = after === "down" && before.health.kind === "unknown";
+  const detail = isUnheard
+    ? `${before.id} does not answer: it was not heard since this gateway started, or was added`
+    : `${before.id} is ${after}, was ${before.health.kind}`;
+  recordEvent(transition, after === "down" && !isUnheard ? "warning" : "info", `host-${after}`, before.id, detail);
 }

@@ -192,3 +192,23 @@ test("the databases of an existing data folder are found and their patterns writ
   const { host } = parsed(readFileSync(join(folder, "conf", "stead.toml"), "utf8"));
   expect(host).toMatchObject({ databases: ["*.sqlite", "tenants/*.db"], dataFolder: "/etc/files" });
 });
+
+test("the application's command and this machine's address are in the file as given", async () => {
+  const given = ["--command", `python3 -m "my app" --name='a b'`, "--address", "10.0.0.7"];
+  expect(await runStead(["init", ...given], { cwd: folder })).toMatchObject({ code: 0, err: "" });
+  const { host, gateway, services } = parsed(readFileSync(join(folder, "stead.toml"), "utf8"));
+  expect(host?.application.command).toEqual(["python3", "-m", "my app", "--name=a b"]);
+  expect([host?.controlUrl, host?.dataUrl, gateway?.adminUrl, services[0]?.hosts[0]?.controlUrl]).toEqual([
+    "http://10.0.0.7:7701",
+    "http://10.0.0.7:8001",
+    "http://10.0.0.7:7700",
+    "http://10.0.0.7:7701",
+  ]);
+  for (const wrong of [
+    ["--command", "bun 'app.ts"],
+    ["--command", " "],
+    ["--address", "0.0.0.0"],
+    ["--address", "web1"],
+  ])
+    expect((await runStead(["init", ...wrong], { cwd: join(folder, "..") })).code).toBe(2);
+});
