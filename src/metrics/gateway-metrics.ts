@@ -65,6 +65,21 @@ export const gatewayMetrics = {
     labels: service,
     help: "How long the brake still delays the next takeover",
   },
+  stead_drill_passed: {
+    kind: "gauge",
+    labels: service,
+    help: "1 if the newest finished drill in the cluster passed; without a drill there is no value",
+  },
+  stead_drill_timestamp_seconds: {
+    kind: "gauge",
+    labels: service,
+    help: "When that drill started, in seconds since 1970",
+  },
+  stead_drill_wait_seconds: {
+    kind: "gauge",
+    labels: service,
+    help: "How long clients waited in that drill, if it was measured",
+  },
   stead_failovers_total: {
     kind: "counter",
     labels: service,

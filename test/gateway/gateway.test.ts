@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { DatabaseSync } from "node:sqlite";
-import { TestCluster, until } from "../support/gateway/cluster.ts";
+import { secret, TestCluster, until } from "../support/gateway/cluster.ts";
 
 let cluster: TestCluster;
 beforeEach(() => {
@@ -128,6 +128,11 @@ describe("a gateway with three hosts", () => {
     expect(phases.map(({ phase }) => phase)).toEqual(expect.arrayContaining(["demote", "claim", "start", "rest"]));
     expect(phases.reduce((sum, { expectedMs }) => sum + (expectedMs ?? 0), 0)).toBeCloseTo(predictedMs ?? 0, 6);
     expect(phases.reduce((sum, { measuredMs }) => sum + (measuredMs ?? 0), 0)).toBeCloseTo(rtoMs ?? 0, 6);
+    const port = cluster.gateway?.adminPort ?? 0;
+    const scraped = await fetch(`http://127.0.0.1:${port}/metrics`, { headers: { authorization: `Bearer ${secret}` } });
+    const samples = await scraped.text();
+    expect(samples).toContain('stead_drill_passed{service="notes"} 1\n');
+    expect(samples).toContain(`stead_drill_wait_seconds{service="notes"} ${(rtoMs ?? 0) / 1_000}\n`);
     const start = phases.find(({ phase }) => phase === "start");
     const sql = "select expected_ms, measured_ms from drill_phases where phase = 'start'";
     await until(async () => {

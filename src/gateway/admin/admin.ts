@@ -36,7 +36,7 @@ import type { ClusterTls } from "../../control/tls/cluster-tls.ts";
 import { peerSyncPath } from "../../control/peer-api.ts";
 import { healthOf } from "./gateway-health.ts";
 import type { SecretDoubt } from "./secret-doubt.ts";
-import { showStatus } from "./metrics.ts";
+import { showDrills, showStatus } from "./metrics.ts";
 import { addHosts, type HostsTarget, unknownHost } from "./hosts.ts";
 import { addPauses, type PauseTarget } from "./pauses.ts";
 import { addNotify, type NotifyTestTarget } from "./notify.ts";
@@ -96,6 +96,7 @@ export function createAdminApp(target: AdminTarget): Api {
   addGatewayRoutes(app, target.peers);
   app.get("/metrics", async (c) => {
     showStatus(target.metrics, target.status());
+    showDrills(target.metrics, target.drills.newest());
     showCertificate(target.metrics, "stead_certificate_expiry_timestamp_seconds", target.tls?.expiresAtMs);
     return c.text(await target.metrics.text(), 200, { "content-type": target.metrics.contentType });
   });

@@ -1,6 +1,7 @@
 /** Exposes the status as gauges, and as counters that hosts and the data plane keep themselves. */
 import type { ClusterStatus } from "../../control/gateway-api.ts";
 import type { CaptureStatus } from "../../control/host-status.ts";
+import type { DrillRow } from "../state/rows.ts";
 import type { LabelsOf, Metrics, Sample } from "../../metrics/metrics.ts";
 
 type Service = ClusterStatus["services"][number];
@@ -28,6 +29,24 @@ export function showStatus(metrics: Metrics, status: ClusterStatus): void {
   );
   showServices(metrics, status.services);
   showHosts(metrics, status.services);
+}
+
+/** `newest`: the newest finished one of each service. */
+export function showDrills(metrics: Metrics, newest: readonly DrillRow[]): void {
+  const each = (value: (drill: DrillRow) => number): Sample<"service">[] =>
+    newest.map((drill) => [{ service: drill.service }, value(drill)]);
+  metrics.show(
+    "stead_drill_passed",
+    each(({ outcome }) => (outcome === "passed" ? 1 : 0)),
+  );
+  metrics.show(
+    "stead_drill_timestamp_seconds",
+    each(({ startedAtMs }) => startedAtMs / 1_000),
+  );
+  metrics.show(
+    "stead_drill_wait_seconds",
+    newest.flatMap(({ service, rtoMs }) => (typeof rtoMs === "number" ? [[{ service }, rtoMs / 1_000]] : [])),
+  );
 }
 
 function showServices(metrics: Metrics, services: readonly Service[]): void {

@@ -90,6 +90,12 @@ export class Drills {
       );
   }
 
+  /** Returns the newest finished one of each service. */
+  newest(): readonly DrillRow[] {
+    const newest = new Map(this.list().flatMap((row) => (isUnfinished(row) ? [] : [[row.service, row] as const])));
+    return [...newest.values()];
+  }
+
   /** Returns what the configuration plans. */
   planned(): readonly PlannedDrillEntry[] {
     const now = this.#options.clock.wallTime();
