@@ -60,6 +60,34 @@ describe("a gateway with three hosts", () => {
     });
   });
 
+  test("keeps with a failover who could have taken over, who saw what, what was expected and what requests noticed", async () => {
+    await threeHosts();
+    await cluster.ask();
+    cluster.host("a").signal("SIGKILL");
+    await Promise.all(Array.from({ length: 20 }, () => cluster.ask()));
+    await cluster.serving("a");
+    const last = await until(() => cluster.service().failovers.find((entry) => entry.to === "b"));
+    const rows = async (sql: string) => {
+      const answer = await cluster.client.sql({ sql });
+      return answer.kind === "ok" ? answer.value.rows : [];
+    };
+    // A request that met the dead primary is replayed, and one that came later is held.
+    const [noticed, lost] = await until(async () => {
+      const [row] = await rows(`select held + replayed, unknown + failed from failovers where id = '${last.id}'`);
+      return typeof row?.[0] === "number" && row;
+    });
+    expect(noticed).toBeGreaterThanOrEqual(20);
+    expect(lost).toBe(0);
+    const of = `where failover = '${last.id}'`;
+    expect(await rows(`select host, rank from failover_candidates ${of}`)).toEqual([
+      ["b", 1],
+      ["c", 2],
+      ["a", null],
+    ]);
+    expect(await rows(`select gateway, sees, cause from failover_evidence ${of}`)).toEqual([["g1", "down", "refused"]]);
+    expect((await rows(`select phase, ms, source from failover_expectations ${of}`)).length).toBeGreaterThan(3);
+  });
+
   test("still lists earlier failovers after a restart", async () => {
     await threeHosts();
     cluster.host("a").signal("SIGKILL");

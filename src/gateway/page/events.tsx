@@ -1,7 +1,7 @@
 /** @jsxImportSource hono/jsx */
 /** Events of all gateways, newest first, with a filter and a search. */
 import { type ApiCalls, quoted } from "./api-calls.ts";
-import { EventTable } from "./failovers.tsx";
+import { EventTable } from "./event-table.tsx";
 import type { View } from "./layout.tsx";
 import { Pages } from "./paging.tsx";
 

@@ -29,7 +29,8 @@ import { type ApiCalls, CallRefused } from "./api-calls.ts";
 import { configurationView } from "./configuration.tsx";
 import { dataView, suspectsView } from "./data.tsx";
 import { eventList } from "./events.tsx";
-import { failoverDetail, failoverList } from "./failovers.tsx";
+import { failoverDetail } from "./failover.tsx";
+import { failoverList } from "./failovers.tsx";
 import { serviceView } from "./hosts.tsx";
 import { RefusedView } from "./layout.tsx";
 import script from "./live.js" with { type: "text" };
@@ -134,7 +135,8 @@ function renderer(clock: Clock): Render {
     const page = wholeNumber(query("page"), 1);
     const from = wholeNumber(query("from"), 0);
     const path = url.pathname;
-    if (path.startsWith("/failovers/")) return failoverDetail(api, decoded(path.slice("/failovers/".length)));
+    if (path.startsWith("/failovers/"))
+      return failoverDetail(api, decoded(path.slice("/failovers/".length)), query("beside"));
     if (path.startsWith("/services/"))
       return serviceView(await api.status(), decoded(path.slice("/services/".length)), page);
     switch (path) {

@@ -5,7 +5,7 @@ import { type Axis, axisOf, type Bar, barsOf, gapOf } from "./timeline.ts";
 import { inUnits } from "./words.ts";
 
 const names: Readonly<Record<string, string>> = { catchUp: "catch up", gap: "clients’ gap" };
-const nameOf = (phase: string): string => names[phase] ?? phase;
+export const nameOfPhase = (phase: string): string => names[phase] ?? phase;
 
 /** The classes that have a colour; a phase of a later version has that of `other`. */
 const coloured = new Set(["detect", "agree", "claim", "lease", "catchUp", "start", "route", "gap"]);
@@ -50,7 +50,7 @@ export function Bars({ caption, bars, axis }: BarsProps) {
       <tbody>
         {bars.map((bar) => (
           <tr>
-            <th scope="row">{nameOf(bar.phase)}</th>
+            <th scope="row">{nameOfPhase(bar.phase)}</th>
             <td>
               <span class="hidden">from {signed(bar.startMs)}</span>
               <svg width="100%" height="14" aria-hidden="true">
@@ -106,7 +106,7 @@ function Rectangle({ bar, axis, height }: { readonly bar: Bar; readonly axis: Ax
 /** The same on one line, for lists. */
 export function Strip({ entry, axis }: { readonly entry: FailoverEntry; readonly axis: Axis }) {
   const bars = barsOf(entry);
-  const words = bars.map(({ phase, ms }) => `${nameOf(phase)} ${inUnits(ms)}`).join(", ");
+  const words = bars.map(({ phase, ms }) => `${nameOfPhase(phase)} ${inUnits(ms)}`).join(", ");
   return (
     <svg class="strip" width="100%" height="12" role="img" aria-label={words === "" ? "no phase yet" : words}>
       {bars.map((bar) => (

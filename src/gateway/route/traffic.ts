@@ -15,6 +15,8 @@ export interface TrafficCounts {
 
 /** Whole seconds over which the rate is averaged. */
 const rateSeconds = 5;
+/** Seconds for which the counts are known as they were. */
+const secondsBack = 4;
 /** A service without a success for longer than this before an event was idle: there is no meaningful gap. */
 const idleMs = 5_000;
 
@@ -35,6 +37,8 @@ export class Traffic {
   readonly #counts = { ok: 0, held: 0, replayed: 0, unknown: 0, failed: 0, clientGone: 0 };
   readonly #perSecond = new Map<number, number>();
   readonly #watches = new Map<number, GapWatch>();
+  /** The counts at the beginning of the last seconds in which a request ended, oldest first. */
+  readonly #earlier: { readonly second: number; readonly counts: TrafficCounts }[] = [];
   #lastOkAt = -Infinity;
 
   constructor(clock: Clock) {
@@ -43,6 +47,12 @@ export class Traffic {
 
   get counts(): TrafficCounts {
     return { ...this.#counts };
+  }
+
+  /** Returns the counts as they were `ms` ago, to the second; at most a few seconds back. */
+  countsBefore(ms: number): TrafficCounts {
+    const second = Math.floor((this.#clock.now() - ms) / 1_000);
+    return this.#earlier.find((each) => each.second >= second)?.counts ?? this.counts;
   }
 
   /** Requests per second that were answered, over the last seconds. */
@@ -55,6 +65,7 @@ export class Traffic {
 
   /** Records `count` requests with the same outcome. */
   ended(end: RequestEnd, held: boolean, replays: number, count = 1): void {
+    this.#keepEarlier(Math.floor(this.#clock.now() / 1_000));
     if (held) this.#counts.held += count;
     if (replays > 0) this.#counts.replayed += count;
     if (end === "client-gone") this.#counts.clientGone += count;
@@ -89,6 +100,12 @@ export class Traffic {
       this.#watches.delete(key);
       watch.onGap(watch.longest);
     }
+  }
+
+  #keepEarlier(second: number): void {
+    if (this.#earlier.at(-1)?.second === second) return;
+    this.#earlier.push({ second, counts: this.counts });
+    while ((this.#earlier[0]?.second ?? second) < second - secondsBack) this.#earlier.shift();
   }
 
   #forgetBefore(second: number): void {

@@ -15,12 +15,22 @@ import type {
   HostView,
   PhaseSpan,
 } from "../../core/failover/state.ts";
+import type { Circumstances } from "../../core/failover/circumstances.ts";
 import type { Prediction } from "../../core/failover/prediction.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Logger } from "../../runtime/log.ts";
-import { addEvent, putEpoch, putFailover, putHealth, type EventRow, type FailoverRow } from "../state/rows.ts";
+import {
+  addEvent,
+  type EventRow,
+  type FailoverRow,
+  putEpoch,
+  putFailover,
+  putImpact,
+  putHealth,
+} from "../state/rows.ts";
 import type { StateStore } from "../state/store.ts";
+import type { FailoverImpact } from "./failover-impacts.ts";
 import { FailoverMeter } from "./failover-meter.ts";
 
 const eventsInMemory = 200;
@@ -110,8 +120,18 @@ export class Recorder {
     );
   }
 
-  /** `prediction`: what was expected when it began; undefined: already recorded, or unknown. */
-  failover(failover: Failover, outcome: FailoverOutcome, prediction?: Prediction): void {
+  /**
+   * `prediction`, `circumstances`: what was expected when it began, and what it rests on; undefined: already recorded,
+   * or unknown.
+   */
+  failover(
+    failover: Failover,
+    outcome: FailoverOutcome,
+    {
+      prediction,
+      circumstances,
+    }: { prediction?: Prediction | undefined; circumstances?: Circumstances | undefined } = {},
+  ): void {
     const { gateway, service, clock, store } = this.#options;
     this.#meter.count(failover, outcome);
     const before = this.#failovers.get(failover.key);
@@ -144,10 +164,18 @@ export class Recorder {
       timeline: JSON.stringify(failover.timeline.map(inTenths)),
       cause: failover.cause?.text ?? null,
       predictedMs: before?.predictedMs ?? prediction?.gapMs ?? null,
+      // Each further candidate that is asked changes who is left; what was seen is that of the decision.
+      candidates: circumstances === undefined ? (before?.candidates ?? null) : JSON.stringify(circumstances.candidates),
+      evidence: before?.evidence ?? (circumstances === undefined ? null : JSON.stringify(circumstances.evidence)),
       prediction: before?.prediction ?? (prediction === undefined ? null : JSON.stringify(prediction.phases)),
     };
     this.#keep(failover.key, row);
     store.write(putFailover(row));
+  }
+
+  impact(impact: FailoverImpact): void {
+    const { gateway, service, clock, store } = this.#options;
+    store.write(putImpact({ service, gateway, atMs: Math.floor(clock.wallTime()), ...impact }));
   }
 
   /** `startMs`: after the decision; negative before it. */

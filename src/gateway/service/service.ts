@@ -18,6 +18,7 @@ import {
   type RegisteredHost,
   type ServiceState,
 } from "../../core/failover/state.ts";
+import { circumstancesOf } from "../../core/failover/circumstances.ts";
 import { dryRun } from "../../core/failover/command.ts";
 import {
   lossKindOf,
@@ -35,6 +36,7 @@ import { HostMonitor, type ProbeTimes } from "./monitor.ts";
 import { Orders } from "./orders.ts";
 import type { HostControl } from "../../control/host-control.ts";
 import { isPlain, PlainHost, PlainEpochs } from "./plain-host.ts";
+import { FailoverImpacts } from "./failover-impacts.ts";
 import { measuredOf } from "./failover-history.ts";
 import type { FailoverRow } from "../state/rows.ts";
 import type { Recorder } from "./recorder.ts";
@@ -86,6 +88,7 @@ export class ServiceRuntime {
   readonly #removed: RemovedHosts;
   readonly #waiting = new Map<string, (outcome: CommandOutcome) => void>();
   readonly #queue: FailoverEvent[] = [];
+  readonly #impacts: FailoverImpacts;
   readonly #plainEpochs = new PlainEpochs();
   readonly #stopping: Promise<void>[] = [];
   /** Requests that hosts have set aside, by host. */
@@ -111,6 +114,7 @@ export class ServiceRuntime {
     this.#removed = new RemovedHosts(options.clock);
     this.#rehearsals = new RehearsalEvents(options.recorder);
     this.#state = initialServiceState(options.settings);
+    this.#impacts = new FailoverImpacts(options.clock, this.traffic, (impact) => this.recorder.impact(impact));
     this.#orders = new Orders(options.settings.gateway, (event) => this.send(event));
   }
 
@@ -193,6 +197,7 @@ export class ServiceRuntime {
       this.#isTaking = false;
     }
     this.#setTimer();
+    this.#impacts.look(this.#state);
     this.#options.moved?.(this);
   }
 
@@ -260,6 +265,7 @@ export class ServiceRuntime {
   async drain(): Promise<void> {
     this.#isStopped = true;
     this.#timer?.cancel();
+    this.#impacts.close();
     for (const give of [...this.#waiting.values()])
       give({ kind: "refused", code: "unfinished", why: "the gateway is stopping", advice: "ask another gateway" });
     await Promise.all([
@@ -388,7 +394,9 @@ export class ServiceRuntime {
     const kind = lossKindOf(failover.kind);
     const isNew = this.recorder.find(failover.key) === undefined;
     const prediction = isNew && kind !== undefined ? this.predict(kind, failover.target ?? failover.to) : undefined;
-    this.recorder.failover(failover, outcome, prediction);
+    const isBeginning = isNew || outcome === "running";
+    const circumstances = isBeginning ? circumstancesOf(this.#state, failover, this.now()) : undefined;
+    this.recorder.failover(failover, outcome, { prediction, circumstances });
     if (outcome !== "running") this.traffic.closeGap(failover.key);
     if (outcome === "done") this.#options.onFailedOver?.(failover);
   }

@@ -4,6 +4,8 @@ import { type ReplicatedRow, stampMs } from "../../core/replication/row.ts";
 
 export const eventsKept = 10_000;
 export const failoversKept = 2_000;
+/** Of several gateways. */
+export const impactsKept = 10_000;
 export const drillsKept = 2_000;
 export const notificationsKept = 2_000;
 /** Of several targets. */
@@ -27,6 +29,7 @@ export function outlivedRows(replica: RowReplica, wallTimeMs: number): readonly 
   return [
     ...oldest("events", "at_ms", eventsKept),
     ...oldest("failovers", "decided_at_ms", failoversKept),
+    ...oldest("impacts", "at_ms", impactsKept),
     ...oldest("drills", "started_at_ms", drillsKept),
     ...oldest("notifications", "at_ms", notificationsKept),
     ...oldest("deliveries", "ended_at_ms", deliveriesKept),

@@ -11,6 +11,7 @@ import type {
   gateways,
   health,
   hosts,
+  impacts,
   maintenance,
   notifications,
   services,
@@ -25,6 +26,7 @@ export type GatewayRow = Row<typeof gateways>;
 export type HealthRow = Row<typeof health>;
 export type EpochRow = Row<typeof epochs>;
 export type FailoverRow = Row<typeof failovers>;
+export type ImpactRow = Row<typeof impacts>;
 export type EventRow = Row<typeof events>;
 export type TokenRow = Row<typeof tokens>;
 export type AuditRow = Row<typeof audit>;
@@ -48,6 +50,7 @@ export const putHealth = (row: HealthRow): RowWrite => ({ table: "health", row }
 /** An epoch's owner never changes; its address may, and the time it was first seen stays (store.ts). */
 export const putEpoch = (row: EpochRow): RowWrite => ({ table: "epochs", row });
 export const putFailover = (row: FailoverRow): RowWrite => ({ table: "failovers", row });
+export const putImpact = (row: ImpactRow): RowWrite => ({ table: "impacts", row });
 export const addEvent = (row: EventRow): RowWrite => ({ table: "events", row });
 export const putToken = (row: TokenRow): RowWrite => ({ table: "tokens", row });
 export const putAudit = (row: AuditRow): RowWrite => ({ table: "audit", row });

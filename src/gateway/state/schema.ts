@@ -131,9 +131,29 @@ export const failovers = sqliteTable(
     predictedMs: real("predicted_ms"),
     /** JSON of PredictedPhase[] (src/core/failover/prediction.ts). */
     prediction: text("prediction"),
+    /** JSON of CandidateThen[] and SeenThen[] (src/core/failover/circumstances.ts). Null: an earlier version. */
+    candidates: text("candidates"),
+    evidence: text("evidence"),
     ...provenance,
   },
   (table) => [index("t_failovers_by_time").on(table.decidedAtMs)],
+);
+
+/** What the end of an epoch meant for the requests of one gateway's clients; no row: nothing. */
+export const impacts = sqliteTable(
+  "t_failover_impacts",
+  {
+    service: text("service").notNull(),
+    epochFrom: integer("epoch_from").notNull(),
+    gateway: text("gateway").notNull(),
+    atMs: integer("at_ms").notNull(),
+    held: integer("held").notNull(),
+    replayed: integer("replayed").notNull(),
+    unknown: integer("unknown").notNull(),
+    failed: integer("failed").notNull(),
+    ...provenance,
+  },
+  (table) => [primaryKey({ columns: [table.service, table.epochFrom, table.gateway] })],
 );
 
 export const events = sqliteTable(

@@ -11,7 +11,14 @@ import { failoverEntry as entryOf } from "../../../src/gateway/admin/cluster-sta
 import { createPage } from "../../../src/gateway/page/page.tsx";
 import { failoversOf } from "../../../src/gateway/service/failover-history.ts";
 import { fileDisk } from "../../../src/gateway/state/replication-disk.ts";
-import { addEvent, type FailoverRow, putDrill, putFailover, putHealth } from "../../../src/gateway/state/rows.ts";
+import {
+  addEvent,
+  type FailoverRow,
+  putDrill,
+  putFailover,
+  putImpact,
+  putHealth,
+} from "../../../src/gateway/state/rows.ts";
 import { SqlQueries } from "../../../src/gateway/state/sql-queries.ts";
 import { StateStore } from "../../../src/gateway/state/store.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
@@ -95,6 +102,14 @@ async function fill(store: StateStore): Promise<void> {
         }),
       );
     if (index % 10 === 0) store.write(putDrill(drillRow(index)));
+    if (index >= failoverCount - 20)
+      for (let gateway = 1; gateway <= gatewayCount; gateway++)
+        store.write(
+          putImpact({
+            ...{ service: "notes", epochFrom: index + 1, gateway: `g${gateway}`, atMs: firstAtMs + index * hourMs },
+            ...{ held: 12, replayed: 3, unknown: 1, failed: 0 },
+          }),
+        );
     // In small parts, as writes come: the queue to the disk is bounded.
     if (index % 100 === 99) await store.flush();
   }
@@ -115,6 +130,7 @@ const failoverRow = (index: number): FailoverRow => ({
   ...{ epochFrom: index + 1, epochTo: index + 2, decidedAtMs: firstAtMs + index * hourMs },
   ...{ detectMs: 80 + (index % 7) * 30, agreeMs: 3, claimMs: 40, startMs: 150 + (index % 11) * 60, routeMs: 2 },
   ...{ gapMs: 400 + (index % 11) * 70, gapStartMs: -90, predictedMs: 500, cause: "its process ended" },
+  ...(index < failoverCount - 20 ? {} : known),
   timeline: JSON.stringify([
     { phase: "detect", startMs: -80 - (index % 7) * 30, ms: 80 + (index % 7) * 30 },
     { phase: "agree", startMs: 0, ms: 3 },
@@ -123,6 +139,26 @@ const failoverRow = (index: number): FailoverRow => ({
     { phase: "route", startMs: 193 + (index % 11) * 60, ms: 2 },
   ]),
 });
+
+/** As much as a failover of so many hosts keeps; only the newest have it, as after an upgrade. */
+const known = {
+  candidates: JSON.stringify(
+    hostIds.map((host, index) => ({
+      ...{ host, rank: index % 9 === 4 ? null : index + 1 },
+      why: index % 9 === 4 ? "its address refuses connections" : "follows the log and is healthy",
+    })),
+  ),
+  evidence: JSON.stringify(
+    Array.from({ length: gatewayCount }, (_, index) => ({
+      ...{ gateway: `g${index + 1}`, sees: "down", ageMs: index * 30, cause: index === 0 ? "refused" : null },
+    })),
+  ),
+  prediction: JSON.stringify(
+    ["detect", "agree", "claim", "start", "route"].map((phase) => ({
+      ...{ phase, startMs: 0, ms: 100, source: "measured", failovers: 5 },
+    })),
+  ),
+};
 
 const drillRow = (index: number) => ({
   ...{ id: `g1.notes.${index}.1`, service: "notes", kind: "kill", gateway: "g1", orderedBy: "night-shift" },
