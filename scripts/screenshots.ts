@@ -85,6 +85,8 @@ try {
     ["failovers", "/failovers"],
     ["failover", `/failovers/${id}`],
     ["plan", "/plan"],
+    ["sight", "/sight"],
+    ["drills", "/drills"],
     ["events", "/events"],
     ["data", "/data"],
     ["suspects", "/suspects"],
@@ -92,6 +94,7 @@ try {
     ["sql", `/sql?sql=${sql}`],
     ["switchover", "/orders/notes/switchover"],
     ["drain", "/orders/notes/drain"],
+    ["drill", "/orders/notes/drill"],
     ["nothing", "/failovers/nothing"],
   ]);
   await takeAll(browser, `http://127.0.0.1:${gateway.adminPort}`, made.token, views);
@@ -100,6 +103,9 @@ try {
   const largeViews = new Map([
     ["large-overview", "/"],
     ["large-hosts", "/services/notes?page=2"],
+    ["large-sight", "/sight"],
+    ["large-failover", `/failovers/${largeCluster.newest}`],
+    ["large-drills", "/drills"],
     ["large-failovers", "/failovers?page=20"],
   ]);
   await takeAll(browser, `http://127.0.0.1:${large.port}`, largeToken, largeViews);

@@ -3,6 +3,7 @@ import * as v from "valibot";
 import * as drillApi from "../../src/control/drill-api.ts";
 import * as failoverApi from "../../src/control/failover-api.ts";
 import * as gatewayApi from "../../src/control/gateway-api.ts";
+import * as sightApi from "../../src/control/sight-api.ts";
 import { refusedSchema } from "../../src/control/refused.ts";
 import * as hrana from "../../src/control/hrana.ts";
 import { type Api, type Body, type Call, schemasOf } from "./openapi-document.ts";
@@ -104,6 +105,10 @@ const commands: readonly Call[] = [
     { request: "HostRequest", description: "It is written and announced", body: json("CheckpointAnswer") },
     [400, 404, 409],
   ),
+  call("get", "/v1/sight", "How every gateway sees each host, and the other gateways", {
+    description: "Of this gateway, and of each other one that tells it",
+    body: json("SightAnswer"),
+  }),
   call("get", "/v1/drills", "The newest drills of all gateways", {
     description: "Oldest first",
     body: json("DrillList"),
@@ -270,6 +275,7 @@ export const gatewayApiTable = (comments: Api["comments"]): Api => ({
   ].join(" "),
   schemas: {
     ...schemasOf(failoverApi),
+    SightAnswer: sightApi.sightAnswerSchema,
     DrillRequest: drillApi.drillRequestSchema,
     DrillEntry: drillApi.drillEntrySchema,
     DrillList: drillApi.drillListSchema,

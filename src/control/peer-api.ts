@@ -9,6 +9,7 @@
  */
 import * as v from "valibot";
 import { baseUrlSchema } from "./addresses.ts";
+import { seenSchema } from "./sight-api.ts";
 
 export const peerFormat = 1;
 
@@ -31,6 +32,8 @@ export const peerViewSchema = v.object({
   heard: v.optional(v.nullable(v.object({ epoch: count, position: count, vault: v.nullable(name) })), null),
   /** How long it has had this view. */
   forMs: v.pipe(v.number(), v.minValue(0)),
+  /** For people alone; null, or left out by an older gateway: not told. */
+  seen: v.optional(v.nullable(seenSchema), null),
 });
 export type PeerViewMessage = v.InferOutput<typeof peerViewSchema>;
 

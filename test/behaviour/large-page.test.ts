@@ -37,6 +37,8 @@ const views = (): readonly string[] => [
   "/failovers?page=40",
   `/failovers/${large.newest}`,
   "/plan",
+  "/sight",
+  "/drills",
   "/events",
   "/events?level=warning&page=60",
   "/data",

@@ -109,8 +109,19 @@ inBrowser("without script every view is whole, and says that it stands still", a
 
 inBrowser("axe finds nothing in any view, light or dark", async () => {
   const id = encodeURIComponent(cluster.service().failovers.at(-1)?.id ?? "");
-  const paths = ["/", "/failovers", `/failovers/${id}`, "/plan", "/events", "/data", "/suspects", "/configuration"];
-  const others = ["/sql?sql=select%20*%20from%20health", "/orders/notes/switchover"];
+  const paths = [
+    "/",
+    "/failovers",
+    `/failovers/${id}`,
+    "/plan",
+    "/sight",
+    "/drills",
+    "/events",
+    "/data",
+    "/suspects",
+    "/configuration",
+  ];
+  const others = ["/sql?sql=select%20*%20from%20health", "/orders/notes/switchover", "/orders/notes/drill"];
   const { context, page } = await visit("operator", { viewport: { width: 390, height: 844 }, bypassCSP: true });
   for (const path of [...paths, ...others, "sign in"]) {
     if (path === "sign in") await context.clearCookies();

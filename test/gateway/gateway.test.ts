@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { DatabaseSync } from "node:sqlite";
+import type { SightAnswer } from "../../src/control/sight-api.ts";
 import { secret, TestCluster, until } from "../support/gateway/cluster.ts";
 
 let cluster: TestCluster;
@@ -22,6 +23,16 @@ describe("a gateway with three hosts", () => {
   test("promotes the best host on an empty vault, and forwards to it", async () => {
     await threeHosts();
     expect(await cluster.ask()).toEqual({ status: 200, host: "a" });
+    // Who sees whom: this gateway alone.
+    const answer = await fetch(`http://127.0.0.1:${cluster.gateway?.adminPort ?? 0}/v1/sight`, {
+      headers: { authorization: `Bearer ${secret}` },
+    });
+    const { services } = (await answer.json()) as SightAnswer;
+    expect(
+      services[0]?.views.map(({ gateway, hosts }) => [gateway, hosts.map(({ host, health }) => [host, health])]),
+    ).toEqual([["g1", ["a", "b", "c"].map((id) => [id, "up"])]]);
+    for (const { latencyMs, ageMs } of services[0]?.views[0]?.hosts ?? [])
+      expect([typeof latencyMs, typeof ageMs]).toEqual(["number", "number"]);
     expect(cluster.service()).toMatchObject({ primary: "a", epoch: 1, phase: "serving" });
   });
 

@@ -42,6 +42,7 @@ import { addPauses, type PauseTarget } from "./pauses.ts";
 import { addNotify, type NotifyTestTarget } from "./notify.ts";
 import { order } from "./order.ts";
 import { assertEveryRouteHasRole, authorize } from "./route-roles.ts";
+import { addSight } from "./sight.ts";
 import { addTokens } from "./tokens.ts";
 import type { TokenBook } from "../state/token-book.ts";
 import { showCertificate } from "../../metrics/show-certificate.ts";
@@ -120,6 +121,7 @@ export function createAdminApp(target: AdminTarget): Api {
   });
   addTokens(app, target.tokens, target.clock);
   addDrills(app, target.drills, (service) => find(target, service));
+  addSight(app, target);
   addNotify(app, target);
   assertEveryRouteHasRole(app.routes);
   return app;

@@ -4,6 +4,8 @@
  */
 import { type ClusterStatus, type ConfigReport, type SqlAnswer, sqlRowsMax } from "../../control/gateway-api.ts";
 import { type DryRunAnswer } from "../../control/failover-api.ts";
+import type { DrillList } from "../../control/drill-api.ts";
+import type { SightAnswer } from "../../control/sight-api.ts";
 import { bearer } from "../../control/bearer.ts";
 import type { Refused } from "../../control/refused.ts";
 
@@ -38,6 +40,14 @@ export class ApiCalls {
 
   configuration(): Promise<ConfigReport> {
     return this.#call("GET", "/v1/config") as Promise<ConfigReport>;
+  }
+
+  sight(): Promise<SightAnswer> {
+    return this.#call("GET", "/v1/sight") as Promise<SightAnswer>;
+  }
+
+  drills(): Promise<DrillList> {
+    return this.#call("GET", "/v1/drills") as Promise<DrillList>;
   }
 
   dryRun(service: string): Promise<DryRunAnswer> {

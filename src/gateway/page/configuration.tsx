@@ -43,7 +43,7 @@ export function configurationView(report: ConfigReport, page: number): View {
           </section>
         )}
         <div class="scroll" role="region" aria-label="Settings" tabindex={0}>
-          <table>
+          <table class="stack">
             <caption class="hidden">Settings</caption>
             <thead>
               <tr>
@@ -58,8 +58,8 @@ export function configurationView(report: ConfigReport, page: number): View {
                   <th scope="row">
                     <code>{key}</code>
                   </th>
-                  <td>{String(value)}</td>
-                  <td>
+                  <td data-name="Value">{String(value)}</td>
+                  <td data-name="From">
                     {[...atRunTime].some((each) => key === each || key.startsWith(`${each}.`))
                       ? "an operator"
                       : "file or default"}

@@ -24,7 +24,7 @@ export function dataView(status: ClusterStatus, nowMs: number, page: number): Vi
           <section class="card" aria-labelledby={`data-${name}`}>
             <h2 id={`data-${name}`}>{name}</h2>
             <div class="scroll" role="region" aria-label={`Checkpoints of ${name}`} tabindex={0}>
-              <table>
+              <table class="stack">
                 <caption class="hidden">Checkpoints of {name}, as its hosts report them</caption>
                 <thead>
                   <tr>
@@ -47,24 +47,28 @@ export function dataView(status: ClusterStatus, nowMs: number, page: number): Vi
                   {hosts.map(({ host: { id, position, checkpoint, rehearsal, setAside } }) => (
                     <tr>
                       <th scope="row">{id}</th>
-                      <td class="number">{orDash(position)}</td>
-                      <td class="number">{orDash(checkpoint?.position)}</td>
-                      <td>
+                      <td data-name="Position" class="number">
+                        {orDash(position)}
+                      </td>
+                      <td data-name="Checkpoint" class="number">
+                        {orDash(checkpoint?.position)}
+                      </td>
+                      <td data-name="Made">
                         {checkpoint === null
                           ? orDash(null)
                           : `${instant(checkpoint.wallTimeMs)} (${inUnits(Math.max(0, nowMs - checkpoint.wallTimeMs))} ago)`}
                       </td>
-                      <td class="number">
+                      <td data-name="Records since" class="number">
                         {checkpoint === null || position === null
                           ? orDash(null)
                           : Math.max(0, position - checkpoint.position)}
                       </td>
-                      <td>
+                      <td data-name="Rehearsal">
                         {rehearsal === null
                           ? "none in this run"
                           : `${rehearsal.ok ? "ready" : "failed"}, ${instant(rehearsal.atMs)}${rehearsal.startMs === null ? "" : `, started in ${inUnits(rehearsal.startMs)}`}`}
                       </td>
-                      <td>
+                      <td data-name="Set aside">
                         {setAside.length === 0 ? (
                           <span class="quiet">nothing</span>
                         ) : (
@@ -116,7 +120,7 @@ export function suspectsView(status: ClusterStatus, page: number): View {
           <p>None: all requests are forwarded.</p>
         ) : (
           <div class="scroll" role="region" aria-label="Suspects" tabindex={0}>
-            <table>
+            <table class="stack">
               <caption class="hidden">Suspect requests</caption>
               <thead>
                 <tr>
@@ -137,10 +141,12 @@ export function suspectsView(status: ClusterStatus, page: number): View {
                         {method} {path}
                       </code>
                     </th>
-                    <td>{service}</td>
-                    <td>{host}</td>
-                    <td class="number">{endings}</td>
-                    <td>in {inUnits(trialInMs)}</td>
+                    <td data-name="Service">{service}</td>
+                    <td data-name="Host">{host}</td>
+                    <td data-name="Endings" class="number">
+                      {endings}
+                    </td>
+                    <td data-name="Next trial">in {inUnits(trialInMs)}</td>
                   </tr>
                 ))}
               </tbody>

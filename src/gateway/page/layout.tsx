@@ -27,6 +27,8 @@ export const entries: readonly (readonly [path: string, name: string])[] = [
   ["/", "Overview"],
   ["/failovers", "Failovers"],
   ["/plan", "What if"],
+  ["/sight", "Who sees whom"],
+  ["/drills", "Drills"],
   ["/events", "Events"],
   ["/data", "Data"],
   ["/suspects", "Suspects"],

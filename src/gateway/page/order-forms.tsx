@@ -26,7 +26,8 @@ export function addOrderForms(app: Hono, answers: Answers, clock: Clock): void {
     const { service: name, kind } = c.req.param();
     const service = await serviceOf(visit, name);
     if (service === undefined || !isOrderKind(kind)) return answers.missing(c, visit);
-    const { path, body } = callOf(kind, name, typeof form["host"] === "string" ? form["host"] : "");
+    const chosen = (field: string): string => (typeof form[field] === "string" ? form[field] : "");
+    const { path, body } = callOf(kind, name, chosen("host"), chosen("drill"));
     const since = clock.now();
     const answer = await visit.api.order(path, body);
     return answers.document(c, visit, doneView(kind, service, answer, clock.now() - since));

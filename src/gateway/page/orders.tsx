@@ -4,12 +4,13 @@
  * there calls the admin API as the command of the same name does.
  */
 import type { ClusterService } from "../../control/gateway-api.ts";
+import type { DrillKind } from "../../core/failover/drill.ts";
 import type { DryRunAnswer } from "../../control/failover-api.ts";
 import type { View, Visitor } from "./layout.tsx";
 import { Candidates, Expected } from "./plan.tsx";
 import { inUnits, instant, orDash } from "./words.ts";
 
-export const orderKinds = ["switchover", "pause", "resume", "checkpoint", "drain"] as const;
+export const orderKinds = ["switchover", "pause", "resume", "checkpoint", "drain", "drill"] as const;
 export type OrderKind = (typeof orderKinds)[number];
 export const isOrderKind = (text: string): text is OrderKind => (orderKinds as readonly string[]).includes(text);
 
@@ -19,13 +20,15 @@ const titles: Readonly<Record<OrderKind, string>> = {
   resume: "Resume automation",
   checkpoint: "Make a checkpoint",
   drain: "Drain a host",
+  drill: "Drill a failover",
 };
 
-/** Returns the call of the API. `host` empty: none was chosen. */
+/** Returns the call of the API. `host` empty: none was chosen; `drill`: the kind of a drill. */
 export function callOf(
   kind: OrderKind,
   service: string,
   host: string,
+  drill: string,
 ): { readonly path: string; readonly body?: object } {
   const chosen = host === "" ? {} : { host };
   switch (kind) {
@@ -35,6 +38,8 @@ export function callOf(
     case "pause":
     case "resume":
       return { path: `/v1/${kind}`, body: { service } };
+    case "drill":
+      return { path: "/v1/drills", body: { service, kind: drill } };
     case "drain":
       return { path: `/v1/hosts/${encodeURIComponent(service)}/${encodeURIComponent(host)}/drain` };
   }
@@ -49,7 +54,7 @@ interface OrderProps {
 
 export function orderView(props: OrderProps): View {
   const { kind, service, visitor, dryRun } = props;
-  const isPossible = kind !== "switchover" || dryRun.wouldPromote !== null;
+  const isPossible = (kind !== "switchover" && kind !== "drill") || dryRun.wouldPromote !== null;
   return {
     title: `${titles[kind]}: ${service.name}`,
     entry: "/",
@@ -81,6 +86,7 @@ export function orderView(props: OrderProps): View {
 
 function HostChoice({ kind, service, dryRun }: OrderProps) {
   if (kind === "pause" || kind === "resume") return null;
+  if (kind === "drill") return <DrillChoice />;
   const others = kind === "switchover" ? dryRun.order : service.hosts.map(({ id }) => id);
   return (
     <p>
@@ -95,6 +101,25 @@ function HostChoice({ kind, service, dryRun }: OrderProps) {
     </p>
   );
 }
+
+const drillNames: Readonly<Record<DrillKind, string>> = {
+  switchover: "the primary steps down in order",
+  kill: "the primary’s process is killed",
+  hang: "its application hangs",
+  partition: "it answers no call and does not reach the vault",
+};
+
+/** The mildest one first. */
+const DrillChoice = () => (
+  <p>
+    <label for="drill">What happens</label>{" "}
+    <select id="drill" name="drill">
+      {Object.entries(drillNames).map(([value, name]) => (
+        <option value={value}>{name}</option>
+      ))}
+    </select>
+  </p>
+);
 
 function Consequence({ kind, service, dryRun }: OrderProps) {
   const planned = { ...dryRun, expected: dryRun.expected.filter((each) => each.kind === "switchover") };
@@ -123,6 +148,18 @@ function Consequence({ kind, service, dryRun }: OrderProps) {
         <>
           <p>A lost primary is replaced again. If it is lost already, this begins a failover at once.</p>
           <Candidates dryRun={dryRun} />
+        </>
+      );
+    case "drill":
+      return (
+        <>
+          <p>
+            {orDash(service.primary)} is really taken away: clients wait as in a failover. The gateway refuses if
+            anything speaks against it. The answer comes when the service is back.
+          </p>
+          <Candidates dryRun={dryRun} />
+          {dryRun.expected.length === 0 ? null : <h2>How long clients would wait</h2>}
+          <Expected dryRun={dryRun} />
         </>
       );
     case "checkpoint": {

@@ -148,6 +148,9 @@ function Orders({ service }: { readonly service: ClusterService }) {
       <a class="button" href={`${base}/drain`}>
         Drain
       </a>
+      <a class="button" href={`${base}/drill`}>
+        Drill
+      </a>
     </p>
   );
 }

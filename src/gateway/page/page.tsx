@@ -28,6 +28,7 @@ import {
 import { type ApiCalls, CallRefused } from "./api-calls.ts";
 import { configurationView } from "./configuration.tsx";
 import { dataView, suspectsView } from "./data.tsx";
+import { drillsView } from "./drills.tsx";
 import { eventList } from "./events.tsx";
 import { failoverDetail } from "./failover.tsx";
 import { failoverList } from "./failovers.tsx";
@@ -41,6 +42,7 @@ import { pageAt } from "./paging.tsx";
 import { plansPerPage, planView } from "./plan.tsx";
 import { isCrossSite, Sessions } from "./session.ts";
 import { csvOf, rowsAsked, sqlConsole, type SqlOutcome } from "./sql.tsx";
+import { sightView } from "./sight.tsx";
 import style from "./style.css" with { type: "text" };
 
 export interface PageOptions extends AnswersOptions {
@@ -122,6 +124,8 @@ const viewPaths = [
   "/failovers/:id",
   "/services/:name",
   "/plan",
+  "/sight",
+  "/drills",
   "/events",
   "/data",
   "/suspects",
@@ -150,6 +154,10 @@ function renderer(clock: Clock): Render {
         const plans = shown.items.map(async (service) => ({ service, dryRun: await api.dryRun(service.name) }));
         return planView({ ...shown, items: await Promise.all(plans) });
       }
+      case "/sight":
+        return sightView(await api.sight(), query("service"), page);
+      case "/drills":
+        return drillsView(await api.status(), await api.drills(), visitor, page);
       case "/events":
         return eventList(api, { level: query("level"), service: query("service"), text: query("text"), page });
       case "/data":

@@ -54,7 +54,7 @@ export function Candidates({ dryRun }: { readonly dryRun: DryRunAnswer }) {
         )}
       </p>
       {order.length + whyNot.length === 0 ? null : (
-        <table>
+        <table class="stack">
           <caption class="hidden">Candidates, best first</caption>
           <thead>
             <tr>
@@ -67,15 +67,15 @@ export function Candidates({ dryRun }: { readonly dryRun: DryRunAnswer }) {
             {order.map((host, index) => (
               <tr>
                 <th scope="row">{host}</th>
-                <td>{index === 0 ? "first" : `as number ${index + 1}`}</td>
-                <td>{reservations.get(host) ?? "follows the log and is healthy"}</td>
+                <td data-name="Asked">{index === 0 ? "first" : `as number ${index + 1}`}</td>
+                <td data-name="Why">{reservations.get(host) ?? "follows the log and is healthy"}</td>
               </tr>
             ))}
             {whyNot.map(({ host, why }) => (
               <tr>
                 <th scope="row">{host}</th>
-                <td>no</td>
-                <td>{why}</td>
+                <td data-name="Asked">no</td>
+                <td data-name="Why">{why}</td>
               </tr>
             ))}
           </tbody>

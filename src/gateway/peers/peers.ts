@@ -66,7 +66,7 @@ export class Peers {
   readonly #links = new Map<string, PeerLink>();
   readonly #answered = new Map<string, string>();
   readonly #watch = new InstanceWatch();
-  readonly #views: Views;
+  readonly views: Views;
   readonly #stopping: Promise<void>[] = [];
   readonly #warnings = new Map<string, string>();
   readonly #withheld = new Withheld();
@@ -79,7 +79,7 @@ export class Peers {
 
   constructor(options: PeersOptions) {
     this.#options = options;
-    this.#views = new Views(options.services);
+    this.views = new Views(options.services);
     this.#registered = [options.id];
   }
 
@@ -170,7 +170,7 @@ export class Peers {
 
   /** Records that a service's state changed: peers hear of it at once if the view of the primary changed. */
   moved(service: ServiceRuntime): void {
-    if (this.#links.size > 0 && this.#views.changed(service)) this.#poke(0);
+    if (this.#links.size > 0 && this.views.changed(service)) this.#poke(0);
   }
 
   /** Answers a peer's message. */
@@ -319,7 +319,7 @@ export class Peers {
 
   /** Views count once this gateway has the rows that they refer to. */
   #hear(message: PeerMessage): void {
-    if (this.#hasJoined) this.#views.heard(message.from.id, message.views);
+    if (this.#hasJoined) this.views.heard(message.from.id, message.views);
   }
 
   #judge({ from }: PeerMessage): PeerRefusal | undefined {
@@ -392,7 +392,7 @@ export class Peers {
   }
 
   #message(part: RowPart, leaving = false): PeerMessage {
-    return composeMessage(this.#options, this.#options.store.replica, part, this.#views.now(), leaving);
+    return composeMessage(this.#options, this.#options.store.replica, part, this.views.now(), leaving);
   }
 
   async #sayGoodbye(link: PeerLink): Promise<void> {

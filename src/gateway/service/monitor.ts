@@ -47,6 +47,7 @@ export class HostMonitor {
   #warning: string | undefined;
   #secret: "taken" | "refused" | undefined;
   #isStreaming = false;
+  #latencyMs: number | undefined;
 
   constructor(options: MonitorOptions) {
     this.#options = options;
@@ -66,6 +67,11 @@ export class HostMonitor {
   /** What the host said of this gateway's secret last; undefined: it did not answer. */
   get secret(): "taken" | "refused" | undefined {
     return this.#secret;
+  }
+
+  /** How long the last probe that was answered took; undefined: none was. */
+  get latencyMs(): number | undefined {
+    return this.#latencyMs;
   }
 
   get isStreaming(): boolean {
@@ -112,6 +118,7 @@ export class HostMonitor {
     } else if (answer.kind !== "aborted" && answer.kind !== "no-evidence") this.#secret = undefined;
     switch (answer.kind) {
       case "ok":
+        this.#latencyMs = clock.now() - startedAt;
         return this.#heard(answer.value, startedAt);
       case "aborted":
         return;

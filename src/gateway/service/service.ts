@@ -42,6 +42,7 @@ import type { FailoverRow } from "../state/rows.ts";
 import type { Recorder } from "./recorder.ts";
 import { HookFailures } from "./hook-failures.ts";
 import { RehearsalEvents } from "./rehearsal-events.ts";
+import { SuspectEvents } from "./suspect-events.ts";
 import { RemovedHosts } from "./removed-hosts.ts";
 import type { OwnShortage } from "../route/own-shortage.ts";
 import type { ServiceRoute } from "../route/service-route.ts";
@@ -91,8 +92,7 @@ export class ServiceRuntime {
   readonly #impacts: FailoverImpacts;
   readonly #plainEpochs = new PlainEpochs();
   readonly #stopping: Promise<void>[] = [];
-  /** Requests that hosts have set aside, by host. */
-  readonly #suspects = new Map<string, ReadonlySet<string>>();
+  readonly #suspects: SuspectEvents;
   readonly #rehearsals: RehearsalEvents;
   readonly #hooks = new HookFailures();
   #state: ServiceState;
@@ -112,6 +112,7 @@ export class ServiceRuntime {
     this.recorder = options.recorder;
     this.shortage = options.shortage;
     this.#removed = new RemovedHosts(options.clock);
+    this.#suspects = new SuspectEvents(options.recorder);
     this.#rehearsals = new RehearsalEvents(options.recorder);
     this.#state = initialServiceState(options.settings);
     this.#impacts = new FailoverImpacts(options.clock, this.traffic, (impact) => this.recorder.impact(impact));
@@ -317,7 +318,7 @@ export class ServiceRuntime {
       if (view !== before.hosts.get(id)) this.recorder.health(view, this.monitorOf(id)?.status);
     if (event.kind === "report") {
       const status = this.monitorOf(event.host)?.status;
-      this.#recordSuspects(event.host, status?.suspects ?? []);
+      this.#suspects.heard(event.host, status?.suspects ?? []);
       for (const { hook, epoch, detail } of this.#hooks.heard(event.host, status?.hooks ?? []))
         this.recorder.recordEvent("warning", "hook-failed", event.host, `${hook} of epoch ${epoch} ${detail ?? ""}`);
       if (status !== undefined) this.#rehearsals.heard(event.host, status.rehearsal ?? undefined);
@@ -365,25 +366,6 @@ export class ServiceRuntime {
   #knownSuspects(): KnownSuspect[] {
     const statuses = [...this.#watched.values()].flatMap(({ monitor }) => monitor.status ?? []);
     return statuses.flatMap(({ suspects, watchedRequests }) => [...suspects, ...watchedRequests]).slice(0, suspectsMax);
-  }
-
-  /** Records an event for each request that a host has set aside since its last report. */
-  #recordSuspects(host: string, suspects: readonly KnownSuspect[]): void {
-    const before = this.#suspects.get(host);
-    const now = new Set(suspects.map(({ method, path }) => `${method} ${path}`));
-    if (now.size === 0) this.#suspects.delete(host);
-    else this.#suspects.set(host, now);
-    for (const request of now)
-      if (before?.has(request) !== true)
-        this.recorder.recordEvent(
-          "warning",
-          "suspect-request",
-          host,
-          `${request}: the application ended twice while such a request was in flight; it is set aside, and retried after a pause`,
-        );
-    for (const request of before ?? [])
-      if (!now.has(request))
-        this.recorder.recordEvent("info", "suspect-cleared", host, `${request} is forwarded again`);
   }
 
   #recordFailover(effect: Extract<FailoverEffect, { kind: "record-failover" }>): void {

@@ -81,6 +81,13 @@ function wholeMessage(next: (limit: number) => number, service = "notes"): PeerM
         sees: "down",
         heard: next(2) === 0 ? null : { epoch: next(4), position: next(50), vault: next(2) === 0 ? null : "v1" },
         forMs: next(5_000),
+        seen:
+          next(2) === 0
+            ? null
+            : {
+                hosts: [{ host: "a", health: "up", latencyMs: next(9), ageMs: null }],
+                gateways: [{ gateway: "g1", ageMs: next(9) }],
+              },
       },
     ],
   };

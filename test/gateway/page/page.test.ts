@@ -48,6 +48,27 @@ function visited({ status = clusterStatus(), answers = {} }: { status?: ClusterS
       settings: { "gateway.id": markup },
       decidedAtRunTime: [],
     },
+    "GET /v1/sight": {
+      services: [
+        {
+          service: `notes${markup}`,
+          views: ["g1", `g2${markup}`].map((gateway) => ({
+            ...{ gateway, saidMsAgo: 5 },
+            hosts: [{ host: `a${markup}`, health: "up", latencyMs: 1.5, ageMs: 40 }],
+            gateways: [{ gateway: "g1", ageMs: 30 }],
+          })),
+        },
+      ],
+    },
+    "GET /v1/drills": {
+      drills: [
+        {
+          ...{ id: "1", service: markup, kind: markup, gateway: "g1", orderedBy: markup, startedAtMs: 1, to: markup },
+          ...{ outcome: markup, from: markup, failover: markup, predictedMs: 1, rtoMs: 2, measuredBy: "phases" },
+          ...{ objectiveMs: null, detail: markup },
+        },
+      ],
+    },
     "POST /v1/sql": { columns: ["x"], rows: [], truncated: false },
     ...answers,
   };
@@ -90,6 +111,8 @@ const paths = [
   "/failovers",
   "/failovers/x",
   "/plan",
+  "/sight",
+  "/drills",
   "/events",
   "/data",
   "/suspects",
@@ -264,10 +287,13 @@ test("every order shows what it would do first, and calls what its command calls
     ["resume", "/v1/resume"],
     ["checkpoint", "/v1/checkpoint"],
     ["drain", "/v1/hosts/notes/b/drain"],
+    ["drill", "/v1/drills"],
   ] as const) {
     const asked = await textOf(`/orders/notes/${kind}`, "operator");
     expect(asked).toContain("Do nothing");
-    expect((await post(`/orders/notes/${kind}`, { proof, host: "b" }, { role: "operator" })).status).toBe(200);
+    expect(
+      (await post(`/orders/notes/${kind}`, { proof, host: "b", drill: "kill" }, { role: "operator" })).status,
+    ).toBe(200);
     expect(calls.findLast(({ method }) => method === "POST")?.path).toBe(path);
   }
   expect(await textOf("/orders/notes/failover", "operator")).toContain("Not here");

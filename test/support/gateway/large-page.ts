@@ -60,6 +60,8 @@ export async function largePage(): Promise<LargePage> {
     async api(request) {
       const { pathname } = new URL(request.url);
       if (pathname === "/v1/cluster") return Response.json(largeStatus(store, looks++));
+      if (pathname === "/v1/sight") return Response.json(largeSight);
+      if (pathname === "/v1/drills") return Response.json({ drills: largeDrills });
       if (pathname === "/v1/config") return Response.json(largeConfiguration);
       if (pathname === "/v1/sql") {
         const { sql, rowsMax } = (await request.json()) as { sql: string; rowsMax: number };
@@ -184,6 +186,26 @@ function largeStatus(store: StateStore, looks: number): ClusterStatus {
   const services = [service({ primary: "host-0", routedTo: "host-0", hosts, failovers })];
   return clusterStatus({ gateways, services });
 }
+
+const gatewayIds = Array.from({ length: gatewayCount }, (_, index) => `g${index + 1}`);
+const largeSight = {
+  services: [
+    {
+      service: "notes",
+      views: gatewayIds.map((gateway, index) => ({
+        ...{ gateway, saidMsAgo: index * 300 },
+        hosts: hostIds.map((id, at) => ({
+          ...{ host: id, health: at % 9 === 4 ? "down" : "up", latencyMs: 1 + (at % 7) / 3, ageMs: 20 * index },
+        })),
+        gateways: gatewayIds.filter((id) => id !== gateway).map((id) => ({ gateway: id, ageMs: 200 })),
+      })),
+    },
+  ],
+};
+const largeDrills = Array.from({ length: 100 }, (_, index) => {
+  const { id, fromHost, toHost, ...row } = drillRow(index);
+  return { ...row, id, from: fromHost, to: toHost, objectiveMs: 2_000 };
+});
 
 const largeDryRun = {
   ...{ service: "notes", phase: "serving", primary: "host-0", epoch: 3, wouldPromote: "host-1", but: [] },
