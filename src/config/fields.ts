@@ -180,3 +180,11 @@ export const stringTable = v.record(
   v.string(message("a string", "put the value into quotes")),
   message("a table of strings", 'write it as { NAME = "value" }, or as a table of its own with a line for each'),
 );
+
+const stringsMessage = message(
+  'an array of strings, for example ["bun", "app.ts"]',
+  "put each part into quotes and the list into brackets",
+);
+const part = v.pipe(v.string(stringsMessage), v.nonEmpty(stringsMessage));
+/** A program with its arguments. */
+export const commandLine = v.pipe(v.array(part, stringsMessage), v.minLength(1, stringsMessage));

@@ -5,14 +5,13 @@
 import * as v from "valibot";
 import { databasePatternAccepted, databaseSegments } from "../core/database-pattern.ts";
 import { leaseMsMax, leaseMsMin } from "../core/host/lease.ts";
-import { messageFormats, notificationKinds, severities } from "../core/notify/notification.ts";
 import {
   addressRange,
   baseUrl,
   choice,
+  commandLine,
   duration,
   flag,
-  httpUrl,
   identifier,
   listenAddress,
   message,
@@ -26,6 +25,7 @@ import {
 } from "./fields.ts";
 import { plannedDrill, probe } from "./drill-schema.ts";
 import { gatewayLimits, hostLimits, limitEntries } from "./limits.ts";
+import { notify } from "./notify-schema.ts";
 
 const second = 1000;
 const minute = 60 * second;
@@ -209,11 +209,6 @@ const service = table("[service]", {
   ),
 });
 
-const stringsMessage = message(
-  'an array of strings, for example ["bun", "app.ts"]',
-  "put each part into quotes and the list into brackets",
-);
-const part = v.pipe(v.string(stringsMessage), v.nonEmpty(stringsMessage));
 const databaseMessage = message(
   `at least one path or glob: ${databasePatternAccepted}`,
   "write them relative to `data`, without `..`; `**` only as a whole segment before the last; if it ends in -wal, -shm or -journal, like SQLite's own files, put a wildcard there (`trip-*` for trip-journal)",
@@ -239,7 +234,7 @@ const accountMessage = message(
 const accountName = v.pipe(v.string(accountMessage), v.regex(/^[A-Za-z0-9_][A-Za-z0-9_.@\\-]*$/, accountMessage));
 
 const application = table("host.application", {
-  command: v.pipe(v.array(part, stringsMessage), v.minLength(1, stringsMessage)),
+  command: commandLine,
   cwd: v.optional(text("path of a folder")),
   user: v.optional(accountName),
   group: v.optional(accountName),
@@ -264,7 +259,7 @@ const application = table("host.application", {
   ),
   stop: v.optional(
     table("host.application.stop", {
-      command: v.optional(v.pipe(v.array(part, stringsMessage), v.minLength(1, stringsMessage))),
+      command: v.optional(commandLine),
       signal: v.optional(choice(["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGKILL"]), "SIGTERM"),
       timeout: v.optional(duration({ max: hour }), "10s"),
     }),
@@ -318,7 +313,7 @@ const host = table("host", {
     }),
   ),
   vault_key_file: v.optional(text("path of a file with the vault's key, in place of the cluster's secret")),
-  vault_key_command: v.optional(v.pipe(v.array(part, stringsMessage), v.minLength(1, stringsMessage))),
+  vault_key_command: v.optional(commandLine),
   vault_timeout: v.optional(duration({ min: 100, max: 10 * minute }), "5s"),
   bootstrap: v.optional(flag, false),
   bootstrap_check: v.optional(choice(["quick", "full"]), "quick"),
@@ -334,9 +329,9 @@ const host = table("host", {
   restarts: v.optional(flag),
   hooks: v.optional(
     table("host.hooks", {
-      before_start: v.optional(v.pipe(v.array(part, stringsMessage), v.minLength(1, stringsMessage))),
-      on_promote: v.optional(v.pipe(v.array(part, stringsMessage), v.minLength(1, stringsMessage))),
-      on_demote: v.optional(v.pipe(v.array(part, stringsMessage), v.minLength(1, stringsMessage))),
+      before_start: v.optional(commandLine),
+      on_promote: v.optional(commandLine),
+      on_demote: v.optional(commandLine),
       timeout: v.optional(duration({ min: 100, max: 14 * second }), "10s"),
     }),
   ),
@@ -355,29 +350,6 @@ const host = table("host", {
     {},
   ),
   limits: v.optional(table("host.limits", limitEntries(hostLimits)), {}),
-});
-
-const listOf = <const Values extends readonly [string, ...string[]]>(values: Values, example: string) =>
-  v.array(
-    choice(values),
-    message(`an array of ${values.join(", ")}`, `write it in brackets, for example ["${example}"]`),
-  );
-
-const notify = table("[notify]", {
-  name: identifier,
-  to: choice([...messageFormats, "command"]),
-  url: v.optional(httpUrl),
-  url_file: v.optional(text("path of a file with the URL in its first line")),
-  secret_file: v.optional(text("path of a file with the secret that signs each request")),
-  token_file: v.optional(text("path of a file with a token: the bearer token, or PagerDuty's integration key")),
-  topic: v.optional(text("the topic of ntfy")),
-  command: v.optional(v.pipe(v.array(part, stringsMessage), v.minLength(1, stringsMessage))),
-  timeout: v.optional(duration({ min: 100, max: 5 * minute }), "10s"),
-  kinds: v.optional(listOf(notificationKinds, "failover")),
-  severity: v.optional(choice(severities), "info"),
-  services: v.optional(
-    v.array(identifier, message("an array of names of services", 'write it in brackets, for example ["notes"]')),
-  ),
 });
 
 const vault = table("vault", {

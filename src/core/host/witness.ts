@@ -52,7 +52,7 @@ export interface OrderBase {
  * judged.
  */
 export function judgeAge(basedOn: OrderBase | undefined, instance: string, now: number): Refusal | undefined {
-  if (basedOn === undefined || basedOn === undefined) return undefined;
+  if (basedOn === undefined) return undefined;
   if (basedOn.instance !== instance)
     return { kind: "order_expired", reason: "the order was meant for an earlier run of this host" };
   const ageMs = now - basedOn.clockMs;
