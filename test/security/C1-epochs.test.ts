@@ -133,7 +133,7 @@ describe("a plausible epoch that is false", () => {
     peerSays(s, "x", 2);
     expect(s.state.primary).toMatchObject({ host: "x", epoch: 2 });
     expect(s.all("record-epoch")).toEqual([]);
-    const service = { name: "notes", state: s.state, now: () => s.now };
+    const service = { name: "notes", state: s.state, now: () => s.now, monitorOf: () => undefined };
     const [view] = new Views(() => [service as never]).now();
     expect(view).toMatchObject({ primary: null, epoch: 0, sees: viewForPeers(s.state, s.now) });
   });
