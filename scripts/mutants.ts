@@ -90,6 +90,14 @@ const { targets, drawn } = orEnd(() => {
   return { targets, drawn: draw(targets, wholeNumber("draw", values.draw, 1), wholeNumber("seed", values.seed, 0)) };
 });
 const copy = copyTree();
+/** Ends the run in progress. */
+let endRun = (): void => undefined;
+for (const signal of ["SIGINT", "SIGTERM"] as const)
+  process.once(signal, () => {
+    endRun();
+    rmSync(copy, { recursive: true, force: true });
+    process.exit(130);
+  });
 try {
   await run();
 } finally {
@@ -191,6 +199,7 @@ async function runTests(tests: readonly string[], withinMs: number, flags: reado
       // The group has ended.
     }
   };
+  endRun = end;
   const timer = setTimeout(end, withinMs);
   const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) =>
     child.on("exit", (...how) => resolve(how)),
