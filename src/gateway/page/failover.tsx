@@ -119,55 +119,77 @@ function Detail({ entry, other, earlier, evidence }: DetailProps) {
 /** What was expected at the decision beside what was measured. */
 function Expectation({ entry, expected }: { readonly entry: FailoverEntry; readonly expected: SqlAnswer["rows"] }) {
   if (entry.predictedMs === null) return <p class="quiet">Nothing was expected: no time was known.</p>;
-  const then = new Map(expected.map(([phase, ms, source]) => [String(phase as string), { ms, source }]));
-  const measured = new Map(barsOf(entry).map(({ phase, ms }) => [phase, ms]));
-  const phases = [...new Set([...measured.keys(), ...then.keys()])];
   return (
     <>
       <h3>Expected and measured</h3>
-      <table class="narrow">
-        <caption class="hidden">Expected at the decision, and measured</caption>
-        <thead>
-          <tr>
-            <th scope="col">Phase</th>
-            <th scope="col" class="number">
-              Expected
-            </th>
-            <th scope="col" class="number">
-              Measured
-            </th>
-            <th scope="col" class="number">
-              Difference
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {phases.map((phase) => (
-            <Difference name={nameOfPhase(phase)} before={numberOf(then.get(phase)?.ms)} now={measured.get(phase)} />
-          ))}
-          <Difference name={nameOfPhase("gap")} before={entry.predictedMs} now={entry.gapMs ?? undefined} isSum />
-        </tbody>
-      </table>
+      <PhaseComparison
+        caption="Expected at the decision, and measured"
+        names={["Expected", "Measured"]}
+        before={new Map(expected.map(([phase, ms]) => [String(phase as string), numberOf(ms)]))}
+        after={durationsOf(entry)}
+        gaps={[entry.predictedMs, entry.gapMs]}
+      />
     </>
   );
 }
 
+const durationsOf = (entry: FailoverEntry): Durations => new Map(barsOf(entry).map(({ phase, ms }) => [phase, ms]));
+
 const numberOf = (value: SqlValue | undefined): number | undefined => (typeof value === "number" ? value : undefined);
+
+/** How long each phase took; undefined: it is not known. */
+type Durations = ReadonlyMap<string, number | undefined>;
+
+interface PhaseComparisonProps {
+  readonly caption: string;
+  readonly names: readonly [before: string, after: string];
+  readonly before: Durations;
+  readonly after: Durations;
+  /** The clients' gap of each. */
+  readonly gaps: readonly [before: number | null, after: number | null];
+}
+
+/** Two sets of phases in one table: those of `after` first, with the difference of each. */
+function PhaseComparison({ caption, names, before, after, gaps }: PhaseComparisonProps) {
+  const phases = [...new Set([...after.keys(), ...before.keys()])];
+  return (
+    <table class="narrow">
+      <caption class="hidden">{caption}</caption>
+      <thead>
+        <tr>
+          <th scope="col">Phase</th>
+          {[...names, "Difference"].map((name) => (
+            <th scope="col" class="number">
+              {name}
+            </th>
+          ))}
+        </tr>
+      </thead>
+      <tbody>
+        {phases.map((phase) => (
+          <Difference name={nameOfPhase(phase)} before={before.get(phase)} after={after.get(phase)} />
+        ))}
+        <Difference name={nameOfPhase("gap")} before={gaps[0] ?? undefined} after={gaps[1] ?? undefined} isSum />
+      </tbody>
+    </table>
+  );
+}
 
 interface DifferenceProps {
   readonly name: string;
   readonly before: number | undefined;
-  readonly now: number | undefined;
+  readonly after: number | undefined;
   readonly isSum?: boolean;
 }
 
-function Difference({ name, before, now, isSum = false }: DifferenceProps) {
+function Difference({ name, before, after, isSum = false }: DifferenceProps) {
+  const isKnown = before !== undefined && after !== undefined;
   return (
     <tr class={isSum ? "sum" : ""}>
       <th scope="row">{name}</th>
       <td class="number">{before === undefined ? orDash(null) : withSign(before, false)}</td>
-      <td class="number">{now === undefined ? orDash(null) : withSign(now, false)}</td>
-      <td class="number">{before === undefined || now === undefined ? orDash(null) : withSign(now - before, true)}</td>
+      <td class="number">{after === undefined ? orDash(null) : withSign(after, false)}</td>
+      <td class="number">{isKnown ? withSign(after - before, true) : orDash(null)}</td>
     </tr>
   );
 }
@@ -303,8 +325,6 @@ function Beside({
   earlier,
 }: Required<Omit<DetailProps, "evidence">> & { readonly other: FailoverEntry }) {
   const axis = axisOf([entry, other]);
-  const then = new Map(barsOf(other).map(({ phase, ms }) => [phase, ms]));
-  const now = new Map(barsOf(entry).map(({ phase, ms }) => [phase, ms]));
   const path = `/failovers/${encodeURIComponent(entry.id)}`;
   return (
     <section class="card" aria-labelledby="beside">
@@ -322,34 +342,13 @@ function Beside({
           <Waterfall entry={entry} axis={axis} />
         </div>
       </div>
-      <table class="narrow">
-        <caption class="hidden">Each phase then and this time</caption>
-        <thead>
-          <tr>
-            <th scope="col">Phase</th>
-            <th scope="col" class="number">
-              Then
-            </th>
-            <th scope="col" class="number">
-              This one
-            </th>
-            <th scope="col" class="number">
-              Difference
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {[...new Set([...then.keys(), ...now.keys()])].map((phase) => (
-            <Difference name={nameOfPhase(phase)} before={then.get(phase)} now={now.get(phase)} />
-          ))}
-          <Difference
-            name={nameOfPhase("gap")}
-            before={other.gapMs ?? undefined}
-            now={entry.gapMs ?? undefined}
-            isSum
-          />
-        </tbody>
-      </table>
+      <PhaseComparison
+        caption="Each phase then and this time"
+        names={["Then", "This one"]}
+        before={durationsOf(other)}
+        after={durationsOf(entry)}
+        gaps={[other.gapMs, entry.gapMs]}
+      />
       {earlier.length < 2 ? null : (
         <>
           <h3>Beside another</h3>
