@@ -93,6 +93,7 @@ try {
     ["configuration", "/configuration"],
     ["sql", `/sql?sql=${sql}`],
     ["switchover", "/orders/notes/switchover"],
+    ["maintenance", "/orders/notes/maintenance"],
     ["drain", "/orders/notes/drain"],
     ["drill", "/orders/notes/drill"],
     ["nothing", "/failovers/nothing"],

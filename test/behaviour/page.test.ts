@@ -121,7 +121,8 @@ inBrowser("axe finds nothing in any view, light or dark", async () => {
     "/suspects",
     "/configuration",
   ];
-  const others = ["/sql?sql=select%20*%20from%20health", "/orders/notes/switchover", "/orders/notes/drill"];
+  const orders = ["switchover", "maintenance", "drill"].map((kind) => `/orders/notes/${kind}`);
+  const others = ["/sql?sql=select%20*%20from%20health", ...orders];
   const { context, page } = await visit("operator", { viewport: { width: 390, height: 844 }, bypassCSP: true });
   for (const path of [...paths, ...others, "sign in"]) {
     if (path === "sign in") await context.clearCookies();

@@ -4,7 +4,8 @@ import type { Hono } from "hono";
 import { suffices } from "../../control/token.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { type Answers, forged, limitForm, addressIn, signIn, type Visit } from "./answers.tsx";
-import { callOf, doneView, isOrderKind, orderView } from "./orders.tsx";
+import { CallRefused } from "./api-calls.ts";
+import { callOf, type Choice, doneView, isOrderKind, orderView } from "./orders.tsx";
 
 export function addOrderForms(app: Hono, answers: Answers, clock: Clock): void {
   app.get("/orders/:service/:kind", async (c) => {
@@ -26,12 +27,18 @@ export function addOrderForms(app: Hono, answers: Answers, clock: Clock): void {
     const { service: name, kind } = c.req.param();
     const service = await serviceOf(visit, name);
     if (service === undefined || !isOrderKind(kind)) return answers.missing(c, visit);
-    const chosen = (field: string): string => (typeof form[field] === "string" ? form[field] : "");
-    const { path, body } = callOf(kind, name, chosen("host"), chosen("drill"));
+    const call = callOf(kind, name, choiceIn(form));
+    if (call.kind === "refused") throw new CallRefused(400, call.refusal);
     const since = clock.now();
-    const answer = await visit.api.order(path, body);
+    const answer = await visit.api.order(call.path, call.body);
     return answers.document(c, visit, doneView(kind, service, answer, clock.now() - since));
   });
+}
+
+function choiceIn(form: Readonly<Record<string, unknown>>): Choice {
+  const text = (field: keyof Choice): string => (typeof form[field] === "string" ? form[field] : "");
+  const [host, drill, reason, confirmed] = [text("host"), text("drill"), text("reason"), text("confirmed")];
+  return { host, drill, reason, for: text("for"), confirmed };
 }
 
 const serviceOf = async ({ api }: Visit, name: string) =>

@@ -3,14 +3,25 @@
  * What an operator orders here. Each order has a page of its own, which shows what would happen and asks; the form
  * there calls the admin API as the command of the same name does.
  */
-import type { ClusterService } from "../../control/gateway-api.ts";
+import { formatDuration, parseDuration } from "../../config/units.ts";
+import { type ClusterService, pauseForMsMax, reasonLengthMax } from "../../control/gateway-api.ts";
 import type { DrillKind } from "../../core/failover/drill.ts";
 import type { DryRunAnswer } from "../../control/failover-api.ts";
+import type { Refused } from "../../control/refused.ts";
 import type { View, Visitor } from "./layout.tsx";
 import { Candidates, Expected } from "./plan.tsx";
-import { inUnits, instant, orDash } from "./words.ts";
+import { inUnits, instant, orDash, termsText } from "./words.ts";
 
-export const orderKinds = ["switchover", "pause", "resume", "checkpoint", "drain", "drill"] as const;
+export const orderKinds = [
+  "switchover",
+  "pause",
+  "resume",
+  "maintenance",
+  "end-maintenance",
+  "checkpoint",
+  "drain",
+  "drill",
+] as const;
 export type OrderKind = (typeof orderKinds)[number];
 export const isOrderKind = (text: string): text is OrderKind => (orderKinds as readonly string[]).includes(text);
 
@@ -18,32 +29,75 @@ const titles: Readonly<Record<OrderKind, string>> = {
   switchover: "Switch over",
   pause: "Pause automation",
   resume: "Resume automation",
+  maintenance: "Begin maintenance",
+  "end-maintenance": "End maintenance",
   checkpoint: "Make a checkpoint",
   drain: "Drain a host",
   drill: "Drill a failover",
 };
 
-/** Returns the call of the API. `host` empty: none was chosen; `drill`: the kind of a drill. */
-export function callOf(
-  kind: OrderKind,
-  service: string,
-  host: string,
-  drill: string,
-): { readonly path: string; readonly body?: object } {
+/** What a form has, each empty if nothing was chosen. */
+export interface Choice {
+  readonly host: string;
+  /** The kind of a drill. */
+  readonly drill: string;
+  readonly reason: string;
+  /** A duration with its unit. */
+  readonly for: string;
+  /** The box that an order which stops answers asks to tick. */
+  readonly confirmed: string;
+}
+
+export type OrderCall =
+  | { readonly kind: "call"; readonly path: string; readonly body?: object }
+  /** The form says what no call of the API could. */
+  | { readonly kind: "refused"; readonly refusal: Refused };
+
+/** Returns the call of the API that a form orders. */
+export function callOf(kind: OrderKind, service: string, choice: Choice): OrderCall {
+  const { host, drill } = choice;
   const chosen = host === "" ? {} : { host };
   switch (kind) {
     case "switchover":
     case "checkpoint":
-      return { path: `/v1/${kind}`, body: { service, ...chosen } };
+      return { kind: "call", path: `/v1/${kind}`, body: { service, ...chosen } };
     case "pause":
+      return withTerms(choice, (terms) => ({ path: "/v1/pause", body: { service, ...terms } }));
     case "resume":
-      return { path: `/v1/${kind}`, body: { service } };
+      return { kind: "call", path: "/v1/resume", body: { service } };
+    case "maintenance":
+      if (choice.confirmed !== "yes") return { kind: "refused", refusal: notConfirmed };
+      return withTerms(choice, (terms) => ({ path: "/v1/maintenance", body: { service, on: true, ...terms } }));
+    case "end-maintenance":
+      return { kind: "call", path: "/v1/maintenance", body: { service, on: false } };
     case "drill":
-      return { path: "/v1/drills", body: { service, kind: drill } };
+      return { kind: "call", path: "/v1/drills", body: { service, kind: drill } };
     case "drain":
-      return { path: `/v1/hosts/${encodeURIComponent(service)}/${encodeURIComponent(host)}/drain` };
+      return { kind: "call", path: `/v1/hosts/${encodeURIComponent(service)}/${encodeURIComponent(host)}/drain` };
   }
 }
+
+const notConfirmed: Refused = {
+  error: "the box was not ticked",
+  accepted: "the box that says what clients get",
+  advice: "go back, read what would happen, and tick it",
+};
+
+/** With the order's reason and length, as far as they are given. */
+function withTerms(
+  { reason, for: length }: Choice,
+  call: (terms: { reason?: string; forMs?: number }) => { readonly path: string; readonly body: object },
+): OrderCall {
+  const why = reason.trim() === "" ? {} : { reason: reason.trim() };
+  if (length.trim() === "") return { kind: "call", ...call(why) };
+  const parsed = parseDuration(length.trim());
+  if (parsed.kind === "ok" && parsed.value >= 1_000 && parsed.value <= pauseForMsMax)
+    return { kind: "call", ...call({ ...why, forMs: parsed.value }) };
+  const error = `${JSON.stringify(length)} is no time for this`;
+  return { kind: "refused", refusal: { error, accepted: lengthAccepted, advice: "go back and write it so" } };
+}
+
+const lengthAccepted = `a number with its unit (s, m, h or d), from 1s to ${formatDuration(pauseForMsMax)}; nothing: until it is ended`;
 
 interface OrderProps {
   readonly kind: OrderKind;
@@ -67,7 +121,7 @@ export function orderView(props: OrderProps): View {
         <Consequence {...props} />
         <form method="post" action={`/orders/${encodeURIComponent(service.name)}/${kind}`} class="order">
           <input type="hidden" name="proof" value={visitor.proof} />
-          {isPossible ? <HostChoice {...props} /> : null}
+          {isPossible ? <Choices {...props} /> : null}
           <p class="orders">
             {isPossible ? (
               <button type="submit" class="primary">
@@ -84,9 +138,50 @@ export function orderView(props: OrderProps): View {
   };
 }
 
+function Choices(props: OrderProps) {
+  switch (props.kind) {
+    case "resume":
+    case "end-maintenance":
+      return null;
+    case "pause":
+      return <TermsChoice />;
+    case "maintenance":
+      return (
+        <>
+          <TermsChoice />
+          <p>
+            <input id="confirmed" name="confirmed" type="checkbox" value="yes" required />{" "}
+            <label for="confirmed">Clients of {props.service.name} get the maintenance page instead of answers</label>
+          </p>
+        </>
+      );
+    case "drill":
+      return <DrillChoice />;
+    case "switchover":
+    case "checkpoint":
+    case "drain":
+      return <HostChoice {...props} />;
+  }
+}
+
+/** Of an order that lasts: why, and for how long. */
+const TermsChoice = () => (
+  <>
+    <p>
+      <label for="reason">Reason, for operators</label>{" "}
+      <input id="reason" name="reason" maxlength={reasonLengthMax} autocomplete="off" />
+    </p>
+    <p>
+      <label for="for">Ends by itself after</label>{" "}
+      <input id="for" name="for" size={8} placeholder="30m" autocomplete="off" aria-describedby="for-accepted" />{" "}
+      <span id="for-accepted" class="quiet">
+        {lengthAccepted}
+      </span>
+    </p>
+  </>
+);
+
 function HostChoice({ kind, service, dryRun }: OrderProps) {
-  if (kind === "pause" || kind === "resume") return null;
-  if (kind === "drill") return <DrillChoice />;
   const others = kind === "switchover" ? dryRun.order : service.hosts.map(({ id }) => id);
   return (
     <p>
@@ -150,6 +245,16 @@ function Consequence({ kind, service, dryRun }: OrderProps) {
           <Candidates dryRun={dryRun} />
         </>
       );
+    case "maintenance":
+      return <MaintenanceConsequence service={service} />;
+    case "end-maintenance":
+      return (
+        <p>
+          {service.maintenance === null
+            ? `${service.name} is not in maintenance: nothing changes.`
+            : `Requests go to ${service.primary ?? "the primary, once there is one,"} again, on every gateway.`}
+        </p>
+      );
     case "drill":
       return (
         <>
@@ -187,11 +292,41 @@ function Consequence({ kind, service, dryRun }: OrderProps) {
   }
 }
 
+function MaintenanceConsequence({ service }: { readonly service: ClusterService }) {
+  const { name, maintenance, waiting, requestsPerSecond, paused } = service;
+  return (
+    <>
+      {maintenance === null ? null : (
+        <p class="reason">
+          {name} is in maintenance already{termsText(maintenance)}. This gives it another reason and end.
+        </p>
+      )}
+      <ul>
+        <li>
+          Every request, on every gateway, is answered with the maintenance page: status 503, <code>Retry-After</code>,
+          and that it was not executed. Now {requestsPerSecond.toFixed(0)} a second come to this gateway.
+        </li>
+        <li>
+          Requests in progress finish.{" "}
+          {waiting.requests === 0 ? "No request waits now." : `The ${waiting.requests} that wait now get the page.`}
+        </li>
+        <li>No data changes, and no host stops. Only operators see the reason.</li>
+        <li>
+          {paused
+            ? "Automation is paused: no host is replaced meanwhile."
+            : "Hosts are watched and replaced as before: pause automation too before you stop hosts."}
+        </li>
+      </ul>
+    </>
+  );
+}
+
 /** After an order: what the API answered. */
 export function doneView(kind: OrderKind, service: ClusterService, answer: unknown, tookMs: number): View {
-  const figures = Object.entries(answer as Record<string, unknown>).filter(
-    ([, value]) => typeof value === "string" || typeof value === "number",
-  );
+  const { maintenance, ...rest } = answer as Record<string, unknown> & { maintenance?: ClusterService["maintenance"] };
+  const figures = Object.entries(rest).filter(([, value]) => typeof value === "string" || typeof value === "number");
+  if (maintenance !== undefined)
+    figures.push(["maintenance", maintenance === null ? "off" : `on${termsText(maintenance)}`]);
   return {
     title: `${titles[kind]}: done`,
     entry: "/",

@@ -6,7 +6,7 @@ import { Badge, type Tone } from "./badge.tsx";
 import { foremost, hostsAtOnce, HostTable, roleInWords, servicePath, silenceShownMs, toneOf } from "./hosts.tsx";
 import type { View, Visitor } from "./layout.tsx";
 import { inOrder, pageAt, Pages } from "./paging.tsx";
-import { inUnits, instant, orDash } from "./words.ts";
+import { inUnits, instant, orDash, termsText } from "./words.ts";
 import { Waterfall } from "./waterfall.tsx";
 
 const servicesPerPage = 5;
@@ -109,12 +109,6 @@ function Figure({ name, value }: { readonly name: string; readonly value: string
   );
 }
 
-function termsText(terms: ClusterService["pause"]): string {
-  if (terms === null) return "";
-  const until = terms.untilMs === null ? "" : ` until ${instant(terms.untilMs)}`;
-  return `${until}${terms.reason === null ? "" : `: ${terms.reason}`}`;
-}
-
 function State({ service }: { readonly service: ClusterService }) {
   const tone: Tone = service.phase === "serving" ? "good" : service.phase === "down" ? "bad" : "poor";
   return (
@@ -141,6 +135,9 @@ function Orders({ service }: { readonly service: ClusterService }) {
       </a>
       <a class="button" href={`${base}/${service.paused ? "resume" : "pause"}`}>
         {service.paused ? "Resume" : "Pause"}
+      </a>
+      <a class="button" href={`${base}/${service.maintenance === null ? "maintenance" : "end-maintenance"}`}>
+        {service.maintenance === null ? "Maintenance" : "End maintenance"}
       </a>
       <a class="button" href={`${base}/checkpoint`}>
         Checkpoint

@@ -20,3 +20,10 @@ export const instant = (wallTimeMs: number): string =>
     .toISOString()
     .replace("T", " ")
     .replace(/\.\d+Z$/, " UTC");
+
+/** Until when and why an order lasts, behind what it is. */
+export function termsText(terms: { readonly reason: string | null; readonly untilMs: number | null } | null): string {
+  if (terms === null) return "";
+  const until = terms.untilMs === null ? "" : ` until ${instant(terms.untilMs)}`;
+  return `${until}${terms.reason === null ? "" : `: ${terms.reason}`}`;
+}

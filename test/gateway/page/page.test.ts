@@ -285,6 +285,8 @@ test("every order shows what it would do first, and calls what its command calls
     ["switchover", "/v1/switchover"],
     ["pause", "/v1/pause"],
     ["resume", "/v1/resume"],
+    ["maintenance", "/v1/maintenance"],
+    ["end-maintenance", "/v1/maintenance"],
     ["checkpoint", "/v1/checkpoint"],
     ["drain", "/v1/hosts/notes/b/drain"],
     ["drill", "/v1/drills"],
@@ -292,12 +294,66 @@ test("every order shows what it would do first, and calls what its command calls
     const asked = await textOf(`/orders/notes/${kind}`, "operator");
     expect(asked).toContain("Do nothing");
     expect(
-      (await post(`/orders/notes/${kind}`, { proof, host: "b", drill: "kill" }, { role: "operator" })).status,
+      (await post(`/orders/notes/${kind}`, { proof, host: "b", drill: "kill", confirmed: "yes" }, { role: "operator" }))
+        .status,
     ).toBe(200);
     expect(calls.findLast(({ method }) => method === "POST")?.path).toBe(path);
   }
   expect(await textOf("/orders/notes/failover", "operator")).toContain("Not here");
   expect(await textOf("/orders/other/pause", "operator")).toContain("Not here");
+});
+
+test("maintenance says what clients get, and is ordered with its reason and length once its box is ticked", async () => {
+  const busy = service({ requestsPerSecond: 40, waiting: { requests: 3, bytes: 9 } });
+  const answers = { "POST /v1/maintenance": { service: "notes", maintenance: { reason: "schema 12", untilMs: 0 } } };
+  const { post, textOf, proofOf, calls } = visited({ status: clusterStatus({ services: [busy] }), answers });
+  const asked = await textOf("/orders/notes/maintenance", "operator");
+  for (const said of ["status 503", "40 a second", "The 3 that wait now", "replaced as before"])
+    expect(asked).toContain(said);
+  const proof = await proofOf("operator");
+  const ordered = async (fields: Record<string, string>) => {
+    const answer = await post("/orders/notes/maintenance", { proof, ...fields }, { role: "operator" });
+    return [answer.status, await answer.text()] as const;
+  };
+  const bodies = () => calls.filter(({ path }) => path === "/v1/maintenance").map(({ body }) => body);
+  for (const [fields, said] of [
+    [{ reason: "schema 12" }, "the box was not ticked"],
+    [{ confirmed: "yes", for: "30" }, "from 1s to 30d"],
+    [{ confirmed: "yes", for: "31d" }, "from 1s to 30d"],
+  ] as const)
+    expect([fields, await ordered(fields)]).toEqual([
+      fields,
+      [409, expect.stringContaining(said) as unknown as string],
+    ]);
+  expect(bodies()).toEqual([]);
+  const [status, text] = await ordered({ confirmed: "yes", for: " 30m ", reason: " schema 12 " });
+  expect([status, text]).toEqual([
+    200,
+    expect.stringContaining("on until 1970-01-01 00:00:00 UTC: schema 12") as string,
+  ]);
+  expect(bodies()).toEqual([{ service: "notes", on: true, reason: "schema 12", forMs: 1_800_000 }]);
+});
+
+test("a pause takes its reason and length, or none", async () => {
+  const { post, proofOf, calls } = visited();
+  const proof = await proofOf("operator");
+  for (const fields of [
+    { for: "", reason: " " },
+    { for: "2h", reason: "new disks" },
+  ])
+    await post("/orders/notes/pause", { proof, ...fields }, { role: "operator" });
+  expect(calls.filter(({ path }) => path === "/v1/pause").map(({ body }) => body)).toEqual([
+    { service: "notes" },
+    { service: "notes", reason: "new disks", forMs: 7_200_000 },
+  ]);
+});
+
+test("the button of maintenance ends it while it lasts", async () => {
+  const lasting = service({ maintenance: { reason: "schema 12", untilMs: null } });
+  const { textOf } = visited({ status: clusterStatus({ services: [lasting] }) });
+  expect(await textOf("/", "operator")).toContain('href="/orders/notes/end-maintenance"');
+  expect(await textOf("/orders/notes/maintenance", "operator")).toContain("in maintenance already: schema 12");
+  expect(await visited().textOf("/", "operator")).toContain('href="/orders/notes/maintenance"');
 });
 
 test("a viewer sees no orders, and what the API refuses is told with its advice", async () => {
