@@ -1,6 +1,6 @@
 /** Runs `bun test` and closes with one line that a machine can read: `N passed, N failed`. */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { runCommand } from "./lib/command.ts";
 import { failedTests } from "./lib/failed-tests.ts";
@@ -24,6 +24,8 @@ function counts(report: string): { tests: number; failures: number; skipped: num
  * A test that takes longer hangs. Many tests start processes; on a busy machine five seconds, the default, are no hang.
  */
 const hangsAfterMs = 60_000;
+/** Processes that run test files. Most of the time a test waits, so two of them take little more than half as long. */
+const workers = Math.min(4, availableParallelism());
 const root = join(import.meta.dirname, "..");
 const folder = mkdtempSync(join(tmpdir(), "stead-test-"));
 const report = join(folder, "report.xml");
@@ -32,6 +34,7 @@ try {
     process.execPath,
     "test",
     `--timeout=${hangsAfterMs}`,
+    `--parallel=${workers}`,
     "--reporter=junit",
     `--reporter-outfile=${report}`,
     ...process.argv.slice(2),

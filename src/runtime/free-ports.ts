@@ -5,18 +5,23 @@
  * They lie below the ephemeral ranges (Linux from 32768, macOS from 49152): until then, such a port must not become the
  * source port of an outgoing connection, and a connection to it must not connect to itself. Applications have a
  * separate range: while a member of a demo is down, no application may get its port.
+ *
+ * Two processes that draw at the same time may draw the same port, of which each then knows only when it listens there.
+ * The workers of `bun test --parallel`, and what they start, draw all the time: each has ports of its own.
  */
 import { randomInt } from "node:crypto";
 import { createServer, type Server } from "node:net";
 
 const ranges = { members: { min: 20_000, max: 25_999 }, applications: { min: 26_000, max: 31_999 } } as const;
 const attemptsMax = 500;
+/** Test workers beyond this number share ports. */
+const workersMax = 8;
 /**
  * The last ports that this process was given, oldest first. Nothing may listen at one yet, so it is not given
- * again before half of its range was.
+ * again before many others were.
  */
 const given = new Set<number>();
-const givenMax = 3_000;
+const givenMax = 3_000 / workersMax;
 
 /** Returns distinct ports that are free now at both loopback addresses: an application may listen at either. */
 export async function freePorts(count: number, use: keyof typeof ranges = "members"): Promise<number[]> {
@@ -26,7 +31,7 @@ export async function freePorts(count: number, use: keyof typeof ranges = "membe
     for (let attempt = 0; held.length < count; attempt += 1) {
       if (attempt > attemptsMax)
         throw new Error(`found only ${held.length} of ${count} free ports from ${min} to ${max}`);
-      const port = randomInt(min, max + 1);
+      const port = drawPort(min, max, process.env["BUN_TEST_WORKER_ID"]);
       const servers = given.has(port) ? undefined : await tryListen(port);
       if (servers !== undefined) held.push({ port, servers });
     }
@@ -34,6 +39,11 @@ export async function freePorts(count: number, use: keyof typeof ranges = "membe
   } finally {
     await Promise.all(held.flatMap(({ servers }) => servers.map(close)));
   }
+}
+
+function drawPort(min: number, max: number, worker: string | undefined): number {
+  if (worker === undefined) return randomInt(min, max + 1);
+  return min + workersMax * randomInt((max + 1 - min) / workersMax) + (Number(worker) % workersMax);
 }
 
 function remember(port: number): number {
