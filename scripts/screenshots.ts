@@ -107,6 +107,8 @@ try {
     ["large-sight", "/sight"],
     ["large-failover", `/failovers/${largeCluster.newest}`],
     ["large-drills", "/drills"],
+    ["large-reloads", "/configuration/reloads"],
+    ["large-configuration", "/configuration"],
     ["large-failovers", "/failovers?page=20"],
   ]);
   await takeAll(browser, `http://127.0.0.1:${large.port}`, largeToken, largeViews);

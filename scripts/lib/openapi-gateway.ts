@@ -3,6 +3,7 @@ import * as v from "valibot";
 import * as drillApi from "../../src/control/drill-api.ts";
 import * as failoverApi from "../../src/control/failover-api.ts";
 import * as gatewayApi from "../../src/control/gateway-api.ts";
+import * as configApi from "../../src/control/config-api.ts";
 import * as sightApi from "../../src/control/sight-api.ts";
 import { refusedSchema } from "../../src/control/refused.ts";
 import * as hrana from "../../src/control/hrana.ts";
@@ -280,6 +281,7 @@ export const gatewayApiTable = (comments: Api["comments"]): Api => ({
     DrillEntry: drillApi.drillEntrySchema,
     DrillList: drillApi.drillListSchema,
     ...schemasOf(gatewayApi),
+    ...schemasOf(configApi),
     Refused: refusedSchema,
     ...schemasOf(hrana),
     HranaPipelineAnswer: v.object({

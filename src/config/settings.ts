@@ -110,8 +110,7 @@ export function serviceSettings(services: readonly ServiceConfig[]): Readonly<Re
     settings[`${prefix}: rejoin`] = service.rejoin;
     if (service.objectiveMs !== undefined) settings[`${prefix}: objective.rto`] = service.objectiveMs;
     if (service.maintenance !== undefined) settings[`${prefix}: maintenance`] = maintenanceText(service.maintenance);
-    if (service.probe !== undefined)
-      settings[`${prefix}: objective.probe`] = `${service.probe.method} ${service.probe.url}`;
+    if (service.probe !== undefined) settings[`${prefix}: objective.probe`] = probeText(service.probe);
     if (service.drill !== undefined)
       settings[`${prefix}: drill`] = `${service.drill.kind} at ${formatDrillTime(service.drill.at)}`;
     for (const { path, timeMs } of service.firstByte) settings[`${prefix}: first_byte ${path}`] = timeMs;
@@ -119,6 +118,10 @@ export function serviceSettings(services: readonly ServiceConfig[]): Readonly<Re
   }
   return settings;
 }
+
+/** Shows no password or query, which may be a secret, and no header; a hash shows that one changed. */
+const probeText = (probe: NonNullable<ServiceConfig["probe"]>): string =>
+  `${probe.method} ${probe.url.replace(/\/\/[^/@]*@/, "//…@").replace(/\?.*$/, "?…")} ${hash("sha256", JSON.stringify(probe)).slice(0, hashShown)}`;
 
 /** A hash shows that the page changed. */
 const maintenanceText = ({ html, retryAfterMs }: NonNullable<ServiceConfig["maintenance"]>): string =>

@@ -335,16 +335,6 @@ export const tokenAddedSchema = v.object({
 });
 export type TokenAdded = v.InferOutput<typeof tokenAddedSchema>;
 
-const settingsSchema = v.record(v.string(), v.union([v.string(), v.number()]));
-/** The gateway's current settings, under the names of src/config/settings.ts; hosts as they are registered. */
-export const configReportSchema = v.object({
-  configuration: configurationStatusSchema,
-  settings: settingsSchema,
-  /** The settings that were decided at run time. */
-  decidedAtRunTime: v.array(v.string()),
-});
-export type ConfigReport = v.InferOutput<typeof configReportSchema>;
-
 export const checkpointAnswerSchema = v.object({
   service: v.string(),
   host: v.string(),

@@ -6,9 +6,9 @@ import { ChannelClient } from "./channel/client.ts";
 import { anyOf } from "./channel/transcript.ts";
 import { type DrillEntry, drillEntrySchema, type DrillList, drillListSchema, type DrillRequest } from "./drill-api.ts";
 import type { DatabaseAct } from "./databases.ts";
+import { configReportSchema, type ConfigReport } from "./config-api.ts";
 import {
   checkpointAnswerSchema,
-  configReportSchema,
   clusterStatusSchema,
   commandDoneSchema,
   databasesAnswerSchema,
@@ -25,7 +25,6 @@ import {
   type CheckpointAnswer,
   type ClusterStatus,
   type CommandDone,
-  type ConfigReport,
   type DatabasesAnswer,
   type GatewayList,
   type HostChange,

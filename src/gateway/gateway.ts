@@ -7,7 +7,8 @@
 import { gatewaySettings, hostKey, restartKeys, serviceSettings } from "../config/settings.ts";
 import { ClusterSecrets } from "../config/cluster-secrets.ts";
 import type { GatewayConfig } from "../config/types.ts";
-import type { ClusterStatus, ConfigReport, HostList } from "../control/gateway-api.ts";
+import type { ConfigReport } from "../control/config-api.ts";
+import type { ClusterStatus, HostList } from "../control/gateway-api.ts";
 import { defaultHostClientLimits, HostClient } from "../control/host-client.ts";
 import { ChannelClient } from "../control/channel/client.ts";
 import { ClusterTls } from "../control/tls/cluster-tls.ts";
@@ -41,6 +42,7 @@ import { createPage } from "./page/page.tsx";
 import { PeerClient } from "./peers/peer-client.ts";
 import { peerSyncPath } from "../control/peer-api.ts";
 import type { Peers } from "./peers/peers.ts";
+import { ReloadHistory } from "./reload-history.ts";
 import { LocalDataPlane, type DataPlane } from "./route/data-plane.ts";
 import { createProxyApp } from "./route/proxy-app.ts";
 import { secretWarnings, steadHosts } from "./secret-warnings.ts";
@@ -85,6 +87,7 @@ export class Gateway implements AdminTarget {
   readonly notifier: ControlPlane["notifier"];
   readonly #secrets: ClusterSecrets;
   readonly #keyring: Keyring;
+  readonly #reloads = new ReloadHistory();
   readonly #startedAtMs: number;
   readonly #startedAt: number;
   #admin: ApiListener | undefined;
@@ -286,6 +289,7 @@ export class Gateway implements AdminTarget {
       configuration: this.configuration.status,
       settings: { ...gatewaySettings(this.#config), ...serviceSettings(services) },
       decidedAtRunTime: atRunTime,
+      reloads: [...this.#reloads.reloads],
     };
   }
 
@@ -294,9 +298,10 @@ export class Gateway implements AdminTarget {
     const restart = restartKeys(this.#config, config);
     if (restart.length > 0) {
       const why = `${restart.join(", ")} cannot change while the gateway runs: restart it`;
-      this.refuseReload(why);
+      this.#refuseReload(why, config);
       return { kind: "refused", why };
     }
+    this.#reloads.add(this.#wallTimeMs, this.#config, { kind: "applied", after: config });
     const before = this.#config.services;
     this.#config = config;
     this.#secrets.follow(config.cluster.secretFrom);
@@ -307,7 +312,16 @@ export class Gateway implements AdminTarget {
 
   /** Reports a configuration that cannot even be read; the previous one stays in force. */
   refuseReload(why: string): void {
+    this.#refuseReload(why, undefined);
+  }
+
+  #refuseReload(why: string, after: GatewayConfig | undefined): void {
     this.configuration.refuse(why);
+    this.#reloads.add(this.#wallTimeMs, this.#config, { kind: "refused", why, after });
+  }
+
+  get #wallTimeMs(): number {
+    return Math.floor(this.#deps.clock.wallTime());
   }
 
   query(request: ReaderRequest, timeoutMs: number): Promise<ReaderAnswer> {

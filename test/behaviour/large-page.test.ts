@@ -44,6 +44,7 @@ const views = (): readonly string[] => [
   "/data",
   "/suspects",
   "/configuration",
+  "/configuration/reloads",
   "/sql?sql=select%20*%20from%20events",
   "/sql?sql=select%20zeroblob(100000)%20from%20events",
   "/orders/notes/switchover",

@@ -143,6 +143,13 @@ describe("a configuration that is read again", () => {
     );
     await until(() => troubles().includes("restart it"));
     expect(troubles()).toContain("gateway.database, gateway.id cannot change while the gateway runs");
+    const [refused] = gateway.configReport().reloads;
+    expect(refused?.refused).toContain("restart it");
+    expect(refused?.differences.map(({ key, after }) => [key, after])).toEqual([
+      ["gateway.database", gateway.config.databasePath.replace("gateway.db", "other.db")],
+      ["gateway.id", "g2"],
+      ["service notes: host b", null],
+    ]);
     expect(cluster.service().hosts.map(({ id }) => id)).toEqual(["a", "b"]);
   });
 

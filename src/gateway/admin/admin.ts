@@ -3,6 +3,7 @@
  * beside these routes, behind the same authentication and the same table of roles (route-roles.ts).
  */
 import type { Context } from "hono";
+import { type ConfigReport } from "../../control/config-api.ts";
 import {
   failoverRequestSchema,
   hostRequestSchema,
@@ -11,7 +12,6 @@ import {
   sqlRequestSchema,
   switchoverRequestSchema,
   type ClusterStatus,
-  type ConfigReport,
   type LivenessAnswer,
   type RehearsalAnswer,
   type SuspectsCleared,

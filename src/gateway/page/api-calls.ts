@@ -2,7 +2,8 @@
  * The page's calls of the admin API, in this process and with the visitor's token: the page has no data and no power
  * of its own. Authentication, roles, limits of guesses and the audit are those of every other caller.
  */
-import { type ClusterStatus, type ConfigReport, type SqlAnswer, sqlRowsMax } from "../../control/gateway-api.ts";
+import { type ConfigReport } from "../../control/config-api.ts";
+import { type ClusterStatus, type SqlAnswer, sqlRowsMax } from "../../control/gateway-api.ts";
 import { type DryRunAnswer } from "../../control/failover-api.ts";
 import type { DrillList } from "../../control/drill-api.ts";
 import type { SightAnswer } from "../../control/sight-api.ts";

@@ -1,14 +1,15 @@
 /** @jsxImportSource hono/jsx */
-/** The configuration in force, and what of it was decided at run time. */
-import type { ConfigReport } from "../../control/gateway-api.ts";
+/** The configuration in force, what of it was decided at run time, and what the last reload changed. */
+import type { ConfigReport } from "../../control/config-api.ts";
 import type { View } from "./layout.tsx";
 import { inOrder, pageAt, Pages } from "./paging.tsx";
+import { LastReload } from "./reloads.tsx";
 import { instant } from "./words.ts";
 
 const settingsPerPage = 100;
 
 export function configurationView(report: ConfigReport, page: number): View {
-  const { configuration, settings, decidedAtRunTime } = report;
+  const { configuration, settings, decidedAtRunTime, reloads } = report;
   const shown = pageAt(Object.entries(settings), page, settingsPerPage);
   const { file, loadedAtMs, refused } = configuration;
   const atRunTime = new Set(decidedAtRunTime);
@@ -42,6 +43,7 @@ export function configurationView(report: ConfigReport, page: number): View {
             </ul>
           </section>
         )}
+        <LastReload reloads={reloads} />
         <div class="scroll" role="region" aria-label="Settings" tabindex={0}>
           <table class="stack">
             <caption class="hidden">Settings</caption>

@@ -40,6 +40,7 @@ import { addOrderForms } from "./order-forms.tsx";
 import { overview } from "./overview.tsx";
 import { pageAt } from "./paging.tsx";
 import { plansPerPage, planView } from "./plan.tsx";
+import { reloadsPath, reloadsView } from "./reloads.tsx";
 import { isCrossSite, Sessions } from "./session.ts";
 import { csvOf, rowsAsked, sqlConsole, type SqlOutcome } from "./sql.tsx";
 import { sightView } from "./sight.tsx";
@@ -130,6 +131,7 @@ const viewPaths = [
   "/data",
   "/suspects",
   "/configuration",
+  "/configuration/reloads",
   "/sql",
 ] as const;
 
@@ -166,6 +168,8 @@ function renderer(clock: Clock): Render {
         return suspectsView(await api.status(), page);
       case "/configuration":
         return configurationView(await api.configuration(), page);
+      case reloadsPath:
+        return reloadsView(await api.configuration(), page);
       case "/sql":
         return sqlConsole(query("sql"), await sqlOutcome(api, query("sql"), from), from);
       default:

@@ -47,6 +47,12 @@ function visited({ status = clusterStatus(), answers = {} }: { status?: ClusterS
       configuration: { file: "/etc/stead.toml", loadedAtMs: 1, refused: null },
       settings: { "gateway.id": markup },
       decidedAtRunTime: [],
+      reloads: [
+        {
+          ...{ atMs: 1, refused: `why${markup}`, differencesLeftOut: 3 },
+          differences: [{ key: `gateway.drain${markup}`, before: null, after: markup }],
+        },
+      ],
     },
     "GET /v1/sight": {
       services: [
@@ -117,6 +123,7 @@ const paths = [
   "/data",
   "/suspects",
   "/configuration",
+  "/configuration/reloads",
   "/sql",
 ];
 

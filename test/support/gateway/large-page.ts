@@ -10,6 +10,7 @@ import type { ClusterStatus } from "../../../src/control/gateway-api.ts";
 import { failoverEntry as entryOf } from "../../../src/gateway/admin/cluster-status.ts";
 import { createPage } from "../../../src/gateway/page/page.tsx";
 import { failoversOf } from "../../../src/gateway/service/failover-history.ts";
+import { differencesMax, reloadsMax } from "../../../src/gateway/reload-history.ts";
 import { fileDisk } from "../../../src/gateway/state/replication-disk.ts";
 import {
   addEvent,
@@ -221,4 +222,12 @@ const largeConfiguration = {
     ),
   ),
   decidedAtRunTime: hostIds.map((id) => `services.notes.hosts.${id}`),
+  reloads: Array.from({ length: reloadsMax }, (_, index) => ({
+    ...{ atMs: firstAtMs + index * hourMs, refused: index % 4 === 0 ? "gateway.listen cannot change" : null },
+    ...{ differencesLeftOut: 7 },
+    differences: Array.from({ length: differencesMax }, (__, at) => ({
+      ...{ key: `service notes: host host-${at}`, before: "http://10.0.0.1:7701, priority 1" },
+      after: "http://10.0.0.2:7701, nofailover",
+    })),
+  })),
 };
