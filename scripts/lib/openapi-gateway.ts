@@ -4,6 +4,7 @@ import * as drillApi from "../../src/control/drill-api.ts";
 import * as failoverApi from "../../src/control/failover-api.ts";
 import * as gatewayApi from "../../src/control/gateway-api.ts";
 import * as configApi from "../../src/control/config-api.ts";
+import * as samplesApi from "../../src/control/samples-api.ts";
 import * as sightApi from "../../src/control/sight-api.ts";
 import { refusedSchema } from "../../src/control/refused.ts";
 import * as hrana from "../../src/control/hrana.ts";
@@ -105,6 +106,13 @@ const commands: readonly Call[] = [
     "Asks a host (the primary) for a checkpoint",
     { request: "HostRequest", description: "It is written and announced", body: json("CheckpointAnswer") },
     [400, 404, 409],
+  ),
+  call(
+    "get",
+    "/v1/samples/{service}",
+    "The last hour of a service and its hosts, as this gateway saw it",
+    { description: "Samples of 15 seconds each", body: json("SamplesAnswer") },
+    [404],
   ),
   call("get", "/v1/sight", "How every gateway sees each host, and the other gateways", {
     description: "Of this gateway, and of each other one that tells it",
@@ -276,6 +284,7 @@ export const gatewayApiTable = (comments: Api["comments"]): Api => ({
   ].join(" "),
   schemas: {
     ...schemasOf(failoverApi),
+    SamplesAnswer: samplesApi.samplesAnswerSchema,
     SightAnswer: sightApi.sightAnswerSchema,
     DrillRequest: drillApi.drillRequestSchema,
     DrillEntry: drillApi.drillEntrySchema,

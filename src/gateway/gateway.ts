@@ -48,6 +48,7 @@ import { createProxyApp } from "./route/proxy-app.ts";
 import { secretWarnings, steadHosts } from "./secret-warnings.ts";
 import type { ServiceRuntime } from "./service/service.ts";
 import { fileDisk } from "./state/replication-disk.ts";
+import { StateSamples } from "./state-samples.ts";
 import { SqlQueries } from "./state/sql-queries.ts";
 import type { ReaderAnswer, ReaderRequest } from "./state/sql-reader.ts";
 import { StateStore, type Remembered } from "./state/store.ts";
@@ -88,6 +89,7 @@ export class Gateway implements AdminTarget {
   readonly #secrets: ClusterSecrets;
   readonly #keyring: Keyring;
   readonly #reloads = new ReloadHistory();
+  readonly samples: StateSamples;
   readonly #startedAtMs: number;
   readonly #startedAt: number;
   #admin: ApiListener | undefined;
@@ -157,6 +159,10 @@ export class Gateway implements AdminTarget {
           host: hostParty(service, host),
         }),
       transport: (url) => new PeerClient(url, caller, clock),
+    });
+    this.samples = new StateSamples({
+      clock,
+      services: () => this.services().map((service) => serviceStatus(service, clock.now(), [])),
     });
     this.drills = this.#control.drills;
     this.notifier = this.#control.notifier;
@@ -330,6 +336,7 @@ export class Gateway implements AdminTarget {
 
   /** Stops accepting connections, finishes requests within `drainMs`, writes pending rows, and ends. */
   async close(drainMs: number): Promise<void> {
+    this.samples.close();
     await this.#plane.close({ drainMs });
     await this.#closeAdmin();
     await this.#control.close();
@@ -345,6 +352,7 @@ export class Gateway implements AdminTarget {
    */
   async handOver(): Promise<void> {
     await this.#control.handOver();
+    this.samples.close();
     await this.#closeAdmin();
     this.#queries.close();
     await this.#store.close();
@@ -379,6 +387,7 @@ export class Gateway implements AdminTarget {
     });
     this.#admin = await listenApi(page, adminListen, { tls: this.tls });
     this.peers.start();
+    this.samples.start();
   }
 
   #makePlane(): DataPlane {

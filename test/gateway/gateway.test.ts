@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { DatabaseSync } from "node:sqlite";
+import type { SamplesAnswer } from "../../src/control/samples-api.ts";
 import type { SightAnswer } from "../../src/control/sight-api.ts";
 import { secret, TestCluster, until } from "../support/gateway/cluster.ts";
 
@@ -33,6 +34,11 @@ describe("a gateway with three hosts", () => {
     ).toEqual([["g1", ["a", "b", "c"].map((id) => [id, "up"])]]);
     for (const { latencyMs, ageMs } of services[0]?.views[0]?.hosts ?? [])
       expect([typeof latencyMs, typeof ageMs]).toEqual(["number", "number"]);
+    // A gateway that has just started has no last hour.
+    const hour = await fetch(`http://127.0.0.1:${cluster.gateway?.adminPort ?? 0}/v1/samples/notes`, {
+      headers: { authorization: `Bearer ${secret}` },
+    });
+    expect((await hour.json()) as SamplesAnswer).toMatchObject({ service: "notes", everyMs: 15_000, taken: 0 });
     expect(cluster.service()).toMatchObject({ primary: "a", epoch: 1, phase: "serving" });
   });
 

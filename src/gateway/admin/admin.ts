@@ -42,6 +42,7 @@ import { addPauses, type PauseTarget } from "./pauses.ts";
 import { addNotify, type NotifyTestTarget } from "./notify.ts";
 import { order } from "./order.ts";
 import { assertEveryRouteHasRole, authorize } from "./route-roles.ts";
+import { addSamples, type SamplesTarget } from "./samples.ts";
 import { addSight } from "./sight.ts";
 import { addTokens } from "./tokens.ts";
 import type { TokenBook } from "../state/token-book.ts";
@@ -58,7 +59,7 @@ import type { ReaderAnswer, ReaderRequest } from "../state/sql-reader.ts";
 import { withNulls } from "../../control/nulls.ts";
 
 /** The target of the admin API; src/gateway/gateway.ts implements it. */
-export interface AdminTarget extends HostsTarget, NotifyTestTarget, PauseTarget {
+export interface AdminTarget extends HostsTarget, NotifyTestTarget, PauseTarget, SamplesTarget {
   readonly authenticator: Authenticator;
   readonly channel: ChannelServer;
   readonly tokens: TokenBook;
@@ -122,6 +123,7 @@ export function createAdminApp(target: AdminTarget): Api {
   addTokens(app, target.tokens, target.clock);
   addDrills(app, target.drills, (service) => find(target, service));
   addSight(app, target);
+  addSamples(app, target, (service) => find(target, service));
   addNotify(app, target);
   assertEveryRouteHasRole(app.routes);
   return app;

@@ -6,6 +6,7 @@ import { type ConfigReport } from "../../control/config-api.ts";
 import { type ClusterStatus, type SqlAnswer, sqlRowsMax } from "../../control/gateway-api.ts";
 import { type DryRunAnswer } from "../../control/failover-api.ts";
 import type { DrillList } from "../../control/drill-api.ts";
+import type { SamplesAnswer } from "../../control/samples-api.ts";
 import type { SightAnswer } from "../../control/sight-api.ts";
 import { bearer } from "../../control/bearer.ts";
 import type { Refused } from "../../control/refused.ts";
@@ -45,6 +46,10 @@ export class ApiCalls {
 
   sight(): Promise<SightAnswer> {
     return this.#call("GET", "/v1/sight") as Promise<SightAnswer>;
+  }
+
+  samples(service: string): Promise<SamplesAnswer> {
+    return this.#call("GET", `/v1/samples/${encodeURIComponent(service)}`) as Promise<SamplesAnswer>;
   }
 
   drills(): Promise<DrillList> {

@@ -1,9 +1,12 @@
 /** @jsxImportSource hono/jsx */
 /** The hosts of a service: those of the overview, and all of them in pages. */
-import type { ClusterHost, ClusterService, ClusterStatus } from "../../control/gateway-api.ts";
+import type { ClusterHost, ClusterService } from "../../control/gateway-api.ts";
+import type { HostSamples, SamplesAnswer } from "../../control/samples-api.ts";
+import type { ApiCalls } from "./api-calls.ts";
 import { Badge, type Tone } from "./badge.tsx";
 import type { View } from "./layout.tsx";
 import { inOrder, pageAt, Pages } from "./paging.tsx";
+import { type Figure, leaseLeft, milliseconds, records, Sparkline } from "./sparkline.tsx";
 import { inUnits, orDash } from "./words.ts";
 
 /** Of one service on the overview; more are on pages of their own. */
@@ -20,9 +23,10 @@ export function foremost({ hosts, primary }: ClusterService): readonly ClusterHo
 }
 
 /** Undefined: there is no such service. */
-export function serviceView(status: ClusterStatus, name: string, page: number): View | undefined {
-  const service = status.services.find((each) => each.name === name);
+export async function serviceView(api: ApiCalls, name: string, page: number): Promise<View | undefined> {
+  const service = (await api.status()).services.find((each) => each.name === name);
   if (service === undefined) return undefined;
+  const samples = await api.samples(name);
   const shown = pageAt(service.hosts, page, hostsPerPage);
   return {
     title: `Hosts of ${name}`,
@@ -36,7 +40,7 @@ export function serviceView(status: ClusterStatus, name: string, page: number): 
         <p>
           <a href="/">Overview</a>
         </p>
-        <HostTable service={name} hosts={shown.items} />
+        <HostTable service={name} hosts={shown.items} samples={samples} />
         <Pages path={servicePath(name)} page={shown.page} isLast={shown.isLast} names={inOrder} />
       </>
     ),
@@ -59,9 +63,11 @@ export const toneOf = ({ health, role, impairments }: ClusterHost): Tone =>
 interface HostTableProps {
   readonly service: string;
   readonly hosts: readonly ClusterHost[];
+  /** Undefined: the last hour is shown elsewhere. */
+  readonly samples: SamplesAnswer | undefined;
 }
 
-export function HostTable({ service, hosts }: HostTableProps) {
+export function HostTable({ service, hosts, samples }: HostTableProps) {
   return (
     <div class="scroll tall" role="region" aria-label={`Hosts of ${service}`} tabindex={0}>
       <table class="stack">
@@ -105,17 +111,20 @@ export function HostTable({ service, hosts }: HostTableProps) {
               </td>
               <td data-name="Lag" class="number">
                 {orDash(host.lag)}
+                <LastHour host={host.id} of="lag" samples={samples} />
               </td>
               <td data-name="Epoch" class="number">
                 {orDash(host.epoch)}
               </td>
               <td data-name="Lease" class="number">
                 {leaseInWords(host)}
+                <LastHour host={host.id} of="leaseLeftMs" samples={samples} />
               </td>
               <td data-name="Vault write" class="number">
                 {host.vault?.latencyMs === undefined || host.vault.latencyMs === null
                   ? orDash(null)
                   : `${host.vault.latencyMs.toFixed(1)} ms`}
+                <LastHour host={host.id} of="vaultMs" samples={samples} />
               </td>
               <td data-name="Priority" class="number">
                 {host.priority}
@@ -128,6 +137,25 @@ export function HostTable({ service, hosts }: HostTableProps) {
         </tbody>
       </table>
     </div>
+  );
+}
+
+const figures = {
+  lag: { name: "Lag", worst: "most", unit: records },
+  leaseLeftMs: { name: "Lease", worst: "least", unit: leaseLeft },
+  vaultMs: { name: "Vault write", worst: "most", unit: milliseconds },
+} as const satisfies Partial<Record<keyof HostSamples, Omit<Figure, "samples" | "taken">>>;
+
+interface LastHourProps {
+  readonly host: string;
+  readonly of: keyof typeof figures;
+  readonly samples: SamplesAnswer | undefined;
+}
+
+function LastHour({ host, of, samples }: LastHourProps) {
+  const found = samples?.hosts.find((each) => each.host === host)?.[of];
+  return samples === undefined || found === undefined ? null : (
+    <Sparkline {...figures[of]} samples={found} taken={samples.taken} />
   );
 }
 

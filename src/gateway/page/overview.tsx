@@ -1,18 +1,28 @@
 /** @jsxImportSource hono/jsx */
 /** The overview: each service with its gateways, hosts and vault, what is held, and why it is as it is. */
 import type { ClusterService, ClusterStatus } from "../../control/gateway-api.ts";
+import type { SamplesAnswer } from "../../control/samples-api.ts";
 import { suffices } from "../../control/token.ts";
+import type { Child } from "hono/jsx";
+import type { ApiCalls } from "./api-calls.ts";
 import { Badge, type Tone } from "./badge.tsx";
 import { foremost, hostsAtOnce, HostTable, roleInWords, servicePath, silenceShownMs, toneOf } from "./hosts.tsx";
 import type { View, Visitor } from "./layout.tsx";
 import { inOrder, pageAt, Pages } from "./paging.tsx";
+import { requests, Sparkline } from "./sparkline.tsx";
 import { inUnits, instant, orDash, termsText } from "./words.ts";
 import { Waterfall } from "./waterfall.tsx";
 
 const servicesPerPage = 5;
 
-export function overview(status: ClusterStatus, visitor: Visitor, page: number): View {
+/** Lines of the last hour weigh: with more hosts on a page, they are on the pages of the services. */
+const hostsWithLinesMax = 24;
+
+export async function overview(api: ApiCalls, visitor: Visitor, page: number): Promise<View> {
+  const status = await api.status();
   const services = pageAt(status.services, page, servicesPerPage);
+  const hosts = services.items.reduce((sum, service) => sum + foremost(service).length, 0);
+  const samples = await Promise.all(services.items.map(({ name }) => api.samples(name)));
   return {
     title: "Overview",
     entry: "/",
@@ -23,7 +33,13 @@ export function overview(status: ClusterStatus, visitor: Visitor, page: number):
         <Warnings warnings={status.troubles} />
         {status.services.length === 0 ? <p>This gateway has no service.</p> : null}
         {services.items.map((service) => (
-          <Service status={status} service={service} visitor={visitor} />
+          <Service
+            status={status}
+            service={service}
+            visitor={visitor}
+            samples={samples.find((each) => each.service === service.name)}
+            hasHostLines={hosts <= hostsWithLinesMax}
+          />
         ))}
         <Pages path="/" page={services.page} isLast={services.isLast} names={inOrder} />
       </>
@@ -49,9 +65,11 @@ interface ServiceProps {
   readonly status: ClusterStatus;
   readonly service: ClusterService;
   readonly visitor: Visitor;
+  readonly samples: SamplesAnswer | undefined;
+  readonly hasHostLines: boolean;
 }
 
-function Service({ status, service, visitor }: ServiceProps) {
+function Service({ status, service, visitor, samples, hasHostLines }: ServiceProps) {
   const last = service.failovers.at(-1);
   const name = `service-${service.name}`;
   return (
@@ -67,14 +85,18 @@ function Service({ status, service, visitor }: ServiceProps) {
         <Figure name="primary" value={orDash(service.primary)} />
         <Figure name="epoch" value={service.epoch} />
         <Figure name="requests/s" value={service.requestsPerSecond.toFixed(0)} />
-        <Figure name="held now" value={service.waiting.requests} />
+        <Figure name="held now" value={service.waiting.requests}>
+          {samples === undefined ? null : (
+            <Sparkline name="Held" samples={samples.held} taken={samples.taken} worst="most" unit={requests} />
+          )}
+        </Figure>
         <Figure name="held so far" value={service.requests.held} />
         <Figure name="replayed" value={service.requests.replayed} />
         <Figure name="unknown" value={service.requests.unknown} />
         <Figure name="failed" value={service.requests.failed} />
       </dl>
-      <HostTable service={service.name} hosts={foremost(service)} />
-      <Others service={service} />
+      <HostTable service={service.name} hosts={foremost(service)} samples={hasHostLines ? samples : undefined} />
+      <Others service={service} hasLines={hasHostLines} />
       {last === undefined ? null : (
         <>
           <h3>
@@ -90,21 +112,38 @@ function Service({ status, service, visitor }: ServiceProps) {
   );
 }
 
-/** The hosts that are on other pages. */
-function Others({ service: { name, hosts } }: { readonly service: ClusterService }) {
-  if (hosts.length <= hostsAtOnce) return null;
+interface OthersProps {
+  readonly service: ClusterService;
+  readonly hasLines: boolean;
+}
+
+/** What is on the pages of the service. */
+function Others({ service: { name, hosts }, hasLines }: OthersProps) {
+  const isAll = hosts.length <= hostsAtOnce;
+  if (isAll && hasLines) return null;
   return (
     <p>
-      <a href={servicePath(name)}>All {hosts.length} hosts</a>
+      <a href={servicePath(name)}>
+        {isAll ? "The last hour of its hosts" : `All ${hosts.length} hosts, with their last hour`}
+      </a>
     </p>
   );
 }
 
-function Figure({ name, value }: { readonly name: string; readonly value: string | number }) {
+interface FigureProps {
+  readonly name: string;
+  readonly value: string | number;
+  readonly children?: Child;
+}
+
+function Figure({ name, value, children }: FigureProps) {
   return (
     <div>
       <dt>{name}</dt>
-      <dd>{value}</dd>
+      <dd>
+        {value}
+        {children}
+      </dd>
     </div>
   );
 }
@@ -153,7 +192,7 @@ function Orders({ service }: { readonly service: ClusterService }) {
 }
 
 /** Clients → gateways → hosts → vault, in this order for readers too. */
-function Topology({ status, service }: Omit<ServiceProps, "visitor">) {
+function Topology({ status, service }: Pick<ServiceProps, "status" | "service">) {
   const hosts = foremost(service).toSorted(
     (a, b) => Number(b.id === service.primary) - Number(a.id === service.primary),
   );

@@ -143,11 +143,10 @@ function renderer(clock: Clock): Render {
     const path = url.pathname;
     if (path.startsWith("/failovers/"))
       return failoverDetail(api, decoded(path.slice("/failovers/".length)), query("beside"));
-    if (path.startsWith("/services/"))
-      return serviceView(await api.status(), decoded(path.slice("/services/".length)), page);
+    if (path.startsWith("/services/")) return serviceView(api, decoded(path.slice("/services/".length)), page);
     switch (path) {
       case "/":
-        return overview(await api.status(), visitor, page);
+        return overview(api, visitor, page);
       case "/failovers":
         return failoverList(api, page);
       case "/plan": {

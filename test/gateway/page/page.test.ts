@@ -54,6 +54,10 @@ function visited({ status = clusterStatus(), answers = {} }: { status?: ClusterS
         },
       ],
     },
+    "GET /v1/samples/notes": {
+      ...{ service: "notes", everyMs: 15_000, taken: 3, held: [0, 4, 1] },
+      hosts: [{ host: "a", lag: [0, 2, null], leaseLeftMs: [4_000, -300, 4_600], vaultMs: [1, 2.5, 1] }],
+    },
     "GET /v1/sight": {
       services: [
         {

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Hono } from "hono";
 import type { ClusterStatus } from "../../../src/control/gateway-api.ts";
+import { sampleEveryMs, type SamplesAnswer, samplesMax } from "../../../src/control/samples-api.ts";
 import { failoverEntry as entryOf } from "../../../src/gateway/admin/cluster-status.ts";
 import { createPage } from "../../../src/gateway/page/page.tsx";
 import { failoversOf } from "../../../src/gateway/service/failover-history.ts";
@@ -61,6 +62,7 @@ export async function largePage(): Promise<LargePage> {
     async api(request) {
       const { pathname } = new URL(request.url);
       if (pathname === "/v1/cluster") return Response.json(largeStatus(store, looks++));
+      if (pathname.startsWith("/v1/samples/")) return Response.json(largeSamples);
       if (pathname === "/v1/sight") return Response.json(largeSight);
       if (pathname === "/v1/drills") return Response.json({ drills: largeDrills });
       if (pathname === "/v1/config") return Response.json(largeConfiguration);
@@ -186,6 +188,25 @@ function largeStatus(store: StateStore, looks: number): ClusterStatus {
   const failovers = failoversOf(store, "notes").map(entryOf);
   const services = [service({ primary: "host-0", routedTo: "host-0", hosts, failovers })];
   return clusterStatus({ gateways, services });
+}
+
+/** A whole hour, in which no sample is as the one before. */
+const largeSamples: SamplesAnswer = {
+  ...{ service: "notes", everyMs: sampleEveryMs, taken: 1_003, held: series(0) },
+  hosts: hostIds.map((host, index) => ({
+    host,
+    ...{
+      lag: series(index),
+      leaseLeftMs: series(index).map((value) => 4_600 - value * 50),
+      vaultMs: series(index + 3),
+    },
+  })),
+};
+
+function series(seed: number): number[] {
+  return Array.from({ length: samplesMax }, (_, index) =>
+    Math.round(48 + 30 * Math.sin((index + seed * 17) / 30) + ((index * 7919 + seed * 104_729) % 19)),
+  );
 }
 
 const gatewayIds = Array.from({ length: gatewayCount }, (_, index) => `g${index + 1}`);
