@@ -65,7 +65,9 @@ export class ClusterSecrets {
   /** Where an operator finds it. */
   get place(): string {
     if (this.#from === undefined) return "given by the program";
-    return this.#from.kind === "environment" ? "STEAD_SECRET, which is read at the start only" : this.#from.path;
+    return this.#from.kind === "environment"
+      ? "the environment (STEAD_SECRET, or a variable in the configuration), which is read at the start only"
+      : this.#from.path;
   }
 
   /** What operators are told. */

@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import { drillKinds, drillMsMax, drillMsMin } from "../core/failover/drill.ts";
 import { drillTimePattern } from "../core/failover/drill-time.ts";
-import { choice, duration, httpUrl, message, stringTable, table, text } from "./fields.ts";
+import { choice, credential, duration, httpUrl, message, stringTable, table, text } from "./fields.ts";
 
 const drillTimeMessage = message(
   'a time of the day, or of a weekday, in UTC: "03:00", "Sun 03:00"',
@@ -27,5 +27,7 @@ export const probe = table("service.objective.probe", {
   method: v.optional(choice(["PUT", "POST"]), "PUT"),
   body: v.optional(text("text; {token} in it is replaced"), "{token}"),
   headers: v.optional(stringTable, {}),
+  token: v.optional(credential),
+  token_file: v.optional(text("path of a file with a token, sent as `Authorization: Bearer`")),
   read: v.optional(httpUrl),
 });

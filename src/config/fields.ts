@@ -175,6 +175,13 @@ export const httpUrl = v.pipe(
   v.check((text) => /^https?:\/\/[^\s]+$/.test(text) && URL.canParse(text), httpUrlMessage),
 );
 
+const credentialMessage = message(
+  "one word of visible ASCII characters",
+  'better name a file with it, or write a variable whose name begins with STEAD_, for example "${STEAD_TOKEN_X}"',
+);
+/** A token or another secret of someone else. */
+export const credential = v.pipe(v.string(credentialMessage), v.regex(/^[\x21-\x7e]+$/, credentialMessage));
+
 export const stringTable = v.record(
   v.string(),
   v.string(message("a string", "put the value into quotes")),

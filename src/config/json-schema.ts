@@ -1,7 +1,8 @@
 /**
  * The JSON Schema (draft 7, which editors read) of a configuration file, from the schema that checks it: keys, types,
- * bounds, choices, defaults, and what is accepted as the description. `docs/stead.schema.json` is its text (a test
- * compares them). What JSON Schema cannot say (a rule about several keys) remains to `stead config check`.
+ * bounds, choices, defaults, and what is accepted as the description. A string may have a variable in place of what a
+ * pattern or a choice asks for. `docs/stead.schema.json` is its text (a test compares them). What JSON Schema cannot
+ * say (a rule about several keys) remains to `stead config check`.
  */
 import * as v from "valibot";
 import { explanationOf } from "./fields.ts";
@@ -70,7 +71,7 @@ function stageOf(stage: Schema & Parts): JsonSchema {
   const { requirement } = stage;
   switch (stage.type) {
     case "regex":
-      return { pattern: (requirement as RegExp).source };
+      return { pattern: orVariable((requirement as RegExp).source) };
     case "non_empty":
       return { minLength: 1 };
     case "min_length":
@@ -82,7 +83,7 @@ function stageOf(stage: Schema & Parts): JsonSchema {
     case "max_value":
       return { maximum: requirement };
     case "metadata":
-      return stage.metadata ?? {};
+      return withPattern(stage.metadata ?? {});
     case "check":
     case "raw_transform":
       return {};
@@ -90,6 +91,12 @@ function stageOf(stage: Schema & Parts): JsonSchema {
       throw new Error(`no JSON Schema of the action ${stage.type}`);
   }
 }
+
+/** Of a text with a variable (variables.ts), whose value only the check knows. */
+const variablePattern = "\\$\\{[A-Za-z_][A-Za-z0-9_]*\\}";
+const orVariable = (pattern: string): string => `(?:${pattern})|${variablePattern}`;
+const withPattern = (metadata: JsonSchema): JsonSchema =>
+  typeof metadata["pattern"] === "string" ? { ...metadata, pattern: orVariable(metadata["pattern"]) } : metadata;
 
 function typeOf(parts: Parts): JsonSchema {
   switch (parts.type) {
@@ -108,7 +115,7 @@ function typeOf(parts: Parts): JsonSchema {
     case "record":
       return { type: "object", ...(parts.value === undefined ? {} : { additionalProperties: convert(parts.value) }) };
     case "picklist":
-      return { enum: parts.options };
+      return { anyOf: [{ enum: parts.options }, { type: "string", pattern: variablePattern }] };
     case "literal":
       return { const: parts.literal };
     case "union":

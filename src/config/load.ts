@@ -21,16 +21,19 @@ import {
   resolveVaultServer,
 } from "./resolve.ts";
 import { clusterDefault, fileSchema } from "./schema.ts";
+import { readProbeTokens } from "./drill-token.ts";
 import { readSecret, warnWhenReadable } from "./secret.ts";
+import { mayHaveSecret } from "./secret-keys.ts";
 import { suggest } from "./suggest.ts";
 import type { Config, ConfigResult, NotifyTarget, Problem, VaultKeySource } from "./types.ts";
+import { type Filled, type FileSource, fillVariables, redactValues } from "./variables.ts";
 import { readVaultKey } from "./vault-key.ts";
 import { pathsOfKey, schemaAt, unknownKeys } from "./walk.ts";
 
 const configBytesMax = 1024 * 1024;
 
 export interface LoadOptions {
-  /** Environment for STEAD_SECRET; default: the process's own. */
+  /** Environment for STEAD_SECRET, STEAD_VAULT_KEY and variables in the file; default: the process's own. */
   readonly env?: Readonly<Partial<Record<string, string>>>;
   /**
    * The file was not named: it lies in the working folder. It names the addresses that get the secret, and programs,
@@ -106,18 +109,23 @@ const unreadable = (file: string, found: string): ConfigResult => ({
 
 /** Same as `loadConfig` for text that is already read; `file` names it in messages and anchors relative paths. */
 export function parseConfig(file: string, text: string, options: LoadOptions = {}): ConfigResult {
-  let raw: Record<string, unknown>;
+  let written: Record<string, unknown>;
   try {
-    raw = parse(text);
+    written = parse(text);
   } catch (error) {
     if (!(error instanceof TomlError)) throw error;
     return { kind: "invalid", problems: [syntaxProblem(file, text, error)] };
   }
   const locate = locateKeys(text);
-  const problems = new Problems(file, locate);
-  const warnings = new Problems(file, locate);
-  reportUnknownKeys(raw, problems);
-  const content = validateParts(raw, problems);
+  const { env = process.env } = options;
+  let values: ReadonlyMap<string, string> = new Map();
+  const problems = new Problems(file, locate, (said) => redactValues(said, values));
+  const warnings = new Problems(file, locate, (said) => redactValues(said, values));
+  reportUnknownKeys(written, problems);
+  const filled = fillVariables(written, env, problems);
+  const { raw } = filled;
+  values = filled.values;
+  const content = validateParts(filled, written, problems);
   const anchor = resolve(options.folder ?? ".", file);
   findContradictions(anchor, content, problems);
   const cluster = content.cluster ?? clusterDefault;
@@ -125,14 +133,14 @@ export function parseConfig(file: string, text: string, options: LoadOptions = {
   const secret =
     content.cluster === undefined
       ? undefined
-      : readSecret({ file: anchor, cluster, env: options.env ?? process.env, needed }, problems, warnings);
-  const { env = process.env } = options;
+      : readSecret({ file: anchor, cluster, env, needed, filled }, problems, warnings);
   const vaultKey =
     content.host === undefined
       ? undefined
-      : readVaultKey({ file: anchor, host: content.host, env }, problems, warnings);
+      : readVaultKey({ file: anchor, host: content.host, env, filled }, problems, warnings);
   const pages = readMaintenancePages(anchor, content.service ?? [], problems);
-  const notify = resolveNotify(anchor, content.notify ?? [], problems, warnings);
+  const tokens = readProbeTokens({ file: anchor, filled }, content.service ?? [], problems, warnings);
+  const notify = resolveNotify({ file: anchor, filled }, content.notify ?? [], problems, warnings);
   const credentials = content.host?.vault_s3?.credentials_file;
   if (credentials !== undefined)
     warnWhenReadable(resolve(dirname(anchor), credentials), ["host", "vault_s3", "credentials_file"], warnings);
@@ -141,7 +149,12 @@ export function parseConfig(file: string, text: string, options: LoadOptions = {
   if (found.length > 0) return { kind: "invalid", problems: found };
   return {
     kind: "ok",
-    config: resolveParts(anchor, content, { secret: secret ?? "", vaultKey, notify, pages }, warnings.sorted()),
+    config: resolveParts(
+      { file: anchor, filled },
+      content,
+      { secret: secret ?? "", vaultKey, notify, pages, tokens },
+      warnings.sorted(),
+    ),
   };
 }
 
@@ -149,7 +162,7 @@ const lineCharactersShown = 80;
 
 function syntaxProblem(file: string, text: string, error: TomlError): Problem {
   const line = text.split(/\r?\n/)[error.line - 1]?.trim() ?? "";
-  const shown = line === "" || /secret/i.test(line) ? "" : `: ${line.slice(0, lineCharactersShown)}`;
+  const shown = line === "" || mayHaveSecret(line) ? "" : `: ${line.slice(0, lineCharactersShown)}`;
   return {
     ...{ file, line: error.line, column: error.column, key: "" },
     found: `text that is not TOML (${reasonOf(error)})${shown}`,
@@ -195,23 +208,31 @@ function reportEmpty(problems: Problems): void {
 }
 
 /** Validates each part separately, so that a mistake in one does not hide contradictions in another. */
-function validateParts(raw: Record<string, unknown>, problems: Problems): PartialContent {
+function validateParts(
+  { raw, isRefused }: Filled,
+  written: Record<string, unknown>,
+  problems: Problems,
+): PartialContent {
   const content: Record<string, unknown> = {};
   for (const [part, schema] of Object.entries(fileSchema.entries)) {
     const result = v.safeParse(schema, raw[part]);
     if (result.success) content[part] = result.output;
-    else for (const issue of result.issues) reportIssue(part, issue, raw, problems);
+    else
+      for (const issue of result.issues) {
+        const path: KeyPath = [part, ...(issue.path ?? []).map((item) => item.key as string | number)];
+        if (!isRefused(path)) reportIssue(path, issue, written, problems);
+      }
   }
   return content;
 }
 
+/** `raw`: as it is written in the file, without values of variables. */
 function reportIssue(
-  part: string,
+  path: KeyPath,
   issue: v.BaseIssue<unknown>,
   raw: Record<string, unknown>,
   problems: Problems,
 ): void {
-  const path: KeyPath = [part, ...(issue.path ?? []).map((item) => item.key as string | number)];
   const missing = issue.type === "object";
   const { accepted, advice } = missing ? explainMissing(path) : explanationOf(issue);
   if (!missing) {
@@ -246,16 +267,17 @@ interface FileParts {
   readonly vaultKey: VaultKeySource | undefined;
   readonly notify: readonly NotifyTarget[];
   readonly pages: ReadonlyMap<string, string>;
+  readonly tokens: ReadonlyMap<string, string>;
 }
 
 function resolveParts(
-  file: string,
+  { file, filled }: FileSource,
   content: PartialContent,
-  { secret, vaultKey, notify, pages }: FileParts,
+  { secret, vaultKey, notify, pages, tokens }: FileParts,
   warnings: readonly Problem[],
 ): Config {
-  const services = resolveServices(content.service ?? [], pages);
-  const cluster = resolveCluster(file, content.cluster ?? clusterDefault);
+  const services = resolveServices(content.service ?? [], pages, tokens);
+  const cluster = resolveCluster(file, content.cluster ?? clusterDefault, filled.has(["cluster", "secret"]));
   return {
     file,
     cluster,
@@ -272,7 +294,7 @@ function resolveParts(
         : {
             ...resolveHost(file, content.host, secret, cluster),
             vaultKey,
-            applicationUser: resolveApplicationUser(file, content),
+            applicationUser: resolveApplicationUser(file, content, filled.has),
           },
     vault:
       content.vault === undefined ? undefined : resolveVaultServer(file, content.vault, secret, cluster.secretFrom),

@@ -1,7 +1,7 @@
 /** The tables `[[notify]]`: who is told of what, and how. */
 import * as v from "valibot";
 import { messageFormats, notificationKinds, severities } from "../core/notify/notification.ts";
-import { choice, commandLine, duration, httpUrl, identifier, message, table, text } from "./fields.ts";
+import { choice, commandLine, credential, duration, httpUrl, identifier, message, table, text } from "./fields.ts";
 
 const minute = 60_000;
 
@@ -16,7 +16,9 @@ export const notify = table("[notify]", {
   to: choice([...messageFormats, "command"]),
   url: v.optional(httpUrl),
   url_file: v.optional(text("path of a file with the URL in its first line")),
+  secret: v.optional(credential),
   secret_file: v.optional(text("path of a file with the secret that signs each request")),
+  token: v.optional(credential),
   token_file: v.optional(text("path of a file with a token: the bearer token, or PagerDuty's integration key")),
   topic: v.optional(text("the topic of ntfy")),
   command: v.optional(commandLine),

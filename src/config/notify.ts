@@ -6,16 +6,17 @@ import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type { Problems } from "./problems.ts";
 import type { FileContent } from "./schema.ts";
-import { warnWhenReadable } from "./secret.ts";
+import { warnWhenReadable, warnWhenWritten } from "./secret.ts";
 import type { NotifyTarget } from "./types.ts";
+import type { FileSource } from "./variables.ts";
 
 type Entry = FileContent["notify"][number];
 
 /**
- * Returns the targets without those that `problems` has something about. `file`: absolute path of the configuration.
+ * Returns the targets without those that `problems` has something about.
  */
 export function resolveNotify(
-  file: string,
+  { file, filled }: FileSource,
   entries: readonly Entry[],
   problems: Problems,
   warnings: Problems,
@@ -30,9 +31,13 @@ export function resolveNotify(
         advice: "rename one of them",
       });
     names.add(entry.name);
-    const files = (key: "url_file" | "secret_file" | "token_file"): string | undefined =>
-      readLine(file, entry[key], [...path, key], problems, warnings);
-    const to = entry.to === "command" ? commandOf(file, entry, index, problems) : httpOf(entry, index, files, problems);
+    const read = (key: SecretName): string | undefined => {
+      const own = entry[key];
+      if (own === undefined) return readLine(file, entry[`${key}_file`], [...path, `${key}_file`], problems, warnings);
+      if (key !== "url") warnWhenWritten({ file, filled }, [...path, key], warnings);
+      return own;
+    };
+    const to = entry.to === "command" ? commandOf(file, entry, index, problems) : httpOf(entry, index, read, problems);
     if (to === undefined) return [];
     const { name, timeout, kinds, severity, services } = entry;
     return [{ name, timeoutMs: timeout, kinds, severity, services, to }];
@@ -42,14 +47,17 @@ export function resolveNotify(
 const urls: Partial<Record<Entry["to"], string>> = { pagerduty: "https://events.pagerduty.com/v2/enqueue" };
 /** Keys that mean something for a kind of target, besides those of all. */
 const keysOf: Readonly<Record<Entry["to"], readonly (keyof Entry)[]>> = {
-  webhook: ["url", "url_file", "secret_file", "token_file"],
+  webhook: ["url", "url_file", "secret", "secret_file", "token", "token_file"],
   slack: ["url", "url_file"],
   teams: ["url", "url_file"],
-  pagerduty: ["url", "token_file"],
-  ntfy: ["url", "url_file", "token_file", "topic"],
+  pagerduty: ["url", "token", "token_file"],
+  ntfy: ["url", "url_file", "token", "token_file", "topic"],
   command: ["command"],
 };
-const particular = ["url", "url_file", "secret_file", "token_file", "topic", "command"] as const;
+const particular = ["url", "url_file", "secret", "secret_file", "token", "token_file", "topic", "command"] as const;
+const secretNames = ["url", "secret", "token"] as const;
+/** Each can be in a file, or come from a variable. */
+type SecretName = (typeof secretNames)[number];
 
 /** Returns false after adding to `problems`. */
 function fits(entry: Entry, index: number, problems: Problems): boolean {
@@ -80,25 +88,26 @@ function commandOf(file: string, entry: Entry, index: number, problems: Problems
 function httpOf(
   entry: Entry,
   index: number,
-  read: (key: "url_file" | "secret_file" | "token_file") => string | undefined,
+  read: (key: SecretName) => string | undefined,
   problems: Problems,
 ): NotifyTarget["to"] | undefined {
   if (!fits(entry, index, problems) || entry.to === "command") return undefined;
   const path = ["notify", index];
-  if (entry.url !== undefined && entry.url_file !== undefined) {
-    problems.add([...path, "url_file"], {
-      found: "url and url_file",
+  const twice = secretNames.find((key) => entry[key] !== undefined && entry[`${key}_file`] !== undefined);
+  if (twice !== undefined) {
+    problems.add([...path, `${twice}_file`], {
+      found: `${twice} and ${twice}_file`,
       accepted: "one of them",
-      advice: "remove the other; a URL that is itself a secret belongs into a file",
+      advice: `remove the other; a ${twice === "url" ? "URL that is itself a secret" : twice} belongs into a file, or into a variable`,
     });
     return undefined;
   }
-  const url = entry.url ?? (entry.url_file === undefined ? urls[entry.to] : read("url_file"));
-  const token = read("token_file");
+  const url = read("url") ?? (entry.url_file === undefined ? urls[entry.to] : undefined);
+  const token = read("token");
   const missing =
     url === undefined && entry.url_file === undefined
       ? "url"
-      : entry.to === "pagerduty" && entry.token_file === undefined
+      : entry.to === "pagerduty" && entry.token === undefined && entry.token_file === undefined
         ? "token_file"
         : entry.to === "ntfy" && entry.topic === undefined
           ? "topic"
@@ -117,15 +126,15 @@ function httpOf(
     kind: "http",
     format: entry.to,
     url,
-    secret: read("secret_file"),
+    secret: read("secret"),
     bearer: isPagerDuty ? undefined : token,
     routingKey: isPagerDuty ? token : undefined,
     topic: entry.topic,
   };
 }
 
-/** Returns the first line of a file, or undefined after adding to `problems` (or if none is named). */
-function readLine(
+/** Returns the one word of a file's first line, or undefined after adding to `problems` (or if none is named). */
+export function readLine(
   file: string,
   name: string | undefined,
   key: readonly (string | number)[],

@@ -1,6 +1,7 @@
 /** Collects problems and prints them like a compiler: with file, line and key. */
 import { escapeControls } from "../runtime/printable.ts";
 import { type KeyPath, type Locator, pathText } from "./locate.ts";
+import { isSecretKey } from "./secret-keys.ts";
 import type { Problem } from "./types.ts";
 
 export interface Said {
@@ -14,10 +15,13 @@ export class Problems {
   readonly #file: string;
   readonly #locate: Locator;
   readonly #list: Problem[] = [];
+  readonly #redact: (text: string) => string;
 
-  constructor(file: string, locate: Locator) {
+  /** `redact` takes what is not to be shown out of each text. */
+  constructor(file: string, locate: Locator, redact: (text: string) => string = (text) => text) {
     this.#file = file;
     this.#locate = locate;
+    this.#redact = redact;
   }
 
   add(path: KeyPath, said: Said): void {
@@ -27,7 +31,9 @@ export class Problems {
       line: place?.line,
       column: place?.column,
       key: pathText(path),
-      ...said,
+      found: this.#redact(said.found),
+      accepted: this.#redact(said.accepted),
+      advice: this.#redact(said.advice),
     });
   }
 
@@ -40,7 +46,7 @@ export class Problems {
 
 /** Formats a value of the file for a message: short, in TOML's notation, never a secret. */
 export function show(path: KeyPath, value: unknown): string {
-  if (path.at(-1) === "secret") return "a value that is not shown here";
+  if (isSecretKey(path)) return "a value that is not shown here";
   if (value === undefined) return "nothing";
   if (value instanceof Date) return "a date";
   if (Array.isArray(value)) return value.length === 0 ? "an empty array" : `an array of ${value.length}`;

@@ -12,6 +12,7 @@ import { isVaultUrl } from "../core/vault-address.ts";
 import { urlOf } from "./address.ts";
 import { logTimes, resolveS3 } from "./bucket.ts";
 import { gatewayLimits, hostLimits, resolveLimits } from "./limits.ts";
+import type { KeyPath } from "./locate.ts";
 import { type FileContent, workersMax } from "./schema.ts";
 import { sourceOf } from "./secret.ts";
 import type {
@@ -34,10 +35,11 @@ type HostContent = NonNullable<FileContent["host"]>;
 /** Share of the lease that is the default drift margin (R5). */
 const driftMarginShare = 0.1;
 
-/** `pages`: contents of the maintenance pages, by path in the file. */
+/** `pages`: contents of the maintenance pages, by path in the file; `tokens`: of the probes, by service. */
 export function resolveServices(
   services: FileContent["service"],
   pages: ReadonlyMap<string, string> = new Map(),
+  tokens: ReadonlyMap<string, string> = new Map(),
 ): ServiceConfig[] {
   return services.map((service) => ({
     name: service.name,
@@ -50,7 +52,7 @@ export function resolveServices(
     })),
     rejoin: service.rejoin,
     objectiveMs: service.objective.rto,
-    probe: probeOf(service.objective.probe),
+    probe: probeOf(service.objective.probe, tokens.get(service.name)),
     drill: plannedOf(service.drill),
     maintenance:
       service.maintenance.page === undefined
@@ -65,8 +67,15 @@ function plannedOf(drill: FileContent["service"][number]["drill"]): ServiceConfi
   return drill === undefined || at === undefined ? undefined : { kind: drill.kind, at, forMs: drill.for };
 }
 
-const probeOf = (probe: FileContent["service"][number]["objective"]["probe"]): ServiceConfig["probe"] =>
-  probe === undefined ? undefined : { ...probe, read: probe.read ?? probe.url };
+function probeOf(
+  probe: FileContent["service"][number]["objective"]["probe"],
+  token: string | undefined,
+): ServiceConfig["probe"] {
+  if (probe === undefined) return undefined;
+  const { url, method, body, headers, read = url } = probe;
+  const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` };
+  return { url, method, body, headers: { ...headers, ...authorization }, read };
+}
 
 /**
  * A plain host's control address is its health check; src/gateway/service/plain-host.ts stands in for the control
@@ -75,9 +84,9 @@ const probeOf = (probe: FileContent["service"][number]["objective"]["probe"]): S
 export const controlUrlOf = ({ control, url, health }: FileContent["service"][number]["host"][number]): string =>
   control === "none" ? `${plainPrefix}${url ?? ""}${health ?? "/"}` : control;
 
-export function resolveCluster(file: string, cluster: ClusterContent): ClusterConfig {
+export function resolveCluster(file: string, cluster: ClusterContent, isFromVariable: boolean): ClusterConfig {
   const { name, accept_bearer, tls } = cluster;
-  const secretFrom = sourceOf(file, cluster);
+  const secretFrom = sourceOf(file, cluster, isFromVariable);
   if (tls === undefined) return { name, acceptBearer: accept_bearer, secretFrom };
   const path = (of: string): string => resolve(dirname(file), of);
   const paths = { caPath: path(tls.ca), certPath: path(tls.cert), keyPath: path(tls.key) };
@@ -231,13 +240,17 @@ function resolveLog(file: string, log: string): ApplicationLogConfig {
 export function resolveApplicationUser(
   file: string,
   { cluster, host }: Partial<Pick<FileContent, "cluster" | "host">>,
+  hasVariable: (path: KeyPath) => boolean,
 ): ApplicationUserConfig | undefined {
   const { user, group } = host?.application ?? {};
   if (user === undefined) return undefined;
-  const { secret, secret_file, tls } = cluster ?? {};
+  const { secret_file, tls } = cluster ?? {};
   const { vault_key_file, vault_s3 } = host ?? {};
+  const isWritten = (value: string | undefined, path: KeyPath): boolean => value !== undefined && !hasVariable(path);
+  const hasSecret =
+    isWritten(cluster?.secret, ["cluster", "secret"]) || isWritten(host?.vault_key, ["host", "vault_key"]);
   const ofVault = [vault_key_file, vault_s3?.credentials_file];
-  const named = [secret === undefined ? undefined : file, secret_file, tls?.key, ...ofVault];
+  const named = [hasSecret ? file : undefined, secret_file, tls?.key, ...ofVault];
   return {
     user,
     group,

@@ -312,6 +312,7 @@ const host = table("host", {
       profile: v.optional(text("the name of a profile in that file")),
     }),
   ),
+  vault_key: v.optional(text("the vault's key, in place of the cluster's secret, at least 16 characters")),
   vault_key_file: v.optional(text("path of a file with the vault's key, in place of the cluster's secret")),
   vault_key_command: v.optional(commandLine),
   vault_timeout: v.optional(duration({ min: 100, max: 10 * minute }), "5s"),

@@ -11,6 +11,7 @@ import type { KeyPath } from "./locate.ts";
 import type { Problems, Said } from "./problems.ts";
 import type { FileContent } from "./schema.ts";
 import type { SecretSource } from "./types.ts";
+import type { FileSource, Filled } from "./variables.ts";
 
 export const secretLengthMin = 16;
 const secretLengthMax = 1024;
@@ -21,6 +22,7 @@ export interface SecretInput {
   readonly env: Readonly<Partial<Record<string, string>>>;
   /** True when the file has a part that needs the secret. */
   readonly needed: boolean;
+  readonly filled: Pick<Filled, "has">;
 }
 
 /** The content of a file. */
@@ -61,7 +63,7 @@ export function readSecret(input: SecretInput, problems: Problems, warnings: Pro
     const named = { configFile: input.file, name: cluster.secret_file, key: ["cluster", "secret_file"] };
     return readSecretFile(named, problems, warnings);
   }
-  if (cluster.secret !== undefined) warnWhenReadable(input.file, ["cluster", "secret"], warnings);
+  if (cluster.secret !== undefined) warnWhenWritten(input, ["cluster", "secret"], warnings);
   const key = cluster.secret === undefined ? ["cluster"] : ["cluster", "secret"];
   return checkSecret(cluster.secret ?? fromEnv ?? "", key, problems);
 }
@@ -152,10 +154,17 @@ function withSecret(secret: string, former: FormerSecret | undefined): SecretsRe
 export const formatSecrets = ({ secret, former }: Secrets): string =>
   `${secret}\n${former === undefined ? "" : `${former.secret} until ${new Date(former.untilMs).toISOString()}\n`}`;
 
-/** Returns where the secret of a configuration comes from; `file`: absolute path of the configuration. */
-export function sourceOf(file: string, { secret, secret_file }: FileContent["cluster"]): SecretSource {
+/**
+ * Returns where the secret of a configuration comes from; `file`: absolute path of the configuration. A variable in the
+ * file is a part of the environment.
+ */
+export function sourceOf(
+  file: string,
+  { secret, secret_file }: FileContent["cluster"],
+  isFromVariable: boolean,
+): SecretSource {
   if (secret_file !== undefined) return { kind: "file", path: resolve(dirname(file), secret_file) };
-  return secret === undefined ? { kind: "environment" } : { kind: "configuration", path: file };
+  return secret === undefined || isFromVariable ? { kind: "environment" } : { kind: "configuration", path: file };
 }
 
 /** Returns the secret, or undefined after adding to `problems` at the key. */
@@ -182,6 +191,11 @@ function faultOf(secret: string): Said | undefined {
       advice,
     };
   return undefined;
+}
+
+/** A configuration that has a secret itself, at `key`, should be its owner's alone. */
+export function warnWhenWritten({ file, filled }: FileSource, key: KeyPath, warnings: Problems): void {
+  if (!filled.has(key)) warnWhenReadable(file, key, warnings);
 }
 
 /** A file with a secret, named at `key`, should be its owner's alone. */

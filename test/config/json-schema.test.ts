@@ -36,9 +36,20 @@ test("it has every key of a file, no other, and says of each what is accepted", 
 
 test("bounds, choices, defaults and required keys are in it, and unknown keys are not accepted", () => {
   expect(at("gateway", "probe", "fall")).toMatchObject({ type: "integer", minimum: 1, maximum: 100, default: 2 });
-  expect(at("host", "durability")).toMatchObject({ enum: ["strict", "async"], default: "strict" });
+  expect(at("host", "durability")).toMatchObject({
+    anyOf: [{ enum: ["strict", "async"] }, { type: "string" }],
+    default: "strict",
+  });
   expect(at("gateway")).toMatchObject({ required: ["id", "listen", "database"], additionalProperties: false });
   expect(at("gateway", "workers")["anyOf"]).toMatchObject([{ const: "auto" }, { type: "integer" }]);
+});
+
+test("a variable is accepted where a string is: in place of a choice, and in a text with a pattern", () => {
+  const [, variable] = at("host", "durability")["anyOf"] as readonly JsonSchema[];
+  for (const pattern of [variable?.["pattern"], at("gateway", "hold", "time")["pattern"]]) {
+    const accepts = new RegExp(String(pattern));
+    expect(["${HOLD}", "${N}s", "HOLD", "$HOLD"].map((text) => accepts.test(text))).toEqual([true, true, false, false]);
+  }
 });
 
 for (const { path, parse, texts } of [

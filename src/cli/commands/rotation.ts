@@ -95,7 +95,7 @@ function adviceForStatus(secret: SecretStatus, own: OwnSecrets, file: string): s
     case "configuration":
       return `the secret is in ${place} itself: put it into a file of its own, name that as secret_file, and reload it`;
     case "environment":
-      return "it has the secret from STEAD_SECRET, which is read at the start only: restart it with the new one, once all others have it";
+      return "it has the secret from its environment (STEAD_SECRET, or a variable in its configuration), which it reads at the start only: restart it with the new one, once all others have it";
     case "given":
       return "its secret is given by the program that runs it: restart that with the new one";
   }

@@ -206,9 +206,10 @@ function fileOf(context: CliContext, config: Config, named: string | undefined):
   const from = (config.gateway ?? config.host)?.cluster.secretFrom ?? config.vault?.secretFrom;
   if (from?.kind === "file") return realPath(from.path);
   throw new OperatorError("configuration", {
-    found: `the secret is in ${from?.kind === "configuration" ? from.path : "STEAD_SECRET"}, which no running process reads again`,
+    found: `the secret is in ${from?.kind === "configuration" ? from.path : "the environment (STEAD_SECRET, or a variable)"}, which no running process reads again`,
     accepted: "a secret in a file of its own, as `cluster.secret_file`",
-    advice: "put it into a file on every machine, and reload the processes (SIGHUP); those with STEAD_SECRET restart",
+    advice:
+      "put it into a file on every machine, and reload the processes (SIGHUP); those with it in the environment restart",
   });
 }
 
