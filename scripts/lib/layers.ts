@@ -85,11 +85,12 @@ export const rooms: Readonly<Record<string, Readonly<Record<string, readonly str
     service: ["route", "state"],
     peers: ["state", "service"],
     notify: ["state"],
+    traces: ["state"],
     admin: ["state", "service", "peers", "notify"],
     // What a browser sees: calls of the admin API, given as a function.
     page: [],
     workers: ["route"],
-    "": ["route", "state", "service", "peers", "notify", "admin", "page", "workers"],
+    "": ["route", "state", "service", "peers", "notify", "traces", "admin", "page", "workers"],
     upgrade: ["", "workers"],
   },
   cli: {

@@ -11,6 +11,7 @@ import { type Explanation, explanationOf } from "./fields.ts";
 import { type KeyPath, locateKeys, pathText } from "./locate.ts";
 import { readMaintenancePages } from "./maintenance.ts";
 import { resolveNotify } from "./notify.ts";
+import { resolveTraces } from "./traces.ts";
 import { Problems, show } from "./problems.ts";
 import {
   resolveApplicationUser,
@@ -25,7 +26,7 @@ import { readProbeTokens } from "./drill-token.ts";
 import { readSecret, warnWhenReadable } from "./secret.ts";
 import { mayHaveSecret } from "./secret-keys.ts";
 import { suggest } from "./suggest.ts";
-import type { Config, ConfigResult, NotifyTarget, Problem, VaultKeySource } from "./types.ts";
+import type { Config, ConfigResult, NotifyTarget, Problem, TracesConfig, VaultKeySource } from "./types.ts";
 import { type Filled, type FileSource, fillVariables, redactValues } from "./variables.ts";
 import { readVaultKey } from "./vault-key.ts";
 import { pathsOfKey, schemaAt, unknownKeys } from "./walk.ts";
@@ -141,6 +142,7 @@ export function parseConfig(file: string, text: string, options: LoadOptions = {
   const pages = readMaintenancePages(anchor, content.service ?? [], problems);
   const tokens = readProbeTokens({ file: anchor, filled }, content.service ?? [], problems, warnings);
   const notify = resolveNotify({ file: anchor, filled }, content.notify ?? [], problems, warnings);
+  const traces = resolveTraces({ file: anchor, filled }, content.gateway?.traces, problems, warnings);
   const credentials = content.host?.vault_s3?.credentials_file;
   if (credentials !== undefined)
     warnWhenReadable(resolve(dirname(anchor), credentials), ["host", "vault_s3", "credentials_file"], warnings);
@@ -152,7 +154,7 @@ export function parseConfig(file: string, text: string, options: LoadOptions = {
     config: resolveParts(
       { file: anchor, filled },
       content,
-      { secret: secret ?? "", vaultKey, notify, pages, tokens },
+      { secret: secret ?? "", vaultKey, notify, traces, pages, tokens },
       warnings.sorted(),
     ),
   };
@@ -266,6 +268,7 @@ interface FileParts {
   readonly secret: string;
   readonly vaultKey: VaultKeySource | undefined;
   readonly notify: readonly NotifyTarget[];
+  readonly traces: TracesConfig | undefined;
   readonly pages: ReadonlyMap<string, string>;
   readonly tokens: ReadonlyMap<string, string>;
 }
@@ -273,7 +276,7 @@ interface FileParts {
 function resolveParts(
   { file, filled }: FileSource,
   content: PartialContent,
-  { secret, vaultKey, notify, pages, tokens }: FileParts,
+  { secret, vaultKey, notify, traces, pages, tokens }: FileParts,
   warnings: readonly Problem[],
 ): Config {
   const services = resolveServices(content.service ?? [], pages, tokens);
@@ -287,7 +290,7 @@ function resolveParts(
     gateway:
       content.gateway === undefined
         ? undefined
-        : { ...resolveGateway(file, content.gateway, services, secret, cluster), notify },
+        : { ...resolveGateway(file, content.gateway, services, secret, cluster), notify, traces },
     host:
       content.host === undefined
         ? undefined

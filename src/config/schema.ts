@@ -26,6 +26,7 @@ import {
 import { plannedDrill, probe } from "./drill-schema.ts";
 import { gatewayLimits, hostLimits, limitEntries } from "./limits.ts";
 import { notify } from "./notify-schema.ts";
+import { traces } from "./traces-schema.ts";
 
 const second = 1000;
 const minute = 60 * second;
@@ -131,6 +132,7 @@ const gateway = table("gateway", {
   trusted_proxies: v.optional(addressRanges, []),
   underscore_fields: v.optional(choice(["drop", "keep"]), "drop"),
   traceparent: v.optional(choice(["pass", "make"]), "pass"),
+  traces: v.optional(traces),
   access_log: v.optional(
     table("gateway.access_log", {
       to: v.optional(text('"off", "stderr" or the path of a file', 'for example "/var/log/stead/access.log"'), "off"),

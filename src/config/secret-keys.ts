@@ -3,6 +3,7 @@ import type { KeyPath } from "./locate.ts";
 
 const secretKeys: readonly RegExp[] = [
   /^cluster\.secret$/,
+  /^gateway\.traces\.headers\b/,
   /^host\.vault_key$/,
   /^notify\.(?:url|secret|token)$/,
   /^service\.objective\.probe\.(?:token$|headers\b)/,

@@ -5,7 +5,7 @@
 import { hash } from "node:crypto";
 import { formatDrillTime } from "../core/failover/drill-time.ts";
 import { formatAddress } from "./address.ts";
-import type { GatewayConfig, NotifyTarget, ServiceConfig, ServiceHostConfig } from "./types.ts";
+import type { GatewayConfig, NotifyTarget, ServiceConfig, ServiceHostConfig, TracesConfig } from "./types.ts";
 
 export type Setting = string | number;
 
@@ -34,6 +34,7 @@ export function gatewaySettings(config: GatewayConfig): Readonly<Record<string, 
     answerWholeBytesMax,
     clientHalfClose,
     notify = [],
+    traces,
     ...tables
   } = config;
   return {
@@ -55,6 +56,7 @@ export function gatewaySettings(config: GatewayConfig): Readonly<Record<string, 
     "gateway.answer_whole": answerWholeBytesMax,
     "gateway.client_half_close": clientHalfClose,
     ...Object.fromEntries(notify.map((target) => [`notify ${target.name}`, notifyText(target)])),
+    ...(traces === undefined ? {} : { "gateway.traces": tracesText(traces) }),
     ...flatten("gateway", tables),
   };
 }
@@ -62,6 +64,8 @@ export function gatewaySettings(config: GatewayConfig): Readonly<Record<string, 
 /** Shows no secret, nor an address that may be one; a hash shows that it changed. */
 const notifyText = ({ to, ...rest }: NotifyTarget): string =>
   `${to.kind === "http" ? to.format : to.kind} ${JSON.stringify(rest)} ${hash("sha256", JSON.stringify(to)).slice(0, hashShown)}`;
+const tracesText = ({ endpoint, headers, sample, timeoutMs }: TracesConfig): string =>
+  `${endpoint} sample ${sample} timeoutMs ${timeoutMs} ${hash("sha256", JSON.stringify(headers)).slice(0, hashShown)}`;
 const hashShown = 12;
 
 function flatten(prefix: string, value: unknown): Record<string, Setting> {

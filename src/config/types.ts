@@ -167,6 +167,19 @@ export interface GatewayConfig {
   readonly services: readonly ServiceConfig[];
   /** Who is told what happens; undefined: no one. */
   readonly notify?: readonly NotifyTarget[] | undefined;
+  /** Where spans go; undefined: nowhere. */
+  readonly traces?: TracesConfig | undefined;
+}
+
+/** A receiver of spans by OTLP/HTTP (`[gateway.traces]`). */
+export interface TracesConfig {
+  readonly endpoint: string;
+  /** Names in lower case; values may be secrets. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** The share of clients' traces whose requests are told, from 0 to 1. Failovers always are. */
+  readonly sample: number;
+  /** For one attempt. */
+  readonly timeoutMs: number;
 }
 
 /** Who is told, what, and how (`[[notify]]`). */

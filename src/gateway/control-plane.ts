@@ -12,6 +12,7 @@ import type { Rules } from "../core/rules.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/log.ts";
+import { systemRandom } from "../runtime/random.ts";
 import { callProbe, DrillProbe } from "./service/drill-probe.ts";
 import { Drills } from "./service/drills.ts";
 import { failoversOf } from "./service/failover-history.ts";
@@ -19,6 +20,8 @@ import { InterruptedFailovers } from "./service/interrupted-failovers.ts";
 import { PlannedDrills } from "./service/planned-drills.ts";
 import { Notifier } from "./notify/notifier.ts";
 import { type Send, sendNotification } from "./notify/send.ts";
+import type { ExportSpans } from "./traces/otlp.ts";
+import { Traces } from "./traces/traces.ts";
 import type { PeerTransport } from "./peers/peer-client.ts";
 import { Peers } from "./peers/peers.ts";
 import {
@@ -79,6 +82,8 @@ export interface ControlPlaneOptions {
   certificateEndsAtMs?(): number | undefined;
   /** Default: as the targets say. */
   readonly send?: Send;
+  /** Default: as `gateway.traces` says. */
+  readonly exportSpans?: ExportSpans;
   /** Called after each turn of a service's state machine. */
   moved?(runtime: ServiceRuntime): void;
 }
@@ -88,6 +93,8 @@ export class ControlPlane {
   readonly peers: Peers;
   readonly drills: Drills;
   readonly notifier: Notifier;
+  /** Undefined: spans go nowhere. */
+  readonly #traces: Traces | undefined;
   readonly #planned: PlannedDrills;
   readonly #options: ControlPlaneOptions;
   readonly #served: ServedServices;
@@ -120,14 +127,18 @@ export class ControlPlane {
       certificateEndsAtMs: () => options.certificateEndsAtMs?.(),
       others: () => this.peers.status().filter(({ self }) => !self),
     });
+    this.#traces = tracesOf(options);
     store.onWrite = (row) => {
       this.peers.wrote(row);
       this.notifier.heard(row);
+      this.#traces?.heard(row);
     };
     store.onApplied = (rows) => this.#onApplied(rows);
     this.#served = new ServedServices({
       ...{ config, clock, log, metrics, store, plane, control, rules: options.rules },
       onFailedOver: (service, failover) => this.#onFailedOver(service, failover),
+      onTraced:
+        this.#traces === undefined ? undefined : (service, request) => this.#traces?.requestEnded(service, request),
       moved: (moved) => {
         this.peers.moved(moved);
         options.moved?.(moved);
@@ -167,7 +178,7 @@ export class ControlPlane {
   /** Warnings for the operator about this machine and its targets, one sentence each. */
   get warnings(): readonly string[] {
     const { warning } = this.#served.shortage;
-    return [...(warning === undefined ? [] : [warning]), ...this.notifier.warnings];
+    return [...(warning === undefined ? [] : [warning]), ...this.notifier.warnings, ...(this.#traces?.warnings ?? [])];
   }
 
   /** Returns the newest failovers of all gateways, including earlier runs, oldest first. */
@@ -256,6 +267,7 @@ export class ControlPlane {
     this.#interrupted.close();
     await this.#planned.close();
     await this.notifier.close();
+    await this.#traces?.close();
     await this.peers.close();
   }
 
@@ -265,6 +277,7 @@ export class ControlPlane {
     this.#interrupted.close();
     await this.#planned.close();
     await this.notifier.close();
+    await this.#traces?.close();
     await this.peers.close();
     await this.#served.close();
   }
@@ -358,6 +371,7 @@ export class ControlPlane {
     const changed = new Set<string>();
     for (const row of rows) {
       this.notifier.heard(row);
+      this.#traces?.heard(row);
       if (row.table === "hosts") {
         this.registry.applyRemote(fromValues<typeof hostsTable.$inferSelect>(row));
         changed.add(String(row.values["service"]));
@@ -378,4 +392,11 @@ export class ControlPlane {
     const runtime = this.services().find(({ name }) => name === service);
     runtime?.register(this.registry.of(service));
   }
+}
+
+function tracesOf({ config, clock, metrics, exportSpans }: ControlPlaneOptions): Traces | undefined {
+  const { id, cluster, traces } = config();
+  if (traces === undefined) return undefined;
+  const resource = { cluster: cluster.name, gateway: id };
+  return new Traces({ config: traces, resource, clock, metrics, random: systemRandom, send: exportSpans });
 }

@@ -117,6 +117,11 @@ export const gatewayMetrics = {
     labels: ["target"],
     help: "1 unless the last attempt to tell the target failed",
   },
+  stead_trace_spans_total: {
+    kind: "counter",
+    labels: ["outcome"],
+    help: "Spans for [gateway.traces], by outcome: sent, rejected by the receiver, or dropped because it did not take them",
+  },
   stead_host_up: { kind: "gauge", labels: host, help: "1 up, 0 down; absent while unknown" },
   stead_host_primary: { kind: "gauge", labels: host, help: "1 for the host that reports itself primary" },
   stead_host_position: { kind: "gauge", labels: host, help: "Log position of the host" },

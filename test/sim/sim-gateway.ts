@@ -239,6 +239,7 @@ export class SimGateway {
       peers: gatewayNames.filter((name) => name !== this.name).map(urlOf),
       probe: options.probe,
       drainTimeoutMs: 1_000,
+      cluster: { name: "stead", acceptBearer: false },
       services: [
         {
           name: options.service,

@@ -72,6 +72,9 @@ database = "gateway.db"
 #underscore_fields = "drop"
 #traceparent = "pass"
 
+# Failovers, and requests that waited for one, as OpenTelemetry traces: [gateway.traces] with endpoint, the URL of an
+# OTLP/HTTP receiver, and headers, headers_file, sample, timeout; see the manual.
+
 [gateway.probe]
 #interval = "250ms"
 #timeout = "500ms"

@@ -186,6 +186,7 @@ export class LocalDataPlane implements DataPlane {
       },
       hooks: {
         onDone: (end, held, replays) => hooks.onDone(end, held, replays, 1),
+        onTraced: hooks.onTraced === undefined ? undefined : (request) => hooks.onTraced?.(request),
         onRefused: ({ remoteAddress: client, requestId }, status, code, why) =>
           this.#refusals.warn("request not answered by the application", {
             service,

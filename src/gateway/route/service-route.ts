@@ -2,7 +2,8 @@
  * The receiver of decisions about a service's route: the data plane of this process (local-route.ts), or worker
  * processes (workers/worker-route.ts).
  */
-import type { Maintenance, RequestEnd } from "../../http/proxy/proxy.ts";
+import type { Maintenance } from "../../http/proxy/proxy.ts";
+import type { RequestEnd, TracedRequest } from "../../http/proxy/request-trace.ts";
 
 export interface ServiceRoute {
   /** The host that gets requests now. */
@@ -26,6 +27,8 @@ export interface ServiceRoute {
 export interface RouteHooks {
   /** `count` requests ended with the same outcome. */
   onDone(end: RequestEnd, held: boolean, replays: number, count: number): void;
+  /** A request waited or was resent, and its client records a trace. Undefined: spans go nowhere. */
+  onTraced?: ((request: TracedRequest) => void) | undefined;
   /** The routed host refused a connection or lost a request: a reason to probe it at once. */
   onConnectionError(host: string, cause: string): void;
 }

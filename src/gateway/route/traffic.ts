@@ -1,5 +1,5 @@
 /** Counts a service's requests, their rate, and the gap around a failover as its clients see it. */
-import type { RequestEnd } from "../../http/proxy/proxy.ts";
+import type { RequestEnd } from "../../http/proxy/request-trace.ts";
 import type { Clock } from "../../runtime/clock.ts";
 
 export interface TrafficCounts {

@@ -8,6 +8,7 @@ import type { GatewayConfig, ServiceConfig } from "../../config/types.ts";
 import { heartbeatMs } from "../../control/host-api.ts";
 import type { Failover } from "../../core/failover/state.ts";
 import type { Rules } from "../../core/rules.ts";
+import type { TracedRequest } from "../../http/proxy/request-trace.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Logger } from "../../runtime/log.ts";
@@ -25,7 +26,7 @@ import type { FailoverSettings } from "../../core/failover/settings.ts";
 /** What the control plane needs of a configuration. */
 export type ControlConfig = Pick<
   GatewayConfig,
-  "id" | "adminUrl" | "peers" | "services" | "probe" | "drainTimeoutMs" | "notify"
+  "id" | "adminUrl" | "peers" | "services" | "probe" | "drainTimeoutMs" | "notify" | "cluster" | "traces"
 >;
 
 export interface ServedServicesOptions {
@@ -39,6 +40,8 @@ export interface ServedServicesOptions {
   /** The control API of a host of a service. */
   readonly control: (controlUrl: string, service: string, host: string) => HostControl;
   readonly rules?: Rules | undefined;
+  /** Undefined: spans go nowhere. */
+  readonly onTraced?: ((service: string, request: TracedRequest) => void) | undefined;
   /** A failover of a service was completed by this gateway. */
   onFailedOver(service: string, failover: Failover): void;
   /** Called after each turn of a service's state machine. */
@@ -96,11 +99,12 @@ export class ServedServices {
   }
 
   #serve(service: ServiceConfig): ServiceRuntime {
-    const { clock, log, metrics, store, config, plane, control } = this.#options;
+    const { clock, log, metrics, store, config, plane, control, onTraced } = this.#options;
     const { id, probe } = config();
     const traffic = new Traffic(clock);
     const route = plane.route(service.name, {
       onDone: (end, held, replays, count) => traffic.ended(end, held, replays, count),
+      onTraced: onTraced === undefined ? undefined : (request) => onTraced(service.name, request),
       onConnectionError: (host, cause) => runtime.send({ kind: "data-error", host, cause }),
     });
     const recorder = new Recorder({ gateway: id, service: service.name, clock, log, metrics, store });

@@ -55,6 +55,7 @@ const settingsSchema = v.object({
       maintenance: v.optional(v.object({ html: v.optional(text), retryAfterMs: count })),
       firstByte: v.array(v.object({ path: text, timeMs: count })),
       route: count,
+      isTraced: v.boolean(),
     }),
   ),
 });
@@ -81,6 +82,23 @@ const endedSchema = v.object({
   count,
 });
 
+/** As `TracedRequest` (src/http/proxy/request-trace.ts). */
+const tracedSchema = v.object({
+  ...{ traceId: text, parentId: text, requestId: text, method: text, replays: count },
+  end: v.picklist(["ok", "unknown", "failed", "client-gone"]),
+  steps: v.array(
+    v.object({
+      kind: v.picklist(["hold", "replay"]),
+      startMs: v.number(),
+      endMs: v.number(),
+      why: v.optional(text),
+      result: text,
+    }),
+  ),
+});
+/** In one report; of a crowd that waited, the first ones are told. */
+export const tracedMax = 1_000;
+
 /** The growth of a worker's metrics (src/metrics/deltas.ts). */
 const name = v.picklist(Object.keys(definitions) as MetricName[]);
 const amount = v.pipe(v.number(), v.minValue(0));
@@ -104,7 +122,13 @@ export const fromWorkerSchema = v.variant("kind", [
     connections: count,
     troubles: v.array(text),
     metrics: v.array(deltaSchema),
-    routes: v.array(v.object({ route: count, requests: count, bytes: count, ended: v.array(endedSchema) })),
+    routes: v.array(
+      v.object({
+        ...{ route: count, requests: count, bytes: count },
+        ended: v.array(endedSchema),
+        traced: v.array(tracedSchema),
+      }),
+    ),
   }),
   /** Sent at once. */
   v.object({ kind: v.literal("connection-error"), route: count, host: text, cause: text }),

@@ -12,6 +12,7 @@ import { OperatorError, type OperatorErrorText } from "../../runtime/operator-er
 import { systemTcp } from "../../runtime/tcp/system-tcp.ts";
 import type { DataPlane, DataPlaneDeps, WorkerStatus } from "../route/data-plane.ts";
 import type { DataPlaneSettings } from "../route/listener.ts";
+import type { TracedRequest } from "../../http/proxy/request-trace.ts";
 import type { RouteHooks } from "../route/service-route.ts";
 import type { FromWorker, ToWorker, WorkerSettings } from "./messages.ts";
 import { WorkerRoute } from "./worker-route.ts";
@@ -143,7 +144,16 @@ export class WorkerPool implements DataPlane {
       const route = [...this.#routes.values()].findLast((each) => each.service === name);
       return route === undefined
         ? []
-        : [{ name, match, maintenance, firstByte: firstByte.map((each) => ({ ...each })), route: route.id }];
+        : [
+            {
+              name,
+              match,
+              maintenance,
+              firstByte: firstByte.map((each) => ({ ...each })),
+              route: route.id,
+              isTraced: route.hooks.onTraced !== undefined,
+            },
+          ];
     });
     const { host, port } = listen;
     return {
@@ -178,8 +188,9 @@ export class WorkerPool implements DataPlane {
         return;
       case "report":
         for (const delta of message.metrics) addDelta(this.#options.metrics, delta);
-        for (const { route, ended } of message.routes) {
+        for (const { route, ended, traced } of message.routes) {
           const hooks = this.#routes.get(route)?.hooks;
+          for (const request of traced) hooks?.onTraced?.({ ...request, steps: request.steps.map(withWhy) });
           for (const { end, held, replayed, count } of ended) hooks?.onDone(end, held, replayed ? 1 : 0, count);
         }
         return;
@@ -199,6 +210,12 @@ export class WorkerPool implements DataPlane {
     };
   }
 }
+
+type ReportedStep =
+  | TracedRequest["steps"][number]
+  | (Omit<TracedRequest["steps"][number], "why"> & { why?: undefined });
+/** JSON leaves out what is undefined. */
+const withWhy = (step: ReportedStep): TracedRequest["steps"][number] => ({ ...step, why: step.why });
 
 /** Messages have no read-only types. */
 const copyOf = (dataPlane: DataPlaneSettings["dataPlane"]): WorkerSettings["dataPlane"] =>

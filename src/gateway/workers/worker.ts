@@ -14,12 +14,14 @@ import type { Clock, Timer } from "../../runtime/clock.ts";
 import { messageOf, OperatorError } from "../../runtime/operator-error.ts";
 import type { Logger } from "../../runtime/log.ts";
 import { LocalDataPlane } from "../route/data-plane.ts";
+import type { TracedRequest } from "../../http/proxy/request-trace.ts";
 import type { RouteHooks } from "../route/service-route.ts";
 import type { LocalRoute } from "../route/local-route.ts";
 import { readMessages, sendMessage } from "./line-channel.ts";
 import {
   reportIdleMs,
   reportMs,
+  tracedMax,
   toWorkerSchema,
   type EndedRequest,
   type FromWorker,
@@ -52,6 +54,7 @@ export function runWorker(options: WorkerOptions): Promise<void> {
 interface Route {
   readonly target: LocalRoute;
   readonly ended: Map<string, EndedRequest>;
+  readonly traced: TracedRequest[];
 }
 
 class Worker {
@@ -115,10 +118,12 @@ class Worker {
       metrics: this.#metrics,
       tls: this.#openTls(settings),
     }));
-    for (const { name, route } of settings.services) {
+    for (const { name, route, isTraced } of settings.services) {
       if (this.#routes.has(route)) continue;
       const ended = new Map<string, EndedRequest>();
-      this.#routes.set(route, { target: plane.route(name, this.#hooks(route, ended)), ended });
+      const traced: TracedRequest[] = [];
+      const hooks = { ...this.#hooks(route, ended), onTraced: isTraced ? this.#onTraced(traced) : undefined };
+      this.#routes.set(route, { target: plane.route(name, hooks), ended, traced });
     }
     plane.reconfigure();
     if (isFirst) this.#listen(plane);
@@ -161,6 +166,13 @@ class Worker {
     };
   }
 
+  #onTraced(traced: TracedRequest[]): (request: TracedRequest) => void {
+    return (request) => {
+      if (traced.length < tracedMax) traced.push(request);
+      this.#reportSoon();
+    };
+  }
+
   #reportSoon(): void {
     if (this.#timerIsFor === "news" && this.#timer !== undefined) return;
     this.#timer?.cancel();
@@ -172,10 +184,11 @@ class Worker {
     this.#timer?.cancel();
     const plane = this.#plane;
     if (plane === undefined) return;
-    const routes = [...this.#routes].map(([route, { target, ended }]) => {
+    const routes = [...this.#routes].map(([route, { target, ended, traced }]) => {
       const told = [...ended.values()];
       ended.clear();
-      return { route, ...target.waiting, ended: told };
+      const steps = traced.splice(0).map((request) => ({ ...request, steps: [...request.steps] }));
+      return { route, ...target.waiting, ended: told, traced: steps };
     });
     this.#send({
       kind: "report",

@@ -4,7 +4,7 @@
  * A request that returns from an attempt and may be resent waits like a new one until the service is served;
  * `patienceMs` bounds its whole life. Each request is counted exactly once, in `onDone`.
  */
-import { decideReplay, type LossCause, type ReplayDecision } from "../../core/replay.ts";
+import { decideReplay, type ReplayDecision } from "../../core/replay.ts";
 import { allRules, type Rules } from "../../core/rules.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type {
@@ -17,6 +17,8 @@ import type {
 } from "../upstream/exchange.ts";
 import type { Hold, HoldResult } from "./hold.ts";
 import { type MaintenancePage, maintenanceReply, retryAfterSeconds } from "./maintenance-reply.ts";
+import { outcomeOf, type RequestProgress } from "./request-progress.ts";
+import { type RequestEnd, RequestTrace, type TracedRequest } from "./request-trace.ts";
 import { errorReply } from "../server/local-reply.ts";
 import type { Upstream } from "../upstream/upstream.ts";
 
@@ -35,11 +37,11 @@ export interface Maintenance {
   readonly untilMs: number | undefined;
 }
 
-export type RequestEnd = "ok" | "unknown" | "failed" | "client-gone";
-
 export interface ProxyHooks {
   /** A request is finished. `held`: it waited for a primary. `replays`: how often it was resent. */
   onDone?(end: RequestEnd, held: boolean, replays: number): void;
+  /** A request that waited or was resent is finished, and its client records a trace. Undefined: it is not told. */
+  onTraced?: ((request: TracedRequest) => void) | undefined;
   /** This proxy answered a request instead of the application. */
   onRefused?(exchange: Exchange, status: number, code: string, why: string): void;
   /** The upstream refused a connection or lost a request: a reason to probe it at once. */
@@ -96,18 +98,20 @@ export class Proxy implements ForwardUser {
       exchange.forwardTo(upstream, this.#forward, this);
       return undefined;
     }
-    return this.#handleHeld(exchange, this.#newLife());
+    return this.#handleHeld(exchange, this.#newLife(exchange));
   }
 
   /** Handles the outcome of the first try. */
   onOutcome(exchange: Exchange, upstream: Upstream, outcome: ForwardOutcome): Handling {
-    if (outcome.kind !== "completed") return this.#handleOutcome(exchange, this.#newLife(), upstream, outcome);
+    if (outcome.kind !== "completed") return this.#handleOutcome(exchange, this.#newLife(exchange), upstream, outcome);
     this.#options.hooks?.onDone?.("ok", false, 0);
     return undefined;
   }
 
-  #newLife(): RequestProgress {
+  #newLife(exchange: Exchange): RequestProgress {
+    const { hooks, clock } = this.#options;
     return {
+      trace: hooks?.onTraced === undefined ? undefined : RequestTrace.of(exchange, clock),
       held: false,
       replays: 0,
       losses: [],
@@ -119,8 +123,12 @@ export class Proxy implements ForwardUser {
   async #handleHeld(exchange: Exchange, life: RequestProgress): Promise<void> {
     const { route } = this.#options;
     const hold = route.whenServing();
-    if (!hold.isPassable && !hold.isInMaintenance) life.held = true;
+    if (!hold.isPassable && !hold.isInMaintenance) {
+      life.held = true;
+      life.trace?.begin("hold");
+    }
     const result = await hold.wait(exchange.bodyBytesHeldMax + headBytesHeld, exchange.clientGone);
+    life.trace?.complete("hold", result === "released" ? result : result.refused);
     if (result !== "released") {
       await this.#refuseHeld(exchange, life, result);
       return;
@@ -160,6 +168,8 @@ export class Proxy implements ForwardUser {
     outcome: ForwardOutcome,
   ): Promise<void> {
     const { hooks, clock, route } = this.#options;
+    const startMs = clock.wallTime();
+    life.trace?.complete("replay", outcome.kind);
     if (upstream !== undefined && (outcome.kind === "not-sent" || outcome.kind === "lost"))
       hooks?.onConnectionError?.(upstream, outcome.reason);
     const rules = this.#options.rules ?? allRules;
@@ -186,6 +196,7 @@ export class Proxy implements ForwardUser {
       return;
     }
     life.replays++;
+    life.trace?.begin("replay", { why: decision.why, startMs });
     if (upstream !== undefined && route.current() === upstream) await this.#pause(upstream, life, outcome);
     await this.#handleHeld(exchange, life);
   }
@@ -357,7 +368,10 @@ export class Proxy implements ForwardUser {
   }
 
   #done(end: RequestEnd, life: RequestProgress): void {
-    this.#options.hooks?.onDone?.(end, life.held, life.replays);
+    const { hooks } = this.#options;
+    hooks?.onDone?.(end, life.held, life.replays);
+    const traced = life.trace?.told(end, life.replays);
+    if (traced !== undefined) hooks?.onTraced?.(traced);
   }
 }
 
@@ -384,23 +398,7 @@ interface Refused {
   readonly retryAfterSeconds?: number;
 }
 
-interface RequestProgress {
-  held: boolean;
-  replays: number;
-  /** How tries that had been sent were lost, oldest first. */
-  readonly losses: LossCause[];
-  /** An earlier try was lost after it had been sent (only idempotent requests are retried then). */
-  maybeExecuted: boolean;
-  /** The upstream that lost a try which may have changed something: it is not resent in that epoch. */
-  lostUpstream?: Upstream | undefined;
-  /** Monotonic milliseconds. */
-  readonly until: number;
-}
-
 const isSameTerm = (a: Upstream, b: Upstream): boolean => a === b || (a.epoch !== undefined && a.epoch === b.epoch);
-
-const outcomeOf = (life: RequestProgress): "unknown" | "not-executed" =>
-  life.maybeExecuted ? "unknown" : "not-executed";
 
 function withHeadHook(options: ForwardOptions, onHead: () => void): ForwardOptions {
   return {

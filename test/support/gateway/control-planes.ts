@@ -47,6 +47,7 @@ export class ControlPlanes {
     const service = { name: "notes", match: {}, hosts: [], rejoin: "auto", firstByte: [] } as const;
     const config = {
       ...{ id, adminUrl: `http://${id}:1`, peers: [], services: [service], drainTimeoutMs: 0 },
+      cluster: { name: "stead", acceptBearer: false },
       probe: { intervalMs: 200, timeoutMs: 200, fall: 2, rise: 2 },
     };
     const control = new ControlPlane({

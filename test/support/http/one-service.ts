@@ -1,6 +1,7 @@
 /** A gateway's request loop with one service whose primary can be set, as a failover does. */
 import { Hold } from "../../../src/http/proxy/hold.ts";
-import { Proxy, type RequestEnd } from "../../../src/http/proxy/proxy.ts";
+import { Proxy } from "../../../src/http/proxy/proxy.ts";
+import type { RequestEnd, TracedRequest } from "../../../src/http/proxy/request-trace.ts";
 import { HttpServer } from "../../../src/http/server/server.ts";
 import { Upstream } from "../../../src/http/upstream/upstream.ts";
 import type { WholeAnswers } from "../../../src/http/upstream/whole-answers.ts";
@@ -22,6 +23,7 @@ export async function oneService(
   let current: Upstream | undefined;
   const ends: string[] = [];
   const errors: string[] = [];
+  const traced: TracedRequest[] = [];
   const hold = new Hold({
     requestsMax: 1000,
     bytesMax: 100_000_000,
@@ -43,6 +45,7 @@ export async function oneService(
       onDone: (end: RequestEnd, held, replays) =>
         ends.push(`${end}${held ? " held" : ""}${replays > 0 ? ` replayed ${replays}` : ""}`),
       onConnectionError: (_upstream, reason) => errors.push(reason),
+      onTraced: (request) => traced.push(request),
     },
   });
   const server = await HttpServer.listen({
@@ -56,6 +59,7 @@ export async function oneService(
   return {
     ends,
     errors,
+    traced,
     hold,
     async backend(onData: (connection: BackendConnection) => void): Promise<RawBackend> {
       const backend = await RawBackend.listen(onData);
