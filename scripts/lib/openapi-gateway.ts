@@ -4,6 +4,7 @@ import * as drillApi from "../../src/control/drill-api.ts";
 import * as failoverApi from "../../src/control/failover-api.ts";
 import * as gatewayApi from "../../src/control/gateway-api.ts";
 import * as configApi from "../../src/control/config-api.ts";
+import * as restorePoints from "../../src/control/restore-points.ts";
 import * as samplesApi from "../../src/control/samples-api.ts";
 import * as sightApi from "../../src/control/sight-api.ts";
 import { refusedSchema } from "../../src/control/refused.ts";
@@ -106,6 +107,13 @@ const commands: readonly Call[] = [
     "Asks a host (the primary) for a checkpoint",
     { request: "HostRequest", description: "It is written and announced", body: json("CheckpointAnswer") },
     [400, 404, 409],
+  ),
+  call(
+    "get",
+    "/v1/restore-points/{service}",
+    "What the vault of a service can be restored to: its newest checkpoints, and the first and last moment",
+    { description: "As one of its hosts reads the vault", body: json("RestorePointsAnswer") },
+    [404, 409],
   ),
   call(
     "get",
@@ -284,6 +292,7 @@ export const gatewayApiTable = (comments: Api["comments"]): Api => ({
   ].join(" "),
   schemas: {
     ...schemasOf(failoverApi),
+    RestorePointsAnswer: restorePoints.restorePointsAnswerSchema,
     SamplesAnswer: samplesApi.samplesAnswerSchema,
     SightAnswer: sightApi.sightAnswerSchema,
     DrillRequest: drillApi.drillRequestSchema,

@@ -2,6 +2,7 @@
 import * as v from "valibot";
 import * as drillApi from "../../src/control/drill-api.ts";
 import * as databases from "../../src/control/databases.ts";
+import * as restorePoints from "../../src/control/restore-points.ts";
 import * as hostStatus from "../../src/control/host-status.ts";
 import { refusedSchema } from "../../src/control/refused.ts";
 import * as messages from "../../src/control/host-api.ts";
@@ -93,6 +94,13 @@ const calls: readonly Call[] = [
   },
   {
     method: "get",
+    path: "/v1/restore-points",
+    summary: "What the vault can be restored to: its newest checkpoints, and the first and last moment",
+    ok: { description: "As the host reads the vault, at most a few seconds old", body: { json: ["RestorePoints"] } },
+    others: { 401: "Unauthorized" },
+  },
+  {
+    method: "get",
     path: "/v1/databases",
     summary: "The databases that the host captures or follows, with their condition",
     ok: { description: "Those that are not captured first", body: { json: ["DatabaseList"] } },
@@ -131,6 +139,7 @@ export const hostApi = (comments: Api["comments"]): Api => ({
     ...schemasOf(hostStatus),
     ...schemasOf(messages),
     ...schemasOf(databases),
+    RestorePoints: restorePoints.restorePointsSchema,
     HostDrillRequest: drillApi.hostDrillRequestSchema,
     HostDrillDone: drillApi.hostDrillDoneSchema,
     Refused: refusedSchema,

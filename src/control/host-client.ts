@@ -12,6 +12,7 @@ import { type HostDrillDone, hostDrillDoneSchema, type HostDrillRequest } from "
 import { callJson, callLines, type CallFailure, type CallOptions } from "./json-call.ts";
 import { type DatabaseAct, type DatabaseChange, type DatabaseList, databaseListSchema } from "./databases.ts";
 import { hostStatusSchema, type HostStatus } from "./host-status.ts";
+import { type RestorePoints, restorePointsSchema } from "./restore-points.ts";
 import { refusedSchema } from "./refused.ts";
 import {
   checkpointDoneSchema,
@@ -176,6 +177,15 @@ export class HostClient {
       method: "POST",
       path: "/v1/suspects/clear",
       body: {},
+      timeoutMs: this.#limits.connectTimeoutMs,
+      signal,
+    });
+  }
+
+  async restorePoints(signal?: AbortSignal): Promise<HostAnswer<RestorePoints>> {
+    return this.#json(restorePointsSchema, {
+      method: "GET",
+      path: "/v1/restore-points",
       timeoutMs: this.#limits.connectTimeoutMs,
       signal,
     });

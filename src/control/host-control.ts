@@ -10,6 +10,7 @@ import type {
   RehearsalDone,
 } from "./host-api.ts";
 import type { HostAnswer, StreamEnd } from "./host-client.ts";
+import type { RestorePoints } from "./restore-points.ts";
 import type { HostStatus } from "./host-status.ts";
 
 /** The calls of a host's control API that the gateway uses; `HostClient` is the real one. */
@@ -26,6 +27,8 @@ export interface HostControl {
   /** Tells the host that this gateway has removed it from its registry; undefined: not possible. */
   removed?(signal: AbortSignal): Promise<HostAnswer<HostStatus>>;
   clearSuspects(signal?: AbortSignal): Promise<HostAnswer<HostStatus>>;
+  /** Undefined for a plain host, which has no vault. */
+  restorePoints?(signal?: AbortSignal): Promise<HostAnswer<RestorePoints>>;
   /** Undefined for a plain host, which captures no databases. */
   databases?(signal?: AbortSignal): Promise<HostAnswer<DatabaseList>>;
   changeDatabase?(act: DatabaseAct, change: DatabaseChange, signal?: AbortSignal): Promise<HostAnswer<DatabaseList>>;

@@ -31,12 +31,14 @@ import type { Follower } from "./secondary/follower.ts";
 import type { Marker } from "./secondary/local-data.ts";
 import { LogStatus } from "./secondary/log-status.ts";
 import type { Secondary } from "./secondary/secondary.ts";
+import { RestorePointReader } from "./secondary/restore-points.ts";
 import { selfReport } from "./self-report.ts";
 
 export class Host implements Controlled {
   readonly instance: string;
   readonly gateways: GatewayWatch;
   readonly databases: DatabaseDesk;
+  readonly restorePoints: RestorePointReader;
   readonly #ports: HostPorts;
   readonly #logStatus: LogStatus;
   readonly #warnings: Warnings;
@@ -80,6 +82,16 @@ export class Host implements Controlled {
       source: () => this.#driver.term?.source,
       followed: () => this.#driver.secondary?.databases(),
       position: () => this.#driver.term?.position ?? this.#logStatus.position,
+    });
+    this.restorePoints = new RestorePointReader({
+      ...{ store: this.#ports.store, vaultLog: this.#ports.vaultLog, clock },
+      policy: () => ({ checkpointsMin: config.checkpoint.keepMin, windowMs: config.checkpoint.windowMs }),
+      newest: () => {
+        const ageMs = this.#logStatus.lastRecordAgeMs;
+        return ageMs === undefined
+          ? undefined
+          : { position: this.#driver.term?.position ?? this.#logStatus.position, ageMs };
+      },
     });
     this.#rehearsals = new Rehearsals({
       ...{ ground: ports.rehearsal, clock, log, freePort: ports.freePort },

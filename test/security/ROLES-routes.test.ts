@@ -25,6 +25,8 @@ const viewer = [
   "GET /v1/drills",
   "GET /v1/gateways",
   "GET /v1/hosts",
+  "GET /v1/restore-points/:service",
+  "GET /v1/samples/:service",
   "GET /v1/sight",
   "POST /v1/databases/list",
   "POST /v1/sql",

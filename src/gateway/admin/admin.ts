@@ -42,6 +42,7 @@ import { addPauses, type PauseTarget } from "./pauses.ts";
 import { addNotify, type NotifyTestTarget } from "./notify.ts";
 import { order } from "./order.ts";
 import { assertEveryRouteHasRole, authorize } from "./route-roles.ts";
+import { addRestorePoints } from "./restore-points.ts";
 import { addSamples, type SamplesTarget } from "./samples.ts";
 import { addSight } from "./sight.ts";
 import { addTokens } from "./tokens.ts";
@@ -123,6 +124,7 @@ export function createAdminApp(target: AdminTarget): Api {
   addTokens(app, target.tokens, target.clock);
   addDrills(app, target.drills, (service) => find(target, service));
   addSight(app, target);
+  addRestorePoints(app, (service) => find(target, service));
   addSamples(app, target, (service) => find(target, service));
   addNotify(app, target);
   assertEveryRouteHasRole(app.routes);

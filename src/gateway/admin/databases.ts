@@ -5,9 +5,8 @@ import type { HostAnswer } from "../../control/host-client.ts";
 import type { HostControl } from "../../control/host-control.ts";
 import type { Api } from "../../control/server/api.ts";
 import { jsonBody } from "../../control/server/body.ts";
-import { ApiRefusal } from "../../control/server/refusal.ts";
-import { describeRefusal } from "../../core/refusal.ts";
 import type { ServiceRuntime } from "../service/service.ts";
+import { askHost } from "./ask-host.ts";
 
 export function addDatabases(app: Api, find: (service: string | undefined) => ServiceRuntime): void {
   app.post("/v1/databases/list", jsonBody(serviceRequestSchema), async (c) => {
@@ -27,26 +26,12 @@ type DatabaseCall = (client: HostControl) => Promise<HostAnswer<DatabaseList>> |
 /**
  * Asks the primary, or without one the first host that answers: an exclusion is in the vault and applies to all hosts.
  */
-async function askAboutDatabases(service: ServiceRuntime, call: DatabaseCall): Promise<DatabasesAnswer> {
+function askAboutDatabases(service: ServiceRuntime, call: DatabaseCall): Promise<DatabasesAnswer> {
   const primary = service.state.primary?.host;
   const mustBePrimary = primary !== undefined && service.state.phase.kind === "serving";
   const others = [...service.state.hosts.keys()].filter((host) => host !== primary);
-  let why = "there is no host";
-  for (const host of [...(primary === undefined ? [] : [primary]), ...(mustBePrimary ? [] : others)]) {
-    const client = service.clientOf(host);
-    const answer = client === undefined ? undefined : await call(client);
-    if (answer?.kind === "ok") return { service: service.name, host, ...answer.value };
-    if (answer?.kind === "refused-by-host")
-      throw new ApiRefusal("refused-by-host", {
-        found: `${host}: ${describeRefusal(answer.refusal)}`,
-        advice: "see `stead databases`",
-      });
-    why = `${host}: ${answer?.message ?? "a plain host captures nothing"}`;
-  }
-  throw new ApiRefusal("no-answer", {
-    found: `no host that could tell answered (${why})`,
-    advice: "try again when `stead status` shows the primary as up; hosts of an older version do not support it",
-  });
+  const hosts = [...(primary === undefined ? [] : [primary]), ...(mustBePrimary ? [] : others)];
+  return askHost(service, { hosts, call, see: "stead databases" });
 }
 
 async function changeDatabase(

@@ -42,6 +42,7 @@ export const routeRules: Readonly<Record<string, RouteRule>> = {
   "GET /v1/drills": reads,
   "GET /v1/gateways": reads,
   "GET /v1/hosts": reads,
+  "GET /v1/restore-points/:service": reads,
   "GET /v1/samples/:service": reads,
   "GET /v1/sight": reads,
   "POST /v1/databases/list": reads,

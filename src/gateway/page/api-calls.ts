@@ -6,6 +6,7 @@ import { type ConfigReport } from "../../control/config-api.ts";
 import { type ClusterStatus, type SqlAnswer, sqlRowsMax } from "../../control/gateway-api.ts";
 import { type DryRunAnswer } from "../../control/failover-api.ts";
 import type { DrillList } from "../../control/drill-api.ts";
+import type { RestorePointsAnswer } from "../../control/restore-points.ts";
 import type { SamplesAnswer } from "../../control/samples-api.ts";
 import type { SightAnswer } from "../../control/sight-api.ts";
 import { bearer } from "../../control/bearer.ts";
@@ -50,6 +51,10 @@ export class ApiCalls {
 
   samples(service: string): Promise<SamplesAnswer> {
     return this.#call("GET", `/v1/samples/${encodeURIComponent(service)}`) as Promise<SamplesAnswer>;
+  }
+
+  restorePoints(service: string): Promise<RestorePointsAnswer> {
+    return this.#call("GET", `/v1/restore-points/${encodeURIComponent(service)}`) as Promise<RestorePointsAnswer>;
   }
 
   drills(): Promise<DrillList> {

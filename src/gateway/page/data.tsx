@@ -1,18 +1,24 @@
 /** @jsxImportSource hono/jsx */
 /** What is kept of the data: checkpoints, restore points, and what was set aside; and the suspects. */
-import type { ClusterStatus } from "../../control/gateway-api.ts";
+import type { ClusterHost, ClusterStatus } from "../../control/gateway-api.ts";
+import type { ApiCalls } from "./api-calls.ts";
 import type { View } from "./layout.tsx";
 import { inOrder, pageAt, Pages } from "./paging.tsx";
+import { RestorePointList, restorePointsOf } from "./restore-points.tsx";
 import { inUnits, instant, orDash } from "./words.ts";
 
 const hostsPerPage = 25;
 
-export function dataView(status: ClusterStatus, nowMs: number, page: number): View {
+export async function dataView(api: ApiCalls, nowMs: number, page: number): Promise<View> {
+  const status = await api.status();
   const all = status.services.flatMap(({ name, hosts }) => hosts.map((host) => ({ name, host })));
   const shown = pageAt(all, page, hostsPerPage);
   const services = status.services
     .map(({ name }) => ({ name, hosts: shown.items.filter((each) => each.name === name) }))
     .filter(({ hosts }) => hosts.length > 0);
+  const found = await Promise.all(
+    services.map(async (service) => ({ ...service, restorePoints: await restorePointsOf(api, service.name) })),
+  );
   return {
     title: "Data",
     entry: "/data",
@@ -20,82 +26,94 @@ export function dataView(status: ClusterStatus, nowMs: number, page: number): Vi
     body: (
       <>
         <h1>Data</h1>
-        {services.map(({ name, hosts }) => (
+        {found.map(({ name, hosts, restorePoints }) => (
           <section class="card" aria-labelledby={`data-${name}`}>
             <h2 id={`data-${name}`}>{name}</h2>
-            <div class="scroll" role="region" aria-label={`Checkpoints of ${name}`} tabindex={0}>
-              <table class="stack">
-                <caption class="hidden">Checkpoints of {name}, as its hosts report them</caption>
-                <thead>
-                  <tr>
-                    <th scope="col">Host</th>
-                    <th scope="col" class="number">
-                      Position now
-                    </th>
-                    <th scope="col" class="number">
-                      Newest checkpoint
-                    </th>
-                    <th scope="col">Made</th>
-                    <th scope="col" class="number">
-                      Records since
-                    </th>
-                    <th scope="col">Last rehearsal</th>
-                    <th scope="col">Set aside</th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {hosts.map(({ host: { id, position, checkpoint, rehearsal, setAside } }) => (
-                    <tr>
-                      <th scope="row">{id}</th>
-                      <td data-name="Position" class="number">
-                        {orDash(position)}
-                      </td>
-                      <td data-name="Checkpoint" class="number">
-                        {orDash(checkpoint?.position)}
-                      </td>
-                      <td data-name="Made">
-                        {checkpoint === null
-                          ? orDash(null)
-                          : `${instant(checkpoint.wallTimeMs)} (${inUnits(Math.max(0, nowMs - checkpoint.wallTimeMs))} ago)`}
-                      </td>
-                      <td data-name="Records since" class="number">
-                        {checkpoint === null || position === null
-                          ? orDash(null)
-                          : Math.max(0, position - checkpoint.position)}
-                      </td>
-                      <td data-name="Rehearsal">
-                        {rehearsal === null
-                          ? "none in this run"
-                          : `${rehearsal.ok ? "ready" : "failed"}, ${instant(rehearsal.atMs)}${rehearsal.startMs === null ? "" : `, started in ${inUnits(rehearsal.startMs)}`}`}
-                      </td>
-                      <td data-name="Set aside">
-                        {setAside.length === 0 ? (
-                          <span class="quiet">nothing</span>
-                        ) : (
-                          <ul class="plain">
-                            {setAside.map((folder) => (
-                              <li>
-                                <code>{folder}</code>
-                              </li>
-                            ))}
-                          </ul>
-                        )}
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
+            <RestorePointList service={name} found={restorePoints} nowMs={nowMs} />
+            <h3>Hosts</h3>
+            <HostData service={name} hosts={hosts.map(({ host }) => host)} nowMs={nowMs} />
           </section>
         ))}
         <Pages path="/data" page={shown.page} isLast={shown.isLast} names={inOrder} />
         <p class="quiet">
           Set aside is what a host had committed and never acknowledged: no client was told that it is there, and a
-          person decides. <code>stead vault restore --at TIME</code> restores any moment that the vault still has.
+          person decides.
         </p>
       </>
     ),
   };
+}
+
+interface HostDataProps {
+  readonly service: string;
+  readonly hosts: readonly ClusterHost[];
+  readonly nowMs: number;
+}
+
+function HostData({ service, hosts, nowMs }: HostDataProps) {
+  return (
+    <div class="scroll" role="region" aria-label={`Data of ${service} by host`} tabindex={0}>
+      <table class="stack">
+        <caption class="hidden">Data of {service}, as its hosts report it</caption>
+        <thead>
+          <tr>
+            <th scope="col">Host</th>
+            <th scope="col" class="number">
+              Position now
+            </th>
+            <th scope="col" class="number">
+              Newest checkpoint
+            </th>
+            <th scope="col">Made</th>
+            <th scope="col" class="number">
+              Records since
+            </th>
+            <th scope="col">Last rehearsal</th>
+            <th scope="col">Set aside</th>
+          </tr>
+        </thead>
+        <tbody>
+          {hosts.map(({ id, position, checkpoint, rehearsal, setAside }) => (
+            <tr>
+              <th scope="row">{id}</th>
+              <td data-name="Position" class="number">
+                {orDash(position)}
+              </td>
+              <td data-name="Checkpoint" class="number">
+                {orDash(checkpoint?.position)}
+              </td>
+              <td data-name="Made">
+                {checkpoint === null
+                  ? orDash(null)
+                  : `${instant(checkpoint.wallTimeMs)} (${inUnits(Math.max(0, nowMs - checkpoint.wallTimeMs))} ago)`}
+              </td>
+              <td data-name="Records since" class="number">
+                {checkpoint === null || position === null ? orDash(null) : Math.max(0, position - checkpoint.position)}
+              </td>
+              <td data-name="Rehearsal">
+                {rehearsal === null
+                  ? "none in this run"
+                  : `${rehearsal.ok ? "ready" : "failed"}, ${instant(rehearsal.atMs)}${rehearsal.startMs === null ? "" : `, started in ${inUnits(rehearsal.startMs)}`}`}
+              </td>
+              <td data-name="Set aside">
+                {setAside.length === 0 ? (
+                  <span class="quiet">nothing</span>
+                ) : (
+                  <ul class="plain">
+                    {setAside.map((folder) => (
+                      <li>
+                        <code>{folder}</code>
+                      </li>
+                    ))}
+                  </ul>
+                )}
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
 }
 
 const suspectsPerPage = 50;

@@ -15,8 +15,8 @@ import type { View } from "./layout.tsx";
 /** Streams that are open at once; more are refused with 503, and those views stand still. */
 export const liveStreamsMax = 64;
 const lookEveryMs = 400;
-/** Views that ask the database look less often. */
-const lookAtDatabaseEveryMs = 2_000;
+/** Views that ask the database, or a host for what is in the vault, look less often. */
+const lookElsewhereEveryMs = 2_000;
 /** The part of one core that all looks together take at most: with more streams, each of them looks less often. */
 const shareMax = 0.1;
 /** Proxies end a stream that says nothing. */
@@ -43,7 +43,7 @@ export function addLiveStream(app: Hono, answers: Answers, render: Render, clock
         await sendChanges(() => render(visit, url), {
           clock,
           pauseMs: (tookMs) =>
-            Math.max(asksDatabase(url.pathname) ? lookAtDatabaseEveryMs : lookEveryMs, (tookMs * open) / shareMax),
+            Math.max(asksElsewhere(url.pathname) ? lookElsewhereEveryMs : lookEveryMs, (tookMs * open) / shareMax),
           signal: left.signal,
           send: (event, data) => stream.writeSSE({ event, data }),
         });
@@ -86,6 +86,7 @@ async function sendChanges(
   }
 }
 
-const asksDatabase = (path: string): boolean => path === "/events" || path.startsWith("/failovers/");
+const asksElsewhere = (path: string): boolean =>
+  path === "/events" || path === "/data" || path.startsWith("/failovers/");
 
 const textOf = (body: Child): string => written(<>{body}</>);

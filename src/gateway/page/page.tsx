@@ -162,7 +162,7 @@ function renderer(clock: Clock): Render {
       case "/events":
         return eventList(api, { level: query("level"), service: query("service"), text: query("text"), page });
       case "/data":
-        return dataView(await api.status(), clock.wallTime(), page);
+        return dataView(api, clock.wallTime(), page);
       case "/suspects":
         return suspectsView(await api.status(), page);
       case "/configuration":

@@ -35,6 +35,7 @@ import type { Exposition } from "../../metrics/prometheus.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Logger } from "../../runtime/log.ts";
 import type { DatabaseDesk } from "./database-desk.ts";
+import type { RestorePointReader } from "../secondary/restore-points.ts";
 import type { GatewayWatch } from "./gateway-watch.ts";
 import type { Outcome } from "../ports/ports.ts";
 import type { Refusal } from "../../core/refusal.ts";
@@ -55,6 +56,7 @@ export interface Controlled {
   rehearse(): Promise<Outcome<RehearsalDone>>;
   drill(request: HostDrillRequest): Outcome<HostDrillDone>;
   readonly databases: Pick<DatabaseDesk, "list" | "exclude" | "include">;
+  readonly restorePoints: Pick<RestorePointReader, "read">;
 }
 
 const formatPattern = /^[1-9]\d{0,3}$/;
@@ -146,6 +148,7 @@ export function controlApp(
     host.clearSuspects();
     return context.json(host.status());
   });
+  app.get("/v1/restore-points", async (context) => context.json(await host.restorePoints.read()));
   addDatabases(app, host);
   return app;
 }

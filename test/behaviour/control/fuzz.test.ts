@@ -133,6 +133,7 @@ class Watched implements Controlled {
     exclude: () => Promise.resolve({ kind: "refused", refusal: { kind: "not_ready", reason: "a test" } }),
     include: () => Promise.resolve({ kind: "refused", refusal: { kind: "not_ready", reason: "a test" } }),
   };
+  readonly restorePoints: Controlled["restorePoints"] = { read: () => Promise.reject(new Error("no vault")) };
   restore: Controlled["restore"] = () => Promise.resolve(undefined);
   rehearse: Controlled["rehearse"] = () =>
     Promise.resolve({ kind: "refused", refusal: { kind: "not_ready", reason: "a test" } });

@@ -54,6 +54,13 @@ function visited({ status = clusterStatus(), answers = {} }: { status?: ClusterS
         },
       ],
     },
+    "GET /v1/restore-points/notes": {
+      ...{ service: "notes", host: `a${markup}`, total: 3, damaged: [2] },
+      checkpoints: [{ position: 9, wallTimeMs: 2_000, databases: 1, bytes: 4_096 }],
+      earliest: { position: 1, wallTimeMs: 1_000 },
+      latest: { position: 11, wallTimeMs: 3_000 },
+      keep: { checkpoints: 3, windowMs: 1_000 },
+    },
     "GET /v1/samples/notes": {
       ...{ service: "notes", everyMs: 15_000, taken: 3, held: [0, 4, 1] },
       hosts: [{ host: "a", lag: [0, 2, null], leaseLeftMs: [4_000, -300, 4_600], vaultMs: [1, 2.5, 1] }],

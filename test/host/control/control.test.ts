@@ -1,4 +1,6 @@
 import { describe, expect, test } from "bun:test";
+import * as v from "valibot";
+import { type RestorePoints, restorePointsSchema } from "../../../src/control/restore-points.ts";
 import { type HostStatus, untold } from "../../../src/control/host-status.ts";
 import type { DemoteEvent, PromoteEvent } from "../../../src/control/host-api.ts";
 import type { Api } from "../../../src/control/server/api.ts";
@@ -40,6 +42,13 @@ const status: HostStatus = {
 };
 
 const entry = { name: "app.db", condition: "captured", forMs: null, reason: null, advice: null } as const;
+
+const restorePoints: RestorePoints = {
+  ...{ total: 2, damaged: [7] },
+  checkpoints: [{ position: 9, wallTimeMs: 2_000, databases: 1, bytes: 4_096 }],
+  earliest: { position: 9, wallTimeMs: 2_000 },
+  ...{ latest: null, keep: { checkpoints: 3, windowMs: 1_000 } },
+};
 
 class FakeHost implements Controlled {
   readonly calls: string[] = [];
@@ -114,6 +123,7 @@ class FakeHost implements Controlled {
       ),
     include: ({ name }) => Promise.resolve({ kind: "done", done: { total: 1, databases: [{ ...entry, name }] } }),
   };
+  readonly restorePoints: Controlled["restorePoints"] = { read: () => Promise.resolve(restorePoints) };
   rehearse(): ReturnType<Controlled["rehearse"]> {
     return Promise.resolve(this.rehearsal);
   }
@@ -202,6 +212,7 @@ describe("the control API", () => {
         ["POST", "/v1/rehearse"],
         ["POST", "/v1/removed"],
         ["POST", "/v1/suspects/clear"],
+        ["GET", "/v1/restore-points"],
         ["GET", "/v1/databases"],
         ["POST", "/v1/databases/exclude"],
         ["POST", "/v1/databases/include"],
@@ -267,6 +278,11 @@ describe("the control API", () => {
       { error: "the body is too large", code: "too-large", advice: "at most 262144 bytes are accepted" },
     ]);
     expect(host.calls).toEqual([]);
+  });
+
+  test("tells what the vault can be restored to, as the schema has it", async () => {
+    const answer: unknown = await (await call(new FakeHost(), "/v1/restore-points")).json();
+    expect(v.parse(restorePointsSchema, answer)).toEqual(restorePoints);
   });
 
   test("excludes and includes a database by a name that stays in the data folder, and refuses one that is captured", async () => {

@@ -19,6 +19,7 @@ import {
   MomentError,
   restoreMoment,
 } from "../../../src/host/secondary/point-in-time.ts";
+import { RestorePointReader } from "../../../src/host/secondary/restore-points.ts";
 import { EmptyVaultError } from "../../../src/host/secondary/restorer.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
 import { writeCheckpoint } from "../../../src/vault/checkpoint/checkpoint.ts";
@@ -113,6 +114,19 @@ test("a time gives the last state that is not later, and no moment the newest", 
   expect(contentOf()).toBe(first.content);
   expect(await restore({ kind: "newest" }, "new")).toMatchObject({ position: second.position, epoch: 1 });
   expect(contentOf("new")).toBe(second.content);
+});
+
+test("the first moment that a host tells is the first one that is restored", async () => {
+  wallTimeMs = 5_000;
+  await commit(2);
+  const reader = new RestorePointReader({
+    ...{ store, vaultLog: logIn(store), clock: systemClock, newest: () => undefined },
+    policy: () => ({ checkpointsMin: 1, windowMs: 0 }),
+  });
+  const { earliest } = await reader.read();
+  const firstMs = earliest?.wallTimeMs ?? 0;
+  expect((await restore({ kind: "time", wallTimeMs: firstMs })).wallTimeMs).toBe(firstMs);
+  expect(await failureOf(restore({ kind: "time", wallTimeMs: firstMs - 1 }, "before"))).toBeInstanceOf(MomentError);
 });
 
 test("a transaction that is larger than what is kept in memory waits in a file for its last part, and nothing of that file is left", async () => {

@@ -8,6 +8,7 @@
 import { existsSync, linkSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { join } from "node:path";
+import type { RestorePoints } from "../../../src/control/restore-points.ts";
 import { type HostStatus, untold } from "../../../src/control/host-status.ts";
 import { sealedHandler } from "../control/sealed.ts";
 import { heartbeatMs, type DemoteRequest, type PromoteRequest } from "../../../src/control/host-api.ts";
@@ -84,6 +85,21 @@ function status(): HostStatus {
     suspects,
     warnings: [],
     ...(existsSync(sayings) ? (JSON.parse(readFileSync(sayings, "utf8")) as Partial<HostStatus>) : {}),
+  };
+}
+
+/** A checkpoint every day of a week, the newest of this minute. */
+function restorePoints(): RestorePoints {
+  const [nowMs, dayMs] = [Date.now(), 86_400_000];
+  const checkpoints = [0.001, 1, 2.2, 3, 4.4, 5, 6].map((days, index) => ({
+    ...{ position: 7_000 - index * 1_000, wallTimeMs: Math.floor(nowMs - days * dayMs) },
+    ...{ databases: 3, bytes: 734_003_200 - index * 9_000_000 },
+  }));
+  return {
+    ...{ total: 9, checkpoints, damaged: [] },
+    earliest: { position: 12, wallTimeMs: nowMs - 7 * dayMs },
+    latest: { position: 7_042, wallTimeMs: nowMs },
+    keep: { checkpoints: 3, windowMs: 7 * dayMs },
   };
 }
 
@@ -171,6 +187,9 @@ async function control(request: IncomingMessage, response: ServerResponse): Prom
       suspects = [];
       become(role);
       response.end(JSON.stringify(status()));
+      return;
+    case "/v1/restore-points":
+      response.end(JSON.stringify(restorePoints()));
       return;
     case "/v1/checkpoint":
       response.end(JSON.stringify({ position: 10, chunksWritten: 1, chunksReused: 2, ms: 3 }));

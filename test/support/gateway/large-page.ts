@@ -8,6 +8,8 @@ import { join } from "node:path";
 import type { Hono } from "hono";
 import type { ClusterStatus } from "../../../src/control/gateway-api.ts";
 import { sampleEveryMs, type SamplesAnswer, samplesMax } from "../../../src/control/samples-api.ts";
+import type { RestorePointsAnswer } from "../../../src/control/restore-points.ts";
+import { checkpointsListed } from "../../../src/host/secondary/restore-points.ts";
 import { failoverEntry as entryOf } from "../../../src/gateway/admin/cluster-status.ts";
 import { createPage } from "../../../src/gateway/page/page.tsx";
 import { failoversOf } from "../../../src/gateway/service/failover-history.ts";
@@ -62,6 +64,7 @@ export async function largePage(): Promise<LargePage> {
     async api(request) {
       const { pathname } = new URL(request.url);
       if (pathname === "/v1/cluster") return Response.json(largeStatus(store, looks++));
+      if (pathname.startsWith("/v1/restore-points/")) return Response.json(largeRestorePoints);
       if (pathname.startsWith("/v1/samples/")) return Response.json(largeSamples);
       if (pathname === "/v1/sight") return Response.json(largeSight);
       if (pathname === "/v1/drills") return Response.json({ drills: largeDrills });
@@ -208,6 +211,18 @@ function series(seed: number): number[] {
     Math.round(48 + 30 * Math.sin((index + seed * 17) / 30) + ((index * 7919 + seed * 104_729) % 19)),
   );
 }
+
+const largeRestorePoints: RestorePointsAnswer = {
+  ...{ service: "notes", host: "host-1", total: 168, damaged: [] },
+  checkpoints: Array.from({ length: checkpointsListed }, (_, index) => ({
+    ...{ position: 900_000 - index * 5_000, wallTimeMs: firstAtMs - index * hourMs, databases: 1_000, bytes: 2 ** 40 },
+  })),
+  earliest: { position: 65_000, wallTimeMs: firstAtMs - 167 * hourMs },
+  ...{
+    latest: { position: 904_211, wallTimeMs: firstAtMs + 900_000 },
+    keep: { checkpoints: 3, windowMs: 167 * hourMs },
+  },
+};
 
 const gatewayIds = Array.from({ length: gatewayCount }, (_, index) => `g${index + 1}`);
 const largeSight = {
