@@ -36,11 +36,14 @@ class Series {
 
   /** Ends the sample that is open. */
   close(): void {
-    this.#samples.push(this.#open);
+    this.#samples.push(this.#open === undefined ? undefined : rounded(this.#open));
     if (this.#samples.length > samplesMax) this.#samples.shift();
     this.#open = undefined;
   }
 }
+
+/** To a tenth, so that an answer with an hour of every host stays short. */
+const rounded = (value: number): number => Math.round(value * 10) / 10;
 
 class HostSeries {
   readonly lag = new Series(Math.max);

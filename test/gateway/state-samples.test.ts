@@ -25,7 +25,7 @@ test("a sample is the worst of the looks in its time", () => {
     });
   const { clock, status, samples } = sampled(look(0, 0, 400, 1));
   clock.advance(lookEveryMs);
-  status.services = [look(7, 3, 5_200, 9)];
+  status.services = [look(7, 3, 5_200, 9.0123)];
   clock.advance(lookEveryMs);
   status.services = [look(1, 1, 300, 2)];
   expect(samples.of("notes")).toEqual({
