@@ -460,6 +460,31 @@ test("a stream is of the page's own paths", async () => {
   await reader.cancel();
 });
 
+test("lines of the last hour are on the overview as long as it stays light, and else a page further", async () => {
+  const hour = (seed: number) => Array.from({ length: 240 }, (_, index) => ((index * 7_919 + seed) % 97) / 7);
+  const hosts = (count: number) => Array.from({ length: count }, (_, index) => host({ id: `host-${index}` }));
+  const names = ["s1", "s2", "s3", "s4", "s5"];
+  const answers = Object.fromEntries(
+    names.map((name) => [
+      `GET /v1/samples/${name}`,
+      {
+        ...{ service: name, everyMs: 15_000, taken: 900, held: hour(1) },
+        hosts: hosts(25).map(({ id }, at) => ({ host: id, lag: hour(at), leaseLeftMs: hour(-600), vaultMs: hour(at) })),
+      },
+    ]),
+  );
+  const linesOf = async (path: string, services: readonly string[], count: number) => {
+    const status = clusterStatus({ services: services.map((name) => service({ name, hosts: hosts(count) })) });
+    const text = await visited({ status, answers }).textOf(path, "operator");
+    expect(text.length).toBeLessThan(130_000);
+    return [text.split('class="spark"').length - 1, text.includes("The last hour of its hosts")];
+  };
+  // What was held, and three of each host.
+  expect(await linesOf("/", ["s1", "s2"], 12)).toEqual([2 + 3 * 24, false]);
+  expect(await linesOf("/", names, 12)).toEqual([5, true]);
+  expect(await linesOf("/services/s1", ["s1"], 25)).toEqual([3 * 25, false]);
+});
+
 test("all that a browser loads for a view of one service is less than 150 KB", async () => {
   const { ask } = visited();
   const sizes = await Promise.all(
