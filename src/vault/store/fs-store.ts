@@ -98,7 +98,7 @@ export class FsStore implements Store {
   }
 
   async #putByThread(thread: SmallPuts, key: string, bytes: Uint8Array): Promise<PutOutcome> {
-    const temporary = await this.#orFailed(key, this.#temporaries.take());
+    const temporary = thread.takeAhead() ?? (await this.#orFailed(key, this.#temporaries.take()));
     if (!thread.isFree(bytes.length)) {
       await this.#orFailed(key, this.#temporaries.fill(temporary, bytes));
       return this.#name(key, bytes, temporary);
@@ -118,6 +118,7 @@ export class FsStore implements Store {
   }
 
   #forget(temporary: Temporary): void {
+    if (this.#smallPuts?.replace(temporary, this.#temporaries.name()) === true) return;
     this.#temporaries.drop(temporary);
     this.#temporaries.openAhead();
   }
@@ -168,6 +169,8 @@ export class FsStore implements Store {
     this.#temporaries.close();
     this.#folders.close();
     await this.#smallPuts?.close();
+    const ahead = this.#smallPuts?.takeAhead();
+    if (ahead !== undefined) this.#temporaries.drop(ahead);
     await this.#work.settled();
   }
 

@@ -16,7 +16,7 @@ import type { StagedPut } from "./store.ts";
 
 export const temporaryFolder = "tmp";
 /** Before the umask, which keeps others out, and the group unless the vault's folder is of a group (open-store.ts). */
-const fileMode = 0o660;
+export const temporaryMode = 0o660;
 
 export interface Temporary {
   readonly path: string;
@@ -172,10 +172,15 @@ export class Temporaries {
     if (temporary !== undefined) await this.#remove(temporary);
   }
 
-  async #open(): Promise<Temporary> {
+  /** Returns the path of one that does not exist. */
+  name(): string {
     this.#made += 1;
-    const path = this.#prefix + String(this.#made);
-    return { path, fd: await this.#calls.open(path, O_WRONLY | O_CREAT | O_EXCL, fileMode) };
+    return this.#prefix + String(this.#made);
+  }
+
+  async #open(): Promise<Temporary> {
+    const path = this.name();
+    return { path, fd: await this.#calls.open(path, O_WRONLY | O_CREAT | O_EXCL, temporaryMode) };
   }
 
   async #remove(temporary: Temporary): Promise<void> {

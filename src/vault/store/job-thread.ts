@@ -14,7 +14,9 @@ import type FileSystem from "node:fs";
 import { Worker } from "node:worker_threads";
 
 const textBytesMax = 4096;
-const headBytes = 64;
+const headBytes = 72;
+/** Words of the head: 1 while a posted job is waiting or in progress, and the result of the last one. */
+const [postedWord, resultWord] = [16, 17] as const;
 
 export interface ThreadJob {
   /** Descriptors, lengths, offsets: at most 12, each below 2^31. */
@@ -48,6 +50,8 @@ interface ThreadData {
   readonly shared: SharedArrayBuffer;
   readonly headBytes: number;
   readonly textBytesMax: number;
+  readonly postedWord: number;
+  readonly resultWord: number;
 }
 
 type Answer =
@@ -82,6 +86,7 @@ export class JobThread {
     this.#contentBytesMax = contentBytesMax;
     this.#shared = new SharedArrayBuffer(headBytes + textBytesMax + contentBytesMax);
     this.#head = new Int32Array(this.#shared, 0, headBytes / 4);
+    this.#head[resultWord] = -1;
     this.#texts = new Uint8Array(this.#shared, headBytes, textBytesMax);
     this.#content = new Uint8Array(this.#shared, headBytes + textBytesMax);
   }
@@ -94,25 +99,51 @@ export class JobThread {
   }
 
   /** Rejects if the thread has ended: the outcome of the job is unknown. */
-  run({ numbers, texts, content }: ThreadJob): Promise<JobReply> {
-    if (this.#state !== "free") throw new Error(`the thread of jobs is ${this.#state}`);
-    const text = Buffer.from(texts.join("\0"));
-    if (text.length > textBytesMax) {
+  run(job: ThreadJob): Promise<JobReply> {
+    if (this.#state !== "free" || this.isPosted) throw new Error(`the thread of jobs is ${this.#state}`);
+    if (!this.#give(job)) {
       const error = Object.assign(new Error("ENAMETOOLONG: name too long"), { code: "ENAMETOOLONG" });
       return Promise.resolve({ kind: "failed", at: "", error });
     }
     this.#state = "busy";
     this.#worker?.ref();
+    return new Promise((done, failed) => {
+      this.#waiting = { done, failed };
+      this.#tell(asked);
+    });
+  }
+
+  /** A posted job is waiting or in progress. */
+  get isPosted(): boolean {
+    return Atomics.load(this.#head, postedWord) === 1;
+  }
+
+  /**
+   * Begins a job that does not reply, which costs the event loop a wake-up of the thread and nothing else. Returns
+   * false if it cannot. Its result is a number, or empty: then the last one stays (`takeResult`).
+   */
+  post(job: ThreadJob): boolean {
+    if (!this.isFree(job.content.length) || this.isPosted || !this.#give(job)) return false;
+    Atomics.store(this.#head, postedWord, 1);
+    this.#tell(asked);
+    return true;
+  }
+
+  /** Returns the last result of posted jobs, once; -1 while one is in progress, and if there is none. */
+  takeResult(): number {
+    return this.isPosted ? -1 : Atomics.exchange(this.#head, resultWord, -1);
+  }
+
+  #give({ numbers, texts, content }: ThreadJob): boolean {
+    const text = Buffer.from(texts.join("\0"));
+    if (text.length > textBytesMax) return false;
     this.#texts.set(text);
     this.#content.set(content);
     this.#head[1] = text.length;
     this.#head[2] = content.length;
     this.#head[3] = numbers.length;
     this.#head.set(numbers, 4);
-    return new Promise((done, failed) => {
-      this.#waiting = { done, failed };
-      this.#tell(asked);
-    });
+    return true;
   }
 
   /** Resolves when the thread has ended, or at once if a job has not returned. */
@@ -126,13 +157,14 @@ export class JobThread {
   }
 
   #tell(what: typeof asked | typeof closing): void {
-    Atomics.store(this.#head, 0, what);
+    // Beside what it was told and has not taken: a posted job is done before the end.
+    Atomics.or(this.#head, 0, what);
     Atomics.notify(this.#head, 0);
   }
 
   #start(): void {
     this.#state = "starting";
-    const workerData: ThreadData = { shared: this.#shared, headBytes, textBytesMax };
+    const workerData: ThreadData = { shared: this.#shared, headBytes, textBytesMax, postedWord, resultWord };
     const worker = new Worker(`(${serve.toString()})(${this.#job.toString()})`, { eval: true, workerData });
     worker.on("message", (answer: Answer) => this.#take(answer));
     worker.on("error", (error: Error) => this.#fail(error));
@@ -168,7 +200,7 @@ export class JobThread {
 function serve(job: JobFunction): void {
   const { parentPort, workerData } = process.getBuiltinModule("node:worker_threads");
   const fs = process.getBuiltinModule("node:fs");
-  const { shared, headBytes, textBytesMax } = workerData as ThreadData;
+  const { shared, headBytes, textBytesMax, postedWord, resultWord } = workerData as ThreadData;
   const head = new Int32Array(shared, 0, headBytes / 4);
   const kept = new Map<string, number>();
   const answer = (what: Answer): void => parentPort?.postMessage(what);
@@ -176,19 +208,25 @@ function serve(job: JobFunction): void {
   answer({ result: "ready" });
   for (;;) {
     Atomics.wait(head, 0, 0);
-    if (Atomics.exchange(head, 0, 0) === 2) break;
+    const told = Atomics.exchange(head, 0, 0);
+    if ((told & 1) === 0) break;
     const texts = Buffer.from(new Uint8Array(shared, headBytes, head[1] ?? 0))
       .toString()
       .split("\0");
     const content = new Uint8Array(shared, headBytes + textBytesMax, head[2] ?? 0);
     const numbers = [...head.subarray(4, 4 + (head[3] ?? 0))];
     let step = "";
+    const isPosted = Atomics.load(head, postedWord) === 1;
     try {
-      answer({ result: job({ fs, numbers, texts, content, at: (next) => void (step = next), kept }) });
+      const result = job({ fs, numbers, texts, content, at: (next) => void (step = next), kept });
+      if (!isPosted) answer({ result });
+      else if (result !== "") Atomics.store(head, resultWord, Number(result));
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
-      answer({ at: step, code, message });
+      if (!isPosted) answer({ at: step, code, message });
     }
+    if (isPosted) Atomics.store(head, postedWord, 0);
+    if ((told & 2) !== 0) break;
   }
   for (const fd of kept.values()) fs.closeSync(fd);
   process.exit();

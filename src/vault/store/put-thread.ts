@@ -1,14 +1,15 @@
 /**
  * The puts of small objects as jobs of a thread (job-thread.ts): write, fsync, link and fsync of the folder.
  *
- * The pool opens the temporary ahead and removes it (fs-temporaries.ts), beside the put: on a journaling disk both may
- * take as long as the put.
+ * A second thread removes the temporary and opens the next one ahead, beside the puts: on a journaling disk both may
+ * take as long as a put (in the same thread, p50 of a put on ext4 was 2.5 times as long). Nothing waits for it, so it
+ * does not reply; while it is at work the pool does the same (fs-temporaries.ts).
  *
  * The thread makes the calls and judges nothing: it reports the error of a failed call, and fs-store.ts continues from
  * there with calls of its own. So one place decides which writer owns a name, and which outcome is ambiguous. While a
  * put is in progress, all others use the pool.
  */
-import type { Temporary } from "./fs-temporaries.ts";
+import { type Temporary, temporaryMode } from "./fs-temporaries.ts";
 import { type JobContext, JobThread, type JobThreadOptions } from "./job-thread.ts";
 
 /** Content of one put, bytes. A larger put is worth its hops, and would delay the puts behind it. */
@@ -38,17 +39,25 @@ export interface SmallPuts {
   forgetFolders(): void;
   /** Rejects if the thread has ended: the outcome of the put is unknown. */
   put(request: PutRequest): Promise<ThreadPut>;
+  /** Closes and removes a temporary, and opens `next` ahead, in the background. Returns false if it cannot now. */
+  replace(temporary: Temporary, next: string): boolean;
+  /** Returns the temporary that was opened ahead, once. */
+  takeAhead(): Temporary | undefined;
   /** Resolves when the thread has ended, or at once if a put has not returned. */
   close(): Promise<void>;
 }
 
 export class PutThread implements SmallPuts {
   readonly #thread: JobThread;
+  readonly #replacing: JobThread;
+  /** Path of the temporary that is opened ahead. */
+  #ahead: string | undefined;
   /** Changes when folders do. */
   #folders = 0;
 
   constructor(options: JobThreadOptions = {}) {
     this.#thread = new JobThread(putInThread, threadPutBytesMax, options);
+    this.#replacing = new JobThread(replaceInThread, 0, options);
   }
 
   isFree(bytes: number): boolean {
@@ -70,9 +79,42 @@ export class PutThread implements SmallPuts {
     return { kind: "failed", at, error: reply.error };
   }
 
-  close(): Promise<void> {
-    return this.#thread.close();
+  replace({ fd, path }: Temporary, next: string): boolean {
+    const opens = this.#ahead === undefined;
+    const texts = opens ? [path, next] : [path];
+    if (!this.#replacing.post({ numbers: [fd, temporaryMode], texts, content: nothing })) return false;
+    if (opens) this.#ahead = next;
+    return true;
   }
+
+  takeAhead(): Temporary | undefined {
+    const path = this.#ahead;
+    if (path === undefined || this.#replacing.isPosted) return undefined;
+    this.#ahead = undefined;
+    const fd = this.#replacing.takeResult();
+    return fd < 0 ? undefined : { path, fd };
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#thread.close(), this.#replacing.close()]);
+  }
+}
+
+const nothing = new Uint8Array();
+
+/** Runs in the second thread. Returns the descriptor of the next temporary; empty if it opened none. */
+function replaceInThread({ fs, numbers, texts }: JobContext): string {
+  const [old = -1, mode = 0] = numbers;
+  const [path = "", next] = texts;
+  try {
+    fs.closeSync(old);
+    fs.unlinkSync(path);
+  } catch {
+    // A failure leaves a stale file, which is removed at open one day (fs-probe.ts).
+  }
+  if (next === undefined) return "";
+  const { O_CREAT, O_EXCL, O_WRONLY } = fs.constants;
+  return String(fs.openSync(next, O_WRONLY | O_CREAT | O_EXCL, mode));
 }
 
 /** Runs in the thread. `kept`: descriptors of folders, and the generation that they are of. */

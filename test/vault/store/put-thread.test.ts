@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { readdirSync, readlinkSync } from "node:fs";
-import { readdir, rm } from "node:fs/promises";
+import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { systemCalls } from "../../../src/vault/store/fs-calls.ts";
+import type { Temporary } from "../../../src/vault/store/fs-temporaries.ts";
 import { FsStore } from "../../../src/vault/store/fs-store.ts";
 import {
   PutThread,
@@ -27,8 +28,15 @@ function linkOf(path: string): string {
 class CountedThread implements SmallPuts {
   readonly #thread = new PutThread({ startsAfter: 0 });
   puts = 0;
+  openedAhead = 0;
   isFree = (bytes: number): boolean => this.#thread.isFree(bytes);
   forgetFolders = (): void => this.#thread.forgetFolders();
+  replace = (temporary: Temporary, next: string): boolean => this.#thread.replace(temporary, next);
+  takeAhead = (): Temporary | undefined => {
+    const ahead = this.#thread.takeAhead();
+    if (ahead !== undefined) this.openedAhead += 1;
+    return ahead;
+  };
   close = (): Promise<void> => this.#thread.close();
   put = (request: PutRequest): Promise<ThreadPut> => {
     this.puts += 1;
@@ -119,6 +127,33 @@ describe("the thread of small puts", () => {
     expect(opened).not.toContain(`${join(vault.folder, "log")} (deleted)`);
   });
 
+  test("has a second thread beside it, which removes each temporary and opens the next one", async () => {
+    for (let i = 0; thread.openedAhead < 20; i += 1) {
+      await store.putIfAbsent(`log/${i}`, bytes);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    for (const each of [store, vault.store]) await each.close();
+    expect(await readdir(join(vault.folder, "tmp"))).toEqual([]);
+  });
+
+  test("puts all the same where the second thread cannot remove or open", async () => {
+    await store.putIfAbsent(key, bytes);
+    while (thread.openedAhead === 0) {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      await store.putIfAbsent(`log/a${thread.puts}`, bytes);
+    }
+    await rm(join(vault.folder, "tmp"), { recursive: true });
+    const put = (): Promise<unknown> => store.putIfAbsent("log/lost", bytes).catch((error: unknown) => error);
+    expect(await put()).toMatchObject({ name: "StoreError", kind: "unavailable" });
+    await mkdir(join(vault.folder, "tmp"));
+    // What the thread and the pool had opened before is lost, each for one put.
+    const outcomes = [await put(), await put(), await put()];
+    for (const outcome of outcomes.slice(0, outcomes.findIndex((one) => !(one instanceof Error))))
+      expect(outcome).toMatchObject({ name: "StoreError", kind: "unavailable" });
+    expect(outcomes.at(-1)).not.toBeInstanceOf(Error);
+    expect(await vault.store.get("log/lost")).toEqual(bytes);
+  });
+
   test("does not keep a process from ending", async () => {
     const script = `
       import { PutThread } from ${JSON.stringify(join(import.meta.dir, "../../../src/vault/store/put-thread.ts"))};
@@ -145,7 +180,14 @@ describe("a put of the thread that failed", () => {
     return new FsStore({
       folder: vault.folder,
       network: false,
-      smallPuts: { isFree: () => true, put, forgetFolders: () => undefined, close: () => Promise.resolve() },
+      smallPuts: {
+        isFree: () => true,
+        put,
+        forgetFolders: () => undefined,
+        replace: () => false,
+        takeAhead: () => undefined,
+        close: () => Promise.resolve(),
+      },
     });
   }
   const failed = (at: "write" | "link" | "folder", code: string): Promise<ThreadPut> =>
