@@ -4,6 +4,7 @@
  */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { type ApiListener, listenApi } from "../../src/control/server/listener.ts";
+import { violationsIn } from "../support/gateway/axe.ts";
 import { findBrowser, startBrowser } from "../support/gateway/browser.ts";
 import { type LargePage, largePage, largeToken } from "../support/gateway/large-page.ts";
 
@@ -140,6 +141,21 @@ test.skipIf(found.kind === "missing")("live updates arrive in a browser", async 
     console.log(
       `${path}: ${isChanging ? `${(busyMs / liveUpdates).toFixed(1)} ms of Chromium's main thread for an update, ` : ""}long tasks: ${longTasks.length === 0 ? "none" : longTasks.map((ms) => `${Math.round(ms)} ms`).join(", ")}`,
     );
+  }
+  await browser.close();
+});
+
+test.skipIf(found.kind === "missing")("axe finds nothing in what only an old and large cluster has", async () => {
+  if (found.kind === "missing") return;
+  const browser = await startBrowser(found.program);
+  const page = await browser.newPage({ viewport: { width: 390, height: 844 }, bypassCSP: true });
+  await page.goto(`http://127.0.0.1:${listener.port}/`);
+  await page.fill("#token", largeToken);
+  await page.click("button[type=submit]");
+  await page.waitForSelector("h2");
+  for (const path of ["/", "/data"]) {
+    await page.goto(`http://127.0.0.1:${listener.port}${path}`);
+    expect([path, await violationsIn(page)]).toEqual([path, []]);
   }
   await browser.close();
 });

@@ -208,7 +208,7 @@ function Topology({ status, service }: Pick<ServiceProps, "status" | "service">)
       </li>
       <li>
         <h3>Gateways</h3>
-        <ul>
+        <ul {...whenLong("Gateways", status.gateways.length)}>
           {status.gateways.map(({ id, self, heardMsAgo, trouble }) => (
             <li class={`node ${trouble === null ? "good" : "poor"}`}>
               <strong>{id}</strong> {self ? "this one" : (trouble ?? heardInWords(heardMsAgo))}
@@ -218,7 +218,7 @@ function Topology({ status, service }: Pick<ServiceProps, "status" | "service">)
       </li>
       <li>
         <h3>Hosts</h3>
-        <ul>
+        <ul {...whenLong("Hosts", hosts.length)}>
           {hosts.map((host) => (
             <li class={`node ${toneOf(host)} ${host.id === service.primary ? "primary" : ""}`}>
               <strong>{host.id}</strong> {roleInWords(host)}
@@ -237,6 +237,13 @@ function Topology({ status, service }: Pick<ServiceProps, "status" | "service">)
     </ol>
   );
 }
+
+/** More nodes than are seen at once (`.topology ul`). */
+const nodesScrolled = 5;
+
+/** A list that scrolls is reached with the keyboard. */
+const whenLong = (name: string, nodes: number): { readonly tabindex?: number; readonly "aria-label"?: string } =>
+  nodes > nodesScrolled ? { tabindex: 0, "aria-label": name } : {};
 
 const heardInWords = (ms: number | null): string =>
   ms === null ? "never heard" : ms < silenceShownMs ? "heard" : `silent for ${inUnits(ms)}`;
