@@ -43,7 +43,7 @@ export function configurationView(report: ConfigReport, page: number): View {
             </ul>
           </section>
         )}
-        <LastReload reloads={reloads} />
+        {file === null ? null : <LastReload reloads={reloads} />}
         <div class="scroll" role="region" aria-label="Settings" tabindex={0}>
           <table class="stack">
             <caption class="hidden">Settings</caption>

@@ -9,7 +9,7 @@ import { type ApiCalls, quoted } from "./api-calls.ts";
 import { EventTable } from "./event-table.tsx";
 import { failoverColumns, storedFailovers } from "./failover-rows.ts";
 import type { View } from "./layout.tsx";
-import { axisOf, barsOf } from "./timeline.ts";
+import { axisOf, barsOf, inPhaseOrder } from "./timeline.ts";
 import { nameOfPhase, Waterfall } from "./waterfall.tsx";
 import { inUnits, instant, orDash } from "./words.ts";
 
@@ -149,9 +149,9 @@ interface PhaseComparisonProps {
   readonly gaps: readonly [before: number | null, after: number | null];
 }
 
-/** Two sets of phases in one table: those of `after` first, with the difference of each. */
+/** Two sets of phases in one table, with the difference of each. */
 function PhaseComparison({ caption, names, before, after, gaps }: PhaseComparisonProps) {
-  const phases = [...new Set([...after.keys(), ...before.keys()])];
+  const phases = inPhaseOrder([...new Set([...after.keys(), ...before.keys()])]);
   return (
     <table class="narrow">
       <caption class="hidden">{caption}</caption>
@@ -195,8 +195,11 @@ function Difference({ name, before, after, isSum = false }: DifferenceProps) {
 }
 
 /** Of a prediction's rest also negative. `isDifference`: with a plus too. */
-const withSign = (ms: number, isDifference: boolean): string =>
-  `${ms < 0 ? "−" : isDifference && ms > 0 ? "+" : ""}${inUnits(Math.abs(ms))}`;
+function withSign(ms: number, isDifference: boolean): string {
+  const text = inUnits(Math.abs(ms));
+  const sign = ms < 0 ? "−" : isDifference && ms > 0 ? "+" : "";
+  return text === inUnits(0) ? text : `${sign}${text}`;
+}
 
 function Impacts({ impacts }: { readonly impacts: SqlAnswer["rows"] }) {
   if (impacts.length === 0)

@@ -28,6 +28,13 @@ const phaseOrder = [
   "route",
 ] as const satisfies readonly (keyof FailoverEntry["phases"])[];
 
+/** Sorts phases as they happen; those that are no part of the order (a prediction's rest) come last. */
+export function inPhaseOrder(phases: readonly string[]): readonly string[] {
+  const order: readonly string[] = ["detect", ...phaseOrder];
+  const placeOf = (phase: string): number => (order.includes(phase) ? order.indexOf(phase) : order.length);
+  return phases.toSorted((a, b) => placeOf(a) - placeOf(b));
+}
+
 /** Returns the phases that happened, without the clients' gap. */
 export function barsOf({ timeline, phases }: Pick<FailoverEntry, "timeline" | "phases">): readonly Bar[] {
   if (timeline.length > 0) return timeline;

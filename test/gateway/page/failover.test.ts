@@ -19,6 +19,7 @@ const table = (rows: readonly Record<string, unknown>[]): SqlAnswer => ({
 /** One failover with an earlier one: `f2` took 90 ms to start, `f1` 300 ms and also waited for the lease. */
 const phases = [
   ["f2", "start", 0, 90],
+  ["f2", "route", 90, 2.2],
   ["f1", "start", 0, 300],
   ["f1", "lease", 300, 50],
 ] as const;
@@ -38,8 +39,10 @@ const answers: readonly [RegExp, (sql: string) => SqlAnswer][] = [
     () => ({
       columns: [],
       rows: [
-        ["start", 60, "measured"],
         ["rest", -5, "measured"],
+        ["lease", 40, "configured"],
+        ["start", 60, "measured"],
+        ["route", 2, "measured"],
       ],
       truncated: false,
     }),
@@ -74,6 +77,8 @@ test("what was expected and an earlier failover are compared in the same table, 
   expect(tables["Expected at the decision, and measured"]).toEqual([
     "Phase|Expected|Measured|Difference",
     "start|60 ms|90 ms|+30 ms",
+    "lease|40 ms|–|–",
+    "route|2 ms|2 ms|0 ms",
     "rest|−5 ms|–|–",
     "clients’ gap|120 ms|100 ms|−20 ms",
   ]);
@@ -81,6 +86,7 @@ test("what was expected and an earlier failover are compared in the same table, 
     "Phase|Then|This one|Difference",
     "start|300 ms|90 ms|−210 ms",
     "lease|50 ms|–|–",
+    "route|–|2 ms|–",
     "clients’ gap|1.4 s|100 ms|−1.3 s",
   ]);
 });

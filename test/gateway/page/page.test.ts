@@ -460,6 +460,33 @@ test("a stream is of the page's own paths", async () => {
   await reader.cancel();
 });
 
+test("the configuration shows the last reload, before and after, and leads to all of them", async () => {
+  const reload = (atMs: number, refused: string | null) => ({
+    ...{ atMs, refused, differencesLeftOut: 2 },
+    differences: [{ key: "gateway.drain", before: 10_000, after: atMs }],
+  });
+  const report = (reloads: readonly object[]) => ({
+    "GET /v1/config": {
+      configuration: { file: "/etc/stead.toml", loadedAtMs: 1, refused: null },
+      ...{ settings: {}, decidedAtRunTime: [], reloads },
+    },
+  });
+  const { textOf } = visited({ answers: report([reload(7_002, "gateway.id cannot change"), reload(7_001, null)]) });
+  const text = await textOf("/configuration");
+  for (const said of [
+    "gateway.id cannot change",
+    "In the refused file",
+    "10000",
+    "7002",
+    "And 2 more.",
+    "All 2 reloads",
+  ])
+    expect(text).toContain(said);
+  expect(text).not.toContain("7001");
+  expect(await textOf("/configuration/reloads")).toContain("7001");
+  expect(await visited({ answers: report([]) }).textOf("/configuration")).toContain("no read of the file has changed");
+});
+
 test("lines of the last hour are on the overview as long as it stays light, and else a page further", async () => {
   const hour = (seed: number) => Array.from({ length: 240 }, (_, index) => ((index * 7_919 + seed) % 97) / 7);
   const hosts = (count: number) => Array.from({ length: count }, (_, index) => host({ id: `host-${index}` }));
