@@ -222,6 +222,7 @@ export const otherNews: Readonly<Record<string, string>> = {
   "note src/gateway/admin/cluster-status.ts": "key of the administration API: a warning about a host",
   "note src/cli/commands/status.ts": "key of the administration API: a warning about a host",
   "note src/cli/commands/secret-survey.ts": "key of the administration API: a warning about a host",
+  "note src/cli/doctor/cluster-survey.ts": "key of the administration API: a warning about a host",
   "note src/capture/": "keeps in memory what a look found; no news",
   "notice src/vault/verify/": "severity of a finding, as stead vault verify prints it",
 };

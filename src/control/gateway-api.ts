@@ -41,8 +41,10 @@ import { baseUrlSchema } from "./addresses.ts";
 import { databaseChangeSchema, databaseListSchema } from "./databases.ts";
 import {
   applicationSchema,
+  heardProgramSchema,
   hostRoles,
   impairmentSchema,
+  programSchema,
   captureSchema,
   recordFormatSchema,
   rehearsalSchema,
@@ -91,6 +93,8 @@ export const clusterHostSchema = v.object({
   secret: v.optional(v.nullable(secretStatusSchema), null),
   /** How long its lease is, and since when it has seen no record of the current epoch in the log; null: not heard. */
   lease: v.optional(v.nullable(v.object({ ms: count, lastRecordAgeMs: v.nullable(v.number()) })), null),
+  /** As it tells of itself; null: not heard, or an earlier version. */
+  program: v.optional(v.nullable(heardProgramSchema), null),
   /** Warnings: the host's own, and what this gateway finds. */
   notes: v.array(v.string()),
 });
@@ -201,6 +205,8 @@ export const clusterStatusSchema = v.object({
   gateway: v.string(),
   startedAtMs: count,
   uptimeMs: milliseconds,
+  /** null: an earlier version. */
+  program: v.optional(v.nullable(programSchema), null),
   /** Warnings of this gateway itself. */
   troubles: v.array(v.string()),
   configuration: configurationStatusSchema,

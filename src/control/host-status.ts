@@ -116,6 +116,18 @@ export type HookRun = v.InferOutput<typeof hookRunSchema>;
  */
 export const recordFormatSchema = v.object({ reads: count, writes: v.nullable(count) });
 
+/** The program of a process, and its wall clock at the time of the answer. */
+export const programSchema = v.object({ version: v.pipe(v.string(), v.maxLength(100)), wallTimeMs: count });
+
+/** A host's as a gateway has heard it. */
+export const heardProgramSchema = v.object({
+  version: v.string(),
+  /** How far its wall clock was ahead of the gateway's. */
+  clockAheadMs: v.number(),
+  /** As the host itself says. */
+  controlUrl: v.string(),
+});
+
 export const hostStatusSchema = v.object({
   version: v.literal(1),
   service: v.string(),
@@ -186,6 +198,8 @@ export const hostStatusSchema = v.object({
   recordFormat: v.optional(v.nullable(recordFormatSchema), null),
   /** The secrets that this host knows. null: an earlier version. */
   secret: v.optional(v.nullable(secretStatusSchema), null),
+  /** null: an earlier version. */
+  program: v.optional(v.nullable(programSchema), null),
   /** Warnings for the operator, newest last; bounded. */
   warnings: v.array(v.string()),
 });
@@ -204,4 +218,5 @@ export const untold = {
   hooks: [],
   recordFormat: null,
   secret: null,
+  program: null,
 } satisfies Partial<HostStatus>;

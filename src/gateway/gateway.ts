@@ -35,6 +35,7 @@ import { systemRandom } from "../runtime/random.ts";
 import { createAdminApp, type AdminTarget } from "./admin/admin.ts";
 import { Audit } from "./admin/audit.ts";
 import { serviceStatus } from "./admin/cluster-status.ts";
+import { versionText } from "../runtime/program-version.ts";
 import { type SecretDoubt, secretDoubt } from "./admin/secret-doubt.ts";
 import { ConfigurationState } from "./configuration-state.ts";
 import { ControlPlane } from "./control-plane.ts";
@@ -219,6 +220,7 @@ export class Gateway implements AdminTarget {
     return {
       ...{ version: 1, gateway: id },
       ...{ startedAtMs: this.#startedAtMs, uptimeMs: clock.now() - this.#startedAt },
+      program: { version: versionText(), wallTimeMs: Math.floor(clock.wallTime()) },
       troubles: [
         ...defects,
         ...(failure === undefined ? [] : [failure]),

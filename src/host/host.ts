@@ -139,6 +139,7 @@ export class Host implements Controlled {
       recordFormat: this.gateways.recordFormat,
       certificateWarnings: certificate?.warnings ?? [],
       secret: this.#ports.secret,
+      wallTimeMs: clock.wallTime(),
     });
   }
 

@@ -11,6 +11,7 @@ import type { HostPorts } from "./host-ports.ts";
 import type { LogStatus } from "./secondary/log-status.ts";
 import type { Warnings } from "./ports/warnings.ts";
 import type { CaptureSource } from "./ports/ports.ts";
+import { versionText } from "../runtime/program-version.ts";
 import { withNulls } from "../control/nulls.ts";
 
 /** Number of set-aside folders shown, newest ones. */
@@ -33,6 +34,7 @@ export interface SelfReportOptions {
   readonly secret: HostPorts["secret"];
   /** Monotonic. */
   readonly now: number;
+  readonly wallTimeMs: number;
 }
 
 export function selfReport({
@@ -50,6 +52,7 @@ export function selfReport({
   certificateWarnings,
   secret,
   now,
+  wallTimeMs,
 }: SelfReportOptions): HostStatus {
   const known = suspects.list(now);
   const { service, id: host, controlUrl, priority, nofailover, leaseMs } = config;
@@ -100,6 +103,7 @@ export function selfReport({
     hooks: hooks.runs.map(withNulls),
     recordFormat: { reads: newestRecordFormat, writes: term === undefined ? null : recordFormat },
     secret: secret?.status() ?? null,
+    program: { version: versionText(), wallTimeMs: Math.floor(wallTimeMs) },
     warnings: [...warnings.texts, ...certificateWarnings, ...(secret?.warnings ?? [])],
   };
 }

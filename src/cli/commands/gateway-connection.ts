@@ -71,11 +71,17 @@ export const jsonFlag = {
   json: { kind: "boolean", default: false, withNegated: false, brief: "Print the answer as one JSON object" },
 } as const;
 
+export interface GatewayConnection {
+  readonly client: GatewayClient;
+  readonly url: string;
+  /** Of the file, if one was read. */
+  readonly config: Config | undefined;
+  /** A client with the same credentials for another gateway. */
+  clientOf(url: string): GatewayClient;
+}
+
 /** Returns the client for these flags. Ends the command with code 3 if address or secret cannot be found. */
-export function connectToGateway(
-  context: CliContext,
-  flags: ConnectionFlags,
-): { readonly client: GatewayClient; readonly url: string } {
+export function connectToGateway(context: CliContext, flags: ConnectionFlags): GatewayConnection {
   const { env } = context.process;
   const token = tokenOf(context, flags);
   const named = flags.gateway ?? gatewayOf(env["STEAD_GATEWAY"]);
@@ -96,7 +102,10 @@ export function connectToGateway(
   const tls = tlsOf(cluster);
   const warning = token === undefined || tls !== undefined ? undefined : clearTextWarning(url);
   if (warning !== undefined) context.process.stderr.write(`warning: ${warning}\n`);
-  if (token !== undefined) return { client: new GatewayClient(url, { ...token, tls }, systemClock), url };
+  const connected = (clientOf: (of: string) => GatewayClient): GatewayConnection => ({
+    ...{ client: clientOf(url), url, config, clientOf },
+  });
+  if (token !== undefined) return connected((of) => new GatewayClient(of, { ...token, tls }, systemClock));
   if (secrets === undefined) {
     throw new OperatorError("configuration", {
       found: "no cluster secret and no token is known",
@@ -105,7 +114,7 @@ export function connectToGateway(
     });
   }
   const channel = new ChannelClient(new Keyring(secrets, cluster?.name), operator, systemClock, tls);
-  return { client: new GatewayClient(url, channel, systemClock), url };
+  return connected((of) => new GatewayClient(of, channel, systemClock));
 }
 
 /** Returns what to say of a token that is sent there in clear text; undefined: it does not leave this machine. */

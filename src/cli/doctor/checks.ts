@@ -13,9 +13,11 @@ export const checkNames = [
   "addresses",
 ] as const;
 export type CheckName = (typeof checkNames)[number];
+/** `versions`: only of a cluster (cluster.ts). */
+export type FaultName = CheckName | "versions";
 
 export interface Fault {
-  readonly check: CheckName;
+  readonly check: FaultName;
   readonly found: string;
   readonly accepted: string;
   readonly advice: string;

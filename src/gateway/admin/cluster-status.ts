@@ -86,8 +86,16 @@ function hostStatus(
     setAside: status?.setAside ?? [],
     ...(status === undefined ? untold : toldBy(status)),
     lease: status === undefined ? null : { ms: status.leaseMs, lastRecordAgeMs: status.lastRecordAgeMs },
+    program: programOf(service, view.id),
     notes: warnings,
   };
+}
+
+function programOf(service: ServiceRuntime, host: string): ClusterHost["program"] {
+  const { status, clockAheadMs } = service.monitorOf(host) ?? {};
+  const { program, controlUrl } = status ?? {};
+  if (program === undefined || program === null || controlUrl === undefined || clockAheadMs === undefined) return null;
+  return { version: program.version, clockAheadMs, controlUrl };
 }
 
 /** Warnings about a host that has an earlier version than others. */

@@ -48,6 +48,7 @@ export class HostMonitor {
   #secret: "taken" | "refused" | undefined;
   #isStreaming = false;
   #latencyMs: number | undefined;
+  #clockAheadMs: number | undefined;
 
   constructor(options: MonitorOptions) {
     this.#options = options;
@@ -72,6 +73,11 @@ export class HostMonitor {
   /** How long the last probe that was answered took; undefined: none was. */
   get latencyMs(): number | undefined {
     return this.#latencyMs;
+  }
+
+  /** How far its wall clock was ahead of this machine's when it was last heard; undefined: it does not tell. */
+  get clockAheadMs(): number | undefined {
+    return this.#clockAheadMs;
   }
 
   get isStreaming(): boolean {
@@ -162,6 +168,8 @@ export class HostMonitor {
 
   #heard(status: HostStatus, startedAt: number | undefined): void {
     this.#status = status;
+    const { program } = status;
+    this.#clockAheadMs = program === null ? undefined : program.wallTimeMs - this.#options.clock.wallTime();
     this.#warning = undefined;
     // A stream that was opened with the former secret says nothing of the present one.
     if (startedAt !== undefined) this.#secret = "taken";

@@ -31,6 +31,18 @@ describe("commands that talk to a gateway", () => {
     expect(object.services[0]?.primary).toBe("a");
   });
 
+  test("doctor --cluster asks the gateway, and names its wrong address and the hosts of another version", async () => {
+    const { code, out } = await stead("doctor", "--cluster", "--json");
+    const { ok, faults } = JSON.parse(out) as { ok: boolean; faults: { check: string; found: string }[] };
+    expect([code, ok]).toEqual([9, false]);
+    // The gateway of this test advertises another port than its own, and its hosts tell nothing of their program.
+    expect(faults.map(({ check, found }) => `${check}: ${found.split(/ is of |, which /)[0]}`)).toEqual([
+      "versions: host a of notes",
+      "versions: host b of notes",
+      "addresses: gateway g1 says that gateway g1 is at http://127.0.0.1:1",
+    ]);
+  });
+
   test("switchover and failover: done, refused with 5, and what would happen", async () => {
     expect((await stead("switchover", "unregistered")).code).toBe(5);
     const moved = await stead("switchover", "b");

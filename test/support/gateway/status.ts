@@ -65,6 +65,7 @@ export const service = (change: Partial<ClusterService> = {}): ClusterService =>
 
 export const clusterStatus = (change: Partial<ClusterStatus> = {}): ClusterStatus => ({
   ...{ version: 1, gateway: "g1", startedAtMs: 1_700_000_000_000, uptimeMs: 1_000, troubles: [], secret: null },
+  program: null,
   configuration: { file: null, loadedAtMs: 1_700_000_000_000, refused: null },
   database: { path: "/var/lib/stead/gateway.db", trouble: null, queued: 0, dropped: 0 },
   ...{ connections: 5, workers: [], notify: [] },
