@@ -175,6 +175,15 @@ export const httpUrl = v.pipe(
   v.check((text) => /^https?:\/\/[^\s]+$/.test(text) && URL.canParse(text), httpUrlMessage),
 );
 
+const receiverUrlMessage = message(
+  'the URL of a receiver, for example "https://hooks.example/stead" or "smtp://mail.example:587"',
+  "write it with http://, https://, smtp:// or smtps://; one that is itself a secret belongs into a file, `url_file`",
+);
+export const receiverUrl = v.pipe(
+  v.string(receiverUrlMessage),
+  v.check((text) => /^(?:https?|smtps?):\/\/[^\s]+$/.test(text) && URL.canParse(text), receiverUrlMessage),
+);
+
 const credentialMessage = message(
   "one word of visible ASCII characters",
   'better name a file with it, or write a variable whose name begins with STEAD_, for example "${STEAD_TOKEN_X}"',

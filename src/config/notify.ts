@@ -6,18 +6,19 @@ import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type { Problems } from "./problems.ts";
 import type { FileContent } from "./schema.ts";
+import { smtpOf } from "./smtp.ts";
 import { warnWhenReadable, warnWhenWritten } from "./secret.ts";
 import type { NotifyTarget } from "./types.ts";
 import type { FileSource } from "./variables.ts";
 
-type Entry = FileContent["notify"][number];
+type NotifyEntry = FileContent["notify"][number];
 
 /**
  * Returns the targets without those that `problems` has something about.
  */
 export function resolveNotify(
   { file, filled }: FileSource,
-  entries: readonly Entry[],
+  entries: readonly NotifyEntry[],
   problems: Problems,
   warnings: Problems,
 ): NotifyTarget[] {
@@ -37,42 +38,72 @@ export function resolveNotify(
       if (key !== "url") warnWhenWritten({ file, filled }, [...path, key], warnings);
       return own;
     };
-    const to = entry.to === "command" ? commandOf(file, entry, index, problems) : httpOf(entry, index, read, problems);
+    const to = fits(entry, index, problems) ? receiverOf(file, entry, index, read, problems) : undefined;
     if (to === undefined) return [];
     const { name, timeout, kinds, severity, services } = entry;
     return [{ name, timeoutMs: timeout, kinds, severity, services, to }];
   });
 }
 
-const urls: Partial<Record<Entry["to"], string>> = { pagerduty: "https://events.pagerduty.com/v2/enqueue" };
+const urls: Partial<Record<NotifyEntry["to"], string>> = { pagerduty: "https://events.pagerduty.com/v2/enqueue" };
 /** Keys that mean something for a kind of target, besides those of all. */
-const keysOf: Readonly<Record<Entry["to"], readonly (keyof Entry)[]>> = {
+const keysOf: Readonly<Record<NotifyEntry["to"], readonly (keyof NotifyEntry)[]>> = {
   webhook: ["url", "url_file", "secret", "secret_file", "token", "token_file"],
   slack: ["url", "url_file"],
   teams: ["url", "url_file"],
   pagerduty: ["url", "token", "token_file"],
   ntfy: ["url", "url_file", "token", "token_file", "topic"],
   command: ["command"],
+  smtp: ["url", "url_file", "from", "recipients", "user", "password", "password_file", "starttls", "ca"],
 };
-const particular = ["url", "url_file", "secret", "secret_file", "token", "token_file", "topic", "command"] as const;
-const secretNames = ["url", "secret", "token"] as const;
+const particular = [...new Set(Object.values(keysOf).flat())];
+const secretNames = ["url", "secret", "token", "password"] as const;
 /** Each can be in a file, or come from a variable. */
 type SecretName = (typeof secretNames)[number];
 
-/** Returns false after adding to `problems`. */
-function fits(entry: Entry, index: number, problems: Problems): boolean {
-  const stray = particular.find((key) => entry[key] !== undefined && !keysOf[entry.to].includes(key));
-  if (stray === undefined) return true;
-  problems.add(["notify", index, stray], {
-    found: `${stray} with to = "${entry.to}"`,
-    accepted: keysOf[entry.to].join(", "),
-    advice: "remove it, or choose another `to`",
-  });
-  return false;
+function receiverOf(
+  file: string,
+  entry: NotifyEntry,
+  index: number,
+  read: (key: SecretName) => string | undefined,
+  problems: Problems,
+): NotifyTarget["to"] | undefined {
+  switch (entry.to) {
+    case "command":
+      return commandOf(file, entry, index, problems);
+    case "smtp":
+      return smtpOf({ file, entry, path: ["notify", index], read }, problems);
+    default:
+      return httpOf(entry, index, read, problems);
+  }
 }
 
-function commandOf(file: string, entry: Entry, index: number, problems: Problems): NotifyTarget["to"] | undefined {
-  if (!fits(entry, index, problems)) return undefined;
+/** Returns false after adding to `problems`. */
+function fits(entry: NotifyEntry, index: number, problems: Problems): boolean {
+  const path = ["notify", index];
+  const stray = particular.find((key) => entry[key] !== undefined && !keysOf[entry.to].includes(key));
+  const twice = secretNames.find((key) => entry[key] !== undefined && entry[`${key}_file`] !== undefined);
+  if (stray !== undefined)
+    problems.add([...path, stray], {
+      found: `${stray} with to = "${entry.to}"`,
+      accepted: keysOf[entry.to].join(", "),
+      advice: "remove it, or choose another `to`",
+    });
+  else if (twice !== undefined)
+    problems.add([...path, `${twice}_file`], {
+      found: `${twice} and ${twice}_file`,
+      accepted: "one of them",
+      advice: `remove the other; a ${twice === "url" ? "URL that is itself a secret" : twice} belongs into a file, or into a variable`,
+    });
+  return stray === undefined && twice === undefined;
+}
+
+function commandOf(
+  file: string,
+  entry: NotifyEntry,
+  index: number,
+  problems: Problems,
+): NotifyTarget["to"] | undefined {
   const [program, ...args] = entry.command ?? [];
   if (program === undefined) {
     problems.add(["notify", index], {
@@ -86,22 +117,13 @@ function commandOf(file: string, entry: Entry, index: number, problems: Problems
 }
 
 function httpOf(
-  entry: Entry,
+  entry: NotifyEntry,
   index: number,
   read: (key: SecretName) => string | undefined,
   problems: Problems,
 ): NotifyTarget["to"] | undefined {
-  if (!fits(entry, index, problems) || entry.to === "command") return undefined;
+  if (entry.to === "command" || entry.to === "smtp") return undefined;
   const path = ["notify", index];
-  const twice = secretNames.find((key) => entry[key] !== undefined && entry[`${key}_file`] !== undefined);
-  if (twice !== undefined) {
-    problems.add([...path, `${twice}_file`], {
-      found: `${twice} and ${twice}_file`,
-      accepted: "one of them",
-      advice: `remove the other; a ${twice === "url" ? "URL that is itself a secret" : twice} belongs into a file, or into a variable`,
-    });
-    return undefined;
-  }
   const url = read("url") ?? (entry.url_file === undefined ? urls[entry.to] : undefined);
   const token = read("token");
   const missing =
@@ -121,6 +143,14 @@ function httpOf(
     return undefined;
   }
   if (url === undefined) return undefined;
+  if (!/^https?:/.test(url)) {
+    problems.add([...path, entry.url === undefined ? "url_file" : "url"], {
+      found: `a URL that is not HTTP's with to = "${entry.to}"`,
+      accepted: "a URL with http:// or https://",
+      advice: 'correct it; for e-mail write to = "smtp"',
+    });
+    return undefined;
+  }
   const isPagerDuty = entry.to === "pagerduty";
   return {
     kind: "http",
@@ -133,7 +163,10 @@ function httpOf(
   };
 }
 
-/** Returns the one word of a file's first line, or undefined after adding to `problems` (or if none is named). */
+/**
+ * Returns the one word of a file's first line (a password may have several), or undefined after adding to `problems`,
+ * or if none is named.
+ */
 export function readLine(
   file: string,
   name: string | undefined,
@@ -155,7 +188,8 @@ export function readLine(
     return undefined;
   }
   const isUrl = key.at(-1) === "url_file";
-  if (line === "" || /\s/.test(line) || (isUrl && !URL.canParse(line))) {
+  // A password may have spaces.
+  if (line === "" || (key.at(-1) !== "password_file" && /\s/.test(line)) || (isUrl && !URL.canParse(line))) {
     problems.add(key, {
       found: `${JSON.stringify(name)}, whose first line is ${line === "" ? "empty" : isUrl ? "no URL" : "several words"}`,
       accepted: isUrl ? "a URL as its first line" : "one word as its first line",

@@ -5,7 +5,7 @@ const secretKeys: readonly RegExp[] = [
   /^cluster\.secret$/,
   /^gateway\.traces\.headers\b/,
   /^host\.vault_key$/,
-  /^notify\.(?:url|secret|token)$/,
+  /^notify\.(?:url|secret|token|password)$/,
   /^service\.objective\.probe\.(?:token$|headers\b)/,
 ];
 
@@ -15,4 +15,5 @@ export function isSecretKey(path: KeyPath): boolean {
 }
 
 /** A line of a file that is not TOML, and may have a secret. */
-export const mayHaveSecret = (line: string): boolean => /secret|token|vault_key|url|headers|authorization/i.test(line);
+export const mayHaveSecret = (line: string): boolean =>
+  /secret|token|password|vault_key|url|headers|authorization/i.test(line);

@@ -8,6 +8,7 @@
 import type { DrillKind } from "../core/failover/drill.ts";
 import type { DrillTime } from "../core/failover/drill-time.ts";
 import type { MessageFormat, NotificationFilter } from "../core/notify/notification.ts";
+import type { SmtpReceiver } from "./smtp-receiver.ts";
 import type { S3Settings } from "../core/s3-place.ts";
 import type { GatewayLimits, HostLimits } from "../http/limits.ts";
 
@@ -203,7 +204,8 @@ export interface NotifyTarget extends NotificationFilter {
         readonly command: readonly [program: string, ...args: string[]];
         /** Where it runs. */
         readonly folder: string;
-      };
+      }
+    | SmtpReceiver;
 }
 
 /** `async` may acknowledge a write up to `lossMaxMs` before it is in the vault: at most that much can be lost. */

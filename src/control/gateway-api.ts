@@ -193,7 +193,7 @@ const workerEntrySchema = v.object({
 
 const notifyTargetSchema = v.object({
   name: v.string(),
-  /** `webhook`, `slack`, `teams`, `pagerduty`, `ntfy` or `command`. */
+  /** `webhook`, `slack`, `teams`, `pagerduty`, `ntfy`, `command` or `smtp`. */
   to: v.string(),
   queued: count,
   /** Why the last attempt failed; null: it succeeded, or there was none. */

@@ -56,7 +56,7 @@ export function messageOfNotification(
 const pagerDutySummaryMax = 1_024;
 const ntfyPriority: Readonly<Record<NotifySeverity, number>> = { info: 3, warning: 4, critical: 5 };
 
-const titleOf = ({ severity, summary }: Notification): string => `[${severity}] ${summary}`;
+export const titleOf = ({ severity, summary }: Notification): string => `[${severity}] ${summary}`;
 
 /** The notification as programs read it: a webhook's body, and the standard input of a command. */
 export const plainNotification = (notification: Notification) => ({

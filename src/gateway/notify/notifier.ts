@@ -42,7 +42,8 @@ import { addEvent, putDelivery, putNotification } from "../state/rows.ts";
 import type { epochs, events, failovers, notifications } from "../state/schema.ts";
 import { gatewayOf, type StateStore } from "../state/store.ts";
 import { type DeliveryEnd, TargetQueue } from "./target-queue.ts";
-import type { Send, SendOutcome } from "./send.ts";
+import type { Send } from "./send.ts";
+import type { SendOutcome } from "./send-outcome.ts";
 
 const lookEveryMs = 1_000;
 export const newsMsMax = 10 * 60_000;
@@ -136,7 +137,7 @@ export class Notifier {
   status(): readonly TargetStatus[] {
     return this.#queues.map(({ target, queued, failure }) => ({
       name: target.name,
-      to: target.to.kind === "http" ? target.to.format : "command",
+      to: target.to.kind === "http" ? target.to.format : target.to.kind,
       queued,
       failure,
     }));

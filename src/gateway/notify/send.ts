@@ -1,7 +1,6 @@
 /**
- * One attempt to tell one target a notification: an HTTP request, or a command. Bounded by the target's time limit; a
- * command
- * that exceeds it is killed by its process id, with the group that it leads.
+ * One attempt to tell one target a notification: an HTTP request, a command, or an e-mail (smtp.ts). Bounded by the
+ * target's time limit; a command that exceeds it is killed by its process id, with the group that it leads.
  *
  * The signature of a webhook: `Stead-Signature: t=SECONDS,v1=HEX`, HMAC-SHA256 of `SECONDS.BODY` under the target's
  * secret. The time stands in what is signed, so that a receiver can refuse an old request that is sent again.
@@ -13,27 +12,29 @@ import type { Notification } from "../../core/notify/notification.ts";
 import { cleanEnvironment } from "../../runtime/clean-environment.ts";
 import { messageOf } from "../../runtime/operator-error.ts";
 import { messageOfNotification, plainNotification } from "./message.ts";
-
-/** `permanent`: another attempt would be answered the same. */
-export type SendOutcome =
-  | { readonly kind: "told" }
-  | { readonly kind: "failed"; readonly why: string; readonly permanent: boolean };
+import type { SendOutcome } from "./send-outcome.ts";
+import { sendMail } from "./smtp.ts";
 
 export type Send = (target: NotifyTarget, notification: Notification, signal: AbortSignal) => Promise<SendOutcome>;
 
 /** Never rejects. */
 export const sendNotification: Send = async (target, notification, signal) => {
   try {
-    const { to } = target;
-    return to.kind === "command"
-      ? await runCommand(to, target.timeoutMs, notification, signal)
-      : await post(to, target.timeoutMs, notification, signal);
+    const { to, timeoutMs } = target;
+    switch (to.kind) {
+      case "command":
+        return await runCommand(to, timeoutMs, notification, signal);
+      case "http":
+        return await post(to, timeoutMs, notification, signal);
+      case "smtp":
+        return await sendMail(to, timeoutMs, notification, signal);
+    }
   } catch (error) {
     return { kind: "failed", why: messageOf(error), permanent: false };
   }
 };
 
-type HttpTarget = Exclude<NotifyTarget["to"], { kind: "command" }>;
+type HttpTarget = Extract<NotifyTarget["to"], { kind: "http" }>;
 
 async function post(
   to: HttpTarget,

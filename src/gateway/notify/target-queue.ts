@@ -6,7 +6,8 @@ import type { NotifyTarget } from "../../config/types.ts";
 import type { Notification } from "../../core/notify/notification.ts";
 import { BackgroundTasks } from "../../runtime/background-tasks.ts";
 import type { Clock } from "../../runtime/clock.ts";
-import type { Send, SendOutcome } from "./send.ts";
+import type { Send } from "./send.ts";
+import type { SendOutcome } from "./send-outcome.ts";
 
 export const queuedMax = 100;
 /** With the waits below, the last attempt begins about four minutes after the first, plus the target's time limits. */

@@ -7,7 +7,7 @@ import { episodeMs, type Notification } from "../../../src/core/notify/notificat
 import { turnMs, unheardMsMax } from "../../../src/core/notify/teller.ts";
 import { certificateMsMin, Notifier, newsMsMax, unexplainedMs } from "../../../src/gateway/notify/notifier.ts";
 import { attemptsMax } from "../../../src/gateway/notify/target-queue.ts";
-import type { SendOutcome } from "../../../src/gateway/notify/send.ts";
+import type { SendOutcome } from "../../../src/gateway/notify/send-outcome.ts";
 import { fileDisk } from "../../../src/gateway/state/replication-disk.ts";
 import { addEvent, type EventRow, putEpoch, putFailover } from "../../../src/gateway/state/rows.ts";
 import { StateStore } from "../../../src/gateway/state/store.ts";
