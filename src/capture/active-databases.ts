@@ -14,7 +14,7 @@ import { DormantDatabase } from "./dormant-database.ts";
 import { DormantDatabases } from "./dormant-databases.ts";
 import type { FilePath } from "./data-path.ts";
 import { FolderEvents } from "./folder-events.ts";
-import { closedPerTick, quietPerTick, type SourceLimits } from "./limits.ts";
+import { closedPerTick, quietPerTick } from "./limits.ts";
 import { type Housekeeping, rest, tidy } from "./seal.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
 
@@ -156,10 +156,10 @@ export class ActiveDatabases {
 
   /** Housekeeping: databases that have been still for long become quiet, and some quiet ones are checked. */
   tick(nowMs: number): void {
-    const { limits } = this.#options;
     for (const database of this.#active) {
-      tidy(database, this.#options);
-      if (!isStill(database, nowMs, limits) || !this.#told.has(database)) continue;
+      // One that may rest closes its connections except the pin.
+      const isQuiet = tidy(database, this.#options) && rest(database, nowMs);
+      if (!isQuiet || !this.#told.has(database)) continue;
       this.#active.delete(database);
       this.#quiet.add(database);
     }
@@ -178,19 +178,23 @@ export class ActiveDatabases {
    */
   idle(nowMs: number): TrackedDatabase[] {
     const found: TrackedDatabase[] = [];
-    for (const database of this.#unmoved()) {
-      if (found.length === closedPerTick) break;
-      const { watch, files } = database;
-      // Writes to a closed database must be reported.
-      const isTooOpen = watch.isUnused ? this.#told.has(database) : files.hasSpareDescriptors;
-      if (isTooOpen && database.isStill(nowMs, this.#options.limits.dormantAfterMs)) found.push(database);
+    // Called at each tick: a generator over both would cost more than all the looks.
+    for (const database of this.#quiet) {
+      if (found.length === closedPerTick) return found;
+      if (this.#isTooOpen(database, nowMs)) found.push(database);
+    }
+    for (const database of this.#active) {
+      if (found.length === closedPerTick) return found;
+      if (!this.#told.has(database) && this.#isTooOpen(database, nowMs)) found.push(database);
     }
     return found;
   }
 
-  *#unmoved(): Generator<TrackedDatabase> {
-    yield* this.#quiet;
-    for (const database of this.#active) if (!this.#told.has(database)) yield database;
+  #isTooOpen(database: TrackedDatabase, nowMs: number): boolean {
+    const { watch, files } = database;
+    // Writes to a closed database must be reported.
+    const mayClose = watch.isUnused ? this.#told.has(database) : files.hasSpareDescriptors;
+    return mayClose && database.isStill(nowMs, this.#options.limits.dormantAfterMs);
   }
 
   close(): void {
@@ -244,12 +248,4 @@ export class ActiveDatabases {
       `${name}: a commit without an event from the kernel (another mount of the same files?): from now on every database is checked for each chunk of a response`,
     );
   }
-}
-
-/**
- * True if nothing has happened for a while and its next commit begins with a write. Its connections except the pin are
- * then closed.
- */
-function isStill(database: TrackedDatabase, nowMs: number, { quietAfterMs }: SourceLimits): boolean {
-  return database.isStill(nowMs, quietAfterMs) && rest(database, nowMs);
 }

@@ -16,21 +16,22 @@
 import { fstatSync } from "node:fs";
 import type { WalIndex, WalIndexReader } from "./wal-index.ts";
 
+/** What an index says of checkpoints. */
+type Backfilled = Pick<WalIndex, "salt1" | "salt2" | "nBackfill" | "nBackfillAttempted">;
+
 export interface FileSeen {
   readonly changedMs: number;
   readonly writtenMs: number;
   readonly size: number;
-  /** The index before the stamp was read; undefined while it was torn. */
-  readonly index: string | undefined;
-  /** No checkpoint was in progress. */
-  readonly isAtRest: boolean;
+  /** What checkpoints had done by the index, before the stamp was read; undefined while it was torn. */
+  readonly done: Backfilled | undefined;
 }
 
 export class DatabaseFileLook {
   readonly #files: { readonly dbFd: number };
   readonly #index: WalIndexReader;
   #seen: FileSeen;
-  #checkpointed: string | undefined;
+  #checkpointed: Backfilled | undefined;
 
   constructor(files: { readonly dbFd: number }, index: WalIndexReader) {
     this.#files = files;
@@ -57,15 +58,15 @@ export class DatabaseFileLook {
   refresh(to: WalIndex): void {
     const { changedMs, size } = this.#seen;
     const stats = fstatSync(this.#files.dbFd);
-    if (changedMs === stats.ctimeMs && size === stats.size) this.#seen = { ...this.#seen, ...stateOf(to) };
+    if (changedMs === stats.ctimeMs && size === stats.size) this.#seen = { ...this.#seen, done: to };
   }
 
   /** True if a checkpoint is in progress, or was since the last call: its end shows in the index alone. Sync. */
   isCheckpointed(): boolean {
-    const { index, isAtRest } = this.#state();
-    const isSame = index === this.#checkpointed;
-    this.#checkpointed = index;
-    return !isAtRest || !isSame;
+    const done = this.#done();
+    const isSame = isSameDone(done, this.#checkpointed);
+    this.#checkpointed = done;
+    return !isAtRest(done) || !isSame;
   }
 
   /** The content was compared, and is right: `before` was seen when the comparison began. */
@@ -75,25 +76,31 @@ export class DatabaseFileLook {
 
   #isUnexplained(seen: FileSeen, now: FileSeen): boolean {
     if (now.writtenMs === seen.writtenMs && now.size === seen.size) return false;
-    if (!seen.isAtRest || seen.index === undefined || now.index !== seen.index) return false;
-    return this.#state().index === seen.index;
+    if (!isAtRest(seen.done) || !isSameDone(now.done, seen.done)) return false;
+    return isSameDone(this.#done(), seen.done);
   }
 
   see(): FileSeen {
-    const { index, isAtRest } = this.#state();
+    const done = this.#done();
     const { ctimeMs, mtimeMs, size } = fstatSync(this.#files.dbFd);
-    return { changedMs: ctimeMs, writtenMs: mtimeMs, size, index, isAtRest };
+    return { changedMs: ctimeMs, writtenMs: mtimeMs, size, done };
   }
 
-  #state(): { index: string | undefined; isAtRest: boolean } {
+  #done(): Backfilled | undefined {
     const look = this.#index.look();
-    return look.kind === "index" ? stateOf(look.index) : { index: undefined, isAtRest: false };
+    return look.kind === "index" ? look.index : undefined;
   }
 }
 
-function stateOf({ salt1, salt2, nBackfill, nBackfillAttempted }: WalIndex): { index: string; isAtRest: boolean } {
-  return {
-    index: `${salt1} ${salt2} ${nBackfill} ${nBackfillAttempted}`,
-    isAtRest: nBackfillAttempted === nBackfill,
-  };
-}
+/** No checkpoint was in progress. */
+const isAtRest = (done: Backfilled | undefined): boolean =>
+  done !== undefined && done.nBackfillAttempted === done.nBackfill;
+
+const isSameDone = (a: Backfilled | undefined, b: Backfilled | undefined): boolean =>
+  a === b ||
+  (a !== undefined &&
+    b !== undefined &&
+    a.salt1 === b.salt1 &&
+    a.salt2 === b.salt2 &&
+    a.nBackfill === b.nBackfill &&
+    a.nBackfillAttempted === b.nBackfillAttempted);

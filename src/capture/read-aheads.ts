@@ -8,7 +8,7 @@ import type { SourceLimits } from "./limits.ts";
 import { type PartStage, ReadAhead } from "./read-ahead.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
 import type { WalPosition } from "./wal-reader.ts";
-import { writtenUpTo } from "./written-frames.ts";
+import { isWritten, writtenUpTo } from "./written-frames.ts";
 
 /** The interval of its own looks, milliseconds, and the share of a large transaction from which on it makes them. */
 const lookAgainMs = 5;
@@ -77,9 +77,9 @@ export class ReadAheads {
     const some = captured.mxFrame + Math.ceil((readAheadBytesMin * mayBecomeLarge) / pageSize);
     const wanted = captured.mxFrame + Math.ceil(readAheadBytesMin / pageSize);
     // The last of them first: in most looks it is not there.
-    if (writtenUpTo(files.shmFd, some - 1, 1) < some || database.isAhead()) return false;
+    if (!isWritten(files.shmFd, some) || database.isAhead()) return false;
     if (isOver(database)) return false;
-    if (writtenUpTo(files.shmFd, wanted - 1, 1) < wanted) return true;
+    if (!isWritten(files.shmFd, wanted)) return true;
     if (writtenUpTo(files.shmFd, captured.mxFrame, wanted - captured.mxFrame) < wanted) return false;
     this.#begin(database, captured);
     return true;

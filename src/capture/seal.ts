@@ -113,24 +113,33 @@ function sealNow(database: TrackedDatabase, { clock, limits }: Housekeeping): vo
   } else postpone(database, clock.now(), limits);
 }
 
-/** Housekeeping of one database; never passes anything that is not captured. */
-export function tidy(database: TrackedDatabase, house: Housekeeping): void {
-  orPostpone(database, house, () => keepShort(database, house));
+/**
+ * Housekeeping of one database; never passes anything that is not captured. Returns true if nothing happens in it and
+ * nothing has for a while: it may rest.
+ */
+export function tidy(database: TrackedDatabase, house: Housekeeping): boolean {
+  return orPostpone(database, house, () => keepShort(database, house)) ?? false;
 }
 
-function keepShort(database: TrackedDatabase, house: Housekeeping): void {
+function keepShort(database: TrackedDatabase, house: Housekeeping): boolean {
   const { limits, clock } = house;
-  if (database.captured === undefined || database.holds > 0) return;
+  if (database.captured === undefined || database.holds > 0) return false;
   const nowMs = clock.now();
   let index = database.look();
-  if (index === undefined) return;
+  if (index === undefined) return false;
   if (index.nBackfill < index.mxFrame && isOver(database, nowMs, limits.walTidyBytes)) {
     movePin(database, nowMs);
     if (startBackfill(database, index, house) === "incomplete" && !database.isAhead())
       postpone(database, nowMs, limits);
     index = database.look();
   }
-  if (index !== undefined && isPinDue(database, index, nowMs, limits)) movePin(database, nowMs);
+  if (index === undefined) return false;
+  const isKeptOut = database.watch.isWriterKeptOut;
+  const isStill = isKeptOut !== true && database.isStill(nowMs, limits.quietAfterMs);
+  const mayGrowOld = isKeptOut === false && isStill;
+  const ageMsMax = mayGrowOld ? Number.POSITIVE_INFINITY : limits.pinAgeMsMax;
+  if (isPinDue(database, index, { nowMs, ageMsMax, isKeptOut })) movePin(database, nowMs);
+  return isStill;
 }
 
 /**
@@ -140,14 +149,17 @@ function keepShort(database: TrackedDatabase, house: Housekeeping): void {
  * frames remain to be copied, see `mayMovePin`); if it is, an idle database needs no second connection for its pin's
  * age.
  */
-function isPinDue(database: TrackedDatabase, index: WalIndex, nowMs: number, limits: SourceLimits): boolean {
-  const { pin, watch } = database;
-  const isKeptOut = watch.isWriterKeptOut;
+function isPinDue(database: TrackedDatabase, index: WalIndex, { nowMs, ageMsMax, isKeptOut }: PinLook): boolean {
   // Called at each look, so that it knows since when.
   const mayMove = database.mayMovePin(nowMs, isKeptOut);
-  if (isKeptOut === true) return mayMove;
-  const mayGrowOld = isKeptOut === false && database.isStill(nowMs, limits.quietAfterMs);
-  return pin.isDue(index, nowMs, mayGrowOld ? Number.POSITIVE_INFINITY : limits.pinAgeMsMax);
+  return isKeptOut === true ? mayMove : database.pin.isDue(index, nowMs, ageMsMax);
+}
+
+interface PinLook {
+  readonly nowMs: number;
+  readonly ageMsMax: number;
+  /** `FileWatch.isWriterKeptOut`. */
+  readonly isKeptOut: boolean | undefined;
 }
 
 /** Backfills here, or starts it in the other thread (`aside`). */

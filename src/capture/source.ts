@@ -37,6 +37,8 @@ import { WriteLocks } from "./write-locks.ts";
 /** Pause between two looks at a file that is still being written, at the start. */
 const retryMs = 20;
 
+const nothingHeld: readonly HeldDatabase[] = [];
+
 export class Source {
   /** Logs of 64 MiB and more that cannot start over. */
   readonly longLogs: LongLogs;
@@ -228,6 +230,7 @@ export class Source {
   uncaptured(): readonly HeldDatabase[] {
     const { list } = this.#databases.uncaptured;
     if (list.length > 0) return list.map(heldBy);
+    if (this.#removals.length === 0) return nothingHeld;
     const sinceMs = this.#options.clock.now();
     return this.#removals.map(({ name }) => {
       return { name, reason: `${name}: a deletion that is not in the journal yet`, advice: "Wait a moment.", sinceMs };

@@ -35,6 +35,8 @@ export const heldBy = ({ name, error, sinceMs }: UncapturedEntry): HeldDatabase 
   sinceMs,
 });
 
+const none: readonly UncapturedEntry[] = [];
+
 export class Uncaptured {
   readonly #entries = new Map<string, UncapturedEntry>();
   readonly #now: () => number;
@@ -47,7 +49,7 @@ export class Uncaptured {
   }
 
   get list(): readonly UncapturedEntry[] {
-    return [...this.#entries.values()];
+    return this.#entries.size === 0 ? none : [...this.#entries.values()];
   }
 
   get size(): number {

@@ -51,6 +51,9 @@ export class WalIndexReader {
   readonly #bytes = new Uint8Array(walIndexBytes);
   readonly #words = new Uint32Array(this.#bytes.buffer);
   readonly #view = new DataView(this.#bytes.buffer);
+  /** The words of the last look that found an index, and the index. */
+  readonly #knownWords = new Uint32Array(walIndexBytes / 4);
+  #known: Extract<WalIndexLook, { kind: "index" }> | undefined;
 
   /** `shmFd` is read at each look: it changes when the files are reopened. */
   constructor(files: { readonly shmFd: number }) {
@@ -75,14 +78,30 @@ export class WalIndexReader {
     );
   }
 
+  /** Returns the same object while nothing in the header changes. */
   look(): WalIndexLook {
     if (readSync(this.#files.shmFd, this.#bytes, 0, walIndexBytes, 0) < walIndexBytes) return { kind: "torn" };
+    if (this.#known !== undefined && this.#isKnown()) return this.#known;
+    const look = this.#parse();
+    this.#known = look.kind === "index" ? look : undefined;
+    this.#knownWords.set(this.#words);
+    return look;
+  }
+
+  #isKnown(): boolean {
+    const [words, known] = [this.#words, this.#knownWords];
+    for (let i = 0; i < known.length; i++) if (words[i] !== known[i]) return false;
+    return true;
+  }
+
+  #parse(): WalIndexLook {
     const words = this.#words;
     for (let i = 0; i < 12; i++) if (words[i] !== words[i + 12]) return { kind: "torn" };
     if (this.#bytes[12] !== 1 || !this.#checksumHolds()) return { kind: "torn" };
     const found = words[0] ?? 0;
     if (found !== version) return { kind: "unknown", version: found };
-    const sizeField = new Uint16Array(this.#bytes.buffer, 14, 1)[0] ?? 0;
+    // Bytes 14 and 15 of a little-endian word, as on all targets.
+    const sizeField = (words[3] ?? 0) >>> 16;
     return {
       kind: "index",
       index: {

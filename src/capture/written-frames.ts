@@ -10,6 +10,7 @@
  * Layout (https://www.sqlite.org/walformat.html, section 2.2): blocks of 32 KiB, each a table of 4096 page numbers and
  * a hash table; in the first block 136 bytes of header take the place of the first 34 numbers.
  */
+import { readSync } from "node:fs";
 import { readFully } from "./wal-reader.ts";
 
 const blockBytes = 32_768;
@@ -17,6 +18,14 @@ const headerBytes = 136;
 const perBlock = 4096;
 const inFirst = perBlock - headerBytes / 4;
 const table = new Uint32Array(perBlock);
+const entry = new Uint32Array(1);
+const entryBytes = new Uint8Array(entry.buffer);
+
+/** True if a frame is written, by its entry alone. Sync. */
+export function isWritten(shmFd: number, frame: number): boolean {
+  const { offset } = placeOf(frame);
+  return readSync(shmFd, entryBytes, 0, 4, offset) === 4 && entry[0] !== 0;
+}
 
 /** Returns the last frame up to which all frames behind `from` are written; looks at `atMost` of them. Sync. */
 export function writtenUpTo(shmFd: number, from: number, atMost: number): number {

@@ -43,10 +43,12 @@ async function load(): Promise<LockHolder | undefined> {
   const words = new Int32Array(bytes.buffer);
   const into = libc.addressOf(bytes);
   const ask = (fd: number, wanted: number, start: number, length: number): number | undefined => {
-    words.fill(0);
     words[0] = wanted;
     words[2] = start;
+    words[3] = 0;
     words[4] = length;
+    words[5] = 0;
+    words[6] = 0;
     if (libc.symbols.fcntl(fd, getLock, into) !== 0 || ((words[0] ?? 0) & 0xffff) === unlocked) return undefined;
     return words[6];
   };
