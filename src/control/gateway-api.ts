@@ -136,7 +136,11 @@ export const clusterServiceSchema = v.object({
   /** Where requests are sent now; null: they wait. */
   routedTo: v.nullable(v.string()),
   waiting: v.object({ requests: count, bytes: count }),
-  requests: v.object({ ok: count, held: count, replayed: count, unknown: count, failed: count, clientGone: count }),
+  requests: v.object({
+    ...{ ok: count, held: count, replayed: count, unknown: count, failed: count, clientGone: count },
+    /** Answered with the maintenance page. */
+    maintenance: v.optional(count, 0),
+  }),
   requestsPerSecond: v.pipe(v.number(), v.minValue(0)),
   hosts: v.array(clusterHostSchema),
   /** The newest failovers of all gateways, including those before a restart, oldest first. */

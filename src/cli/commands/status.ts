@@ -118,7 +118,8 @@ function formatService(service: ClusterService, wallTimeMs: number): string {
     ...(waiting.requests === 0 ? [] : [`${waiting.requests} requests waiting`]),
   ].join(", ");
   const reason = service.reason === null ? "" : paragraph("  ", service.reason);
-  const counts = `requests: ${requests.ok} ok, ${requests.held} held, ${requests.replayed} replayed, ${requests.unknown} unknown, ${requests.failed} failed\n`;
+  const paged = requests.maintenance === 0 ? "" : `, ${requests.maintenance} in maintenance`;
+  const counts = `requests: ${requests.ok} ok, ${requests.held} held, ${requests.replayed} replayed, ${requests.unknown} unknown, ${requests.failed} failed${paged}\n`;
   return `${head}\n${reason}${counts}${hostTable(service)}${formatFailovers(service, wallTimeMs)}`;
 }
 

@@ -16,7 +16,7 @@ import { budgetMs } from "./budget.ts";
 import { observe, observeProof, observeVault } from "./observe.ts";
 import { ranking } from "./order.ts";
 import { proofEndsAt } from "./proof.ts";
-import { handoverEndsAt, primaryStatus } from "./primary-status.ts";
+import { firstLookEndsAt, handoverEndsAt, primaryStatus } from "./primary-status.ts";
 import { route } from "./route.ts";
 import { ownerStuckAt, reconcile } from "./reconcile.ts";
 import { put, spent, type Transition } from "./transition.ts";
@@ -78,7 +78,7 @@ export function wakeAt(state: ServiceState, now: number): number | undefined {
   if (phase.kind === "awaiting" && state.primary !== undefined && primaryStatus(state, now) === "becoming") {
     times.push(state.primary.adoptedAt + state.settings.awaitMs);
   }
-  times.push(proofEndsAt(state));
+  times.push(proofEndsAt(state), firstLookEndsAt(state));
   const owner = state.primary === undefined ? undefined : state.hosts.get(state.primary.host);
   if (owner !== undefined) times.push(handoverEndsAt(owner));
   const ahead = times.filter((time) => time > now);

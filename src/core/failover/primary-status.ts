@@ -8,6 +8,7 @@
  * "Down" counts only if a probe has failed that was started after the epoch was heard of. At a fresh start a gateway
  * may ask the first primary before it listens, and hear of its claim from the others: that refusal is older than the
  * claim, and says nothing about its end. Adoption sends a probe at once (transition.ts): a dead owner is known as soon.
+ * A gateway to which no host is up yet looks for as long as detection takes.
  */
 import type { HostView, ServiceState } from "./state.ts";
 
@@ -35,7 +36,8 @@ export function primaryStatus(state: ServiceState, now: number): PrimaryStatus {
   if (primary === undefined) return "none";
   const view = state.hosts.get(primary.host);
   if (view === undefined) return "unregistered";
-  if (view.health.kind === "down") return view.health.failedAt < primary.adoptedAt ? "doubtful" : "down";
+  if (view.health.kind === "down")
+    return view.health.failedAt < primary.adoptedAt || now < firstLookEndsAt(state) ? "doubtful" : "down";
   const report = view.report;
   if (report === undefined || view.health.kind === "unknown" || view.health.doubt !== undefined) return "doubtful";
   switch (report.role) {
@@ -57,6 +59,16 @@ export function primaryStatus(state: ServiceState, now: number): PrimaryStatus {
       return believable ? "stepped-down" : "becoming";
     }
   }
+}
+
+/**
+ * Returns until when a primary that this gateway has never heard itself is no loss: no host is up, so none could
+ * replace it, and the hosts may be starting as this gateway is. -Infinity: one is up, or the primary was heard.
+ */
+export function firstLookEndsAt({ primary, hosts, settings }: ServiceState): number {
+  if (primary === undefined || primary.instance !== undefined) return -Infinity;
+  const isAnyUp = [...hosts.values()].some(({ health }) => health.kind === "up");
+  return isAnyUp ? -Infinity : primary.adoptedAt + settings.staleMs;
 }
 
 /**

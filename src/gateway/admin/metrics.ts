@@ -100,8 +100,8 @@ function showServices(metrics: Metrics, services: readonly Service[]): void {
 }
 
 function requestsByEnd({ name: service, requests }: Service): Sample<"service" | "end">[] {
-  const { ok, unknown, failed, clientGone } = requests;
-  return Object.entries({ ok, unknown, failed, client_gone: clientGone }).map(([end, count]) => [
+  const { ok, unknown, failed, maintenance, clientGone } = requests;
+  return Object.entries({ ok, unknown, failed, maintenance, client_gone: clientGone }).map(([end, count]) => [
     { service, end },
     count,
   ]);

@@ -370,7 +370,8 @@ function ofFailover(row: typeof failovers.$inferSelect, since: number): Occurren
 
 function ofEvent(row: typeof events.$inferSelect, since: number): Occurrence | undefined {
   const rule = ruleOfEvent(row.what);
-  if (rule === undefined) return undefined;
+  // Of a host that was not heard since its gateway started, `host-down` is no warning.
+  if (rule === undefined || (row.level === "info" && rule.severity !== "info")) return undefined;
   const { kind, severity, isSeenByAll } = rule;
   const service = row.service ?? undefined;
   const host = row.host ?? undefined;

@@ -94,6 +94,9 @@ function Service({ status, service, visitor, samples, hasHostLines }: ServicePro
         <Figure name="replayed" value={service.requests.replayed} />
         <Figure name="unknown" value={service.requests.unknown} />
         <Figure name="failed" value={service.requests.failed} />
+        {service.requests.maintenance === 0 ? null : (
+          <Figure name="in maintenance" value={service.requests.maintenance} />
+        )}
       </dl>
       <HostTable service={service.name} hosts={foremost(service)} samples={hasHostLines ? samples : undefined} />
       <Others service={service} hasLines={hasHostLines} />

@@ -10,6 +10,8 @@ export interface TrafficCounts {
   readonly replayed: number;
   readonly unknown: number;
   readonly failed: number;
+  /** Requests that were answered with the maintenance page. */
+  readonly maintenance: number;
   readonly clientGone: number;
 }
 
@@ -34,7 +36,7 @@ interface GapWatch {
 
 export class Traffic {
   readonly #clock: Clock;
-  readonly #counts = { ok: 0, held: 0, replayed: 0, unknown: 0, failed: 0, clientGone: 0 };
+  readonly #counts = { ok: 0, held: 0, replayed: 0, unknown: 0, failed: 0, maintenance: 0, clientGone: 0 };
   readonly #perSecond = new Map<number, number>();
   readonly #watches = new Map<number, GapWatch>();
   /** The counts at the beginning of the last seconds in which a request ended, oldest first. */

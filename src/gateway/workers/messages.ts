@@ -9,6 +9,7 @@
 import * as v from "valibot";
 import { gatewayLimits } from "../../config/limits.ts";
 import type { GatewayLimitName } from "../../http/limits.ts";
+import { requestEnds } from "../../http/proxy/request-trace.ts";
 import { definitions, type MetricName } from "../../metrics/metrics.ts";
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
@@ -76,7 +77,7 @@ export const toWorkerSchema = v.variant("kind", [
 export type ToWorker = v.InferOutput<typeof toWorkerSchema>;
 
 const endedSchema = v.object({
-  end: v.picklist(["ok", "unknown", "failed", "client-gone"]),
+  end: v.picklist(requestEnds),
   held: v.boolean(),
   replayed: v.boolean(),
   count,
@@ -85,7 +86,7 @@ const endedSchema = v.object({
 /** As `TracedRequest` (src/http/proxy/request-trace.ts). */
 const tracedSchema = v.object({
   ...{ traceId: text, parentId: text, requestId: text, method: text, replays: count },
-  end: v.picklist(["ok", "unknown", "failed", "client-gone"]),
+  end: v.picklist(requestEnds),
   steps: v.array(
     v.object({
       kind: v.picklist(["hold", "replay"]),

@@ -319,8 +319,11 @@ export class Proxy implements ForwardUser {
       this.#done("client-gone", life);
       return;
     }
+    if (result.refused === "maintenance") {
+      this.#done("maintenance", life);
+      return this.#respondInMaintenance(exchange, outcomeOf(life));
+    }
     this.#done("failed", life);
-    if (result.refused === "maintenance") return this.#respondInMaintenance(exchange, outcomeOf(life));
     const why =
       result.refused === "full"
         ? "there is no primary, and the maximum number of requests is already waiting for one"

@@ -7,7 +7,9 @@ import { fieldSet, TRACEPARENT } from "../message/known-fields.ts";
 import { parseTraceParent, type TraceParent } from "../message/trace-parent.ts";
 import type { Exchange } from "../upstream/exchange.ts";
 
-export type RequestEnd = "ok" | "unknown" | "failed" | "client-gone";
+/** `maintenance`: answered with the maintenance page, on purpose. */
+export const requestEnds = ["ok", "unknown", "failed", "maintenance", "client-gone"] as const;
+export type RequestEnd = (typeof requestEnds)[number];
 export type StepKind = "hold" | "replay";
 
 export interface TracedStep {

@@ -53,6 +53,8 @@ test("on: the page, also for what waits, until its end; the primary serves all t
   const program = await ask("application/json");
   expect(JSON.parse(program.text)).toEqual({ error: "maintenance", message: "the service is in maintenance" });
   expect(cluster.service()).toMatchObject({ phase: "serving", routedTo: "a", maintenance: { reason: "schema 12" } });
+  // Answered on purpose: no failure of a request.
+  expect(cluster.service().requests).toMatchObject({ ok: 1, failed: 0, maintenance: 2 });
   expect((await stead("status")).out).toContain("IN MAINTENANCE (schema 12)");
   // It holds over a restart.
   await cluster.gateway?.close(0);

@@ -274,6 +274,13 @@ describe("a condition that every gateway sees", () => {
 });
 
 describe("a target", () => {
+  test("is no news if it is no warning: a host that was not heard since its gateway started", async () => {
+    await three();
+    fleet.get("g1").store.write(event("g1", { level: "info", detail: "a does not answer" }));
+    await fleet.pass(60_000);
+    expect(fleet.received).toEqual([]);
+  });
+
   test("is told nothing that its filter leaves out", async () => {
     fleet.target = targetOf({ kinds: ["failover"], severity: "warning", services: ["notes"] });
     await three();

@@ -55,7 +55,7 @@ export const service = (change: Partial<ClusterService> = {}): ClusterService =>
   },
   vault: { state: "well", forMs: 0 },
   waiting: { requests: 0, bytes: 0 },
-  requests: { ok: 10, held: 1, replayed: 1, unknown: 0, failed: 0, clientGone: 0 },
+  requests: { ok: 10, held: 1, replayed: 1, unknown: 0, failed: 0, clientGone: 0, maintenance: 0 },
   requestsPerSecond: 12,
   hosts: [host({ role: "primary" }), host({ id: "b" }), host({ id: "c", nofailover: true })],
   failovers: [failoverEntry()],
