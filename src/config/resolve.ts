@@ -6,7 +6,7 @@ import { availableParallelism } from "node:os";
 import { dirname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { plainPrefix } from "../core/base-url.ts";
-import { parseDrillTime } from "../core/failover/drill-time.ts";
+import { parseDueTime } from "../core/due-time.ts";
 import { isS3Url } from "../core/s3-place.ts";
 import { isVaultUrl } from "../core/vault-address.ts";
 import { urlOf } from "./address.ts";
@@ -63,7 +63,7 @@ export function resolveServices(
 }
 
 function plannedOf(drill: FileContent["service"][number]["drill"]): ServiceConfig["drill"] {
-  const at = drill === undefined ? undefined : parseDrillTime(drill.at);
+  const at = drill === undefined ? undefined : parseDueTime(drill.at);
   return drill === undefined || at === undefined ? undefined : { kind: drill.kind, at, forMs: drill.for };
 }
 

@@ -3,7 +3,7 @@
  * differ, and which differences a running gateway can apply.
  */
 import { hash } from "node:crypto";
-import { formatDrillTime } from "../core/failover/drill-time.ts";
+import { formatDueTime } from "../core/due-time.ts";
 import { formatAddress } from "./address.ts";
 import type { GatewayConfig, NotifyTarget, ServiceConfig, ServiceHostConfig, TracesConfig } from "./types.ts";
 
@@ -116,7 +116,7 @@ export function serviceSettings(services: readonly ServiceConfig[]): Readonly<Re
     if (service.maintenance !== undefined) settings[`${prefix}: maintenance`] = maintenanceText(service.maintenance);
     if (service.probe !== undefined) settings[`${prefix}: objective.probe`] = probeText(service.probe);
     if (service.drill !== undefined)
-      settings[`${prefix}: drill`] = `${service.drill.kind} at ${formatDrillTime(service.drill.at)}`;
+      settings[`${prefix}: drill`] = `${service.drill.kind} at ${formatDueTime(service.drill.at)}`;
     for (const { path, timeMs } of service.firstByte) settings[`${prefix}: first_byte ${path}`] = timeMs;
     for (const host of service.hosts) settings[hostKey(service.name, host.id)] = hostText(host);
   }

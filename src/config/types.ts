@@ -6,7 +6,7 @@
  * needs is present: a missing one has become its default, or a reported problem.
  */
 import type { DrillKind } from "../core/failover/drill.ts";
-import type { DrillTime } from "../core/failover/drill-time.ts";
+import type { DueTime } from "../core/due-time.ts";
 import type { MessageFormat, NotificationFilter } from "../core/notify/notification.ts";
 import type { SmtpReceiver } from "./smtp-receiver.ts";
 import type { S3Settings } from "../core/s3-place.ts";
@@ -90,7 +90,7 @@ export interface DrillProbeConfig {
 /** A drill that the gateways run by themselves. */
 export interface PlannedDrill {
   readonly kind: DrillKind;
-  readonly at: DrillTime;
+  readonly at: DueTime;
   /** How long a hang or a partition lasts. */
   readonly forMs: number;
 }

@@ -15,7 +15,7 @@ import { describeRefusal } from "../../core/refusal.ts";
 import { type DrillKind, whyNoDrill } from "../../core/failover/drill.ts";
 import { drillRuns, type OrderedDrill, whyGiveWay } from "../../core/failover/drill-order.ts";
 import { durationOf } from "../../core/failover/prediction.ts";
-import { formatDrillTime, nextDue } from "../../core/failover/drill-time.ts";
+import { formatDueTime, nextDue } from "../../core/due-time.ts";
 import { type DrillExpectation, expectDrill } from "../../core/failover/drill-expectation.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { fromValues } from "../state/replication-tables.ts";
@@ -102,7 +102,7 @@ export class Drills {
     return this.#options.plans().flatMap(({ name: service, drill }) => {
       if (drill === undefined) return [];
       const { kind, at } = drill;
-      return [{ service, kind, at: formatDrillTime(at), nextAtMs: nextDue(at, now) }];
+      return [{ service, kind, at: formatDueTime(at), nextAtMs: nextDue(at, now) }];
     });
   }
 

@@ -7,7 +7,7 @@
  * One that is not safe is not made up for: it is kept as `refused`, and told.
  */
 import type { PlannedDrill, ServiceConfig } from "../../config/types.ts";
-import { lastDue } from "../../core/failover/drill-time.ts";
+import { lastDue } from "../../core/due-time.ts";
 import { type KnownGateway, waitOf } from "../../core/notify/teller.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import { BackgroundTasks } from "../../runtime/background-tasks.ts";

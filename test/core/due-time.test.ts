@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
-import { formatDrillTime, lastDue, nextDue, parseDrillTime } from "../../../src/core/failover/drill-time.ts";
+import { formatDueTime, lastDue, nextDue, parseDueTime } from "../../src/core/due-time.ts";
 
 const at = (text: string): number => Date.parse(text);
 const time = (text: string) => {
-  const parsed = parseDrillTime(text);
+  const parsed = parseDueTime(text);
   if (parsed === undefined) throw new Error(text);
   return parsed;
 };
@@ -23,7 +23,6 @@ test("a daily time is due every day", () => {
 });
 
 test("what is written is what is shown, and nothing else is taken", () => {
-  for (const text of ["Mon 09:05", "00:00"]) expect(formatDrillTime(time(text))).toBe(text);
-  for (const text of ["Sunday 03:00", "Sun 3:00", "24:00", "sun 03:00", ""])
-    expect(parseDrillTime(text)).toBeUndefined();
+  for (const text of ["Mon 09:05", "00:00"]) expect(formatDueTime(time(text))).toBe(text);
+  for (const text of ["Sunday 03:00", "Sun 3:00", "24:00", "sun 03:00", ""]) expect(parseDueTime(text)).toBeUndefined();
 });
