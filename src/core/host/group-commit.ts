@@ -3,7 +3,8 @@
  * system) throughput is the number of writers in each flush by the time of a put, and without a wait half of them miss
  * each one: those whose answers a flush releases send their next commits just after the following flush began, and the
  * writers fall into two groups that take turns. A flush that waits for the group which the last one released has all of
- * them, for a small part of a put's time.
+ * them. It waits longer than it seems to need, up to three fifths of a put: with puts of 10 ms and 16 clients, a quarter
+ * was over before the last of them came back (734 writes a second, and 939 with three fifths).
  *
  * The wait begins with the end of the last flush: what arrives later than the longest wait after it, alone, never
  * waits. It ends early when as many wait as were released and left waiting then. Waits that end without them are given
@@ -26,7 +27,7 @@ export interface GroupCommit {
 /** Faster flushes are not waited for: a timer's resolution is a millisecond. */
 const flushMsMin = 4;
 /** The longest wait, as a share of a flush, and however long one took. */
-const waitShare = 0.25;
+const waitShare = 0.6;
 const waitMsMax = 25;
 /** Weight of the last flush in `flushMs`. */
 const smoothing = 0.2;

@@ -11,10 +11,10 @@ import {
 const slow: GroupCommit = flushEnded(noGroup, { nowMs: 1000, tookMs: 20, released: 3, waiting: 1 });
 
 describe("the wait for a group", () => {
-  test("is a quarter of a flush from the end of the last one", () => {
-    expect(waitForGroupMs(slow, 1000, 1)).toBe(5);
-    expect(waitForGroupMs(slow, 1004, 3)).toBe(1);
-    expect(waitForGroupMs(slow, 1005, 3)).toBeLessThanOrEqual(0);
+  test("is three fifths of a flush from the end of the last one", () => {
+    expect(waitForGroupMs(slow, 1000, 1)).toBe(12);
+    expect(waitForGroupMs(slow, 1011, 3)).toBe(1);
+    expect(waitForGroupMs(slow, 1012, 3)).toBeLessThanOrEqual(0);
     expect(waitForGroupMs(slow, 1200, 1)).toBeLessThanOrEqual(0);
   });
 
@@ -29,7 +29,7 @@ describe("the wait for a group", () => {
   });
 
   test("begins with flushes of four milliseconds", () => {
-    expect(waitForGroupMs(flushEnded(noGroup, { nowMs: 1000, tookMs: 4, released: 3, waiting: 1 }), 1000, 1)).toBe(1);
+    expect(waitForGroupMs(flushEnded(noGroup, { nowMs: 1000, tookMs: 4, released: 3, waiting: 1 }), 1000, 1)).toBeCloseTo(2.4);
   });
 
   test("follows the time that flushes take by a fifth of each difference", () => {
