@@ -11,6 +11,7 @@ import type { Problems } from "./problems.ts";
 import { parseS3Url, s3UrlAccepted } from "../core/s3-place.ts";
 import { parseVaultUrl } from "../core/vault-address.ts";
 import { hostFolders, resolveHealth, vaultUrl } from "./resolve.ts";
+import { checkRestoreTest } from "./restore-test.ts";
 import type { FileContent } from "./schema.ts";
 import type { Address } from "./types.ts";
 import { formatDuration } from "./units.ts";
@@ -34,6 +35,7 @@ export function findContradictions(file: string, content: PartialContent, proble
     checkEnvironment(content.host, problems);
     checkUser(content.host, problems);
     checkHealth(content.host, problems);
+    checkRestoreTest(content.host.restore_test, problems);
     checkBucket(content.host, problems);
     checkLease(content.host, content.gateway, problems);
   }

@@ -1,17 +1,12 @@
 /** The tables of a service about drills: `[service.drill]` and `[service.objective.probe]`. */
 import * as v from "valibot";
 import { drillKinds, drillMsMax, drillMsMin } from "../core/failover/drill.ts";
-import { dueTimePattern } from "../core/due-time.ts";
 import { choice, credential, duration, httpUrl, message, stringTable, table, text } from "./fields.ts";
-
-const dueTimeMessage = message(
-  'a time of the day, or of a weekday, in UTC: "03:00", "Sun 03:00"',
-  "write hours and minutes with two digits each, and the weekday with three letters",
-);
+import { dueTime } from "./restore-test.ts";
 
 export const plannedDrill = table("service.drill", {
   kind: choice(drillKinds),
-  at: v.pipe(v.string(dueTimeMessage), v.regex(dueTimePattern, dueTimeMessage)),
+  at: dueTime,
   for: v.optional(duration({ min: drillMsMin, max: drillMsMax }), "15s"),
 });
 

@@ -14,6 +14,7 @@ import { logTimes, resolveS3 } from "./bucket.ts";
 import { gatewayLimits, hostLimits, resolveLimits } from "./limits.ts";
 import type { KeyPath } from "./locate.ts";
 import { type FileContent, workersMax } from "./schema.ts";
+import { resolveRestoreTest } from "./restore-test.ts";
 import { sourceOf } from "./secret.ts";
 import type {
   ApplicationHealthConfig,
@@ -167,6 +168,7 @@ export function resolveHost(file: string, host: HostContent, secret: string, clu
     cluster,
     application: resolveApplication(file, host.application),
     hooks: resolveHooks(file, host.hooks),
+    restoreTest: resolveRestoreTest(dirname(file), stateFolder, host.restore_test),
     checkpoint: {
       intervalMs: host.checkpoint.interval,
       journalBytes: host.checkpoint.journal,

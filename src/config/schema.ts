@@ -26,6 +26,7 @@ import {
 import { plannedDrill, probe } from "./drill-schema.ts";
 import { gatewayLimits, hostLimits, limitEntries } from "./limits.ts";
 import { notify } from "./notify-schema.ts";
+import { restoreTest } from "./restore-test.ts";
 import { traces } from "./traces-schema.ts";
 
 const second = 1000;
@@ -338,6 +339,7 @@ const host = table("host", {
       timeout: v.optional(duration({ min: 100, max: 14 * second }), "10s"),
     }),
   ),
+  restore_test: v.optional(restoreTest),
   application,
   checkpoint: v.optional(
     table("host.checkpoint", {

@@ -7,6 +7,7 @@
  */
 import type { DrillKind } from "../core/failover/drill.ts";
 import type { DueTime } from "../core/due-time.ts";
+import type { RestoreTestSchedule } from "../core/host/restore-test-due.ts";
 import type { MessageFormat, NotificationFilter } from "../core/notify/notification.ts";
 import type { SmtpReceiver } from "./smtp-receiver.ts";
 import type { S3Settings } from "../core/s3-place.ts";
@@ -282,6 +283,15 @@ export interface CheckpointConfig {
   readonly windowMs: number;
 }
 
+/** A secondary tries whether the vault can be restored (src/host/restore-tests.ts). */
+export interface RestoreTestConfig {
+  readonly schedule: RestoreTestSchedule;
+  /** Read from the vault, at most, per second. */
+  readonly bytesPerSecond: number;
+  /** Absolute; what is restored is in a folder of its own there, and removed. */
+  readonly folder: string;
+}
+
 /** Programs of an operator at the changes of a host's role (src/host/hooks.ts). */
 export interface HooksConfig {
   readonly commands: Readonly<
@@ -354,6 +364,8 @@ export interface HostConfig {
   readonly secret: string;
   readonly cluster: ClusterConfig;
   readonly hooks?: HooksConfig | undefined;
+  /** undefined: none is made. */
+  readonly restoreTest?: RestoreTestConfig | undefined;
   readonly application: ApplicationConfig;
   /** undefined: the application runs as the host's own user. */
   readonly applicationUser?: ApplicationUserConfig | undefined;

@@ -54,6 +54,7 @@ import {
 } from "./host-status.ts";
 import { failoverEntrySchema } from "./failover-api.ts";
 import { rehearsalDoneSchema } from "./host-api.ts";
+import { restoreTestSchema } from "./restore-test.ts";
 import { secretStatusSchema } from "./secret-status.ts";
 import { tokenRoles } from "./token.ts";
 
@@ -88,6 +89,8 @@ export const clusterHostSchema = v.object({
   suspects: v.optional(v.array(suspectSchema), []),
   vault: v.optional(v.nullable(vaultSchema), null),
   rehearsal: v.optional(v.nullable(rehearsalSchema), null),
+  /** The last scheduled restore test; null: there was none. */
+  restoreTest: v.optional(v.nullable(restoreTestSchema), null),
   capture: v.optional(v.nullable(captureSchema), null),
   recordFormat: v.optional(v.nullable(recordFormatSchema), null),
   secret: v.optional(v.nullable(secretStatusSchema), null),

@@ -1,6 +1,7 @@
 /** A host's status: the same object in `GET /v1/status` and in each line of the status stream. */
 import * as v from "valibot";
 import { baseUrlSchema } from "./addresses.ts";
+import { restoreTestSchema } from "./restore-test.ts";
 import { secretStatusSchema } from "./secret-status.ts";
 
 /** States of a host's life (docs/ARCHITECTURE.md has the transitions). */
@@ -192,6 +193,8 @@ export const hostStatusSchema = v.object({
   capture: v.optional(v.nullable(captureSchema), null),
   /** null: there was no rehearsal in this run of the host. */
   rehearsal: v.optional(v.nullable(rehearsalSchema), null),
+  /** The last scheduled restore test; null: there was none. */
+  restoreTest: v.optional(v.nullable(restoreTestSchema), null),
   /** One of each hook that has run since this host was started. */
   hooks: v.optional(v.array(hookRunSchema), []),
   /** null: an earlier version, which reads and writes format 1. */
@@ -215,6 +218,7 @@ export const untold = {
   vault: null,
   capture: null,
   rehearsal: null,
+  restoreTest: null,
   hooks: [],
   recordFormat: null,
   secret: null,

@@ -1,10 +1,10 @@
 /**
  * Applies a changed configuration while a host runs (SIGHUP), as a whole or not at all.
  *
- * At once: `priority`, `nofailover`, `drain`, `drain_streams`, `poll`, [host.hooks]. With the next term as primary,
- * since the running application keeps its settings: [host.application] and [host.checkpoint]. Everything else is bound
- * to sockets, folders, the vault or a lease that others rely on: a file that changes any of it is refused, and the keys
- * are named.
+ * At once: `priority`, `nofailover`, `drain`, `drain_streams`, `poll`, [host.hooks], [host.restore_test]. With the next
+ * term as primary, since the running application keeps its settings: [host.application] and [host.checkpoint].
+ * Everything else is bound to sockets, folders, the vault or a lease that others rely on: a file that changes any of it
+ * is refused, and the keys are named.
  * The parts of a host read their settings from one object, which is changed here.
  */
 import type { HostConfig } from "../config/types.ts";
@@ -52,6 +52,7 @@ const settings: Readonly<Record<keyof HostConfig, readonly [key: string, canChan
   secret: ["the cluster's secret", false],
   cluster: ["the cluster's name, accept_bearer or tls", false],
   hooks: ["hooks", true],
+  restoreTest: ["restore_test", true],
   application: ["application", true],
   applicationUser: ["application.user, application.group or the files with secrets", false],
   checkpoint: ["checkpoint", true],

@@ -16,6 +16,7 @@ import type { LeftoversPort } from "./application/leftovers.ts";
 import type { RehearsalGround } from "./application/rehearsal-ground.ts";
 import type { CanaryPorts } from "./machine/canary.ts";
 import type { DrillPorts } from "./drills.ts";
+import type { RestoreTestPorts } from "./restore-tests.ts";
 import type { HookRunner } from "./ports/hook.ts";
 import type { Exclusions } from "./ports/exclusions.ts";
 import type { FrontPort } from "./application/front.ts";
@@ -69,6 +70,8 @@ export interface HostPorts {
   readonly freePort: () => Promise<number>;
   /** undefined: this host has no application to start a second time. */
   readonly rehearsal: RehearsalGround | undefined;
+  /** undefined or left out: this host makes no restore tests. */
+  readonly restoreTest?: RestoreTestPorts | undefined;
   /** Runs the operator's hooks; undefined or left out: there are none. */
   readonly runHook?: HookRunner | undefined;
   /** undefined or left out: this host cannot be drilled. */

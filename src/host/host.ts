@@ -26,6 +26,7 @@ import type { Outcome } from "./ports/ports.ts";
 import { Warnings } from "./ports/warnings.ts";
 import { checkpointOnDemand } from "./primary/checkpointer.ts";
 import { Rehearsals } from "./rehearsals.ts";
+import { RestoreTests } from "./restore-tests.ts";
 import { unlistedDatabases } from "./restoring.ts";
 import type { Follower } from "./secondary/follower.ts";
 import type { Marker } from "./secondary/local-data.ts";
@@ -45,6 +46,7 @@ export class Host implements Controlled {
   readonly #canary: Canary;
   readonly #driver: Driver;
   readonly #rehearsals: Rehearsals;
+  readonly #restoreTests: RestoreTests;
   readonly #hooks: Hooks;
   #changed = Promise.withResolvers<void>();
 
@@ -75,7 +77,7 @@ export class Host implements Controlled {
       readExclusions: () => this.databases.refresh(),
       dataUrl: () => this.#dataUrl,
       promoteItself: () => this.#promoteItself(),
-      abortRehearsal: (reason) => this.#rehearsals.abort(reason),
+      abortRehearsal: (reason) => this.#abortTrials(reason),
     });
     this.databases = new DatabaseDesk({
       ...{ exclusions: ports.exclusions, clock, log, warnings },
@@ -98,6 +100,12 @@ export class Host implements Controlled {
       onResult: (ok) => (ok ? this.#driver.take({ kind: "rehearsed" }) : this.announce()),
       onStray: (reason) => this.#driver.take({ kind: "cannot-follow", reason }),
     });
+    this.#restoreTests = new RestoreTests({
+      ...{ ports: ports.restoreTest, host, clock, log, store: this.#ports.store, onResult: onChange },
+      openLog: (store) => openLog(store, { service: config.service, log: ports.logKind }, ports),
+      config: () => config.restoreTest,
+      role: () => this.#driver.state.kind,
+    });
   }
 
   /** Starts the host's life: it restores, and then follows. `before`: what an earlier process of it was. */
@@ -106,6 +114,7 @@ export class Host implements Controlled {
     if (this.#ports.canary !== undefined) this.gateways.start();
     this.#canary.start();
     this.#rehearsals.start();
+    this.#restoreTests.start();
     this.#driver.start();
   }
 
@@ -121,9 +130,12 @@ export class Host implements Controlled {
         `not everything could be journaled within ${stepDownMs} ms: stopped without a vacate record, the next primary waits for the lease`,
       );
     }
-    this.#rehearsals.abort(reason);
+    this.#abortTrials(reason);
     this.gateways.close();
-    const ended = this.#driver.close(reason).then(() => this.#rehearsals.close(reason));
+    const ended = this.#driver.close(reason).then(async () => {
+      await this.#rehearsals.close(reason);
+      await this.#restoreTests.close(reason);
+    });
     await this.#canary.close();
     await this.#hooks.settled();
     if (!(await endsWithin(clock, 2 * config.vaultTimeoutMs, ended)))
@@ -135,7 +147,7 @@ export class Host implements Controlled {
     return selfReport({
       ...{ config, instance: this.instance, dataUrl: this.#dataUrl, suspects: front.suspects, now: clock.now() },
       ...{ log: this.#logStatus, driver: this.#driver, warnings: this.#warnings, canary: this.#canary },
-      ...{ rehearsal: this.#rehearsals.last, hooks: this.#hooks },
+      ...{ rehearsal: this.#rehearsals.last, restoreTest: this.#restoreTests.last, hooks: this.#hooks },
       recordFormat: this.gateways.recordFormat,
       certificateWarnings: certificate?.warnings ?? [],
       secret: this.#ports.secret,
@@ -164,7 +176,7 @@ export class Host implements Controlled {
     if (state.kind === "primary" || state.kind === "starting")
       return promotion.refuse({ kind: "epoch_taken", epoch: state.epoch, host: config.id });
     if (state.kind !== "secondary" || secondary === undefined) return promotion.refuse(notReady(state));
-    this.#rehearsals.abort("this host was asked to become primary");
+    this.#abortTrials("this host was asked to become primary");
     const verdict = await this.#judge(request, secondary.follower);
     if (driver.state.kind !== "secondary") return promotion.refuse(notReady(driver.state));
     if (verdict.kind === "unreadable") return promotion.refuse({ kind: "not_ready", reason: verdict.reason });
@@ -199,6 +211,12 @@ export class Host implements Controlled {
   drill(request: HostDrillRequest): Outcome<HostDrillDone> {
     const { clock, drills: ports } = this.#ports;
     return beginDrill(request, this.#driver.state, this.#driver.term?.application, { ports, clock });
+  }
+
+  /** The databases, the disk or the machine are needed. */
+  #abortTrials(reason: string): void {
+    this.#rehearsals.abort(reason);
+    this.#restoreTests.abort(reason);
   }
 
   /** For a host that has just bootstrapped the vault. Ends with a later stage; the status reports refusals. */

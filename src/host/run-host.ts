@@ -49,6 +49,7 @@ import { noKeysWarning } from "./machine/known-keys.ts";
 import { openHostVault } from "./machine/host-vault.ts";
 import { Partition, PartitionedStore } from "./machine/partition.ts";
 import { lockFolders } from "./machine/folder-lock.ts";
+import { RestoreTestFile } from "./machine/restore-test-file.ts";
 import { Front } from "./application/front.ts";
 import { Host } from "./host.ts";
 import { type HostChannel, openHostChannel } from "./host-channel.ts";
@@ -182,7 +183,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
       }),
     freePort: port,
     rehearsal: new MachineRehearsalGround({ config, user, clock, rules: allRules, freePort: port, onWarning }),
-    exclusions,
+    ...{ restoreTest: restoreTestPorts(config, options), exclusions },
     certificate: tls,
     secret: channel.told(vault.secrets),
     ...{ runHook: hookRunner(config, log), leftovers: scope.leftovers },
@@ -357,6 +358,19 @@ function databaseCheck(
     if (names.length > 0) onProgress(0);
     const check = (): Promise<CheckedDatabase[]> => checkDatabases({ command, root, depth, names, onProgress, signal });
     await checkBeforeBootstrap({ depth, acceptDamaged, check, onWarning: (text) => warnings.warn(text) });
+  };
+}
+
+function restoreTestPorts(
+  { stateFolder }: HostConfig,
+  { databaseChecker: command }: StartOptions,
+): NonNullable<HostPorts["restoreTest"]> {
+  const file = new RestoreTestFile(stateFolder);
+  return {
+    read: () => file.read(),
+    write: (result) => file.write(result),
+    check: (root, names, signal) =>
+      checkDatabases({ command, root, depth: "full", names, onProgress: () => undefined, signal }),
   };
 }
 

@@ -1,6 +1,7 @@
 /** Builds a host's status from the parts that know (src/control/host-status.ts has the meaning of each field). */
 import type { HostConfig } from "../config/types.ts";
 import { type CaptureStatus, type HostStatus, type RehearsalResult, untold } from "../control/host-status.ts";
+import type { RestoreTestResult } from "../control/restore-test.ts";
 import { retryInMs } from "../core/host/retry-schedule.ts";
 import { newestRecordFormat, type RecordFormat } from "../core/record-format.ts";
 import type { Suspects } from "../core/suspects.ts";
@@ -25,6 +26,7 @@ export interface SelfReportOptions {
   readonly warnings: Warnings;
   readonly canary: Canary;
   readonly rehearsal: RehearsalResult | null;
+  readonly restoreTest: RestoreTestResult | undefined;
   readonly hooks: Hooks;
   /** Format of the records that it writes as a primary. */
   readonly recordFormat: RecordFormat;
@@ -45,6 +47,7 @@ export function selfReport({
   warnings,
   canary,
   rehearsal,
+  restoreTest,
   hooks,
   recordFormat,
   dataUrl,
@@ -100,6 +103,7 @@ export function selfReport({
     watchedRequests: known.filter(({ pauseMs }) => pauseMs === 0),
     capture: captureOf(term?.source),
     rehearsal,
+    restoreTest: restoreTest ?? null,
     hooks: hooks.runs.map(withNulls),
     recordFormat: { reads: newestRecordFormat, writes: term === undefined ? null : recordFormat },
     secret: secret?.status() ?? null,

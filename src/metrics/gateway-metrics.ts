@@ -126,6 +126,18 @@ export const gatewayMetrics = {
   stead_host_primary: { kind: "gauge", labels: host, help: "1 for the host that reports itself primary" },
   stead_host_position: { kind: "gauge", labels: host, help: "Log position of the host" },
   stead_host_impairments: { kind: "gauge", labels: host, help: "Number of impairments of the host" },
+  stead_host_restore_test_passed: {
+    kind: "gauge",
+    labels: host,
+    help: "1 if the host's last scheduled restore test passed, 0 if it failed; a skipped one, or none, has no value",
+  },
+  stead_host_restore_test_timestamp_seconds: {
+    kind: "gauge",
+    labels: host,
+    help: "When that test began, passed, failed or skipped, in seconds since 1970",
+  },
+  stead_host_restore_test_seconds: { kind: "gauge", labels: host, help: "How long that test took" },
+  stead_host_restore_test_bytes: { kind: "gauge", labels: host, help: "Bytes of the databases that it restored" },
   stead_host_retry_seconds: {
     kind: "gauge",
     labels: host,

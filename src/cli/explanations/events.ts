@@ -165,6 +165,21 @@ export const eventExplanations: Readonly<Record<EventName, CodeMeaning>> = {
     "Nothing now.",
     "The detail has the end of its output. Mend it, then `stead rehearse HOST`.",
   ),
+  "restore-test-passed": codeMeaning(
+    "A host restored the newest checkpoint and the journal after it, and SQLite found every database whole.",
+    nothing,
+    noAction,
+  ),
+  "restore-test-failed": codeMeaning(
+    "A host could not restore the newest state from the vault, or SQLite found damage in it. The detail names what.",
+    "Nothing now; a host that restores would use an older checkpoint, and if there is none, could not.",
+    "`stead checkpoint` writes a new one from the primary; then `stead vault verify --restore` shows what is left. Look at the vault's disk.",
+  ),
+  "restore-test-skipped": codeMeaning(
+    "A scheduled restore test could not be made: no room, a vault that did not answer, or this host was needed. The detail says which.",
+    nothing,
+    "If it is skipped again: give `host.restore_test.folder` room, or choose another time.",
+  ),
   "hook-failed": codeMeaning(
     "A program of [host.hooks] failed on this host, or did not end in time. The detail has which, and the end of its output.",
     "before_start: this host did not become primary. on_promote, on_demote: nothing for clients of the gateways; an address or DNS name that it moves may be wrong.",

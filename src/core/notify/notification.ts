@@ -79,7 +79,7 @@ const eventRules: Readonly<Partial<Record<string, EventRule>>> = {
   "drill-passed": { kind: "drill-passed", severity: "info", isSeenByAll: false },
   "drill-missed": { kind: "drill-failed", severity: "warning", isSeenByAll: false },
   "drill-failed": { kind: "drill-failed", severity: "warning", isSeenByAll: false },
-  "restore-test-failed": { kind: "restore-test-failed", severity: "critical", isSeenByAll: false },
+  "restore-test-failed": { kind: "restore-test-failed", severity: "critical", isSeenByAll: true },
 };
 
 /** Undefined: an event of this name is not told. */

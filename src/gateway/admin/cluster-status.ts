@@ -128,13 +128,24 @@ const toldBy = ({
   suspects,
   vault,
   rehearsal,
+  restoreTest,
   capture,
   recordFormat,
   secret,
-}: HostStatus) => ({ application, impairments, retry, suspects, vault, rehearsal, capture, recordFormat, secret });
+}: HostStatus) => ({
+  ...{ application, impairments, retry, suspects, vault, rehearsal, restoreTest, capture, recordFormat, secret },
+});
 
 /** Warnings about the host's application, disks and vault, in an operator's words; none if all is healthy. */
-function healthWarnings({ application, impairments, retry, suspects, rehearsal, capture }: HostStatus): string[] {
+function healthWarnings({
+  application,
+  impairments,
+  retry,
+  suspects,
+  rehearsal,
+  restoreTest,
+  capture,
+}: HostStatus): string[] {
   const warnings: string[] = [];
   if (retry !== null) {
     const when = retry.inMs > 0 ? `retries in ${seconds(retry.inMs)}` : "candidate of last resort";
@@ -151,6 +162,10 @@ function healthWarnings({ application, impairments, retry, suspects, rehearsal, 
       `${database}: write-ahead log of ${Math.floor(walBytes / 2 ** 20)} MiB, which a reader has kept from starting over for ${seconds(heldMs)}: ${heldBy.join(", ") || "unknown process"}`,
     );
   }
+  if (restoreTest !== null && restoreTest.outcome !== "passed")
+    warnings.push(
+      `restore test of ${new Date(restoreTest.atMs).toISOString()} ${restoreTest.outcome}: ${inOneLine(restoreTest.detail ?? "without a reason")}`,
+    );
   if (rehearsal?.ok === false)
     warnings.push(
       `rehearsal of ${new Date(rehearsal.atMs).toISOString()} failed: ${inOneLine(rehearsal.detail ?? "without a reason")}`,

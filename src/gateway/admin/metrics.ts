@@ -133,6 +133,24 @@ function showHosts(metrics: Metrics, services: readonly Service[]): void {
     each(({ impairments }) => impairments.length),
   );
   metrics.show(
+    "stead_host_restore_test_timestamp_seconds",
+    each(({ restoreTest }) => (restoreTest === null ? null : restoreTest.atMs / 1_000)),
+  );
+  metrics.show(
+    "stead_host_restore_test_passed",
+    each(({ restoreTest }) =>
+      restoreTest === null || restoreTest.outcome === "skipped" ? null : Number(restoreTest.outcome === "passed"),
+    ),
+  );
+  metrics.show(
+    "stead_host_restore_test_seconds",
+    each(({ restoreTest }) => (restoreTest === null ? null : restoreTest.tookMs / 1_000)),
+  );
+  metrics.show(
+    "stead_host_restore_test_bytes",
+    each(({ restoreTest }) => restoreTest?.bytes ?? null),
+  );
+  metrics.show(
     "stead_host_retry_seconds",
     each(({ retry }) => (retry === null ? null : retry.inMs / 1_000)),
   );

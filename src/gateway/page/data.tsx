@@ -69,11 +69,12 @@ function HostData({ service, hosts, nowMs }: HostDataProps) {
               Records since
             </th>
             <th scope="col">Last rehearsal</th>
+            <th scope="col">Last restore test</th>
             <th scope="col">Set aside</th>
           </tr>
         </thead>
         <tbody>
-          {hosts.map(({ id, position, checkpoint, rehearsal, setAside }) => (
+          {hosts.map(({ id, position, checkpoint, rehearsal, restoreTest, setAside }) => (
             <tr>
               <th scope="row">{id}</th>
               <td data-name="Position" class="number">
@@ -94,6 +95,11 @@ function HostData({ service, hosts, nowMs }: HostDataProps) {
                 {rehearsal === null
                   ? "none in this run"
                   : `${rehearsal.ok ? "ready" : "failed"}, ${instant(rehearsal.atMs)}${rehearsal.startMs === null ? "" : `, started in ${inUnits(rehearsal.startMs)}`}`}
+              </td>
+              <td data-name="Restore test">
+                {restoreTest === null
+                  ? "none"
+                  : `${restoreTest.outcome}, ${instant(restoreTest.atMs)}${restoreTest.position === null ? "" : `, position ${restoreTest.position}`}, in ${inUnits(restoreTest.tookMs)}${restoreTest.detail === null ? "" : `: ${restoreTest.detail}`}`}
               </td>
               <td data-name="Set aside">
                 {setAside.length === 0 ? (

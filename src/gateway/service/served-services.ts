@@ -18,6 +18,7 @@ import { OwnShortage } from "../route/own-shortage.ts";
 import type { DataPlane } from "../route/data-plane.ts";
 import { failoversOf } from "./failover-history.ts";
 import { Recorder } from "./recorder.ts";
+import { RestoreTestResults } from "./restore-test-results.ts";
 import { ServiceRuntime } from "./service.ts";
 import type { StateStore } from "../state/store.ts";
 import { Traffic } from "../route/traffic.ts";
@@ -108,12 +109,14 @@ export class ServedServices {
       onConnectionError: (host, cause) => runtime.send({ kind: "data-error", host, cause }),
     });
     const recorder = new Recorder({ gateway: id, service: service.name, clock, log, metrics, store });
+    const restoreTests = new RestoreTestResults({ service: service.name, clock, store, recorder });
     const runtime = new ServiceRuntime({
       settings: settingsOf(config(), service),
       control: (controlUrl, host) => control(controlUrl, service.name, host),
       ...{ probe, clock, route, traffic, recorder, shortage: this.shortage },
       rules: this.#options.rules,
       failovers: () => failoversOf(store, service.name),
+      onRestoreTest: (host, result) => restoreTests.heard(host, result),
       moved: (moved) => this.#options.moved?.(moved),
       onFailedOver: (failover) => this.#options.onFailedOver(service.name, failover),
     });

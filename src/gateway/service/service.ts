@@ -35,6 +35,7 @@ import type { Clock, Timer } from "../../runtime/clock.ts";
 import { HostMonitor, type ProbeTimes } from "./monitor.ts";
 import { Orders } from "./orders.ts";
 import type { HostControl } from "../../control/host-control.ts";
+import type { RestoreTestResult } from "../../control/restore-test.ts";
 import { isPlain, PlainHost, PlainEpochs } from "./plain-host.ts";
 import { FailoverImpacts } from "./failover-impacts.ts";
 import { measuredOf } from "./failover-history.ts";
@@ -65,6 +66,8 @@ export interface ServiceOptions {
   failovers(): readonly FailoverRow[];
   /** Called after each turn of the state machine. */
   moved?(service: ServiceRuntime): void;
+  /** A host has told the result of its last restore test; called again with each status. */
+  onRestoreTest?(host: string, result: RestoreTestResult): void;
   /** A failover is done; called again when more is known about it. */
   onFailedOver?(failover: Failover): void;
 }
@@ -322,6 +325,8 @@ export class ServiceRuntime {
       for (const { hook, epoch, detail } of this.#hooks.heard(event.host, status?.hooks ?? []))
         this.recorder.recordEvent("warning", "hook-failed", event.host, `${hook} of epoch ${epoch} ${detail ?? ""}`);
       if (status !== undefined) this.#rehearsals.heard(event.host, status.rehearsal ?? undefined);
+      const restoreTest = status?.restoreTest ?? undefined;
+      if (restoreTest !== undefined) this.#options.onRestoreTest?.(event.host, restoreTest);
     }
     if (event.kind === "data-error" && this.#state.phase.kind === "down") this.route.waitForPort();
   }

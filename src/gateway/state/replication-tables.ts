@@ -21,6 +21,7 @@ import {
   impacts,
   maintenance,
   notifications,
+  restoreTests,
   services,
   tokens,
 } from "./schema.ts";
@@ -40,6 +41,7 @@ const tables = {
   maintenance,
   notifications,
   deliveries,
+  restoreTests,
 } as const;
 export type TableName = keyof typeof tables;
 

@@ -7,6 +7,7 @@ export const failoversKept = 2_000;
 /** Of several gateways. */
 export const impactsKept = 10_000;
 export const drillsKept = 2_000;
+export const restoreTestsKept = 2_000;
 export const notificationsKept = 2_000;
 /** Of several targets. */
 export const deliveriesKept = 10_000;
@@ -31,6 +32,7 @@ export function outlivedRows(replica: RowReplica, wallTimeMs: number): readonly 
     ...oldest("failovers", "decided_at_ms", failoversKept),
     ...oldest("impacts", "at_ms", impactsKept),
     ...oldest("drills", "started_at_ms", drillsKept),
+    ...oldest("restoreTests", "at_ms", restoreTestsKept),
     ...oldest("notifications", "at_ms", notificationsKept),
     ...oldest("deliveries", "ended_at_ms", deliveriesKept),
     ...auditClasses.flatMap((name) => oldest("audit", "at_ms", auditKept[name], (row) => auditClassOf(row) === name)),

@@ -14,6 +14,7 @@ import type {
   impacts,
   maintenance,
   notifications,
+  restoreTests,
   services,
   tokens,
 } from "./schema.ts";
@@ -31,6 +32,7 @@ export type EventRow = Row<typeof events>;
 export type TokenRow = Row<typeof tokens>;
 export type AuditRow = Row<typeof audit>;
 export type DrillRow = Row<typeof drills>;
+export type RestoreTestRow = Row<typeof restoreTests>;
 export type MaintenanceRow = Row<typeof maintenance>;
 export type NotificationRow = Row<typeof notifications>;
 export type DeliveryRow = Row<typeof deliveries>;
@@ -58,6 +60,7 @@ export const putNotification = (row: NotificationRow): RowWrite => ({ table: "no
 export const putDelivery = (row: DeliveryRow): RowWrite => ({ table: "deliveries", row });
 
 export const putMaintenance = (row: MaintenanceRow): RowWrite => ({ table: "maintenance", row });
+export const putRestoreTest = (row: RestoreTestRow): RowWrite => ({ table: "restoreTests", row });
 export const putDrill = (row: DrillRow): RowWrite => ({ table: "drills", row });
 
 export type StoredService = InferSelectModel<typeof services>;

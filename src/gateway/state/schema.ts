@@ -247,6 +247,21 @@ export const drills = sqliteTable("t_drills", {
   ...provenance,
 });
 
+/** Of the hosts, by their clocks; a gateway writes what it hears. */
+export const restoreTests = sqliteTable("t_restore_tests", {
+  id: text("id").primaryKey(),
+  service: text("service").notNull(),
+  host: text("host").notNull(),
+  atMs: integer("at_ms").notNull(),
+  /** `passed`, `failed` or `skipped`. */
+  outcome: text("outcome").notNull(),
+  tookMs: real("took_ms").notNull(),
+  position: integer("position"),
+  bytes: integer("bytes"),
+  detail: text("detail"),
+  ...provenance,
+});
+
 /** Written once, and revoked by a tombstone. */
 export const tokens = sqliteTable("t_tokens", {
   id: text("id").primaryKey(),
