@@ -160,8 +160,12 @@ function argumentText(exception: unknown, line: string): string {
   if (command !== undefined && exception instanceof FlagNotFoundError && hostFlags.includes(exception.input)) {
     return usage(`no flag --${exception.input}`, `the host is an argument: \`stead ${command} HOST\``);
   }
+  const starts = /^(?:gateway|host)\b/.exec(line)?.[0];
+  if (starts !== undefined && exception instanceof FlagNotFoundError && exception.input === "config") {
+    return usage("no flag --config", `the file is an argument: \`stead ${starts} FILE\``);
+  }
   return usage(
-    exception instanceof Error ? lowerFirst(exception.message) : String(exception),
+    exception instanceof Error ? plainWords(exception.message) : String(exception),
     "see the command's --help",
   );
 }
@@ -181,6 +185,13 @@ function applicationText(debug: boolean, line: string): ApplicationText {
     exceptionWhileRunningCommand: thrown,
     commandErrorResult: thrown,
   };
+}
+
+/** The library's words for the two commonest mistakes, shorter. */
+function plainWords(message: string): string {
+  const [, flag, next] = /^Expected input for flag (--\S+) but encountered (\S+) instead$/.exec(message) ?? [];
+  if (flag !== undefined) return `no value for ${flag}: ${next} follows`;
+  return lowerFirst(message).replace(/^no flag registered for /, "no flag ");
 }
 
 const lowerFirst = (text: string): string => text.charAt(0).toLowerCase() + text.slice(1);

@@ -8,7 +8,7 @@
 import type { Clock, Timer } from "../runtime/clock.ts";
 import { filesState } from "../runtime/files-state.ts";
 import type { Logger } from "../runtime/log.ts";
-import { type FormerSecret, readSecrets, type Secrets } from "./secret.ts";
+import { formatSecrets, type FormerSecret, readSecrets, type Secrets } from "./secret.ts";
 import type { SecretSource } from "./types.ts";
 
 const lookMs = 1_000;
@@ -132,9 +132,10 @@ export class ClusterSecrets {
     }
     this.#seen = state;
     this.#defect = undefined;
+    const isChanged = formatSecrets(read.secrets) !== formatSecrets(this.#read);
     this.#read = read.secrets;
     const { former } = read.secrets;
-    if (isTold)
+    if (isTold && isChanged)
       this.#log.info("secret of the cluster reloaded", {
         file: path,
         former: former === undefined ? "none" : `valid until ${new Date(former.untilMs).toISOString()}`,

@@ -1,13 +1,12 @@
 /**
- * The settings of a gateway under the names of its file, in the program's units. They show how two configurations
+ * The settings of a gateway under the names of its file, with their units. They show how two configurations
  * differ, and which differences a running gateway can apply.
  */
 import { hash } from "node:crypto";
 import { formatDueTime } from "../core/due-time.ts";
 import { formatAddress } from "./address.ts";
+import { durationText, type Setting, settingsOfTables, sizeText } from "./setting-names.ts";
 import type { GatewayConfig, NotifyTarget, ServiceConfig, ServiceHostConfig, TracesConfig } from "./types.ts";
-
-export type Setting = string | number;
 
 /** Settings that a running gateway can change; all others, except services, need a restart. */
 const liveKeys: readonly RegExp[] = [
@@ -18,7 +17,7 @@ const liveKeys: readonly RegExp[] = [
   /^gateway\.answer_whole$/,
 ];
 
-/** Returns the settings without services and secret. Times are milliseconds, sizes bytes. */
+/** Returns the settings without services and secret. */
 export function gatewaySettings(config: GatewayConfig): Readonly<Record<string, Setting>> {
   // `services`, `secret` and settings with another name in the file are handled apart; the rest follows the types.
   const {
@@ -35,7 +34,11 @@ export function gatewaySettings(config: GatewayConfig): Readonly<Record<string, 
     clientHalfClose,
     notify = [],
     traces,
-    ...tables
+    probe,
+    hold,
+    limits,
+    dataPlane,
+    ...scalars
   } = config;
   return {
     "cluster.name": cluster.name,
@@ -51,13 +54,14 @@ export function gatewaySettings(config: GatewayConfig): Readonly<Record<string, 
     "gateway.admin": formatAddress(adminListen),
     "gateway.advertise_admin": adminUrl,
     "gateway.database": databasePath,
-    "gateway.drain": drainTimeoutMs,
+    "gateway.drain": durationText(drainTimeoutMs),
     "gateway.replay.again": replayAgainMax,
-    "gateway.answer_whole": answerWholeBytesMax,
+    "gateway.answer_whole": sizeText(answerWholeBytesMax),
     "gateway.client_half_close": clientHalfClose,
     ...Object.fromEntries(notify.map((target) => [`notify ${target.name}`, notifyText(target)])),
     ...(traces === undefined ? {} : { "gateway.traces": tracesText(traces) }),
-    ...flatten("gateway", tables),
+    ...settingsOfTables({ probe, hold, limits, dataPlane }),
+    ...flatten("gateway", scalars),
   };
 }
 

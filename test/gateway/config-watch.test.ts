@@ -103,9 +103,9 @@ describe("a configuration that is read again", () => {
     expect(connection.ended).toBe(false);
     const report = gateway.configReport();
     expect(report.settings).toMatchObject({
-      "gateway.drain": 1000,
-      "gateway.hold.timeMs": 5000,
-      "gateway.answer_whole": 1024,
+      "gateway.drain": "1s",
+      "gateway.hold.time": "5s",
+      "gateway.answer_whole": "1KiB",
       "service other: match.host": "other.example",
     });
     const away = await fetch(`http://127.0.0.1:${gateway.port}/`, {
@@ -209,7 +209,7 @@ describe("differences of configurations", () => {
     expect(restartKeys(config, { ...config, secret: "another secret of the tests" })).toEqual(["cluster.secret"]);
     expect(restartKeys(config, { ...config, probe: { ...config.probe, fall: 5 }, services: [] })).toEqual([]);
     expect(restartKeys(config, { ...config, limits: { ...config.limits, idleMs: 1 } })).toEqual([
-      "gateway.limits.idleMs",
+      "gateway.limits.idle",
     ]);
   });
 });

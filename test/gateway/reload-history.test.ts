@@ -28,7 +28,7 @@ test("keeps what a reload changed, and what a refused one would have changed, ne
     },
     {
       ...{ atMs: 1, refused: null, differencesLeftOut: 0 },
-      differences: [{ key: "gateway.drain", before: 10_000, after: 3_000 }],
+      differences: [{ key: "gateway.drain", before: "10s", after: "3s" }],
     },
   ]);
 });

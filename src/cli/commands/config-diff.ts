@@ -1,6 +1,7 @@
 /** `stead config diff`: where a configuration file and the running gateway differ, and why. */
 import { buildCommand } from "@stricli/core";
-import { differences, gatewaySettings, serviceSettings, type Setting } from "../../config/settings.ts";
+import { differences, gatewaySettings, serviceSettings } from "../../config/settings.ts";
+import type { Setting } from "../../config/setting-names.ts";
 import type { ConfigReport } from "../../control/config-api.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
 import { configFileParameter, requireConfig } from "./config.ts";

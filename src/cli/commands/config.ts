@@ -47,7 +47,9 @@ export function requireConfig(context: CliContext, file: string | undefined): Co
 function describe(config: Config): string {
   const parts = [
     ...(config.gateway === undefined ? [] : [`gateway ${config.gateway.id}`]),
-    ...config.services.map((service) => `service ${service.name} (${service.hosts.length} hosts)`),
+    ...config.services.map(
+      (service) => `service ${service.name} (${service.hosts.length} ${service.hosts.length === 1 ? "host" : "hosts"})`,
+    ),
     ...(config.host === undefined ? [] : [`host ${config.host.id} of service ${config.host.service}`]),
     ...(config.vault === undefined ? [] : [`vault server of ${config.vault.folder}`]),
   ];

@@ -1,5 +1,6 @@
 /** The answer of a dry run in words: who would take over, why no other, and how long clients would wait. */
 import type { DryRunAnswer } from "../../control/failover-api.ts";
+import { phaseInWords } from "../output/phase-words.ts";
 import { paragraph } from "../output/wrap-text.ts";
 
 export function describePlan(plan: DryRunAnswer): string {
@@ -9,12 +10,16 @@ export function describePlan(plan: DryRunAnswer): string {
     `service ${plan.service}: ${plan.phase}, primary ${plan.primary ?? "none"}, epoch ${plan.epoch}\n`,
     wouldPromote === null ? "no host could take over\n" : `would promote: ${wouldPromote}${then}\n`,
     ...but.map(({ host, why }) => paragraph(`but ${host}: `, why)),
-    ...whyNot.map(({ host, why }) => paragraph(`not ${host}: `, why)),
+    ...whyNot.map(({ host, why }) => paragraph(`not ${host}: `, `${why}${adviceOn(host, why)}`)),
     ...obstacles.map((obstacle) => paragraph("note: ", obstacle)),
     ...plan.expected.map(describePrediction),
     paragraph("--force may lose: ", plan.forceMayLose),
   ].join("");
 }
+
+/** A drained host is forgotten more easily than one that is down. */
+const adviceOn = (host: string, why: string): string =>
+  why === "nofailover is set" ? `; \`stead hosts set ${host} --nofailover no\` makes it a candidate again` : "";
 
 /** How each way in which a primary ends is called here. */
 const endings: Readonly<Record<string, string>> = {
@@ -28,7 +33,7 @@ function describePrediction({ kind, gapMs, phases }: DryRunAnswer["expected"][nu
     .filter(({ ms }) => ms >= 0.5)
     .map(({ phase, ms, source, failovers }) => {
       const basis = failovers > 0 ? `${source} ${failovers} ${failovers === 1 ? "time" : "times"}` : source;
-      return `${phase} ${Math.round(ms)} (${basis})`;
+      return `${phaseInWords(phase)} ${Math.round(ms)} (${basis})`;
     });
   return paragraph(`expected gap ${endings[kind] ?? kind}: `, `${Math.round(gapMs)} ms: ${parts.join(", ")}`);
 }

@@ -187,7 +187,8 @@ export const hostsDrainCommand = buildCommand<
     const { client, url } = connectToGateway(this, flags);
     const service = flags.service ?? serviceOf(requireAnswer(await client.hosts(this.signal), url), host);
     const done = requireAnswer(await client.drainHost(service, host, this.signal), url);
-    this.process.stdout.write(flags.json ? `${JSON.stringify(done)}\n` : `${host} is drained\n${describeDone(done)}`);
+    const drained = `${host} is drained: it follows the log, and is no candidate until \`stead hosts set ${host} --nofailover no\`\n`;
+    this.process.stdout.write(flags.json ? `${JSON.stringify(done)}\n` : `${drained}${describeDone(done)}`);
   },
 });
 

@@ -13,6 +13,7 @@ import { OperatorError } from "../../runtime/operator-error.ts";
 import { formatOperatorError } from "../output/operator-errors.ts";
 import type { CliContext } from "../output/context.ts";
 import { exitCodes } from "../output/exit-codes.ts";
+import { phaseInWords } from "../output/phase-words.ts";
 import { paragraph } from "../output/wrap-text.ts";
 import { formatTable } from "../output/table.ts";
 
@@ -150,7 +151,7 @@ function hostTable(service: ClusterService): string {
     columns,
     service.hosts.map((host) => hostRow(service, host)),
   );
-  return table + service.hosts.map(formatNotes).join("");
+  return table + formatNotes(service.hosts);
 }
 
 function hostRow(service: ClusterService, host: ClusterHost): string[] {
@@ -177,12 +178,18 @@ function hostRow(service: ClusterService, host: ClusterHost): string[] {
 const shortNoteMax = 24;
 const isShort = (note: string): boolean => note.length <= shortNoteMax;
 
-function formatNotes({ id, role, reason, notes }: ClusterHost): string {
+/** What several hosts say alike stands once, with all their names. */
+function formatNotes(hosts: readonly ClusterHost[]): string {
+  const hostsByNote = new Map<string, string[]>();
+  for (const host of hosts)
+    for (const note of longNotesOf(host)) hostsByNote.set(note, [...(hostsByNote.get(note) ?? []), host.id]);
+  return [...hostsByNote].map(([note, ids]) => paragraph(`  ${ids.join(", ")}: `, note)).join("");
+}
+
+function longNotesOf({ role, reason, notes }: ClusterHost): readonly string[] {
   const long = notes.filter((note) => !isShort(note) && (reason === null || !note.includes(reason)));
   const advice = role === "failed" ? [failedAdvice] : [];
-  return [...(reason === null ? [] : [reason]), ...advice, ...long]
-    .map((note) => paragraph(`  ${id}: `, note))
-    .join("");
+  return [...new Set([...(reason === null ? [] : [reason]), ...advice, ...long])];
 }
 
 /** `failed` is the only state that a host does not leave by itself. */
@@ -203,7 +210,7 @@ function formatFailovers(service: ClusterService, wallTimeMs: number): string {
   const lines = last.map((entry) => {
     const phases = Object.entries(entry.phases)
       .filter(([, ms]) => ms !== null && ms >= 0.5)
-      .map(([phase, ms]) => `${phase} ${Math.round(ms ?? 0)}`)
+      .map(([phase, ms]) => `${phaseInWords(phase)} ${Math.round(ms ?? 0)}`)
       .join(", ");
     const durations = [
       ...(phases === "" ? [] : [`${phases} ms`]),

@@ -12,6 +12,7 @@ import {
 import type { CliContext } from "../output/context.ts";
 import { exitCodes } from "../output/exit-codes.ts";
 import { describePlan } from "./dry-run.ts";
+import { phaseInWords } from "../output/phase-words.ts";
 
 interface SwitchoverFlags extends ConnectionFlags {
   readonly service: string | undefined;
@@ -79,7 +80,7 @@ export function describeDone(done: CommandDone): string {
   const head = `service ${done.service}: ${done.primary ?? "no host"} is primary, epoch ${done.epoch}`;
   if (failover === null) return `${head}\n`;
   const phases = Object.entries(failover.phases).flatMap(([phase, ms]) =>
-    ms === null ? [] : [`${phase} ${ms.toFixed(1)} ms`],
+    ms === null ? [] : [`${phaseInWords(phase)} ${ms.toFixed(1)} ms`],
   );
   return `${head}\n  ${failover.kind}: ${phases.join(", ")}\n`;
 }

@@ -27,6 +27,7 @@
  * gateway was started after the primary's death and heard no host before, the hosts are compared with the one that is
  * furthest.
  */
+import { downInWords } from "./health.ts";
 import type { HostReport, HostView } from "./state.ts";
 
 /** Best first. */
@@ -127,7 +128,7 @@ function retryInWords({ report, reportAt }: HostView, now: number): string {
 function whyNot(view: HostView, question: CandidateQuestion): string | undefined {
   const tried = question.tried.get(view.id);
   if (tried !== undefined) return `tried already: ${tried}`;
-  if (view.health.kind === "down") return `down: ${view.health.cause}`;
+  if (view.health.kind === "down") return downInWords(view.health.cause);
   const report = view.report;
   if (report === undefined || view.health.kind === "unknown") return "not heard yet";
   if (report.service !== question.service) return `it belongs to the service "${report.service}"`;

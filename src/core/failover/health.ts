@@ -20,6 +20,17 @@ export const refusedFall = 2;
 /** `vault`: the host answers, but as primary it cannot reach the vault, and another host can. */
 export type FailureCause = "refused" | "timeout" | "reset" | "invalid" | "vault";
 
+const causesInWords: Readonly<Record<FailureCause, string>> = {
+  refused: "nothing listens at its control address",
+  timeout: "it does not answer in time",
+  reset: "the connection to it broke",
+  invalid: "its answer is not understood",
+  vault: "it cannot reach the vault, and another host can",
+};
+
+/** Why a host counts as down, for an operator. */
+export const downInWords = (cause: FailureCause): string => `down: ${causesInWords[cause]}`;
+
 export type HostHealth =
   | { readonly kind: "unknown"; readonly failures: number; readonly refusals: number }
   | {

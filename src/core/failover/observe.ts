@@ -1,5 +1,5 @@
 /** First part of a step: events change what is known. Nothing is decided here. */
-import { doubted, seenFailing, seenWell, streamEnded, unknownHealth } from "./health.ts";
+import { downInWords, doubted, seenFailing, seenWell, streamEnded, unknownHealth } from "./health.ts";
 import { type EpochSource, isPlausiblePosition, reviewEpoch } from "./proof.ts";
 import type { FailoverEvent, HostReport, HostView, LogHeard, Primary, RegisteredHost, ServiceState } from "./state.ts";
 import { aloneWithoutVault, reachesVault, vaultCondition, vaultInWords } from "./vault.ts";
@@ -120,7 +120,7 @@ function observeReport(transition: Transition, host: string, report: HostReport,
       ? { ...view, health, report, reportAt: now, trail: heardAt(view.trail, report.position, now), vaultSince }
       : { ...view, health },
   );
-  recordHealth(transition, view, health.kind);
+  recordHealth(transition, view, health);
   if (transition.state.firstHeardAt === undefined) put(transition, { firstHeardAt: now });
   if (!newest || report.service !== state.settings.service) return;
   if (report.epochHost === undefined) return;
@@ -233,16 +233,20 @@ function changeHealth(
   const health = change(view);
   if (health === view.health) return;
   putHostView(transition, { ...view, health });
-  recordHealth(transition, view, health.kind);
+  recordHealth(transition, view, health);
   if (probe && health.kind === "up") transition.effects.push({ kind: "probe", host });
 }
 
-function recordHealth(transition: Transition, before: HostView, after: HostView["health"]["kind"]): void {
-  if (before.health.kind === after) return;
+function recordHealth(transition: Transition, before: HostView, after: HostView["health"]): void {
+  if (before.health.kind === after.kind) return;
   // A host that starts later than this gateway is no alarm; that none can take over is told all the same.
-  const isUnheard = after === "down" && before.health.kind === "unknown";
-  const detail = isUnheard
-    ? `${before.id} does not answer: it was not heard since this gateway started, or was added`
-    : `${before.id} is ${after}, was ${before.health.kind}`;
-  recordEvent(transition, after === "down" && !isUnheard ? "warning" : "info", `host-${after}`, before.id, detail);
+  const isUnheard = after.kind === "down" && before.health.kind === "unknown";
+  const level = after.kind === "down" && !isUnheard ? "warning" : "info";
+  recordEvent(transition, level, `host-${after.kind}`, before.id, healthInWords(before, after, isUnheard));
+}
+
+function healthInWords({ id, health }: HostView, after: HostView["health"], isUnheard: boolean): string {
+  if (isUnheard) return `${id} does not answer: it was not heard since this gateway started, or was added`;
+  if (after.kind === "down") return `${id} is ${downInWords(after.cause)}`;
+  return `${id} is ${after.kind}, was ${health.kind}`;
 }

@@ -143,7 +143,7 @@ export function standDown(
     because.kind === "braked" ? "error" : "warning",
     `failover-${because.kind}`,
     failover.from,
-    why,
+    `${why}${consequenceOf(because)}`,
   );
   if (failover.command !== undefined) {
     const advice =
@@ -167,6 +167,21 @@ export function standDown(
   };
   become(transition, { kind: "down", failover: waiting, since: transition.now, because, retryAt });
 }
+
+/** What it means for requests, and what to do. */
+function consequenceOf(because: DownReason): string {
+  switch (because.kind) {
+    case "no-candidate":
+      return `: ${waitInWords}; start a host, or mend what is named, and it is tried again by itself`;
+    case "paused":
+      return `: ${waitInWords}; \`stead failover\` replaces the primary now, \`stead resume\` too`;
+    case "braked":
+    case "vetoed":
+      return "";
+  }
+}
+
+const waitInWords = "requests wait, and get an error when gateway.hold.time is over";
 
 export function whyDown(because: DownReason): string {
   switch (because.kind) {

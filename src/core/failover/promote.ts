@@ -75,6 +75,8 @@ function kindOfLoss(transition: Transition): FailoverKind {
     : "hang";
 }
 
+const takeoverInWords = "requests wait while another host takes over";
+
 /** Deliberately stopping a primary is no alarm. */
 function eventOfLoss(
   kind: FailoverKind,
@@ -91,13 +93,13 @@ function eventOfLoss(
       return {
         level: "info",
         what: "primary-stepped-down",
-        detail: `decided to fail over: ${cause?.text ?? "it gave up by itself"}`,
+        detail: `${cause?.text ?? "it gave up by itself"}: ${takeoverInWords}`,
       };
     default:
       return {
         level: "warning",
         what: "primary-lost",
-        detail: `decided to fail over: ${kind}${cause === undefined ? "" : `, ${cause.text}`}`,
+        detail: `${kind}${cause === undefined ? "" : `, ${cause.text}`}: ${takeoverInWords}`,
       };
   }
 }

@@ -4,6 +4,7 @@
  * Level-triggered on purpose: what must happen depends on what is known, not on which event reported it. A lost,
  * repeated or reordered event therefore cannot leave the phase stuck.
  */
+import { downInWords } from "./health.ts";
 import { type Failover, orderUnheardMs, type Phase, type ServiceState } from "./state.ts";
 import { actWhenAgreed, decide, recordPromotion, newFailover } from "./promote.ts";
 import { budgetMs, progressed } from "./budget.ts";
@@ -180,7 +181,7 @@ function reconcilePromoting(transition: Transition, phase: Phase & { kind: "prom
   }
   const view = state.hosts.get(candidate);
   if (view === undefined || view.health.kind === "down") {
-    const why = view?.health.kind === "down" ? `down: ${view.health.cause}` : "removed from the registry";
+    const why = view?.health.kind === "down" ? downInWords(view.health.cause) : "removed from the registry";
     transition.effects.push({ kind: "cancel", call });
     return tryNext(transition, failover, phase.since, candidate, why);
   }

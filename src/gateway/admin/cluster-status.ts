@@ -1,4 +1,5 @@
 /** Builds the answer to `/v1/cluster` from what the gateway knows now. */
+import { downInWords } from "../../core/failover/health.ts";
 import * as v from "valibot";
 import { effectiveNofailover, effectivePriority } from "../../core/failover/candidate.ts";
 import { brakeInWords, currentRow } from "../../core/failover/brake.ts";
@@ -66,7 +67,7 @@ function hostStatus(
       `${method} ${path} is set aside: the application ended twice while such a request was in flight; the next trial is in ${Math.ceil(trialInMs / 1000)} s`,
     );
   }
-  if (view.health.kind === "down") warnings.push(`down: ${view.health.cause}`);
+  if (view.health.kind === "down") warnings.push(downInWords(view.health.cause));
   else if (report?.role === "primary" && report.epoch < (service.state.primary?.epoch ?? 0))
     warnings.push(olderPrimary(report.epoch));
   return {
@@ -222,7 +223,7 @@ function phaseReason(phase: Phase): string | null {
       return `host ${phase.failover.from ?? "?"} is stepping down`;
     case "down":
       return phase.because.kind === "no-candidate"
-        ? `no host can take over: ${whyDown(phase.because)}`
+        ? `no host can take over: ${whyDown(phase.because)}; requests wait, and get an error when gateway.hold.time is over: start a host, or mend what is named`
         : whyDown(phase.because);
   }
 }

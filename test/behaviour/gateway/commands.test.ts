@@ -223,8 +223,8 @@ describe("how it looks", () => {
       0,
     );
     expect(text.split("\n").filter((line) => line.length > 100)).toEqual([]);
-    expect(text.match(/^ {2}b: /gm)?.length).toBe(2);
-    expect(text).toContain("  b: do: fix the cause");
+    expect(text.match(/^ {2}a, b: /gm)?.length).toBe(2);
+    expect(text).toContain("  a, b: do: fix the cause");
   });
 
   test("status says what is wrong before anything else", () => {
@@ -234,7 +234,7 @@ describe("how it looks", () => {
     expect(text.split("\n")[1]).toBe("WARNING: the database is gone");
   });
 
-  test("status shows what a dead host was, and no note twice", () => {
+  test("status shows what a dead host was, and a note once, with the hosts that say it", () => {
     const status = cluster.gateway?.status();
     const service = status?.services[0];
     if (status === undefined || service === undefined) throw new Error("no service");
@@ -247,6 +247,6 @@ describe("how it looks", () => {
     }));
     const text = formatStatus({ ...status, services: [{ ...service, routedTo: null, hosts }] }, 0);
     expect(text).toMatch(/^b +was primary +down .* look at it$/m);
-    expect(text).toMatch(/^ {2}b: it broke$/m);
+    expect(text).toMatch(/^ {2}a, b: it broke$/m);
   });
 });

@@ -72,7 +72,7 @@ describe("the best candidate", () => {
     const { eligible, rejected } = rank(hosts, { tried: [["tried", "not ready"]] });
     expect(eligible).toEqual([]);
     expect(Object.fromEntries(rejected.map(({ host: id, why }) => [id, why]))).toEqual({
-      down: "down: refused",
+      down: "down: nothing listens at its control address",
       foreign: 'it belongs to the service "other"',
       nofailover: "nofailover is set",
       primary: "its role is primary",
