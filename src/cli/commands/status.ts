@@ -14,7 +14,7 @@ import { formatOperatorError } from "../output/operator-errors.ts";
 import type { CliContext } from "../output/context.ts";
 import { exitCodes } from "../output/exit-codes.ts";
 import { phaseInWords } from "../output/phase-words.ts";
-import { paragraph } from "../output/wrap-text.ts";
+import { lineWidth, paragraph } from "../output/wrap-text.ts";
 import { formatTable } from "../output/table.ts";
 
 interface StatusFlags extends ConnectionFlags {
@@ -53,10 +53,12 @@ export const statusCommand = buildCommand<StatusFlags, [], CliContext>({
   async func(flags) {
     const { client, url } = connectToGateway(this, flags);
     const isScreen = flags.watch && !flags.json && this.process.stdout.isTTY === true;
+    const { stdout } = this.process;
+    const width = Math.min(stdout.columns ?? lineWidth, lineWidth);
     let last: Shown | undefined;
     const show = async (): Promise<void> => {
       const status = requireAnswer(await client.cluster(this.signal), url);
-      const text = flags.json ? `${JSON.stringify(status)}\n` : formatStatus(status, systemClock.wallTime());
+      const text = flags.json ? `${JSON.stringify(status)}\n` : formatStatus(status, systemClock.wallTime(), width);
       last = { text, at: systemClock.now() };
       this.process.stdout.write(isScreen ? clearScreen + text : text);
       if (!flags.watch && !isWell(status)) this.exitWith(exitCodes.verdict);
@@ -94,10 +96,11 @@ export function formatOutdated(last: Shown | undefined, now: number): string {
 const isWell = (status: ClusterStatus): boolean =>
   status.services.every(({ phase, vault }) => phase === "serving" && vault.state === "well");
 
-export function formatStatus(status: ClusterStatus, wallTimeMs: number): string {
+/** `width`: of paragraphs; a table is as wide as it must be. */
+export function formatStatus(status: ClusterStatus, wallTimeMs: number, width: number = lineWidth): string {
   const uptime = `up ${duration(status.uptimeMs)}`;
-  const warnings = status.troubles.map((warning) => paragraph("WARNING: ", warning)).join("");
-  const services = status.services.map((service) => formatService(service, wallTimeMs)).join("\n");
+  const warnings = status.troubles.map((warning) => paragraph("WARNING: ", warning, width)).join("");
+  const services = status.services.map((service) => formatService(service, wallTimeMs, width)).join("\n");
   return `gateway ${status.gateway}, ${uptime}, ${status.connections} connections\n${workersLine(status.workers)}${warnings}\n${services}`;
 }
 
@@ -110,7 +113,7 @@ function workersLine(workers: ClusterStatus["workers"]): string {
   return `workers: ${each.join("; ")}\n`;
 }
 
-function formatService(service: ClusterService, wallTimeMs: number): string {
+function formatService(service: ClusterService, wallTimeMs: number, width: number): string {
   const { requests, waiting } = service;
   const head = [
     `service ${service.name}: ${service.phase}${service.vault.state === "well" ? "" : `, vault ${service.vault.state} for ${duration(service.vault.forMs)}`}${pausedText(service)}${maintenanceText(service)}`,
@@ -118,10 +121,12 @@ function formatService(service: ClusterService, wallTimeMs: number): string {
     `${service.requestsPerSecond.toFixed(0)} requests/s`,
     ...(waiting.requests === 0 ? [] : [`${waiting.requests} requests waiting`]),
   ].join(", ");
-  const reason = service.reason === null ? "" : paragraph("  ", service.reason);
+  const reason = service.reason === null ? "" : paragraph("  ", service.reason, width);
   const paged = requests.maintenance === 0 ? "" : `, ${requests.maintenance} in maintenance`;
-  const counts = `requests: ${requests.ok} ok, ${requests.held} held, ${requests.replayed} replayed, ${requests.unknown} unknown, ${requests.failed} failed${paged}\n`;
-  return `${head}\n${reason}${counts}${hostTable(service)}${formatFailovers(service, wallTimeMs)}`;
+  const counts = `requests: ${requests.ok} ok, ${requests.held} held, ${requests.replayed} replayed, ${requests.unknown} unknown, ${requests.failed} failed${paged}
+`;
+  return `${head}
+${reason}${counts}${hostTable(service, width)}${formatFailovers(service, wallTimeMs, width)}`;
 }
 
 const pausedText = ({ paused, pause }: ClusterService): string =>
@@ -136,7 +141,7 @@ function termsText(terms: ClusterService["pause"]): string {
   return `${until}${terms.reason === null ? "" : ` (${terms.reason})`}`;
 }
 
-function hostTable(service: ClusterService): string {
+function hostTable(service: ClusterService, width: number): string {
   const columns = [
     { title: "HOST" },
     { title: "ROLE" },
@@ -151,7 +156,7 @@ function hostTable(service: ClusterService): string {
     columns,
     service.hosts.map((host) => hostRow(service, host)),
   );
-  return table + formatNotes(service.hosts);
+  return table + formatNotes(service.hosts, width);
 }
 
 function hostRow(service: ClusterService, host: ClusterHost): string[] {
@@ -179,11 +184,11 @@ const shortNoteMax = 24;
 const isShort = (note: string): boolean => note.length <= shortNoteMax;
 
 /** What several hosts say alike stands once, with all their names. */
-function formatNotes(hosts: readonly ClusterHost[]): string {
+function formatNotes(hosts: readonly ClusterHost[], width: number): string {
   const hostsByNote = new Map<string, string[]>();
   for (const host of hosts)
     for (const note of longNotesOf(host)) hostsByNote.set(note, [...(hostsByNote.get(note) ?? []), host.id]);
-  return [...hostsByNote].map(([note, ids]) => paragraph(`  ${ids.join(", ")}: `, note)).join("");
+  return [...hostsByNote].map(([note, ids]) => paragraph(`  ${ids.join(", ")}: `, note, width)).join("");
 }
 
 function longNotesOf({ role, reason, notes }: ClusterHost): readonly string[] {
@@ -204,7 +209,7 @@ const healthOf = ({ role, health }: ClusterHost): string => (role === "failed" &
 
 const failoversShown = 5;
 
-function formatFailovers(service: ClusterService, wallTimeMs: number): string {
+function formatFailovers(service: ClusterService, wallTimeMs: number, width: number): string {
   const last = service.failovers.slice(-failoversShown).reverse();
   if (last.length === 0) return "";
   const lines = last.map((entry) => {
@@ -217,7 +222,7 @@ function formatFailovers(service: ClusterService, wallTimeMs: number): string {
       ...(entry.gapMs === null ? [] : [`gap ${Math.round(entry.gapMs)} ms`]),
     ].join("; ");
     const what = `${entry.kind} ${entry.from ?? "none"} -> ${entry.to ?? "none"}, ${entry.outcome}${durations === "" ? "" : ` (${durations})`}`;
-    return paragraph(`  ${duration(wallTimeMs - entry.decidedAtMs)} ago: `, what);
+    return paragraph(`  ${duration(wallTimeMs - entry.decidedAtMs)} ago: `, what, width);
   });
   return `last failovers:\n${lines.join("")}`;
 }

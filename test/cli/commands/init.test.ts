@@ -43,7 +43,7 @@ test("the files that it writes pass the check at once, without a warning, and on
   expect(check).toMatchObject({
     code: 0,
     err: "",
-    out: expect.stringContaining("ok: gateway gw1, service app (1 hosts), host a"),
+    out: expect.stringContaining("ok: gateway gw1, service app (1 host), host a"),
   });
 });
 
