@@ -2,9 +2,9 @@
  * Whether a flush waits a moment so that more commits leave with it. Where a put takes long (a bucket, a distant file
  * system) throughput is the number of writers in each flush by the time of a put, and without a wait half of them miss
  * each one: those whose answers a flush releases send their next commits just after the following flush began, and the
- * writers fall into two groups that take turns. A flush that waits for the group which the last one released has all of
- * them. It waits longer than it seems to need, up to three fifths of a put: with puts of 10 ms and 16 clients, a quarter
- * was over before the last of them came back (734 writes a second, and 939 with three fifths).
+ * writers fall into two groups that take turns. A flush that waits for the group which the last one released has all
+ * of them. It waits longer than it seems to need, up to three fifths of a put: with puts of 10 ms and 16 clients, a
+ * quarter was over before the last of them came back (734 writes a second, and 939 with three fifths).
  *
  * The wait begins with the end of the last flush: what arrives later than the longest wait after it, alone, never
  * waits. It ends early when as many wait as were released and left waiting then. Waits that end without them are given

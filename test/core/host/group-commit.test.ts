@@ -29,7 +29,9 @@ describe("the wait for a group", () => {
   });
 
   test("begins with flushes of four milliseconds", () => {
-    expect(waitForGroupMs(flushEnded(noGroup, { nowMs: 1000, tookMs: 4, released: 3, waiting: 1 }), 1000, 1)).toBeCloseTo(2.4);
+    expect(
+      waitForGroupMs(flushEnded(noGroup, { nowMs: 1000, tookMs: 4, released: 3, waiting: 1 }), 1000, 1),
+    ).toBeCloseTo(2.4);
   });
 
   test("follows the time that flushes take by a fifth of each difference", () => {
