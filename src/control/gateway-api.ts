@@ -41,10 +41,8 @@ import { baseUrlSchema } from "./addresses.ts";
 import { databaseChangeSchema, databaseListSchema } from "./databases.ts";
 import {
   applicationSchema,
-  heardProgramSchema,
   hostRoles,
   impairmentSchema,
-  programSchema,
   captureSchema,
   recordFormatSchema,
   rehearsalSchema,
@@ -54,6 +52,7 @@ import {
 } from "./host-status.ts";
 import { failoverEntrySchema } from "./failover-api.ts";
 import { rehearsalDoneSchema } from "./host-api.ts";
+import { heardProgramSchema, programSchema } from "./program-status.ts";
 import { restoreTestSchema } from "./restore-test.ts";
 import { secretStatusSchema } from "./secret-status.ts";
 import { tokenRoles } from "./token.ts";

@@ -1,6 +1,7 @@
 /** A host's status: the same object in `GET /v1/status` and in each line of the status stream. */
 import * as v from "valibot";
 import { baseUrlSchema } from "./addresses.ts";
+import { programSchema } from "./program-status.ts";
 import { restoreTestSchema } from "./restore-test.ts";
 import { secretStatusSchema } from "./secret-status.ts";
 
@@ -116,18 +117,6 @@ export type HookRun = v.InferOutput<typeof hookRunSchema>;
  * Record formats (src/core/record-format.ts): the newest that this host reads, and the one that a primary writes now.
  */
 export const recordFormatSchema = v.object({ reads: count, writes: v.nullable(count) });
-
-/** The program of a process, and its wall clock at the time of the answer. */
-export const programSchema = v.object({ version: v.pipe(v.string(), v.maxLength(100)), wallTimeMs: count });
-
-/** A host's as a gateway has heard it. */
-export const heardProgramSchema = v.object({
-  version: v.string(),
-  /** How far its wall clock was ahead of the gateway's. */
-  clockAheadMs: v.number(),
-  /** As the host itself says. */
-  controlUrl: v.string(),
-});
 
 export const hostStatusSchema = v.object({
   version: v.literal(1),
