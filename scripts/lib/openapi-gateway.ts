@@ -4,6 +4,7 @@ import * as drillApi from "../../src/control/drill-api.ts";
 import * as failoverApi from "../../src/control/failover-api.ts";
 import * as gatewayApi from "../../src/control/gateway-api.ts";
 import * as configApi from "../../src/control/config-api.ts";
+import * as logApi from "../../src/control/log-api.ts";
 import * as restorePoints from "../../src/control/restore-points.ts";
 import * as samplesApi from "../../src/control/samples-api.ts";
 import * as sightApi from "../../src/control/sight-api.ts";
@@ -106,6 +107,13 @@ const commands: readonly Call[] = [
     "/v1/checkpoint",
     "Asks a host (the primary) for a checkpoint",
     { request: "HostRequest", description: "It is written and announced", body: json("CheckpointAnswer") },
+    [400, 404, 409],
+  ),
+  call(
+    "post",
+    "/v1/logs",
+    "The newest lines of a host's log or of its application's output, and those that follow",
+    { request: "LogRequest", description: "Lines, or none within `waitMs`", body: json("LogAnswer") },
     [400, 404, 409],
   ),
   call(
@@ -292,6 +300,8 @@ export const gatewayApiTable = (comments: Api["comments"]): Api => ({
   ].join(" "),
   schemas: {
     ...schemasOf(failoverApi),
+    LogRequest: logApi.logRequestSchema,
+    LogAnswer: logApi.logAnswerSchema,
     RestorePointsAnswer: restorePoints.restorePointsAnswerSchema,
     SamplesAnswer: samplesApi.samplesAnswerSchema,
     SightAnswer: sightApi.sightAnswerSchema,

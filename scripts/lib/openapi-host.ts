@@ -2,6 +2,7 @@
 import * as v from "valibot";
 import * as drillApi from "../../src/control/drill-api.ts";
 import * as databases from "../../src/control/databases.ts";
+import * as logApi from "../../src/control/log-api.ts";
 import * as restorePoints from "../../src/control/restore-points.ts";
 import * as hostStatus from "../../src/control/host-status.ts";
 import { refusedSchema } from "../../src/control/refused.ts";
@@ -93,6 +94,14 @@ const calls: readonly Call[] = [
     others: { 400: "Refused", 401: "Unauthorized", 409: "Refused", 413: "TooLarge" },
   },
   {
+    method: "post",
+    path: "/v1/log",
+    summary: "The newest lines of the host's log or of its application's output, and those that follow",
+    request: { schema: "HostLogRequest", optional: false },
+    ok: { description: "Lines, or none within `waitMs`", body: { json: ["HostLog"] } },
+    others: { 400: "Refused", 401: "Unauthorized", 413: "TooLarge" },
+  },
+  {
     method: "get",
     path: "/v1/restore-points",
     summary: "What the vault can be restored to: its newest checkpoints, and the first and last moment",
@@ -139,6 +148,8 @@ export const hostApi = (comments: Api["comments"]): Api => ({
     ...schemasOf(hostStatus),
     ...schemasOf(messages),
     ...schemasOf(databases),
+    HostLogRequest: logApi.hostLogRequestSchema,
+    HostLog: logApi.hostLogSchema,
     RestorePoints: restorePoints.restorePointsSchema,
     HostDrillRequest: drillApi.hostDrillRequestSchema,
     HostDrillDone: drillApi.hostDrillDoneSchema,

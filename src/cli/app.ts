@@ -11,6 +11,7 @@ import {
   FlagNotFoundError,
   help,
   proposeCompletions,
+  type RouteMap,
   run,
   text_en,
   version,
@@ -18,6 +19,7 @@ import {
 import { caRoutes } from "./commands/ca.ts";
 import { checkpointCommand } from "./commands/checkpoint.ts";
 import { suspectsClearCommand } from "./commands/suspects.ts";
+import { manCommand } from "./commands/man.ts";
 import { configCheckCommand } from "./commands/config.ts";
 import { configSchemaCommand } from "./commands/config-schema.ts";
 import { configDiffCommand } from "./commands/config-diff.ts";
@@ -42,6 +44,7 @@ import {
   hostsRemoveCommand,
   hostsSetCommand,
 } from "./commands/hosts.ts";
+import { logsCommand } from "./commands/logs.ts";
 import { initCommand } from "./commands/init.ts";
 import { notifyTestCommand } from "./commands/notify.ts";
 import { maintenanceRoutes } from "./commands/maintenance.ts";
@@ -59,7 +62,7 @@ import { versionText } from "../runtime/program-version.ts";
 
 const exitCodeTable = exitCodeMeanings.map(([code, meaning]) => `  ${String(code).padStart(3)}  ${meaning}`).join("\n");
 
-const root = buildRouteMap({
+const root: RouteMap<CliContext> = buildRouteMap({
   routes: {
     gateway: gatewayCommand,
     host: hostCommand,
@@ -100,6 +103,7 @@ const root = buildRouteMap({
       routes: { clear: suspectsClearCommand },
       docs: { brief: "Forward requests again that were set aside because they ended the application" },
     }),
+    logs: logsCommand,
     sql: sqlCommand,
     token: tokenRoutes,
     secret: secretRoutes,
@@ -108,6 +112,7 @@ const root = buildRouteMap({
     doctor: doctorCommand,
     explain: explainCommand,
     completion: completionCommand,
+    man: manCommand(() => root),
     demo: demoCommand,
     version: versionCommand,
     // Parts that other commands start; not for operators.

@@ -20,6 +20,7 @@
  * POST   /v1/checkpoint  HostRequest       -> CheckpointAnswer, or 409 Refused
  * POST   /v1/rehearse    RehearseRequest   -> RehearsalAnswer (also of one that failed), or 409 Refused
  * POST   /v1/suspects/clear  ServiceRequest -> SuspectsCleared, or 409 Refused
+ * POST   /v1/logs        LogRequest        -> LogAnswer (log-api.ts), or 409 Refused
  * POST   /v1/databases/list  ServiceRequest -> DatabasesAnswer, or 409 Refused
  * POST   /v1/databases/exclude|include  DatabaseRequest -> DatabasesAnswer, or 409 Refused
  * GET    /v1/tokens                        -> TokenList

@@ -42,6 +42,7 @@ import {
 } from "./gateway-api.ts";
 import { dryRunAnswerSchema, type DryRunAnswer } from "./failover-api.ts";
 import { callJson, type CallFailure, type CallOptions, type JsonCall } from "./json-call.ts";
+import { type LogAnswer, logAnswerSchema, type LogRequest } from "./log-api.ts";
 import { type Refused, refusedSchema } from "./refused.ts";
 
 export type GatewayAnswer<T> =
@@ -275,6 +276,11 @@ export class GatewayClient {
       timeoutMs: commandTimeoutMs,
       signal,
     });
+  }
+
+  logs(body: LogRequest, signal?: AbortSignal): Promise<GatewayAnswer<LogAnswer>> {
+    const timeoutMs = (body.waitMs ?? 0) + queryTimeoutMs;
+    return this.#call(logAnswerSchema, { method: "POST", path: "/v1/logs", body, timeoutMs, signal });
   }
 
   databases(request: { service?: string }, signal?: AbortSignal): Promise<GatewayAnswer<DatabasesAnswer>> {

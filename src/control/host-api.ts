@@ -11,6 +11,7 @@
  * POST /v1/rehearse        {}              -> RehearsalDone (also after a failed one), or a refusal (409)
  * POST /v1/removed         Removal         -> HostStatus
  * POST /v1/suspects/clear  {}              -> HostStatus
+ * POST /v1/log             HostLogRequest -> HostLog (log-api.ts)
  * GET  /v1/restore-points  -> RestorePoints (restore-points.ts)
  * GET  /v1/databases       -> DatabaseList (databases.ts)
  * POST /v1/databases/exclude|include  DatabaseChange -> DatabaseList, or a refusal (409)

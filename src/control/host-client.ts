@@ -12,6 +12,7 @@ import { type HostDrillDone, hostDrillDoneSchema, type HostDrillRequest } from "
 import { callJson, callLines, type CallFailure, type CallOptions } from "./json-call.ts";
 import { type DatabaseAct, type DatabaseChange, type DatabaseList, databaseListSchema } from "./databases.ts";
 import { hostStatusSchema, type HostStatus } from "./host-status.ts";
+import { type HostLog, type HostLogRequest, hostLogSchema } from "./log-api.ts";
 import { type RestorePoints, restorePointsSchema } from "./restore-points.ts";
 import { refusedSchema } from "./refused.ts";
 import {
@@ -189,6 +190,11 @@ export class HostClient {
       timeoutMs: this.#limits.connectTimeoutMs,
       signal,
     });
+  }
+
+  async log(body: HostLogRequest, signal?: AbortSignal): Promise<HostAnswer<HostLog>> {
+    const timeoutMs = (body.waitMs ?? 0) + this.#limits.connectTimeoutMs;
+    return this.#json(hostLogSchema, { method: "POST", path: "/v1/log", body, timeoutMs, signal });
   }
 
   async databases(signal?: AbortSignal): Promise<HostAnswer<DatabaseList>> {

@@ -9,6 +9,7 @@ import type {
   PromoteRequest,
   RehearsalDone,
 } from "./host-api.ts";
+import type { HostLog, HostLogRequest } from "./log-api.ts";
 import type { HostAnswer, StreamEnd } from "./host-client.ts";
 import type { RestorePoints } from "./restore-points.ts";
 import type { HostStatus } from "./host-status.ts";
@@ -29,6 +30,8 @@ export interface HostControl {
   clearSuspects(signal?: AbortSignal): Promise<HostAnswer<HostStatus>>;
   /** Undefined for a plain host, which has no vault. */
   restorePoints?(signal?: AbortSignal): Promise<HostAnswer<RestorePoints>>;
+  /** Undefined for a plain host. */
+  log?(request: HostLogRequest, signal?: AbortSignal): Promise<HostAnswer<HostLog>>;
   /** Undefined for a plain host, which captures no databases. */
   databases?(signal?: AbortSignal): Promise<HostAnswer<DatabaseList>>;
   changeDatabase?(act: DatabaseAct, change: DatabaseChange, signal?: AbortSignal): Promise<HostAnswer<DatabaseList>>;

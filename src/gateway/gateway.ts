@@ -220,7 +220,7 @@ export class Gateway implements AdminTarget {
     return {
       ...{ version: 1, gateway: id },
       ...{ startedAtMs: this.#startedAtMs, uptimeMs: clock.now() - this.#startedAt },
-      program: { version: versionText(), wallTimeMs: Math.floor(clock.wallTime()) },
+      program: withNulls({ version: versionText(), wallTimeMs: Math.floor(clock.wallTime()), vaultUrl: undefined }),
       troubles: [
         ...defects,
         ...(failure === undefined ? [] : [failure]),

@@ -22,6 +22,7 @@ import { type Exposition, PrometheusMetrics } from "../metrics/prometheus.ts";
 import { type Clock, systemClock } from "../runtime/clock.ts";
 import { freePort } from "../runtime/free-ports.ts";
 import { openFileLimit } from "../runtime/open-file-limit.ts";
+import { HostLogs } from "./log-ring.ts";
 import { type LogFormat, type Logger, systemLog } from "../runtime/log.ts";
 import { systemRandom } from "../runtime/random.ts";
 import { chunkNamesOf } from "../vault/store/chunk-names.ts";
@@ -63,7 +64,7 @@ import { tellUncaptured } from "./ports/warnings.ts";
 import { predecessorProbe } from "./primary/predecessor.ts";
 import { verifyHandoff } from "./primary/verify-handoff.ts";
 import type { ApplicationUser } from "./application/application-user.ts";
-import { assertApplicationLog, openApplicationLog } from "./application/application-log.ts";
+import { type ApplicationLogOptions, assertApplicationLog, openApplicationLog } from "./application/application-log.ts";
 import { applicationJsonLine } from "./application/prefixed-output.ts";
 import { Supervisor } from "./application/supervisor.ts";
 
@@ -97,6 +98,7 @@ interface ControlParts {
   readonly partition: Partition;
   readonly metrics: Exposition;
   readonly log: Logger;
+  readonly logs: HostLogs;
 }
 
 interface CleanerParts {
@@ -107,16 +109,20 @@ interface CleanerParts {
   readonly log: Logger;
 }
 
-/** The host's own log, and how a line of the application stands in it. */
-const logsOf = (name: string, format: LogFormat | undefined) => ({
-  log: systemLog(name, format),
-  lineFormat: format === "json" ? applicationJsonLine(name) : undefined,
-});
+/** The host's own log, how a line of the application stands in it, and what is kept of both. */
+function logsOf(name: string, format: LogFormat | undefined) {
+  const logs = new HostLogs();
+  const lineFormat = format === "json" ? applicationJsonLine(name) : undefined;
+  return { log: logs.keeping(systemLog(name, format)), lineFormat, logs };
+}
+
+const outputOf = ({ application, service }: HostConfig, logs: HostLogs, to: Omit<ApplicationLogOptions, "service">) =>
+  logs.keepingOutput(openApplicationLog(application.log, { service, ...to }));
 
 /** Throws the typed errors of vault, sockets and file system, before the host begins to live. */
 export async function startHost(given: HostConfig, options: StartOptions): Promise<RunningHost> {
   const config = { ...given };
-  const { log, lineFormat } = logsOf(`host ${config.id}`, options.logFormat);
+  const { log, lineFormat, logs } = logsOf(`host ${config.id}`, options.logFormat);
   const clock = systemClock;
   const metrics = new PrometheusMetrics(hostMetrics);
   const channel = openHostChannel(config, clock, log);
@@ -172,7 +178,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
       new Supervisor({
         ...owner,
         application: config.application,
-        output: openApplicationLog(config.application.log, { service: config.service, clock, onWarning, lineFormat }),
+        output: outputOf(config, logs, { clock, onWarning, lineFormat }),
         dataFolder: config.dataFolder,
         ...{ scope, user },
         clock,
@@ -190,7 +196,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     clean: cleaner({ config, clock, store, vaultLog: openLog(store, identity, { keys }), log }),
   });
   try {
-    const parts = { metrics: exposed(metrics, host, front, tls), log, partition: drills.partition };
+    const parts = { metrics: exposed(metrics, host, front, tls), log, logs, partition: drills.partition };
     control = await openControl(host, channel, config, parts);
   } catch (error) {
     await front.close();

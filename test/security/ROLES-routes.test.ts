@@ -34,6 +34,7 @@ const viewer = [
   "POST /v3/pipeline",
 ];
 const operator = [
+  "POST /v1/logs",
   "POST /v1/switchover",
   "POST /v1/failover",
   "POST /v1/drills",

@@ -18,6 +18,7 @@ import { identifierAccepted, isIdentifier } from "../../core/identifier.ts";
 import { systemClock } from "../../runtime/clock.ts";
 import { messageOf, OperatorError } from "../../runtime/operator-error.ts";
 import type { CliContext } from "../output/context.ts";
+import { jsonFlag } from "./gateway-connection.ts";
 
 const authorityFiles = { cert: "ca.pem", key: "ca.key" };
 /** Of `stead init --tls`. */
@@ -25,6 +26,7 @@ export const machineFiles = { ca: authorityFiles.cert, cert: "tls.pem", key: "tl
 const daysMax = 36_500;
 
 interface CreateFlags {
+  readonly json: boolean;
   readonly cluster: string;
   readonly days: number;
   readonly renew: boolean;
@@ -69,10 +71,11 @@ const createCommand = buildCommand<CreateFlags, [folder?: string], CliContext>({
         withNegated: false,
         brief: "Replace the authority in the folder; both are accepted at first",
       },
+      ...jsonFlag,
     },
     positional: { kind: "tuple", parameters: [folderParameter] },
   },
-  async func({ cluster, days: validDays, renew }, folder) {
+  async func({ cluster, days: validDays, renew, json }, folder) {
     const target = resolve(this.cwd, folder ?? ".");
     const path = (name: string): string => join(target, name);
     const [cert, key] = [path(authorityFiles.cert), path(authorityFiles.key)];
@@ -89,8 +92,11 @@ const createCommand = buildCommand<CreateFlags, [folder?: string], CliContext>({
       if (before !== undefined) writeIssued(before, path("ca.old.pem"), path("ca.old.key"));
       writeIssued({ cert: made.cert + firstCertificate(before?.cert ?? ""), key: made.key }, cert, key);
     });
+    const written = [cert, key, ...(before === undefined ? [] : [path("ca.old.pem"), path("ca.old.key")])];
     this.process.stdout.write(
-      `wrote ${cert}: every process of the cluster needs it\nwrote ${key} (mode 0600): keep it off the servers\nnext: stead ca issue gateway ID, stead ca issue host SERVICE/ID, stead ca issue operator NAME\n`,
+      json
+        ? `${JSON.stringify({ written })}\n`
+        : `wrote ${cert}: every process of the cluster needs it\nwrote ${key} (mode 0600): keep it off the servers\nnext: stead ca issue gateway ID, stead ca issue host SERVICE/ID, stead ca issue operator NAME\n`,
     );
   },
 });
@@ -123,6 +129,7 @@ interface IssueFlags {
   readonly cluster: string;
   readonly days: number;
   readonly out: string | undefined;
+  readonly json: boolean;
 }
 
 const issueCommand = buildCommand<IssueFlags, string[], CliContext>({
@@ -142,6 +149,7 @@ const issueCommand = buildCommand<IssueFlags, string[], CliContext>({
         placeholder: "path",
         brief: "Path of both files without their endings (default: the role and the id, in the working folder)",
       },
+      ...jsonFlag,
     },
     positional: {
       kind: "array",
@@ -153,7 +161,7 @@ const issueCommand = buildCommand<IssueFlags, string[], CliContext>({
       },
     },
   },
-  async func({ ca, cluster, days: validDays, out }, ...words) {
+  async func({ ca, cluster, days: validDays, out, json }, ...words) {
     const [first, ...others] = partiesOf(words).map((party) => ({ cluster, party }));
     if (first === undefined) throw new Error("stricli gives at least two words");
     const authority = readAuthority(resolve(this.cwd, ca));
@@ -162,7 +170,9 @@ const issueCommand = buildCommand<IssueFlags, string[], CliContext>({
     const path = resolve(this.cwd, out ?? `${first.party.role}-${first.party.id.replaceAll("/", "-")}`);
     const [cert, key] = [`${path}.pem`, `${path}.key`];
     write(path, () => writeIssued(issued, cert, key));
-    this.process.stdout.write(`wrote ${cert}\nwrote ${key} (mode 0600)\n`);
+    this.process.stdout.write(
+      json ? `${JSON.stringify({ written: [cert, key] })}\n` : `wrote ${cert}\nwrote ${key} (mode 0600)\n`,
+    );
   },
 });
 

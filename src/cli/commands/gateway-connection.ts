@@ -139,7 +139,10 @@ export function tlsOf(cluster: ClusterConfig | undefined): ClusterTls | undefine
 }
 
 /** Returns the token to use; undefined: none is named. Ends the command with code 3 if it is none. */
-function tokenOf(context: CliContext, { tokenFile }: ConnectionFlags): AccessToken | undefined {
+export function tokenOf(
+  context: CliContext,
+  { tokenFile }: Pick<ConnectionFlags, "tokenFile">,
+): AccessToken | undefined {
   const text =
     tokenFile === undefined ? context.process.env["STEAD_TOKEN"] : readToken(resolve(context.cwd, tokenFile));
   if (text === undefined) return undefined;

@@ -24,6 +24,15 @@ export interface InitValues {
   readonly command?: readonly string[] | undefined;
   /** At which other machines reach this one; default: this machine alone. */
   readonly address?: string | undefined;
+  readonly gatewayId?: string | undefined;
+  /** The gateway's database; default: beside the file. */
+  readonly database?: string | undefined;
+  /** Admin addresses of other gateways. */
+  readonly peers?: readonly string[] | undefined;
+  /** Hosts of the service; default: this one. */
+  readonly hosts?: readonly { readonly id: string; readonly control: string }[] | undefined;
+  /** `cluster.name`; default: it is left out. */
+  readonly cluster?: string | undefined;
 }
 
 export function configTemplate(values: InitValues): string {
@@ -48,18 +57,27 @@ const clusterPart = (values: InitValues): string => `#:schema ./${configSchemaFi
 [cluster]
 # The same secret for all gateways and hosts; no other user should be able to read the file.
 secret_file = ${quoted(values.secretFile)}
+# Clusters with the same secret and different names do not take each other's calls.
+${values.cluster === undefined ? '#name = "stead"' : `name = ${quoted(values.cluster)}`}
+# Processes of a version before the authenticated channel, which send the secret in clear text.
+#accept_bearer = false
+# In a file for commands alone: gateway = "http://10.0.0.1:7700". Mutual TLS: tls = { ca = "ca.pem", cert = "tls.pem", key = "tls.key" }
 ${values.tls === undefined ? "" : `# Mutual TLS between all processes of the cluster.\ntls = { ca = ${quoted(values.tls.ca)}, cert = ${quoted(values.tls.cert)}, key = ${quoted(values.tls.key)} }\n`}`;
 
 export const gatewayIdOfTemplate = "gw1";
 const gatewayPart = (values: InitValues): string => `[gateway]
-id = "${gatewayIdOfTemplate}"
+id = ${quoted(values.gatewayId ?? gatewayIdOfTemplate)}
 # Client traffic.
 listen = "0.0.0.0:8000"
 # Administration: stead status, stead switchover, stead sql.
 admin = "${addressOf(values)}:7700"
 #advertise_admin = "http://${addressOf(values)}:7700"
+# Admin addresses of other gateways; one that runs is enough.
+${values.peers === undefined || values.peers.length === 0 ? "#peers = []" : `peers = ${quotedList(values.peers)}`}
 # Registry, health, epochs, failovers and events.
-database = "gateway.db"
+database = ${quoted(values.database ?? "gateway.db")}
+# Processes that serve clients: a number, or "auto" for one per core.
+#workers = 1
 #drain = "10s"
 # How often to resend a request whose host ended before it answered; how to treat a client that half-closes: "gone" or "serve".
 #replay = { again = 1 }
@@ -88,7 +106,8 @@ database = "gateway.db"
 #time = "30s"
 #concurrency = 64
 
-# TLS for clients, reloaded when the files change: [gateway.tls] with cert = "gateway.pem" and key = "gateway.key".
+# TLS for clients, reloaded when the files change: [gateway.tls] with cert = "gateway.pem" and key = "gateway.key", and for
+# other names [[gateway.tls.certificate]] with server_name = "notes.example", cert and key.
 
 [gateway.access_log]
 # "off", "stderr" or a file.
@@ -109,13 +128,19 @@ name = ${quoted(values.service)}
 #first_byte = [{ path = "/export", time = "30m" }]
 # The page in maintenance, and when no primary came in time: "built-in", or an HTML file; retry_after is 30s.
 #maintenance = { page = "built-in" }
+# What a drill has to keep: [service.objective] with rto = "2s", and a write that shows that none is lost: [service.objective.probe] with
+# url = "https://notes.example/probes/{token}", method = "PUT", body = "{token}", headers = { content-type = "text/plain" }, read = url,
+# and token or token_file. Drills that the gateways run by themselves: [service.drill] with kind = "kill", at = "Sun 03:00", for = "15s".
 # The hosts of the service, one table for each. More can be added later with: stead hosts add
-[[service.host]]
-id = ${quoted(values.hostId)}
-control = "http://${addressOf(values)}:7701"
-#priority = 0
-#nofailover = false
+# An ordinary HTTP server instead, without a vault: control = "none", url = "http://10.0.0.1:8080", health = "/health".
+${(values.hosts ?? [{ id: values.hostId, control: `http://${addressOf(values)}:7701` }]).map(hostEntry).join("")}
+# Who is told what happens, one [[notify]] for each: name = "chat", to = "webhook", "slack", "teams", "pagerduty", "ntfy", "command" or "smtp",
+# url or url_file, secret or secret_file, token or token_file, topic, command, timeout = "10s", kinds = ["failover"],
+# severity = "info", services = [${quoted(values.service)}]; of smtp: from, recipients, user, password or password_file, starttls, ca.
 `;
+
+const hostEntry = ({ id, control }: { readonly id: string; readonly control: string }): string =>
+  `[[service.host]]\nid = ${quoted(id)}\ncontrol = ${quoted(control)}\n#priority = 0\n#nofailover = false\n`;
 
 const hostPart = (values: InitValues): string => `[host]
 id = ${quoted(values.hostId)}
@@ -129,12 +154,21 @@ listen = "${addressOf(values)}:8001"
 data = ${quoted(values.data ?? "data")}
 databases = ${quotedList(values.databases ?? ["*.db"])}
 #databases_except = []
+#databases_max = 10000
+# A database that cannot be captured: "hold" its responses for the patience, or "stop".
+#uncaptured = "hold"
+#uncaptured_patience = "10s"
 # The host's own state, and data that was committed here but never acknowledged.
 #state = "data.stead"
 #set_aside = "data.stead/set-aside"
+#set_aside_keep = 20
+#set_aside_bytes = "10GiB"
+# A small write that takes longer makes the host impaired.
+#disk_stall = "5s"
 # The folder that all hosts of this service share; or "stead://vault1:7750", or "s3://bucket/prefix" with [host.vault_s3].
 vault = ${quoted(values.vault)}
-# A key in place of the cluster's secret, to open the vault's keys: vault_key_file = "vault.key", or vault_key_command = ["program"].
+# [host.vault_s3]: endpoint = "https://s3.example", region = "us-east-1", path_style = true, ca = "ca.pem", credentials_file = "s3.credentials", profile = "default".
+# A key in place of the cluster's secret, to open the vault's keys: vault_key_file = "vault.key", vault_key_command = ["program"], or vault_key.
 #vault_timeout = "5s"
 # On exactly one host, for an empty vault only: initialise it from this host's databases, or from none.
 ${values.bootstrap ? "bootstrap = true" : "#bootstrap = false"}
@@ -148,18 +182,27 @@ ${values.bootstrap ? "bootstrap = true" : "#bootstrap = false"}
 #drain_streams = "1s"
 #priority = 0
 #nofailover = false
+# Whether a supervisor starts this process again when it ends: restarts = true or false; by default, whether systemd has started it.
 
 [host.application]
 # Started when this host becomes primary; must listen on 127.0.0.1, at the port in the environment variable PORT.
 command = ${quotedList(values.command ?? ["bun", "app.ts"])}
 #cwd = "."
+# Another user, if the host runs as root: user = "notes", group = "notes".
+# Its output: "prefixed" into the host's log, "journald", or the path of a file.
+#log = "prefixed"
 #env = { LOG_LEVEL = "info" }
 #ready = { path = "/health", timeout = "30s" }
+# Checks once it is ready, and after which time without an answer and without progress it is stuck ("off": never):
+# health = { path = "/health", interval = "1s", timeout = "2s", patience = "10s" }
 #stop = { signal = "SIGTERM", timeout = "10s" }
 #restarts = { max = 3, window = "1m" }
 
 # Programs of yours at the changes of this host's role, for example for a virtual address: [host.hooks] with
 # before_start, on_promote, on_demote (each like command) and timeout = "10s".
+
+# The newest state is restored beside the host, on a schedule, and checked: [host.restore_test] with at = "Sun 04:00" or every = "7d",
+# rate = "20MiB", folder = "/var/tmp".
 
 [host.checkpoint]
 #interval = "5m"

@@ -1,5 +1,5 @@
 /**
- * `stead init`: an example configuration, and a random secret that only its owner can read. It never overwrites
+ * `stead init`: a configuration, and a random secret that only its owner can read. It never overwrites
  * anything: files are created exclusively, and nothing is written if there is already a configuration. An existing
  * secret stays: it was copied from another server of the cluster.
  */
@@ -18,7 +18,10 @@ import type { CliContext } from "../output/context.ts";
 import { fittingPatterns } from "./fitting-patterns.ts";
 import { hostParty, type Party } from "../../control/channel/transcript.ts";
 import { machineFiles, makeCertificates } from "./ca.ts";
-import { configTemplate, gatewayIdOfTemplate, type InitRole } from "./init-template.ts";
+import { clearTextWarning, connectionFlags, jsonFlag, parseUrl, tokenOf } from "./gateway-connection.ts";
+import { type Joined, joinCluster, registerHost } from "./init-join.ts";
+import { findAccount, giveFiles, systemFolder, systemPlaces, systemState } from "./init-system.ts";
+import { configTemplate, gatewayIdOfTemplate, type InitRole, type InitValues } from "./init-template.ts";
 import { secretIn } from "./vault-argument.ts";
 import { giveKeys, makeVault } from "./vault-create.ts";
 
@@ -27,20 +30,47 @@ const secretBytes = 32;
 
 interface InitFlags {
   readonly role: InitRole;
-  readonly service: string;
-  readonly host: string;
-  readonly vault: string;
+  readonly service: string | undefined;
+  readonly host: string | undefined;
+  readonly id: string | undefined;
+  readonly peers: readonly string[] | undefined;
+  readonly join: string | undefined;
+  readonly tokenFile: string | undefined;
+  readonly etc: boolean;
+  readonly user: string;
+  readonly state: string;
+  readonly vault: string | undefined;
   readonly createVault: boolean;
   readonly tls: boolean;
-  readonly data: string;
+  readonly data: string | undefined;
   readonly command: readonly string[] | undefined;
   readonly address: string;
+  readonly json: boolean;
 }
 
 export const initCommand = buildCommand<InitFlags, [folder?: string], CliContext>({
   docs: {
-    brief: "Write an example configuration and a random secret",
-    fullDescription: `Writes ${defaultConfigFile}, with every key explained, ${configSchemaFile}, by which editors complete and check it,\nand ${secretFile}, which only its owner can read. All gateways and hosts need the same\nsecret: on the second server put it into the folder first, and it is kept. With --create-vault the host is the one that begins the vault\n(bootstrap = true). With --tls it makes certificates for mutual TLS as well: on the second server put ca.pem and ca.key into the\nfolder first, and take ca.key away afterwards. The databases in an existing data folder are\nlisted in the file. Nothing is overwritten: when there is a ${defaultConfigFile}, nothing is written.\n\nEXAMPLES\n  stead init\n  stead init /etc/stead --role host --service notes --host a --vault /mnt/vault/notes \\\n      --address 10.0.0.7 --command "bun app.ts"\n  stead init --vault ./vault --create-vault`,
+    brief: "Write a configuration and a random secret, for a first machine or for one that joins",
+    fullDescription: [
+      `Writes ${defaultConfigFile}, which lists every key, ${configSchemaFile}, by which editors complete and check it, and ${secretFile},`,
+      "which only its owner can read. All gateways and hosts need the same secret: on the second machine put it into the folder first, and",
+      "it is kept. With --create-vault the host is the one that begins the vault (bootstrap = true). With --tls it makes certificates for",
+      "mutual TLS as well: on the second machine put ca.pem and ca.key into the folder first, and take ca.key away afterwards. The",
+      `databases in an existing data folder are listed in the file. Nothing is overwritten: when there is a ${defaultConfigFile}, nothing is written.`,
+      "",
+      "With --join it asks a running gateway for the service, the other gateways, the hosts and the vault's address, and registers the",
+      "new host, which takes a token of an admin (--token-file, else STEAD_TOKEN), or the secret. The token is written nowhere. The secret",
+      "itself is in no answer of a gateway: copy its file first.",
+      "",
+      "With --etc the files are for the units in examples/systemd: in /etc/stead, with databases in /var/lib/stead, and the secret and",
+      "databases for the user that the units run as.",
+      "",
+      "EXAMPLES",
+      "  stead init",
+      "  stead init --vault ./vault --create-vault",
+      '  stead init --role host --service notes --host a --vault /mnt/vault/notes --address 10.0.0.7 --command "bun app.ts"',
+      "  sudo stead init --etc --role host --join http://10.0.0.1:7700 --token-file admin.token --address 10.0.0.8",
+    ].join("\n"),
   },
   parameters: {
     flags: {
@@ -50,22 +80,46 @@ export const initCommand = buildCommand<InitFlags, [folder?: string], CliContext
         default: "both",
         brief: "Role that the file configures",
       },
-      service: { kind: "parsed", parse: String, default: "app", placeholder: "name", brief: "Name of the service" },
-      host: { kind: "parsed", parse: String, default: "a", placeholder: "id", brief: "Id of this host" },
-      vault: {
+      service: textFlag("name", 'Name of the service (default: that of the cluster, else "app")'),
+      host: textFlag("id", 'Id of this host (default: the next letter, from "a")'),
+      id: textFlag("id", `Id of this gateway (default: the next of ${gatewayIdOfTemplate}, …)`),
+      peers: {
+        kind: "parsed",
+        parse: (text: string) => text.split(",").map(parseUrl),
+        optional: true,
+        placeholder: "urls",
+        brief: "Admin addresses of other gateways, with commas between them",
+      },
+      join: {
+        kind: "parsed",
+        parse: parseUrl,
+        optional: true,
+        placeholder: "url",
+        brief: "Admin address of a gateway of the cluster that this machine joins",
+      },
+      tokenFile: connectionFlags.tokenFile,
+      etc: {
+        kind: "boolean",
+        default: false,
+        withNegated: false,
+        brief: `Write into ${systemFolder} for the units in examples/systemd`,
+      },
+      user: {
         kind: "parsed",
         parse: String,
-        default: "vault",
-        placeholder: "folder",
-        brief: "Folder that all hosts of the service share",
+        default: "stead",
+        placeholder: "name",
+        brief: "With --etc: the user that the units run as",
       },
-      data: {
+      state: {
         kind: "parsed",
         parse: String,
-        default: "data",
+        default: systemState,
         placeholder: "folder",
-        brief: "The application's data folder; its databases are listed in the file",
+        brief: "With --etc: the folder of that user, for databases",
       },
+      vault: textFlag("folder", "Vault that all hosts of the service share (default: the cluster's, else vault)"),
+      data: textFlag("folder", "The application's data folder; its databases are listed in the file (default: data)"),
       command: {
         kind: "parsed",
         parse: wordsOf,
@@ -92,6 +146,7 @@ export const initCommand = buildCommand<InitFlags, [folder?: string], CliContext
         withNegated: false,
         brief: "Make certificates for this machine, and on the first one their authority (ca.pem, ca.key)",
       },
+      ...jsonFlag,
     },
     positional: {
       kind: "tuple",
@@ -106,57 +161,179 @@ export const initCommand = buildCommand<InitFlags, [folder?: string], CliContext
     },
   },
   async func(flags, folder) {
-    const target = resolve(this.cwd, folder ?? ".");
+    const target = resolve(this.cwd, folder ?? (flags.etc ? systemFolder : "."));
+    const account = flags.etc ? findAccount(flags.user) : undefined;
     const configPath = join(target, defaultConfigFile);
-    const secretPath = join(target, secretFile);
-    // On the command line the vault is relative to the working folder, in the file to the file's folder.
-    const vaultPath = resolve(this.cwd, flags.vault);
-    const vault = folder === undefined || flags.vault.startsWith("/") ? flags.vault : relative(target, vaultPath);
-    const data =
-      folder === undefined || flags.data === "data" || flags.data.startsWith("/")
-        ? flags.data
-        : relative(target, resolve(this.cwd, flags.data));
-    const found = flags.role === "gateway" ? undefined : fittingPatterns(resolve(target, data));
-    const text = configTemplate({
-      data,
-      databases: found,
-      role: flags.role,
-      service: flags.service,
-      hostId: flags.host,
-      secretFile,
-      tls: flags.tls ? machineFiles : undefined,
-      vault,
-      command: flags.command,
-      address: flags.address,
-      bootstrap: flags.createVault,
-    });
-    refuseWrongNames(configPath, text);
     refuseExisting(configPath);
-    const hasSecret = existsSync(secretPath);
-    // The vault comes first: only it can be refused (an unmounted share), and with no files written the command can be
-    // repeated.
-    if (flags.createVault) await makeVault({ url: pathToFileURL(vaultPath).href, service: flags.service });
-    // So do certificates: an authority without its key is refused.
-    const certificates = flags.tls ? await makeCertificates(target, partiesOf(flags)) : [];
-    expectResource(target, () => {
-      mkdirSync(target, { recursive: true });
-      if (!hasSecret)
-        writeFileSync(secretPath, `${randomBytes(secretBytes).toString("base64url")}\n`, { mode: 0o600, flag: "wx" });
-      writeFileSync(configPath, text, { flag: "wx" });
-      // Not of this operator's making, and that of this version.
-      writeFileSync(join(target, configSchemaFile), configJsonSchemaText());
+    const joined = await askCluster(this, flags, target);
+    const plan = planOf(flags, { cwd: this.cwd, folder, target, joined });
+    const text = configTemplate(plan.values);
+    refuseWrongNames(configPath, text);
+    const done = await writeFiles(flags, { target, configPath, text, plan });
+    if (account !== undefined)
+      done.push(
+        ...expectResource(target, () =>
+          giveFiles(
+            {
+              ...{ folder: target, state: resolve(this.cwd, flags.state) },
+              open: [configPath, join(target, configSchemaFile)],
+              secret: [secretFile, ...(flags.tls ? [machineFiles.key] : [])].map((name) => join(target, name)),
+            },
+            account,
+          ),
+        ),
+      );
+    const refusal =
+      joined === undefined || flags.role === "gateway"
+        ? undefined
+        : await registerHost(joined, plan.controlUrl, this.signal);
+    if (joined !== undefined && flags.role !== "gateway" && refusal === undefined)
+      done.push(`registered host ${joined.hostId} of ${joined.service} at ${plan.controlUrl}`);
+    const next = nextSteps(flags, plan, configPath, refusal);
+    this.process.stdout.write(
+      flags.json
+        ? `${JSON.stringify({ done, next: next.map((each) => each.replace(/^(?:next:)? +/, "")) })}\n`
+        : `${done.join("\n")}\n${next.join("\n")}\n`,
+    );
+    if (refusal === undefined) return;
+    throw new OperatorError("refused", {
+      found: `the files are written, but ${flags.join ?? ""} did not register the host: ${refusal}`,
+      accepted: "a token of an admin, or the cluster's secret",
+      advice: `run \`stead hosts add ${plan.values.hostId} ${plan.controlUrl}\` with one`,
     });
-    if (flags.createVault) await giveKeys({ url: pathToFileURL(vaultPath).href, secrets: [secretIn(secretPath)] });
-    const secret = hasSecret
-      ? `kept ${secretPath}`
-      : `wrote ${secretPath} (mode 0600): every gateway and host of the cluster needs this one`;
-    if (found !== undefined)
-      this.process.stdout.write(`found databases in ${resolve(target, data)}: databases = ${JSON.stringify(found)}\n`);
-    const written = certificates.map((file) => `wrote ${file}`);
-    const done = [`wrote ${configPath}`, secret, ...written, ...(flags.createVault ? [`wrote ${vaultPath}/`] : [])];
-    this.process.stdout.write(`${done.join("\n")}\nnext: adapt it, then run stead config check ${configPath}\n`);
   },
 });
+
+function textFlag(placeholder: string, brief: string) {
+  return { kind: "parsed", parse: String, optional: true, placeholder, brief } as const;
+}
+
+async function askCluster(context: CliContext, flags: InitFlags, target: string): Promise<Joined | undefined> {
+  const { join: url, role, service, host, address, id: gatewayId } = flags;
+  if (url === undefined) return undefined;
+  const secretPath = join(target, secretFile);
+  if (!existsSync(secretPath))
+    throw new OperatorError("configuration", {
+      found: `there is no ${secretPath}; nothing was written`,
+      accepted: "the secret's file of another machine of the cluster: no gateway gives the secret away",
+      advice: `copy it there with mode 0600, then run the command again`,
+    });
+  if (isLoopback(address) && !isLoopback(new URL(url).hostname))
+    throw new OperatorError("usage", {
+      found: "a cluster on other machines is joined without --address",
+      accepted: "the address at which they reach this machine",
+      advice: "name it, for example --address 10.0.0.8",
+    });
+  const token = tokenOf(context, flags);
+  const warning = token === undefined ? undefined : clearTextWarning(url);
+  if (warning !== undefined) context.process.stderr.write(`warning: ${warning}\n`);
+  return joinCluster({
+    ...{ url, token, role, service, host, gatewayId, signal: context.signal },
+    ...{ secret: secretIn(secretPath), controlUrl: controlUrlAt(address) },
+  });
+}
+
+const isLoopback = (address: string): boolean => /^(?:localhost|127(?:\.\d+){3}|\[?::1\]?)$/.test(address);
+const controlUrlAt = (address: string): string => `http://${address.includes(":") ? `[${address}]` : address}:7701`;
+
+interface Plan {
+  readonly values: InitValues;
+  /** Patterns that were found in the data folder; undefined: it has no databases. */
+  readonly found: readonly string[] | undefined;
+  readonly dataFolder: string;
+  /** As a path or URL from the working folder. */
+  readonly vaultPlace: string;
+  readonly controlUrl: string;
+}
+
+interface PlanInput {
+  readonly cwd: string;
+  readonly folder: string | undefined;
+  readonly target: string;
+  readonly joined: Joined | undefined;
+}
+
+/** On the command line folders are relative to the working folder, in the file to the file's folder. */
+function planOf(flags: InitFlags, { cwd, folder, target, joined }: PlanInput): Plan {
+  const service = joined?.service ?? flags.service ?? "app";
+  const system = flags.etc ? systemPlaces(resolve(cwd, flags.state), service) : undefined;
+  const inFile = (path: string): string =>
+    (folder === undefined && !flags.etc) || path.startsWith("/") ? path : relative(target, resolve(cwd, path));
+  const vault = flags.vault ?? joined?.vault ?? system?.vault ?? "vault";
+  const isUrl = /^[a-z0-9]+:\/\//.test(vault);
+  const data = flags.data === undefined ? (system?.data ?? "data") : inFile(flags.data);
+  const found = flags.role === "gateway" ? undefined : fittingPatterns(resolve(target, data));
+  return {
+    ...{ found, dataFolder: resolve(target, data), vaultPlace: isUrl ? vault : resolve(cwd, vault) },
+    controlUrl: controlUrlAt(flags.address),
+    values: {
+      ...{ role: flags.role, service, secretFile, data, databases: found, bootstrap: flags.createVault },
+      hostId: joined?.hostId ?? flags.host ?? "a",
+      gatewayId: joined?.gatewayId ?? flags.id,
+      tls: flags.tls ? machineFiles : undefined,
+      vault: isUrl ? vault : inFile(vault),
+      ...{ command: flags.command, address: flags.address, database: system?.database },
+      peers: flags.peers ?? joined?.peers,
+      ...{ hosts: joined?.hosts, cluster: joined?.cluster },
+    },
+  };
+}
+
+interface Writing {
+  readonly target: string;
+  readonly configPath: string;
+  readonly text: string;
+  readonly plan: Plan;
+}
+
+/** Returns what was done, a line each. */
+async function writeFiles(flags: InitFlags, { target, configPath, text, plan }: Writing): Promise<string[]> {
+  const { values, found, dataFolder, vaultPlace } = plan;
+  const secretPath = join(target, secretFile);
+  const hasSecret = existsSync(secretPath);
+  const url = pathToFileURL(vaultPlace).href;
+  // The vault comes first: only it can be refused (an unmounted share), and with no files written the command can be
+  // repeated.
+  if (flags.createVault) await makeVault({ url, service: values.service });
+  // So do certificates: an authority without its key is refused.
+  const certificates = flags.tls ? await makeCertificates(target, partiesOf(values)) : [];
+  expectResource(target, () => {
+    mkdirSync(target, { recursive: true });
+    if (!hasSecret)
+      writeFileSync(secretPath, `${randomBytes(secretBytes).toString("base64url")}\n`, { mode: 0o600, flag: "wx" });
+    writeFileSync(configPath, text, { flag: "wx" });
+    // Not of this operator's making, and that of this version.
+    writeFileSync(join(target, configSchemaFile), configJsonSchemaText());
+  });
+  if (flags.createVault) await giveKeys({ url, secrets: [secretIn(secretPath)] });
+  return [
+    ...(found === undefined ? [] : [`found databases in ${dataFolder}: databases = ${JSON.stringify(found)}`]),
+    `wrote ${configPath}`,
+    hasSecret
+      ? `kept ${secretPath}`
+      : `wrote ${secretPath} (mode 0600): every gateway and host of the cluster needs this one`,
+    ...certificates.map((file) => `wrote ${file}`),
+    ...(flags.createVault ? [`wrote ${vaultPlace}/`] : []),
+  ];
+}
+
+function nextSteps(flags: InitFlags, { values }: Plan, configPath: string, refusal: string | undefined): string[] {
+  const { role, hostId } = values;
+  const units = [...(role === "host" ? [] : ["stead-gateway"]), ...(role === "gateway" ? [] : ["stead-host"])];
+  const as = flags.etc ? `sudo -u ${flags.user} stead` : "stead";
+  return [
+    `next: adapt it, then run stead config check ${configPath}`,
+    ...(values.vault.startsWith("s3://") ? ["      copy [host.vault_s3] from another host's file"] : []),
+    ...(flags.join === undefined ? [] : ["      compare its [[service]] with the cluster's: stead config diff"]),
+    `      ${as} doctor ${configPath} looks for what is wrong with this machine`,
+    ...(flags.etc
+      ? [`      systemctl enable --now ${units.join(" ")}, with the units of examples/systemd in /etc/systemd/system`]
+      : []),
+    ...(refusal === undefined && flags.join !== undefined && role !== "gateway"
+      ? [`      stead status shows host ${hostId} as soon as it runs`]
+      : []),
+  ];
+}
 
 /** Splits as a shell does, without its other rules: single or double quotes hold a word together. */
 function wordsOf(text: string): readonly string[] {
@@ -172,9 +349,9 @@ function addressOf(text: string): string {
 }
 
 /** What runs by the file: a gateway under the id of the template, a host, or both. */
-function partiesOf({ role, service, host }: InitFlags): [Party, ...Party[]] {
-  const gateway: Party = { role: "gateway", id: gatewayIdOfTemplate };
-  const own = hostParty(service, host);
+function partiesOf({ role, service, hostId, gatewayId = gatewayIdOfTemplate }: InitValues): [Party, ...Party[]] {
+  const gateway: Party = { role: "gateway", id: gatewayId };
+  const own = hostParty(service, hostId);
   return role === "both" ? [gateway, own] : [role === "gateway" ? gateway : own];
 }
 
@@ -187,7 +364,7 @@ function refuseWrongNames(path: string, text: string): void {
   if (result.kind === "ok") return;
   throw new OperatorError("usage", {
     found: `a value that the configuration would refuse:\n${formatProblems(result.problems)}`,
-    advice: "choose other values for --service, --host or --vault",
+    advice: "choose other values for --service, --host, --id, --vault, --peers or --address",
   });
 }
 
@@ -200,9 +377,9 @@ function refuseExisting(path: string): void {
 }
 
 /** Turns file system errors into errors that say what to do. */
-function expectResource(target: string, write: () => void): void {
+function expectResource<T>(target: string, write: () => T): T {
   try {
-    write();
+    return write();
   } catch (error) {
     throw new OperatorError(
       "resource",

@@ -12,6 +12,7 @@ import type { OpenedVault } from "../../remote/open-vault.ts";
 import type { LogKind } from "../../vault/store/identity.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
 import type { CliContext } from "../output/context.ts";
+import { jsonFlag } from "./gateway-connection.ts";
 import { folderUrl, secretsGiven, vaultArgument, vaultFlags } from "./vault-argument.ts";
 
 interface NewVault {
@@ -80,6 +81,7 @@ interface Flags {
   readonly service: string | undefined;
   readonly log: LogKind | undefined;
   readonly encrypt: boolean;
+  readonly json: boolean;
 }
 
 export const vaultCreateCommand = buildCommand<Flags, [folder?: string], CliContext>({
@@ -135,6 +137,7 @@ export const vaultCreateCommand = buildCommand<Flags, [folder?: string], CliCont
         withNegated: false,
         brief: "Encrypt the vault; needs the secret",
       },
+      ...jsonFlag,
     },
     positional: {
       kind: "tuple",
@@ -159,6 +162,8 @@ export const vaultCreateCommand = buildCommand<Flags, [folder?: string], CliCont
     const log = await makeVault({ url, service, log: flags.log, s3 });
     const protection = secrets.length === 0 ? "none" : await giveKeys({ url, s3, secrets, encrypts: flags.encrypt });
     if (flags.encrypt && protection !== "encrypted") throw new NotEncryptedError(shown);
+    if (flags.json)
+      return void this.process.stdout.write(`${JSON.stringify({ vault: shown, service, log, protection })}\n`);
     this.process.stdout.write(
       `${shown} is the vault of service ${service}, with its log in ${log}, ${described[protection]}\n`,
     );
@@ -185,7 +190,7 @@ async function placeOf(context: CliContext, flags: Flags, folder: string | undef
   }
   if (folder !== undefined || flags.config === undefined)
     throw wrongUsage(folder === undefined ? "neither a folder nor --config" : "a folder and --config", "one of them");
-  const { url, s3, service = "", secrets } = await vaultArgument(context, { json: false, ...flags }, undefined);
+  const { url, s3, service = "", secrets } = await vaultArgument(context, flags, undefined);
   if (flags.service !== undefined && flags.service !== service)
     throw wrongUsage(`--service ${flags.service}, and ${flags.config} with ${service}`, "the same");
   if (s3 !== undefined && flags.log === "segments")

@@ -38,6 +38,7 @@ import { healthOf } from "./gateway-health.ts";
 import type { SecretDoubt } from "./secret-doubt.ts";
 import { showDrills, showStatus } from "./metrics.ts";
 import { addHosts, type HostsTarget, unknownHost } from "./hosts.ts";
+import { addLogs } from "./logs.ts";
 import { addPauses, type PauseTarget } from "./pauses.ts";
 import { addNotify, type NotifyTestTarget } from "./notify.ts";
 import { order } from "./order.ts";
@@ -123,6 +124,7 @@ export function createAdminApp(target: AdminTarget): Api {
   });
   addTokens(app, target.tokens, target.clock);
   addDrills(app, target.drills, (service) => find(target, service));
+  addLogs(app, (service) => find(target, service));
   addSight(app, target);
   addRestorePoints(app, (service) => find(target, service));
   addSamples(app, target, (service) => find(target, service));

@@ -96,7 +96,7 @@ function programOf(service: ServiceRuntime, host: string): ClusterHost["program"
   const { status, clockAheadMs } = service.monitorOf(host) ?? {};
   const { program, controlUrl } = status ?? {};
   if (program === undefined || program === null || controlUrl === undefined || clockAheadMs === undefined) return null;
-  return { version: program.version, clockAheadMs, controlUrl };
+  return { version: program.version, clockAheadMs, controlUrl, vaultUrl: program.vaultUrl };
 }
 
 /** Warnings about a host that has an earlier version than others. */

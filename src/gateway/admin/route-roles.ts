@@ -50,6 +50,8 @@ export const routeRules: Readonly<Record<string, RouteRule>> = {
   "POST /v2/pipeline": reads,
   "POST /v3/pipeline": reads,
 
+  // An application's output may have what its clients sent; following it is no act.
+  "POST /v1/logs": { role: "operator", acts: false },
   "POST /v1/switchover": operates,
   "POST /v1/failover": operates,
   // It takes the primary away only if another host is as good, which is less than a forced failover may.

@@ -60,17 +60,16 @@ export function assertApplicationLog(log: ApplicationLogConfig): void {
   if (finding !== undefined) throw new ApplicationLogError(finding);
 }
 
+export interface ApplicationLogOptions {
+  readonly service: string;
+  readonly clock: Clock;
+  readonly onWarning: (text: string) => void;
+  /** Of a line in the host's own log; undefined: with the prefix. */
+  readonly lineFormat?: LineFormat | undefined;
+}
+
 /** Opens it for one term. Whatever fails later is told to `onWarning`, once until it works again. */
-export function openApplicationLog(
-  log: ApplicationLogConfig,
-  options: {
-    readonly service: string;
-    readonly clock: Clock;
-    readonly onWarning: (text: string) => void;
-    /** Of a line in the host's own log; undefined: with the prefix. */
-    readonly lineFormat?: LineFormat | undefined;
-  },
-): OutputSink {
+export function openApplicationLog(log: ApplicationLogConfig, options: ApplicationLogOptions): OutputSink {
   switch (log.kind) {
     case "prefixed":
       return new PrefixedOutput(process.stderr, options.lineFormat);

@@ -22,6 +22,7 @@ import {
   removalSchema,
 } from "../../control/host-api.ts";
 import { type HostDrillDone, type HostDrillRequest, hostDrillRequestSchema } from "../../control/drill-api.ts";
+import { type HostLog, type HostLogQuestion, hostLogRequestSchema } from "../../control/log-api.ts";
 import { databaseActs, databaseChangeSchema } from "../../control/databases.ts";
 import { type Api, createApi } from "../../control/server/api.ts";
 import { authenticate, type Authenticator } from "../../control/server/authentication.ts";
@@ -59,6 +60,13 @@ export interface Controlled {
   readonly restorePoints: Pick<RestorePointReader, "read">;
 }
 
+/** What is kept of the host's log and of its application's output (src/host/log-ring.ts). */
+export interface KeptLog {
+  read(question: HostLogQuestion, clock: Clock, signal?: AbortSignal): Promise<HostLog>;
+}
+
+const noLogs: KeptLog = { read: () => Promise.resolve({ run: "none", lines: [], next: 0, lost: 0 }) };
+
 const formatPattern = /^[1-9]\d{0,3}$/;
 
 export interface ControlAppOptions {
@@ -73,6 +81,8 @@ export interface ControlAppOptions {
   readonly log: Logger;
   /** Nothing is answered while there is one. undefined: there never is. */
   readonly partition?: { readonly over: Promise<void> | undefined };
+  /** undefined: none are kept. */
+  readonly logs?: KeptLog;
 }
 
 /** Gateways give orders; hosts read each other's status, and ask for a checkpoint. */
@@ -81,7 +91,7 @@ const rolesOf: RolesOfCall = (method, path) =>
 
 export function controlApp(
   host: Controlled,
-  { authenticator, channel, certified, clock, metrics, log, partition }: ControlAppOptions,
+  { authenticator, channel, certified, clock, metrics, log, partition, logs = noLogs }: ControlAppOptions,
 ): Api {
   const app = createApi({ part: "host", manual: "docs/CONTROL-API.md", log });
   app.use(async function beSilent(_context, next) {
@@ -148,6 +158,9 @@ export function controlApp(
     host.clearSuspects();
     return context.json(host.status());
   });
+  app.post("/v1/log", jsonBody(hostLogRequestSchema), async (context) =>
+    context.json(await logs.read(context.req.valid("json"), clock, context.req.raw.signal)),
+  );
   app.get("/v1/restore-points", async (context) => context.json(await host.restorePoints.read()));
   addDatabases(app, host);
   return app;

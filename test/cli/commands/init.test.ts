@@ -15,7 +15,9 @@ import { join } from "node:path";
 import { configTemplate, type InitRole } from "../../../src/cli/commands/init-template.ts";
 import { parseConfig } from "../../../src/config/load.ts";
 import { formatProblems } from "../../../src/config/problems.ts";
+import { fileSchema } from "../../../src/config/schema.ts";
 import type { Config } from "../../../src/config/types.ts";
+import { keyPaths } from "../../../src/config/walk.ts";
 import { runStead } from "../../support/cli/run-cli.ts";
 
 let folder = "";
@@ -164,6 +166,13 @@ for (const role of ["gateway", "host", "both"] satisfies InitRole[]) {
     expect(host === undefined).toBe(role === "gateway");
   });
 }
+
+test("the file for both roles names every key of a configuration", () => {
+  const values = { service: "app", hostId: "a", secretFile: "s", vault: "/mnt/vault", bootstrap: false };
+  const text = configTemplate({ role: "both", ...values });
+  const names = keyPaths(fileSchema).map((path) => path.split(".").at(-1) ?? "");
+  expect(names.filter((name) => !new RegExp(`\\b${name}\\b`).test(text))).toEqual([]);
+});
 
 test("the examples that are no defaults can be uncommented too", () => {
   const text = configTemplate({

@@ -22,13 +22,13 @@ const entry = (id: string, change = {}) => ({
   ...{ id, adminUrl: `http://${id}:7700`, self: false, heardMsAgo: 10, trouble: null },
   ...change,
 });
-const program = () => ({ version: versionText(), wallTimeMs: Date.now() });
+const program = () => ({ version: versionText(), wallTimeMs: Date.now(), vaultUrl: null });
 const secret = { id: "s1", former: null, from: "file", file: null, vaultServer: null, vaultKeys: null } as const;
 
 function gatewayOf(id: string, others: readonly string[], hostChange = {}): () => GatewayAnswer<ClusterStatus> {
   const a = host({
     ...{ id: "a", controlUrl: openUrl, dataUrl: openUrl, health: "up", heardMsAgo: 5, secret },
-    program: { version: versionText(), clockAheadMs: 0, controlUrl: openUrl },
+    program: { version: versionText(), clockAheadMs: 0, controlUrl: openUrl, vaultUrl: null },
     ...hostChange,
   });
   return () => ({
@@ -70,7 +70,7 @@ test("a gateway that is silent is named once, with the gateway that names it", a
 
 test("another version, a wrong clock and another secret of a host are those that a gateway heard", async () => {
   const change = {
-    program: { version: "0.0.1", clockAheadMs: 90_000, controlUrl: openUrl },
+    program: { version: "0.0.1", clockAheadMs: 90_000, controlUrl: openUrl, vaultUrl: null },
     secret: { ...secret, id: "s2" },
   };
   const answers = {

@@ -8,6 +8,7 @@
 import { existsSync, linkSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { join } from "node:path";
+import type { HostLog, HostLogRequest } from "../../../src/control/log-api.ts";
 import type { RestorePoints } from "../../../src/control/restore-points.ts";
 import { type HostStatus, untold } from "../../../src/control/host-status.ts";
 import { sealedHandler } from "../control/sealed.ts";
@@ -188,6 +189,9 @@ async function control(request: IncomingMessage, response: ServerResponse): Prom
       become(role);
       response.end(JSON.stringify(status()));
       return;
+    case "/v1/log":
+      response.end(JSON.stringify(logLines((await bodyOf(request)) as HostLogRequest)));
+      return;
     case "/v1/restore-points":
       response.end(JSON.stringify(restorePoints()));
       return;
@@ -197,6 +201,16 @@ async function control(request: IncomingMessage, response: ServerResponse): Prom
     default:
       response.writeHead(404).end();
   }
+}
+
+/** Three lines at first, then one for each question. */
+function logLines({ of = "stead", run = null, after = 0, linesMax = 100 }: HostLogRequest): HostLog {
+  const numbers = run === null ? [1, 2, 3].slice(-linesMax) : [after + 1];
+  const lines = numbers.map((number) => ({
+    ...{ number, timeMs: 1_000, level: "warn" as const, message: `line ${number} of ${of}` },
+    fields: of === "stead" ? { position: number } : {},
+  }));
+  return { run: instance, lines, next: numbers.at(-1) ?? 0, lost: 0 };
 }
 
 const sealed = sealedHandler(
