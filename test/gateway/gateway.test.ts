@@ -80,9 +80,15 @@ describe("a gateway with three hosts", () => {
   test("keeps with a failover who could have taken over, who saw what, what was expected and what requests noticed", async () => {
     await threeHosts();
     await cluster.ask();
+    // Some are in flight at any time, and so when the primary ends.
+    let isOver = false;
+    const clients = Array.from({ length: 4 }, async () => {
+      while (!isOver) await cluster.ask();
+    });
     cluster.host("a").signal("SIGKILL");
-    await Promise.all(Array.from({ length: 20 }, () => cluster.ask()));
     await cluster.serving("a");
+    isOver = true;
+    await Promise.all(clients);
     const last = await until(() => cluster.service().failovers.find((entry) => entry.to === "b"));
     const rows = async (sql: string) => {
       const answer = await cluster.client.sql({ sql });
@@ -93,7 +99,7 @@ describe("a gateway with three hosts", () => {
       const [row] = await rows(`select held + replayed, unknown + failed from failovers where id = '${last.id}'`);
       return typeof row?.[0] === "number" && row;
     });
-    expect(noticed).toBeGreaterThanOrEqual(20);
+    expect(noticed).toBeGreaterThanOrEqual(1);
     expect(lost).toBe(0);
     const of = `where failover = '${last.id}'`;
     expect(await rows(`select host, rank from failover_candidates ${of}`)).toEqual([
@@ -129,7 +135,9 @@ describe("a gateway with three hosts", () => {
     await threeHosts();
     cluster.host("a").signal("SIGSTOP");
     await cluster.serving("a");
-    expect(cluster.service().failovers.at(-1)).toMatchObject({ kind: "hang", from: "a", to: "b" });
+    // The record is kept a moment after the service is back.
+    const last = await until(() => cluster.service().failovers.find((entry) => entry.to === "b"));
+    expect(last).toMatchObject({ kind: "hang", from: "a", to: "b" });
     cluster.host("a").signal("SIGCONT");
     await until(() => cluster.service().hosts.find(({ id }) => id === "a")?.health === "up");
     expect(await cluster.ask()).toEqual({ status: 200, host: "b" });

@@ -3,8 +3,8 @@
  * unknown or failed around it. It concerns every gateway, also those that heard of the new primary from others.
  *
  * Counted is from two seconds before this gateway was in doubt (a connection that breaks ends requests before a gateway
- * decides) until two seconds after it routes to the next epoch (held requests end then). A doubt that ends in the same
- * epoch counts for nothing.
+ * decides) until two seconds after it routes to the next epoch (held requests end then), or until the doubt in which
+ * that one ends as well. A doubt that ends in the same epoch counts for nothing.
  */
 import type { ServiceState } from "../../core/failover/state.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
@@ -59,25 +59,30 @@ export class FailoverImpacts {
     this.#counting = undefined;
     this.#epoch = epoch;
     if (counted === undefined || epoch === counted.epochFrom) return;
-    this.close();
+    // The earlier epoch's count ends where this one's begins.
+    this.#end(counted.before);
     this.#ending = { ...counted, timer: this.#clock.setTimer(aroundMs, () => this.close()) };
   }
 
-  /** The earlier epoch's count ends where the next one begins. */
   #countsThen(): TrafficCounts {
-    if (this.#ending === undefined) return this.#traffic.countsBefore(aroundMs);
-    this.close();
-    return this.#traffic.counts;
+    return this.#ending === undefined ? this.#traffic.countsBefore(aroundMs) : this.#traffic.counts;
   }
 
   /** Tells what is counted so far. */
   close(): void {
+    const now = this.#traffic.counts;
+    // A doubt that has begun meanwhile counts from here on.
+    if (this.#ending !== undefined && this.#counting !== undefined)
+      this.#counting = { ...this.#counting, before: now };
+    this.#end(now);
+  }
+
+  #end(now: TrafficCounts): void {
     const ended = this.#ending;
     if (ended === undefined) return;
     this.#ending = undefined;
     ended.timer.cancel();
     const { epochFrom, before } = ended;
-    const now = this.#traffic.counts;
     const impact = {
       held: now.held - before.held,
       replayed: now.replayed - before.replayed,

@@ -69,3 +69,34 @@ test("of two ends in a row each request counts once", () => {
     [2, 4],
   ]);
 });
+
+test("a doubt in the next epoch that comes to nothing ends no count: its held requests end later", () => {
+  const { clock, traffic, found, at } = watched();
+  at("serving", 1);
+  clock.advance(10_000);
+  at("agreeing", 1);
+  at("serving", 2);
+  at("suspect", 2);
+  at("serving", 2);
+  traffic.ended("ok", true, 1, 4);
+  clock.advance(2_000);
+  expect(found).toEqual([{ epochFrom: 1, held: 4, replayed: 4, unknown: 0, failed: 0 }]);
+});
+
+test("a doubt that is still open when a count ends begins there", () => {
+  const { clock, traffic, found, at, impacts } = watched();
+  at("serving", 1);
+  clock.advance(10_000);
+  at("agreeing", 1);
+  at("serving", 2);
+  at("agreeing", 2);
+  traffic.ended("ok", true, 0, 4);
+  clock.advance(2_000);
+  traffic.ended("ok", true, 0, 1);
+  at("serving", 3);
+  impacts.close();
+  expect(found.map(({ epochFrom, held }) => [epochFrom, held])).toEqual([
+    [1, 4],
+    [2, 1],
+  ]);
+});
