@@ -60,7 +60,7 @@ export class FailoverImpacts {
     this.#epoch = epoch;
     if (counted === undefined || epoch === counted.epochFrom) return;
     // The earlier epoch's count ends where this one's begins.
-    this.#end(counted.before);
+    this.#tell(counted.before);
     this.#ending = { ...counted, timer: this.#clock.setTimer(aroundMs, () => this.close()) };
   }
 
@@ -72,12 +72,11 @@ export class FailoverImpacts {
   close(): void {
     const now = this.#traffic.counts;
     // A doubt that has begun meanwhile counts from here on.
-    if (this.#ending !== undefined && this.#counting !== undefined)
-      this.#counting = { ...this.#counting, before: now };
-    this.#end(now);
+    if (this.#ending !== undefined && this.#counting !== undefined) this.#counting = { ...this.#counting, before: now };
+    this.#tell(now);
   }
 
-  #end(now: TrafficCounts): void {
+  #tell(now: TrafficCounts): void {
     const ended = this.#ending;
     if (ended === undefined) return;
     this.#ending = undefined;
