@@ -148,7 +148,9 @@ test("a gateway knows a table if it has all of its columns", () => {
   expect(missingIn(ownTables)).toBe("");
   expect(missingIn({ ...ownTables, later: ["id"] })).toBe("");
   expect(missingIn({ ...ownTables, hosts: ["service", "id"] })).toBe("hosts");
-  expect(missingIn(undefined)).toBe("audit, deliveries, drills, impacts, maintenance, notifications, restoreTests, tokens");
+  expect(missingIn(undefined)).toBe(
+    "audit, deliveries, drills, impacts, maintenance, notifications, restoreTests, tokens",
+  );
 });
 
 test("rows that are not sent are counted for each peer, until it is upgraded", () => {
