@@ -261,7 +261,11 @@ export class Notifier {
       this.#pending.delete(key);
       return;
     }
-    if (occurrence.epoch !== undefined && this.#isBeingExplained(service ?? "")) return;
+    if (occurrence.epoch !== undefined && this.#isBeingExplained(service ?? "")) {
+      // Counted from the end of that failover: all gateways see it at once, and would otherwise tell at once.
+      this.#pending.set(key, { ...occurrence, since: clock.now() });
+      return;
+    }
     const wait = waitOf(gateway, occurrence.acting, others()) + (occurrence.epoch === undefined ? 0 : unexplainedMs);
     if (clock.now() - occurrence.since < wait) return;
     this.#pending.delete(key);

@@ -232,6 +232,17 @@ describe("a failover with three gateways", () => {
     expect(fleet.received).toEqual([]);
   });
 
+  test("is told by one gateway when the failover that could explain its epoch ends in another way", async () => {
+    await three();
+    const { clock } = fleet;
+    fleet.get("g3").store.write(putFailover(running("g3", 1, clock)));
+    for (const { store } of fleet.members.values()) store.write(epochRow(2, clock));
+    await fleet.pass(30_000);
+    fleet.get("g3").store.write(putFailover({ ...running("g3", 1, clock), outcome: "overtaken" }));
+    await fleet.pass(unexplainedMs + 3 * turnMs);
+    expect(fleet.received).toMatchObject([{ id: "notes/primary/2", gateway: "g1" }]);
+  });
+
   test("is told by a restarted gateway that was alone and died before it told", async () => {
     const { store } = await fleet.start("g1");
     store.write(epochRow(1, fleet.clock));
