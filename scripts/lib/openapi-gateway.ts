@@ -17,6 +17,8 @@ const needsBody: ReadonlySet<string> = new Set([
   "AddTokenRequest",
   "DatabaseRequest",
   "DrillRequest",
+  "DrillPlanRequest",
+  "DrillCancelRequest",
   "SqlRequest",
 ]);
 
@@ -143,6 +145,20 @@ const commands: readonly Call[] = [
     "/v1/drills",
     "Takes the primary away on purpose, if that is safe now, and measures how long clients wait",
     { request: "DrillRequest", description: "The service is back, or the drill failed", body: json("DrillEntry") },
+    [400, 404, 409],
+  ),
+  call(
+    "post",
+    "/v1/drills/plan",
+    "Plans a drill once, at the next such time in UTC",
+    { request: "DrillPlanRequest", description: "It is planned", body: json("PlannedDrill") },
+    [400, 404, 409],
+  ),
+  call(
+    "post",
+    "/v1/drills/cancel",
+    "Takes back the drill that was planned by an order",
+    { request: "DrillCancelRequest", description: "What was planned", body: json("PlannedDrill") },
     [400, 404, 409],
   ),
   call(
@@ -306,6 +322,9 @@ export const gatewayApiTable = (comments: Api["comments"]): Api => ({
     SamplesAnswer: samplesApi.samplesAnswerSchema,
     SightAnswer: sightApi.sightAnswerSchema,
     DrillRequest: drillApi.drillRequestSchema,
+    DrillPlanRequest: drillApi.drillPlanRequestSchema,
+    DrillCancelRequest: drillApi.drillCancelRequestSchema,
+    PlannedDrill: drillApi.plannedDrillSchema,
     DrillEntry: drillApi.drillEntrySchema,
     DrillList: drillApi.drillListSchema,
     ...schemasOf(gatewayApi),

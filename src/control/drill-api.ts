@@ -1,5 +1,6 @@
 /** Drills in the admin API of gateways and the control API of hosts. */
 import * as v from "valibot";
+import { dueTimePattern } from "../core/due-time.ts";
 import { drillKinds, drillMsMax, drillMsMin } from "../core/failover/drill.ts";
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
@@ -16,6 +17,18 @@ export const drillRequestSchema = v.strictObject({
   forMs,
 });
 export type DrillRequest = v.InferInput<typeof drillRequestSchema>;
+
+/** Once, at the next such time in UTC: `Sun 03:00` or `03:00`. */
+export const drillPlanRequestSchema = v.strictObject({
+  service: v.optional(name),
+  kind: v.picklist(drillKinds),
+  forMs,
+  at: v.pipe(v.string(), v.regex(dueTimePattern)),
+});
+export type DrillPlanRequest = v.InferInput<typeof drillPlanRequestSchema>;
+
+export const drillCancelRequestSchema = v.strictObject({ service: v.optional(name) });
+export type DrillCancelRequest = v.InferInput<typeof drillCancelRequestSchema>;
 
 /** To the primary. */
 export const hostDrillRequestSchema = v.object({ kind: v.picklist(["kill", "hang", "partition"]), forMs });
@@ -69,8 +82,15 @@ export const drillEntrySchema = v.object({
 });
 export type DrillEntry = v.InferOutput<typeof drillEntrySchema>;
 
-/** A drill that the configuration plans, and when it is due next. */
-export const plannedDrillSchema = v.object({ service: v.string(), kind: v.string(), at: v.string(), nextAtMs: count });
+/** A drill that the configuration plans or that was ordered for a time, and when it is due next. */
+export const plannedDrillSchema = v.object({
+  service: v.string(),
+  kind: v.string(),
+  at: v.string(),
+  nextAtMs: count,
+  /** The name of the token with which it was ordered, or `secret`; absent: the configuration plans it. */
+  orderedBy: v.optional(v.string()),
+});
 export type PlannedDrillEntry = v.InferOutput<typeof plannedDrillSchema>;
 
 export const drillListSchema = v.object({

@@ -4,7 +4,17 @@ import type { Clock } from "../runtime/clock.ts";
 import type { AccessToken } from "./access-token.ts";
 import { ChannelClient } from "./channel/client.ts";
 import { anyOf } from "./channel/transcript.ts";
-import { type DrillEntry, drillEntrySchema, type DrillList, drillListSchema, type DrillRequest } from "./drill-api.ts";
+import {
+  type DrillCancelRequest,
+  type DrillEntry,
+  drillEntrySchema,
+  type DrillList,
+  drillListSchema,
+  type DrillPlanRequest,
+  type DrillRequest,
+  type PlannedDrillEntry,
+  plannedDrillSchema,
+} from "./drill-api.ts";
 import type { DatabaseAct } from "./databases.ts";
 import { configReportSchema, type ConfigReport } from "./config-api.ts";
 import {
@@ -244,6 +254,16 @@ export class GatewayClient {
 
   drills(signal?: AbortSignal): Promise<GatewayAnswer<DrillList>> {
     return this.#call(drillListSchema, { method: "GET", path: "/v1/drills", timeoutMs: queryTimeoutMs, signal });
+  }
+
+  planDrill(body: DrillPlanRequest, signal?: AbortSignal): Promise<GatewayAnswer<PlannedDrillEntry>> {
+    const call = { method: "POST", path: "/v1/drills/plan", body, timeoutMs: queryTimeoutMs, signal } as const;
+    return this.#call(plannedDrillSchema, call);
+  }
+
+  cancelDrill(body: DrillCancelRequest, signal?: AbortSignal): Promise<GatewayAnswer<PlannedDrillEntry>> {
+    const call = { method: "POST", path: "/v1/drills/cancel", body, timeoutMs: queryTimeoutMs, signal } as const;
+    return this.#call(plannedDrillSchema, call);
   }
 
   /** Resolves when the service is back. */

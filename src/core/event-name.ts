@@ -53,6 +53,8 @@ export type EventName =
   | "host-removed"
   | "database-excluded"
   | "database-included"
+  | "drill-planned"
+  | "drill-cancelled"
   | "drill-started"
   | "drill-passed"
   | "drill-missed"

@@ -132,6 +132,7 @@ export class ControlPlane {
       this.peers.wrote(row);
       this.notifier.heard(row);
       this.#traces?.heard(row);
+      if (row.table === "drills") this.#planned.follow();
     };
     store.onApplied = (rows) => this.#onApplied(rows);
     this.#served = new ServedServices({
@@ -380,6 +381,7 @@ export class ControlPlane {
     }
     for (const service of changed) this.#apply(service);
     if (rows.some(({ table }) => table === "gateways")) this.peers.refresh();
+    if (rows.some(({ table }) => table === "drills")) this.#planned.follow();
   }
 
   #heardOrder(row: ReplicatedRow): void {

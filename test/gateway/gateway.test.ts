@@ -205,6 +205,23 @@ describe("a gateway with three hosts", () => {
     expect(await cluster.client.drills()).toMatchObject({ value: { drills: [{ outcome: "passed" }] } });
   });
 
+  test("a drill is ordered for a time, once per service, is none that ran, and is taken back", async () => {
+    await threeHosts();
+    const order = { kind: "switchover", at: "03:00" } as const;
+    const planned = { kind: "switchover", service: "notes", orderedBy: "secret" };
+    for (const _ of ["first", "again after it was taken back"]) {
+      expect(await cluster.client.planDrill(order)).toMatchObject({ kind: "ok", value: planned });
+      expect(await cluster.client.planDrill(order)).toMatchObject({
+        ...{ kind: "refused-by-gateway", code: "conflict" },
+        advice: expect.stringContaining("stead drill cancel --service notes"),
+      });
+      expect(await cluster.client.drills()).toMatchObject({ value: { drills: [], planned: [planned] } });
+      expect(await cluster.client.cancelDrill({})).toMatchObject({ kind: "ok", value: planned });
+      expect(await cluster.client.cancelDrill({})).toMatchObject({ kind: "refused-by-gateway", code: "conflict" });
+      expect(await cluster.client.drills()).toMatchObject({ value: { drills: [], planned: [] } });
+    }
+  });
+
   test("a drill reads its probe's writes back: it fails if one that was acknowledged is lost, however short the wait", async () => {
     await threeHosts();
     const kept = new Set<string>();

@@ -38,6 +38,8 @@ const operator = [
   "POST /v1/switchover",
   "POST /v1/failover",
   "POST /v1/drills",
+  "POST /v1/drills/plan",
+  "POST /v1/drills/cancel",
   "POST /v1/pause",
   "POST /v1/maintenance",
   "POST /v1/resume",

@@ -1,7 +1,8 @@
 /** `stead drill`: takes the primary away on purpose when that is safe, and keeps what clients noticed. */
 import { buildCommand, buildRouteMap } from "@stricli/core";
 import { durationAccepted, formatDuration, parseDuration } from "../../config/units.ts";
-import type { DrillEntry, DrillList } from "../../control/drill-api.ts";
+import type { DrillEntry, DrillList, PlannedDrillEntry } from "../../control/drill-api.ts";
+import { dueTimePattern } from "../../core/due-time.ts";
 import { drillKinds, type DrillKind, drillMsMax, drillMsMin } from "../../core/failover/drill.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
 import type { CliContext } from "../output/context.ts";
@@ -21,12 +22,13 @@ interface RunFlags extends ConnectionFlags {
   readonly service: string | undefined;
   readonly kind: DrillKind;
   readonly for: number | undefined;
+  readonly at: string | undefined;
   readonly json: boolean;
 }
 
 const drillRunCommand = buildCommand<RunFlags, [], CliContext>({
   docs: {
-    brief: "Take the primary away now, and measure how long clients wait (also without `run`)",
+    brief: "Take the primary away now or at a time, and measure how long clients wait (also without `run`)",
     fullDescription: [
       "Does to the real primary what a failure does, and only if the dry run says that it is safe: a host as good could take",
       "over, the vault is well, automation is on, no primary has just been lost, and no other drill runs.",
@@ -36,10 +38,13 @@ const drillRunCommand = buildCommand<RunFlags, [], CliContext>({
       "  switchover  as `stead switchover`",
       "Exits with 0 if the service was back within service.objective.rto (or has none), with 5 if it was refused, failed or",
       "took longer, with 6 if the gateway does not answer.",
+      "With --at it is planned once, for the next such time in UTC, and any gateway that is alive then runs it, if it is",
+      "safe; `stead drill cancel` takes it back. A service has one such order at most.",
       "",
       "EXAMPLES",
       "  stead drill --kind switchover",
       "  stead drill --kind partition --for 20s --service notes",
+      '  stead drill --kind switchover --at "Sun 03:00"',
     ].join("\n"),
   },
   parameters: {
@@ -55,6 +60,13 @@ const drillRunCommand = buildCommand<RunFlags, [], CliContext>({
         placeholder: "duration",
         brief: "How long a hang or partition lasts (default: 15s, at most 60s)",
       },
+      at: {
+        kind: "parsed",
+        parse: dueTimeOf,
+        optional: true,
+        placeholder: "time",
+        brief: 'The next such time in UTC: "Sun 03:00" or "03:00" (default: now)',
+      },
     },
   },
   async func(flags) {
@@ -64,6 +76,11 @@ const drillRunCommand = buildCommand<RunFlags, [], CliContext>({
       ...(flags.service === undefined ? {} : { service: flags.service }),
       ...(flags.for === undefined ? {} : { forMs: flags.for }),
     };
+    if (flags.at !== undefined) {
+      const plan = requireAnswer(await client.planDrill({ ...request, at: flags.at }, this.signal), url);
+      this.process.stdout.write(flags.json ? `${JSON.stringify(plan)}\n` : describePlan(plan));
+      return;
+    }
     const drill = requireAnswer(await client.drill(request, this.signal), url);
     this.process.stdout.write(flags.json ? `${JSON.stringify(drill)}\n` : `${describeDrill(drill)}\n`);
     if (drill.outcome !== "passed") this.exitWith(exitCodes.refused);
@@ -92,6 +109,27 @@ const drillListCommand = buildCommand<ListFlags, [], CliContext>({
   async func(flags) {
     const list = await drillsOf(this, flags);
     this.process.stdout.write(flags.json ? `${JSON.stringify(list)}\n` : describeDrills(list));
+  },
+});
+
+const drillCancelCommand = buildCommand<ListFlags, [], CliContext>({
+  docs: {
+    brief: "Take back the drill that was ordered with --at",
+    fullDescription: [
+      "One that service.drill plans is cancelled in the configuration.",
+      "",
+      "EXAMPLES",
+      "  stead drill cancel --service notes",
+    ].join("\n"),
+  },
+  parameters: { flags: { ...connectionFlags, ...serviceFlag, ...jsonFlag } },
+  async func(flags) {
+    const { client, url } = connectToGateway(this, flags);
+    const request = flags.service === undefined ? {} : { service: flags.service };
+    const plan = requireAnswer(await client.cancelDrill(request, this.signal), url);
+    this.process.stdout.write(
+      flags.json ? `${JSON.stringify(plan)}\n` : `cancelled: ${plan.kind} of ${plan.service}, ${plan.at}\n`,
+    );
   },
 });
 
@@ -135,7 +173,7 @@ const drillReportCommand = buildCommand<ReportFlags, [], CliContext>({
 });
 
 export const drillRoutes = buildRouteMap({
-  routes: { run: drillRunCommand, list: drillListCommand, report: drillReportCommand },
+  routes: { run: drillRunCommand, list: drillListCommand, cancel: drillCancelCommand, report: drillReportCommand },
   defaultCommand: "run",
   docs: { brief: "Rehearse failovers in production, and keep the proof" },
 });
@@ -145,6 +183,11 @@ function durationOf(text: string): number {
   if (result.kind === "ok" && result.value >= drillMsMin && result.value <= drillMsMax) return result.value;
   const bounds = `from ${formatDuration(drillMsMin)} to ${formatDuration(drillMsMax)}`;
   throw new Error(`expected ${durationAccepted}, ${bounds}, found ${JSON.stringify(text)}`);
+}
+
+function dueTimeOf(text: string): string {
+  if (dueTimePattern.test(text)) return text;
+  throw new Error(`expected a time in UTC, for example "Sun 03:00" or "03:00", found ${JSON.stringify(text)}`);
 }
 
 const ms = (value: number | null): string => (value === null ? "-" : `${Math.round(value)} ms`);
@@ -159,11 +202,15 @@ function describeDrill(drill: DrillEntry): string {
   ].join("\n");
 }
 
+function describePlan({ service, kind, at, nextAtMs, orderedBy }: PlannedDrillEntry): string {
+  const next = new Date(nextAtMs).toISOString();
+  return orderedBy === undefined
+    ? `planned: ${kind} of ${service}, ${at} UTC (service.drill), next ${next}\n`
+    : `planned: ${kind} of ${service}, once at ${next}, ordered by ${orderedBy}\n`;
+}
+
 function describeDrills({ drills, planned }: DrillList): string {
-  const next = planned.map(
-    ({ service, kind, at, nextAtMs }) =>
-      `planned: ${kind} of ${service}, ${at} UTC (service.drill), next ${new Date(nextAtMs).toISOString()}\n`,
-  );
+  const next = planned.map(describePlan);
   return next.join("") + (drills.length === 0 ? "no drill yet: `stead drill --kind switchover`\n" : table(drills));
 }
 

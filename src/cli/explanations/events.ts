@@ -223,6 +223,16 @@ export const eventExplanations: Readonly<Record<EventName, CodeMeaning>> = {
     "`stead databases include NAME` once it can be captured.",
   ),
   "database-included": codeMeaning("A database is captured again.", nothing, noAction),
+  "drill-planned": codeMeaning(
+    "An operator has ordered a drill for a time. The detail has its kind, the time and who ordered it.",
+    "None before that time; then requests wait as in a failover.",
+    "`stead drill cancel` takes it back.",
+  ),
+  "drill-cancelled": codeMeaning(
+    "A drill that was ordered for a time does not take place: it was taken back, or no gateway ran it within five minutes of its time. The detail says which.",
+    nothing,
+    "`stead drill --kind KIND --at TIME` orders another one.",
+  ),
   "drill-started": codeMeaning(
     "A drill takes the primary away on purpose. The detail has its kind and who ordered it.",
     "Requests wait as in a failover.",

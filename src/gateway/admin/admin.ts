@@ -28,7 +28,7 @@ import { describeRefusal } from "../../core/refusal.ts";
 import { dryRun } from "../../core/failover/command.ts";
 import { lossKinds } from "../../core/failover/prediction.ts";
 import type { Audit } from "./audit.ts";
-import { addDrills } from "./drills.ts";
+import { addDrillOrders, addDrills } from "./drills.ts";
 import { addDatabases } from "./databases.ts";
 import { hranaApp, hranaVersionApp } from "./hrana/app.ts";
 import { requireCertificate, type RolesOfCall } from "../../control/server/certificate.ts";
@@ -124,6 +124,7 @@ export function createAdminApp(target: AdminTarget): Api {
   });
   addTokens(app, target.tokens, target.clock);
   addDrills(app, target.drills, (service) => find(target, service));
+  addDrillOrders(app, target.drills, (service) => find(target, service));
   addLogs(app, (service) => find(target, service));
   addSight(app, target);
   addRestorePoints(app, (service) => find(target, service));

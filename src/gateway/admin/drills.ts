@@ -1,9 +1,18 @@
 /** Drills in the admin API: one is run to its end, or refused with every reason why it is not safe now. */
 import * as v from "valibot";
-import { type DrillEntry, type DrillList, drillRequestSchema } from "../../control/drill-api.ts";
+import {
+  type DrillEntry,
+  type DrillList,
+  drillCancelRequestSchema,
+  drillPlanRequestSchema,
+  drillRequestSchema,
+  type PlannedDrillEntry,
+} from "../../control/drill-api.ts";
 import type { Api } from "../../control/server/api.ts";
 import { jsonBody } from "../../control/server/body.ts";
 import { ApiRefusal } from "../../control/server/refusal.ts";
+import { parseDueTime } from "../../core/due-time.ts";
+import { plannedEntry, type TimedDrill } from "../service/drill-orders.ts";
 import type { Drills } from "../service/drills.ts";
 import type { ServiceRuntime } from "../service/service.ts";
 import type { DrillRow } from "../state/rows.ts";
@@ -28,6 +37,42 @@ export function addDrills(app: Api, drills: Drills, find: (service: string | und
     });
   });
 }
+
+/** Drills for a time, which the gateways run by themselves (gateway/service/planned-drills.ts). */
+export function addDrillOrders(app: Api, drills: Drills, find: (service: string | undefined) => ServiceRuntime): void {
+  app.post("/v1/drills/plan", jsonBody(drillPlanRequestSchema), (c) => {
+    const { service, kind, forMs, at } = c.req.valid("json");
+    const found = find(service);
+    const due = parseDueTime(at);
+    const other = drills.orders.find(found.name);
+    if (due === undefined) throw new Error("the schema has the same pattern");
+    if (other !== undefined)
+      throw new ApiRefusal("conflict", {
+        found: `a drill of ${found.name} is planned already: ${inWords(other)}`,
+        advice: `take it back first: \`stead drill cancel --service ${found.name}\``,
+      });
+    const orderedBy = nameOfPrincipal(c.var.principal);
+    const order = drills.orders.plan({ service: found.name, kind, forMs, orderedBy }, due);
+    found.recorder.recordEvent("info", "drill-planned", undefined, inWords(order));
+    return c.json(plannedEntry(order) satisfies PlannedDrillEntry);
+  });
+  app.post("/v1/drills/cancel", jsonBody(drillCancelRequestSchema), (c) => {
+    const found = find(c.req.valid("json").service);
+    const order = drills.orders.find(found.name);
+    if (order === undefined)
+      throw new ApiRefusal("conflict", {
+        found: `no drill of ${found.name} is planned by an order`,
+        advice: "see `stead drill list`; one of `service.drill` is cancelled in the configuration",
+      });
+    drills.orders.withdraw(order);
+    const by = nameOfPrincipal(c.var.principal);
+    found.recorder.recordEvent("info", "drill-cancelled", undefined, `${inWords(order)}, cancelled by ${by}`);
+    return c.json(plannedEntry(order) satisfies PlannedDrillEntry);
+  });
+}
+
+const inWords = ({ kind, dueAtMs, orderedBy }: TimedDrill): string =>
+  `${kind} at ${new Date(dueAtMs).toISOString()}, ordered by ${orderedBy}`;
 
 export const drillEntry = (row: DrillRow): DrillEntry => ({
   ...{ id: row.id, service: row.service, kind: row.kind, gateway: row.gateway, orderedBy: row.orderedBy },

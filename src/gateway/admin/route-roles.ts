@@ -56,6 +56,8 @@ export const routeRules: Readonly<Record<string, RouteRule>> = {
   "POST /v1/failover": operates,
   // It takes the primary away only if another host is as good, which is less than a forced failover may.
   "POST /v1/drills": operates,
+  "POST /v1/drills/plan": operates,
+  "POST /v1/drills/cancel": operates,
   "POST /v1/pause": operates,
   "POST /v1/resume": operates,
   "POST /v1/maintenance": operates,

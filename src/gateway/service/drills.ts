@@ -22,6 +22,7 @@ import { fromValues } from "../state/replication-tables.ts";
 import { type DrillRow, type FailoverRow, putDrill } from "../state/rows.ts";
 import type { drills } from "../state/schema.ts";
 import type { StateStore } from "../state/store.ts";
+import { DrillOrders, isPlanned, plannedEntry } from "./drill-orders.ts";
 import type { DrillProbe, ProbeResult } from "./drill-probe.ts";
 import { failoversOf, measuredOf } from "./failover-history.ts";
 import type { ServiceRuntime } from "./service.ts";
@@ -69,11 +70,14 @@ export type DrillOutcome =
   | { readonly kind: "unsafe"; readonly reasons: readonly string[] };
 
 export class Drills {
+  /** Those for a time. */
+  readonly orders: DrillOrders;
   readonly #options: DrillsOptions;
   #last = 0;
 
   constructor(options: DrillsOptions) {
     this.#options = options;
+    this.orders = new DrillOrders(options);
   }
 
   /** Returns the newest drills of all gateways, oldest first; `service`: default, of all. */
@@ -82,7 +86,7 @@ export class Drills {
     return [...this.#options.store.replica.rowsOf("drills")]
       .filter(({ deleted }) => !deleted)
       .map((row) => fromValues<typeof drills.$inferSelect>(row))
-      .filter((row) => service === undefined || row.service === service)
+      .filter((row) => !isPlanned(row) && (service === undefined || row.service === service))
       .sort((a, b) => a.startedAtMs - b.startedAtMs)
       .slice(-drillsShown)
       .map((row) =>
@@ -96,14 +100,15 @@ export class Drills {
     return [...newest.values()];
   }
 
-  /** Returns what the configuration plans. */
+  /** Returns what the configuration plans, and what was ordered for a time. */
   planned(): readonly PlannedDrillEntry[] {
     const now = this.#options.clock.wallTime();
-    return this.#options.plans().flatMap(({ name: service, drill }) => {
+    const plans = this.#options.plans().flatMap(({ name: service, drill }) => {
       if (drill === undefined) return [];
       const { kind, at } = drill;
       return [{ service, kind, at: formatDueTime(at), nextAtMs: nextDue(at, now) }];
     });
+    return [...plans, ...this.orders.list().map(plannedEntry)];
   }
 
   /** Runs it to its end; `unsafe`: nothing was done. */

@@ -221,7 +221,7 @@ export const drills = sqliteTable("t_drills", {
   gateway: text("gateway").notNull(),
   orderedBy: text("ordered_by").notNull(),
   startedAtMs: integer("started_at_ms").notNull(),
-  /** `ordered`, `running`, `passed`, `missed`, `failed` or `refused`. */
+  /** `planned`, `ordered`, `running`, `passed`, `missed`, `failed` or `refused`. */
   outcome: text("outcome").notNull(),
   fromHost: text("from_host"),
   toHost: text("to_host"),
@@ -244,6 +244,8 @@ export const drills = sqliteTable("t_drills", {
   probeLost: integer("probe_lost"),
   /** Of a planned one. Null: it was ordered. */
   dueAtMs: integer("due_at_ms"),
+  /** How long a hang or a partition that waits for its time will last. Null: it is no order for a time. */
+  forMs: integer("for_ms"),
   ...provenance,
 });
 
