@@ -4,7 +4,9 @@
  * *Where it comes from.* Rows of the shared tables, own and of peers: a failover that is done, an epoch, an event. They
  * are written anyway; the failover path does not know this file and awaits nothing of it.
  *
- * *Which gateway tells.* The one that acted, at once (core/notify/teller.ts). It first writes a row of `notifications`:
+ * *Which gateway tells.* The one that acted, at once (core/notify/teller.ts). Two may have ordered the same host in the
+ * same moment, and each have a failover that is done: they wait until the rows of both are at both (`togetherMs`), and
+ * the first of them in the order of ids has acted. It first writes a row of `notifications`:
  * every other gateway that knows the occurrence finds the row and stays silent. It then sends, and writes a row of
  * `deliveries` for each target when that has ended.
  *
@@ -28,7 +30,6 @@ import {
   type Notification,
   type NotificationKind,
   primaryNotificationId,
-  ruleOfEvent,
   type NotifySeverity,
   subjectOf,
 } from "../../core/notify/notification.ts";
@@ -41,6 +42,7 @@ import { fromValues } from "../state/replication-tables.ts";
 import { addEvent, putDelivery, putNotification } from "../state/rows.ts";
 import type { epochs, events, failovers, notifications } from "../state/schema.ts";
 import { gatewayOf, type StateStore } from "../state/store.ts";
+import { type Occurrence, ofEvent, ofFailover } from "./occurrence.ts";
 import { type DeliveryEnd, TargetQueue } from "./target-queue.ts";
 import type { Send } from "./send.ts";
 import type { SendOutcome } from "./send-outcome.ts";
@@ -49,6 +51,8 @@ const lookEveryMs = 1_000;
 export const newsMsMax = 10 * 60_000;
 /** How long a new epoch may lack a failover that explains it. */
 export const unexplainedMs = 5_000;
+/** Long enough for a row to reach every gateway that is heard. */
+const togetherMs = 500;
 const pendingMax = 1_000;
 
 export interface NotifierOptions {
@@ -67,26 +71,6 @@ export interface NotifierOptions {
 
 /** A certificate that ends sooner is told, once a day. */
 export const certificateMsMin = 14 * 24 * 3600 * 1_000;
-
-/** What happened, before it is known who tells it. */
-interface Occurrence {
-  /** One notification for all occurrences with this key. */
-  readonly key: string;
-  /** The gateway that acted; undefined: none, all saw it. */
-  readonly acting: string | undefined;
-  readonly kind: NotificationKind;
-  readonly severity: NotifySeverity;
-  readonly service: string | undefined;
-  readonly host: string | undefined;
-  readonly atMs: number;
-  readonly summary: string;
-  readonly detail: string;
-  /** The id; undefined: that of an episode. */
-  readonly id: string | undefined;
-  /** Of an epoch that no failover explains yet. */
-  readonly epoch: number | undefined;
-  readonly since: number;
-}
 
 export interface TargetStatus {
   readonly name: string;
@@ -128,7 +112,11 @@ export class Notifier {
       const [oldest] = this.#pending.keys();
       if (oldest !== undefined) this.#pending.delete(oldest);
     }
-    this.#soon ??= this.#options.clock.setTimer(0, () => {
+    this.#tellIn(0);
+  }
+
+  #tellIn(delayMs: number): void {
+    this.#soon ??= this.#options.clock.setTimer(delayMs, () => {
       this.#soon = undefined;
       this.#tell();
     });
@@ -266,8 +254,13 @@ export class Notifier {
       this.#pending.set(key, { ...occurrence, since: clock.now() });
       return;
     }
-    const wait = waitOf(gateway, occurrence.acting, others()) + (occurrence.epoch === undefined ? 0 : unexplainedMs);
-    if (clock.now() - occurrence.since < wait) return;
+    const acting = this.#actingOf(occurrence);
+    const restMs = occurrence.epoch !== undefined ? unexplainedMs : acting.isShared ? togetherMs : 0;
+    const leftMs = occurrence.since + waitOf(gateway, acting.gateway, others()) + restMs - clock.now();
+    if (leftMs > 0) {
+      if (leftMs < lookEveryMs) this.#tellIn(leftMs);
+      return;
+    }
     this.#pending.delete(key);
     const { severity, summary, detail } = occurrence;
     store.write(
@@ -276,6 +269,23 @@ export class Notifier {
         ...{ service: service ?? null, host: host ?? null },
       }),
     );
+  }
+
+  /** `isShared`: others may have acted as well, and their rows are on the way. */
+  #actingOf({ acting, takeover }: Occurrence): { readonly gateway: string | undefined; readonly isShared: boolean } {
+    const { gateway, store, others } = this.#options;
+    if (acting === undefined || takeover === undefined) return { gateway: acting, isShared: false };
+    const alive = new Set([gateway, ...others().flatMap((other) => (isHeard(other) ? [other.id] : []))]);
+    const ids = [...store.replica.rowsOf("failovers")].flatMap(({ values, deleted, origin }) =>
+      !deleted &&
+      values["service"] === takeover.service &&
+      values["epoch_to"] === takeover.epoch &&
+      values["outcome"] === "done" &&
+      alive.has(gatewayOf(origin))
+        ? [gatewayOf(origin)]
+        : [],
+    );
+    return { gateway: ids.sort()[0] ?? acting, isShared: true };
   }
 
   /** True while a gateway that is alive has a failover of the service in progress: it tells how that ended. */
@@ -354,37 +364,3 @@ const notificationOf = (row: typeof notifications.$inferSelect): Notification =>
   summary: row.summary,
   detail: row.detail,
 });
-
-function ofFailover(row: typeof failovers.$inferSelect, since: number): Occurrence | undefined {
-  const { service, kind, outcome, fromHost, toHost, epochTo, gateway } = row;
-  if (outcome !== "done" || epochTo === null || kind === "first") return undefined;
-  const isOrdered = kind === "switchover";
-  const id = primaryNotificationId(service, epochTo);
-  const cause = row.cause === null ? "" : ` Cause: ${row.cause}.`;
-  const attempts = row.attempts > 1 ? ` It took ${row.attempts} attempts.` : "";
-  return {
-    ...{ key: id, id, acting: gateway, service, host: toHost ?? undefined, since, epoch: undefined },
-    kind: isOrdered ? "switchover" : "failover",
-    severity: isOrdered ? "info" : "warning",
-    atMs: row.decidedAtMs,
-    summary: `${service}: ${isOrdered ? "switchover" : "failover"} from ${fromHost ?? "no host"} to ${toHost ?? "?"}`,
-    detail: `Epoch ${epochTo}, ${kind}, ordered by gateway ${gateway}.${cause}${attempts}`,
-  };
-}
-
-function ofEvent(row: typeof events.$inferSelect, since: number): Occurrence | undefined {
-  const rule = ruleOfEvent(row.what);
-  // Of a host that was not heard since its gateway started, `host-down` is no warning.
-  if (rule === undefined || (row.level === "info" && rule.severity !== "info")) return undefined;
-  const { kind, severity, isSeenByAll } = rule;
-  const service = row.service ?? undefined;
-  const host = row.host ?? undefined;
-  const about = [service, host].filter((part) => part !== undefined).join(", ");
-  return {
-    ...{ kind, severity, service, host, atMs: row.atMs, detail: row.detail, since, epoch: undefined },
-    key: isSeenByAll ? subjectOf(kind, service, host) : row.id,
-    id: isSeenByAll ? undefined : `event/${row.id}`,
-    acting: isSeenByAll ? undefined : row.gateway,
-    summary: `${about === "" ? "" : `${about}: `}${kind.replaceAll("-", " ")}`,
-  };
-}

@@ -1,13 +1,19 @@
 /** Real hosts and a gateway with an application that uses SQLite as a request says (application.py). */
-import { once } from "node:events";
-import { connect } from "node:net";
 import { join } from "node:path";
 import { GatewayClient } from "../../../src/control/gateway-client.ts";
 import type { HostStatus } from "../../../src/control/host-status.ts";
 import { demoApplication } from "../../../harness/applications.ts";
 import type { Cluster, HostMember } from "../../../harness/cluster.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
-import { type Bench, type CommandResult, never, openBench, runStead, scriptApplication } from "../harness.ts";
+import {
+  type Bench,
+  type CommandResult,
+  never,
+  openBench,
+  runStead,
+  scriptApplication,
+  whenListening,
+} from "../harness.ts";
 import { edit } from "../misbehaviour/stage.ts";
 
 export interface SceneOptions {
@@ -29,6 +35,7 @@ const withinMs = 30_000;
 export class Scene {
   readonly bench: Bench;
   readonly cluster: Cluster;
+  #reached: Promise<void> | undefined;
 
   private constructor(bench: Bench, cluster: Cluster) {
     this.bench = bench;
@@ -84,24 +91,8 @@ export class Scene {
     await Promise.all([...this.cluster.hosts, ...this.cluster.gateways].map((member) => this.cluster.start(member)));
   }
 
-  /** The gateway takes connections; hosts may be whole before. No request is sent: its answer may be held. */
-  #whenReached(): Promise<true> {
-    const { hostname: host, port } = new URL(this.#gateway.url);
-    return this.cluster.until(
-      "the gateway to take connections",
-      withinMs,
-      never,
-      () => "it does not",
-      async () => {
-        const socket = connect({ host, port: Number(port) });
-        const isReached = await once(socket, "connect").then(
-          () => true as const,
-          () => undefined,
-        );
-        socket.destroy();
-        return isReached;
-      },
-    );
+  #whenReached(): Promise<void> {
+    return (this.#reached ??= whenListening(this.cluster));
   }
 
   async primary(): Promise<HostMember> {
@@ -116,6 +107,8 @@ export class Scene {
 
   /** Runs Python in the application, by the gateway: status, and what `result` is. */
   async run(code: string): Promise<{ readonly status: number; readonly result: unknown }> {
+    // Hosts may be whole before the gateway listens.
+    await this.#whenReached();
     const answer = await fetch(`${this.#gateway.url}/`, { method: "POST", body: code });
     const text = await answer.text();
     try {

@@ -214,7 +214,7 @@ describe("a failover with three gateways", () => {
     await three();
     await failOver(2, "g2");
     fleet.exchange();
-    fleet.clock.advance(0);
+    fleet.clock.advance(500);
     fleet.exchange();
     await settle();
     expect(told()).toEqual(["notes/primary/2"]);
@@ -230,6 +230,23 @@ describe("a failover with three gateways", () => {
     fleet.get("g1").store.write(epochRow(2, clock));
     await fleet.pass(30_000);
     expect(fleet.received).toEqual([]);
+  });
+
+  test("is told once where two gateways have ordered the same host in the same moment", async () => {
+    await three();
+    const { clock } = fleet;
+    for (const id of ["g3", "g2"])
+      fleet
+        .get(id)
+        .store.write(putFailover({ ...running(id, 1, clock), outcome: "done", toHost: hostOf(2), epochTo: 2 }));
+    // The rows of both are on the way when each could tell.
+    clock.advance(0);
+    await settle();
+    expect(fleet.received).toEqual([]);
+    fleet.exchange();
+    await fleet.pass(500);
+    await fleet.pass(30_000);
+    expect(fleet.received).toMatchObject([{ id: "notes/primary/2", gateway: "g2" }]);
   });
 
   test("is told by one gateway when the failover that could explain its epoch ends in another way", async () => {
