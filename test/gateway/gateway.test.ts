@@ -107,10 +107,9 @@ describe("a gateway with three hosts", () => {
       ["c", 2],
       ["a", null],
     ]);
+    const evidence = await rows(`select gateway, sees, cause from failover_evidence ${of}`);
     // Of a process that ends, its connections may be seen to end before a new one is refused.
-    expect([[["g1", "down", "refused"]], [["g1", "down", "reset"]]]).toContainEqual(
-      await rows(`select gateway, sees, cause from failover_evidence ${of}`),
-    );
+    expect(evidence).toEqual([["g1", "down", expect.stringMatching(/^(refused|reset)$/)]]);
     expect((await rows(`select phase, ms, source from failover_expectations ${of}`)).length).toBeGreaterThan(3);
   });
 
