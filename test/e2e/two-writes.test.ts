@@ -73,32 +73,37 @@ class Readers {
 }
 
 /** The next answer to `method` ends between head and body, with its application or also with its host. */
-async function kill(method: "GET" | "POST", victim: "application" | "host"): Promise<void> {
-  const obeyed = join(bench.folder, "killed");
-  rmSync(obeyed, { force: true });
+function order(method: "GET" | "POST", victim: "application" | "host"): void {
+  rmSync(join(bench.folder, "killed"), { force: true });
   writeFileSync(join(bench.folder, "order"), `${method} ${victim}`);
   renameSync(join(bench.folder, "order"), join(bench.folder, "kill"));
-  while (!existsSync(obeyed)) await systemClock.sleep(5);
+}
+
+async function whenObeyed(): Promise<void> {
+  while (!existsSync(join(bench.folder, "killed"))) await systemClock.sleep(5);
 }
 
 test("reads are answered whole when their application, or its host, is killed between head and body; a write is unknown", async () => {
   const { port } = await begin();
   const readers = new Readers(port);
   await readers.more();
-  await kill("GET", "application");
+  order("GET", "application");
+  await whenObeyed();
   await readers.more();
 
   const socket = await open(port);
   const written = exchange(socket, "POST /write HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
   await readers.more();
   expect(await written).toStartWith("HTTP/1.1 200 ");
+  order("POST", "application");
   const lost = exchange(socket, "POST /write HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
-  await kill("POST", "application");
+  await whenObeyed();
   expect(await lost).toMatch(/^HTTP\/1\.1 502 [^]*Stead-Outcome: unknown/);
   socket.destroy();
   await readers.more();
 
-  await kill("GET", "host");
+  order("GET", "host");
+  await whenObeyed();
   await readers.more();
   await readers.stop();
   expect(readers.failures).toEqual([]);
