@@ -32,6 +32,7 @@ import {
 } from "./config-text.ts";
 import { Certificates } from "./certificates.ts";
 import { HttpCaller } from "./http-call.ts";
+import { isListening } from "./listening.ts";
 import type { GroupProcess, ProcessKeeper } from "./processes.ts";
 import { selfCommand } from "../src/runtime/self-command.ts";
 
@@ -286,7 +287,10 @@ export class Cluster {
     return best;
   }
 
-  /** Waits until every host runs, one as primary and the others as secondaries of the same epoch. */
+  /**
+   * Waits until every host runs, one as primary and the others as secondaries of the same epoch, and every gateway that
+   * runs takes connections. No request is sent to a gateway, which would be held.
+   */
   async whenWhole(withinMs: number, signal: AbortSignal): Promise<HostMember> {
     let said = "";
     return this.until(
@@ -300,11 +304,20 @@ export class Cluster {
         const primaries = this.hosts.filter((_, index) => statuses[index]?.role === "primary");
         const epochs = new Set(statuses.map((status) => status?.epoch));
         const secondaries = statuses.filter((status) => status?.role === "secondary").length;
-        return primaries.length === 1 && secondaries === this.hosts.length - 1 && epochs.size === 1
-          ? primaries[0]
-          : undefined;
+        if (primaries.length !== 1 || secondaries !== this.hosts.length - 1 || epochs.size !== 1) return undefined;
+        const deaf = await this.#deafGateway();
+        if (deaf !== undefined) said += `; ${deaf} takes no connections`;
+        return deaf === undefined ? primaries[0] : undefined;
       },
     );
+  }
+
+  /** Returns one that runs and does not listen yet. In other networks it is not looked at. */
+  async #deafGateway(): Promise<string | undefined> {
+    if (this.#options.places !== undefined) return undefined;
+    for (const { id, url, process } of this.gateways)
+      if (process !== undefined && process.end === undefined && !(await isListening(url))) return id;
+    return undefined;
   }
 
   /** Looks until `look` finds something; throws `DemoTimeoutError` with what is known and the end of the logs. */

@@ -1,8 +1,6 @@
 /** Real processes for the tests: a cluster in a temporary folder, and single commands with what they print. */
 import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
-import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type DemoApplication, demoApplication } from "../../harness/applications.ts";
@@ -21,21 +19,6 @@ export interface Bench {
   write(name: string, text: string): string;
   subfolder(name: string): string;
   close(): Promise<void>;
-}
-
-/** Resolves when all gateways take connections: hosts may be whole before. No request is sent, which would be held. */
-export async function whenListening({ gateways }: Pick<Cluster, "gateways">): Promise<void> {
-  for (const { url } of gateways) {
-    const { hostname: host, port } = new URL(url);
-    for (let isListening = false; !isListening; await systemClock.sleep(isListening ? 0 : 20)) {
-      const socket = connect({ host, port: Number(port) });
-      isListening = await once(socket, "connect").then(
-        () => true,
-        () => false,
-      );
-      socket.destroy();
-    }
-  }
 }
 
 /** A temporary folder and everything that a test starts in it; close it in `afterEach`. */

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { Cluster } from "../../harness/cluster.ts";
 import { demoApplication } from "../../harness/applications.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
-import { type Bench, never, openBench, whenListening } from "./harness.ts";
+import { type Bench, never, openBench } from "./harness.ts";
 import { exchange, open } from "./raw-load.ts";
 
 // Generous: this test waits for conditions, and the machine may be busy.
@@ -28,7 +28,6 @@ async function begin(): Promise<{ cluster: Cluster; port: number }> {
   });
   await Promise.all([...cluster.hosts, ...cluster.gateways].map((member) => cluster.start(member)));
   await cluster.whenWhole(30_000, never);
-  await whenListening(cluster);
   return { cluster, port: Number(new URL(cluster.gateways[0]?.url ?? "").port) };
 }
 

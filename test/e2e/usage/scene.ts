@@ -4,16 +4,9 @@ import { GatewayClient } from "../../../src/control/gateway-client.ts";
 import type { HostStatus } from "../../../src/control/host-status.ts";
 import { demoApplication } from "../../../harness/applications.ts";
 import type { Cluster, HostMember } from "../../../harness/cluster.ts";
+import { isListening } from "../../../harness/listening.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
-import {
-  type Bench,
-  type CommandResult,
-  never,
-  openBench,
-  runStead,
-  scriptApplication,
-  whenListening,
-} from "../harness.ts";
+import { type Bench, type CommandResult, never, openBench, runStead, scriptApplication } from "../harness.ts";
 import { edit } from "../misbehaviour/stage.ts";
 
 export interface SceneOptions {
@@ -92,7 +85,15 @@ export class Scene {
   }
 
   #whenReached(): Promise<void> {
-    return (this.#reached ??= whenListening(this.cluster));
+    return (this.#reached ??= this.cluster
+      .until(
+        "the gateway to take connections",
+        withinMs,
+        never,
+        () => "it does not",
+        async () => (await isListening(this.#gateway.url)) || undefined,
+      )
+      .then(() => undefined));
   }
 
   async primary(): Promise<HostMember> {
