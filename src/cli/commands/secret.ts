@@ -151,7 +151,7 @@ interface Rotation {
 
 function open(context: CliContext, flags: RotateFlags): Rotation {
   const config = requireConfig(context, flags.config);
-  const { name, tls } = (config.gateway ?? config.host)?.cluster ?? { name: undefined, tls: undefined };
+  const { name, tls } = config.cluster;
   const url = flags.gateway ?? context.process.env["STEAD_GATEWAY"] ?? config.gateway?.adminUrl ?? config.gatewayUrl;
   if (url === undefined)
     throw new OperatorError("configuration", {
@@ -203,7 +203,7 @@ function open(context: CliContext, flags: RotateFlags): Rotation {
 
 function fileOf(context: CliContext, config: Config, named: string | undefined): string {
   if (named !== undefined) return realPath(resolve(context.cwd, named));
-  const from = (config.gateway ?? config.host)?.cluster.secretFrom ?? config.vault?.secretFrom;
+  const from = config.cluster.secretFrom;
   if (from?.kind === "file") return realPath(from.path);
   throw new OperatorError("configuration", {
     found: `the secret is in ${from?.kind === "configuration" ? from.path : "the environment (STEAD_SECRET, or a variable)"}, which no running process reads again`,

@@ -52,12 +52,15 @@ interface ThreadData {
   readonly textBytesMax: number;
   readonly postedWord: number;
   readonly resultWord: number;
+  readonly asked: number;
+  readonly closing: number;
 }
 
 type Answer =
   | { readonly result: string }
   | { readonly at: string; readonly code: string | undefined; readonly message: string };
 
+/** What the thread is told: bits of the first word. */
 const asked = 1;
 const closing = 2;
 
@@ -146,7 +149,7 @@ export class JobThread {
     return true;
   }
 
-  /** Resolves when the thread has ended, or at once if a job has not returned. */
+  /** Resolves when the thread has ended, after a posted job; at once if a job that replies has not returned. */
   async close(): Promise<void> {
     const { state, worker } = { state: this.#state, worker: this.#worker };
     this.#state = "ended";
@@ -164,7 +167,7 @@ export class JobThread {
 
   #start(): void {
     this.#state = "starting";
-    const workerData: ThreadData = { shared: this.#shared, headBytes, textBytesMax, postedWord, resultWord };
+    const workerData: ThreadData = { shared: this.#shared, headBytes, textBytesMax, postedWord, resultWord, asked, closing };
     const worker = new Worker(`(${serve.toString()})(${this.#job.toString()})`, { eval: true, workerData });
     worker.on("message", (answer: Answer) => this.#take(answer));
     worker.on("error", (error: Error) => this.#fail(error));
@@ -200,7 +203,7 @@ export class JobThread {
 function serve(job: JobFunction): void {
   const { parentPort, workerData } = process.getBuiltinModule("node:worker_threads");
   const fs = process.getBuiltinModule("node:fs");
-  const { shared, headBytes, textBytesMax, postedWord, resultWord } = workerData as ThreadData;
+  const { shared, headBytes, textBytesMax, postedWord, resultWord, asked, closing } = workerData as ThreadData;
   const head = new Int32Array(shared, 0, headBytes / 4);
   const kept = new Map<string, number>();
   const answer = (what: Answer): void => parentPort?.postMessage(what);
@@ -209,7 +212,7 @@ function serve(job: JobFunction): void {
   for (;;) {
     Atomics.wait(head, 0, 0);
     const told = Atomics.exchange(head, 0, 0);
-    if ((told & 1) === 0) break;
+    if ((told & asked) === 0) break;
     const texts = Buffer.from(new Uint8Array(shared, headBytes, head[1] ?? 0))
       .toString()
       .split("\0");
@@ -226,7 +229,7 @@ function serve(job: JobFunction): void {
       if (!isPosted) answer({ at: step, code, message });
     }
     if (isPosted) Atomics.store(head, postedWord, 0);
-    if ((told & 2) !== 0) break;
+    if ((told & closing) !== 0) break;
   }
   for (const fd of kept.values()) fs.closeSync(fd);
   process.exit();

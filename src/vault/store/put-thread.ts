@@ -106,12 +106,12 @@ const nothing = new Uint8Array();
 function replaceInThread({ fs, numbers, texts }: JobContext): string {
   const [old = -1, mode = 0] = numbers;
   const [path = "", next] = texts;
-  try {
-    fs.closeSync(old);
-    fs.unlinkSync(path);
-  } catch {
-    // A failure leaves a stale file, which is removed at open one day (fs-probe.ts).
-  }
+  for (const remove of [() => fs.closeSync(old), () => fs.unlinkSync(path)])
+    try {
+      remove();
+    } catch {
+      // A failure leaves a stale file, which is removed at open one day (fs-probe.ts).
+    }
   if (next === undefined) return "";
   const { O_CREAT, O_EXCL, O_WRONLY } = fs.constants;
   return String(fs.openSync(next, O_WRONLY | O_CREAT | O_EXCL, mode));

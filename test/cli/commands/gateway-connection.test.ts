@@ -27,6 +27,16 @@ test("a file with [cluster] alone has the address and the secret for commands", 
   expect([code, err]).toEqual([6, expect.stringContaining(`no gateway answers at ${url}`)]);
 });
 
+test("such a file has all that `stead secret rotate` needs, its certificates too", async () => {
+  const url = `http://127.0.0.1:${await freePort("applications")}`;
+  writeFileSync(join(folder, "s"), "a-secret-of-the-tests-only\n", { mode: 0o600 });
+  write(`[cluster]\nsecret_file = "s"\ngateway = "${url}"\n`);
+  const { code, err } = await runStead(["secret", "rotate", "--status"], { cwd: folder });
+  expect([code, err]).toEqual([6, expect.stringContaining(`no gateway answers at ${url}`)]);
+  write(`[cluster]\nsecret_file = "s"\ngateway = "${url}"\ntls = { ca = "ca.pem", cert = "a.pem", key = "a.key" }\n`);
+  expect((await runStead(["secret", "rotate", "--status"], { cwd: folder })).err).toContain("ca.pem");
+});
+
 test("its certificates are read, also beside a token and an address", async () => {
   write(`[cluster]\n${secret}\ntls = { ca = "ca.pem", cert = "a.pem", key = "a.key" }\n`);
   for (const env of [{}, { STEAD_TOKEN: `stead_0123456789abcdef_${"x".repeat(43)}` }] as Record<string, string>[]) {
