@@ -25,6 +25,7 @@ import { suspectsPerLook } from "./limits.ts";
 import { tellLinks } from "./name-choice.ts";
 import { Newcomers } from "./newcomers.ts";
 import { OpenFiles } from "./open-identities.ts";
+import { OrphanLogs } from "./orphan-logs.ts";
 import { RetiredDatabases } from "./retired-databases.ts";
 import type { CapturedDatabase, DatabaseSetOptions, GoneDatabase } from "./set-types.ts";
 import type { SnapshotDatabase } from "./snapshot.ts";
@@ -57,6 +58,7 @@ export class DatabaseSet {
   /** Replaced or renamed while a process has them open. */
   readonly #displaced: DisplacedDatabases;
   readonly #strangers: Strangers;
+  readonly #orphans: OrphanLogs;
   readonly #newcomers: Newcomers;
   readonly uncaptured: Uncaptured;
   readonly commits: AttachedCommits = new AttachedCommits(this);
@@ -72,9 +74,8 @@ export class DatabaseSet {
       this.#open.get(identity) !== undefined || this.active.dormant.has(identity);
     const told = new Set<string>();
     const onWarning = (text: string): void => {
-      if (told.has(text)) return;
+      if (!told.has(text)) options.onWarning(text);
       told.add(text);
-      options.onWarning(text);
     };
     this.#tellOnce = onWarning;
     this.#retired = new RetiredDatabases(options.clock, this.#open);
@@ -117,6 +118,7 @@ export class DatabaseSet {
       onClosed: (database) => this.#forget(database),
       audit: () => void this.#auditor.auditUsers(this.#databases.values()),
     });
+    this.#orphans = new OrphanLogs({ clock: options.clock, uncaptured: this.uncaptured, isOpen });
     this.#strangers = new Strangers({ root: options.root, uncaptured: this.uncaptured, onWarning });
     this.#discovery = new Discovery({
       root: options.root,
@@ -186,13 +188,11 @@ export class DatabaseSet {
   differs(): boolean {
     if (this.active.dormant.isTouched) return true;
     const found = this.#discovery.refresh();
-    if (found !== this.#followed) {
-      if (this.#isOther(found)) return true;
-      this.#followed = found;
-    }
+    if (found !== this.#followed && this.#isOther(found)) return true;
+    this.#followed = found;
     this.#strangers.note(this.#discovery.strangers);
-    if (this.#newcomers.changed()) return true;
-    if (this.#retired.isWritten()) return true;
+    if (this.#isBegun) this.#orphans.note(this.#discovery.absent);
+    if (this.#newcomers.changed() || this.#retired.isWritten()) return true;
     if (found === this.#seen) return false;
     for (const { name, files } of this.active)
       if (!this.#displaced.has(name) && files.companions() !== "same") return true;

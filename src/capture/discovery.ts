@@ -82,6 +82,8 @@ interface Walk {
   readonly found: Map<string, FoundFile>;
   /** Dangling links. */
   readonly dangling: Map<string, FilePath>;
+  /** Paths of absent databases that have a log. */
+  readonly absent: Map<string, FilePath>;
 }
 
 export class Discovery {
@@ -103,6 +105,7 @@ export class Discovery {
   readonly #strangers = new Map<string, CaptureError>();
   #isLenient = false;
   #aliases: ReadonlyMap<string, string> = new Map();
+  #absent: ReadonlyMap<string, FilePath> = new Map();
   /** The data folder, as the first scan found it. */
   #rootIdentity: FileIdentity | undefined;
 
@@ -164,6 +167,11 @@ export class Discovery {
     return this.#aliases;
   }
 
+  /** Paths of databases that the last scan did not find, but a log of theirs, by name. */
+  get absent(): ReadonlyMap<string, FilePath> {
+    return this.#absent;
+  }
+
   /** From here on a file that is no database does not concern capture; `strangers` lists it. */
   begin(): void {
     this.#isLenient = true;
@@ -213,6 +221,7 @@ export class Discovery {
     }
     const { found } = walk;
     this.#waiting = walk.dangling;
+    this.#absent = walk.absent;
     this.#strangers.clear();
     for (const [name, file] of found) {
       if (!this.#isWaiting(name, file.path, file.identity, file.size)) continue;
@@ -242,7 +251,7 @@ export class Discovery {
 
   #walkAll(opened: WatchedFolder[]): Walk {
     this.#left = this.#excluded();
-    const walk: Walk = { opened, seen: new Set(), found: new Map(), dangling: new Map() };
+    const walk: Walk = { opened, seen: new Set(), found: new Map(), dangling: new Map(), absent: new Map() };
     for (const pattern of this.#patterns) this.#walk("", pattern, walk, 0);
     this.#aliases = chooseNames(walk.found);
     return walk;
@@ -253,8 +262,12 @@ export class Discovery {
     // The stamp is taken before the look, so that a change during the look shows afterwards.
     if (segment === undefined || depth > folderDepthMax || !this.#watch(folder, walk)) return;
     if (segment === anyFolders) this.#walk(folder, rest, walk, depth);
-    for (const entry of this.#matches(folder, segment)) {
-      const name = folder === "" ? entry : `${folder}/${entry}`;
+    const entries = this.#entriesOf(folder, segment);
+    const isMatch = matcherOf(segment);
+    if (rest.length === 0)
+      for (const entry of logsWithoutFile(entries)) if (isMatch(entry)) this.#addAbsent(nameIn(folder, entry), walk);
+    for (const entry of entries.filter(isMatch)) {
+      const name = nameIn(folder, entry);
       const path = pathOf(this.#root, name);
       const itself = lstatSync(path, { bigint: true, throwIfNoEntry: false });
       if (itself === undefined) continue;
@@ -289,16 +302,22 @@ export class Discovery {
     return stats.size === 0n || (!this.#isOpen(identity) && !beginsAsDatabase(path));
   }
 
-  #matches(folder: string, segment: string): string[] {
-    if (segment !== anyFolders && !/[*?]/.test(segment)) return [segment];
-    const expression = segmentExpression(segment === anyFolders ? "*" : segment);
+  #addAbsent(name: string, walk: Walk): void {
+    if (!this.#isExcepted(name) && !this.#left.has(name)) walk.absent.set(name, pathOf(this.#root, name));
+  }
+
+  /** Returns what a segment may match, and the logs of that. */
+  #entriesOf(folder: string, segment: string): string[] {
     const path = pathOf(this.#root, folder);
+    if (!isWild(segment))
+      return [segment, `${segment}${logSuffix}`].filter(
+        (entry) => lstatSync(pathOf(this.#root, nameIn(folder, entry)), { throwIfNoEntry: false }) !== undefined,
+      );
     const entries = readdirSync(path);
     // Entries that are not UTF-8 were read with replacement characters: read them again, as bytes.
-    const names = entries.some((entry) => /[\\\ufffd]/.test(entry))
+    return entries.some((entry) => /[\\\ufffd]/.test(entry))
       ? readdirSync(path, { encoding: "buffer" }).map((entry) => nameOfBytes(entry))
       : entries;
-    return names.filter((entry) => expression.test(entry));
   }
 
   #watch(folder: string, { opened, seen }: Walk): boolean {
@@ -325,6 +344,25 @@ export class Discovery {
     });
     return true;
   }
+}
+
+const logSuffix = "-wal";
+const nameIn = (folder: string, entry: string): string => (folder === "" ? entry : `${folder}/${entry}`);
+const isWild = (segment: string): boolean => segment === anyFolders || /[*?]/.test(segment);
+
+function matcherOf(segment: string): (entry: string) => boolean {
+  if (!isWild(segment)) return (entry) => entry === segment;
+  const expression = segmentExpression(segment === anyFolders ? "*" : segment);
+  return (entry) => expression.test(entry);
+}
+
+/** Returns the entries that are not there and have a log. */
+function logsWithoutFile(entries: readonly string[]): string[] {
+  const present = new Set(entries);
+  return entries.flatMap((entry) => {
+    const owner = entry.endsWith(logSuffix) ? entry.slice(0, -logSuffix.length) : undefined;
+    return owner === undefined || present.has(owner) ? [] : [owner];
+  });
 }
 
 const isLink = (path: FilePath): boolean => lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true;

@@ -74,6 +74,17 @@ export function writtenAfterRename(name: string): CaptureError {
   });
 }
 
+export function logWithoutFile(name: string, pids: readonly number[]): CaptureError {
+  return new CaptureError({
+    kind: "replaced",
+    database: name,
+    found: `a write-ahead log in use by ${pids.map(processName).join(", ")}, without a file of that name: the database was renamed, or replaced another one, while it was open`,
+    accepted: "no writes between a rename and the last close",
+    advice:
+      "Close all connections before a database is renamed: commits made through them afterwards are in a log that belongs to no file any more. Restart the application.",
+  });
+}
+
 export function notADatabase(name: string, found: string, cause?: unknown): CaptureError {
   return new CaptureError(
     {

@@ -167,7 +167,15 @@ export class JobThread {
 
   #start(): void {
     this.#state = "starting";
-    const workerData: ThreadData = { shared: this.#shared, headBytes, textBytesMax, postedWord, resultWord, asked, closing };
+    const workerData: ThreadData = {
+      shared: this.#shared,
+      headBytes,
+      textBytesMax,
+      postedWord,
+      resultWord,
+      asked,
+      closing,
+    };
     const worker = new Worker(`(${serve.toString()})(${this.#job.toString()})`, { eval: true, workerData });
     worker.on("message", (answer: Answer) => this.#take(answer));
     worker.on("error", (error: Error) => this.#fail(error));

@@ -37,6 +37,31 @@ for (const query of ["?vfs=unix-none", "?vfs=unix-dotfile"])
     expect(error.found).toContain("app.tmp-wal");
   });
 
+test("a file that is renamed over that of another connection of the same process is refused: its log belongs to no file", async () => {
+  await using it = await begin();
+  await using pair = await Pair.open(it.folder, { limits: { attachWaitMsMax: 1500 } });
+  await it.application.open("over", it.path);
+  await it.application.run("over", create);
+  await it.application.open("moved", join(it.root, "moved.db"));
+  await it.application.run("moved", create);
+  renameSync(join(it.root, "moved.db"), it.path);
+  // Each in a log of its own, and both look right to the kernel: the process locks the file, and the index beside it.
+  for (const connection of ["over", "moved"]) await it.application.run(connection, "INSERT INTO t VALUES (1)");
+  const error = await refusedAtTheGate(pair);
+  expect([error.kind, error.database]).toEqual(["replaced", "moved.db"]);
+  expect(error.found).toContain(`${it.application.pid} (python3`);
+});
+
+test("a log that a connection to a deleted file has left at a captured name holds nothing up", async () => {
+  await using it = await begin();
+  await using pair = await Pair.open(it.folder, { limits: { attachWaitMsMax: 1500 } });
+  await it.application.open("a", join(it.root, "gone.db"));
+  await it.application.run("a", create);
+  unlinkSync(join(it.root, "gone.db"));
+  await pair.settle();
+  expect([pair.source.uncaptured(), readdirSync(it.root)]).toEqual([[], expect.arrayContaining(["gone.db-wal"])]);
+});
+
 test("a rename under an open connection is refused even when the list of locks lacks that connection, as a long list may", async () => {
   await using it = await begin();
   await using pair = await Pair.open(it.folder, { limits: { attachWaitMsMax: 1500 } });
