@@ -5,19 +5,20 @@ import { join } from "node:path";
 import { runCommand } from "./lib/command.ts";
 import { failedTests } from "./lib/failed-tests.ts";
 
-/** Counts of bun's JUnit report; undefined when there is none, because the run broke off. */
-function counts(report: string): { tests: number; failures: number; skipped: number } | undefined {
-  let text: string;
+/** Empty when there is none, because the run broke off. */
+function readReport(file: string): string {
   try {
-    text = readFileSync(report, "utf8");
+    return readFileSync(file, "utf8");
   } catch {
-    return undefined;
+    return "";
   }
-  const head = /<testsuites [^>]*>/.exec(text)?.[0];
-  const number = (name: string): number => Number(new RegExp(` ${name}="(\\d+)"`).exec(head ?? "")?.[1] ?? 0);
-  return head === undefined
-    ? undefined
-    : { tests: number("tests"), failures: number("failures"), skipped: number("skipped") };
+}
+
+/** Of bun's JUnit report. */
+function counts(report: string): { tests: number; failures: number; skipped: number } {
+  const head = /<testsuites [^>]*>/.exec(report)?.[0] ?? "";
+  const number = (name: string): number => Number(new RegExp(` ${name}="(\\d+)"`).exec(head)?.[1] ?? 0);
+  return { tests: number("tests"), failures: number("failures"), skipped: number("skipped") };
 }
 
 /**
@@ -41,23 +42,25 @@ interface Run {
   readonly tests: number;
   readonly failures: number;
   readonly skipped: number;
-  readonly output: string;
+  /** What each failure says. */
+  readonly failed: readonly string[];
 }
 
 async function run(name: string, args: readonly string[]): Promise<Run> {
-  const report = join(folder, `${name}.xml`);
+  const reportFile = join(folder, `${name}.xml`);
   const command = [
     process.execPath,
     "test",
     `--timeout=${hangsAfterMs}`,
     "--reporter=junit",
-    `--reporter-outfile=${report}`,
+    `--reporter-outfile=${reportFile}`,
     ...args,
   ];
-  const { code, output } = await runCommand(command, { cwd: root, show: true });
-  const found = counts(report) ?? { tests: 0, failures: 0, skipped: 0 };
+  const { code } = await runCommand(command, { cwd: root, show: true });
+  const report = readReport(reportFile);
+  const found = counts(report);
   // An error outside any test, or no test at all, fails the run without a failure in the report.
-  return { ...found, failures: code !== 0 && found.failures === 0 ? 1 : found.failures, output };
+  return { ...found, failures: code !== 0 && found.failures === 0 ? 1 : found.failures, failed: failedTests(report) };
 }
 
 try {
@@ -75,8 +78,7 @@ try {
   if (last.length > 0) runs.push(await run("alone", last));
   const sum = (of: (run: Run) => number): number => runs.reduce((total, one) => total + of(one), 0);
   const [tests, failures, skipped] = [sum((one) => one.tests), sum((one) => one.failures), sum((one) => one.skipped)];
-  for (const { output } of runs)
-    for (const block of failedTests(output)) console.log(`\n== failed, with what it printed:\n${block}`);
+  for (const block of runs.flatMap(({ failed }) => failed)) console.log(`\n== failed: ${block}`);
   if (skipped > 0) console.log(`${skipped} skipped (the reason is printed above)`);
   console.log(`${Math.max(0, tests - failures - skipped)} passed, ${failures} failed`);
   process.exitCode = failures === 0 ? 0 : 1;

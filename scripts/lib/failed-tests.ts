@@ -1,23 +1,31 @@
 /**
- * What failed tests printed, from the output of `bun test`: repeated at the end of a long run, because CI systems cut
- * the middle of a log.
+ * What failed tests say, from the JUnit report of `bun test`: repeated at the end of a long run, because CI systems cut
+ * the middle of a log. The output itself does not do: with `--parallel` an error may be printed far from its "(fail)".
  */
 
+/** Of one failure. */
 const linesMax = 80;
-/** Of one test, or the name of a file. */
-const ends = /^\((pass|fail|skip|todo)\) |^\S+\.test\.ts:$/;
+const entities: Readonly<Record<string, string>> = { lt: "<", gt: ">", quot: '"', apos: "'", amp: "&" };
 
-/** The last lines that each failed test printed, its own "(fail)" line last. */
-export function failedTests(output: string): readonly string[] {
+/** Each failed test with its file, its line and the last lines of its error. */
+export function failedTests(report: string): readonly string[] {
   const blocks: string[] = [];
-  let block: string[] = [];
-  for (const line of output.split("\n")) {
-    // The summary names the failures once more.
-    if (/^\s*\d+ tests? failed:$/.test(line)) break;
-    block.push(line);
-    if (!ends.test(line)) continue;
-    if (line.startsWith("(fail)")) blocks.push(block.slice(-linesMax).join("\n"));
-    block = [];
+  for (const [, head = "", body = ""] of report.matchAll(/<testcase ([^>]*[^/>])>(.*?)<\/testcase>/gs)) {
+    const failure = /<failure\b[^>]*?(?:\/>|>(.*?)<\/failure>)/s.exec(body);
+    if (failure === null) continue;
+    const [file, line, group, name] = ["file", "line", "classname", "name"].map((key) => attributeOf(head, key));
+    const title = `${file}:${line}: ${group === "" ? name : `${group} > ${name}`}`;
+    const lines = decode(failure[1] ?? "").trim().split("\n");
+    blocks.push([title, ...lines.slice(-linesMax)].join("\n"));
   }
   return blocks;
 }
+
+const attributeOf = (head: string, key: string): string =>
+  decode(new RegExp(`(?:^| )${key}="([^"]*)"`).exec(head)?.[1] ?? "");
+
+const decode = (text: string): string =>
+  text.replace(/&(?:#(\d+)|#x([\da-f]+)|(\w+));/gi, (whole, decimal?: string, hex?: string, name?: string) => {
+    if (name !== undefined) return entities[name] ?? whole;
+    return String.fromCodePoint(decimal === undefined ? Number.parseInt(hex ?? "", 16) : Number(decimal));
+  });
