@@ -8,8 +8,6 @@ import { leaseMsMax } from "../core/host/lease.ts";
 const monthMs = 30 * 24 * 3_600_000;
 /** A secondary tries so often whether it can write (host/machine/canary.ts). */
 const canaryMs = 5_000;
-/** A flush waits at most this share of a put for more writers (core/host/group-commit.ts). */
-const groupShare = 0.25;
 const gigabyte = 1e9;
 
 export interface BucketUse {
@@ -43,7 +41,8 @@ export interface MonthlyCost {
 /** Of a service that writes this much all the time. With no commits: of an idle one. */
 export function monthlyCost(use: BucketUse, prices: BucketPrices): MonthlyCost {
   const { leaseMs, pollMs, secondaries, putMs, commitsPerSecond, commitBytes } = use;
-  const flushes = Math.min(commitsPerSecond, 1000 / (putMs * (1 + groupShare)));
+  // At most: a flush that waits for more writers (core/host/group-commit.ts) makes fewer.
+  const flushes = Math.min(commitsPerSecond, 1000 / putMs);
   const renewals = 2000 / Math.min(leaseMs, leaseMsMax);
   const perSecond = {
     // What is put renews the lease too.

@@ -20,8 +20,8 @@ describe("a month of a bucket", () => {
     const putsOf = (change: Partial<BucketUse>): number =>
       monthlyCost({ ...idle, secondaries: 0, ...change }, prices).puts;
     expect(putsOf({ commitsPerSecond: 10 })).toBe(25_920_000);
-    expect(putsOf({ commitsPerSecond: 1000 })).toBe(2_592_000 * 40);
-    expect(putsOf({ commitsPerSecond: 1000, putMs: 40 })).toBe(2_592_000 * 20);
+    expect(putsOf({ commitsPerSecond: 1000 })).toBe(2_592_000 * 50);
+    expect(putsOf({ commitsPerSecond: 1000, putMs: 40 })).toBe(2_592_000 * 25);
   });
 
   test("never has fewer puts than the lease needs", () => {

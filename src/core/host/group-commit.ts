@@ -1,10 +1,14 @@
 /**
- * Whether a flush waits a moment so that more commits leave with it. Where a put takes long (a bucket, a distant file
- * system) throughput is the number of writers in each flush by the time of a put, and without a wait half of them miss
- * each one: those whose answers a flush releases send their next commits just after the following flush began, and the
- * writers fall into two groups that take turns. A flush that waits for the group which the last one released has all
- * of them. It waits longer than it seems to need, up to three fifths of a put: with puts of 10 ms and 16 clients, a
- * quarter was over before the last of them came back (734 writes a second, and 939 with three fifths).
+ * Whether a flush waits a moment so that more commits leave with it. Without a wait half of the writers miss each flush:
+ * those whose answers a flush releases send their next commits just after the following one began, and the writers fall
+ * into two groups that take turns. Where a put takes long (a bucket, a distant file system) that halves the throughput,
+ * which is the number of writers in each flush by the time of a put. Where a put is fast, every flush costs CPU time that
+ * the application on the same machine does not have. A flush that waits for the group which the last one released has
+ * all of them.
+ *
+ * It waits up to the time of a flush: with puts of 10 ms and 16 clients, a quarter of it was over before the last of them
+ * came back. On a disk with flushes of 1.5 ms, the wait made 1.7 times the writes with 2 clients, 1.1 with 4 and 8, and
+ * 1.2 with 16, at two thirds of the CPU time for each (`bun run bench:gate`); a single client never waits.
  *
  * The wait begins with the end of the last flush: what arrives later than the longest wait after it, alone, never
  * waits. It ends early when as many wait as were released and left waiting then. Waits that end without them are given
@@ -24,10 +28,9 @@ export interface GroupCommit {
   readonly skips: number;
 }
 
-/** Faster flushes are not waited for: a timer's resolution is a millisecond. */
-const flushMsMin = 4;
-/** The longest wait, as a share of a flush, and however long one took. */
-const waitShare = 0.6;
+/** Faster flushes are not waited for: a timer may take a millisecond. */
+const flushMsMin = 0.5;
+/** The longest wait, however long a flush takes. */
 const waitMsMax = 25;
 /** Weight of the last flush in `flushMs`. */
 const smoothing = 0.2;
@@ -52,7 +55,7 @@ export function flushEnded(
 /** Milliseconds for which a flush for this many waiting responses is put off; at most 0: it begins now. */
 export function waitForGroupMs(state: GroupCommit, nowMs: number, waiting: number): number {
   if (state.flushMs < flushMsMin || state.skips > 0 || waiting >= state.group) return 0;
-  return state.endedAtMs + Math.min(waitMsMax, waitShare * state.flushMs) - nowMs;
+  return state.endedAtMs + Math.min(waitMsMax, state.flushMs) - nowMs;
 }
 
 /** When a flush begins; `hasWaited`: it was put off. */

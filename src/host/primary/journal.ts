@@ -2,8 +2,8 @@
  * The journal of a primary: the one place that puts records, and the gate that every byte to a client passes.
  *
  * One loop, one put in flight (R2). Each turn takes everything committed by then and puts it as one flush (group
- * commit); if there is nothing, it renews the lease (R5) or announces a checkpoint. Where puts take long, a flush waits
- * a moment for the writers that the last one released (flush-group.ts); a later collection covers no less.
+ * commit); if there is nothing, it renews the lease (R5) or announces a checkpoint. A flush waits a moment
+ * for the writers that the last one released (flush-group.ts); a later collection covers no less.
  *
  * Why a byte that passed the gate can never be undone: the byte was produced from some state of the databases, which
  * was visible in their WAL indexes before the byte arrived here. `gate` returns only if (a) no index has moved past

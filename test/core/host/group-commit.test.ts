@@ -11,10 +11,10 @@ import {
 const slow: GroupCommit = flushEnded(noGroup, { nowMs: 1000, tookMs: 20, released: 3, waiting: 1 });
 
 describe("the wait for a group", () => {
-  test("is three fifths of a flush from the end of the last one", () => {
-    expect(waitForGroupMs(slow, 1000, 1)).toBe(12);
-    expect(waitForGroupMs(slow, 1011, 3)).toBe(1);
-    expect(waitForGroupMs(slow, 1012, 3)).toBeLessThanOrEqual(0);
+  test("is the time of a flush from the end of the last one", () => {
+    expect(waitForGroupMs(slow, 1000, 1)).toBe(20);
+    expect(waitForGroupMs(slow, 1019, 3)).toBe(1);
+    expect(waitForGroupMs(slow, 1020, 3)).toBeLessThanOrEqual(0);
     expect(waitForGroupMs(slow, 1200, 1)).toBeLessThanOrEqual(0);
   });
 
@@ -23,15 +23,15 @@ describe("the wait for a group", () => {
   });
 
   test("does not exist where flushes are fast, and before the first one", () => {
-    const fast = flushEnded(noGroup, { nowMs: 1000, tookMs: 3, released: 3, waiting: 1 });
+    const fast = flushEnded(noGroup, { nowMs: 1000, tookMs: 0.4, released: 3, waiting: 1 });
     expect(waitForGroupMs(fast, 1000, 1)).toBe(0);
     expect(waitForGroupMs(noGroup, 1000, 1)).toBe(0);
   });
 
-  test("begins with flushes of four milliseconds", () => {
-    expect(
-      waitForGroupMs(flushEnded(noGroup, { nowMs: 1000, tookMs: 4, released: 3, waiting: 1 }), 1000, 1),
-    ).toBeCloseTo(2.4);
+  test("begins with flushes of half a millisecond", () => {
+    expect(waitForGroupMs(flushEnded(noGroup, { nowMs: 1000, tookMs: 0.5, released: 3, waiting: 1 }), 1000, 1)).toBe(
+      0.5,
+    );
   });
 
   test("follows the time that flushes take by a fifth of each difference", () => {
