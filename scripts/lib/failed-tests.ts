@@ -15,7 +15,9 @@ export function failedTests(report: string): readonly string[] {
     if (failure === null) continue;
     const [file, line, group, name] = ["file", "line", "classname", "name"].map((key) => attributeOf(head, key));
     const title = `${file}:${line}: ${group === "" ? name : `${group} > ${name}`}`;
-    const lines = decode(failure[1] ?? "").trim().split("\n");
+    const lines = decode(failure[1] ?? "")
+      .trim()
+      .split("\n");
     blocks.push([title, ...lines.slice(-linesMax)].join("\n"));
   }
   return blocks;

@@ -1,14 +1,14 @@
 /**
- * Whether a flush waits a moment so that more commits leave with it. Without a wait half of the writers miss each flush:
- * those whose answers a flush releases send their next commits just after the following one began, and the writers fall
- * into two groups that take turns. Where a put takes long (a bucket, a distant file system) that halves the throughput,
- * which is the number of writers in each flush by the time of a put. Where a put is fast, every flush costs CPU time that
- * the application on the same machine does not have. A flush that waits for the group which the last one released has
- * all of them.
+ * Whether a flush waits a moment so that more commits leave with it. Without a wait half of the writers miss each
+ * flush: those whose answers a flush releases send their next commits just after the following one began, and the
+ * writers fall into two groups that take turns. Where a put takes long (a bucket, a distant file system) that halves
+ * the throughput, which is the number of writers in each flush by the time of a put. Where a put is fast, every flush
+ * costs CPU time that the application on the same machine does not have. A flush that waits for the group which the
+ * last one released has all of them.
  *
- * It waits up to the time of a flush: with puts of 10 ms and 16 clients, a quarter of it was over before the last of them
- * came back. On a disk with flushes of 1.5 ms, the wait made 1.7 times the writes with 2 clients, 1.1 with 4 and 8, and
- * 1.2 with 16, at two thirds of the CPU time for each (`bun run bench:gate`); a single client never waits.
+ * It waits up to the time of a flush: with puts of 10 ms and 16 clients, a quarter of it was over before the last of
+ * them came back. On a disk with flushes of 1.5 ms, the wait made 1.7 times the writes with 2 clients, 1.1 with 4 and
+ * 8, and 1.2 with 16, at two thirds of the CPU time for each (`bun run bench:gate`); a single client never waits.
  *
  * The wait begins with the end of the last flush: what arrives later than the longest wait after it, alone, never
  * waits. It ends early when as many wait as were released and left waiting then. Waits that end without them are given
