@@ -62,7 +62,7 @@ import { versionText } from "../runtime/program-version.ts";
 
 const exitCodeTable = exitCodeMeanings.map(([code, meaning]) => `  ${String(code).padStart(3)}  ${meaning}`).join("\n");
 
-const root: RouteMap<CliContext> = buildRouteMap({
+export const commandTable: RouteMap<CliContext> = buildRouteMap({
   routes: {
     gateway: gatewayCommand,
     host: hostCommand,
@@ -112,7 +112,7 @@ const root: RouteMap<CliContext> = buildRouteMap({
     doctor: doctorCommand,
     explain: explainCommand,
     completion: completionCommand,
-    man: manCommand(() => root),
+    man: manCommand(() => commandTable),
     demo: demoCommand,
     version: versionCommand,
     // Parts that other commands start; not for operators.
@@ -215,7 +215,7 @@ function translate(code: number): ExitCode {
 /** `line`: the command line, joined. */
 const applicationFor = (line: string, debug: boolean): Application<CliContext> =>
   buildApplication(
-    root,
+    commandTable,
     {
       name: "stead",
       determineExitCode: exitCodeOf,

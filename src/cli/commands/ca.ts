@@ -218,7 +218,7 @@ function readAuthority(folder: string): Issued {
     };
   } catch (error) {
     throw new OperatorError(
-      "resource",
+      "configuration",
       {
         found: `no authority in ${folder}: ${messageOf(error)}`,
         accepted: `${authorityFiles.cert} and ${authorityFiles.key}`,

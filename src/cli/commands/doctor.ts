@@ -1,9 +1,10 @@
 /** `stead doctor`: looks for what would make a gateway or host fail on this machine, or in the whole cluster. */
 import { buildCommand } from "@stricli/core";
 import { checkNames, type Fault, findFaults } from "../doctor/checks.ts";
-import { clusterCheckNames, findClusterFaults } from "../doctor/cluster.ts";
+import { type Cluster, clusterCheckNames, findClusterFaults } from "../doctor/cluster.ts";
 import { surveyCluster } from "../doctor/cluster-survey.ts";
 import { describeMachine } from "../doctor/probes.ts";
+import { OperatorError } from "../../runtime/operator-error.ts";
 import type { CliContext } from "../output/context.ts";
 import { exitCodes } from "../output/exit-codes.ts";
 import { paragraph } from "../output/wrap-text.ts";
@@ -25,7 +26,8 @@ export const doctorCommand = buildCommand<DoctorFlags, [file?: string], CliConte
       "With --cluster it asks all gateways instead, those of the file and those that they know, from any machine: for clocks, secrets",
       "and versions that differ, the vault's speed against the lease as each host measures it, and addresses at which a gateway or host",
       "is not heard, or that mean another machine. It writes nothing then, and a token of a viewer is enough.",
-      "Exits with 0 if all is well, with 9 if there is a fault.",
+      "Exits with 0 if all is well, with 9 if there is a fault, with 3 if the file is invalid. With --cluster it exits with 6 if no",
+      "gateway answers, since nothing is known of the cluster then; a secret that they refuse is a fault.",
       "",
       "EXAMPLES",
       "  stead doctor",
@@ -69,7 +71,20 @@ async function clusterFaults(
   const hosts = (config?.services ?? []).flatMap(({ name: service, hosts: of }) =>
     of.map(({ id, controlUrl }) => ({ service, id, controlUrl })),
   );
-  return findClusterFaults(await surveyCluster({ gateways, hosts }, clientOf, context.signal));
+  const cluster = await surveyCluster({ gateways, hosts }, clientOf, context.signal);
+  requireSomeAnswer(cluster);
+  return findClusterFaults(cluster);
+}
+
+/** Without any answer there is no cluster to judge: the command ends as every other one that finds no gateway. */
+function requireSomeAnswer({ gateways }: Cluster): void {
+  const silent = gateways.flatMap(({ url, answer }) => (answer.kind === "silent" ? [`${url}: ${answer.why}`] : []));
+  if (silent.length < gateways.length) return;
+  throw new OperatorError("unreachable", {
+    found: `no gateway of the cluster answers: ${silent.join("; ")}`,
+    advice:
+      "start one with `stead gateway FILE`, or name one that runs with --gateway; `stead doctor FILE` looks at this machine without any",
+  });
 }
 
 function formatFaults(names: readonly Fault["check"][], faults: readonly Fault[]): string {

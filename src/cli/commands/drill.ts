@@ -36,8 +36,8 @@ const drillRunCommand = buildCommand<RunFlags, [], CliContext>({
       "  hang        the application is stopped (SIGSTOP), and continues after --for at the latest",
       "  partition   the host answers no gateway and does not reach the vault, until --for is over",
       "  switchover  as `stead switchover`",
-      "Exits with 0 if the service was back within service.objective.rto (or has none), with 5 if it was refused, failed or",
-      "took longer, with 6 if the gateway does not answer.",
+      "Exits with 0 if the service was back within service.objective.rto (or has none), with 5 if it was refused and nothing",
+      "was done, with 9 if it failed or took longer, with 6 if the gateway does not answer.",
       "With --at it is planned once, for the next such time in UTC, and any gateway that is alive then runs it, if it is",
       "safe; `stead drill cancel` takes it back. A service has one such order at most.",
       "",
@@ -83,7 +83,7 @@ const drillRunCommand = buildCommand<RunFlags, [], CliContext>({
     }
     const drill = requireAnswer(await client.drill(request, this.signal), url);
     this.process.stdout.write(flags.json ? `${JSON.stringify(drill)}\n` : `${describeDrill(drill)}\n`);
-    if (drill.outcome !== "passed") this.exitWith(exitCodes.refused);
+    if (drill.outcome !== "passed") this.exitWith(exitCodes.verdict);
   },
 });
 
@@ -95,9 +95,27 @@ interface ListFlags extends ConnectionFlags {
 async function drillsOf(context: CliContext, flags: ListFlags): Promise<DrillList> {
   const { client, url } = connectToGateway(context, flags);
   const { drills, planned } = requireAnswer(await client.drills(context.signal), url);
-  const isMeant = ({ service }: { readonly service: string }): boolean =>
-    flags.service === undefined || service === flags.service;
-  return { drills: drills.filter(isMeant), planned: planned.filter(isMeant) };
+  if (flags.service === undefined) return { drills, planned };
+  const isMeant = ({ service }: { readonly service: string }): boolean => service === flags.service;
+  const meant = { drills: drills.filter(isMeant), planned: planned.filter(isMeant) };
+  // The drills of a service that was removed are kept: its name is known by them.
+  if (meant.drills.length === 0 && meant.planned.length === 0) {
+    const { services } = requireAnswer(await client.cluster(context.signal), url);
+    requireService(
+      flags.service,
+      services.map(({ name }) => name),
+    );
+  }
+  return meant;
+}
+
+function requireService(name: string, known: readonly string[]): void {
+  if (known.includes(name)) return;
+  throw new OperatorError("refused", {
+    found: `there is no service "${name}"`,
+    accepted: known.join(", "),
+    advice: "name one of them",
+  });
 }
 
 const drillListCommand = buildCommand<ListFlags, [], CliContext>({

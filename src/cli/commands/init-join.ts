@@ -90,7 +90,7 @@ function serviceOf({ services }: ClusterStatus, name: string | undefined): Clust
   const known = services.map((service) => service.name).join(", ");
   const found = name === undefined ? services[0] : services.find((service) => service.name === name);
   if (found !== undefined && (name !== undefined || services.length === 1)) return found;
-  throw new OperatorError("usage", {
+  throw new OperatorError(name === undefined ? "usage" : "refused", {
     found: name === undefined ? `the cluster has ${services.length} services` : `the cluster has no service "${name}"`,
     accepted: known === "" ? "a gateway with a [[service]]" : known,
     advice: "name one of them with --service",

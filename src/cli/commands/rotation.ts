@@ -64,7 +64,7 @@ export function knowsNew({ told }: SurveyedProcess, id: string): boolean {
 export function adviceFor({ name, told }: SurveyedProcess, own: OwnSecrets, file: string): string | undefined {
   switch (told.kind) {
     case "silent":
-      return `it does not answer (${told.why}): start it, and copy ${file} there first; if it is gone for good, name it with --without ${name}`;
+      return `it does not say which secret it has (${told.why}): start it with ${file} in place of the one there; if it is gone for good, name it with --without ${name}`;
     case "proof":
       return told.takes
         ? undefined

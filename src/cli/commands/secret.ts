@@ -29,7 +29,7 @@ import { exitCodes } from "../output/exit-codes.ts";
 import { formatTable } from "../output/table.ts";
 import { paragraph } from "../output/wrap-text.ts";
 import { requireConfig } from "./config.ts";
-import { connectionFlags, tlsOf } from "./gateway-connection.ts";
+import { connectionFlags, jsonFlag, tlsOf } from "./gateway-connection.ts";
 import { adviceFor, knowsNew, nextStep, type OwnSecrets, type SurveyedProcess } from "./rotation.ts";
 import { surveySecrets } from "./secret-survey.ts";
 
@@ -44,6 +44,24 @@ interface RotateFlags {
   readonly wait: number | undefined;
   readonly without: readonly string[] | undefined;
   readonly status: boolean;
+  readonly json: boolean;
+}
+
+/** How far a rotation is, as --json prints it. */
+interface RotationReport {
+  /** `none`: all have one secret; `begun`: by this call; `waiting`: not all know the new one; `done`: by this call. */
+  readonly rotation: "none" | "begun" | "waiting" | "done";
+  readonly file: string;
+  readonly formerUntil: string | null;
+  readonly processes: readonly ProcessReport[];
+}
+
+interface ProcessReport {
+  readonly process: string;
+  readonly knowsNew: boolean;
+  readonly former: string;
+  readonly from: string;
+  readonly advice: string | null;
 }
 
 const rotateCommand = buildCommand<RotateFlags, [], CliContext>({
@@ -55,6 +73,7 @@ const rotateCommand = buildCommand<RotateFlags, [], CliContext>({
       "vault's keys. Run the command again: once all processes that are known have read the new secret, it takes the former one",
       "away. It refuses to do so before, and says what is missing on which machine. Then copy the file once more.",
       "Exits with 9 while a rotation is not finished. With --status it changes nothing. With --wait it finishes by itself.",
+      "With --json it prints one object when it ends: rotation (none, begun, waiting, done), file, formerUntil, processes.",
       "",
       "EXAMPLES",
       "  stead secret rotate --config /etc/stead/stead.toml",
@@ -102,32 +121,38 @@ const rotateCommand = buildCommand<RotateFlags, [], CliContext>({
         withNegated: false,
         brief: "Say how far the rotation is, and change nothing",
       },
+      ...jsonFlag,
     },
     positional: { kind: "tuple", parameters: [] },
   },
   async func(flags) {
     const rotation = open(this, flags);
     const say = (text: string): void => void this.process.stdout.write(text);
+    let hasBegun = false;
+    const tell = (kind: RotationReport["rotation"], processes: readonly SurveyedProcess[], text: () => string): void =>
+      say(flags.json ? `${JSON.stringify(reportOf(kind, rotation, processes))}\n` : text());
     const deadline = systemClock.now() + (flags.wait ?? 0);
     for (;;) {
       const processes = await rotation.survey();
       const step = nextStep(rotation.own(), processes, flags.without ?? []);
       if (flags.status) {
-        say(rotation.show(processes));
+        tell(step.kind === "begin" ? "none" : "waiting", processes, () => show(rotation, processes));
         if (step.kind !== "begin") this.exitWith(exitCodes.verdict);
         return;
       }
       if (step.kind === "elsewhere") throw elsewhere(step.names, rotation.file);
       if (step.kind === "begin") {
         rotation.begin(flags.for);
-        say(began(rotation));
+        hasBegun = true;
+        if (!flags.json) say(began(rotation));
       } else if (step.kind === "finish") {
         rotation.removeFormer();
-        say(finished(rotation, processes));
+        tell("done", processes, () => finished(rotation, processes));
         return;
       }
       if (systemClock.now() >= deadline) {
-        say(rotation.show(step.kind === "begin" ? await rotation.survey() : processes));
+        const now = step.kind === "begin" ? await rotation.survey() : processes;
+        tell(hasBegun ? "begun" : "waiting", now, () => show(rotation, now));
         return this.exitWith(exitCodes.verdict);
       }
       await systemClock.sleep(lookEveryMs, this.signal);
@@ -146,7 +171,6 @@ interface Rotation {
   survey(): Promise<SurveyedProcess[]>;
   begin(forMs: number): void;
   removeFormer(): void;
-  show(processes: readonly SurveyedProcess[]): string;
 }
 
 function open(context: CliContext, flags: RotateFlags): Rotation {
@@ -197,7 +221,6 @@ function open(context: CliContext, flags: RotateFlags): Rotation {
       put({ secret: randomBytes(secretBytes).toString("base64url"), former });
     },
     removeFormer: () => put({ secret: secrets.secret, former: undefined }),
-    show: (processes) => show(processes, own(), file),
   };
 }
 
@@ -289,22 +312,38 @@ function finished({ file, own }: Rotation, processes: readonly SurveyedProcess[]
   return lines.join("");
 }
 
-function show(processes: readonly SurveyedProcess[], own: OwnSecrets, file: string): string {
+function reportOf(
+  rotation: RotationReport["rotation"],
+  { file, own }: Rotation,
+  processes: readonly SurveyedProcess[],
+): RotationReport {
+  const secrets = own();
+  return {
+    ...{ rotation, file, formerUntil: secrets.former === undefined ? null : time(secrets.former.untilMs) },
+    processes: processes.map((process) => ({
+      process: process.name,
+      knowsNew: knowsNew(process, secrets.id),
+      former: formerOf(process, secrets),
+      from: process.told.kind === "status" ? (process.told.secret.file ?? process.told.secret.from) : "-",
+      advice: adviceFor(process, secrets, file) ?? null,
+    })),
+  };
+}
+
+function show(rotation: Rotation, surveyed: readonly SurveyedProcess[]): string {
+  const { file, formerUntil, processes } = reportOf("waiting", rotation, surveyed);
   const columns = [{ title: "PROCESS" }, { title: "NEW SECRET" }, { title: "FORMER SECRET" }, { title: "FROM" }];
-  const rows = processes.map((process) => {
-    const { name, told } = process;
-    const from = told.kind === "status" ? (told.secret.file ?? told.secret.from) : "-";
-    return [name, knowsNew(process, own.id) ? "known" : "not known", formerOf(process, own), from];
-  });
-  const advice = processes.flatMap((process) => {
-    const text = adviceFor(process, own, file);
-    return text === undefined ? [] : [paragraph(`  ${process.name}: `, text)];
-  });
+  const rows = processes.map(({ process, knowsNew: isKnown, former, from }) => [
+    ...[process, isKnown ? "known" : "not known", former, from],
+  ]);
+  const lines = processes.flatMap(({ process, advice }) =>
+    advice === null ? [] : [paragraph(`  ${process}: `, advice)],
+  );
   const head =
-    own.former === undefined
+    formerUntil === null
       ? `${file} has one secret\n`
-      : `${file} is being rotated: the former secret ends at ${time(own.former.untilMs)}\n`;
-  return head + formatTable(columns, rows) + advice.join("");
+      : `${file} is being rotated: the former secret ends at ${formerUntil}\n`;
+  return head + formatTable(columns, rows) + lines.join("");
 }
 
 function formerOf({ told }: SurveyedProcess, own: OwnSecrets): string {

@@ -246,8 +246,8 @@ export interface Rekeyed {
 export async function vaultRekey(command: RekeyCommand): Promise<Rekeyed> {
   const { url, s3, secrets, formerSecrets, keepsFormer, encrypts } = command;
   if (secrets.length === 0)
-    throw new OperatorError("usage", {
-      found: "no secret",
+    throw new OperatorError("configuration", {
+      found: "no cluster secret is known",
       accepted: "the cluster's secret, which opens the keys",
       advice: "name the configuration with --config, or give the secret with --secret-file or in STEAD_SECRET",
     });

@@ -11,7 +11,7 @@ export const exitCodeExplanations: Readonly<Record<keyof typeof exitCodes, CodeM
   ),
   usage: codeMeaning("The command line is wrong.", nothing, "See the command's --help."),
   configuration: codeMeaning(
-    "A configuration file is missing, malformed or contradictory.",
+    "A configuration file is missing, malformed or contradictory, or a file that it or a flag names (secret, token, certificates) is.",
     "Nothing: what runs keeps its configuration.",
     "Correct what is named; `stead config check FILE` reports every problem at once.",
   ),
@@ -21,7 +21,7 @@ export const exitCodeExplanations: Readonly<Record<keyof typeof exitCodes, CodeM
     "Do what the error advises; `stead vault verify` looks at everything in it.",
   ),
   refused: codeMeaning(
-    "The cluster refused, with a reason on standard error.",
+    "The cluster refused, with a reason on standard error: an unknown service, host or name, a secret or token that is not accepted, or an order that would do harm. A dry run exits with it when the order would be refused.",
     nothing,
     "Do what the reason asks for.",
   ),
@@ -41,9 +41,9 @@ export const exitCodeExplanations: Readonly<Record<keyof typeof exitCodes, CodeM
     "Read the application's output in the host's log.",
   ),
   verdict: codeMeaning(
-    "A check ran and failed: `demo`, `vault verify`, `failover --dry-run`, or `status` of a service without a primary that serves.",
+    "A check ran and failed: `status` with a service that has no primary that serves or no vault that answers, `doctor`, `config diff`, `vault verify`, `notify test`, a drill that failed or took too long, `secret rotate` while processes lack the new secret, `demo`.",
     "As the output says.",
-    "Read the output.",
+    "Read the output: the command did its work, and what it found is there.",
   ),
   interrupted: codeMeaning("The command was interrupted before it was done.", nothing, "Run it again."),
 };

@@ -23,7 +23,7 @@ export const exitCodes = {
   resource: 7,
   /** The application did not start, did not get ready, or cannot be captured. */
   application: 8,
-  /** A check ran and failed: `demo`, `vault verify`. */
+  /** A check ran and failed: `status`, `doctor`, `vault verify`, a drill, `demo`. */
   verdict: 9,
   /** Interrupted (128 + SIGINT) before it was done. A gateway or host that is told to stop ends with `ok`. */
   interrupted: 130,

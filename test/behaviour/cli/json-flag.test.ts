@@ -10,7 +10,6 @@ const without: Readonly<Record<string, string>> = {
   "config schema": "prints JSON",
   completion: "prints a script",
   man: "prints a manual page",
-  "secret rotate": "missing: its steps are told as they happen",
 };
 
 const page = (await runStead(["man"])).out.replaceAll("\\-", "-");
