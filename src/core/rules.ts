@@ -14,6 +14,7 @@ export type RuleName =
   | "R5-wait-out-old-lease"
   | "R6-checkpoint-before-delete"
   | "gate"
+  | "gate-own-call"
   | "chain"
   | "authentic"
   | "common-format"

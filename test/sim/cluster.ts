@@ -6,7 +6,7 @@ import type { Rules } from "../../src/core/rules.ts";
 import { identityKey } from "../../src/vault/keys.ts";
 import { covers } from "../../src/core/replication/version-vector.ts";
 import type { Checker } from "./checker.ts";
-import type { SeededRandom } from "../../harness/seeded-random.ts";
+import { SeededRandom } from "../../harness/seeded-random.ts";
 import type { GatewayDatabase } from "./faults.ts";
 import { Network } from "./network.ts";
 import { followMs, type SimOptions } from "./options.ts";
@@ -143,6 +143,8 @@ export class Cluster {
         pageSize: options.pageSize,
         keys: options.keys,
       },
+      http: options.http,
+      httpDice: new SeededRandom(`http ${options.seed} ${machine.name} ${world.now}`),
       watch: checker,
       windowMsMin: () => (this.#isHealed ? followMs(options) : 0),
       onTransition: (what, fields) => {

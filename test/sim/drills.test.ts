@@ -6,7 +6,7 @@ import { allRules } from "../../src/core/rules.ts";
 import type { DrillOutcome } from "../../src/gateway/service/drills.ts";
 import { Checker } from "./checker.ts";
 import { Cluster, service } from "./cluster.ts";
-import { drawOptions, drawSegments, type SimOptions } from "./options.ts";
+import { drawHttp, drawOptions, drawSegments, type SimOptions } from "./options.ts";
 import { gatewayOf } from "./sim-gateway.ts";
 import { World } from "./world.ts";
 
@@ -19,7 +19,13 @@ const drill = { kind: "switchover", forMs: 1_000, orderedBy: "operator" } as con
 async function cluster(seed: number, change: Partial<SimOptions>) {
   const dice = new SeededRandom(seed);
   const drawn = drawOptions(dice.fork("options"));
-  const options: SimOptions = { ...drawn, ...drawSegments(seed, drawn, "objects"), isEncrypted: false, ...change };
+  const options: SimOptions = {
+    ...drawn,
+    ...drawSegments(seed, drawn, "objects"),
+    isEncrypted: false,
+    http: drawHttp(seed),
+    ...change,
+  };
   const world = new World({ keepTrace: false });
   const checker = new Checker({ world, service, pageSize: options.pageSize, keys: options.keys });
   const all = new Cluster({ world, dice: dice.fork("cluster"), options, rules: allRules, checker });

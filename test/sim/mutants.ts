@@ -63,6 +63,7 @@ const mutants: readonly Mutant[] = [
   { rule: "R5-wait-out-old-lease", seedsMax: 200 },
   { rule: "R6-checkpoint-before-delete", seedsMax: 200 },
   { rule: "gate", seedsMax: 200 },
+  { rule: "gate-own-call", seedsMax: 200 },
   { rule: "persist-before-send", seedsMax: 200 },
   { rule: "majority", seedsMax: 200 },
   { rule: "replay", seedsMax: 200 },

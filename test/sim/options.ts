@@ -4,6 +4,7 @@
  * single average mix would never reach.
  */
 import { SeededRandom } from "../../harness/seeded-random.ts";
+import type { FrontHttpOptions } from "./front-http.ts";
 
 export interface SimOptions {
   readonly hosts: number;
@@ -72,9 +73,12 @@ export interface SimOptions {
   readonly isWell: boolean;
   /** Mean time between faults. */
   readonly faultEveryMs: number;
+  /** Of bytes between a host's front and its application: how they are split, and when they begin. */
+  readonly http: FrontHttpOptions;
   readonly log: LogKind;
+  /** For streams that are drawn apart. */
+  readonly seed: number;
   /** The rest is about a log in segments. */
-  readonly segmentSeed: number;
   readonly segmentBytes: readonly [first: number, most: number];
   readonly recordMost: number;
   readonly syncFailShare: number;
@@ -100,7 +104,7 @@ export function drawSegments(
   const sometimes = (share: number): number => (dice.chance(0.5) ? 0 : dice.between(0, share));
   const segments: SegmentOptions = {
     log: log ?? drawn,
-    segmentSeed: seed,
+    seed,
     segmentBytes: dice.pick([
       [2_048, 8_192],
       [8_192, 65_536],
@@ -117,13 +121,23 @@ export function drawSegments(
 
 export type SegmentOptions = Pick<
   SimOptions,
-  "log" | "segmentSeed" | "segmentBytes" | "recordMost" | "syncFailShare" | "standStillShare" | "standStillMs"
+  "log" | "seed" | "segmentBytes" | "recordMost" | "syncFailShare" | "standStillShare" | "standStillMs"
 >;
+
+/** Drawn apart from everything else. */
+export function drawHttp(seed: number): FrontHttpOptions {
+  const dice = new SeededRandom(`http ${seed}`);
+  return {
+    splitShare: dice.pick([0, 0.2, 1]),
+    pieceDelayMs: dice.pick([0.05, 1, 20]),
+    earlyHeadShare: dice.pick([0, 0.1, 0.5]),
+  };
+}
 
 /** Not drawn with the rest, so that every seed keeps the history that it had. */
 export const isEncryptedIn = (seed: number): boolean => seed % 3 === 1;
 
-type DrawnOptions = Omit<SimOptions, keyof SegmentOptions | "isEncrypted">;
+type DrawnOptions = Omit<SimOptions, keyof SegmentOptions | "isEncrypted" | "http">;
 
 export function drawOptions(dice: SeededRandom): DrawnOptions {
   const leaseMs = dice.pick([300, 500, 1_000, 2_000]);

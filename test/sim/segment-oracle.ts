@@ -42,9 +42,9 @@ interface Opening extends Pick<OracleOptions, "world" | "checker" | "rules"> {
 /** Their dice are thrown apart: they shift nothing of a log of objects. */
 export function openSegments(vault: SimVault, service: string, opening: Opening): SegmentOracle {
   const { world, options, rules, checker } = opening;
-  const { syncFailShare, standStillShare, standStillMs, segmentBytes, recordMost, segmentSeed } = options;
+  const { syncFailShare, standStillShare, standStillMs, segmentBytes, recordMost, seed } = options;
   const faults = { syncFailShare, standStillShare, standStillMs };
-  const segments = new SimSegments(vault, new SeededRandom(`segments ${segmentSeed}`), faults, rules);
+  const segments = new SimSegments(vault, new SeededRandom(`segments ${seed}`), faults, rules);
   const sizes = { first: segmentBytes[0], most: segmentBytes[1], recordMost };
   return new SegmentOracle({ world, checker, segments, service, sizes, rules });
 }

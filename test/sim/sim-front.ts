@@ -1,6 +1,7 @@
 /**
- * The front of a host (`FrontPort`): decides like src/host/application/front.ts, on messages in place of sockets. Every
- * answer of the application passes the journal's gate; what is released is told to the checker at that very moment.
+ * The front of a host (`FrontPort`): decides like src/host/application/front.ts. Gateways send it messages; what it
+ * forwards goes as bytes through the real server, attempt and gated release (front-http.ts). Each part of an answer
+ * passes the journal's gate, and what is released is told to the checker at that very moment.
  */
 import type { FrontPort, ServingTerm } from "../../src/host/application/front.ts";
 import {
@@ -13,7 +14,9 @@ import {
 import type { DrainTimes } from "../../src/host/application/drain.ts";
 import { isOfEpoch } from "../../src/core/replay.ts";
 import type { Rules } from "../../src/core/rules.ts";
+import type { SeededRandom } from "../../harness/seeded-random.ts";
 import { Probation } from "../../src/host/application/probation.ts";
+import { type CarriedFailure, FrontHttp, type FrontHttpOptions, type TermHttp } from "./front-http.ts";
 import { type Answer, methodOf, pathOf, type Request } from "./messages.ts";
 import type { ServerEnd } from "./network.ts";
 import type { SimApplication } from "./sim-application.ts";
@@ -21,6 +24,8 @@ import type { SimProcess } from "./sim-process.ts";
 
 export interface FrontPorts {
   readonly process: SimProcess;
+  readonly dice: SeededRandom;
+  readonly http: FrontHttpOptions;
   readonly application: () => SimApplication | undefined;
   readonly epoch: () => number;
   readonly rules: Rules;
@@ -36,7 +41,7 @@ type FrontState =
 /** The requests of one term, until it is over. */
 interface Service {
   isOver: boolean;
-  readonly cuts: Set<() => void>;
+  readonly http: TermHttp;
   /** What the application has. */
   readonly executing: Set<Request>;
 }
@@ -81,6 +86,7 @@ export class SimFront implements FrontPort {
   readonly suspects: SimSuspects;
   readonly #ports: FrontPorts;
   readonly #probation: Probation;
+  readonly #http: FrontHttp;
   #state: FrontState = { kind: "closed", reason: "starting" };
   #active = 0;
   #idle: (() => void) | undefined;
@@ -89,14 +95,16 @@ export class SimFront implements FrontPort {
     this.#ports = ports;
     this.suspects = new SimSuspects(ports.rules);
     this.#probation = new Probation(ports.process.clock);
+    this.#http = new FrontHttp({ ...ports, options: ports.http });
   }
 
   serve(term: ServingTerm): void {
-    const service: Service = { isOver: false, cuts: new Set(), executing: new Set() };
+    const service: Service = { isOver: false, http: this.#http.begin(term), executing: new Set() };
     this.#state = { kind: "open", term, epoch: this.#ports.epoch(), service };
-    term.endings.listen(() =>
-      this.suspects.ended([...service.executing].map(fingerprint), this.#ports.process.clock.now()),
-    );
+    term.endings.listen(() => {
+      service.http.upstream.abortUnused("the application has ended");
+      this.suspects.ended([...service.executing].map(fingerprint), this.#ports.process.clock.now());
+    });
   }
 
   abort(reason: string): void {
@@ -104,7 +112,8 @@ export class SimFront implements FrontPort {
     this.#state = { kind: "closed", reason };
     if (state.kind === "closed") return;
     state.service.isOver = true;
-    for (const cut of [...state.service.cuts]) cut();
+    state.service.http.end.abort(reason);
+    state.service.http.upstream.abort(reason);
   }
 
   async drain({ drainMs: timeoutMs }: DrainTimes): Promise<{ readonly cut: number }> {
@@ -186,35 +195,29 @@ export class SimFront implements FrontPort {
     client.answer({ kind: "put-aside", reason: `${method} ${path} has ended the application` });
   }
 
-  async #execute(request: Request, client: ServerEnd<Answer>, { term, epoch, service }: Open): Promise<void> {
-    const application = this.#ports.application();
-    if (application === undefined) throw new Error("a term without an application");
+  async #execute(request: Request, client: ServerEnd<Answer>, { epoch, service }: Open): Promise<void> {
     service.executing.add(request);
-    const executed = await new Promise<Parameters<Parameters<SimApplication["run"]>[1]>[0] | "cut">((resolve) => {
-      const leave = application.run(request, (answer) => {
-        service.cuts.delete(cut);
-        resolve(answer);
-      });
-      const cut = (): void => {
-        leave();
-        resolve("cut");
-      };
-      if (service.isOver) cut();
-      else service.cuts.add(cut);
+    const carried = await this.#http.carry(request, service.http, (answer) => {
+      this.#ports.onRelease(epoch, request, answer);
     });
     service.executing.delete(request);
-    if (executed === "cut" || service.isOver) return client.reset();
-    if (executed === undefined)
-      return client.answer({ kind: "unknown", reason: "the application died", cause: "application-ended" });
-    if (executed.answer.kind === "invalid")
-      return client.answer({ kind: "unknown", reason: "the application's answer is invalid", cause: "invalid" });
-    if (executed.wantsCheckpoint) term.onCheckpointAsked();
-    const gate = term.gate();
-    if (gate !== undefined) await gate;
-    if (service.isOver) return client.reset();
-    this.#ports.onRelease(epoch, request, executed.answer);
+    if (carried.kind === "failed") return this.#answerFailed(client, service, carried);
     this.suspects.completed(fingerprint(request), this.#ports.process.clock.now());
-    client.answer(executed.answer);
+    client.answer(carried.answer);
+  }
+
+  #answerFailed(client: ServerEnd<Answer>, service: Service, { hasStarted, outcome }: CarriedFailure): void {
+    if (service.isOver || hasStarted) return client.reset();
+    switch (outcome.kind) {
+      case "not-sent":
+        return client.answer({ kind: "not-executed", reason: outcome.reason });
+      case "upstream-invalid":
+        return client.answer({ kind: "unknown", reason: outcome.reason, cause: "invalid" });
+      case "lost":
+        return client.answer({ kind: "unknown", reason: outcome.reason, cause: "application-ended" });
+      default:
+        throw new Error(`an application does not say ${outcome.kind}`);
+    }
   }
 
   async #isReadyInTime(term: ServingTerm): Promise<boolean> {

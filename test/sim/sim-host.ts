@@ -20,6 +20,7 @@ import { collectGarbage } from "../../src/vault/checkpoint/retention.ts";
 import { keyed } from "../../src/vault/store/keyed-store.ts";
 import { StoreLog } from "../../src/vault/log/store-log.ts";
 import type { SeededRandom } from "../../harness/seeded-random.ts";
+import type { FrontHttpOptions } from "./front-http.ts";
 import { requestOfEarlierVersion, statusOfEarlierVersion, storeOfEarlierVersion } from "./earlier-version.ts";
 import { dial, type Network, type ServerEnd } from "./network.ts";
 import { SimApplication, type ApplicationOptions } from "./sim-application.ts";
@@ -59,6 +60,9 @@ export interface HostSetup {
   readonly config: HostConfig;
   readonly capture: CaptureOptions;
   readonly application: ApplicationOptions;
+  readonly http: FrontHttpOptions;
+  /** Of the bytes between front and application; apart from the others. */
+  readonly httpDice: SeededRandom;
   readonly watch: HostWatch;
   /** No retention window is shorter now. */
   readonly windowMsMin: () => number;
@@ -92,6 +96,8 @@ export class SimHost {
     running.set(process, this);
     this.front = new SimFront({
       process,
+      dice: setup.httpDice,
+      http: setup.http,
       application: () => this.#application,
       epoch: () => this.host.status().epoch,
       rules,

@@ -64,7 +64,7 @@ export class Attempt
     this.client = client;
     this.#upstream = upstream;
     this.#options = options;
-    this.release = new GatedRelease(this, options.gate);
+    this.release = new GatedRelease(this, options.gate, options.rules);
     this.flow = new ResponseFlow(client.connection, this.release, client.limits.writeBufferBytesMax);
     this.#reader = new ResponseReader(client.request, client.limits, this);
     this.#writer = new ResponseWriter(client, this.release, options.editResponseFields);

@@ -1,6 +1,7 @@
 /** One request of a client and the operations on it: the port between the data plane and its owners. */
 import type { Buffer } from "node:buffer";
 import type { LossCause } from "../../core/replay.ts";
+import type { Rules } from "../../core/rules.ts";
 import type { CancellationGroup } from "../../runtime/cancellation-group.ts";
 import type { RequestHead, ResponseHead } from "../message/head.ts";
 import type { HeaderList } from "../message/headers.ts";
@@ -32,6 +33,8 @@ export interface ForwardOptions {
    * destroyed.
    */
   readonly gate?: () => void | Promise<void>;
+  /** Default: all. */
+  readonly rules?: Rules;
   /** Edits the fields for the upstream; framing and hop-by-hop fields are set afterwards and cannot be changed. */
   readonly editRequestFields?: EditRequestFields;
   /** Edits the fields for the client; called for interim responses too. */

@@ -1,5 +1,6 @@
 /**
- * Releases pieces of a response, each batch only after the gate has agreed to it (docs/PROTOCOL.md, "gate").
+ * Releases pieces of a response, each batch only after the gate has agreed to it (docs/PROTOCOL.md, "gate",
+ * "gate-own-call").
  *
  * The rule: a piece leaves only after a call of the gate that began *after* the piece had arrived. A piece that arrives
  * while a call is pending therefore waits for a call of its own; the pending one never covers it, because it may have
@@ -9,6 +10,7 @@
  * The fast path, a gate that returns undefined, releases in the same turn.
  */
 import type { Buffer } from "node:buffer";
+import { allRules, type Rules } from "../../core/rules.ts";
 import { BufferView, type Piece } from "../../runtime/tcp/tcp.ts";
 import { messageOf } from "../../runtime/operator-error.ts";
 
@@ -29,6 +31,7 @@ export class GatedRelease {
   isHeldBack = false;
   readonly #gate: (() => void | Promise<void>) | undefined;
   readonly #target: ReleaseTarget;
+  readonly #rules: Rules;
   #batch: Piece[] = none;
   /** The last piece of the batch while it may still grow: bytes `#runFrom` to `#runTo` of `#run`. */
   #run: Buffer | undefined;
@@ -39,9 +42,10 @@ export class GatedRelease {
   #isPending = false;
   #isDead = false;
 
-  constructor(target: ReleaseTarget, gate: (() => void | Promise<void>) | undefined) {
+  constructor(target: ReleaseTarget, gate: (() => void | Promise<void>) | undefined, rules: Rules = allRules) {
     this.#target = target;
     this.#gate = gate;
+    this.#rules = rules;
   }
 
   /** Bytes that wait for the gate. */
@@ -131,7 +135,7 @@ export class GatedRelease {
       () => {
         this.#isPending = false;
         if (this.#isDead) return;
-        this.#letOut(pieces, isEnd);
+        this.#letOut(this.#rules.has("gate-own-call") ? pieces : [...pieces, ...this.#take()], isEnd);
         this.flush();
       },
       (error: unknown) => this.#fail(error),
