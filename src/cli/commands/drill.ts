@@ -1,4 +1,5 @@
 /** `stead drill`: takes the primary away on purpose when that is safe, and keeps what clients noticed. */
+import { ordererInWords } from "../../control/orderer.ts";
 import { buildCommand, buildRouteMap } from "@stricli/core";
 import { durationAccepted, formatDuration, parseDuration } from "../../config/units.ts";
 import type { DrillEntry, DrillList, PlannedDrillEntry } from "../../control/drill-api.ts";
@@ -224,7 +225,7 @@ function describePlan({ service, kind, at, nextAtMs, orderedBy }: PlannedDrillEn
   const next = new Date(nextAtMs).toISOString();
   return orderedBy === undefined
     ? `planned: ${kind} of ${service}, ${at} UTC (service.drill), next ${next}\n`
-    : `planned: ${kind} of ${service}, once at ${next}, ordered by ${orderedBy}\n`;
+    : `planned: ${kind} of ${service}, once at ${next}, ordered by ${ordererInWords(orderedBy)}\n`;
 }
 
 function describeDrills({ drills, planned }: DrillList): string {

@@ -7,14 +7,24 @@ export function describePlan(plan: DryRunAnswer): string {
   const { wouldPromote, order, but, whyNot, obstacles } = plan;
   const then = order.length > 1 ? `, then ${order.slice(1).join(", ")}` : "";
   return [
-    `service ${plan.service}: ${plan.phase}, primary ${plan.primary ?? "none"}, epoch ${plan.epoch}\n`,
+    `service ${plan.service}: ${plan.phase}, ${plan.phase === "down" ? "last primary" : "primary"} ${plan.primary ?? "none"}, epoch ${plan.epoch}\n`,
     wouldPromote === null ? "no host could take over\n" : `would promote: ${wouldPromote}${then}\n`,
     ...but.map(({ host, why }) => paragraph(`but ${host}: `, why)),
-    ...whyNot.map(({ host, why }) => paragraph(`not ${host}: `, `${why}${adviceOn(host, why)}`)),
+    ...rejections(whyNot),
     ...obstacles.map((obstacle) => paragraph("note: ", obstacle)),
     ...plan.expected.map(describePrediction),
     paragraph("--force may lose: ", plan.forceMayLose),
   ].join("");
+}
+
+/** A reason that keeps several hosts stands once. */
+function rejections(whyNot: DryRunAnswer["whyNot"]): string[] {
+  const hostsByReason = new Map<string, string[]>();
+  for (const { host, why } of whyNot) {
+    const reason = `${why}${adviceOn(host, why)}`;
+    hostsByReason.set(reason, [...(hostsByReason.get(reason) ?? []), host]);
+  }
+  return [...hostsByReason].map(([reason, hosts]) => paragraph(`not ${hosts.join(", ")}: `, reason));
 }
 
 /** A drained host is forgotten more easily than one that is down. */

@@ -24,7 +24,8 @@ export const sqlCommand = buildCommand<SqlFlags, [statement: string], CliContext
   docs: {
     brief: "Query a gateway's database: hosts, health, epochs, failovers, events",
     fullDescription: [
-      "One SELECT, WITH, VALUES or EXPLAIN. The views are stable: cluster, services, hosts, health, epochs, failovers, events,",
+      "One SELECT, WITH, VALUES or EXPLAIN. The views are stable: cluster, services, hosts, health, epochs, events, failovers,",
+      "failover_phases, failover_candidates, failover_evidence, failover_expectations, failover_impacts, drills, drill_phases, restore_tests,",
       "audit, tokens, notifications, deliveries, gateways, maintenance; `select name, sql from sqlite_schema where type = 'view'` shows their",
       "columns. Times are UTC text, durations milliseconds. Rows wider than the terminal are shown with one line per column; --csv and --json are stable.",
       "Exits with 0 if it was answered, with 5 if it was refused, with 6 if the gateway does not answer.",

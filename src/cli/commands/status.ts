@@ -101,14 +101,14 @@ export function formatStatus(status: ClusterStatus, wallTimeMs: number, width: n
   const uptime = `up ${duration(status.uptimeMs)}`;
   const warnings = status.troubles.map((warning) => paragraph("WARNING: ", warning, width)).join("");
   const services = status.services.map((service) => formatService(service, wallTimeMs, width)).join("\n");
-  return `gateway ${status.gateway}, ${uptime}, ${status.connections} connections\n${workersLine(status.workers)}${warnings}\n${services}`;
+  return `gateway ${status.gateway}, ${uptime}, ${counted(status.connections, "connection")}\n${workersLine(status.workers)}${warnings}\n${services}`;
 }
 
 function workersLine(workers: ClusterStatus["workers"]): string {
   if (workers.length === 0) return "";
   const each = workers.map(({ pid, state, connections, restarts }, index) => {
-    const again = restarts === 0 ? "" : `, restarted ${restarts} times`;
-    return `${index + 1} ${state} (${pid === null ? "" : `pid ${pid}, `}${connections} connections${again})`;
+    const again = restarts === 0 ? "" : `, restarted ${counted(restarts, "time")}`;
+    return `${index + 1} ${state} (${pid === null ? "" : `pid ${pid}, `}${counted(connections, "connection")}${again})`;
   });
   return `workers: ${each.join("; ")}\n`;
 }
@@ -117,9 +117,9 @@ function formatService(service: ClusterService, wallTimeMs: number, width: numbe
   const { requests, waiting } = service;
   const head = [
     `service ${service.name}: ${service.phase}${service.vault.state === "well" ? "" : `, vault ${service.vault.state} for ${duration(service.vault.forMs)}`}${pausedText(service)}${maintenanceText(service)}`,
-    `primary ${service.primary ?? "none"}, epoch ${service.epoch}`,
+    `${service.phase === "down" ? "last primary" : "primary"} ${service.primary ?? "none"}, epoch ${service.epoch}`,
     `${service.requestsPerSecond.toFixed(0)} requests/s`,
-    ...(waiting.requests === 0 ? [] : [`${waiting.requests} requests waiting`]),
+    ...(waiting.requests === 0 ? [] : [`${counted(waiting.requests, "request")} waiting`]),
   ].join(", ");
   const reason = service.reason === null ? "" : paragraph("  ", service.reason, width);
   const paged = requests.maintenance === 0 ? "" : `, ${requests.maintenance} in maintenance`;
@@ -128,6 +128,8 @@ function formatService(service: ClusterService, wallTimeMs: number, width: numbe
   return `${head}
 ${reason}${counts}${hostTable(service, width)}${formatFailovers(service, wallTimeMs, width)}`;
 }
+
+const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`;
 
 const pausedText = ({ paused, pause }: ClusterService): string =>
   paused ? `, automation paused${termsText(pause)}` : "";
@@ -194,7 +196,9 @@ function formatNotes(hosts: readonly ClusterHost[], width: number): string {
 function longNotesOf({ role, reason, notes }: ClusterHost): readonly string[] {
   const long = notes.filter((note) => !isShort(note) && (reason === null || !note.includes(reason)));
   const advice = role === "failed" ? [failedAdvice] : [];
-  return [...new Set([...(reason === null ? [] : [reason]), ...advice, ...long])];
+  const all = [...new Set([...(reason === null ? [] : [reason]), ...advice, ...long])];
+  // A report of the vault stands again in the impairment that it causes.
+  return all.filter((note) => !all.some((other) => other !== note && other.includes(note)));
 }
 
 /** `failed` is the only state that a host does not leave by itself. */
@@ -217,15 +221,20 @@ function formatFailovers(service: ClusterService, wallTimeMs: number, width: num
       .filter(([, ms]) => ms !== null && ms >= 0.5)
       .map(([phase, ms]) => `${phaseInWords(phase)} ${Math.round(ms ?? 0)}`)
       .join(", ");
-    const durations = [
+    const details = [
+      ...(entry.kind === "switchover" || entry.cause === null ? [] : [entry.cause]),
       ...(phases === "" ? [] : [`${phases} ms`]),
       ...(entry.gapMs === null ? [] : [`gap ${Math.round(entry.gapMs)} ms`]),
     ].join("; ");
-    const what = `${entry.kind} ${entry.from ?? "none"} -> ${entry.to ?? "none"}, ${entry.outcome}${durations === "" ? "" : ` (${durations})`}`;
+    const what = `${entry.kind} ${entry.from ?? "none"} -> ${entry.to ?? "none"}, ${outcomeInWords(entry.outcome)}${details === "" ? "" : ` (${details})`}`;
     return paragraph(`  ${duration(wallTimeMs - entry.decidedAtMs)} ago: `, what, width);
   });
   return `last failovers:\n${lines.join("")}`;
 }
+
+/** Two gateways may begin the same failover; one of them takes over. */
+const outcomeInWords = (outcome: string): string =>
+  outcome === "overtaken" ? "overtaken by another failover" : outcome;
 
 function duration(ms: number): string {
   const seconds = Math.max(0, Math.round(ms / 1000));

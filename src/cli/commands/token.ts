@@ -1,4 +1,5 @@
 /** `stead token add|list|revoke`: credentials with a role, for people and programs. */
+import { ordererInWords } from "../../control/orderer.ts";
 import { buildCommand, buildRouteMap } from "@stricli/core";
 import { durationAccepted, parseDuration } from "../../config/units.ts";
 import { tokenValidMsMax, type TokenEntry, type TokenList } from "../../control/gateway-api.ts";
@@ -116,7 +117,7 @@ export function formatTokens({ tokens }: TokenList): string {
     entry.role,
     untilOf(entry),
     new Date(entry.createdAtMs).toISOString(),
-    entry.createdBy,
+    ordererInWords(entry.createdBy),
     entry.id,
   ]);
   return formatTable(columns, rows);

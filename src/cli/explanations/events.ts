@@ -31,7 +31,7 @@ export const eventExplanations: Readonly<Record<EventName, CodeMeaning>> = {
     "Mend what the detail names (`dmesg`, free space, LimitNOFILE), then see that `stead status` shows no impairment.",
   ),
   "failover-done": codeMeaning(
-    "Another host is primary and serves. The detail has the duration of each phase.",
+    "Another host is primary and serves. `stead status` and the view `failover_phases` have the duration of each phase.",
     "Requests that waited are answered now.",
     "See why it was needed: `stead status`, and the view `failovers` (`stead sql`).",
   ),
@@ -63,7 +63,7 @@ export const eventExplanations: Readonly<Record<EventName, CodeMeaning>> = {
   "promotion-failed": codeMeaning(
     "A host that was asked to take over refused or failed; the detail says why, and the next one is asked.",
     "The wait grows by the time that this attempt took.",
-    "Mend what the detail names before this host is needed again.",
+    "Mend what the detail names before this host is needed again; `stead rehearse HOST` tries it out.",
   ),
   "promotion-stuck": codeMeaning(
     "A host that was asked to take over made no progress, so the next one is asked.",

@@ -1,4 +1,5 @@
 /** The drills as one page of HTML that needs nothing else: for people who keep proof of rehearsed failovers. */
+import { ordererInWords } from "../../control/orderer.ts";
 import type { DrillEntry } from "../../control/drill-api.ts";
 
 export function drillReport(drills: readonly DrillEntry[], now: Date): string {
@@ -46,7 +47,7 @@ function rowOf(drill: DrillEntry): string {
     duration(drill.predictedMs),
     duration(drill.objectiveMs),
     duration(drill.rpoMs),
-    cell(drill.orderedBy),
+    cell(ordererInWords(drill.orderedBy)),
     cell(drill.detail),
     cell(phasesOf(drill)),
   ];

@@ -43,6 +43,13 @@ export interface Candidate {
   readonly but: string | undefined;
 }
 
+/** Each reason once, with all hosts that it keeps from taking over; empty: there are none. */
+export function rejectionsInWords(rejected: readonly Rejected[]): string {
+  const hostsByReason = new Map<string, string[]>();
+  for (const { host, why } of rejected) hostsByReason.set(why, [...(hostsByReason.get(why) ?? []), host]);
+  return [...hostsByReason].map(([why, hosts]) => `${hosts.join(", ")}: ${why}`).join("; ");
+}
+
 export interface Rejected {
   readonly host: string;
   readonly why: string;

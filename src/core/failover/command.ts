@@ -1,7 +1,7 @@
 /** Operators' orders. A command is refused with a reason and what to do, or answered once it has finished. */
 import type { Command, Failover, OrderTerms, ServiceState } from "./state.ts";
 import { newFailover } from "./promote.ts";
-import type { Ranking } from "./candidate.ts";
+import { type Ranking, rejectionsInWords } from "./candidate.ts";
 import { promoteBest, ranking } from "./order.ts";
 import { primaryStatus } from "./primary-status.ts";
 import { vaultInWords } from "./vault.ts";
@@ -51,8 +51,7 @@ function switchover(transition: Transition, id: string, target: string | undefin
       "start a second one, and add it: `stead hosts add HOST URL`",
     );
   const why = whyNotTarget(transition, target, false);
-  if (why !== undefined)
-    return refuse(transition, id, why, "see `stead failover --dry-run` for the hosts that could take over");
+  if (why !== undefined) return refuse(transition, id, why, adviceOn(target));
   const best = target ?? ranking(transition, undefined).eligible[0]?.host;
   const planned = newFailover(transition, "switchover", { target: best, planned: true, command: id });
   const call = nextKey(transition);
@@ -98,8 +97,7 @@ function failover(transition: Transition, id: string, target: string | undefined
       "name another host, or wait: `stead status --watch`",
     );
   const why = whyNotTarget(transition, target, force);
-  if (why !== undefined)
-    return refuse(transition, id, why, "see `stead failover --dry-run` for the hosts that could take over");
+  if (why !== undefined) return refuse(transition, id, why, adviceOn(target));
   if (isActing) return overtake(transition, id, target, phase);
   const change = { target, planned: force, force, command: id };
   const base: Failover =
@@ -148,11 +146,8 @@ function whyNotTarget(transition: Transition, target: string | undefined, force:
   const ranked = ranking(transition, { tried: new Map(), target, force });
   if (target === undefined) {
     if (ranked.eligible.length > 0) return undefined;
-    return (
-      others(ranked.rejected, transition.state, force)
-        .map(({ host, why }) => `${host}: ${why}`)
-        .join("; ") || "no host is registered"
-    );
+    const why = rejectionsInWords(others(ranked.rejected, transition.state, force));
+    return why === "" ? "no host is registered" : `no host can take over: ${why}`;
   }
   if (ranked.eligible.some(({ host }) => host === target)) return undefined;
   const rejected = ranked.rejected.find(({ host }) => host === target);
@@ -163,6 +158,11 @@ function whyNotTarget(transition: Transition, target: string | undefined, force:
 function others(rejected: Ranking["rejected"], { phase, primary }: ServiceState, force: boolean): Ranking["rejected"] {
   return phase.kind === "serving" && !force ? rejected.filter(({ host }) => host !== primary?.host) : rejected;
 }
+
+const adviceOn = (target: string | undefined): string =>
+  target === undefined
+    ? "start a host (`stead hosts add HOST URL` if it is new), or mend what is named"
+    : "see `stead failover --dry-run` for the hosts that could take over";
 
 function done(transition: Transition, id: string): void {
   const primary = transition.state.primary;
@@ -210,7 +210,7 @@ export function dryRun(state: ServiceState, now: number): DryRun {
   const needed = Math.floor(state.gateways.length / 2) + 1;
   if (needed > 1)
     obstacles.push(
-      `${needed} of ${state.gateways.length} gateways must see it down, or the candidate's witness must find it silent`,
+      `a lost primary is replaced once ${needed} of ${state.gateways.length} gateways see it down, or the next one finds no sign of it in the vault`,
     );
   return {
     phase: state.phase.kind,

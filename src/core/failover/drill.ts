@@ -2,6 +2,7 @@
  * Whether a drill is safe now: the primary is taken away on purpose only if another host is as good, nothing else is
  * wrong, and the gateways would act. What a drill does to clients is then what a failover does to them.
  */
+import { rejectionsInWords } from "./candidate.ts";
 import { currentRow } from "./brake.ts";
 import { dryRun } from "./command.ts";
 import type { ServiceState } from "./state.ts";
@@ -27,8 +28,7 @@ export function whyNoDrill(state: ServiceState, now: number): readonly string[] 
   const [best] = order;
   const reasons: string[] = [];
   if (best === undefined) {
-    const others = whyNot.map(({ host, why }) => `${host}: ${why}`).join("; ");
-    reasons.push(`no host could take over: ${others || obstacles.join("; ")}`);
+    reasons.push(`no host could take over: ${rejectionsInWords(whyNot) || obstacles.join("; ")}`);
   }
   const reservation = but.find(({ host }) => host === best);
   if (reservation !== undefined) reasons.push(`${reservation.host} would take over, but is ${reservation.why}`);

@@ -246,7 +246,8 @@ function recordHealth(transition: Transition, before: HostView, after: HostView[
 }
 
 function healthInWords({ id, health }: HostView, after: HostView["health"], isUnheard: boolean): string {
-  if (isUnheard) return `${id} does not answer: it was not heard since this gateway started, or was added`;
+  if (isUnheard) return `${id} does not answer, and has not since this gateway started or the host was added`;
   if (after.kind === "down") return `${id} is ${downInWords(after.cause)}`;
+  if (after.kind === "up") return `${id} answers${health.kind === "down" ? " again" : ""}`;
   return `${id} is ${after.kind}, was ${health.kind}`;
 }

@@ -1,7 +1,7 @@
 /** Ordering: which candidate is asked, with which evidence, and what happens if it does not become primary. */
 import type { EventName } from "../event-name.ts";
 import { agree, type Agreement, seeingDown } from "./agreement.ts";
-import { lagMsMax, rankCandidates, type Ranking } from "./candidate.ts";
+import { lagMsMax, rankCandidates, type Ranking, rejectionsInWords } from "./candidate.ts";
 import { brakeInWords } from "./brake.ts";
 import { begunAt, stepInWords } from "./budget.ts";
 import {
@@ -83,7 +83,7 @@ export function promoteBest(transition: Transition, failover: Failover): void {
   const ranked = ranking(transition, failover);
   const best = ranked.eligible[0];
   if (best === undefined) {
-    const why = ranked.rejected.map(({ host, why }) => `${host}: ${why}`).join("; ") || "no host is registered";
+    const why = rejectionsInWords(ranked.rejected) || "no host is registered";
     return standDown(transition, failover, { kind: "no-candidate", why });
   }
   const { state, now } = transition;
@@ -143,7 +143,7 @@ export function standDown(
     because.kind === "braked" ? "error" : "warning",
     `failover-${because.kind}`,
     failover.from,
-    `${why}${consequenceOf(because)}`,
+    downInFull(because),
   );
   if (failover.command !== undefined) {
     const advice =
@@ -153,7 +153,10 @@ export function standDown(
     transition.effects.push({
       kind: "reply",
       id: failover.command,
-      outcome: { kind: "refused", code: "conflict", why, advice },
+      outcome: {
+        ...{ kind: "refused", code: "conflict", advice },
+        why: because.kind === "no-candidate" ? `no host can take over: ${why}` : why,
+      },
     });
   }
   // A gateway that had its primary step down completes the move later, also during a pause.
@@ -168,7 +171,9 @@ export function standDown(
   become(transition, { kind: "down", failover: waiting, since: transition.now, because, retryAt });
 }
 
-/** What it means for requests, and what to do. */
+/** Why, what it means for requests, and what to do. */
+export const downInFull = (because: DownReason): string => `${whyDown(because)}${consequenceOf(because)}`;
+
 function consequenceOf(because: DownReason): string {
   switch (because.kind) {
     case "no-candidate":
@@ -183,7 +188,7 @@ function consequenceOf(because: DownReason): string {
 
 const waitInWords = "requests wait, and get an error when gateway.hold.time is over";
 
-export function whyDown(because: DownReason): string {
+function whyDown(because: DownReason): string {
   switch (because.kind) {
     case "no-candidate":
     case "braked":

@@ -75,7 +75,7 @@ function kindOfLoss(transition: Transition): FailoverKind {
     : "hang";
 }
 
-const takeoverInWords = "requests wait while another host takes over";
+const takeoverInWords = "requests wait until another host serves";
 
 /** Deliberately stopping a primary is no alarm. */
 function eventOfLoss(
@@ -99,7 +99,7 @@ function eventOfLoss(
       return {
         level: "warning",
         what: "primary-lost",
-        detail: `${kind}${cause === undefined ? "" : `, ${cause.text}`}: ${takeoverInWords}`,
+        detail: `${cause === undefined ? kind : `${cause.text} (${kind})`}: ${takeoverInWords}`,
       };
   }
 }
@@ -202,7 +202,7 @@ export function recordPromotion(
     "info",
     "failover-done",
     host,
-    `${ended.kind}: ${ended.from ?? "none"} to ${host}, epoch ${epoch}`,
+    `${doneInWords(ended, host)}, epoch ${epoch}: requests that waited are answered`,
   );
   transition.effects.push({ kind: "record-failover", failover: ended, outcome: "done" });
   if (ended.command !== undefined) {
@@ -212,6 +212,12 @@ export function recordPromotion(
       outcome: { kind: "done", primary: host, epoch, failover: ended },
     });
   }
+}
+
+function doneInWords({ kind, from }: Failover, host: string): string {
+  if (kind === "first" || from === undefined) return `${host} is the first primary`;
+  if (from === host) return `${host} is primary again (${kind})`;
+  return `${host} is primary in place of ${from} (${kind})`;
 }
 
 function onDemoted(transition: Transition, failover: Failover, since: number): void {

@@ -229,7 +229,7 @@ function find(target: AdminTarget, name: string | undefined): ServiceRuntime {
 }
 
 const forceMayLose =
-  "nothing on hosts with durability strict: the new primary first reads the log to its end, which has every acknowledged write; with durability async, writes that the old primary acknowledged within its maximum loss window; non-idempotent requests in flight may end as unknown; on a named host whose log ends before the primary's last known position: the records after its end";
+  "nothing on hosts with durability strict, where the new primary reads the log to its end first; with durability async, writes that were acknowledged within the loss window; requests in flight that are not idempotent may end as unknown; a named host whose log ends too early loses the records after its end";
 
 /** `target`: the host that an operator wants; default: the best one. */
 function dryRunAnswer(service: ServiceRuntime, target?: string): DryRunAnswer {

@@ -3,7 +3,7 @@ import { downInWords } from "../../core/failover/health.ts";
 import * as v from "valibot";
 import { effectiveNofailover, effectivePriority } from "../../core/failover/candidate.ts";
 import { brakeInWords, currentRow } from "../../core/failover/brake.ts";
-import { whyDown } from "../../core/failover/order.ts";
+import { downInFull } from "../../core/failover/order.ts";
 import type { HostView, OrderTerms, Phase, ServiceState } from "../../core/failover/state.ts";
 import { oldestRecordFormat } from "../../core/record-format.ts";
 import { vaultInWords } from "../../core/failover/vault.ts";
@@ -223,8 +223,8 @@ function phaseReason(phase: Phase): string | null {
       return `host ${phase.failover.from ?? "?"} is stepping down`;
     case "down":
       return phase.because.kind === "no-candidate"
-        ? `no host can take over: ${whyDown(phase.because)}; requests wait, and get an error when gateway.hold.time is over: start a host, or mend what is named`
-        : whyDown(phase.because);
+        ? `no host can take over: ${downInFull(phase.because)}`
+        : downInFull(phase.because);
   }
 }
 

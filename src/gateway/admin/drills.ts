@@ -1,4 +1,5 @@
 /** Drills in the admin API: one is run to its end, or refused with every reason why it is not safe now. */
+import { ordererInWords } from "../../control/orderer.ts";
 import * as v from "valibot";
 import {
   type DrillEntry,
@@ -66,13 +67,18 @@ export function addDrillOrders(app: Api, drills: Drills, find: (service: string 
       });
     drills.orders.withdraw(order);
     const by = nameOfPrincipal(c.var.principal);
-    found.recorder.recordEvent("info", "drill-cancelled", undefined, `${inWords(order)}, cancelled by ${by}`);
+    found.recorder.recordEvent(
+      "info",
+      "drill-cancelled",
+      undefined,
+      `${inWords(order)}, cancelled by ${ordererInWords(by)}`,
+    );
     return c.json(plannedEntry(order) satisfies PlannedDrillEntry);
   });
 }
 
 const inWords = ({ kind, dueAtMs, orderedBy }: TimedDrill): string =>
-  `${kind} at ${new Date(dueAtMs).toISOString()}, ordered by ${orderedBy}`;
+  `${kind} at ${new Date(dueAtMs).toISOString()}, ordered by ${ordererInWords(orderedBy)}`;
 
 export const drillEntry = (row: DrillRow): DrillEntry => ({
   ...{ id: row.id, service: row.service, kind: row.kind, gateway: row.gateway, orderedBy: row.orderedBy },

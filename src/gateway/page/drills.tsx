@@ -1,5 +1,6 @@
 /** @jsxImportSource hono/jsx */
 /** Drills: what was rehearsed, how long clients waited against what was expected, and the way to the next one. */
+import { ordererInWords } from "../../control/orderer.ts";
 import type { ClusterStatus } from "../../control/gateway-api.ts";
 import type { DrillEntry, DrillList } from "../../control/drill-api.ts";
 import { suffices } from "../../control/token.ts";
@@ -85,7 +86,7 @@ function DrillTable({ drills }: { readonly drills: readonly DrillEntry[] }) {
               <td data-name="Objective" class="number">
                 {inUnitsOrDash(drill.objectiveMs)}
               </td>
-              <td data-name="By">{drill.orderedBy}</td>
+              <td data-name="By">{ordererInWords(drill.orderedBy)}</td>
               <td data-name="What happened">
                 {drill.failover === null ? (
                   drill.detail

@@ -7,6 +7,7 @@
  * that ends in the middle leaves a service that recovers by itself, and a row that says `running`, which counts as
  * interrupted after a while. What the host does to itself ends by itself too (src/host/drills.ts).
  */
+import { ordererInWords } from "../../control/orderer.ts";
 import type { DrillProbeConfig, ServiceConfig } from "../../config/types.ts";
 import type { PlannedDrillEntry } from "../../control/drill-api.ts";
 import type { EventName } from "../../core/event-name.ts";
@@ -209,7 +210,12 @@ export class Drills {
       ...{ outcome: "running", fromHost: from, predictedMs: expected?.gapMs, prediction },
     };
     this.#options.store.write(putDrill(drill));
-    service.recorder.recordEvent("info", "drill-started", from, `${kind}, ordered by ${ordered.orderedBy}`);
+    service.recorder.recordEvent(
+      "info",
+      "drill-started",
+      from,
+      `${kind}, ordered by ${ordererInWords(ordered.orderedBy)}`,
+    );
     service.traffic.watchGap(this.#gapKey, ({ ms }) => (this.#gapMs = ms));
     return drill;
   }
@@ -302,7 +308,9 @@ export class Drills {
       phases: measured === undefined ? undefined : JSON.stringify(measured.phases),
       measuredBy: gapMs !== undefined ? "clients" : rtoMs !== undefined ? "phases" : undefined,
       detail:
-        failover === undefined ? "the same host continued: no failover was needed" : `a ${failover.kind} failover`,
+        failover === undefined
+          ? "the same host continued: no failover was needed"
+          : `${failover.toHost ?? "another host"} became primary by a ${failover.kind === "switchover" ? "switchover" : `failover (${failover.kind})`}`,
     };
   }
 

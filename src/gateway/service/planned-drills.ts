@@ -7,6 +7,7 @@
  *
  * One that is not safe is not made up for: it is kept as `refused`, and told.
  */
+import { nameOfPlan } from "../../control/orderer.ts";
 import type { ServiceConfig } from "../../config/types.ts";
 import { lastDue } from "../../core/due-time.ts";
 import { type KnownGateway, waitOf } from "../../core/notify/teller.ts";
@@ -71,7 +72,7 @@ export class PlannedDrills {
     const now = this.#options.clock.wallTime();
     for (const { name, drill } of this.#options.planned())
       if (drill !== undefined)
-        this.#consider({ ...drill, service: name, orderedBy: "plan", dueAtMs: lastDue(drill.at, now) });
+        this.#consider({ ...drill, service: name, orderedBy: nameOfPlan, dueAtMs: lastDue(drill.at, now) });
     for (const order of this.#options.drills.orders.list()) this.#follow(order);
   }
 

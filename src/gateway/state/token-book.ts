@@ -9,6 +9,7 @@
  * How one would try to use a revoked token: at a gateway that its peers cannot reach. It accepts the token until it
  * hears of the revocation or the token expires.
  */
+import { nameOfSecret } from "../../control/orderer.ts";
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { TokenEntry } from "../../control/gateway-api.ts";
 import type { TokenPrincipal } from "../../control/server/authentication.ts";
@@ -24,7 +25,6 @@ import type { StateStore } from "./store.ts";
 export const tokensMax = 200;
 
 /** How the audit names holders of the cluster secret; no token is called so. */
-export const nameOfSecret = "secret";
 
 const idBytes = 8;
 const secretBytes = 32;

@@ -649,7 +649,14 @@ describe("operators", () => {
   test("a switchover that no host can take over names the others' reasons, not that the primary is primary", () => {
     const s = new Scenario().register("a", "b").hears("a", { role: "primary" }).hears("b", { role: "restoring" });
     s.send({ kind: "command", id: "1", command: { kind: "switchover", target: undefined } });
-    expect(s.all("reply")).toMatchObject([{ outcome: { why: "b: its role is restoring" } }]);
+    expect(s.all("reply")).toMatchObject([{ outcome: { why: "no host can take over: b: its role is restoring" } }]);
+  });
+
+  test("hosts that cannot take over for the same reason are named together", () => {
+    const s = new Scenario().register("a", "b", "c").hears("a", { role: "primary" });
+    for (const host of ["b", "c"]) s.hears(host, { role: "restoring" });
+    s.send({ kind: "command", id: "1", command: { kind: "switchover", target: undefined } });
+    expect(s.all("reply")).toMatchObject([{ outcome: { why: "no host can take over: b, c: its role is restoring" } }]);
   });
 
   test("a failover of a healthy primary needs force", () => {
