@@ -23,7 +23,9 @@ export function openApiDocuments() {
   return {
     "host.json": openApiDocument(hostApi(comments("host-status.ts", "host-api.ts", "databases.ts", "refused.ts"))),
     "gateway.json": openApiDocument(
-      gatewayApiTable(comments("config-api.ts", "drill-api.ts", "failover-api.ts", "gateway-api.ts", "refused.ts")),
+      gatewayApiTable(
+        comments("config-api.ts", "drill-api.ts", "failover-api.ts", "gateway-api.ts", "notify-api.ts", "refused.ts"),
+      ),
     ),
   };
 }

@@ -5,6 +5,7 @@ import * as failoverApi from "../../src/control/failover-api.ts";
 import * as gatewayApi from "../../src/control/gateway-api.ts";
 import * as configApi from "../../src/control/config-api.ts";
 import * as logApi from "../../src/control/log-api.ts";
+import * as notifyApi from "../../src/control/notify-api.ts";
 import * as restorePoints from "../../src/control/restore-points.ts";
 import * as samplesApi from "../../src/control/samples-api.ts";
 import * as sightApi from "../../src/control/sight-api.ts";
@@ -326,7 +327,9 @@ export const gatewayApiTable = (comments: Api["comments"]): Api => ({
     DrillCancelRequest: drillApi.drillCancelRequestSchema,
     PlannedDrill: drillApi.plannedDrillSchema,
     DrillEntry: drillApi.drillEntrySchema,
+    DrillSummary: drillApi.drillSummarySchema,
     DrillList: drillApi.drillListSchema,
+    ...schemasOf(notifyApi),
     ...schemasOf(gatewayApi),
     ...schemasOf(configApi),
     Refused: refusedSchema,

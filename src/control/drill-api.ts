@@ -93,6 +93,15 @@ export const plannedDrillSchema = v.object({
 });
 export type PlannedDrillEntry = v.InferOutput<typeof plannedDrillSchema>;
 
+/** Of one service; null: none. */
+export const drillSummarySchema = v.object({
+  /** The newest that has ended; one that was due and not safe has the outcome `refused`. */
+  last: v.nullable(drillEntrySchema),
+  /** The one that is due first, of the configuration or ordered for a time. */
+  next: v.nullable(plannedDrillSchema),
+});
+export type DrillSummary = v.InferOutput<typeof drillSummarySchema>;
+
 export const drillListSchema = v.object({
   drills: v.array(drillEntrySchema),
   planned: v.optional(v.array(plannedDrillSchema), []),

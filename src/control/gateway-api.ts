@@ -51,6 +51,7 @@ import {
   suspectSchema,
   vaultSchema,
 } from "./host-status.ts";
+import { drillSummarySchema } from "./drill-api.ts";
 import { failoverEntrySchema } from "./failover-api.ts";
 import { rehearsalDoneSchema } from "./host-api.ts";
 import { heardProgramSchema, programSchema } from "./program-status.ts";
@@ -148,6 +149,8 @@ export const clusterServiceSchema = v.object({
   hosts: v.array(clusterHostSchema),
   /** The newest failovers of all gateways, including those before a restart, oldest first. */
   failovers: v.array(failoverEntrySchema),
+  /** The last drill and the next one; gateways of an earlier version say nothing. */
+  drill: v.optional(drillSummarySchema, { last: null, next: null }),
   /** Events of this run of the gateway, oldest first. */
   events: v.array(
     v.object({
@@ -403,18 +406,3 @@ export const sqlAnswerSchema = v.object({
   truncated: v.boolean(),
 });
 export type SqlAnswer = v.InferOutput<typeof sqlAnswerSchema>;
-
-/** `POST /v1/notify/test`. `target` null: all. */
-export const notifyTestRequestSchema = v.strictObject({ target: v.optional(v.nullable(name), null) });
-
-export const notifyTestAnswerSchema = v.object({
-  gateway: v.string(),
-  results: v.array(
-    v.object({
-      target: v.string(),
-      /** Why it failed; null: it was told. */
-      failure: v.nullable(v.string()),
-    }),
-  ),
-});
-export type NotifyTestAnswer = v.InferOutput<typeof notifyTestAnswerSchema>;

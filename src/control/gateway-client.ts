@@ -24,7 +24,6 @@ import {
   databasesAnswerSchema,
   gatewayListSchema,
   hostListSchema,
-  notifyTestAnswerSchema,
   rehearsalAnswerSchema,
   sqlAnswerSchema,
   suspectsClearedSchema,
@@ -43,13 +42,13 @@ import {
   type MaintenanceAnswer,
   type MaintenanceCall,
   type PauseCall,
-  type NotifyTestAnswer,
   type RehearsalAnswer,
   type SqlAnswer,
   type SuspectsCleared,
   type TokenAdded,
   type TokenList,
 } from "./gateway-api.ts";
+import { type NotifyTestAnswer, notifyTestAnswerSchema } from "./notify-api.ts";
 import { dryRunAnswerSchema, type DryRunAnswer } from "./failover-api.ts";
 import { callJson, type CallFailure, type CallOptions, type JsonCall } from "./json-call.ts";
 import { type LogAnswer, logAnswerSchema, type LogRequest } from "./log-api.ts";

@@ -34,7 +34,7 @@ import type { Logger } from "../runtime/log.ts";
 import { systemRandom } from "../runtime/random.ts";
 import { createAdminApp, type AdminTarget } from "./admin/admin.ts";
 import { Audit } from "./admin/audit.ts";
-import { serviceStatus } from "./admin/cluster-status.ts";
+import { noHistory, serviceStatus } from "./admin/cluster-status.ts";
 import { versionText } from "../runtime/program-version.ts";
 import { type SecretDoubt, secretDoubt } from "./admin/secret-doubt.ts";
 import { ConfigurationState } from "./configuration-state.ts";
@@ -163,7 +163,7 @@ export class Gateway implements AdminTarget {
     });
     this.samples = new StateSamples({
       clock,
-      services: () => this.services().map((service) => serviceStatus(service, clock.now(), [])),
+      services: () => this.services().map((service) => serviceStatus(service, clock.now(), noHistory)),
     });
     this.drills = this.#control.drills;
     this.notifier = this.#control.notifier;
@@ -243,7 +243,11 @@ export class Gateway implements AdminTarget {
       workers: this.#plane.workers.map(withNulls),
       ...{ notify: this.notifier.status().map(withNulls), gateways: this.peers.status().map(withNulls) },
       services: this.services().map((service) =>
-        serviceStatus(service, clock.now(), this.#control.failoversOf(service.name)),
+        serviceStatus(service, clock.now(), {
+          failovers: this.#control.failoversOf(service.name),
+          lastDrill: this.drills.lastOf(service.name),
+          nextDrill: this.drills.nextOf(service.name),
+        }),
       ),
     };
   }

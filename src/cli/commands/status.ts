@@ -15,6 +15,8 @@ import type { CliContext } from "../output/context.ts";
 import { exitCodes } from "../output/exit-codes.ts";
 import { phaseInWords } from "../output/phase-words.ts";
 import { lineWidth, paragraph } from "../output/wrap-text.ts";
+import { formatDrillSummary } from "../output/drill-summary.ts";
+import { roughDuration } from "../output/rough-duration.ts";
 import { formatTable } from "../output/table.ts";
 
 interface StatusFlags extends ConnectionFlags {
@@ -90,7 +92,7 @@ interface Shown {
 
 /** What the gateway last said must not look like the present. */
 export function formatOutdated(last: Shown | undefined, now: number): string {
-  return last === undefined ? "" : `\nOUTDATED, as of ${duration(now - last.at)} ago:\n\n${last.text}`;
+  return last === undefined ? "" : `\nOUTDATED, as of ${roughDuration(now - last.at)} ago:\n\n${last.text}`;
 }
 
 const isWell = (status: ClusterStatus): boolean =>
@@ -98,7 +100,7 @@ const isWell = (status: ClusterStatus): boolean =>
 
 /** `width`: of paragraphs; a table is as wide as it must be. */
 export function formatStatus(status: ClusterStatus, wallTimeMs: number, width: number = lineWidth): string {
-  const uptime = `up ${duration(status.uptimeMs)}`;
+  const uptime = `up ${roughDuration(status.uptimeMs)}`;
   const warnings = status.troubles.map((warning) => paragraph("WARNING: ", warning, width)).join("");
   const services = status.services.map((service) => formatService(service, wallTimeMs, width)).join("\n");
   return `gateway ${status.gateway}, ${uptime}, ${counted(status.connections, "connection")}\n${workersLine(status.workers)}${warnings}\n${services}`;
@@ -116,7 +118,7 @@ function workersLine(workers: ClusterStatus["workers"]): string {
 function formatService(service: ClusterService, wallTimeMs: number, width: number): string {
   const { requests, waiting } = service;
   const head = [
-    `service ${service.name}: ${service.phase}${service.vault.state === "well" ? "" : `, vault ${service.vault.state} for ${duration(service.vault.forMs)}`}${pausedText(service)}${maintenanceText(service)}`,
+    `service ${service.name}: ${service.phase}${service.vault.state === "well" ? "" : `, vault ${service.vault.state} for ${roughDuration(service.vault.forMs)}`}${pausedText(service)}${maintenanceText(service)}`,
     `${service.phase === "down" ? "last primary" : "primary"} ${service.primary ?? "none"}, epoch ${service.epoch}`,
     `${service.requestsPerSecond.toFixed(0)} requests/s`,
     ...(waiting.requests === 0 ? [] : [`${counted(waiting.requests, "request")} waiting`]),
@@ -126,7 +128,7 @@ function formatService(service: ClusterService, wallTimeMs: number, width: numbe
   const counts = `requests: ${requests.ok} ok, ${requests.held} held, ${requests.replayed} replayed, ${requests.unknown} unknown, ${requests.failed} failed${paged}
 `;
   return `${head}
-${reason}${counts}${hostTable(service, width)}${formatFailovers(service, wallTimeMs, width)}`;
+${reason}${counts}${hostTable(service, width)}${formatFailovers(service, wallTimeMs, width)}${formatDrillSummary(service.drill, wallTimeMs, width)}`;
 }
 
 const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`;
@@ -227,7 +229,7 @@ function formatFailovers(service: ClusterService, wallTimeMs: number, width: num
       ...(entry.gapMs === null ? [] : [`gap ${Math.round(entry.gapMs)} ms`]),
     ].join("; ");
     const what = `${entry.kind} ${entry.from ?? "none"} -> ${entry.to ?? "none"}, ${outcomeInWords(entry.outcome)}${details === "" ? "" : ` (${details})`}`;
-    return paragraph(`  ${duration(wallTimeMs - entry.decidedAtMs)} ago: `, what, width);
+    return paragraph(`  ${roughDuration(wallTimeMs - entry.decidedAtMs)} ago: `, what, width);
   });
   return `last failovers:\n${lines.join("")}`;
 }
@@ -235,10 +237,3 @@ function formatFailovers(service: ClusterService, wallTimeMs: number, width: num
 /** Two gateways may begin the same failover; one of them takes over. */
 const outcomeInWords = (outcome: string): string =>
   outcome === "overtaken" ? "overtaken by another failover" : outcome;
-
-function duration(ms: number): string {
-  const seconds = Math.max(0, Math.round(ms / 1000));
-  if (seconds < 120) return `${seconds} s`;
-  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
-  return seconds < 172_800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86_400)} d`;
-}

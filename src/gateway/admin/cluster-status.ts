@@ -9,12 +9,24 @@ import { oldestRecordFormat } from "../../core/record-format.ts";
 import { vaultInWords } from "../../core/failover/vault.ts";
 import { hostRoles, type HostRole, type HostStatus, untold } from "../../control/host-status.ts";
 import { type ClusterHost, type ClusterService } from "../../control/gateway-api.ts";
+import type { PlannedDrillEntry } from "../../control/drill-api.ts";
 import { type FailoverEntry, phaseSpanSchema } from "../../control/failover-api.ts";
 import type { ServiceRuntime } from "../service/service.ts";
-import type { FailoverRow } from "../state/rows.ts";
+import type { DrillRow, FailoverRow } from "../state/rows.ts";
+import { drillEntry } from "./drills.ts";
 
-/** `failovers`: of all gateways, oldest first. */
-export function serviceStatus(service: ServiceRuntime, now: number, failovers: readonly FailoverRow[]): ClusterService {
+/** What the rows of all gateways tell about a service. */
+export interface ServiceHistory {
+  /** Oldest first. */
+  readonly failovers: readonly FailoverRow[];
+  readonly lastDrill?: DrillRow | undefined;
+  readonly nextDrill?: PlannedDrillEntry | undefined;
+}
+
+/** For readers of the present alone. */
+export const noHistory: ServiceHistory = { failovers: [] };
+
+export function serviceStatus(service: ServiceRuntime, now: number, history: ServiceHistory): ClusterService {
   const { state, route, traffic, recorder } = service;
   const primaryPosition =
     state.primary === undefined ? undefined : state.hosts.get(state.primary.host)?.report?.position;
@@ -34,7 +46,11 @@ export function serviceStatus(service: ServiceRuntime, now: number, failovers: r
     requests: traffic.counts,
     requestsPerSecond: traffic.ratePerSecond,
     hosts: [...state.hosts.values()].map((view) => hostStatus(service, view, primaryPosition, now)),
-    failovers: failovers.map(failoverEntry),
+    failovers: history.failovers.map(failoverEntry),
+    drill: {
+      last: history.lastDrill === undefined ? null : drillEntry(history.lastDrill),
+      next: history.nextDrill ?? null,
+    },
     events: recorder.events.map(({ atMs, level, what, host, detail }) => ({
       atMs,
       level: level === "warning" || level === "error" ? level : "info",

@@ -1,5 +1,5 @@
 /** Tests of the targets of `[[notify]]` in the admin API. */
-import { notifyTestRequestSchema, type NotifyTestAnswer } from "../../control/gateway-api.ts";
+import { notifyTestRequestSchema, type NotifyTestAnswer } from "../../control/notify-api.ts";
 import type { GatewayConfig } from "../../config/types.ts";
 import type { Api } from "../../control/server/api.ts";
 import { jsonBody } from "../../control/server/body.ts";

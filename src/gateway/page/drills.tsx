@@ -37,7 +37,11 @@ export function drillsView(status: ClusterStatus, { drills }: DrillList, visitor
   };
 }
 
-const tones: Readonly<Record<string, Tone>> = { passed: "good", missed: "poor", failed: "bad", interrupted: "poor" };
+const tones: Readonly<Record<string, Tone>> = {
+  ...{ passed: "good", missed: "poor", failed: "bad", interrupted: "poor", refused: "poor" },
+};
+
+export const drillTone = (outcome: string): Tone => tones[outcome] ?? "none";
 
 function DrillTable({ drills }: { readonly drills: readonly DrillEntry[] }) {
   return (
@@ -71,7 +75,7 @@ function DrillTable({ drills }: { readonly drills: readonly DrillEntry[] }) {
               <td data-name="Service">{drill.service}</td>
               <td data-name="Kind">{drill.kind}</td>
               <td data-name="Outcome">
-                <Badge tone={tones[drill.outcome] ?? "none"}>{drill.outcome}</Badge>
+                <Badge tone={drillTone(drill.outcome)}>{drill.outcome}</Badge>
               </td>
               <td data-name="From → to">
                 {orDash(drill.from)} → {orDash(drill.to)}

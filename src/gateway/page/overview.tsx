@@ -6,6 +6,7 @@ import { suffices } from "../../control/token.ts";
 import type { Child } from "hono/jsx";
 import type { ApiCalls } from "./api-calls.ts";
 import { Badge, type Tone } from "./badge.tsx";
+import { drillTone } from "./drills.tsx";
 import { foremost, hostsAtOnce, HostTable, roleInWords, servicePath, silenceShownMs, toneOf } from "./hosts.tsx";
 import type { View, Visitor } from "./layout.tsx";
 import { inOrder, pageAt, Pages } from "./paging.tsx";
@@ -111,7 +112,33 @@ function Service({ status, service, visitor, samples, hasHostLines }: ServicePro
           <Waterfall entry={last} />
         </>
       )}
+      <DrillSummary drill={service.drill} />
     </section>
+  );
+}
+
+function DrillSummary({ drill: { last, next } }: Pick<ClusterService, "drill">) {
+  if (last === null && next === null) return null;
+  return (
+    <>
+      <h3>
+        <a href="/drills">Drills</a>
+      </h3>
+      <dl class="figures">
+        {last === null ? null : (
+          <>
+            <Figure name="last" value={last.kind}>
+              {" "}
+              <Badge tone={drillTone(last.outcome)}>{last.outcome}</Badge>
+            </Figure>
+            <Figure name="began" value={instant(last.startedAtMs)} />
+            <Figure name="clients waited" value={last.rtoMs === null ? orDash(null) : inUnits(last.rtoMs)} />
+            <Figure name="objective" value={last.objectiveMs === null ? orDash(null) : inUnits(last.objectiveMs)} />
+          </>
+        )}
+        {next === null ? null : <Figure name="next" value={`${next.kind}, ${instant(next.nextAtMs)}`} />}
+      </dl>
+    </>
   );
 }
 

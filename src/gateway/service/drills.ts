@@ -101,6 +101,18 @@ export class Drills {
     return [...newest.values()];
   }
 
+  /** Returns the newest finished one of a service. */
+  lastOf(service: string): DrillRow | undefined {
+    return this.list(service).findLast((row) => !isUnfinished(row));
+  }
+
+  /** Returns the one of a service that is due first. */
+  nextOf(service: string): PlannedDrillEntry | undefined {
+    return this.planned()
+      .filter((planned) => planned.service === service)
+      .toSorted((a, b) => a.nextAtMs - b.nextAtMs)[0];
+  }
+
   /** Returns what the configuration plans, and what was ordered for a time. */
   planned(): readonly PlannedDrillEntry[] {
     const now = this.#options.clock.wallTime();

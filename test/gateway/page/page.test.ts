@@ -7,7 +7,7 @@ import { liveStreamsMax } from "../../../src/gateway/page/live-stream.tsx";
 import { createPage } from "../../../src/gateway/page/page.tsx";
 import { systemClock } from "../../../src/runtime/clock.ts";
 import { systemRandom } from "../../../src/runtime/random.ts";
-import { clusterStatus, failoverEntry, host, service } from "../../support/gateway/status.ts";
+import { clusterStatus, drillEntry, failoverEntry, host, service } from "../../support/gateway/status.ts";
 
 const tokenOf = (role: TokenRole): string => `stead_${"0".repeat(15)}${tokenRoles.indexOf(role)}_${"x".repeat(43)}`;
 const clusterSecret = "the-cluster-secret";
@@ -204,9 +204,13 @@ test("texts of applications, hosts and operators are never markup", async () => 
     kind: text("kill"),
     service: text("notes"),
   });
+  const drill = {
+    last: drillEntry({ kind: text("kill"), outcome: text("passed") }),
+    next: { service: text("notes"), kind: text("hang"), at: text("03:00"), nextAtMs: 1 },
+  };
   const status = clusterStatus({
     troubles: [text("trouble")],
-    services: [{ ...service({ hosts: [odd], failovers: [entry] }), reason: text("reason") }],
+    services: [{ ...service({ hosts: [odd], failovers: [entry], drill }), reason: text("reason") }],
   });
   const columns = ["at", "gateway", "host", "level", "what", "detail", "id", "service", "kind", "outcome", "cause"];
   const row = columns.map((name) => text(name));
@@ -485,6 +489,18 @@ test("the configuration shows the last reload, before and after, and leads to al
   expect(text).not.toContain("7001");
   expect(await textOf("/configuration/reloads")).toContain("7001");
   expect(await visited({ answers: report([]) }).textOf("/configuration")).toContain("no read of the file has changed");
+});
+
+test("the overview has the last drill with its result and the next one, and nothing of drills without any", async () => {
+  const drill = {
+    last: drillEntry({ outcome: "missed", rtoMs: 2_412 }),
+    next: { service: "notes", kind: "hang", at: "Sun 03:00", nextAtMs: Date.UTC(2026, 0, 11, 3) },
+  };
+  const text = await visited({ status: clusterStatus({ services: [service({ drill })] }) }).textOf("/");
+  const figures = text.slice(text.indexOf(">Drills</a></h3>")).replaceAll(/<[^>]*>/g, " ");
+  expect(figures).toMatch(/last\s+kill\s+missed\s+began\s+2023-11-14 22:13:20 UTC/);
+  expect(figures).toMatch(/clients waited\s+2\.4 s\s+objective\s+2\.0 s\s+next\s+hang, 2026-01-11 03:00:00 UTC/);
+  expect(await visited().textOf("/")).not.toContain(">Drills</a></h3>");
 });
 
 test("lines of the last hour are on the overview as long as it stays light, and else a page further", async () => {

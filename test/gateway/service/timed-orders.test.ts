@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from "bun:test";
-import { serviceStatus } from "../../../src/gateway/admin/cluster-status.ts";
+import { noHistory, serviceStatus } from "../../../src/gateway/admin/cluster-status.ts";
 import { ControlPlanes } from "../../support/gateway/control-planes.ts";
 
 const minute = 60_000;
@@ -13,7 +13,7 @@ afterEach(async () => {
 
 const statusOf = (id: string) => {
   const { service } = planes.at(id);
-  return serviceStatus(service, service.now(), []);
+  return serviceStatus(service, service.now(), noHistory);
 };
 const isPaused = (id: string) => statusOf(id).paused;
 const pause = (id: string, reason: string | undefined, forMs: number | undefined) => {

@@ -1,5 +1,6 @@
 /** A cluster's status as the admin API tells it, healthy unless the test says otherwise. */
 import type { ClusterHost, ClusterService, ClusterStatus } from "../../../src/control/gateway-api.ts";
+import type { DrillEntry } from "../../../src/control/drill-api.ts";
 import type { FailoverEntry } from "../../../src/control/failover-api.ts";
 import { untold } from "../../../src/control/host-status.ts";
 
@@ -14,6 +15,14 @@ export const host = (change: Partial<ClusterHost> = {}): ClusterHost => {
     ...change,
   };
 };
+
+export const drillEntry = (change: Partial<DrillEntry> = {}): DrillEntry => ({
+  ...{ id: "g1.notes.1.1", service: "notes", kind: "kill", gateway: "g1", orderedBy: "ann", outcome: "passed" },
+  ...{ startedAtMs: 1_700_000_000_000, dueAtMs: null, from: "a", to: "b", failover: null, predictedMs: 400 },
+  ...{ rtoMs: 412.4, measuredBy: "clients", objectiveMs: 2_000, detail: "a kill failover" },
+  ...{ rpoMs: null, probeWrites: null, probeLost: null, phases: [] },
+  ...change,
+});
 
 const noPhases = {
   ...{ detect: null, agree: null, demote: null, claim: null, lease: null, catchUp: null, start: null, route: null },
@@ -59,6 +68,7 @@ export const service = (change: Partial<ClusterService> = {}): ClusterService =>
   requestsPerSecond: 12,
   hosts: [host({ role: "primary" }), host({ id: "b" }), host({ id: "c", nofailover: true })],
   failovers: [failoverEntry()],
+  drill: { last: null, next: null },
   events: [],
   ...change,
 });
