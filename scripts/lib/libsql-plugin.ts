@@ -1,6 +1,9 @@
 /**
  * libsql finds its native module by a name that it puts together at run time, which no bundler can follow. This plugin
  * writes the name of the build target's package in its place, and refuses when there is no such place any more.
+ *
+ * The module becomes a file in the executable, which src/runtime/native-module.ts loads: Bun's own way knows only the
+ * system's folder for temporary files.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -32,6 +35,7 @@ export function nativeTarget(): BuildTarget {
   return target;
 }
 
+const loader = join(import.meta.dirname, "..", "..", "src", "runtime", "native-module.ts");
 const dynamicRequire = "require(`@libsql/${target}`)";
 
 /** Replaces the one dynamic `require` in the text of libsql's index.js; throws where it is not there exactly once. */
@@ -42,7 +46,7 @@ export function literalRequire(source: string, target: BuildTarget): string {
       `libsql/index.js has ${parts.length - 1} times ${dynamicRequire}, expected once; adapt scripts/lib/libsql-plugin.ts`,
     );
   }
-  return parts.join(`require("${libsqlPackages[target]}")`);
+  return parts.join(`require("${loader}").loadEmbedded(require("${libsqlPackages[target]}"))`);
 }
 
 export function libsqlPlugin(target: BuildTarget): { readonly plugin: BunPlugin; replaced(): boolean } {
@@ -61,6 +65,10 @@ export function libsqlPlugin(target: BuildTarget): { readonly plugin: BunPlugin;
           replaced = true;
           return { contents, loader: "js" };
         });
+        build.onLoad({ filter: /@libsql\/[^/]+\/index\.node$/ }, ({ path }) => ({
+          contents: readFileSync(path),
+          loader: "file",
+        }));
       },
     },
   };

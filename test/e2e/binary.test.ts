@@ -1,9 +1,11 @@
 /** The compiled executable alone: built once, started in an empty folder with an empty home and nothing on the PATH. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { waitFor } from "../support/http/raw-client.ts";
+import { canMount, withMount } from "./mounts.ts";
 
 const root = join(import.meta.dirname, "../..");
 const buildMs = 180_000;
@@ -63,6 +65,39 @@ test("both SQLite libraries are inside: node:sqlite answers, and libSQL's native
     libsql: expect.stringMatching(/^3\./),
   });
 });
+
+test.skipIf(!canMount)(
+  "a folder for temporary files that executes nothing does not keep libSQL from loading",
+  async () => {
+    const temporary = join(folder, "temporary");
+    mkdirSync(temporary);
+    await withMount(temporary, "noexec", async () => {
+      const env = { HOME: join(folder, "home"), PATH: "", TMPDIR: temporary };
+      const refused = await run(binary, ["version"], work, env);
+      expect(refused.code).toBe(7);
+      expect(refused.err).toContain(temporary);
+      expect(refused.err).toContain("STEAD_TMP");
+      expect(refused.err).toContain("gateway.database");
+      expect(await run(binary, ["version"], work, { ...env, STEAD_TMP: work })).toMatchObject({ code: 0, err: "" });
+      const state = join(folder, "state");
+      mkdirSync(state);
+      const config = join(state, "gateway.toml");
+      writeFileSync(
+        config,
+        '[cluster]\nsecret = "0123456789abcdef"\n[gateway]\nid = "g"\nlisten = "127.0.0.1:0"\nadmin = "127.0.0.1:0"\ndatabase = "g.db"\n',
+      );
+      const gateway = spawn(binary, ["gateway", config], { cwd: work, env, stdio: "ignore" });
+      const ended = new Promise((resolve) => gateway.on("exit", resolve));
+      try {
+        await waitFor(() => existsSync(join(state, "g.db")));
+      } finally {
+        gateway.kill("SIGTERM");
+        await ended;
+      }
+      expect(readdirSync(state).filter((name) => name.endsWith(".node"))).toEqual([]);
+    });
+  },
+);
 
 test("what commands import only when they run is inside as well", async () => {
   const made = await stead("init", "conf", "--vault", join(folder, "vault"), "--create-vault");

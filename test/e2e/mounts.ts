@@ -14,13 +14,21 @@ function mountWorks(): boolean {
   return mounted;
 }
 
-/** `bind`: the folder's own content, read-only. `small`: an empty file system of 4 MiB. */
-export async function withMount(folder: string, kind: "bind" | "small", body: () => Promise<void>): Promise<void> {
+/**
+ * `bind`: the folder's own content, read-only. `small`: an empty file system of 4 MiB. `noexec`: an empty one that
+ * executes nothing.
+ */
+export async function withMount(
+  folder: string,
+  kind: "bind" | "small" | "noexec",
+  body: () => Promise<void>,
+): Promise<void> {
   const run = (...args: string[]): void => {
     const { status, stderr } = spawnSync("mount", args, { encoding: "utf8" });
     if (status !== 0) throw new Error(`mount ${args.join(" ")}: ${stderr}`);
   };
   if (kind === "small") run("-t", "tmpfs", "-o", "size=4m", "none", folder);
+  else if (kind === "noexec") run("-t", "tmpfs", "-o", "size=64m,noexec", "none", folder);
   else {
     run("--bind", folder, folder);
     run("-o", "remount,bind,ro", folder);

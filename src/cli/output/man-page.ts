@@ -20,6 +20,7 @@ const environment = [
   ["STEAD_TOKEN", "A token, for commands that call a gateway."],
   ["STEAD_SECRET", "The secret of the cluster."],
   ["STEAD_VAULT_KEY", "The key of the vault."],
+  ["STEAD_TMP", "Folder into which a gateway unpacks libSQL's native module, in place of the one of its database."],
 ] as const;
 
 export function manPage({ root, version, date, exitCodes }: ManPage): string {

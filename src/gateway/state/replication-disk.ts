@@ -15,11 +15,12 @@
  * checkpoints by a lock. One would break it with a second client in this file, or a tool that opens the file for
  * writing while the gateway runs.
  */
-import { createClient, LibsqlError, type Client, type InStatement } from "@libsql/client";
+import type { Client, InStatement } from "@libsql/client";
 import { existsSync } from "node:fs";
 import { chmod, mkdir, rename, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { FileLock, lockHolder } from "../../runtime/file-lock.ts";
+import { unpackBeside } from "../../runtime/native-module.ts";
 import type { ReplicatedRow } from "../../core/replication/row.ts";
 import type { VersionVector } from "../../core/replication/version-vector.ts";
 import { DatabaseInUseError } from "./database-in-use.ts";
@@ -100,6 +101,8 @@ export class ReplicaDisk {
     lock: FileLock,
   ): Promise<{ readonly disk: ReplicaDisk; readonly loaded: Loaded }> {
     await keepFromOthers(path);
+    unpackBeside(dirname(path));
+    const { createClient } = await import("@libsql/client");
     const client = createClient({ url: `file:${path}`, concurrency: 1, timeout: databaseBusyMs });
     try {
       await client.execute("PRAGMA journal_mode = WAL");
@@ -162,7 +165,10 @@ class DamagedDatabaseError extends Error {
 /** True if the file itself is broken, so that a retry cannot help. */
 const isDamage = (error: unknown): boolean =>
   error instanceof DamagedDatabaseError ||
-  (error instanceof LibsqlError && /^SQLITE_(CORRUPT|NOTADB)/.test(error.code));
+  (error instanceof Error &&
+    "code" in error &&
+    typeof error.code === "string" &&
+    /^SQLITE_(CORRUPT|NOTADB)/.test(error.code));
 
 /** Moves a damaged database with its journal out of the way, keeping it. Returns its new name. */
 async function setAside(path: string, wallTimeMs: number): Promise<string> {
