@@ -69,6 +69,8 @@ export const nullPlaces: Readonly<Record<string, string>> = {
   "src/host/self-report.ts": "the status of a host",
   "src/host/rehearsals.ts": "the answer of a rehearsal",
   "src/host/restore-tests.ts": "the result of a restore test, in the status of a host",
+  "src/host/vault-copy.ts": "how far a copy of the vault is, in the status of a host",
+  "src/vault/copy/copy-place.ts": "JSON.stringify takes it",
   "src/host/application/supervisor.ts": "the application's part of a status",
   "src/host/control/database-desk.ts": "an answer of the control API",
   "src/host/secondary/local-data.ts": "a JSON file",

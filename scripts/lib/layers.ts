@@ -58,6 +58,7 @@ export const rooms: Readonly<Record<string, Readonly<Record<string, readonly str
     store: [""],
     log: ["", "store"],
     checkpoint: ["", "store", "log"],
+    copy: ["", "store", "log", "checkpoint"],
     verify: ["", "store", "log", "checkpoint"],
   },
   http: {

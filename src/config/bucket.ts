@@ -4,6 +4,7 @@
  */
 import { dirname, resolve } from "node:path";
 import { isS3Url, publicEndpoint, type S3Settings } from "../core/s3-place.ts";
+import type { KeyPath } from "./locate.ts";
 import type { Problems } from "./problems.ts";
 import type { FileContent } from "./schema.ts";
 import { formatDuration } from "./units.ts";
@@ -25,8 +26,11 @@ export function logTimes({ vault, lease, poll }: Pick<HostContent, "vault" | "le
   return { leaseMs: lease ?? leaseMs, pollMs: poll ?? pollMs };
 }
 
-export function resolveS3(file: string, { vault, vault_s3: s3 }: HostContent): S3Settings | undefined {
-  if (!isS3Url(vault)) return undefined;
+export const resolveS3 = (file: string, { vault, vault_s3: s3 }: HostContent): S3Settings | undefined =>
+  isS3Url(vault) ? settingsOf(file, s3) : undefined;
+
+/** Returns where a bucket is, with the defaults. */
+export function settingsOf(file: string, s3: HostContent["vault_s3"]): S3Settings {
   const path = (of: string): string => resolve(dirname(file), of);
   const region = s3?.region ?? "us-east-1";
   const { credentials_file: credentials, profile = "default" } = s3 ?? {};
@@ -40,26 +44,39 @@ export function resolveS3(file: string, { vault, vault_s3: s3 }: HostContent): S
   };
 }
 
-export function checkBucket(host: HostContent, problems: Problems): void {
-  const { vault_s3: s3, vault } = host;
-  if (s3 !== undefined && !isS3Url(vault))
-    problems.add(["host", "vault_s3"], {
-      found: `[host.vault_s3] beside vault = ${JSON.stringify(vault)}`,
+interface BucketTable {
+  readonly s3: HostContent["vault_s3"];
+  /** Where the bucket, or something else, is. */
+  readonly place: string;
+  readonly path: KeyPath;
+}
+
+/** Adds what is wrong with a table that says where a bucket is. */
+export function bucketProblems({ s3, place, path }: BucketTable, problems: Problems): void {
+  const [table, key] = path.length === 2 ? ["[host.vault_s3]", "vault"] : ["[host.vault_copy.s3]", "to"];
+  if (s3 !== undefined && !isS3Url(place))
+    problems.add(path, {
+      found: `${table} beside ${key} = ${JSON.stringify(place)}`,
       accepted: "it belongs to a vault in a bucket",
-      advice: 'remove it, or write vault = "s3://bucket/prefix"',
+      advice: `remove it, or write ${key} = "s3://bucket/prefix"`,
     });
   if (s3?.profile !== undefined && s3.credentials_file === undefined)
-    problems.add(["host", "vault_s3", "profile"], {
+    problems.add([...path, "profile"], {
       found: "a profile without credentials_file",
       accepted: "both, or none: then the credentials come from the environment",
       advice: "add credentials_file, or remove the profile",
     });
   if (s3?.ca !== undefined && s3.endpoint?.secure !== true)
-    problems.add(["host", "vault_s3", "ca"], {
+    problems.add([...path, "ca"], {
       found: "authorities without an endpoint that has TLS",
       accepted: 'both: ca, and endpoint = "https://…"',
       advice: "remove ca, or correct the endpoint",
     });
+}
+
+export function checkBucket(host: HostContent, problems: Problems): void {
+  const { vault_s3: s3, vault } = host;
+  bucketProblems({ s3, place: vault, path: ["host", "vault_s3"] }, problems);
   if (!isS3Url(vault)) return;
   const { leaseMs, pollMs } = logTimes(host);
   const times = [

@@ -15,6 +15,7 @@ import { checkRestoreTest } from "./restore-test.ts";
 import type { FileContent } from "./schema.ts";
 import type { Address } from "./types.ts";
 import { formatDuration } from "./units.ts";
+import { checkVaultCopies } from "./vault-copies.ts";
 
 /** The parts of a file that passed the schema. */
 export type PartialContent = Partial<FileContent>;
@@ -37,6 +38,7 @@ export function findContradictions(file: string, content: PartialContent, proble
     checkHealth(content.host, problems);
     checkRestoreTest(content.host.restore_test, problems);
     checkBucket(content.host, problems);
+    checkVaultCopies(content.host, (to) => vaultFolder(file, to), problems);
     checkLease(content.host, content.gateway, problems);
   }
 }

@@ -31,6 +31,15 @@ import { type Filled, type FileSource, fillVariables, redactValues } from "./var
 import { readVaultKey } from "./vault-key.ts";
 import { pathsOfKey, schemaAt, unknownKeys } from "./walk.ts";
 
+/** Files with credentials for buckets, each with the place of the table that names it. */
+function credentialsFiles(host: PartialContent["host"]): readonly (readonly [file: string, path: KeyPath])[] {
+  const tables = [
+    [host?.vault_s3, ["host", "vault_s3"]] as const,
+    ...(host?.vault_copy ?? []).map(({ s3 }, index) => [s3, ["host", "vault_copy", index, "s3"]] as const),
+  ];
+  return tables.flatMap(([s3, path]) => (s3?.credentials_file === undefined ? [] : [[s3.credentials_file, path]]));
+}
+
 const configBytesMax = 1024 * 1024;
 
 export interface LoadOptions {
@@ -143,9 +152,8 @@ export function parseConfig(file: string, text: string, options: LoadOptions = {
   const tokens = readProbeTokens({ file: anchor, filled }, content.service ?? [], problems, warnings);
   const notify = resolveNotify({ file: anchor, filled }, content.notify ?? [], problems, warnings);
   const traces = resolveTraces({ file: anchor, filled }, content.gateway?.traces, problems, warnings);
-  const credentials = content.host?.vault_s3?.credentials_file;
-  if (credentials !== undefined)
-    warnWhenReadable(resolve(dirname(anchor), credentials), ["host", "vault_s3", "credentials_file"], warnings);
+  for (const [credentials, path] of credentialsFiles(content.host))
+    warnWhenReadable(resolve(dirname(anchor), credentials), [...path, "credentials_file"], warnings);
   if (!needed && raw["service"] === undefined && raw["cluster"] === undefined) reportEmpty(problems);
   const found = problems.sorted();
   if (found.length > 0) return { kind: "invalid", problems: found };

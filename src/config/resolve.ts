@@ -28,6 +28,7 @@ import type {
   ServiceConfig,
   VaultServerConfig,
 } from "./types.ts";
+import { resolveVaultCopies } from "./vault-copies.ts";
 
 type GatewayContent = NonNullable<FileContent["gateway"]>;
 type ClusterContent = NonNullable<FileContent["cluster"]>;
@@ -151,6 +152,7 @@ export function resolveHost(file: string, host: HostContent, secret: string, clu
     diskStallMs: host.disk_stall,
     vaultUrl: vaultUrl(file, host.vault),
     vaultS3: resolveS3(file, host),
+    vaultCopies: resolveVaultCopies(file, host, (to) => vaultUrl(file, to)),
     vaultTimeoutMs: host.vault_timeout,
     bootstrap: host.bootstrap,
     bootstrapCheck: host.bootstrap_check,
@@ -247,11 +249,12 @@ export function resolveApplicationUser(
   const { user, group } = host?.application ?? {};
   if (user === undefined) return undefined;
   const { secret_file, tls } = cluster ?? {};
-  const { vault_key_file, vault_s3 } = host ?? {};
+  const { vault_key_file, vault_s3, vault_copy = [] } = host ?? {};
   const isWritten = (value: string | undefined, path: KeyPath): boolean => value !== undefined && !hasVariable(path);
   const hasSecret =
     isWritten(cluster?.secret, ["cluster", "secret"]) || isWritten(host?.vault_key, ["host", "vault_key"]);
-  const ofVault = [vault_key_file, vault_s3?.credentials_file];
+  const ofCopies = vault_copy.map(({ s3 }) => s3?.credentials_file);
+  const ofVault = [vault_key_file, vault_s3?.credentials_file, ...ofCopies];
   const named = [hasSecret ? file : undefined, secret_file, tls?.key, ...ofVault];
   return {
     user,

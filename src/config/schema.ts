@@ -15,7 +15,6 @@ import {
   identifier,
   listenAddress,
   message,
-  s3Endpoint,
   size,
   stringTable,
   table,
@@ -28,6 +27,7 @@ import { gatewayLimits, hostLimits, limitEntries } from "./limits.ts";
 import { notify } from "./notify-schema.ts";
 import { restoreTest } from "./restore-test.ts";
 import { traces } from "./traces-schema.ts";
+import { bucketEntries, vaultCopy } from "./vault-copy-schema.ts";
 
 const second = 1000;
 const minute = 60 * second;
@@ -277,12 +277,6 @@ const application = table("host.application", {
   ),
 });
 
-const regionMessage = message(
-  'the name of a region in lower case, for example "eu-central-1"',
-  "write what the store's console shows",
-);
-const regionName = v.pipe(v.string(regionMessage), v.regex(/^[a-z0-9][a-z0-9-]{0,62}$/, regionMessage));
-
 const host = table("host", {
   id: identifier,
   service: identifier,
@@ -305,16 +299,8 @@ const host = table("host", {
     "path of the vault's folder, the address of a vault server, or a bucket",
     'name the folder that all hosts of the service share, for example "/mnt/vault/notes", a server: "stead://vault1:7750", or a bucket: "s3://bucket/notes"',
   ),
-  vault_s3: v.optional(
-    table("host.vault_s3", {
-      endpoint: v.optional(s3Endpoint),
-      region: v.optional(regionName, "us-east-1"),
-      path_style: v.optional(flag),
-      ca: v.optional(text("path of a PEM file with the authorities of the endpoint's certificate")),
-      credentials_file: v.optional(text("path of a file in the format of ~/.aws/credentials")),
-      profile: v.optional(text("the name of a profile in that file")),
-    }),
-  ),
+  vault_s3: v.optional(table("host.vault_s3", bucketEntries)),
+  vault_copy: v.optional(tables("host.vault_copy", vaultCopy), []),
   vault_key: v.optional(text("the vault's key, in place of the cluster's secret, at least 16 characters")),
   vault_key_file: v.optional(text("path of a file with the vault's key, in place of the cluster's secret")),
   vault_key_command: v.optional(commandLine),

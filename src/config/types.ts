@@ -12,6 +12,7 @@ import type { MessageFormat, NotificationFilter } from "../core/notify/notificat
 import type { SmtpReceiver } from "./smtp-receiver.ts";
 import type { S3Settings } from "../core/s3-place.ts";
 import type { GatewayLimits, HostLimits } from "../http/limits.ts";
+import type { VaultCopyConfig } from "./vault-copy.ts";
 
 /**
  * Address to listen on. `host` is an address (`0.0.0.0`, `::1`) or `localhost`, without brackets; port 0 lets the
@@ -340,6 +341,8 @@ export interface HostConfig {
   readonly vaultKey?: VaultKeySource | undefined;
   /** Where the bucket is; undefined: the vault is in none. */
   readonly vaultS3?: S3Settings | undefined;
+  /** Where a primary copies the vault to; left out: nowhere. */
+  readonly vaultCopies?: readonly VaultCopyConfig[];
   /** A vault operation that takes longer counts as ambiguous (puts) or failed (others). */
   readonly vaultTimeoutMs: number;
   /** May use its own local databases, or none, as the first content of an empty vault. */

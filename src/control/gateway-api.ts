@@ -56,6 +56,7 @@ import { failoverEntrySchema } from "./failover-api.ts";
 import { rehearsalDoneSchema } from "./host-api.ts";
 import { heardProgramSchema, programSchema } from "./program-status.ts";
 import { restoreTestSchema } from "./restore-test.ts";
+import { vaultCopySchema } from "./vault-copy.ts";
 import { secretStatusSchema } from "./secret-status.ts";
 import { tokenRoles } from "./token.ts";
 
@@ -83,21 +84,20 @@ export const clusterHostSchema = v.object({
   heardMsAgo: v.nullable(milliseconds),
   checkpoint: v.nullable(v.object({ position: count, wallTimeMs: count })),
   setAside: v.array(v.string()),
-  /** These nine as in the host's status (src/control/host-status.ts). */
+  /** These, up to the secret, as in the host's status (src/control/host-status.ts). */
   application: v.optional(v.nullable(applicationSchema), null),
   impairments: v.optional(v.array(impairmentSchema), []),
   retry: v.optional(v.nullable(retrySchema), null),
   suspects: v.optional(v.array(suspectSchema), []),
   vault: v.optional(v.nullable(vaultSchema), null),
   rehearsal: v.optional(v.nullable(rehearsalSchema), null),
-  /** The last scheduled restore test; null: there was none. */
   restoreTest: v.optional(v.nullable(restoreTestSchema), null),
+  vaultCopies: v.optional(v.array(vaultCopySchema), []),
   capture: v.optional(v.nullable(captureSchema), null),
   recordFormat: v.optional(v.nullable(recordFormatSchema), null),
   secret: v.optional(v.nullable(secretStatusSchema), null),
   /** How long its lease is, and since when it has seen no record of the current epoch in the log; null: not heard. */
   lease: v.optional(v.nullable(v.object({ ms: count, lastRecordAgeMs: v.nullable(v.number()) })), null),
-  /** As it tells of itself; null: not heard, or an earlier version. */
   program: v.optional(v.nullable(heardProgramSchema), null),
   /** Warnings: the host's own, and what this gateway finds. */
   notes: v.array(v.string()),

@@ -3,6 +3,7 @@ import * as v from "valibot";
 import { baseUrlSchema } from "./addresses.ts";
 import { programSchema } from "./program-status.ts";
 import { restoreTestSchema } from "./restore-test.ts";
+import { vaultCopySchema } from "./vault-copy.ts";
 import { secretStatusSchema } from "./secret-status.ts";
 
 /** States of a host's life (docs/ARCHITECTURE.md has the transitions). */
@@ -184,6 +185,8 @@ export const hostStatusSchema = v.object({
   rehearsal: v.optional(v.nullable(rehearsalSchema), null),
   /** The last scheduled restore test; null: there was none. */
   restoreTest: v.optional(v.nullable(restoreTestSchema), null),
+  /** Of a primary: the copies of the vault that it writes. */
+  vaultCopies: v.optional(v.array(vaultCopySchema), []),
   /** One of each hook that has run since this host was started. */
   hooks: v.optional(v.array(hookRunSchema), []),
   /** null: an earlier version, which reads and writes format 1. */
@@ -208,6 +211,7 @@ export const untold = {
   capture: null,
   rehearsal: null,
   restoreTest: null,
+  vaultCopies: [],
   hooks: [],
   recordFormat: null,
   secret: null,

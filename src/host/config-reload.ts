@@ -1,8 +1,9 @@
 /**
  * Applies a changed configuration while a host runs (SIGHUP), as a whole or not at all.
  *
- * At once: `priority`, `nofailover`, `drain`, `drain_streams`, `poll`, [host.hooks], [host.restore_test]. With the next
- * term as primary, since the running application keeps its settings: [host.application] and [host.checkpoint].
+ * At once: `priority`, `nofailover`, `drain`, `drain_streams`, `poll`, [host.hooks], [host.restore_test],
+ * [[host.vault_copy]]. With the next term as primary, since the running application keeps its settings:
+ * [host.application] and [host.checkpoint].
  * Everything else is bound to sockets, folders, the vault or a lease that others rely on: a file that changes any of it
  * is refused, and the keys are named.
  * The parts of a host read their settings from one object, which is changed here.
@@ -38,6 +39,7 @@ const settings: Readonly<Record<keyof HostConfig, readonly [key: string, canChan
   vaultUrl: ["vault", false],
   vaultKey: ["the vault's key", false],
   vaultS3: ["vault_s3", false],
+  vaultCopies: ["vault_copy", true],
   vaultTimeoutMs: ["vault_timeout", false],
   bootstrap: ["bootstrap", false],
   bootstrapCheck: ["bootstrap_check", false],

@@ -17,6 +17,7 @@ import type { RehearsalGround } from "./application/rehearsal-ground.ts";
 import type { CanaryPorts } from "./machine/canary.ts";
 import type { DrillPorts } from "./drills.ts";
 import type { RestoreTestPorts } from "./restore-tests.ts";
+import type { VaultCopyPorts } from "./vault-copies.ts";
 import type { HookRunner } from "./ports/hook.ts";
 import type { Exclusions } from "./ports/exclusions.ts";
 import type { FrontPort } from "./application/front.ts";
@@ -72,6 +73,8 @@ export interface HostPorts {
   readonly rehearsal: RehearsalGround | undefined;
   /** undefined or left out: this host makes no restore tests. */
   readonly restoreTest?: RestoreTestPorts | undefined;
+  /** undefined or left out: this host copies no vault. */
+  readonly vaultCopies?: VaultCopyPorts | undefined;
   /** Runs the operator's hooks; undefined or left out: there are none. */
   readonly runHook?: HookRunner | undefined;
   /** undefined or left out: this host cannot be drilled. */

@@ -34,6 +34,7 @@ import { LogStatus } from "./secondary/log-status.ts";
 import type { Secondary } from "./secondary/secondary.ts";
 import { RestorePointReader } from "./secondary/restore-points.ts";
 import { selfReport } from "./self-report.ts";
+import { VaultCopies } from "./vault-copies.ts";
 
 export class Host implements Controlled {
   readonly instance: string;
@@ -47,6 +48,7 @@ export class Host implements Controlled {
   readonly #driver: Driver;
   readonly #rehearsals: Rehearsals;
   readonly #restoreTests: RestoreTests;
+  readonly #vaultCopies: VaultCopies;
   readonly #hooks: Hooks;
   #changed = Promise.withResolvers<void>();
 
@@ -106,6 +108,12 @@ export class Host implements Controlled {
       config: () => config.restoreTest,
       role: () => this.#driver.state.kind,
     });
+    this.#vaultCopies = new VaultCopies({
+      ...{ ports: ports.vaultCopies, clock, log, vaultLog: this.#ports.vaultLog, keys: ports.keys, warnings, onChange },
+      configured: () => config.vaultCopies ?? [],
+      policy: () => ({ checkpointsMin: config.checkpoint.keepMin, windowMs: config.checkpoint.windowMs }),
+      written: () => (this.#driver.state.kind === "primary" ? this.#driver.term?.written : undefined),
+    });
   }
 
   /** Starts the host's life: it restores, and then follows. `before`: what an earlier process of it was. */
@@ -115,6 +123,7 @@ export class Host implements Controlled {
     this.#canary.start();
     this.#rehearsals.start();
     this.#restoreTests.start();
+    this.#vaultCopies.start();
     this.#driver.start();
   }
 
@@ -135,6 +144,7 @@ export class Host implements Controlled {
     const ended = this.#driver.close(reason).then(async () => {
       await this.#rehearsals.close(reason);
       await this.#restoreTests.close(reason);
+      await this.#vaultCopies.close();
     });
     await this.#canary.close();
     await this.#hooks.settled();
@@ -148,6 +158,7 @@ export class Host implements Controlled {
       ...{ config, instance: this.instance, dataUrl: this.#dataUrl, suspects: front.suspects, now: clock.now() },
       ...{ log: this.#logStatus, driver: this.#driver, warnings: this.#warnings, canary: this.#canary },
       ...{ rehearsal: this.#rehearsals.last, restoreTest: this.#restoreTests.last, hooks: this.#hooks },
+      vaultCopies: this.#vaultCopies.statuses,
       recordFormat: this.gateways.recordFormat,
       certificateWarnings: certificate?.warnings ?? [],
       secret: this.#ports.secret,

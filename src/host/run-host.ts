@@ -48,6 +48,7 @@ import { Exclusions } from "./ports/exclusions.ts";
 import { assertFolderPlaces } from "./machine/folder-checks.ts";
 import { noKeysWarning } from "./machine/known-keys.ts";
 import { openHostVault } from "./machine/host-vault.ts";
+import { vaultCopyPorts } from "./machine/vault-copy-ports.ts";
 import { Partition, PartitionedStore } from "./machine/partition.ts";
 import { lockFolders } from "./machine/folder-lock.ts";
 import { RestoreTestFile } from "./machine/restore-test-file.ts";
@@ -187,7 +188,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
         requests: front.requests,
         freePort: port,
       }),
-    freePort: port,
+    ...{ freePort: port, vaultCopies: vaultCopyPorts(config, vault, drills.partition) },
     rehearsal: new MachineRehearsalGround({ config, user, clock, rules: allRules, freePort: port, onWarning }),
     ...{ restoreTest: restoreTestPorts(config, options), exclusions },
     certificate: tls,

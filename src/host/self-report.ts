@@ -2,6 +2,7 @@
 import type { HostConfig } from "../config/types.ts";
 import { type CaptureStatus, type HostStatus, type RehearsalResult, untold } from "../control/host-status.ts";
 import type { RestoreTestResult } from "../control/restore-test.ts";
+import type { VaultCopyStatus } from "../control/vault-copy.ts";
 import { retryInMs } from "../core/host/retry-schedule.ts";
 import { newestRecordFormat, type RecordFormat } from "../core/record-format.ts";
 import type { Suspects } from "../core/suspects.ts";
@@ -27,6 +28,7 @@ export interface SelfReportOptions {
   readonly canary: Canary;
   readonly rehearsal: RehearsalResult | null;
   readonly restoreTest: RestoreTestResult | undefined;
+  readonly vaultCopies: readonly VaultCopyStatus[];
   readonly hooks: Hooks;
   /** Format of the records that it writes as a primary. */
   readonly recordFormat: RecordFormat;
@@ -48,6 +50,7 @@ export function selfReport({
   canary,
   rehearsal,
   restoreTest,
+  vaultCopies,
   hooks,
   recordFormat,
   dataUrl,
@@ -104,6 +107,7 @@ export function selfReport({
     capture: captureOf(term?.source),
     rehearsal,
     restoreTest: restoreTest ?? null,
+    vaultCopies: [...vaultCopies],
     hooks: hooks.runs.map(withNulls),
     recordFormat: { reads: newestRecordFormat, writes: term === undefined ? null : recordFormat },
     secret: secret?.status() ?? null,

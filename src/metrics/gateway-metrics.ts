@@ -3,6 +3,7 @@ import { type Definitions, waitBuckets, workBuckets } from "./definition.ts";
 
 const service = ["service"] as const;
 const host = ["service", "host"] as const;
+const vaultCopy = ["service", "host", "copy"] as const;
 const longLog = ["service", "host", "database", "held_by"] as const;
 
 export const gatewayMetrics = {
@@ -138,6 +139,21 @@ export const gatewayMetrics = {
   },
   stead_host_restore_test_seconds: { kind: "gauge", labels: host, help: "How long that test took" },
   stead_host_restore_test_bytes: { kind: "gauge", labels: host, help: "Bytes of the databases that it restored" },
+  stead_host_vault_copy_ok: {
+    kind: "gauge",
+    labels: vaultCopy,
+    help: "1 while the primary copies the vault to that place, 0 if the last attempt failed or it makes no progress",
+  },
+  stead_host_vault_copy_lag_seconds: {
+    kind: "gauge",
+    labels: vaultCopy,
+    help: "Age of the state that the copy restores, 0 if nothing is missing; absent while it is not whole yet",
+  },
+  stead_host_vault_copy_lag_bytes: {
+    kind: "gauge",
+    labels: vaultCopy,
+    help: "Bytes of the records of this term that the copy does not have",
+  },
   stead_host_retry_seconds: {
     kind: "gauge",
     labels: host,

@@ -1,13 +1,13 @@
 /** Opens the vault that a host is configured with: a folder, one that a vault server has, or one in a bucket. */
 import { isVaultUrl, parseVaultUrl } from "../core/vault-address.ts";
 import { isS3Url, type S3Settings } from "../core/s3-place.ts";
-import { openS3Vault } from "../s3/open-s3-vault.ts";
+import { openS3Copy, openS3Vault } from "../s3/open-s3-vault.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { systemRandom } from "../runtime/random.ts";
 import { systemTcp } from "../runtime/tcp/system-tcp.ts";
 import { NotAVaultError } from "../vault/errors.ts";
 import { readIdentity } from "../vault/store/identity.ts";
-import { openStore } from "../vault/store/open-store.ts";
+import { openCopyFolder, openStore } from "../vault/store/open-store.ts";
 import { type Store, StoreError } from "../vault/store/store.ts";
 import type { KnownLog } from "./known-end.ts";
 import { RemoteStore } from "./remote-store.ts";
@@ -53,6 +53,13 @@ export async function openVault(
     throw error;
   }
 }
+
+/** Opens the place of a copy of a vault, a folder or a bucket, whatever is there. Throws StoreError, with advice. */
+export const openCopy = (
+  url: string,
+  { timeoutMs, s3 }: Pick<OpenVaultOptions, "timeoutMs" | "s3">,
+): Promise<OpenedVault> =>
+  isS3Url(url) ? openS3Copy(url, { settings: settingsFor(url, s3), timeoutMs }) : openCopyFolder(url);
 
 /** Throws StoreError. */
 export function settingsFor(url: string, settings: S3Settings | undefined): S3Settings {

@@ -38,6 +38,10 @@ export const openS3Vault = (url: string, options: OpenS3Options): Promise<S3Stor
     if ((await readIdentity(store)) === undefined) throw new NotAVaultError(url, "it has no identity");
   });
 
+/** Opens a prefix for a copy of a vault, whatever is there. Throws StoreError, with advice. */
+export const openS3Copy = (url: string, options: OpenS3Options): Promise<S3Store> =>
+  opened(url, options, () => Promise.resolve());
+
 /**
  * Makes a new vault for a service below the prefix. Repeated for the same service it opens the vault; a prefix with
  * other objects is refused, another service's vault throws ForeignVaultError.

@@ -110,6 +110,44 @@ export class ForeignVaultError extends BaseVaultError {
 }
 
 /** Not a vault: `identity.json` is missing or unreadable. */
+/** A copy of a vault in the place of the vault: a primary there would continue a history that may have gone on. */
+export class CopyOfVaultError extends BaseVaultError {
+  readonly kind = "copy-of-vault";
+  constructor(url: string, vaultId: string) {
+    super({
+      found: `${url} is a copy of the vault ${vaultId}`,
+      accepted: "a vault",
+      advice:
+        "Correct the vault's URL; if the vault is lost, `stead vault promote-copy` makes a new one from the copy.",
+    });
+  }
+}
+
+/** A copy that does not continue as its vault does: something else has written there, or the vault lost records. */
+export class CopyDiffersError extends BaseVaultError {
+  readonly kind = "copy-differs";
+  constructor(url: string, found: string) {
+    super({
+      found: `the copy at ${url} differs from the vault: ${found}`,
+      accepted: "a copy whose log continues in the vault",
+      advice:
+        "Nothing more is copied there. Run `stead vault verify` on both; to begin again, name another place in `to` of [[host.vault_copy]].",
+    });
+  }
+}
+
+/** The place for a copy has something else, or another copy. */
+export class CopyPlaceError extends BaseVaultError {
+  readonly kind = "copy-place";
+  constructor(url: string, found: string, accepted: string) {
+    super({
+      found: `${url} has ${found}`,
+      accepted,
+      advice: "Name another place in `to` of [[host.vault_copy]], or move away what is there.",
+    });
+  }
+}
+
 export class NotAVaultError extends BaseVaultError {
   readonly kind = "not-a-vault";
   constructor(url: string, found: string, options?: ErrorOptions) {
@@ -234,6 +272,9 @@ export type VaultError =
   | UnknownFormatError
   | ForeignVaultError
   | NotAVaultError
+  | CopyOfVaultError
+  | CopyDiffersError
+  | CopyPlaceError
   | LeftBehindError
   | StrangeObjectError
   | KeyringError

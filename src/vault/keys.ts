@@ -2,6 +2,7 @@
  * The keys of the vault.
  *
  *     identity.json                        the vault's service and id
+ *     copy.json                            in a copy of a vault: of which one; there before anything else is
  *     keys/<number>                        the vault's keys, encrypted; the largest number applies (keyring.ts)
  *     checkpoints/<position>               manifests
  *     chunks/<position>/<name>             pieces of databases, under the position of the checkpoint they were written
@@ -15,6 +16,7 @@
 import type { Position } from "./record.ts";
 
 export const identityKey = "identity.json";
+export const copyMarkerKey = "copy.json";
 export const keyringPrefix = "keys/";
 export const checkpointPrefix = "checkpoints/";
 export const chunkPrefix = "chunks/";

@@ -38,6 +38,11 @@ export const readAheadBytesMax = 16 * 1024 * 1024;
 export const flushBytesInMemoryMax = 16 * 1024 * 1024;
 /** Deletions of retention in flight. */
 export const deletionsAtOnce = 8;
+/** Records of a copy of the vault that are put at the same time, and their bytes. */
+export const copiedRecordsMax = 16;
+export const copiedBytesMax = 8 * 1024 * 1024;
+/** Chunks that are copied at the same time. */
+export const copiedChunksMax = 4;
 /** Length of a store key, as in the store's contract. */
 export const keyBytesMax = 200;
 /** Temporary files of the fs store older than this, by the vault's own clock, are removed at open. */

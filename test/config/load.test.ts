@@ -355,6 +355,27 @@ describe("a refused configuration", () => {
       13,
       /without a path/,
     ],
+    [
+      "a copy of the vault on a vault server",
+      `${hostText}[[host.vault_copy]]\nto = "stead://vault2:7750"\n`,
+      "host.vault_copy[0].to",
+      13,
+      /a vault server takes no copy/,
+    ],
+    [
+      "a copy of the vault in the vault",
+      `${hostText}[[host.vault_copy]]\nto = "/mnt/vault/notes/"\n`,
+      "host.vault_copy[0].to",
+      13,
+      /the vault or another copy/,
+    ],
+    [
+      "where a bucket is, with a copy in a folder",
+      `${hostText}[[host.vault_copy]]\nto = "/mnt/other"\n[host.vault_copy.s3]\nregion = "eu"\n`,
+      "host.vault_copy[0].s3",
+      14,
+      /beside to = "\/mnt/,
+    ],
     ["a profile of no file", `${inBucket}profile = "x"\n`, "host.vault_s3.profile", 13, /without credentials_file/],
     [
       "authorities for an endpoint without TLS",

@@ -42,6 +42,36 @@ export const vaultFlags = {
   json: { kind: "boolean", default: false, withNegated: false, brief: "Print one JSON object" },
 } as const;
 
+/** Of commands that only read, in place of the vault. */
+export const fromFlag = {
+  from: {
+    kind: "parsed",
+    parse: String,
+    optional: true,
+    placeholder: "copy",
+    brief: "A copy of the vault: a folder, or a bucket of [[host.vault_copy]]; the configuration opens its keys",
+  },
+} as const;
+
+/** Returns where a copy is: a folder, or a bucket that the configuration names. Throws OperatorError. */
+export function copyArgument(
+  context: CliContext,
+  config: string | undefined,
+  copy: string,
+): { readonly url: string; readonly s3: S3Settings | undefined } {
+  if (!isS3Url(copy)) return { url: pathToFileURL(resolve(context.cwd, copy)).href, s3: undefined };
+  const { host, file } = requireConfig(context, config);
+  const url = copy.replace(/\/$/, "");
+  const copies = host?.vaultCopies ?? [];
+  const known = copies.find((each) => each.url === url);
+  if (known !== undefined) return known;
+  throw new OperatorError("usage", {
+    found: `the bucket ${copy}, which ${file} does not name`,
+    accepted: copies.length === 0 ? "a copy of [[host.vault_copy]]" : copies.map((each) => each.url).join(", "),
+    advice: "add it to [[host.vault_copy]]: the table also says where the bucket is",
+  });
+}
+
 export const folderParameter = {
   kind: "tuple",
   parameters: [
@@ -106,9 +136,15 @@ export function folderUrl(context: CliContext, folder: string): string {
 /** Returns the vault of the folder, or of the configuration; both at once would be ambiguous. */
 export async function vaultArgument(
   context: CliContext,
-  flags: VaultFlags,
+  flags: VaultFlags & { readonly from?: string | undefined },
   folder: string | undefined,
 ): Promise<Meant> {
+  if (flags.from !== undefined && folder !== undefined)
+    throw new OperatorError("usage", {
+      found: "a folder and --from",
+      accepted: "one of them",
+      advice: "leave --from out: a folder may be a copy as well",
+    });
   if (folder !== undefined) {
     if (flags.config !== undefined) {
       throw new OperatorError("usage", {
@@ -137,5 +173,6 @@ export async function vaultArgument(
       });
   const { vaultUrl: url, vaultS3: s3, service, checkpoint, secret } = host;
   const secrets = [...new Set([await vaultKeyOf(host), ...(secretsOf(config) ?? [secret])])];
-  return { url, s3, service, checkpoint, secret, secrets };
+  const place = flags.from === undefined ? { url, s3 } : copyArgument(context, flags.config, flags.from);
+  return { ...place, service, checkpoint, secret, secrets };
 }

@@ -8,9 +8,10 @@ import { buildCommand, buildRouteMap } from "@stricli/core";
 import { durationAccepted, parseDuration } from "../../config/units.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
 import type { CliContext } from "../output/context.ts";
-import { folderParameter, vaultArgument, vaultFlags, type VaultFlags } from "./vault-argument.ts";
+import { folderParameter, fromFlag, vaultArgument, vaultFlags, type VaultFlags } from "./vault-argument.ts";
 import { vaultCreateCommand } from "./vault-create.ts";
 import { vaultEstimateCommand } from "./vault-estimate.ts";
+import { vaultPromoteCopyCommand } from "./vault-promote-copy.ts";
 import { vaultServeCommand } from "./vault-serve.ts";
 import { vaultRekeyCommand } from "./vault-rekey.ts";
 import { vaultRestoreCommand } from "./vault-restore.ts";
@@ -18,6 +19,7 @@ import { vaultRestoreCommand } from "./vault-restore.ts";
 const output = (context: CliContext) => (line: string) => context.process.stdout.write(`${line}\n`);
 
 interface VerifyFlags extends VaultFlags {
+  readonly from: string | undefined;
   readonly restore: boolean;
   readonly in: string | undefined;
 }
@@ -35,11 +37,13 @@ const verifyCommand = buildCommand<VerifyFlags, [folder?: string], CliContext>({
       "  stead vault verify",
       "  stead vault verify /mnt/vault/notes --json",
       "  stead vault verify --restore --in /var/tmp",
+      "  stead vault verify --from s3://other/notes",
     ].join("\n"),
   },
   parameters: {
     flags: {
       ...vaultFlags,
+      ...fromFlag,
       restore: {
         kind: "boolean",
         default: false,
@@ -202,6 +206,7 @@ export const vaultRoutes = buildRouteMap({
     restore: vaultRestoreCommand,
     gc: gcCommand,
     rekey: vaultRekeyCommand,
+    "promote-copy": vaultPromoteCopyCommand,
     estimate: vaultEstimateCommand,
   },
   docs: { brief: "Create, serve, inspect, restore from and clean up a vault" },

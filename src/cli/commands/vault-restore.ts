@@ -6,9 +6,10 @@ import { OperatorError } from "../../runtime/operator-error.ts";
 import { systemClock } from "../../runtime/clock.ts";
 import { ProgressReport } from "../../runtime/progress-report.ts";
 import type { CliContext } from "../output/context.ts";
-import { folderParameter, vaultArgument, vaultFlags, type VaultFlags } from "./vault-argument.ts";
+import { folderParameter, fromFlag, vaultArgument, vaultFlags, type VaultFlags } from "./vault-argument.ts";
 
 interface RestoreFlags extends VaultFlags {
+  readonly from: string | undefined;
   readonly to: string;
   readonly position: number | undefined;
   readonly time: number | undefined;
@@ -31,11 +32,13 @@ export const vaultRestoreCommand = buildCommand<RestoreFlags, [folder?: string],
       "  stead vault restore /mnt/vault/notes --to /tmp/before --time 2026-03-01T12:00:00Z",
       "  stead vault restore /mnt/vault/notes --to /tmp/before --position 4711 --json",
       "  stead vault restore /mnt/vault/notes --to /tmp/whole --last-whole",
+      "  stead vault restore --from s3://other/notes --to /tmp/now",
     ].join("\n"),
   },
   parameters: {
     flags: {
       ...vaultFlags,
+      ...fromFlag,
       to: { kind: "parsed", parse: String, placeholder: "folder", brief: "Folder that is empty or does not exist" },
       position: {
         kind: "parsed",

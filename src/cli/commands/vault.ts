@@ -12,7 +12,7 @@ import { newestAnnounced } from "../../vault/checkpoint/newest-announced.ts";
 import { databaseBytes, listCheckpoints, readManifest } from "../../vault/checkpoint/checkpoint-manifest.ts";
 import { pageProof } from "../../host/secondary/page-proof.ts";
 import { type PointInTime, type PointInTimeOptions, restoreMoment } from "../../host/secondary/point-in-time.ts";
-import { ForeignVaultError, isVaultError, NotAVaultError } from "../../vault/errors.ts";
+import { CopyOfVaultError, ForeignVaultError, isVaultError, NotAVaultError } from "../../vault/errors.ts";
 import { readIdentity, type VaultIdentity } from "../../vault/store/identity.ts";
 import { chunkPrefix } from "../../vault/keys.ts";
 import { decodeOf, type Log } from "../../vault/log/log.ts";
@@ -255,6 +255,7 @@ export async function vaultRekey(command: RekeyCommand): Promise<Rekeyed> {
   try {
     const identity = await readIdentity(store);
     if (identity === undefined) throw new NotAVaultError(store.url, "it has no identity");
+    if (identity.isCopy === true) throw new CopyOfVaultError(store.url, identity.id);
     const known = await readKeyring(store, identity, [...secrets, ...formerSecrets]);
     if (known === undefined) {
       const made = await turnOnKeys(store, identity, secrets, { encrypts: encrypts === true });

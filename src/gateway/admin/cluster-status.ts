@@ -146,11 +146,13 @@ const toldBy = ({
   vault,
   rehearsal,
   restoreTest,
+  vaultCopies,
   capture,
   recordFormat,
   secret,
 }: HostStatus) => ({
   ...{ application, impairments, retry, suspects, vault, rehearsal, restoreTest, capture, recordFormat, secret },
+  vaultCopies,
 });
 
 /** Warnings about the host's application, disks and vault, in an operator's words; none if all is healthy. */
@@ -161,6 +163,7 @@ function healthWarnings({
   suspects,
   rehearsal,
   restoreTest,
+  vaultCopies,
   capture,
 }: HostStatus): string[] {
   const warnings: string[] = [];
@@ -183,6 +186,11 @@ function healthWarnings({
     warnings.push(
       `restore test of ${new Date(restoreTest.atMs).toISOString()} ${restoreTest.outcome}: ${inOneLine(restoreTest.detail ?? "without a reason")}`,
     );
+  for (const { to, isStalled, lagMs, lagBytes, error } of vaultCopies) {
+    if (error === null && !isStalled) continue;
+    const missing = lagMs === null ? "not whole yet" : `${seconds(lagMs)} and ${lagBytes} bytes behind`;
+    warnings.push(`copy of the vault at ${to}: ${missing}${error === null ? "" : `: ${inOneLine(error)}`}`);
+  }
   if (rehearsal?.ok === false)
     warnings.push(
       `rehearsal of ${new Date(rehearsal.atMs).toISOString()} failed: ${inOneLine(rehearsal.detail ?? "without a reason")}`,

@@ -180,6 +180,7 @@ function showHosts(metrics: Metrics, services: readonly Service[]): void {
     "stead_host_write_lock_seconds_max",
     each(({ capture }) => (capture === null ? null : capture.writeLocks.maxMs / 1_000)),
   );
+  showVaultCopies(metrics, hosts);
   const longLogs = hosts.flatMap(({ host, labels }) =>
     (host.capture?.longLogs ?? []).map((log) => ({ log, labels: { ...labels, ...namesOf(log) } })),
   );
@@ -190,6 +191,26 @@ function showHosts(metrics: Metrics, services: readonly Service[]): void {
   metrics.show(
     "stead_host_long_log_seconds",
     longLogs.map(({ log, labels }) => [labels, log.heldMs / 1_000]),
+  );
+}
+
+type LabelledHost = { readonly host: Host; readonly labels: { readonly service: string; readonly host: string } };
+
+function showVaultCopies(metrics: Metrics, hosts: readonly LabelledHost[]): void {
+  const copies = hosts.flatMap(({ host, labels }) =>
+    host.vaultCopies.map((copy) => ({ copy, labels: { ...labels, copy: copy.to } })),
+  );
+  metrics.show(
+    "stead_host_vault_copy_lag_seconds",
+    copies.flatMap(({ copy, labels }) => (copy.lagMs === null ? [] : [[labels, copy.lagMs / 1_000] as const])),
+  );
+  metrics.show(
+    "stead_host_vault_copy_lag_bytes",
+    copies.map(({ copy, labels }) => [labels, copy.lagBytes]),
+  );
+  metrics.show(
+    "stead_host_vault_copy_ok",
+    copies.map(({ copy, labels }) => [labels, copy.error === null && !copy.isStalled ? 1 : 0]),
   );
 }
 

@@ -70,11 +70,12 @@ function HostData({ service, hosts, nowMs }: HostDataProps) {
             </th>
             <th scope="col">Last rehearsal</th>
             <th scope="col">Last restore test</th>
+            <th scope="col">Copies of the vault</th>
             <th scope="col">Set aside</th>
           </tr>
         </thead>
         <tbody>
-          {hosts.map(({ id, position, checkpoint, rehearsal, restoreTest, setAside }) => (
+          {hosts.map(({ id, position, checkpoint, rehearsal, restoreTest, vaultCopies, setAside }) => (
             <tr>
               <th scope="row">{id}</th>
               <td data-name="Position" class="number">
@@ -100,6 +101,16 @@ function HostData({ service, hosts, nowMs }: HostDataProps) {
                 {restoreTest === null
                   ? "none"
                   : `${restoreTest.outcome}, ${instant(restoreTest.atMs)}${restoreTest.position === null ? "" : `, position ${restoreTest.position}`}, in ${inUnits(restoreTest.tookMs)}${restoreTest.detail === null ? "" : `: ${restoreTest.detail}`}`}
+              </td>
+              <td data-name="Copies of the vault">
+                {vaultCopies.length === 0
+                  ? orDash(null)
+                  : vaultCopies
+                      .map(
+                        ({ to, lagMs, lagBytes, error }) =>
+                          `${to}: ${lagMs === null ? "not whole yet" : `${inUnits(lagMs)} and ${lagBytes} bytes behind`}${error === null ? "" : `: ${error}`}`,
+                      )
+                      .join("; ")}
               </td>
               <td data-name="Set aside">
                 {setAside.length === 0 ? (

@@ -56,6 +56,8 @@ interface WrittenHealth {
   readonly at: number;
 }
 
+type HealthStatus = Pick<HostStatus, "application" | "suspects" | "capture" | "vaultCopies">;
+
 export class Recorder {
   readonly #options: RecorderOptions;
   readonly #run: number;
@@ -191,7 +193,7 @@ export class Recorder {
   /**
    * Writes a host's health when a change concerns others. `suspects`: requests that are set aside; undefined: unknown.
    */
-  health(view: HostView, status: Pick<HostStatus, "application" | "suspects" | "capture"> | undefined): void {
+  health(view: HostView, status: HealthStatus | undefined): void {
     const { gateway, service, clock, store } = this.#options;
     const { report } = view;
     const application = status?.application ?? null;
@@ -200,9 +202,10 @@ export class Recorder {
     const condition = {
       ...conditionOf(view),
       ...longLogsOf(view, status?.capture?.longLogs ?? []),
+      ...vaultCopiesOf(status?.vaultCopies ?? []),
       suspects: status?.suspects.length ?? null,
     };
-    const { retryAtMs: _, longLogsSinceMs: __, ...lasting } = condition;
+    const { retryAtMs: _, longLogsSinceMs: __, vaultCopyLagMs: ___, vaultCopyLagBytes: ____, ...lasting } = condition;
     const fingerprint = `${view.health.kind}\n${cause}\n${report?.role}\n${report?.instance}\n${report?.epoch}\n${JSON.stringify(lasting)}\n${report?.retry?.attempts}`;
     const position = report?.position;
     const before = this.#health.get(view.id);
@@ -305,6 +308,19 @@ function longLogsOf({ reportAt }: HostView, logs: CaptureStatus["longLogs"]) {
     )
     .join("; ");
   return { longLogs, longLogsSinceMs: reportAt - Math.max(...logs.map(({ heldMs }) => heldMs)) };
+}
+
+/** Returns the copies of the vault that it writes, for its row of health. */
+function vaultCopiesOf(copies: HostStatus["vaultCopies"]) {
+  if (copies.length === 0) return { vaultCopies: null, vaultCopyLagMs: null, vaultCopyLagBytes: null };
+  const lags = copies.map(({ lagMs }) => lagMs).filter((lagMs) => lagMs !== null);
+  return {
+    vaultCopies: copies
+      .map(({ to, error, isStalled }) => `${to}: ${error ?? (isStalled ? "no progress" : "copied")}`)
+      .join("; "),
+    vaultCopyLagMs: lags.length < copies.length ? null : Math.floor(Math.max(...lags)),
+    vaultCopyLagBytes: Math.max(...copies.map(({ lagBytes }) => lagBytes)),
+  };
 }
 
 /** Rounds down to a power of two, in MiB, so that a growing log is not rewritten at each look. */

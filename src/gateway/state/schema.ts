@@ -77,6 +77,11 @@ export const health = sqliteTable(
     /** `database: MiB, process`, several separated by `; `: write-ahead logs that cannot start over. */
     longLogs: text("long_logs"),
     longLogsSinceMs: integer("long_logs_since_ms"),
+    /** `place: copied`, or `place: why not`, several separated by `; `. */
+    vaultCopies: text("vault_copies"),
+    /** Of the worst of them. Null: there is none, or one is not whole yet. */
+    vaultCopyLagMs: integer("vault_copy_lag_ms"),
+    vaultCopyLagBytes: integer("vault_copy_lag_bytes"),
     ...provenance,
   },
   (table) => [primaryKey({ columns: [table.gateway, table.service, table.host] })],

@@ -22,6 +22,8 @@ import { VaultSecrets } from "./vault-secrets.ts";
 interface HostVault {
   /** Measures, and authenticates if the vault has keys. */
   readonly store: Store;
+  /** Without keys: objects as the vault has them. */
+  readonly raw: Store;
   readonly identity: VaultIdentity;
   readonly keys: VaultKeys | undefined;
   /** What opens them. */
@@ -63,7 +65,7 @@ export async function openHostVault(config: HostConfig, parts: VaultParts): Prom
         await vault.close().finally(() => folders.release());
       };
     };
-    return { store: keyed(metered, keys), identity, keys, secrets: opening, own };
+    return { store: keyed(metered, keys), raw: metered, identity, keys, secrets: opening, own };
   } catch (error) {
     await vault.close();
     throw error instanceof WrongSecretError ? namingFile(error, secrets.place) : error;

@@ -120,3 +120,9 @@ export interface LocalDatabases {
   /** Checksum of the committed state of a database file with its `-wal`; undefined if it cannot be read as one. */
   committedChecksum(path: FilePath): Promise<DatabaseChecksum | undefined>;
 }
+
+/** How far a primary has written the log in its term. */
+export interface Written {
+  readonly position: number;
+  readonly bytes: number;
+}

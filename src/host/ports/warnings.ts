@@ -13,7 +13,8 @@ const uncapturedNamed = 3;
 
 /**
  * What can be wrong for a while: the vault does not answer or accept records, a restore or a checkpoint does not
- * succeed, the log is not the service's; the canary's findings; no gateway watches this host.
+ * succeed, the log is not the service's; the canary's findings; no gateway watches this host; a copy of the vault makes
+ * no progress.
  */
 export type WarningCause =
   | "vault"
@@ -26,7 +27,8 @@ export type WarningCause =
   | "excluded databases"
   | "writes to the vault"
   | "registry"
-  | "vault keys";
+  | "vault keys"
+  | "copies of the vault";
 
 interface Warning {
   readonly text: string;

@@ -22,7 +22,7 @@ import type { FrontPort } from "../application/front.ts";
 import { Journal } from "./journal.ts";
 import type { JournalEnd } from "./journal-end.ts";
 import { JournalMeter } from "./journal-meter.ts";
-import type { CaptureSource } from "../ports/ports.ts";
+import type { CaptureSource, Written } from "../ports/ports.ts";
 import type { SupervisedApplication } from "../application/supervised-application.ts";
 
 export interface TermOptions {
@@ -58,6 +58,7 @@ export class Term {
   readonly #checkpointer: Checkpointer;
   readonly #askedCheckpoints: AskedCheckpoints;
   #source: CaptureSource | undefined;
+  #bytes = 0;
 
   constructor(options: TermOptions) {
     this.#options = options;
@@ -75,6 +76,7 @@ export class Term {
       onEnd,
       onRecord: (record) => {
         options.onRecord();
+        this.#bytes += record.bytes;
         this.#meter.onRecord(record);
         this.#checkpointer.onRecord(record.bytes);
       },
@@ -104,6 +106,11 @@ export class Term {
 
   get position(): number {
     return this.#journal.position;
+  }
+
+  /** The last record of this term, durable in the vault, and the bytes of all of its records. */
+  get written(): Written {
+    return { position: this.#journal.position, bytes: this.#bytes };
   }
 
   get application(): SupervisedApplication {

@@ -57,7 +57,7 @@ export class LogReader {
     this.#rules = options.rules;
     this.#position = options.start.position;
     this.#hash = options.start.hash;
-    this.#epoch = options.start.position === 0 ? 0 : options.start.epoch;
+    this.#epoch = options.start.epoch ?? (options.start.position === 0 ? 0 : undefined);
   }
 
   /** Position of the last record read, or of the start. */

@@ -66,6 +66,11 @@ export class StoreLog implements Log {
     return this.#boundary.read();
   }
 
+  /** Says that nothing up to this position is needed, and that it may be missing; durable when it resolves. */
+  raiseBoundary(position: Position): Promise<void> {
+    return this.#boundary.raise(position);
+  }
+
   async removeUpTo(
     boundary: Position,
     { noEpochAfter = Infinity, dryRun = false, signal }: RemoveOptions = {},

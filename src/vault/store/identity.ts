@@ -6,17 +6,20 @@
  */
 import { systemClock, type Clock } from "../../runtime/clock.ts";
 import { systemRandom, type Random } from "../../runtime/random.ts";
-import { ForeignVaultError, NotAVaultError, quoteFound, UnknownFormatError } from "../errors.ts";
+import { CopyOfVaultError, ForeignVaultError, NotAVaultError, quoteFound, UnknownFormatError } from "../errors.ts";
 import { identityKey } from "../keys.ts";
 import { smallObjectBytesMax, serviceNameBytesMax } from "../limits.ts";
 import type { Store } from "./store.ts";
 
 const format = "stead-vault";
-/** Version 2 says where the log is. Programs that know only the objects of version 1 refuse it. */
-const versions = { objects: 1, segments: 2 } as const;
-
 /** Where a vault has its log: as objects of the store (store-log.ts), or in segments (segment-log.ts). For its life. */
-export type LogKind = keyof typeof versions;
+export type LogKind = "objects" | "segments";
+
+/**
+ * Version 2 says where the log is. Programs that know only the objects of version 1 refuse it. Version 3 is a copy of a
+ * vault (copy/vault-copier.ts), with its log in objects: no host writes there, whatever its version.
+ */
+const versions: Readonly<Record<LogKind | "copy", number>> = { objects: 1, segments: 2, copy: 3 };
 
 export interface VaultIdentity {
   readonly service: string;
@@ -24,6 +27,15 @@ export interface VaultIdentity {
   readonly id: string;
   readonly createdMs: number;
   readonly log: LogKind;
+  /** It is a copy of the vault with this id; left out: it is the vault itself. */
+  readonly isCopy?: true;
+}
+
+/**
+ * Returns the identity of a copy of a vault, as bytes: those of any two writers are the same.
+ */
+export function copyIdentityOf({ service, id, createdMs }: Omit<VaultIdentity, "log">): Uint8Array {
+  return Buffer.from(`${JSON.stringify({ format, version: versions.copy, service, id, createdMs }, null, 2)}\n`);
 }
 
 /** Returns undefined if there is none. Throws StoreError, NotAVaultError (unreadable), UnknownFormatError. */
@@ -41,7 +53,8 @@ export interface IdentityOptions {
 
 /**
  * Makes sure that the vault belongs to this service: writes the identity into an empty store, verifies an existing one.
- * Throws ForeignVaultError if it belongs to another service, RangeError for an invalid service name.
+ * Throws ForeignVaultError if it belongs to another service, CopyOfVaultError if it is the copy of a vault, RangeError
+ * for an invalid service name.
  */
 export async function ensureIdentity(
   store: Store,
@@ -59,6 +72,7 @@ export async function ensureIdentity(
   }
   if (found === undefined) throw new NotAVaultError(store.url, `${identityKey} disappeared right after it was written`);
   if (found.service !== service) throw new ForeignVaultError(store.url, found.service, service);
+  if (found.isCopy === true) throw new CopyOfVaultError(store.url, found.id);
   return found;
 }
 
@@ -79,15 +93,20 @@ function parseIdentity(url: string, bytes: Uint8Array): VaultIdentity {
     throw new NotAVaultError(url, `${identityKey} is not that of a vault`);
   }
   const found: Partial<Record<"format" | "version" | "service" | "id" | "createdMs" | "log", unknown>> = value;
+  const isCopy = found.version === versions.copy;
   const log =
-    found.version === versions.objects ? "objects" : found.version === versions.segments ? "segments" : undefined;
+    isCopy || found.version === versions.objects
+      ? "objects"
+      : found.version === versions.segments
+        ? "segments"
+        : undefined;
   if (log === undefined)
-    throw new UnknownFormatError(identityKey, `version ${quoteFound(String(found.version))}`, "versions 1 and 2");
+    throw new UnknownFormatError(identityKey, `version ${quoteFound(String(found.version))}`, "versions 1 to 3");
   if (log === "segments" && found.log !== log)
     throw new UnknownFormatError(identityKey, `the log ${quoteFound(String(found.log))}`, `"segments"`);
   const { service, id, createdMs } = found;
   if (typeof service !== "string" || typeof id !== "string" || typeof createdMs !== "number") {
     throw new NotAVaultError(url, `${identityKey} has no service, id or createdMs`);
   }
-  return { service, id, createdMs, log };
+  return { service, id, createdMs, log, ...(isCopy ? { isCopy } : {}) };
 }

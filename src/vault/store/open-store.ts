@@ -15,7 +15,7 @@ import { probeFolder } from "./fs-probe.ts";
 import { FsStore } from "./fs-store.ts";
 import { temporaryFolder } from "./fs-temporaries.ts";
 import { ensureIdentity, type IdentityOptions } from "./identity.ts";
-import { identityKey } from "../keys.ts";
+import { copyMarkerKey, identityKey } from "../keys.ts";
 import { StoreError } from "./store.ts";
 
 /** Its objects may be read and removed through the folders below it, so none of these leads elsewhere. */
@@ -23,7 +23,7 @@ async function assertNoLinks(folder: string): Promise<void> {
   for (const entry of await fs.readdir(folder, { withFileTypes: true })) {
     if (
       !entry.isSymbolicLink() ||
-      ![...subfolders, ...laterSubfolders, ...segmentSubfolders, identityKey].includes(entry.name)
+      ![...subfolders, ...laterSubfolders, ...segmentSubfolders, identityKey, copyMarkerKey].includes(entry.name)
     )
       continue;
     throw new StoreError(
@@ -61,6 +61,27 @@ export async function openStore(url: string, _options: OpenStoreOptions = {}): P
 }
 
 /**
+ * Opens a folder for a copy of a vault. It exists already: one below the mount point of a disk is missing while the
+ * disk is not mounted. Throws as `openStore`, and StoreError for a folder with something else.
+ */
+export async function openCopyFolder(url: string): Promise<FsStore> {
+  const folder = folderOf(url);
+  try {
+    await assertFolder(folder, url);
+  } catch (error) {
+    if (!(error instanceof NotAVaultError)) throw error;
+    throw new StoreError(
+      "unsuitable",
+      `there is no folder ${folder} for a copy of the vault`,
+      "Is its disk mounted? Make the folder, below the mount point; a host does not.",
+      { cause: error },
+    );
+  }
+  await assertOnlyVault(folder);
+  return openFolder(folder);
+}
+
+/**
  * Makes a new vault for a service: the folder (its parent exists), its subfolders, its identity. Repeated for the same
  * service it opens the vault; a folder with other contents is refused, another service's vault throws
  * ForeignVaultError.
@@ -79,16 +100,7 @@ export async function createVault(url: string, service: string, options: Identit
     if (errnoOf(error) !== "EEXIST") throw storeErrorOf(error, `cannot make the folder ${folder}`, "before");
   }
   await assertFolder(folder, url);
-  const strange = (await fs.readdir(folder)).filter(
-    (name) => ![identityKey, "lost+found", ...subfolders, ...laterSubfolders, ...segmentSubfolders].includes(name),
-  );
-  if (strange.length > 0) {
-    throw new StoreError(
-      "unsuitable",
-      `${folder} is not empty: it has ${strange.slice(0, 3).join(", ")}`,
-      "Give the vault its own folder.",
-    );
-  }
+  await assertOnlyVault(folder);
   const store = await openFolder(folder);
   try {
     if (options.log === "segments") assertSegmentsWork(store);
@@ -98,6 +110,18 @@ export async function createVault(url: string, service: string, options: Identit
     throw error;
   }
   return store;
+}
+
+/** Throws StoreError `unsuitable` if the folder has something that belongs to no vault. */
+async function assertOnlyVault(folder: string): Promise<void> {
+  const known = [identityKey, copyMarkerKey, "lost+found", ...subfolders, ...laterSubfolders, ...segmentSubfolders];
+  const strange = (await fs.readdir(folder)).filter((name) => !known.includes(name));
+  if (strange.length === 0) return;
+  throw new StoreError(
+    "unsuitable",
+    `${folder} is not empty: it has ${strange.slice(0, 3).join(", ")}`,
+    "Give the vault its own folder.",
+  );
 }
 
 /** Throws StoreError `unsuitable`. */

@@ -21,6 +21,7 @@ export type FindingKind =
   | "left-over-record"
   | "left-over-chunks"
   | "not-encrypted"
+  | "copied-ahead"
   | "strange-key";
 
 export interface Finding {

@@ -31,18 +31,28 @@ export interface LogReport {
 
 /**
  * `start`: position, hash and epoch at the boundary, from the checkpoint there; undefined if it is not available.
- * `proof` takes every record in order; without it, flushes are not replayed.
+ * `proof` takes every record in order; without it, flushes are not replayed. A copy of a vault ends where its first
+ * record after the boundary is missing (copy/vault-copier.ts).
  */
 export async function verifyLog(
   log: Log,
   boundary: Position,
   start: LogStart | undefined,
   proof?: JournalProof,
+  isCopy = false,
 ): Promise<LogReport> {
-  const positions = await log.positions();
+  const { positions, ahead } = endingAt(isCopy, boundary, await log.positions());
   const findings = (await log.strangeNames()).map((name) =>
     notice("strange-key", name, `${name} is not a record of the log`),
   );
+  if (ahead[0] !== undefined)
+    findings.push(
+      notice(
+        "copied-ahead",
+        log.nameOf(ahead[0]),
+        `${ahead.length} records beyond position ${positions.at(-1) ?? boundary} were copied before those between; they count once these are there`,
+      ),
+    );
   const walk = new Walk(log, findings, proof);
   const claims = await walk.claimsUpTo(positions.filter((position) => position <= boundary));
   const after = positions.filter((position) => position > boundary);
@@ -61,6 +71,18 @@ export async function verifyLog(
     announced,
     hashes,
   };
+}
+
+/** Divides the positions of a copy where it ends. */
+function endingAt(
+  isCopy: boolean,
+  boundary: Position,
+  all: readonly Position[],
+): { readonly positions: readonly Position[]; readonly ahead: readonly Position[] } {
+  let last = boundary;
+  for (const position of all) if (position === last + 1) last = position;
+  const end = isCopy ? last : Infinity;
+  return { positions: all.filter((position) => position <= end), ahead: all.filter((position) => position > end) };
 }
 
 class Walk {

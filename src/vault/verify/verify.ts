@@ -60,7 +60,7 @@ export async function verifyVault(store: Store, options: VerifyOptions = {}): Pr
   findings.push(...checkpoints.findings);
   const start = startAt(boundary, checkpoints.manifests, findings);
   const proof = options.proof === undefined ? undefined : new JournalProof(store, options.proof, wholeOf(checkpoints));
-  const walked = service === undefined ? emptyLog : await verifyLog(log, boundary, start, proof);
+  const walked = service === undefined ? emptyLog : await verifyLog(log, boundary, start, proof, identity?.isCopy);
   findings.push(...walked.findings, ...compare(checkpoints.manifests, walked));
   if (options.keys?.isEncrypting === true) findings.push(...(await clearFindings(store, log, options.keys)));
   const unappliable = proof?.unappliable ?? [];
@@ -135,9 +135,9 @@ function startAt(
   manifests: readonly CheckpointManifest[],
   findings: Finding[],
 ): { position: Position; hash: string; epoch?: number } | undefined {
-  if (boundary === 0) return { position: 0, hash: genesisHash };
   const manifest = manifests.find(({ position }) => position === boundary);
   if (manifest !== undefined) return startOf(manifest);
+  if (boundary === 0) return { position: 0, hash: genesisHash };
   findings.push(
     notice(
       "no-checkpoint-at-boundary",

@@ -147,6 +147,14 @@ const rows: Readonly<Record<string, Row>> = {
       { when: "no secret is known", args: ["empty"], files: { "empty/file": "" }, code: code.configuration },
     ],
   },
+  "vault promote-copy": {
+    args: ["copy"],
+    unconfigured: code.configuration,
+    others: [
+      { ...malformed, args: ["copy"] },
+      { ...withoutRole, args: ["copy"] },
+    ],
+  },
   "vault estimate": { args: [], unconfigured: code.configuration, others: [malformed, withoutRole] },
   "ca create": {
     args: [],

@@ -28,8 +28,8 @@ test("the manual names the default that holds", () => {
             ? ["host", 0]
             : part === "first_byte" && parts[index - 1] === "service"
               ? ["first_byte", 0]
-              : part === "certificate"
-                ? ["certificate", 0]
+              : part === "certificate" || part === "vault_copy"
+                ? [part, 0]
                 : [part],
       );
     const schema = schemaAt(fileSchema, path);

@@ -64,7 +64,7 @@ describe("a vault's identity", () => {
 
   test("of a later version, or with its log in a place that this one does not know, is refused by what it says", async () => {
     for (const [content, found] of [
-      ['{"format":"stead-vault","version":3}', 'version "3"'],
+      ['{"format":"stead-vault","version":4}', 'version "4"'],
       ['{"format":"stead-vault","version":2}', "the log"],
       ['{"format":"stead-vault","version":2,"log":"tape"}', 'the log "tape"'],
     ] as const) {

@@ -1,0 +1,97 @@
+/** The vault and everything else are lost: what the primary copied comes back in a new vault, and gateways take it. */
+import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { demoApplication } from "../../harness/applications.ts";
+import { History } from "../../harness/history.ts";
+import { Load } from "../../harness/load.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
+import { type Bench, never, openBench, runStead } from "./harness.ts";
+
+setDefaultTimeout(60_000);
+
+const workers = 4;
+const wholeWithinMs = 30_000;
+let bench: Bench;
+afterEach(() => bench.close());
+
+const cases = [
+  { log: "objects", vaultKeys: "encrypted" },
+  { log: "segments", vaultKeys: "none" },
+] as const;
+
+for (const { log, vaultKeys } of cases) {
+  test(`a vault with its log in ${log} and keys ${vaultKeys} is lost with every process: its copy is promoted, and has all that was copied`, async () => {
+    bench = openBench();
+    const copy = bench.subfolder("copy");
+    const application = demoApplication("notes", bench.folder);
+    const hostExtra = `\n[[host.vault_copy]]\nto = "../copy"\n`;
+    const cluster = await bench.cluster({ application, log, vaultKeys, hostExtra, hosts: 2, gateways: 2 });
+    const members = [...cluster.gateways, ...cluster.hosts];
+    await Promise.all(members.map((member) => cluster.start(member)));
+    await cluster.whenWhole(wholeWithinMs, never);
+
+    const history = new History();
+    const model = application.makeModel("p", workers);
+    const begin = async (seed: number): Promise<Load> => {
+      const load = new Load({
+        urls: [cluster.gateways[0]?.url ?? ""],
+        ...{ model, history, clock: systemClock, seed, workers, requestsPerSecond: 100, timeoutMs: 20_000 },
+      });
+      const answer = () => load.get(application.readPath).catch(() => undefined);
+      await cluster.until("the gateway", wholeWithinMs, never, () => "no answer", answer);
+      await load.start();
+      return load;
+    };
+    const load = await begin(3);
+    while (history.acknowledgedCount < 100) await systemClock.sleep(5);
+    await load.stop();
+    await load.close();
+    const before = history.acknowledgedCount;
+
+    const written = (await cluster.primary())?.status.position ?? Infinity;
+    const copiedTo = async (): Promise<number | undefined> => {
+      const position = (await cluster.primary())?.status.vaultCopies[0]?.position ?? 0;
+      return position >= written ? position : undefined;
+    };
+    const copied = await cluster.until("the copy", wholeWithinMs, never, () => "it is behind", copiedTo);
+    const lost = (await cluster.primary())?.status;
+
+    for (const member of members) member.process?.signal("SIGKILL");
+    await Promise.all(members.map((member) => member.process?.ended));
+    rmSync(join(bench.folder, "vault"), { recursive: true });
+
+    const config = cluster.hosts[0]?.configFile ?? "";
+    const stead = (...args: string[]) => runStead([...args, "--config", config, "--json"], { withinMs: 60_000 });
+    const verified = await stead("vault", "verify", "--from", copy);
+    expect(verified.stderr).toBe("");
+    expect(JSON.parse(verified.stdout)).toMatchObject({ ok: true });
+    const asked = await stead("vault", "promote-copy", copy);
+    expect(JSON.parse(asked.stdout)).toMatchObject({ done: false, lostAfter: { epoch: lost?.epoch } });
+    const promoted = await stead("vault", "promote-copy", copy, "--yes", "--log", log);
+    expect(promoted.stderr).toBe("");
+    const { lostAfter, epoch } = JSON.parse(promoted.stdout) as { lostAfter: { position: number }; epoch: number };
+    expect(lostAfter.position).toBeGreaterThanOrEqual(copied);
+    expect(epoch).toBeGreaterThan(lost?.epoch ?? Infinity);
+
+    mkdirSync(join(bench.folder, "next-copy"));
+    for (const { configFile } of cluster.hosts)
+      writeFileSync(configFile, readFileSync(configFile, "utf8").replace("../copy", "../next-copy"));
+    await Promise.all(members.map((member) => cluster.start(member)));
+    const primary = await cluster.whenWhole(wholeWithinMs, never);
+    expect((await cluster.statusOf(primary))?.epoch).toBe(epoch + 1);
+    const after = await begin(4);
+    while (history.acknowledgedCount < before + 50) await systemClock.sleep(5);
+    await after.stop();
+    const { entries, broken } = await model.readBack((path) => after.get(path));
+    await after.close();
+
+    const result = history.finish(entries);
+    expect(history.violations).toEqual([]);
+    expect(broken).toBeUndefined();
+    expect(result.missing).toBe(0);
+    expect(after.failures).toEqual([]);
+    const again = await stead("vault", "promote-copy", copy, "--yes");
+    expect(again.stderr).toContain("in use already");
+  }, 120_000);
+}
