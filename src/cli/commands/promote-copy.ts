@@ -10,7 +10,9 @@
  * failover's.
  *
  * The log begins with a claim by no host that is given up at once (`vacate`): hosts then report the epoch, no lease is
- * waited for, and the gateways order a promotion as after any primary that stopped.
+ * waited for, and the gateways order a promotion as after any primary that stopped. Gateways must have been stopped at
+ * the same time: one that ran meanwhile has heard the identity of the lost vault, and takes no candidate on another
+ * one.
  *
  * The copy is only read. A run that was interrupted is repeated: what is there of the new vault without a log is taken
  * up.

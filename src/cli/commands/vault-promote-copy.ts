@@ -27,8 +27,9 @@ export const vaultPromoteCopyCommand = buildCommand<Flags, [copy: string], CliCo
     fullDescription: [
       "The vault of [host] in the configuration must be an empty place; it gets the copy's newest state, an identity and",
       "keys of its own, and an epoch that gateways believe. The copy is only read, and stays as it is.",
-      "Stop all hosts first. Without --yes it only says where the copy ends: what was acknowledged later is lost.",
-      "Afterwards give [[host.vault_copy]] another place, and start the hosts.",
+      "Stop all hosts and gateways first. Without --yes it only says where the copy ends: what was acknowledged later is",
+      "lost.",
+      "Afterwards give [[host.vault_copy]] another place, and start hosts and gateways.",
       "",
       "EXAMPLES",
       "  stead vault promote-copy /mnt/other/notes",
@@ -83,7 +84,7 @@ export const vaultPromoteCopyCommand = buildCommand<Flags, [copy: string], CliCo
       const tail = await tailOfCopy({ copy, service, secrets });
       if (flags.json) return print(JSON.stringify({ done: false, lostAfter: tail }));
       print(describeTail(tail));
-      return print("Nothing was done. Stop all hosts, and repeat with --yes.");
+      return print("Nothing was done. Stop all hosts and gateways, and repeat with --yes.");
     }
     const { reached: onProgress } = new ProgressReport({ what: "loading the checkpoint", clock: systemClock, say });
     const promoted = await promoteCopy({
@@ -110,7 +111,7 @@ function describe(url: string, { restored, vaultId, epoch }: PromotedCopy): stri
   return [
     `state        position ${position} of the copy, ${databases.length} databases`,
     `vault        ${url}, identity ${vaultId}, begins with epoch ${epoch}`,
-    "next         name another place in [[host.vault_copy]], and start the hosts",
+    "next         name another place in [[host.vault_copy]], and start hosts and gateways",
   ].join("\n");
 }
 
