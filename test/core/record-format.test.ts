@@ -45,4 +45,14 @@ describe("the format that a primary writes", () => {
     for (let gateway = 0; gateway < 64; gateway++) told.tell(`gw${gateway}`, 2, 0);
     expect(told.toWrite(0)).toBe(2);
   });
+
+  test("remembers as many gateways as it may, and of more the ones that told something last", () => {
+    const told = new ToldFormats(allRules);
+    told.tell("first", 1, 0);
+    for (let gateway = 1; gateway < 64; gateway++) told.tell(`gw${gateway}`, 2, 0);
+    expect(told.toWrite(0)).toBe(1);
+    told.tell("first", 1, 1);
+    told.tell("one more", 2, 1);
+    expect(told.toWrite(1)).toBe(1);
+  });
 });

@@ -1,5 +1,11 @@
 import { expect, test } from "bun:test";
-import { type AttemptOutcome, decideReplay, isIdempotent, type ReplayHistory } from "../../src/core/replay.ts";
+import {
+  type AttemptOutcome,
+  decideReplay,
+  describeLosses,
+  isIdempotent,
+  type ReplayHistory,
+} from "../../src/core/replay.ts";
 import { type Rules, withoutRule } from "../../src/core/rules.ts";
 
 const lost = { kind: "lost", released: false, bodyHeld: true, cause: "host-lost", reason: "gone" } as const;
@@ -35,6 +41,21 @@ test("a lost request is resent only if its method is idempotent, nothing was rel
 test("a lost request that may have changed something goes only to a later epoch, where its first copy cannot execute any more", () => {
   for (const method of ["PUT", "DELETE"]) expect(decide(method, lost)).toMatchObject({ why: "changes-state" });
   for (const method of ["GET", "HEAD", "OPTIONS", "TRACE"]) expect(decide(method, lost)).toMatchObject({ why: "safe" });
+});
+
+test("without either rule about repetitions a lost PUT goes to any epoch", () => {
+  for (const rule of ["replay", "replay-later-epoch"] as const)
+    expect(decide("PUT", lost, fresh, withoutRule(rule))).toMatchObject({ kind: "again", why: "safe" });
+});
+
+test("a client is told of each kind of loss that there was, and of no other", () => {
+  expect(describeLosses(["host-lost"], "reset")).toBe("the host was lost once while it had this request: reset");
+  expect(describeLosses(["application-ended", "application-ended"], "reset")).toBe(
+    "the application ended twice while it had this request",
+  );
+  expect(describeLosses(["host-lost", "application-ended"], "reset")).toBe(
+    "the application ended once while it had this request; the host was lost once while it had this request: reset",
+  );
 });
 
 test("a response that cannot be understood is not asked for again, even with a safe method", () => {

@@ -185,6 +185,25 @@ describe("a host's life", () => {
   });
 });
 
+describe("an event of a term", () => {
+  const mayServe: HostEvent = { kind: "may-serve" };
+
+  test("changes nothing when it comes after the term has ended", () => {
+    for (const state of [restoring, secondary, failed])
+      for (const event of [fenced, mustStop, applicationFailed, mayServe, vacated])
+        expect(step(state, event)).toEqual({ life: lifeOf(state), effects: [] });
+    for (const event of [applicationFailed, mayServe])
+      expect(step(draining, event)).toEqual({ life: lifeOf(draining), effects: [] });
+  });
+
+  test("is a defect before the term has begun, or when it has come already", () => {
+    for (const event of [fenced, mustStop, applicationFailed, mayServe, vacated])
+      expect(() => step(claiming, event)).toThrow(IllegalHostTransition);
+    expect(() => step(primary, mayServe)).toThrow(IllegalHostTransition);
+    for (const state of [starting, primary]) expect(() => step(state, vacated)).toThrow(IllegalHostTransition);
+  });
+});
+
 describe("what keeps a host from staying primary", () => {
   const retry: RetrySchedule = { reason: "port in use", attempts: 3, nextAt: 4_000 };
 

@@ -230,4 +230,51 @@ describe("time in which the host did not run", () => {
     const { told } = tell({ answer: () => ({ kind: "unmade", detail: "EMFILE" }), vitals: () => atRest }, hour);
     expect(told).toEqual([]);
   });
+
+  test("does not use up patience while looks come in the same moment, or the clock goes back", () => {
+    let { state } = tell({ answer: hangsAt(0), vitals: () => atRest }, 3_000);
+    for (let look = 0; look < 2 * (settings.patienceMs ?? 0); look += 1) {
+      const now = look % 2 === 0 ? 3_000 - look / 100 : 3_000 - (look - 1) / 100;
+      state = stepLiveness(state, { kind: "looked", vitals: atRest }, now, settings, allRules).state;
+    }
+    expect(state.kind).toBe("failing");
+  });
+});
+
+describe("an application in which nothing moves", () => {
+  const quick = { intervalMs: 100, timeoutMs: 50_000 } as const;
+  const at = (story: Story, changes: Partial<LivenessSettings> = quick): Told | undefined =>
+    tell(story, hour, changes).told.at(-1);
+
+  test("is well while its checks are answered, however short the patience, and however seldom it is asked", () => {
+    expect(tell({ answer: () => well, vitals: () => atRest }, 60_000, { patienceMs: 1 }).told).toEqual([]);
+    let state = initialLiveness(0);
+    for (let now = lookMs; now < 60_000; now += lookMs)
+      state = stepLiveness(
+        state,
+        { kind: "looked", vitals: atRest },
+        now,
+        { ...settings, intervalMs: hour },
+        allRules,
+      ).state;
+    expect(state.kind).toBe("ready");
+  });
+
+  test("has made progress as long as its CPU time is not known at one of two looks", () => {
+    const vitals = moving((now) => ({ cpuMs: now % 200 === 0 ? 0 : undefined }));
+    expect(at({ answer: () => undefined, vitals })?.state).toBe("failing");
+  });
+
+  test("has made none with as much CPU time as housekeeping takes, and some with more", () => {
+    // The patience counts from the look at 200 ms.
+    const after = (cpuMs: number) => moving((now) => ({ cpuMs: now <= 200 ? 0 : cpuMs }));
+    expect(at({ answer: () => undefined, vitals: after(21) })).toEqual({ atMs: 10_200, state: "stuck" });
+    expect(at({ answer: () => undefined, vitals: after(22) })).toEqual({ atMs: 10_300, state: "stuck" });
+  });
+
+  test("is stuck when its port has refused connections for exactly as long as it may", () => {
+    const story = { answer: () => refused, vitals: () => atRest };
+    expect(at(story)).toEqual({ atMs: 200 + refusedPatienceMsMax, state: "stuck" });
+    expect(refusedPatienceMsMax).toBe(3_000);
+  });
 });
