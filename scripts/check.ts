@@ -1,6 +1,7 @@
 /** Everything that must hold besides the tests. One line for each check, and `N passed, N failed` at the end. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
+import { attacksWithoutProof, mutantsOf } from "./lib/attacks.ts";
 import { runCommand } from "./lib/command.ts";
 import { endingVerbs, newsWords, nulls, sharedExports, snakeTags } from "./lib/dialect.ts";
 import { disabledTests, lockFileViolations, logPlaces, unfinishedWork, wideComments } from "./lib/house-rules.ts";
@@ -57,6 +58,15 @@ function documents(): SourceFile[] {
   return readSources(root, ["README.md", ...names.map((name) => join("docs", name))]);
 }
 
+/** Attacks that head comments describe, and the tests and mutants that carry them out. */
+function attacks(): string[] {
+  const [rules, mutants] = readSources(root, ["src/core/rules.ts", "test/sim/mutants.ts"]).map(({ text }) => text);
+  return attacksWithoutProof(sources("src"), {
+    tests: sources("test"),
+    mutants: mutantsOf(rules ?? "", [mutants ?? ""]),
+  });
+}
+
 /** Results of earlier checks, by content. A clean clone has none: there everything is checked. */
 const cache = (name: string): string => join("node_modules", ".cache", "stead-check", name);
 /**
@@ -92,6 +102,7 @@ const checks: Readonly<Record<string, Check>> = {
   "lock file": () => Promise.resolve(lockFileViolations(readFileSync(join(root, "bun.lock"), "utf8"))),
   unfinished: () => Promise.resolve(unfinishedWork(sources("src", "harness", "scripts", "examples"))),
   "test map": () => Promise.resolve(misplacedTests(paths("test"), new Set(paths("src", "harness")))),
+  attacks: () => Promise.resolve(attacks()),
   "disabled tests": () => Promise.resolve(disabledTests(sources("test"))),
 };
 

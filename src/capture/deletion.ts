@@ -12,6 +12,9 @@
  * stamps alone: what was written later than the deletion is examined. In the log, the same timer tick counts as earlier
  * if no process is left, since applications write and delete in quick succession; in the file, whose deletion leaves no
  * stamp of its own after a later write, it counts as later.
+ *
+ * Attacked in test/capture/usage/names.test.ts: "commits into databases whose files the application deleted while it
+ * had them open are refused".
  */
 import { CaptureError } from "./capture-error.ts";
 import { type FileIdentity, fileIdentityKey } from "./file-identity.ts";

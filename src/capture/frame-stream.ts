@@ -14,6 +14,9 @@
  * How one would try to lose a write: by taking the captured state for further than what was read (it moves in
  * `verifyEnd` only, in one turn), by letting the pin move meanwhile (the batch holds it), or by a page that is left out
  * (each frame is the last of its page, or the plan has a later one, which is asked for in its turn).
+ *
+ * Attacked in test/capture/frame-stream.test.ts: "the captured state advances with the last part", "checkpoints of the
+ * application, further commits and rollbacks", "pages that one transaction writes again and again are put once".
  */
 import { lostContinuity } from "./capture-error.ts";
 import { readChunkBytes } from "./limits.ts";

@@ -26,6 +26,9 @@
  * (nothing is committed; the next writer's transaction is that other one); let the transaction restart the log first
  * (the captured end moves then, and the frames taken before belong to another transaction: `isOf`).
  *
+ * Attacked in test/capture/read-ahead.test.ts: "leaves nothing when it is rolled back", "that is rolled back and
+ * followed by another one".
+ *
  * Memory: a few parts at a time, and 36 bytes for each frame.
  */
 import type { StagedBytes } from "../core/delta.ts";

@@ -13,6 +13,9 @@
  *
  * How one would lose a write: commit without locks in the moment in which another transaction is between its last frame
  * and the index, in the same place of the log. SQLite itself loses one of the two then.
+ *
+ * Attacked in test/capture/usage/beside-a-writer.test.ts: "a commit that the owner of the writer's lock overwrites is
+ * refused".
  */
 import type { TailCommit } from "./wal-tail.ts";
 import type { WalPosition } from "./wal-reader.ts";

@@ -23,6 +23,9 @@
  * - A gateway that is gone: its value is forgotten after a while, whether it was 1 or 2.
  * - A claim or order that is delivered late: a promotion's value is as old as the order, which expires within seconds;
  *   probes renew it.
+ *
+ * Attacked in test/behaviour/host/sections.test.ts: "refuses a required section of an unknown kind". Attacked by the
+ * mutant common-format.
  */
 
 import type { Rules } from "./rules.ts";

@@ -17,6 +17,9 @@
  *
  * How one would break it: count a request that was never sent as lost, or forget the count when a request goes back to
  * wait for a primary.
+ *
+ * Attacked in test/core/replay.test.ts: "a request of which nothing was sent is resent". Attacked by the mutant
+ * replay-bound.
  */
 import { allRules, type Rules } from "./rules.ts";
 

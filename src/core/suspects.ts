@@ -13,6 +13,9 @@
  *
  * How one would break it: watch without observing completions, or let a trial cost the host its last restart (the
  * caller says whether it may).
+ *
+ * Attacked in test/core/suspects.test.ts: "is not tried while the host could not spare another ending". Attacked by
+ * the mutant suspects-complete.
  */
 import { allRules, type Rules } from "./rules.ts";
 

@@ -35,6 +35,9 @@
  *   and docs/OPERATIONS.md says so.
  * - Two sites accept puts for one bucket and copy them to each other: each is right by itself, and two writers win. No
  *   probe at one site finds it; docs/OPERATIONS.md forbids it.
+ *
+ * Attacked in test/s3/s3-store.test.ts: "that is created over a record that was just read ends everything", "in a
+ * bucket that has versions since the last put counts for nothing", "of a record that a proxy sent twice".
  */
 import { objectBytesMax } from "../vault/limits.ts";
 import { assertSize } from "../vault/store/object-size.ts";

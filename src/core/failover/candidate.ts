@@ -26,6 +26,9 @@
  * claim. If the vault stops answering all, all are stale together, and are ranked among themselves as before. If the
  * gateway was started after the primary's death and heard no host before, the hosts are compared with the one that is
  * furthest.
+ *
+ * Attacked in test/core/failover/candidate.test.ts: "is any that makes progress before one whose vault does not
+ * answer".
  */
 import { downInWords } from "./health.ts";
 import type { HostReport, HostView } from "./state.ts";

@@ -20,6 +20,9 @@
  * log refuses (`epoch_taken`). How one would try to break it: two hosts that lie together, or, with one other host, a
  * stale copy of the vault that is more than `epochJumpMax` claims old. The event names both hosts, and `stead failover
  * HOST --force` decides.
+ *
+ * Attacked in test/security/C1-epochs.test.ts: "is not believed of a host that another host contradicts". Attacked by
+ * the mutant epoch-proof.
  */
 import type { HostReport, HostView, Primary, ServiceState, Unproven } from "./state.ts";
 

@@ -21,6 +21,8 @@
  * How one would break it: an application that works for longer than the patience without any of these signs, with one
  * thread that waits for another server and checks that wait behind it. The default is therefore long, and longer
  * without a path, and "off" exists.
+ *
+ * Attacked in test/core/host/liveness.test.ts: "is stuck when nothing moved for the whole patience".
  */
 import type { Rules } from "../rules.ts";
 

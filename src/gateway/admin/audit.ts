@@ -9,6 +9,9 @@
  * How one would try to fill it: refused calls, as many as fit through the network. Of each caller, and of all unknown
  * ones together, `refusedListedMax` are listed in a window, the others are counted in one row at its end; and each
  * class of rows is kept by itself (state/retention.ts).
+ *
+ * Attacked in test/security/AUDIT-calls.test.ts: "refused calls of any number displace no call that was carried out",
+ * "lists some refused calls of each caller".
  */
 import { getConnInfo } from "@hono/node-server/conninfo";
 import type { Context, MiddlewareHandler } from "hono";

@@ -7,6 +7,8 @@
  *
  * How one would try to get around it: HEAD, which the router answers as GET; an encoded or doubled slash, another case:
  * the router decides about all of them, and what is no route is answered 404 for every role.
+ *
+ * Attacked in test/security/ROLES-routes.test.ts: "what is no route is none for every role", "HEAD is what GET is".
  */
 import type { Context, MiddlewareHandler } from "hono";
 import { matchedRoutes } from "hono/route";

@@ -6,6 +6,8 @@
  * The counter carries into the milliseconds, so that a stamp always has its form: peers refuse a longer one. How one
  * would try to stop it: a stamp from elsewhere with a full counter. The next stamp is one millisecond later, and
  * receivers refuse such stamps anyway (core/replication/row.ts).
+ *
+ * Attacked in test/security/C2-clocks.test.ts: "carries into the milliseconds".
  */
 import { stampCounterMax } from "../../core/replication/row.ts";
 

@@ -7,6 +7,9 @@
  * they are compiled. How one would try to get around it: a pragma as a table (`pragma_optimize`), a writing statement
  * behind WITH, ATTACH. All of them ask the authorizer under their own code.
  *
+ * Attacked in test/security/D3-statements.test.ts: "a pragma is refused in every disguise", "no reading word hides a
+ * write".
+ *
  * `length` bounds each value; SQLite builds a whole row before it is given away, so a row is bounded by columns times
  * length, and by the memory limit of the process (runtime/memory-limit.ts). Sorts use memory too, hence that limit,
  * and never fill the disk.

@@ -14,6 +14,9 @@
  * nor checkpoints, not even when it is the last to close; the recovery of an index, which it may do, excludes
  * checkpoints by a lock. One would break it with a second client in this file, or a tool that opens the file for
  * writing while the gateway runs.
+ *
+ * Attacked in test/security/W1-wal-reset.test.ts: "no other gateway gets one", "no other part opens the file for
+ * writing".
  */
 import type { Client, InStatement } from "@libsql/client";
 import { existsSync } from "node:fs";

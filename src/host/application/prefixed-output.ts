@@ -6,6 +6,9 @@
  * whose number is told. How one would try to forge a line: a carriage return, a line separator of Unicode, an escape
  * sequence that moves the cursor, bytes that are not UTF-8. All of them are escaped (runtime/printable.ts), or read as
  * the replacement character.
+ *
+ * Attacked in test/security/B4-output.test.ts: "no line of the application can be taken for one of the host", "bytes
+ * that are not UTF-8".
  */
 import { escapeControls } from "../../runtime/printable.ts";
 import type { OutputSink } from "./watcher.ts";

@@ -12,6 +12,9 @@
  * One would try to break it with connections that never count (a TLS handshake that does not begin), that are never
  * idle (a byte of a head now and then: a head has a time limit and counts as waiting), or with many addresses (then
  * each new connection closes an old idle one, and a client that sends its request in time is served).
+ *
+ * Attacked in test/security/A3-connections.test.ts: "a connection without a first request is closed soon", "all places
+ * taken by idle connections of many addresses".
  */
 import type { HttpLimits } from "../limits.ts";
 import type { OwnedConnection } from "./connection-owner.ts";

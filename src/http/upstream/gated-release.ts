@@ -7,6 +7,12 @@
  * read the write-ahead log before the application wrote what this piece acknowledges. Order is kept, and the end is
  * gated like a piece, because an end can carry as much information as a byte.
  *
+ * One would try to break it with a response whose head comes before the transaction, and its body with the commit,
+ * while the gate is asked for the head.
+ *
+ * Attacked in test/http/upstream/gated-release.test.ts: "lets a piece leave only after a call that began behind its
+ * arrival". Attacked by the mutant gate-own-call.
+ *
  * The fast path, a gate that returns undefined, releases in the same turn.
  */
 import type { Buffer } from "node:buffer";

@@ -34,6 +34,9 @@
  * How one would try to break it: let a host write into the copy (its identity is refused by every host, of any
  * version); let the copy lose or change an object (the next record does not follow its last one: CopyDiffersError, and
  * nothing more is put there).
+ *
+ * Attacked in test/vault/copy/vault-copier.test.ts: "restores what the vault restores, and is no vault for hosts",
+ * "that has other records than the vault is left as it is".
  */
 import type { RetentionPolicy } from "../../core/retention.ts";
 import { allRules } from "../../core/rules.ts";

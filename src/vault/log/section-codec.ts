@@ -14,6 +14,8 @@
  *
  * How one would break it: by declaring a section optional without which the databases, or a client's answer, would be
  * different. Anything that a promise rests on is required.
+ *
+ * Attacked in test/vault/log/record-codec.test.ts: "of an unknown kind is refused when it is required".
  */
 import type { Section } from "../../core/flush.ts";
 import { ByteReader, type ByteWriter, MalformedBytes, UnknownSection } from "./bytes.ts";

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { rankCandidates } from "../../../src/core/failover/candidate.ts";
+import { heardAt } from "../../../src/core/failover/position-trail.ts";
 import type { HostReport, HostView } from "../../../src/core/failover/state.ts";
 import { unknownHealth, seenWell } from "../../../src/core/failover/health.ts";
 import { report } from "../../support/core/failover-scenario.ts";
@@ -52,6 +53,16 @@ describe("the best candidate", () => {
     expect(order([host("a", { priority: 5 }, { priority: 0 }), host("b", { priority: 1 })])).toEqual(["b", "a"]);
     expect(order([host("a", { nofailover: true }, { nofailover: false })])).toEqual(["a"]);
     expect(order([host("a", { nofailover: false }, { nofailover: true })])).toEqual([]);
+  });
+
+  test("is any that makes progress before one whose vault does not answer, and the furthest of those when no vault answers", () => {
+    const still = (id: string, position: number, priority: number): HostView =>
+      host(id, { position, priority }, { trail: heardAt(undefined, position, -10_000) });
+    const moving = host("c", { position: 3 }, { trail: heardAt(undefined, 3, 1_000) });
+    const names = (hosts: HostView[]): string[] =>
+      rank(hosts, { positionDue: 20 }).eligible.map(({ host: id, standing }) => `${id} ${standing}`);
+    expect(names([still("a", 12, 50), still("b", 15, 0), moving])).toEqual(["c behind", "b stale", "a stale"]);
+    expect(names([still("a", 12, 50), still("b", 15, 0)])).toEqual(["b stale", "a stale"]);
   });
 
   test("is never a host that cannot take over, and each of those gets its reason", () => {

@@ -52,6 +52,11 @@
  *   is damage, and is told as such.
  * - Retention removes whole segments, never claims and seals: a claim cannot succeed in a hole (R4), since it reads the
  *   end of the log after it was created.
+ *
+ * Attacked in test/vault/log/segment/segment-writer.test.ts: "two claimants in a row, and the first dies at any of its
+ * calls", "that seals after the next one has sealed does not lead", "whose claim others overtook long ago claims
+ * again", "a claim whose seal was put by an attempt that failed", "whose sync fails continues in a new segment", "of
+ * which a part was written is not in the log".
  */
 import type { StagedBytes } from "../../../core/delta.ts";
 import { allRules, type Rules } from "../../../core/rules.ts";
