@@ -199,9 +199,17 @@ function longNotesOf({ role, reason, notes }: ClusterHost): readonly string[] {
   const long = notes.filter((note) => !isShort(note) && (reason === null || !note.includes(reason)));
   const advice = role === "failed" ? [failedAdvice] : [];
   const all = [...new Set([...(reason === null ? [] : [reason]), ...advice, ...long])];
-  // A report of the vault stands again in the impairment that it causes.
-  return all.filter((note) => !all.some((other) => other !== note && other.includes(note)));
+  // A report of the vault stands again in the impairment that it causes, and why an application did not start in what
+  // follows from that.
+  return all.filter(
+    (note, index) =>
+      !all.some(
+        (other, at) => other !== note && (other.includes(note) || (at < index && other.endsWith(causeIn(note)))),
+      ),
+  );
 }
+
+const causeIn = (note: string): string => note.slice(note.indexOf(": ") + 1);
 
 /** `failed` is the only state that a host does not leave by itself. */
 const failedAdvice = "do: fix the cause named here, then restart this host";
@@ -224,7 +232,7 @@ function formatFailovers(service: ClusterService, wallTimeMs: number, width: num
       .map(([phase, ms]) => `${phaseInWords(phase)} ${Math.round(ms ?? 0)}`)
       .join(", ");
     const details = [
-      ...(entry.kind === "switchover" || entry.cause === null ? [] : [entry.cause]),
+      ...(entry.kind === "switchover" || entry.cause === null ? [] : [inShort(entry.cause)]),
       ...(phases === "" ? [] : [`${phases} ms`]),
       ...(entry.gapMs === null ? [] : [`gap ${Math.round(entry.gapMs)} ms`]),
     ].join("; ");
@@ -233,6 +241,9 @@ function formatFailovers(service: ClusterService, wallTimeMs: number, width: num
   });
   return `last failovers:\n${lines.join("")}`;
 }
+
+/** Without what a cause has in brackets: its evidence stands with the host and in the view `failovers`. */
+const inShort = (cause: string): string => cause.replace(/ \(.*$/s, "");
 
 /** Two gateways may begin the same failover; one of them takes over. */
 const outcomeInWords = (outcome: string): string =>

@@ -33,6 +33,14 @@ test("what a host reports of its vault does not stand again beside the impairmen
   expect(text.split(why)).toHaveLength(2);
 });
 
+test("why an application did not start stands once, whatever follows from it", () => {
+  const why = 'application "bun app.ts": it was not ready within 30000 ms';
+  const notes = [`candidate of last resort: ${why}`, `did not become primary after the bootstrap: ${why}`];
+  expect(shown({ failovers: [], hosts: [host({ id: "a", notes })] }).split("it was not ready")).toHaveLength(2);
+  const entry = failoverEntry({ kind: "stepped-down", cause: `${why} (it listens on *:1)` });
+  expect(shown({ failovers: [entry] })).not.toContain("it listens on");
+});
+
 test("a failover is listed with its cause, and what became of one that another took over", () => {
   const entry = failoverEntry({ kind: "kill", outcome: "overtaken", cause: "its host process was gone" });
   expect(shown({ failovers: [entry] })).toMatch(/overtaken by another failover \(its host process was gone/);
