@@ -5,33 +5,15 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writ
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { waitFor } from "../support/http/raw-client.ts";
+import { buildBinary, buildMsMax, type ProgramRun, runProgram } from "./built-binary.ts";
 import { canMount, withMount } from "./mounts.ts";
 
-const root = join(import.meta.dirname, "../..");
-const buildMs = 180_000;
 let folder = "";
 let binary = "";
 let work = "";
 
-interface Run {
-  readonly code: number | null;
-  readonly out: string;
-  readonly err: string;
-}
-
-function run(program: string, args: readonly string[], cwd: string, env: Record<string, string>): Promise<Run> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
-    let out = "";
-    let err = "";
-    child.stdout.on("data", (chunk: Buffer) => (out += chunk.toString()));
-    child.stderr.on("data", (chunk: Buffer) => (err += chunk.toString()));
-    child.on("error", reject);
-    child.on("close", (code) => resolve({ code, out, err }));
-  });
-}
-
-const stead = (...args: string[]): Promise<Run> => run(binary, args, work, { HOME: join(folder, "home"), PATH: "" });
+const stead = (...args: string[]): Promise<ProgramRun> =>
+  runProgram(binary, args, { cwd: work, env: { HOME: join(folder, "home"), PATH: "" } });
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "stead-binary-"));
@@ -39,11 +21,8 @@ beforeAll(async () => {
   work = join(folder, "work");
   mkdirSync(work);
   mkdirSync(join(folder, "home"));
-  const built = await run(process.execPath, [join(root, "scripts/build.ts"), "--outfile", binary], root, {
-    ...(process.env as Record<string, string>),
-  });
-  if (built.code !== 0) throw new Error(`the build failed:\n${built.out}${built.err}`);
-}, buildMs);
+  await buildBinary(binary);
+}, buildMsMax);
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -73,12 +52,15 @@ test.skipIf(!canMount)(
     mkdirSync(temporary);
     await withMount(temporary, "noexec", async () => {
       const env = { HOME: join(folder, "home"), PATH: "", TMPDIR: temporary };
-      const refused = await run(binary, ["version"], work, env);
+      const refused = await runProgram(binary, ["version"], { cwd: work, env });
       expect(refused.code).toBe(7);
       expect(refused.err).toContain(temporary);
       expect(refused.err).toContain("STEAD_TMP");
       expect(refused.err).toContain("gateway.database");
-      expect(await run(binary, ["version"], work, { ...env, STEAD_TMP: work })).toMatchObject({ code: 0, err: "" });
+      expect(await runProgram(binary, ["version"], { cwd: work, env: { ...env, STEAD_TMP: work } })).toMatchObject({
+        code: 0,
+        err: "",
+      });
       const state = join(folder, "state");
       mkdirSync(state);
       const config = join(state, "gateway.toml");

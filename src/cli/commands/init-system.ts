@@ -1,12 +1,12 @@
 /**
  * `stead init --etc`: where files belong that the units in examples/systemd run with, and whose they are. The
  * configuration is root's and readable; the secret and private keys are the user's alone; databases are in the state
- * folder, which is the user's.
+ * folder, which is the user's, as is a vault that is made with them.
  */
 import { spawnSync } from "node:child_process";
-import { chmodSync, chownSync, existsSync, mkdirSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { OperatorError } from "../../runtime/operator-error.ts";
+import { messageOf, OperatorError } from "../../runtime/operator-error.ts";
 
 export const systemFolder = "/etc/stead";
 export const systemState = "/var/lib/stead";
@@ -51,10 +51,13 @@ export interface SystemFiles {
   readonly open: readonly string[];
   /** Files with secrets. */
   readonly secret: readonly string[];
+  /** Folder of a vault that was made; undefined: none was. */
+  readonly vault: string | undefined;
 }
 
 /** Returns what it did, a line each. */
-export function giveFiles({ folder, state, open, secret }: SystemFiles, { name, uid, gid }: Account): string[] {
+export function giveFiles({ folder, state, open, secret, vault }: SystemFiles, account: Account): string[] {
+  const { name, uid, gid } = account;
   const made = !existsSync(state);
   mkdirSync(state, { recursive: true });
   chmodSync(state, 0o700);
@@ -68,5 +71,18 @@ export function giveFiles({ folder, state, open, secret }: SystemFiles, { name, 
   return [
     `${made ? "made" : "gave"} ${state} (mode 0700, user ${name})`,
     `gave ${secret.join(", ")} (mode 0600, user ${name})`,
+    ...(vault === undefined ? [] : [giveVault(vault, account)]),
   ];
+}
+
+/** The server of a shared folder may keep root from giving files away. */
+function giveVault(folder: string, { name, uid, gid }: Account): string {
+  try {
+    for (const path of readdirSync(folder, { recursive: true, encoding: "utf8" }))
+      chownSync(join(folder, path), uid, gid);
+    chownSync(folder, uid, gid);
+    return `gave ${folder} (user ${name})`;
+  } catch (error) {
+    return `could not give ${folder} to ${name} (${messageOf(error)}): do it on the server of that folder, with chown -R ${uid}:${gid}`;
+  }
 }

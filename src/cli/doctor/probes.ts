@@ -157,10 +157,11 @@ async function takePulse(folder: string, leaseMs: number): Promise<VaultPulse> {
       }
       took.push(performance.now() - startedAt);
     }
+    await rm(path);
   } catch (error) {
+    // A folder that cannot be written may not let it be removed either.
+    await rm(path, { force: true }).catch(() => undefined);
     return { kind: "failed", why: (error as NodeJS.ErrnoException).code ?? String(error) };
-  } finally {
-    await rm(path, { force: true });
   }
   return { kind: "written", ms: took.toSorted((a, b) => a - b).at(-2) ?? 0, leaseMs };
 }

@@ -12,6 +12,8 @@ export interface Mail {
 }
 
 export interface MailServerManners {
+  /** TLS from the start (smtps), before the greeting. */
+  readonly isTls?: boolean;
   readonly offersStarttls?: boolean;
   /** Asked for, if set. */
   readonly login?: { readonly user: string; readonly password: string };
@@ -73,6 +75,7 @@ class Session {
 
   begin(socket: Socket): void {
     this.#use(socket);
+    if (this.#manners.isTls === true) this.#secure();
     this.#answer("greeting", "220 mail.test ESMTP");
   }
 
