@@ -145,6 +145,7 @@ export class Cluster {
       },
       http: options.http,
       httpDice: new SeededRandom(`http ${options.seed} ${machine.name} ${world.now}`),
+      hookMs: options.hookMs,
       watch: checker,
       windowMsMin: () => (this.#isHealed ? followMs(options) : 0),
       onTransition: (what, fields) => {
@@ -215,6 +216,7 @@ export class Cluster {
     }
     for (const host of this.hosts) {
       this.mendApplication(host);
+      host.hooks = "none";
       this.startHost(host);
     }
     for (const gateway of this.gateways) this.startGateway(gateway, "kept");

@@ -7,7 +7,7 @@
 import type { SeededRandom } from "../../harness/seeded-random.ts";
 import type { Poison } from "./messages.ts";
 import type { SimOptions } from "./options.ts";
-import type { ApplicationTrouble } from "./sim-machine.ts";
+import type { ApplicationTrouble, HookTrouble } from "./sim-machine.ts";
 import type { Trouble } from "./sim-vault.ts";
 
 export type Who = "primary" | number;
@@ -52,6 +52,8 @@ export type FaultKind =
       readonly who: Who | "all";
       readonly how: Exclude<ApplicationTrouble, "none">;
     }
+  /** An operator's hooks there, or everywhere, fail or hang. Only in scenarios. */
+  | { readonly kind: "hooks-broken"; readonly who: Who | "all"; readonly how: Exclude<HookTrouble, "none"> }
   /** A client asks for something on which the application ends, or answers what must be refused. */
   | { readonly kind: "poison"; readonly gateway: number; readonly how: Poison }
   | { readonly kind: "checkpoint"; readonly who: Who }
@@ -209,7 +211,8 @@ function drawKind(dice: SeededRandom, options: SimOptions, kind: FaultKind["kind
     case "vault-power":
       return { kind, who: dice.chance(0.5) ? who : "none" };
     case "install":
-      throw new Error("the version of a host is not drawn");
+    case "hooks-broken":
+      throw new Error(`${kind} is not drawn`);
   }
 }
 

@@ -130,6 +130,13 @@ export class Nemesis {
           for (const machine of machines) cluster.mendApplication(machine);
         };
       }
+      case "hooks-broken": {
+        const machines = fault.who === "all" ? cluster.hosts : [this.#host(fault.who)];
+        for (const machine of machines) machine.hooks = fault.how;
+        return () => {
+          for (const machine of machines) machine.hooks = "none";
+        };
+      }
       case "poison":
         this.#poisoner.ask({ kind: "read", key: 0, poison: fault.how }, this.#gateway(fault.gateway), () => undefined);
         return undefined;

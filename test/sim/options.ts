@@ -75,6 +75,8 @@ export interface SimOptions {
   readonly faultEveryMs: number;
   /** Of bytes between a host's front and its application: how they are split, and when they begin. */
   readonly http: FrontHttpOptions;
+  /** The limit of an operator's hooks; left out: hosts have none. Only in scenarios. */
+  readonly hookMs?: number | undefined;
   readonly log: LogKind;
   /** For streams that are drawn apart. */
   readonly seed: number;

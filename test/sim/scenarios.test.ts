@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { applicationScenarios } from "./application-scenarios.ts";
+import { hookScenarios } from "./hook-scenarios.ts";
 import { versionScenarios } from "./version-scenarios.ts";
 import { runScenario, type Scenario, scenarios } from "./scenarios.ts";
 
@@ -8,6 +9,7 @@ const seedsEach = 6;
 describe("what happened to others", () => runAll(scenarios));
 describe("hosts of two versions", () => runAll(versionScenarios));
 describe("an application that misbehaves", () => runAll(applicationScenarios));
+describe("an operator's hooks", () => runAll(hookScenarios));
 
 function runAll(all: readonly Scenario[]): void {
   for (const scenario of all) {

@@ -29,6 +29,7 @@ import { type CaptureOptions, SimReplica, SimSource } from "./sim-capture.ts";
 import type { SimDatabase } from "./sim-database.ts";
 import { SimFront } from "./sim-front.ts";
 import { SimProcesses } from "./sim-leftovers.ts";
+import { simHooks } from "./sim-hooks.ts";
 import { SimLocal } from "./sim-local.ts";
 import type { SimMachine } from "./sim-machine.ts";
 import type { Answer, Request } from "./messages.ts";
@@ -63,6 +64,8 @@ export interface HostSetup {
   readonly http: FrontHttpOptions;
   /** Of the bytes between front and application; apart from the others. */
   readonly httpDice: SeededRandom;
+  /** The limit of its hooks; undefined: it has none. */
+  readonly hookMs: number | undefined;
   readonly watch: HostWatch;
   /** No retention window is shorter now. */
   readonly windowMsMin: () => number;
@@ -167,6 +170,9 @@ export class SimHost {
           onExecuted: (request) => watch.onExecuted(request),
         })),
       leftovers,
+      ...(setup.hookMs === undefined
+        ? {}
+        : { runHook: simHooks({ machine, process, timeoutMs: setup.hookMs, say: say("") }) }),
       freePort: () => Promise.resolve(8080),
       clean: async (newest, logPosition, noEpochAfter) => {
         const { keepMin, windowMs } = config.checkpoint;

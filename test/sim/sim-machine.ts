@@ -19,6 +19,12 @@ export interface Disk {
  */
 export type ApplicationTrouble = "none" | "ends" | "never-ready" | "crashes";
 
+/**
+ * What the operator's hooks on this machine do other than to end well at once: `before_start`, or the two for which
+ * nothing waits, fail or run until their limit.
+ */
+export type HookTrouble = "none" | "start-fails" | "start-hangs" | "others-fail" | "others-hang";
+
 export class SimMachine implements Node {
   readonly name: string;
   readonly clock: ClockKind;
@@ -27,6 +33,7 @@ export class SimMachine implements Node {
   /** Of its application, outside of the application's group. */
   readonly escaped = new Set<SimProcess>();
   application: ApplicationTrouble = "none";
+  hooks: HookTrouble = "none";
   hasPower = true;
   /** The host's program that is installed here reads and writes records of format 1 only (earlier-version.ts). */
   isEarlier = false;
