@@ -42,6 +42,7 @@ import { baseUrlSchema } from "./addresses.ts";
 import { databaseChangeSchema, databaseListSchema } from "./databases.ts";
 import {
   applicationSchema,
+  checkpointProgressSchema,
   hostRoles,
   impairmentSchema,
   captureSchema,
@@ -85,6 +86,7 @@ export const clusterHostSchema = v.object({
   checkpoint: v.nullable(v.object({ position: count, wallTimeMs: count })),
   setAside: v.array(v.string()),
   /** These, up to the secret, as in the host's status (src/control/host-status.ts). */
+  checkpointProgress: v.optional(v.nullable(checkpointProgressSchema), null),
   application: v.optional(v.nullable(applicationSchema), null),
   impairments: v.optional(v.array(impairmentSchema), []),
   retry: v.optional(v.nullable(retrySchema), null),

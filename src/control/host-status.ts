@@ -72,6 +72,17 @@ export const vaultSchema = v.object({
   latencyMs: v.nullable(milliseconds),
 });
 
+/** How far a checkpoint is that is being written. */
+export const checkpointProgressSchema = v.object({
+  /** Of the databases. */
+  bytes: count,
+  totalBytes: count,
+  /** null: not known yet. */
+  bytesPerSecond: v.nullable(v.pipe(v.number(), v.minValue(0))),
+  leftMs: v.nullable(milliseconds),
+});
+export type CheckpointProgress = v.InferOutput<typeof checkpointProgressSchema>;
+
 export const retrySchema = v.object({ reason: v.string(), inMs: milliseconds, attempts: count });
 
 /** What a primary's capture costs the application, and what hinders capture. */
@@ -161,6 +172,8 @@ export const hostStatusSchema = v.object({
   nofailover: v.boolean(),
   leaseMs: count,
   checkpoint: v.nullable(v.object({ position: count, wallTimeMs: count })),
+  /** null: no checkpoint is being written. */
+  checkpointProgress: v.optional(v.nullable(checkpointProgressSchema), null),
   /** Dated folders with data that was committed here but never acknowledged. */
   setAside: v.array(v.string()),
   /** null: the host does not report it. */
@@ -202,6 +215,7 @@ export type HostStatus = v.InferOutput<typeof hostStatusSchema>;
 
 /** Default values of the fields that a host may leave out. */
 export const untold = {
+  checkpointProgress: null,
   application: null,
   impairments: [],
   retry: null,

@@ -1,6 +1,12 @@
 /** Builds a host's status from the parts that know (src/control/host-status.ts has the meaning of each field). */
 import type { HostConfig } from "../config/types.ts";
-import { type CaptureStatus, type HostStatus, type RehearsalResult, untold } from "../control/host-status.ts";
+import {
+  type CaptureStatus,
+  type CheckpointProgress,
+  type HostStatus,
+  type RehearsalResult,
+  untold,
+} from "../control/host-status.ts";
 import type { RestoreTestResult } from "../control/restore-test.ts";
 import type { VaultCopyStatus } from "../control/vault-copy.ts";
 import { retryInMs } from "../core/host/retry-schedule.ts";
@@ -10,6 +16,7 @@ import type { Canary } from "./machine/canary.ts";
 import type { Driver } from "./driver.ts";
 import type { Hooks } from "./hooks.ts";
 import type { HostPorts } from "./host-ports.ts";
+import type { Checkpointer } from "./primary/checkpointer.ts";
 import type { LogStatus } from "./secondary/log-status.ts";
 import type { Warnings } from "./ports/warnings.ts";
 import type { CaptureSource } from "./ports/ports.ts";
@@ -88,6 +95,7 @@ export function selfReport({
     checkpoint: checkpoint === undefined ? null : { position: checkpoint.position, wallTimeMs: checkpoint.wallTimeMs },
     setAside: driver.setAsides.slice(-setAsidesShown),
     ...untold,
+    checkpointProgress: checkpointProgressOf(term?.checkpointer),
     application: term?.application.status ?? {
       state: "stopped",
       forMs: now - driver.noTermSince,
@@ -114,6 +122,13 @@ export function selfReport({
     program: { version: versionText(), wallTimeMs: Math.floor(wallTimeMs), vaultUrl: config.vaultUrl },
     warnings: [...warnings.texts, ...certificateWarnings, ...(secret?.warnings ?? [])],
   };
+}
+
+function checkpointProgressOf(checkpointer: Pick<Checkpointer, "progress"> | undefined): CheckpointProgress | null {
+  const progress = checkpointer?.progress;
+  if (progress === undefined) return null;
+  const { done: bytes, total: totalBytes, perSecond, leftMs } = progress;
+  return { bytes, totalBytes, bytesPerSecond: perSecond ?? null, leftMs: leftMs ?? null };
 }
 
 function captureOf(source: CaptureSource | undefined): CaptureStatus | null {

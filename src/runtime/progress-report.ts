@@ -31,17 +31,37 @@ export class ProgressReport {
     const now = clock.now();
     if (bytes >= totalBytes || now - this.#saidAt < everyMs) return;
     this.#saidAt = now;
-    say(`${what}: ${progressInWords(bytes, totalBytes, now - this.#startedAt)}`);
+    say(`${what}: ${progressInWords(workProgress(bytes, totalBytes, now - this.#startedAt))}`);
   };
 }
 
-export function progressInWords(bytes: number, totalBytes: number, tookMs: number): string {
-  const done = `${bytesInWords(bytes)} of ${bytesInWords(totalBytes)}`;
-  if (bytes <= 0 || tookMs <= 0) return done;
-  const perSecond = (bytes / tookMs) * 1_000;
-  const leftSeconds = Math.ceil((totalBytes - bytes) / perSecond);
+/** How far a piece of work is. Undefined: not known yet. */
+export interface WorkProgress {
+  readonly done: number;
+  readonly total: number;
+  readonly perSecond: number | undefined;
+  readonly leftMs: number | undefined;
+}
+
+export type ProgressUnit = "bytes" | "records";
+
+/** `tookMs`: since the work began. */
+export function workProgress(done: number, total: number, tookMs: number): WorkProgress {
+  if (done <= 0 || tookMs <= 0) return { done, total, perSecond: undefined, leftMs: undefined };
+  const perSecond = (done / tookMs) * 1_000;
+  return { done, total, perSecond, leftMs: (Math.max(0, total - done) / perSecond) * 1_000 };
+}
+
+export function progressInWords(
+  { done, total, perSecond, leftMs }: WorkProgress,
+  unit: ProgressUnit = "bytes",
+): string {
+  const reached = unit === "bytes" ? `${bytesInWords(done)} of ${bytesInWords(total)}` : `${done} of ${total} records`;
+  if (perSecond === undefined || leftMs === undefined) return reached;
+  const rate = unit === "bytes" ? `${bytesInWords(perSecond)}/s` : `${Math.round(perSecond)} records/s`;
+  const leftSeconds = Math.ceil(leftMs / 1_000);
   const left = leftSeconds < 120 ? `${leftSeconds} s` : `${Math.ceil(leftSeconds / 60)} min`;
-  return `${done}, ${bytesInWords(perSecond)}/s, about ${left} left`;
+  return `${reached}, ${rate}, about ${left} left`;
 }
 
 const units = ["KiB", "MiB", "GiB", "TiB"] as const;

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import type { Clock } from "../../src/runtime/clock.ts";
-import { bytesInWords, ProgressReport, progressInWords } from "../../src/runtime/progress-report.ts";
+import { bytesInWords, ProgressReport, progressInWords, workProgress } from "../../src/runtime/progress-report.ts";
 
 const mebibyte = 1024 ** 2;
 
@@ -15,9 +15,17 @@ test("bytes have a unit and few digits", () => {
 });
 
 test("rate and time left follow from what is done", () => {
-  expect(progressInWords(100 * mebibyte, 400 * mebibyte, 10_000)).toBe("100 MiB of 400 MiB, 10 MiB/s, about 30 s left");
-  expect(progressInWords(10 * mebibyte, 4_000 * mebibyte, 10_000)).toEndWith("about 67 min left");
-  expect(progressInWords(0, mebibyte, 10_000)).toBe("0 KiB of 1.0 MiB");
+  expect(progressInWords(workProgress(100 * mebibyte, 400 * mebibyte, 10_000))).toBe(
+    "100 MiB of 400 MiB, 10 MiB/s, about 30 s left",
+  );
+  expect(progressInWords(workProgress(10 * mebibyte, 4_000 * mebibyte, 10_000))).toEndWith("about 67 min left");
+  expect(progressInWords(workProgress(0, mebibyte, 10_000))).toBe("0 KiB of 1.0 MiB");
+});
+
+test("records are counted as records", () => {
+  expect(progressInWords(workProgress(1_200, 5_000, 4_000), "records")).toBe(
+    "1200 of 5000 records, 300 records/s, about 13 s left",
+  );
 });
 
 test("reports come at intervals, and none for work that is soon over", () => {

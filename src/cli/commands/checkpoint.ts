@@ -9,6 +9,9 @@ import {
   type ConnectionFlags,
 } from "./gateway-connection.ts";
 import type { CliContext } from "../output/context.ts";
+import { ProgressOutput } from "../output/progress-output.ts";
+import { systemClock } from "../../runtime/clock.ts";
+import { watchCheckpoint } from "./watch-checkpoint.ts";
 import { targetOf } from "./switchover.ts";
 
 interface CheckpointFlags extends ConnectionFlags {
@@ -20,7 +23,8 @@ export const checkpointCommand = buildCommand<CheckpointFlags, [host?: string], 
   docs: {
     brief: "Make a checkpoint now",
     fullDescription: [
-      "Writers are not stopped. Exits with 0 once the checkpoint is complete and verified, with 5 if it was refused, with 6 if",
+      "Writers are not stopped. Says on standard error how far it is: every few seconds, on a terminal in one line, with --json",
+      "as JSON lines. Exits with 0 once the checkpoint is complete and verified, with 5 if it was refused, with 6 if",
       "the gateway does not answer.",
       "",
       "EXAMPLES",
@@ -36,7 +40,18 @@ export const checkpointCommand = buildCommand<CheckpointFlags, [host?: string], 
   },
   async func(flags, host) {
     const { client, url } = connectToGateway(this, flags);
-    const done = requireAnswer(await client.checkpoint(targetOf(flags.service, host), this.signal), url);
+    const over = new AbortController();
+    const output = new ProgressOutput({ stream: this.process.stderr, isJson: flags.json, clock: systemClock });
+    const watching = watchCheckpoint({
+      ...{ target: targetOf(flags.service, host), output, clock: systemClock },
+      ...{ signal: AbortSignal.any([this.signal, over.signal]), ask: (signal) => client.cluster(signal) },
+    });
+    const answer = await client.checkpoint(targetOf(flags.service, host), this.signal).finally(async () => {
+      over.abort();
+      await watching;
+      output.close();
+    });
+    const done = requireAnswer(answer, url);
     const text = `service ${done.service}: checkpoint at position ${done.position} by ${done.host}, ${done.chunksWritten} chunks written, ${done.chunksReused} reused, ${done.ms.toFixed(0)} ms\n`;
     this.process.stdout.write(flags.json ? `${JSON.stringify(done)}\n` : text);
   },

@@ -30,7 +30,7 @@ export type RestoreTest =
 
 /**
  * Calls `restore` with the absolute path of a folder below `parent` that does not exist yet, and removes what it made,
- * also after a failure.
+ * also after a failure. `onChecked` is told how much SQLite has checked, database by database.
  *
  * @throws EmptyVaultError, which is no damage; LittleRoomError before anything is written; errors of the file system;
  * and the signal's reason.
@@ -39,15 +39,21 @@ export async function testRestore(
   restore: (folder: string) => Promise<PointInTime>,
   parent: string,
   signal?: AbortSignal,
+  onChecked?: (bytes: number, totalBytes: number) => void,
 ): Promise<RestoreTest> {
   const scratch = mkdtempSync(join(parent, "stead-restore-test-"));
   const startedAtMs = systemClock.now();
   try {
     const folder = join(scratch, "databases");
     const { position, databases } = await restore(folder);
+    const total = databases.reduce((sum, { bytes }) => sum + bytes, 0);
+    let done = 0;
+    onChecked?.(done, total);
     const checked = databases.map(({ name, bytes }): CheckedRestore => {
       signal?.throwIfAborted();
-      return { name, bytes, integrity: checkIntegrity(pathOf(folder, name), "full") };
+      const integrity = checkIntegrity(pathOf(folder, name), "full");
+      onChecked?.((done += bytes), total);
+      return { name, bytes, integrity };
     });
     return { kind: "restored", position, tookMs: systemClock.now() - startedAtMs, databases: checked };
   } catch (error) {

@@ -1,5 +1,6 @@
 /** `stead status`: what a gateway sees, as a table, once or repeatedly. */
 import { buildCommand } from "@stricli/core";
+import { checkpointInWords } from "../../control/checkpoint-words.ts";
 import type { ClusterHost, ClusterService, ClusterStatus } from "../../control/gateway-api.ts";
 import { systemClock } from "../../runtime/clock.ts";
 import {
@@ -160,7 +161,7 @@ function hostTable(service: ClusterService, width: number): string {
     columns,
     service.hosts.map((host) => hostRow(service, host)),
   );
-  return table + formatNotes(service.hosts, width);
+  return table + formatCheckpoints(service.hosts, width) + formatNotes(service.hosts, width);
 }
 
 function hostRow(service: ClusterService, host: ClusterHost): string[] {
@@ -182,6 +183,15 @@ function hostRow(service: ClusterService, host: ClusterHost): string[] {
     notes.join("; "),
   ];
 }
+
+const formatCheckpoints = (hosts: readonly ClusterHost[], width: number): string =>
+  hosts
+    .map(({ id, health, checkpointProgress }) =>
+      checkpointProgress === null || health === "down"
+        ? ""
+        : paragraph(`  ${id}: `, checkpointInWords(checkpointProgress), width),
+    )
+    .join("");
 
 /** Longest note, in characters, that is shown in the table; a longer one gets its own lines below. */
 const shortNoteMax = 24;

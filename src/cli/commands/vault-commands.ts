@@ -9,6 +9,8 @@ import { durationAccepted, parseDuration } from "../../config/units.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
 import type { CliContext } from "../output/context.ts";
 import { folderParameter, fromFlag, vaultArgument, vaultFlags, type VaultFlags } from "./vault-argument.ts";
+import { ProgressOutput } from "../output/progress-output.ts";
+import { systemClock } from "../../runtime/clock.ts";
 import { vaultCreateCommand } from "./vault-create.ts";
 import { vaultEstimateCommand } from "./vault-estimate.ts";
 import { vaultPromoteCopyCommand } from "./vault-promote-copy.ts";
@@ -31,6 +33,7 @@ const verifyCommand = buildCommand<VerifyFlags, [folder?: string], CliContext>({
       "Reads every record, manifest and chunk, and replays the pages as hosts would; never writes to the vault. May run beside",
       "a cluster. With --restore the newest state is restored into a folder of its own as well, SQLite checks every database",
       "(integrity_check), and the folder is removed: this finds what was damaged before it was captured.",
+      "Says on standard error how far it is: every few seconds, on a terminal in one line, with --json as JSON lines.",
       "Exits with 0 if everything is whole, with 9 if something is damaged.",
       "",
       "EXAMPLES",
@@ -65,18 +68,24 @@ const verifyCommand = buildCommand<VerifyFlags, [folder?: string], CliContext>({
       throw new OperatorError("usage", { found: "--in without --restore", advice: "add --restore, or leave --in out" });
     const { url, s3, service, secret, secrets } = await vaultArgument(this, flags, folder);
     const { vaultVerify } = await import("./vault.ts");
-    const { exitCode } = await vaultVerify({
-      url,
-      s3,
-      secret,
-      secrets,
-      json: flags.json,
-      out: output(this),
-      signal: this.signal,
-      ...(service === undefined ? {} : { service }),
-      ...(flags.restore ? { restoreIn: resolve(this.cwd, flags.in ?? tmpdir()) } : {}),
-    });
-    this.exitWith(exitCode);
+    const { stderr: stream } = this.process;
+    const progress = new ProgressOutput({ stream, isJson: flags.json, clock: systemClock });
+    const print = output(this);
+    try {
+      const { exitCode } = await vaultVerify({
+        ...{ url, s3, secret, secrets, json: flags.json, signal: this.signal },
+        onProgress: progress.reached,
+        out(line) {
+          progress.close();
+          print(line);
+        },
+        ...(service === undefined ? {} : { service }),
+        ...(flags.restore ? { restoreIn: resolve(this.cwd, flags.in ?? tmpdir()) } : {}),
+      });
+      this.exitWith(exitCode);
+    } finally {
+      progress.close();
+    }
   },
 });
 
@@ -166,7 +175,6 @@ const gcCommand = buildCommand<GcFlags, [folder?: string], CliContext>({
       });
     }
     const { vaultGc } = await import("./vault.ts");
-    const { systemClock } = await import("../../runtime/clock.ts");
     const policy = { checkpointsMin, windowMs };
     const { exitCode } = await vaultGc({
       url,

@@ -4,9 +4,9 @@ import { buildCommand } from "@stricli/core";
 import type { LeftOut, Moment, PointInTime } from "../../host/secondary/point-in-time.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
 import { systemClock } from "../../runtime/clock.ts";
-import { ProgressReport } from "../../runtime/progress-report.ts";
 import type { CliContext } from "../output/context.ts";
 import { folderParameter, fromFlag, vaultArgument, vaultFlags, type VaultFlags } from "./vault-argument.ts";
+import { ProgressOutput } from "../output/progress-output.ts";
 
 interface RestoreFlags extends VaultFlags {
   readonly from: string | undefined;
@@ -74,12 +74,16 @@ export const vaultRestoreCommand = buildCommand<RestoreFlags, [folder?: string],
     const moment = momentOf(flags);
     const to = resolve(this.cwd, flags.to);
     const { restoreFromVault } = await import("./vault.ts");
-    const onWarning = (text: string): void => void this.process.stderr.write(`stead: warning: ${text}\n`);
-    const say = (text: string): void => void this.process.stderr.write(`stead: ${text}\n`);
-    const { reached: onProgress } = new ProgressReport({ what: "loading the checkpoint", clock: systemClock, say });
+    const { stderr: stream } = this.process;
+    const progress = new ProgressOutput({ stream, isJson: flags.json, clock: systemClock });
+    const onWarning = (text: string): void => {
+      progress.close();
+      stream.write(`stead: warning: ${text}\n`);
+    };
+    const onProgress = (bytes: number, total: number): void => progress.reached("loading the checkpoint", bytes, total);
     const restored = await restoreFromVault({
       ...{ url, s3, service, secret, secrets, moment, folder: to, signal: this.signal, onWarning, onProgress },
-    });
+    }).finally(() => progress.close());
     this.process.stdout.write(flags.json ? `${JSON.stringify({ folder: to, ...restored })}\n` : describe(to, restored));
   },
 });

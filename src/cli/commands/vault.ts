@@ -31,6 +31,7 @@ import {
   writtenByServer,
 } from "../../vault/log/turn-on-keys.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
+import type { ProgressUnit } from "../../runtime/progress-report.ts";
 import { isDamaged, type VaultReport, verifyVault } from "../../vault/verify/verify.ts";
 import { openVault } from "../../remote/open-vault.ts";
 import { type ExitCode, exitCodes } from "../output/exit-codes.ts";
@@ -56,6 +57,8 @@ export interface VerifyCommand extends VaultCommand {
   readonly service?: string;
   /** Absolute path of a folder in which the newest state is restored, checked and removed again; default: it is not. */
   readonly restoreIn?: string;
+  /** How far the stage `what` is. */
+  readonly onProgress?: (what: string, done: number, total: number, unit: ProgressUnit) => void;
 }
 
 /** Reads all of the vault, and tests a restore if asked to. Returns `verdict` if anything is damaged. */
@@ -74,12 +77,14 @@ export async function vaultVerify(command: VerifyCommand): Promise<{ exitCode: E
 }
 
 const testRestoreOf = (command: VerifyCommand, parent: string): Promise<RestoreTest> => {
-  const { url, s3, secret, secrets, service, signal } = command;
+  const { url, s3, secret, secrets, service, signal, onProgress: tell } = command;
+  const stage = (what: string) => (done: number, total: number) => tell?.(what, done, total, "bytes");
+  const onProgress = stage("loading the checkpoint");
   // Where a newer checkpoint is damaged an older one is used: the report names it.
   const options = { moment: { kind: "newest" }, onWarning: () => undefined } as const;
   const restore = (folder: string): Promise<PointInTime> =>
-    restoreFromVault({ url, s3, secret, secrets, service, folder, signal, ...options });
-  return testRestore(restore, parent, signal);
+    restoreFromVault({ url, s3, secret, secrets, service, folder, signal, onProgress, ...options });
+  return testRestore(restore, parent, signal, stage("checking the restored databases"));
 };
 
 const reportOf = (command: VerifyCommand): Promise<VaultReport> =>
@@ -89,6 +94,8 @@ const reportOf = (command: VerifyCommand): Promise<VaultReport> =>
       keys,
       ...(command.service === undefined ? {} : { service: command.service }),
       ...(command.signal === undefined ? {} : { signal: command.signal }),
+      onProgress: (stage, done, total) =>
+        command.onProgress?.(`verifying the ${stage}`, done, total, stage === "log" ? "records" : "bytes"),
     }),
   );
 

@@ -23,6 +23,10 @@ export function wrap(text: string, width: number): string[] {
   return [...lines, line];
 }
 
+/** Returns at most `width` characters, the last of them an ellipsis if something is left out. */
+export const truncate = (text: string, width: number): string =>
+  text.length <= width ? text : `${text.slice(0, Math.max(0, width - 1))}…`;
+
 /** Formats lines that begin with `lead` and continue under the text, each with a line end. */
 export function paragraph(lead: string, text: string, width: number = lineWidth): string {
   const indent = " ".repeat(lead.length);

@@ -139,6 +139,7 @@ const olderPrimary = (epoch: number): string =>
 const roleOf = (role: string): HostRole | null => hostRoles.find((known) => known === role) ?? null;
 
 const toldBy = ({
+  checkpointProgress,
   application,
   impairments,
   retry,
@@ -152,7 +153,7 @@ const toldBy = ({
   secret,
 }: HostStatus) => ({
   ...{ application, impairments, retry, suspects, vault, rehearsal, restoreTest, capture, recordFormat, secret },
-  vaultCopies,
+  ...{ vaultCopies, checkpointProgress },
 });
 
 /** Warnings about the host's application, disks and vault, in an operator's words; none if all is healthy. */

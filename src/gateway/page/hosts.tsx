@@ -1,6 +1,7 @@
 /** @jsxImportSource hono/jsx */
 /** The hosts of a service: those of the overview, and all of them in pages. */
 import type { ClusterHost, ClusterService } from "../../control/gateway-api.ts";
+import { checkpointInWords } from "../../control/checkpoint-words.ts";
 import type { HostSamples, SamplesAnswer } from "../../control/samples-api.ts";
 import type { ApiCalls } from "./api-calls.ts";
 import { Badge, type Tone } from "./badge.tsx";
@@ -167,9 +168,10 @@ function leaseInWords({ lease, health }: ClusterHost): string {
 }
 
 function Conditions({ host }: { readonly host: ClusterHost }) {
-  const { heardMsAgo, health } = host;
+  const { heardMsAgo, health, checkpointProgress } = host;
   const all = [
     ...(host.reason === null ? [] : [host.reason]),
+    ...(checkpointProgress === null || health === "down" ? [] : [checkpointInWords(checkpointProgress)]),
     ...(host.nofailover ? ["no candidate: nofailover is set"] : []),
     ...host.notes.filter((note) => note !== host.reason),
     ...(health !== "down" && heardMsAgo !== null && heardMsAgo >= silenceShownMs

@@ -30,7 +30,7 @@ import { pacedBy } from "../../vault/checkpoint/checkpoint-pace.ts";
 import type { Store } from "../../vault/store/store.ts";
 import type { Journal } from "./journal.ts";
 import { messageOf } from "../../runtime/operator-error.ts";
-import { ProgressReport } from "../../runtime/progress-report.ts";
+import { type WorkProgress, workProgress, ProgressReport } from "../../runtime/progress-report.ts";
 import type { Outcome } from "../ports/ports.ts";
 import type { SnapshotDatabase } from "../../capture/snapshot.ts";
 
@@ -77,6 +77,7 @@ export class Checkpointer {
   #lastAt: number;
   #journalBytes = 0;
   #records = 0;
+  #progress: WorkProgress | undefined;
   #isServing = false;
   #isStopped = false;
   readonly #reads = new Set<Promise<unknown>>();
@@ -132,6 +133,11 @@ export class Checkpointer {
   async close(): Promise<void> {
     this.#isStopped = true;
     await Promise.allSettled(this.#reads);
+  }
+
+  /** How far the checkpoint is that is being written, in bytes; undefined: none is, or its first chunk is not yet. */
+  get progress(): WorkProgress | undefined {
+    return this.#progress;
   }
 
   /** A database of the snapshot that can be read until `close`. */
@@ -196,7 +202,8 @@ export class Checkpointer {
       const databases = snapshot.databases.map((database) => this.#guarded(database));
       const gently = { concurrency: 1, pace: pacedBy(clock, vaultShare) };
       const say = (text: string): void => log.info(text, { position });
-      const progress = new ProgressReport({ what: "writing a checkpoint", clock, say, everyMs: progressEveryMs });
+      const report = new ProgressReport({ what: "writing a checkpoint", clock, say, everyMs: progressEveryMs });
+      const beganAt = clock.now();
       written = await writeCheckpoint({
         store,
         position,
@@ -207,9 +214,13 @@ export class Checkpointer {
         databases,
         ...base,
         ...gently,
-        onProgress: progress.reached,
+        onProgress: (bytes, totalBytes) => {
+          report.reached(bytes, totalBytes);
+          this.#progress = workProgress(bytes, totalBytes, clock.now() - beganAt);
+        },
       });
     } finally {
+      this.#progress = undefined;
       await snapshot.release();
     }
     const { manifest, chunksWritten, chunksReused } = written;

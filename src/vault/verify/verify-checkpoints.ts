@@ -30,6 +30,8 @@ export interface CheckpointsReport {
 export interface VerifyCheckpointsOptions {
   /** Without it, the databases are not compared with their checksums. */
   readonly proof?: Pick<PageProof, "checksumOf"> | undefined;
+  /** Of the chunks that are read, by the bytes of the databases in them. The manifests are then read once more. */
+  readonly onProgress?: ((bytes: number, totalBytes: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -42,6 +44,7 @@ export async function verifyCheckpoints(
   const checkpoints: CheckpointReport[] = [];
   const manifests: CheckpointManifest[] = [];
   const verified: VerifiedChunks = new Map();
+  const onRead = await progressOver(store, options);
   for (const position of await listCheckpoints(store)) {
     const manifest = await readOrReport(store, position, findings);
     if (manifest === undefined) {
@@ -49,7 +52,7 @@ export async function verifyCheckpoints(
       continue;
     }
     manifests.push(manifest);
-    const whole = await verifyChunks({ ...options, store, manifest, verified, findings });
+    const whole = await verifyChunks({ ...options, store, manifest, verified, findings, onRead });
     const bytes = manifest.databases.reduce((sum, database) => sum + databaseBytes(database), 0);
     checkpoints.push({ position, wallTimeMs: manifest.wallTimeMs, databases: manifest.databases.length, bytes, whole });
   }
@@ -90,6 +93,8 @@ interface ChunksWork extends VerifyCheckpointsOptions {
   readonly manifest: CheckpointManifest;
   readonly verified: VerifiedChunks;
   readonly findings: Finding[];
+  /** Called with the bytes of each chunk that was read. */
+  readonly onRead: (bytes: number) => void;
 }
 
 async function verifyChunks(work: ChunksWork): Promise<boolean> {
@@ -125,17 +130,18 @@ async function verifyChunks(work: ChunksWork): Promise<boolean> {
  * was written.
  */
 async function verifyChunk(
-  { store, manifest, verified, findings, proof }: ChunksWork,
+  { store, manifest, verified, findings, proof, onRead }: ChunksWork,
   database: ManifestDatabase,
   index: number,
 ): Promise<Uint8Array | undefined> {
   const key = database.chunks[index] ?? "";
-  const firstPage = (index * chunkBytes) / database.pageSize + 1;
-  const place = proof === undefined ? "" : `${database.pageSize}:${firstPage}`;
+  const firstPage = firstPageOf(database, index);
+  const place = proof === undefined ? "" : placeOf(database, index);
   if (verified.has(key) && verified.get(key) === undefined) return undefined;
   const known = verified.get(key)?.get(place);
   if (known !== undefined) return known;
   const content = await readOrReportChunk(store, manifest, database.name, index, findings);
+  onRead(chunkLength(database, index));
   if (content === undefined) {
     verified.set(key, undefined);
     return undefined;
@@ -160,4 +166,35 @@ async function readOrReportChunk(
     else throw error;
     return undefined;
   }
+}
+
+const firstPageOf = ({ pageSize }: ManifestDatabase, index: number): number => (index * chunkBytes) / pageSize + 1;
+
+const placeOf = (database: ManifestDatabase, index: number): string =>
+  `${database.pageSize}:${firstPageOf(database, index)}`;
+
+const chunkLength = (database: ManifestDatabase, index: number): number =>
+  Math.min(chunkBytes, databaseBytes(database) - index * chunkBytes);
+
+/** Returns what counts the bytes that are read. */
+async function progressOver(
+  store: Store,
+  { proof, onProgress }: VerifyCheckpointsOptions,
+): Promise<(bytes: number) => void> {
+  if (onProgress === undefined) return () => undefined;
+  const places = new Set<string>();
+  let total = 0;
+  for (const position of await listCheckpoints(store)) {
+    // One that cannot be read is reported when its chunks would be verified.
+    const manifest = await readManifest(store, position).catch(() => undefined);
+    for (const database of manifest?.databases ?? [])
+      for (const [index, key] of database.chunks.entries()) {
+        const place = proof === undefined ? key : `${key} ${placeOf(database, index)}`;
+        if (places.has(place)) continue;
+        places.add(place);
+        total += chunkLength(database, index);
+      }
+  }
+  let done = 0;
+  return (bytes) => onProgress((done += bytes), total);
 }

@@ -29,6 +29,12 @@ export interface LogReport {
   readonly hashes: ReadonlyMap<Position, string>;
 }
 
+export interface LogWalkOptions {
+  readonly isCopy?: boolean | undefined;
+  /** In records. */
+  readonly onProgress?: ((records: number, total: number) => void) | undefined;
+}
+
 /**
  * `start`: position, hash and epoch at the boundary, from the checkpoint there; undefined if it is not available.
  * `proof` takes every record in order; without it, flushes are not replayed. A copy of a vault ends where its first
@@ -39,7 +45,7 @@ export async function verifyLog(
   boundary: Position,
   start: LogStart | undefined,
   proof?: JournalProof,
-  isCopy = false,
+  { isCopy = false, onProgress }: LogWalkOptions = {},
 ): Promise<LogReport> {
   const { positions, ahead } = endingAt(isCopy, boundary, await log.positions());
   const findings = (await log.strangeNames()).map((name) =>
@@ -53,7 +59,8 @@ export async function verifyLog(
         `${ahead.length} records beyond position ${positions.at(-1) ?? boundary} were copied before those between; they count once these are there`,
       ),
     );
-  const walk = new Walk(log, findings, proof);
+  let walked = 0;
+  const walk = new Walk(log, findings, proof, () => onProgress?.(++walked, positions.length));
   const claims = await walk.claimsUpTo(positions.filter((position) => position <= boundary));
   const after = positions.filter((position) => position > boundary);
   await walk.follow(after, boundary, start);
@@ -89,6 +96,8 @@ class Walk {
   readonly #log: Log;
   readonly #findings: Finding[];
   readonly #proof: JournalProof | undefined;
+  /** Called after each position. */
+  readonly #onWalked: () => void;
   #flush: FlushAssembler;
   /** Missing ranges by first position: a range that retention has passed during the walk is not damage. */
   readonly gaps = new Map<Finding, Position>();
@@ -99,7 +108,8 @@ class Walk {
   readonly announced = new Map<Position, string>();
   readonly hashes = new Map<Position, string>();
 
-  constructor(log: Log, findings: Finding[], proof: JournalProof | undefined) {
+  constructor(log: Log, findings: Finding[], proof: JournalProof | undefined, onWalked: () => void) {
+    this.#onWalked = onWalked;
     this.#log = log;
     this.#findings = findings;
     this.#proof = proof;
@@ -118,6 +128,7 @@ class Walk {
       const record = await this.#decode(position);
       if (record?.body.kind === "epoch") claims.push(record);
       else if (record !== undefined) left += 1;
+      this.#onWalked();
     }
     if (left > 0)
       this.#findings.push(
@@ -151,6 +162,7 @@ class Walk {
         await this.#proof?.beginsAfter(position - 1);
       }
       if (reader !== undefined && !(await this.#take(reader))) reader = undefined;
+      this.#onWalked();
     }
     if (this.#flush.isOpen) {
       this.#findings.push(

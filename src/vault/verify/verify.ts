@@ -39,12 +39,16 @@ export interface VaultReport {
   readonly findings: readonly Finding[];
 }
 
+/** What is being verified, and how far that is: of the checkpoints in bytes, of the log in records. */
+export type VerifyProgress = (stage: "checkpoints" | "log", done: number, total: number) => void;
+
 export interface VerifyOptions {
   /** Replays the pages as hosts would; without it only the records themselves are verified. */
   readonly proof?: PageProof;
   /** Default: the service in the identity. */
   readonly service?: string;
   readonly signal?: AbortSignal;
+  readonly onProgress?: VerifyProgress;
   /** Of the vault; the store authenticates with the same. */
   readonly keys?: VaultKeys | undefined;
 }
@@ -56,11 +60,15 @@ export async function verifyVault(store: Store, options: VerifyOptions = {}): Pr
   const service = identity?.service ?? options.service;
   const log = openLog(store, { service: service ?? "", log: identity?.log ?? "objects" }, { keys: options.keys });
   const boundary = await log.boundary();
-  const checkpoints = await verifyCheckpoints(store, options);
+  const { onProgress, proof: pages, signal } = options;
+  const onRead = onProgress && ((done: number, total: number): void => onProgress("checkpoints", done, total));
+  const checkpoints = await verifyCheckpoints(store, { proof: pages, signal, onProgress: onRead });
   findings.push(...checkpoints.findings);
   const start = startAt(boundary, checkpoints.manifests, findings);
   const proof = options.proof === undefined ? undefined : new JournalProof(store, options.proof, wholeOf(checkpoints));
-  const walked = service === undefined ? emptyLog : await verifyLog(log, boundary, start, proof, identity?.isCopy);
+  const onWalked = onProgress && ((done: number, total: number): void => onProgress("log", done, total));
+  const walk = { isCopy: identity?.isCopy, onProgress: onWalked };
+  const walked = service === undefined ? emptyLog : await verifyLog(log, boundary, start, proof, walk);
   findings.push(...walked.findings, ...compare(checkpoints.manifests, walked));
   if (options.keys?.isEncrypting === true) findings.push(...(await clearFindings(store, log, options.keys)));
   const unappliable = proof?.unappliable ?? [];

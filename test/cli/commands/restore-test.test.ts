@@ -5,6 +5,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { checksumOfPages } from "../../../src/capture/page-hashes.ts";
+import { vaultVerify } from "../../../src/cli/commands/vault.ts";
 import { writeCheckpoint } from "../../../src/vault/checkpoint/checkpoint.ts";
 import { openStore } from "../../../src/vault/store/open-store.ts";
 import { runStead } from "../../support/cli/run-cli.ts";
@@ -50,6 +51,23 @@ async function checkpointOf(bytes: Buffer): Promise<void> {
 
 const verify = (...args: string[]) =>
   runStead(["vault", "verify", "vault", "--restore", "--in", "room", ...args], { cwd: folder });
+
+test("each stage says how far it is, the check by SQLite too", async () => {
+  const bytes = databaseBytes();
+  await checkpointOf(bytes);
+  const told: string[] = [];
+  await vaultVerify({
+    ...{ url: join(folder, "vault"), restoreIn: join(folder, "room"), out: () => undefined },
+    onProgress: (what, done, total, unit) => told.push(`${what}: ${done} of ${total} ${unit}`),
+  });
+  const total = bytes.length;
+  expect(told).toEqual([
+    `verifying the checkpoints: ${total} of ${total} bytes`,
+    `loading the checkpoint: ${total} of ${total} bytes`,
+    `checking the restored databases: 0 of ${total} bytes`,
+    `checking the restored databases: ${total} of ${total} bytes`,
+  ]);
+});
 
 test("a whole vault gives databases that SQLite finds whole, and nothing of them stays", async () => {
   await checkpointOf(databaseBytes());

@@ -10,6 +10,20 @@ test("an answer that is not the present is marked as outdated, with its age", ()
   expect(formatOutdated(undefined, 6_000)).toBe("");
 });
 
+test("a checkpoint that is being written says how far it is, and of a host that is down nothing", () => {
+  const checkpointProgress = {
+    bytes: 50 * 2 ** 20,
+    totalBytes: 200 * 2 ** 20,
+    bytesPerSecond: 2 ** 20,
+    leftMs: 150_000,
+  };
+  const line = "  a: writing a checkpoint: 50 MiB of 200 MiB, 1.0 MiB/s, about 3 min left\n";
+  const shown = (health: "up" | "down") =>
+    formatStatus(clusterStatus({ services: [service({ hosts: [host({ health, checkpointProgress })] })] }), 0, 200);
+  expect(shown("up")).toContain(line);
+  expect(shown("down")).not.toContain("writing a checkpoint");
+});
+
 test("the list of gateways says how many must agree", () => {
   const list = (registered: number) => formatGateways({ gateways: [], registered, troubles: [] });
   expect(list(1)).toContain("this gateway decides alone");

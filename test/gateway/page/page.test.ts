@@ -503,6 +503,14 @@ test("the overview has the last drill with its result and the next one, and noth
   expect(await visited().textOf("/")).not.toContain(">Drills</a></h3>");
 });
 
+test("a checkpoint that is being written is a condition of its host, with its rate and the time left", async () => {
+  const checkpointProgress = { bytes: 2 ** 30, totalBytes: 2 ** 32, bytesPerSecond: 2 ** 26, leftMs: 48_000 };
+  const hosts = [host({ role: "primary", checkpointProgress }), host({ id: "b" })];
+  const text = await visited({ status: clusterStatus({ services: [service({ hosts })] }) }).textOf("/");
+  expect(text).toContain("<li>writing a checkpoint: 1.0 GiB of 4.0 GiB, 64 MiB/s, about 48 s left</li>");
+  expect(text.split("writing a checkpoint").length).toBe(2);
+});
+
 test("lines of the last hour are on the overview as long as it stays light, and else a page further", async () => {
   const hour = (seed: number) => Array.from({ length: 240 }, (_, index) => ((index * 7_919 + seed) % 97) / 7);
   const hosts = (count: number) => Array.from({ length: count }, (_, index) => host({ id: `host-${index}` }));

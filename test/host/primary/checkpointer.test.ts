@@ -7,7 +7,9 @@ import { Journal } from "../../../src/host/primary/journal.ts";
 import { GateShutError, type JournalEnd } from "../../../src/host/primary/journal-end.ts";
 import type { CaptureBatch, CaptureSnapshot } from "../../../src/host/ports/ports.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
+import type { WorkProgress } from "../../../src/runtime/progress-report.ts";
 import { type CheckpointManifest, listCheckpoints, readManifest } from "../../../src/vault/checkpoint/checkpoint.ts";
+import { chunkBytes } from "../../../src/vault/limits.ts";
 import { MemoryStore } from "../../../src/vault/store/memory-store.ts";
 import type { LogRecord } from "../../../src/vault/record.ts";
 import { ManualClock } from "../../support/http/manual-clock.ts";
@@ -127,6 +129,28 @@ describe("a checkpointer", () => {
     expect(await readManifest(store, position)).toBeDefined();
     expect((await records(store)).at(-1)?.body).toMatchObject({ kind: "checkpoint", checkpointPosition: position });
     expect([done.map((manifest) => manifest.position), cleaned]).toEqual([[position], [position]]);
+    journal.abort();
+  });
+
+  test("says how far it is while it writes, at what rate and for how long, and nothing before and after", async () => {
+    let now = 0;
+    const clock = { ...systemClock, now: () => now, sleep: () => Promise.resolve() };
+    const { source, journal, checkpointer } = await setUp({ clock });
+    const pages = (3 * chunkBytes) / source.pages.snapshot().pageSize;
+    source.pages.change(Object.fromEntries(Array.from({ length: pages }, (_, at) => [at + 1, 1])));
+    const told: (readonly [reads: number, progress: WorkProgress | undefined])[] = [];
+    source.beforeRead = () => {
+      told.push([source.reads, checkpointer.progress]);
+      now += 1_000;
+      return Promise.resolve();
+    };
+    await checkpointer.now("test");
+    expect(told[0]).toEqual([1, undefined]);
+    expect(told.map(([, progress]) => progress?.done)).toEqual([undefined, chunkBytes, 2 * chunkBytes]);
+    expect(told[2]?.[1]).toEqual({
+      ...{ done: 2 * chunkBytes, total: 3 * chunkBytes, perSecond: chunkBytes, leftMs: 1_000 },
+    });
+    expect(checkpointer.progress).toBeUndefined();
     journal.abort();
   });
 

@@ -166,6 +166,20 @@ describe("verifying a vault", () => {
     expect(report.findings.map(({ kind }) => kind).sort()).toEqual(["left-over-chunks", "strange-key", "void-claim"]);
   });
 
+  test("says how far it is: each chunk once by its bytes, then each record, to the end of both", async () => {
+    const told: [stage: string, done: number, total: number][] = [];
+    const report = await verify(vault.store, { onProgress: (...each) => told.push(each) });
+    const of = (stage: string) => told.filter(([each]) => each === stage);
+    const bytes = of("checkpoints");
+    expect(bytes.length).toBe(report.chunks);
+    expect(bytes.map(([, done]) => done)).toEqual(bytes.map(([, done]) => done).toSorted((a, b) => a - b));
+    expect(bytes.at(-1)?.[1]).toBe(bytes[0]?.[2] ?? -1);
+    expect(of("log").map(([, done, total]) => [done, total])).toEqual(
+      Array.from({ length: 9 }, (_, at) => [at + 1, 9]),
+    );
+    expect(told.findIndex(([stage]) => stage === "log")).toBe(bytes.length);
+  });
+
   test("never writes anything", async () => {
     const snapshot = async (): Promise<string[]> => {
       const names = (await readdir(vault.folder, { recursive: true })).filter((name) => !name.startsWith("tmp"));
