@@ -8,6 +8,7 @@ import { configFileParameter, requireConfig } from "./config.ts";
 import type { CliContext } from "../output/context.ts";
 import { exitCodes } from "../output/exit-codes.ts";
 import { connectToGateway, connectionFlags, jsonFlag, requireAnswer } from "./gateway-connection.ts";
+import { formatLine, screenOf } from "../output/wrap-text.ts";
 import { formatTable } from "../output/table.ts";
 
 interface DiffFlags {
@@ -66,7 +67,7 @@ export const configDiffCommand = buildCommand<DiffFlags, [file?: string], CliCon
     this.process.stdout.write(
       flags.json
         ? `${JSON.stringify({ same: found.length === 0, refused, differences: found })}\n`
-        : formatDifferences(found, refused?.why ?? null),
+        : formatDifferences(found, refused?.why ?? null, this.process.stdout.columns),
     );
     if (found.length > 0) this.exitWith(exitCodes.verdict);
   },
@@ -89,8 +90,8 @@ export function configDifferences(
   }));
 }
 
-function formatDifferences(found: readonly ConfigDifference[], refused: string | null): string {
-  const head = refused === null ? "" : `the gateway refused its file: ${refused}\n`;
+export function formatDifferences(found: readonly ConfigDifference[], refused: string | null, width?: number): string {
+  const head = refused === null ? "" : formatLine(`the gateway refused its file: ${refused}`, screenOf(width));
   if (found.length === 0) return `${head}the file and the gateway agree\n`;
   const cell = (value: Setting | null): string => (value === null ? "-" : String(value));
   const columns = [{ title: "KEY" }, { title: "FILE" }, { title: "RUNNING" }, { title: "BECAUSE" }];
@@ -99,6 +100,7 @@ function formatDifferences(found: readonly ConfigDifference[], refused: string |
     formatTable(
       columns,
       found.map((each) => [each.key, cell(each.file), cell(each.running), each.because]),
+      width,
     )
   );
 }

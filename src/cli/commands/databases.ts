@@ -14,7 +14,7 @@ import {
   type ConnectionFlags,
 } from "./gateway-connection.ts";
 import type { CliContext } from "../output/context.ts";
-import { lineWidth } from "../output/wrap-text.ts";
+import { formatLine, lineWidth, screenOf } from "../output/wrap-text.ts";
 import { formatTable } from "../output/table.ts";
 
 interface DatabasesFlags extends ConnectionFlags {
@@ -118,11 +118,13 @@ async function change(
 }
 
 function show(context: CliContext, json: boolean, answer: DatabasesAnswer): void {
-  context.process.stdout.write(json ? `${JSON.stringify(answer)}\n` : formatDatabases(answer));
+  context.process.stdout.write(
+    json ? `${JSON.stringify(answer)}\n` : formatDatabases(answer, context.process.stdout.columns),
+  );
 }
 
-export function formatDatabases({ service, host, total, databases }: DatabasesAnswer): string {
-  const head = `service ${service}, on ${host}: ${total} database${total === 1 ? "" : "s"}\n`;
+export function formatDatabases({ service, host, total, databases }: DatabasesAnswer, terminal?: number): string {
+  const head = `service ${service}, on ${host}: ${total} database${total === 1 ? "" : "s"}`;
   const columns = [
     { title: "NAME" },
     { title: "CONDITION" },
@@ -135,7 +137,8 @@ export function formatDatabases({ service, host, total, databases }: DatabasesAn
     forMs === null ? "" : `${Math.round(forMs / 1000)} s`,
     joinSentences(reason, advice),
   ]);
-  return total === 0 ? head : head + formatTable(columns, rows, lineWidth);
+  const line = formatLine(head, screenOf(terminal));
+  return total === 0 ? line : line + formatTable(columns, rows, terminal ?? lineWidth);
 }
 
 function joinSentences(...texts: readonly (string | null)[]): string {

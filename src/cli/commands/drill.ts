@@ -9,6 +9,7 @@ import { OperatorError } from "../../runtime/operator-error.ts";
 import type { CliContext } from "../output/context.ts";
 import { drillReport } from "../output/drill-report.ts";
 import { exitCodes } from "../output/exit-codes.ts";
+import { formatLines, screenOf } from "../output/wrap-text.ts";
 import { formatTable } from "../output/table.ts";
 import {
   connectToGateway,
@@ -127,7 +128,9 @@ const drillListCommand = buildCommand<ListFlags, [], CliContext>({
   parameters: { flags: { ...connectionFlags, ...serviceFlag, ...jsonFlag } },
   async func(flags) {
     const list = await drillsOf(this, flags);
-    this.process.stdout.write(flags.json ? `${JSON.stringify(list)}\n` : describeDrills(list));
+    this.process.stdout.write(
+      flags.json ? `${JSON.stringify(list)}\n` : describeDrills(list, this.process.stdout.columns),
+    );
   },
 });
 
@@ -228,12 +231,14 @@ function describePlan({ service, kind, at, nextAtMs, orderedBy }: PlannedDrillEn
     : `planned: ${kind} of ${service}, once at ${next}, ordered by ${ordererInWords(orderedBy)}\n`;
 }
 
-function describeDrills({ drills, planned }: DrillList): string {
-  const next = planned.map(describePlan);
-  return next.join("") + (drills.length === 0 ? "no drill yet: `stead drill --kind switchover`\n" : table(drills));
+export function describeDrills({ drills, planned }: DrillList, width?: number): string {
+  const next = planned.map((plan) => formatLines(describePlan(plan).trimEnd(), screenOf(width)));
+  return (
+    next.join("") + (drills.length === 0 ? "no drill yet: `stead drill --kind switchover`\n" : table(drills, width))
+  );
 }
 
-const table = (drills: readonly DrillEntry[]): string =>
+const table = (drills: readonly DrillEntry[], width?: number): string =>
   formatTable(
     ["STARTED", "SERVICE", "KIND", "FROM", "TO", "OUTCOME", "WAITED", "EXPECTED", "OBJECTIVE"].map((title) => ({
       title,
@@ -251,4 +256,5 @@ const table = (drills: readonly DrillEntry[]): string =>
         ms(drill.predictedMs),
         ms(drill.objectiveMs),
       ]),
+    width,
   );

@@ -9,6 +9,7 @@ import {
   requireAnswer,
   type ConnectionFlags,
 } from "./gateway-connection.ts";
+import { formatLine, screenOf } from "../output/wrap-text.ts";
 import { formatTable } from "../output/table.ts";
 
 interface GatewaysFlags extends ConnectionFlags {
@@ -53,7 +54,9 @@ export const gatewaysRemoveCommand = buildCommand<GatewaysFlags, [gateway: strin
 });
 
 function show(context: CliContext, json: boolean, list: GatewayList): void {
-  context.process.stdout.write(json ? `${JSON.stringify(list)}\n` : formatGateways(list));
+  context.process.stdout.write(
+    json ? `${JSON.stringify(list)}\n` : formatGateways(list, context.process.stdout.columns),
+  );
 }
 
 function majorityLine(registered: number): string {
@@ -61,7 +64,7 @@ function majorityLine(registered: number): string {
   return `${Math.floor(registered / 2) + 1} of ${registered} gateways must see a primary down before it is replaced`;
 }
 
-export function formatGateways(list: GatewayList): string {
+export function formatGateways(list: GatewayList, width?: number): string {
   const columns = [
     { title: "GATEWAY" },
     { title: "ADMIN" },
@@ -75,6 +78,6 @@ export function formatGateways(list: GatewayList): string {
     self ? "(this one)" : heard(heardMsAgo),
     trouble ?? "",
   ]);
-  const warnings = list.troubles.map((text) => `! ${text}\n`).join("");
-  return `${formatTable(columns, rows)}${majorityLine(list.registered)}\n${warnings}`;
+  const warnings = list.troubles.map((text) => formatLine(`! ${text}`, screenOf(width))).join("");
+  return `${formatTable(columns, rows, width)}${formatLine(majorityLine(list.registered), screenOf(width))}${warnings}`;
 }

@@ -207,10 +207,10 @@ function serviceOf(list: HostList, host: string): string {
 }
 
 function show(context: CliContext, json: boolean, list: HostList): void {
-  context.process.stdout.write(json ? `${JSON.stringify(list)}\n` : formatHosts(list));
+  context.process.stdout.write(json ? `${JSON.stringify(list)}\n` : formatHosts(list, context.process.stdout.columns));
 }
 
-export function formatHosts(list: HostList): string {
+export function formatHosts(list: HostList, width?: number): string {
   const columns = [
     { title: "SERVICE" },
     { title: "HOST" },
@@ -230,6 +230,7 @@ export function formatHosts(list: HostList): string {
       host.nofailover === null ? own : host.nofailover ? "yes" : "no",
       host.source,
     ]),
+    width,
   );
 }
 

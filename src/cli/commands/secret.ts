@@ -27,7 +27,7 @@ import { messageOf, OperatorError } from "../../runtime/operator-error.ts";
 import type { CliContext } from "../output/context.ts";
 import { exitCodes } from "../output/exit-codes.ts";
 import { formatTable } from "../output/table.ts";
-import { paragraph } from "../output/wrap-text.ts";
+import { formatLine, paragraph, screenOf } from "../output/wrap-text.ts";
 import { requireConfig } from "./config.ts";
 import { connectionFlags, jsonFlag, tlsOf } from "./gateway-connection.ts";
 import { adviceFor, knowsNew, nextStep, type OwnSecrets, type SurveyedProcess } from "./rotation.ts";
@@ -128,6 +128,7 @@ const rotateCommand = buildCommand<RotateFlags, [], CliContext>({
   async func(flags) {
     const rotation = open(this, flags);
     const say = (text: string): void => void this.process.stdout.write(text);
+    const { columns } = this.process.stdout;
     let hasBegun = false;
     const tell = (kind: RotationReport["rotation"], processes: readonly SurveyedProcess[], text: () => string): void =>
       say(flags.json ? `${JSON.stringify(reportOf(kind, rotation, processes))}\n` : text());
@@ -136,7 +137,7 @@ const rotateCommand = buildCommand<RotateFlags, [], CliContext>({
       const processes = await rotation.survey();
       const step = nextStep(rotation.own(), processes, flags.without ?? []);
       if (flags.status) {
-        tell(step.kind === "begin" ? "none" : "waiting", processes, () => show(rotation, processes));
+        tell(step.kind === "begin" ? "none" : "waiting", processes, () => showRotation(rotation, processes, columns));
         if (step.kind !== "begin") this.exitWith(exitCodes.verdict);
         return;
       }
@@ -152,7 +153,7 @@ const rotateCommand = buildCommand<RotateFlags, [], CliContext>({
       }
       if (systemClock.now() >= deadline) {
         const now = step.kind === "begin" ? await rotation.survey() : processes;
-        tell(hasBegun ? "begun" : "waiting", now, () => show(rotation, now));
+        tell(hasBegun ? "begun" : "waiting", now, () => showRotation(rotation, now, columns));
         return this.exitWith(exitCodes.verdict);
       }
       await systemClock.sleep(lookEveryMs, this.signal);
@@ -314,7 +315,7 @@ function finished({ file, own }: Rotation, processes: readonly SurveyedProcess[]
 
 function reportOf(
   rotation: RotationReport["rotation"],
-  { file, own }: Rotation,
+  { file, own }: Pick<Rotation, "file" | "own">,
   processes: readonly SurveyedProcess[],
 ): RotationReport {
   const secrets = own();
@@ -330,20 +331,24 @@ function reportOf(
   };
 }
 
-function show(rotation: Rotation, surveyed: readonly SurveyedProcess[]): string {
+export function showRotation(
+  rotation: Pick<Rotation, "file" | "own">,
+  surveyed: readonly SurveyedProcess[],
+  width?: number,
+): string {
   const { file, formerUntil, processes } = reportOf("waiting", rotation, surveyed);
   const columns = [{ title: "PROCESS" }, { title: "NEW SECRET" }, { title: "FORMER SECRET" }, { title: "FROM" }];
   const rows = processes.map(({ process, knowsNew: isKnown, former, from }) => [
     ...[process, isKnown ? "known" : "not known", former, from],
   ]);
   const lines = processes.flatMap(({ process, advice }) =>
-    advice === null ? [] : [paragraph(`  ${process}: `, advice)],
+    advice === null ? [] : [paragraph(`  ${process}: `, advice, screenOf(width))],
   );
   const head =
     formerUntil === null
-      ? `${file} has one secret\n`
-      : `${file} is being rotated: the former secret ends at ${formerUntil}\n`;
-  return head + formatTable(columns, rows) + lines.join("");
+      ? `${file} has one secret`
+      : `${file} is being rotated: the former secret ends at ${formerUntil}`;
+  return formatLine(head, screenOf(width)) + formatTable(columns, rows, width) + lines.join("");
 }
 
 function formerOf({ told }: SurveyedProcess, own: OwnSecrets): string {

@@ -10,8 +10,8 @@ import {
   type ConnectionFlags,
 } from "./gateway-connection.ts";
 import type { CliContext } from "../output/context.ts";
-import { lineWidth, printable } from "../output/wrap-text.ts";
-import { formatTable } from "../output/table.ts";
+import { lineWidth, paragraph, printable, type Screen, screenOf } from "../output/wrap-text.ts";
+import { formatTable, isCrowded } from "../output/table.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
 
 interface SqlFlags extends ConnectionFlags {
@@ -72,7 +72,8 @@ export const sqlCommand = buildCommand<SqlFlags, [statement: string], CliContext
 });
 
 /** Formats a table, or one block of lines per row if the table would be wider than the terminal. */
-export function formatRows(answer: SqlAnswer, width: number = lineWidth): string {
+export function formatRows(answer: SqlAnswer, terminal?: number): string {
+  const width = terminal ?? lineWidth;
   const cells = answer.rows.map((row) => row.map((value) => (value === null ? "-" : text(value))));
   const numeric = answer.columns.map(
     (_, at) => answer.rows.length > 0 && answer.rows.every((row) => row[at] === null || typeof row[at] === "number"),
@@ -81,17 +82,20 @@ export function formatRows(answer: SqlAnswer, width: number = lineWidth): string
     title,
     align: numeric[at] === true ? ("right" as const) : ("left" as const),
   }));
-  const table = formatTable(columns, cells, width);
-  const isWide = cells.length > 0 && table.split("\n").some((line) => line.length > width);
-  return isWide ? formatBlocks(answer.columns, cells) : table;
+  if (cells.length > 0 && isCrowded(columns, cells, width))
+    return formatBlocks(answer.columns, cells, screenOf(terminal));
+  return formatTable(columns, cells, width);
 }
 
-function formatBlocks(columns: readonly string[], rows: readonly (readonly string[])[]): string {
+function formatBlocks(columns: readonly string[], rows: readonly (readonly string[])[], screen: Screen): string {
   const titleWidth = Math.max(...columns.map((title) => title.length));
   const block = (row: readonly string[], at: number): string =>
-    `row ${at + 1}\n${columns.map((title, column) => `  ${title.padEnd(titleWidth)}  ${printable(row[column] ?? "")}\n`).join("")}`;
+    `row ${at + 1}\n${columns.map((title, column) => valueLines(`  ${title.padEnd(titleWidth)}  `, row[column] ?? "", screen)).join("")}`;
   return rows.map(block).join("");
 }
+
+const valueLines = (lead: string, value: string, screen: Screen): string =>
+  screen.isTerminal ? paragraph(lead, value, { ...screen, text: screen.table }) : `${lead}${printable(value)}\n`;
 
 export function formatCsv(answer: SqlAnswer): string {
   // Lines and tabs are data of a field in quotes; whatever else could control a terminal is escaped.

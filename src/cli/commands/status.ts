@@ -15,7 +15,7 @@ import { formatOperatorError } from "../output/operator-errors.ts";
 import type { CliContext } from "../output/context.ts";
 import { exitCodes } from "../output/exit-codes.ts";
 import { phaseInWords } from "../output/phase-words.ts";
-import { lineWidth, paragraph } from "../output/wrap-text.ts";
+import { formatLine, formatLines, paragraph, type Screen, screenOf } from "../output/wrap-text.ts";
 import { formatDrillSummary } from "../output/drill-summary.ts";
 import { roughDuration } from "../output/rough-duration.ts";
 import { formatTable } from "../output/table.ts";
@@ -57,11 +57,12 @@ export const statusCommand = buildCommand<StatusFlags, [], CliContext>({
     const { client, url } = connectToGateway(this, flags);
     const isScreen = flags.watch && !flags.json && this.process.stdout.isTTY === true;
     const { stdout } = this.process;
-    const width = Math.min(stdout.columns ?? lineWidth, lineWidth);
     let last: Shown | undefined;
     const show = async (): Promise<void> => {
       const status = requireAnswer(await client.cluster(this.signal), url);
-      const text = flags.json ? `${JSON.stringify(status)}\n` : formatStatus(status, systemClock.wallTime(), width);
+      const text = flags.json
+        ? `${JSON.stringify(status)}\n`
+        : formatStatus(status, systemClock.wallTime(), stdout.columns);
       last = { text, at: systemClock.now() };
       this.process.stdout.write(isScreen ? clearScreen + text : text);
       if (!flags.watch && !isWell(status)) this.exitWith(exitCodes.verdict);
@@ -77,9 +78,12 @@ export const statusCommand = buildCommand<StatusFlags, [], CliContext>({
       await show().catch((error: unknown) => {
         if (!(error instanceof OperatorError)) throw error;
         if (this.signal.aborted) return;
-        const text = `${formatOperatorError(error)}\n`;
-        if (isScreen) this.process.stdout.write(clearScreen + text + formatOutdated(last, systemClock.now()));
-        else this.process.stderr.write(text);
+        const text = formatOperatorError(error);
+        if (isScreen)
+          stdout.write(
+            clearScreen + formatLines(text, screenOf(stdout.columns)) + formatOutdated(last, systemClock.now()),
+          );
+        else this.process.stderr.write(`${text}\n`);
       });
     }
   },
@@ -99,24 +103,26 @@ export function formatOutdated(last: Shown | undefined, now: number): string {
 const isWell = (status: ClusterStatus): boolean =>
   status.services.every(({ phase, vault }) => phase === "serving" && vault.state === "well");
 
-/** `width`: of paragraphs; a table is as wide as it must be. */
-export function formatStatus(status: ClusterStatus, wallTimeMs: number, width: number = lineWidth): string {
+/** `columns`: of the terminal; without one a table is as wide as it must be. */
+export function formatStatus(status: ClusterStatus, wallTimeMs: number, columns?: number): string {
+  const screen = screenOf(columns);
   const uptime = `up ${roughDuration(status.uptimeMs)}`;
-  const warnings = status.troubles.map((warning) => paragraph("WARNING: ", warning, width)).join("");
-  const services = status.services.map((service) => formatService(service, wallTimeMs, width)).join("\n");
-  return `gateway ${status.gateway}, ${uptime}, ${counted(status.connections, "connection")}\n${workersLine(status.workers)}${warnings}\n${services}`;
+  const warnings = status.troubles.map((warning) => paragraph("WARNING: ", warning, screen)).join("");
+  const services = status.services.map((service) => formatService(service, wallTimeMs, screen)).join("\n");
+  const head = formatLine(`gateway ${status.gateway}, ${uptime}, ${counted(status.connections, "connection")}`, screen);
+  return `${head}${workersLine(status.workers, screen)}${warnings}\n${services}`;
 }
 
-function workersLine(workers: ClusterStatus["workers"]): string {
+function workersLine(workers: ClusterStatus["workers"], screen: Screen): string {
   if (workers.length === 0) return "";
   const each = workers.map(({ pid, state, connections, restarts }, index) => {
     const again = restarts === 0 ? "" : `, restarted ${counted(restarts, "time")}`;
     return `${index + 1} ${state} (${pid === null ? "" : `pid ${pid}, `}${counted(connections, "connection")}${again})`;
   });
-  return `workers: ${each.join("; ")}\n`;
+  return formatLine(`workers: ${each.join("; ")}`, screen);
 }
 
-function formatService(service: ClusterService, wallTimeMs: number, width: number): string {
+function formatService(service: ClusterService, wallTimeMs: number, screen: Screen): string {
   const { requests, waiting } = service;
   const head = [
     `service ${service.name}: ${service.phase}${service.vault.state === "well" ? "" : `, vault ${service.vault.state} for ${roughDuration(service.vault.forMs)}`}${pausedText(service)}${maintenanceText(service)}`,
@@ -124,12 +130,10 @@ function formatService(service: ClusterService, wallTimeMs: number, width: numbe
     `${service.requestsPerSecond.toFixed(0)} requests/s`,
     ...(waiting.requests === 0 ? [] : [`${counted(waiting.requests, "request")} waiting`]),
   ].join(", ");
-  const reason = service.reason === null ? "" : paragraph("  ", service.reason, width);
+  const reason = service.reason === null ? "" : paragraph("  ", service.reason, screen);
   const paged = requests.maintenance === 0 ? "" : `, ${requests.maintenance} in maintenance`;
-  const counts = `requests: ${requests.ok} ok, ${requests.held} held, ${requests.replayed} replayed, ${requests.unknown} unknown, ${requests.failed} failed${paged}
-`;
-  return `${head}
-${reason}${counts}${hostTable(service, width)}${formatFailovers(service, wallTimeMs, width)}${formatDrillSummary(service.drill, wallTimeMs, width)}`;
+  const counts = `requests: ${requests.ok} ok, ${requests.held} held, ${requests.replayed} replayed, ${requests.unknown} unknown, ${requests.failed} failed${paged}`;
+  return `${formatLine(head, screen)}${reason}${formatLine(counts, screen)}${hostTable(service, screen)}${formatFailovers(service, wallTimeMs, screen)}${formatDrillSummary(service.drill, wallTimeMs, screen)}`;
 }
 
 const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`;
@@ -146,7 +150,7 @@ function termsText(terms: ClusterService["pause"]): string {
   return `${until}${terms.reason === null ? "" : ` (${terms.reason})`}`;
 }
 
-function hostTable(service: ClusterService, width: number): string {
+function hostTable(service: ClusterService, screen: Screen): string {
   const columns = [
     { title: "HOST" },
     { title: "ROLE" },
@@ -160,8 +164,9 @@ function hostTable(service: ClusterService, width: number): string {
   const table = formatTable(
     columns,
     service.hosts.map((host) => hostRow(service, host)),
+    screen.table,
   );
-  return table + formatCheckpoints(service.hosts, width) + formatNotes(service.hosts, width);
+  return table + formatCheckpoints(service.hosts, screen) + formatNotes(service.hosts, screen);
 }
 
 function hostRow(service: ClusterService, host: ClusterHost): string[] {
@@ -184,12 +189,12 @@ function hostRow(service: ClusterService, host: ClusterHost): string[] {
   ];
 }
 
-const formatCheckpoints = (hosts: readonly ClusterHost[], width: number): string =>
+const formatCheckpoints = (hosts: readonly ClusterHost[], screen: Screen): string =>
   hosts
     .map(({ id, health, checkpointProgress }) =>
       checkpointProgress === null || health === "down"
         ? ""
-        : paragraph(`  ${id}: `, checkpointInWords(checkpointProgress), width),
+        : paragraph(`  ${id}: `, checkpointInWords(checkpointProgress), screen),
     )
     .join("");
 
@@ -198,11 +203,11 @@ const shortNoteMax = 24;
 const isShort = (note: string): boolean => note.length <= shortNoteMax;
 
 /** What several hosts say alike stands once, with all their names. */
-function formatNotes(hosts: readonly ClusterHost[], width: number): string {
+function formatNotes(hosts: readonly ClusterHost[], screen: Screen): string {
   const hostsByNote = new Map<string, string[]>();
   for (const host of hosts)
     for (const note of longNotesOf(host)) hostsByNote.set(note, [...(hostsByNote.get(note) ?? []), host.id]);
-  return [...hostsByNote].map(([note, ids]) => paragraph(`  ${ids.join(", ")}: `, note, width)).join("");
+  return [...hostsByNote].map(([note, ids]) => paragraph(`  ${ids.join(", ")}: `, note, screen)).join("");
 }
 
 function longNotesOf({ role, reason, notes }: ClusterHost): readonly string[] {
@@ -233,7 +238,7 @@ const healthOf = ({ role, health }: ClusterHost): string => (role === "failed" &
 
 const failoversShown = 5;
 
-function formatFailovers(service: ClusterService, wallTimeMs: number, width: number): string {
+function formatFailovers(service: ClusterService, wallTimeMs: number, screen: Screen): string {
   const last = service.failovers.slice(-failoversShown).reverse();
   if (last.length === 0) return "";
   const lines = last.map((entry) => {
@@ -247,7 +252,7 @@ function formatFailovers(service: ClusterService, wallTimeMs: number, width: num
       ...(entry.gapMs === null ? [] : [`gap ${Math.round(entry.gapMs)} ms`]),
     ].join("; ");
     const what = `${entry.kind} ${entry.from ?? "none"} -> ${entry.to ?? "none"}, ${outcomeInWords(entry.outcome)}${details === "" ? "" : ` (${details})`}`;
-    return paragraph(`  ${roughDuration(wallTimeMs - entry.decidedAtMs)} ago: `, what, width);
+    return paragraph(`  ${roughDuration(wallTimeMs - entry.decidedAtMs)} ago: `, what, screen);
   });
   return `last failovers:\n${lines.join("")}`;
 }

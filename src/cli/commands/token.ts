@@ -107,10 +107,10 @@ export const tokenRoutes = buildRouteMap({
 });
 
 function show(context: CliContext, json: boolean, list: TokenList): void {
-  context.process.stdout.write(json ? `${JSON.stringify(list)}\n` : formatTokens(list));
+  context.process.stdout.write(json ? `${JSON.stringify(list)}\n` : formatTokens(list, context.process.stdout.columns));
 }
 
-export function formatTokens({ tokens }: TokenList): string {
+export function formatTokens({ tokens }: TokenList, width?: number): string {
   const columns = ["NAME", "ROLE", "VALID", "MADE", "BY", "ID"].map((title) => ({ title }));
   const rows = tokens.map((entry) => [
     entry.name,
@@ -120,7 +120,7 @@ export function formatTokens({ tokens }: TokenList): string {
     ordererInWords(entry.createdBy),
     entry.id,
   ]);
-  return formatTable(columns, rows);
+  return formatTable(columns, rows, width);
 }
 
 const untilOf = ({ expiresAtMs }: TokenEntry): string =>

@@ -96,7 +96,11 @@ export const vaultEstimateCommand = buildCommand<EstimateFlags, [], CliContext>(
     this.process.stdout.write(
       flags.json
         ? `${JSON.stringify({ ok: true, idle, busy })}\n`
-        : formatTable(columns, [rowOf("idle", idle), rowOf(`${flags.commits} commits/s`, busy)]),
+        : formatTable(
+            columns,
+            [rowOf("idle", idle), rowOf(`${flags.commits} commits/s`, busy)],
+            this.process.stdout.columns,
+          ),
     );
   },
 });

@@ -1,12 +1,12 @@
 /** The lines of `stead status` about the last drill of a service and the next one. */
 import type { DrillEntry, DrillSummary, PlannedDrillEntry } from "../../control/drill-api.ts";
 import { roughDuration } from "./rough-duration.ts";
-import { paragraph } from "./wrap-text.ts";
+import { paragraph, type Screen } from "./wrap-text.ts";
 
-export function formatDrillSummary({ last, next }: DrillSummary, wallTimeMs: number, width: number): string {
+export function formatDrillSummary({ last, next }: DrillSummary, wallTimeMs: number, screen: Screen): string {
   return [
-    ...(last === null ? [] : [paragraph("last drill: ", lastInWords(last, wallTimeMs), width)]),
-    ...(next === null ? [] : [paragraph("next drill: ", nextInWords(next, wallTimeMs), width)]),
+    ...(last === null ? [] : [paragraph("last drill: ", lastInWords(last, wallTimeMs), screen)]),
+    ...(next === null ? [] : [paragraph("next drill: ", nextInWords(next, wallTimeMs), screen)]),
   ].join("");
 }
 
