@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { hostParty } from "../../src/control/channel/transcript.ts";
 import { ClusterTls } from "../../src/control/tls/cluster-tls.ts";
 import { tlsConnect } from "../../src/control/tls/tls-connect.ts";
-import { frontCertificates } from "../../src/host/application/front.ts";
+import { frontCertificates } from "../../src/host/application/front-certificates.ts";
 import { forwardedFields } from "../../src/http/proxy/forwarded-fields.ts";
 import { Hold } from "../../src/http/proxy/hold.ts";
 import { Proxy } from "../../src/http/proxy/proxy.ts";

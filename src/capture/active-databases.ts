@@ -154,6 +154,13 @@ export class ActiveDatabases {
     this.#generation += 1;
   }
 
+  /** True if an index is not where it was captured. What the kernel has told is heard first. */
+  isAhead(): boolean {
+    this.hear();
+    for (const database of this.#active) if (database.isAhead()) return true;
+    return false;
+  }
+
   /** Housekeeping: databases that have been still for long become quiet, and some quiet ones are checked. */
   tick(nowMs: number): void {
     for (const database of this.#active) {

@@ -91,3 +91,13 @@ function isOfTheSystem(error: unknown): error is Error {
   const { errno, errcode } = error as { readonly errno?: unknown; readonly errcode?: unknown };
   return typeof errno === "number" || (typeof errcode === "number" && passing.includes(errcode & 0xff));
 }
+
+/** True if `look` says so, or meets a fault: the next collection meets it as well, unless it has passed by then. */
+export function seesOrFails(look: () => boolean): boolean {
+  try {
+    return look();
+  } catch (error) {
+    if (faultOf(error) !== undefined) return true;
+    throw error;
+  }
+}

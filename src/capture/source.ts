@@ -14,7 +14,7 @@ import { Backfiller } from "./backfiller.ts";
 import { type Batch, batchOf, type DatabaseChanges, dueRemovals, overlay, removalOf } from "./batch.ts";
 import { type Cut, consistentCut } from "./consistent-cut.ts";
 import { DatabaseSet } from "./database-set.ts";
-import { faultOf, Faults } from "./fault.ts";
+import { Faults, seesOrFails } from "./fault.ts";
 import { defaultLimits, sealRoundsMax, type SourceLimits } from "./limits.ts";
 import { LongLogs } from "./long-logs.ts";
 import { refuseNetworkFileSystem } from "./network-fs.ts";
@@ -37,8 +37,6 @@ import { WriteLocks } from "./write-locks.ts";
 /** Pause between two looks at a file that is still being written, at the start. */
 const retryMs = 20;
 
-const nothingHeld: readonly HeldDatabase[] = [];
-
 export class Source {
   /** Logs of 64 MiB and more that cannot start over. */
   readonly longLogs: LongLogs;
@@ -51,10 +49,7 @@ export class Source {
   /** Attached, but not captured yet: its file still changes. */
   readonly #restless = new Set<string>();
   readonly #faults: Faults;
-  /**
-   * Deletions that are in no batch yet: of excluded databases at the start, and those that wait for other left-out
-   * databases.
-   */
+  /** Deletions in no batch yet: of excluded databases at the start, and those that wait for other left-out ones. */
   #removals: DatabaseChanges[] = [];
   #aheads: ReadAheads | undefined;
   #isSnapshotActive = false;
@@ -122,16 +117,21 @@ export class Source {
    * no batch so far covers. Sync, about half a microsecond per database and per folder. Throws `CaptureError`.
    */
   isAhead(): boolean {
+    return this.#looksSo(() => {
+      if (this.#removals.length > 0 || this.#databases.uncaptured.size > 0) return true;
+      if (this.#databases.active.isAhead()) return true;
+      return this.#databases.isSuspicious() || this.#databases.differs() || this.#databases.uncaptured.size > 0;
+    });
+  }
+
+  /** True if something moved that no index shows. Sync. Throws `CaptureError`. */
+  readonly isSuspicious = (): boolean => this.#looksSo(() => this.#databases.isSuspicious());
+
+  #looksSo(look: () => boolean): boolean {
     if (this.#failure !== undefined) throw this.#failure;
     try {
-      if (this.#removals.length > 0 || this.#databases.uncaptured.size > 0) return true;
-      const { active } = this.#databases;
-      active.hear();
-      for (const database of active) if (database.isAhead()) return true;
-      return this.#databases.isSuspicious() || this.#databases.differs() || this.#databases.uncaptured.size > 0;
+      return seesOrFails(look);
     } catch (error) {
-      // The next collection meets it as well, unless it has passed by then.
-      if (faultOf(error) !== undefined) return true;
       throw this.#fail(error);
     }
   }
@@ -230,7 +230,7 @@ export class Source {
   uncaptured(): readonly HeldDatabase[] {
     const { list } = this.#databases.uncaptured;
     if (list.length > 0) return list.map(heldBy);
-    if (this.#removals.length === 0) return nothingHeld;
+    if (this.#removals.length === 0) return [];
     const sinceMs = this.#options.clock.now();
     return this.#removals.map(({ name }) => {
       return { name, reason: `${name}: a deletion that is not in the journal yet`, advice: "Wait a moment.", sinceMs };

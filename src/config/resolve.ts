@@ -119,6 +119,7 @@ export function resolveGateway(
     },
     hold: { requestsMax: gateway.hold.requests, bytesMax: gateway.hold.bytes, timeMs: gateway.hold.time },
     replayAgainMax: gateway.replay.again,
+    replayWrites: gateway.replay.writes,
     answerWholeBytesMax: gateway.answer_whole,
     clientHalfClose: gateway.client_half_close,
     drainTimeoutMs: gateway.drain,

@@ -4,7 +4,7 @@ import * as v from "valibot";
 import { dueTimePattern, parseDueTime } from "../core/due-time.ts";
 import { duration, message, size, table, text } from "./fields.ts";
 import type { Problems } from "./problems.ts";
-import type { RestoreTestConfig } from "./types.ts";
+import type { RestoreTestConfig } from "./restore-test-config.ts";
 
 const minute = 60_000;
 const day = 24 * 60 * minute;

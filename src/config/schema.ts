@@ -122,7 +122,13 @@ const gateway = table("gateway", {
     }),
     {},
   ),
-  replay: v.optional(table("gateway.replay", { again: v.optional(whole(0, 3), 1) }), {}),
+  replay: v.optional(
+    table("gateway.replay", {
+      again: v.optional(whole(0, 3), 1),
+      writes: v.optional(choice(["named", "never"]), "named"),
+    }),
+    {},
+  ),
   answer_whole: v.optional(size({ max: 1024 * KiB }), "64KiB"),
   client_half_close: v.optional(choice(["gone", "serve"]), "gone"),
   drain: v.optional(duration({ max: hour }), "10s"),

@@ -7,11 +7,11 @@
  */
 import type { DrillKind } from "../core/failover/drill.ts";
 import type { DueTime } from "../core/due-time.ts";
-import type { RestoreTestSchedule } from "../core/host/restore-test-due.ts";
 import type { MessageFormat, NotificationFilter } from "../core/notify/notification.ts";
 import type { SmtpReceiver } from "./smtp-receiver.ts";
 import type { S3Settings } from "../core/s3-place.ts";
 import type { GatewayLimits, HostLimits } from "../http/limits.ts";
+import type { RestoreTestConfig } from "./restore-test-config.ts";
 import type { VaultCopyConfig } from "./vault-copy.ts";
 
 /**
@@ -157,6 +157,8 @@ export interface GatewayConfig {
   readonly hold: HoldConfig;
   /** How many times in all a request may be resent after it was sent and lost. */
   readonly replayAgainMax: number;
+  /** Whether a lost request that is not idempotent is resent by its name (core/request-names.ts). */
+  readonly replayWrites: "named" | "never";
   /** Answers with a known length up to this leave whole (http/upstream/whole-answers.ts); 0: none. */
   readonly answerWholeBytesMax: number;
   /** How to treat a client that has closed its sending side: as gone, or as still reading. */
@@ -282,15 +284,6 @@ export interface CheckpointConfig {
   readonly keepMin: number;
   /** How far back point-in-time restore reaches. */
   readonly windowMs: number;
-}
-
-/** A secondary tries whether the vault can be restored (src/host/restore-tests.ts). */
-export interface RestoreTestConfig {
-  readonly schedule: RestoreTestSchedule;
-  /** Read from the vault, at most, per second. */
-  readonly bytesPerSecond: number;
-  /** Absolute; what is restored is in a folder of its own there, and removed. */
-  readonly folder: string;
 }
 
 /** Programs of an operator at the changes of a host's role (src/host/hooks.ts). */

@@ -1,9 +1,11 @@
 /**
  * Decides whether a request may be resent (docs/PROTOCOL.md, "replay").
  *
- * It may be resent only if (a) no byte of it was sent, or (b) the host said "not executed", or (c) the method is
- * idempotent (RFC 9110, 9.2.2) and no byte of a response was released; and, if something was sent, its body is still
- * held. Everything else is reported as unknown: silently executing a write a second time is worse than an honest error.
+ * It may be resent only if (a) no byte of it was sent, or (b) the host said "not executed", or (c) no byte of a
+ * response was released, and the method is idempotent (RFC 9110, 9.2.2) or the host that had it is lost and the next
+ * one can tell by its name that it has changed nothing (request-names.ts); and, if something was sent, its body is
+ * still held. Everything else is reported as unknown: silently executing a write a second time is worse than an honest
+ * error.
  *
  * A lost request is resent `againMax` times in all, even with a safe method: the request may be what crashes its
  * application, and each repetition would crash it again. A request is lost only if its executor is gone: the host, or
@@ -37,7 +39,9 @@ export type LossCause =
   /** The application is alive and closed the connection. */
   | "closed"
   /** Nothing arrived within the time limit. */
-  | "timed-out";
+  | "timed-out"
+  /** A later primary was asked again by name, and an earlier try may be in what it restored (request-names.ts). */
+  | "in-doubt";
 
 export type AttemptOutcome =
   | { readonly kind: "completed" }
@@ -61,11 +65,11 @@ export type ReplayDecision =
    * Resend it, to the primary of that moment. `changes-state`: only in a later epoch. Idempotence covers the same
    * request executed twice, not a late first copy that executes after another client's newer write; in a later epoch
    * the first copy is no longer executed. `application-ended`: in the same epoch too, since the process that had the
-   * first copy is gone.
+   * first copy is gone. `named`: only in a later epoch, whose primary executes it if no flush has its name.
    */
   | {
       readonly kind: "again";
-      readonly why: "not-sent" | "not-executed" | "safe" | "application-ended" | "changes-state";
+      readonly why: "not-sent" | "not-executed" | "safe" | "application-ended" | "changes-state" | "named";
       readonly reason: string;
     }
   /** Provably not executed, but its body is no longer held: the client may send it again itself. */
@@ -95,6 +99,8 @@ export interface ReplayHistory {
   readonly losses: readonly LossCause[];
   /** `gateway.replay.again`. */
   readonly againMax: number;
+  /** The host got it with a name (core/request-names.ts). */
+  readonly isNamed?: boolean;
 }
 
 /** Returns what to do after `outcome` of a request with `method`. */
@@ -131,17 +137,20 @@ export function decideReplay(
 function afterLoss(
   method: string,
   outcome: AttemptOutcome & { kind: "lost" },
-  { losses, againMax }: ReplayHistory,
+  { losses, againMax, isNamed = false }: ReplayHistory,
   rules: Rules,
 ): ReplayDecision {
   const { cause, reason } = outcome;
   const isBound = rules.has("replay-bound");
   if (cause === "timed-out") return { kind: "timed-out", reason };
-  if (cause === "closed" && isBound) return { kind: "unknown", reason };
-  const mayGoAgain = !outcome.released && outcome.bodyHeld && (isIdempotent(method) || !rules.has("replay"));
+  if (cause === "in-doubt" || (cause === "closed" && isBound)) return { kind: "unknown", reason };
+  const isByName = isNamed && cause === "host-lost" && !isIdempotent(method);
+  const mayGoAgain =
+    !outcome.released && outcome.bodyHeld && (isIdempotent(method) || isByName || !rules.has("replay"));
   if (!mayGoAgain) return { kind: "unknown", reason: describeLosses([...losses, cause], reason) };
   if (losses.length >= againMax && isBound)
     return { kind: "unknown", reason: describeLosses([...losses, cause], reason) };
+  if (isByName) return { kind: "again", why: "named", reason };
   const isSafe = safeMethods.includes(method) || !rules.has("replay") || !rules.has("replay-later-epoch");
   return { kind: "again", why: isSafe ? "safe" : cause === "application-ended" ? cause : "changes-state", reason };
 }

@@ -25,6 +25,7 @@ import {
 import type { RetrySchedule } from "../core/host/retry-schedule.ts";
 import type { Refusal } from "../core/refusal.ts";
 import { messageOf } from "../runtime/operator-error.ts";
+import { requestNamesOf } from "../vault/log/request-names-section.ts";
 import type { LogRecord } from "../vault/record.ts";
 import type { Promotion } from "./control/promotion.ts";
 import type { Hooks } from "./hooks.ts";
@@ -352,6 +353,10 @@ export class Driver {
   #onRecord(record: LogRecord): void {
     const { warnings, logStatus, onChange } = this.#options;
     warnings.over("vault");
+    const { header, body, sections } = record;
+    // Of a flush in parts the first has the names.
+    if (body.kind === "commit" && body.part === 1)
+      this.#options.ports.front.requestNames.onFlush(header.position, requestNamesOf(sections));
     if (logStatus.read(record)) onChange();
   }
 }

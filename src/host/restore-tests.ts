@@ -14,7 +14,7 @@ import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { CheckedDatabase } from "../capture/integrity.ts";
 import { ReplicaError } from "../capture/replica-error.ts";
-import type { RestoreTestConfig } from "../config/types.ts";
+import type { RestoreTestConfig } from "../config/restore-test-config.ts";
 import type { RestoreTestResult } from "../control/restore-test.ts";
 import type { HostState } from "../core/host/life.ts";
 import { isRestoreTestDue } from "../core/host/restore-test-due.ts";

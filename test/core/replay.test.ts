@@ -58,6 +58,26 @@ test("a client is told of each kind of loss that there was, and of no other", ()
   );
 });
 
+test("a write that its host had by name is resent to a later epoch, once, unless a byte was released, its body is gone or its host lives", () => {
+  const named: ReplayHistory = { ...fresh, isNamed: true };
+  for (const method of ["POST", "PATCH", "BREW"]) {
+    expect(decide(method, lost, named)).toMatchObject({ kind: "again", why: "named" });
+    expect(decide(method, lost, { ...named, losses: ["host-lost"] }).kind).toBe("unknown");
+    expect(decide(method, { ...lost, released: true }, named).kind).toBe("unknown");
+    expect(decide(method, { ...lost, bodyHeld: false }, named).kind).toBe("unknown");
+    for (const cause of ["application-ended", "closed"] as const)
+      expect(decide(method, { ...lost, cause }, named).kind).toBe("unknown");
+  }
+  expect(decide("PUT", lost, named)).toMatchObject({ why: "changes-state" });
+});
+
+test("a request that the next primary is in doubt about is not resent, with any method", () => {
+  for (const method of ["GET", "PUT", "POST"])
+    expect(decide(method, { ...lost, cause: "in-doubt" }, { ...fresh, isNamed: true, againMax: 9 }).kind).toBe(
+      "unknown",
+    );
+});
+
 test("a response that cannot be understood is not asked for again, even with a safe method", () => {
   expect(decide("GET", { kind: "upstream-invalid", reason: "x" }).kind).toBe("invalid");
 });

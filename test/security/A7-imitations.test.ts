@@ -62,6 +62,7 @@ async function front(onCheckpointAsked: () => void = () => undefined): Promise<{
   );
   listening.serve({
     epoch: 1,
+    position: 9,
     gate: () => undefined,
     applicationHost: "127.0.0.1",
     applicationPort: backend.port,

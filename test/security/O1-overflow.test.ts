@@ -38,7 +38,14 @@ async function fullFront(): Promise<{ front: Front; seen: () => string }> {
     () => front.close(),
   );
   front.serve({
-    ...{ epoch: 1, applicationHost: "127.0.0.1", applicationPort: backend.port, isReady: true, maySpareEnding: true },
+    ...{
+      epoch: 1,
+      position: 9,
+      applicationHost: "127.0.0.1",
+      applicationPort: backend.port,
+      isReady: true,
+      maySpareEnding: true,
+    },
     gate: () => undefined,
     whenReady: () => Promise.resolve(),
     endings: { listen: () => undefined, isNoticed: () => Promise.resolve(false), isUnderWay: false },

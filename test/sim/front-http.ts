@@ -14,7 +14,7 @@ import { defaultHttpLimits } from "../../src/http/limits.ts";
 import { HttpServer } from "../../src/http/server/server.ts";
 import type { Exchange, ForwardOptions, ForwardOutcome } from "../../src/http/upstream/exchange.ts";
 import { Upstream } from "../../src/http/upstream/upstream.ts";
-import type { ServingTerm } from "../../src/host/application/front.ts";
+import type { ServingTerm } from "../../src/host/application/serving-term.ts";
 import { CancellationGroup } from "../../src/runtime/cancellation-group.ts";
 import type { ChunkUse, Piece, TcpSocket, TcpUser } from "../../src/runtime/tcp/tcp.ts";
 import type { SeededRandom } from "../../harness/seeded-random.ts";

@@ -1,7 +1,8 @@
 /** What clients, gateways and fronts say to each other: HTTP requests and responses, without the HTTP. */
+import type { NamedRequest } from "../../src/core/request-names.ts";
 import type { Reading, Register } from "./sim-database.ts";
 
-/** An append may not be repeated (POST), an overwriting put may, under conditions (PUT). */
+/** An append is repeated only by name (POST), an overwriting put may, under conditions (PUT). */
 export type RequestKind = "append" | "put" | "read";
 
 /**
@@ -22,6 +23,8 @@ export interface Request {
   readonly isLong?: boolean | undefined;
   /** `Stead-Epoch`: the epoch for which a gateway routed it. */
   readonly epoch?: number | undefined;
+  /** `Stead-Request`. */
+  readonly named?: NamedRequest | undefined;
 }
 
 export type Answer =
@@ -31,7 +34,9 @@ export type Answer =
   /** 503 `Stead-Outcome: not-executed`, and not to be repeated: requests like it end the application. */
   | { readonly kind: "put-aside"; readonly reason: string }
   /** 502 `Stead-Outcome: unknown`. */
-  | { readonly kind: "unknown"; readonly reason: string; readonly cause?: "application-ended" | "closed" | "invalid" };
+  | { readonly kind: "unknown"; readonly reason: string; readonly cause?: UnknownCause };
+
+type UnknownCause = "application-ended" | "closed" | "in-doubt" | "invalid";
 
 const methods: Readonly<Record<RequestKind, string>> = { append: "POST", put: "PUT", read: "GET" };
 export const methodOf = ({ kind }: Request): string => methods[kind];

@@ -48,6 +48,12 @@ const impatient: Partial<SimOptions> = {
   ...{ clientTimeoutMs: 12_000, faultEveryMs: 300, poisonShare: 0, longShare: 0, isWell: false },
 };
 
+/** Many writers that append, and primaries that are killed all the time. */
+const appending: Partial<SimOptions> = {
+  ...{ putShare: 0, writeShare: 0.9, clients: 6, thinkMs: 5, applicationStartMs: 200, faultEveryMs: 300 },
+  ...{ clientTimeoutMs: 12_000, poisonShare: 0, longShare: 0, isWell: false },
+};
+
 /** A log in segments whose vault's syncs fail, and whose hosts stand still within appends and claims. */
 const powerless: Partial<SimOptions> = {
   ...{ log: "segments", staleMissMs: 0, syncFailShare: 0.1, standStillShare: 0.05, standStillMs: 300 },
@@ -67,6 +73,9 @@ const mutants: readonly Mutant[] = [
   { rule: "persist-before-send", seedsMax: 200 },
   { rule: "majority", seedsMax: 200 },
   { rule: "replay", seedsMax: 200 },
+  { rule: "replay-named", seedsMax: 200, options: appending },
+  { rule: "replay-named-known", seedsMax: 400, options: appending },
+  { rule: "replay-named-collected", seedsMax: 400, options: appending },
   { rule: "replay-outcome", seedsMax: 200, options: impatient },
   { rule: "replay-bound", seedsMax: 200 },
   { rule: "suspects-complete", seedsMax: 200 },

@@ -99,7 +99,8 @@ export class SimExchange implements Exchange {
     if (this.#isGone) return Promise.resolve({ kind: "client-gone" });
     if (upstream.isClosed) return Promise.resolve({ kind: "not-sent", reason: "the upstream is closed" });
     const { network, process, firstByteMs } = this.#ports;
-    const request = { ...this.#ports.request, epoch: upstream.epoch };
+    const named = options.nameRequest?.(this.request, upstream);
+    const request = { ...this.#ports.request, epoch: upstream.epoch, named };
     return new Promise((resolve) => {
       const settle = (outcome: ForwardOutcome): void => {
         timer.cancel();
@@ -125,7 +126,10 @@ export class SimExchange implements Exchange {
           if (answer.kind === "unknown" && answer.cause === "invalid")
             return settle({ kind: "upstream-invalid", reason: answer.reason });
           if (answer.kind === "unknown")
-            return lost(answer.reason, answer.cause === "closed" ? "closed" : "application-ended");
+            return lost(
+              answer.reason,
+              answer.cause === "closed" || answer.cause === "in-doubt" ? answer.cause : "application-ended",
+            );
           options.editResponseFields?.(okHead);
           this.#answer(answer);
           settle({ kind: "completed", status: 200 });

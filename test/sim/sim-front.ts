@@ -3,7 +3,8 @@
  * forwards goes as bytes through the real server, attempt and gated release (front-http.ts). Each part of an answer
  * passes the journal's gate, and what is released is told to the checker at that very moment.
  */
-import type { FrontPort, ServingTerm } from "../../src/host/application/front.ts";
+import type { FrontPort } from "../../src/host/application/front.ts";
+import type { ServingTerm } from "../../src/host/application/serving-term.ts";
 import {
   type Fingerprint,
   fingerprintOf,
@@ -13,6 +14,7 @@ import {
 } from "../../src/core/suspects.ts";
 import type { DrainTimes } from "../../src/host/application/drain.ts";
 import { isOfEpoch } from "../../src/core/replay.ts";
+import { RequestNames } from "../../src/core/request-names.ts";
 import type { Rules } from "../../src/core/rules.ts";
 import type { SeededRandom } from "../../harness/seeded-random.ts";
 import { Probation } from "../../src/host/application/probation.ts";
@@ -28,6 +30,8 @@ export interface FrontPorts {
   readonly http: FrontHttpOptions;
   readonly application: () => SimApplication | undefined;
   readonly epoch: () => number;
+  /** It knows nothing of names: a request that is sent again by name is for another epoch. */
+  readonly isEarlier: boolean;
   readonly rules: Rules;
   readonly onRelease: (epoch: number, request: Request, answer: Answer) => void;
   readonly onViolation: (what: string) => void;
@@ -84,6 +88,7 @@ const endingsOfSuspect = 2;
 export class SimFront implements FrontPort {
   readonly port = 80;
   readonly suspects: SimSuspects;
+  readonly requestNames: RequestNames;
   readonly #ports: FrontPorts;
   readonly #probation: Probation;
   readonly #http: FrontHttp;
@@ -94,6 +99,7 @@ export class SimFront implements FrontPort {
   constructor(ports: FrontPorts) {
     this.#ports = ports;
     this.suspects = new SimSuspects(ports.rules);
+    this.requestNames = new RequestNames(ports.rules);
     this.#probation = new Probation(ports.process.clock);
     this.#http = new FrontHttp({ ...ports, options: ports.http });
   }
@@ -144,6 +150,8 @@ export class SimFront implements FrontPort {
 
   async #forward(request: Request, client: ServerEnd<Answer>, state: Open): Promise<void> {
     const { term } = state;
+    if (this.#ports.isEarlier && request.named?.isAgain === true)
+      return client.answer({ kind: "not-executed", reason: `routed for epoch ${request.epoch}-again` });
     if (!isOfEpoch(request.epoch?.toString(), term.epoch, this.#ports.rules))
       return client.answer({ kind: "not-executed", reason: `routed for epoch ${request.epoch}` });
     if (this.#standing(request, term).kind === "put-aside") return this.#putAside(request, client);
@@ -195,13 +203,18 @@ export class SimFront implements FrontPort {
     client.answer({ kind: "put-aside", reason: `${method} ${path} has ended the application` });
   }
 
-  async #execute(request: Request, client: ServerEnd<Answer>, { epoch, service }: Open): Promise<void> {
+  async #execute(request: Request, client: ServerEnd<Answer>, { term, epoch, service }: Open): Promise<void> {
+    if (request.named !== undefined && !this.requestNames.begin(request.named, term.position))
+      return client.answer({ kind: "unknown", reason: "an earlier try may be kept", cause: "in-doubt" });
     service.executing.add(request);
     const carried = await this.#http.carry(request, service.http, (answer) => {
       this.#ports.onRelease(epoch, request, answer);
     });
     service.executing.delete(request);
-    if (carried.kind === "failed") return this.#answerFailed(client, service, carried);
+    if (carried.kind === "failed") {
+      if (carried.outcome.kind === "not-sent" && request.named !== undefined) this.requestNames.withdraw(request.named);
+      return this.#answerFailed(client, service, carried);
+    }
     this.suspects.completed(fingerprint(request), this.#ports.process.clock.now());
     client.answer(carried.answer);
   }

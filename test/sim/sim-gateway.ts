@@ -15,6 +15,7 @@ import type { ControlConfig } from "../../src/gateway/service/served-services.ts
 import type { RouteHooks, ServiceRoute } from "../../src/gateway/route/service-route.ts";
 import { LocalRoute } from "../../src/gateway/route/local-route.ts";
 import { StateStore } from "../../src/gateway/state/store.ts";
+import { RequestNamer } from "../../src/http/proxy/request-namer.ts";
 import { Proxy } from "../../src/http/proxy/proxy.ts";
 import { noMetrics } from "../../src/metrics/metrics.ts";
 import type { SeededRandom } from "../../harness/seeded-random.ts";
@@ -203,6 +204,7 @@ export class SimGateway {
       route,
       clock,
       rules,
+      namer: new RequestNamer(this.#setup.dice),
       patienceMs: options.holdMs,
       hooks: {
         onDone: (end, held, replays) => hooks.onDone(end, held, replays, 1),

@@ -103,6 +103,7 @@ export class SimHost {
       http: setup.http,
       application: () => this.#application,
       epoch: () => this.host.status().epoch,
+      isEarlier: machine.isEarlier,
       rules,
       onRelease: (epoch, request, answer) => watch.onRelease(machine.name, epoch, request, answer),
       onViolation: (what) => watch.onViolation(`${machine.name}: ${what}`),

@@ -9,6 +9,7 @@ import type { ServiceConfig } from "../../config/types.ts";
 import { firstByteMsOf, serviceMatcher, type ServiceMatcher } from "../../core/routing.ts";
 import type { Exchange, Handling } from "../../http/upstream/exchange.ts";
 import { Proxy } from "../../http/proxy/proxy.ts";
+import { RequestNamer } from "../../http/proxy/request-namer.ts";
 import { errorReply } from "../../http/server/local-reply.ts";
 import type { CloseOptions, HttpServer } from "../../http/server/server.ts";
 import { WholeAnswers } from "../../http/upstream/whole-answers.ts";
@@ -16,6 +17,7 @@ import type { Metrics } from "../../metrics/metrics.ts";
 import { BoundedLog } from "../../runtime/bounded-log.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Logger } from "../../runtime/log.ts";
+import { systemRandom } from "../../runtime/random.ts";
 import { Listener, forwardOptionsOf, httpLimitsOf, type DataPlaneSettings } from "./listener.ts";
 import { hasSpareDescriptors } from "../../runtime/tcp/refusal.ts";
 import { OwnShortage } from "./own-shortage.ts";
@@ -72,6 +74,7 @@ export class LocalDataPlane implements DataPlane {
   readonly #proxies = new Map<string, Proxy>();
   readonly #shortage: OwnShortage;
   readonly #wholeAnswers: WholeAnswers;
+  readonly #namer: RequestNamer;
   #match: ServiceMatcher<Served> = serviceMatcher<Served>([]);
   #data: Listener | undefined;
 
@@ -79,6 +82,7 @@ export class LocalDataPlane implements DataPlane {
     this.#deps = deps;
     this.#refusals = new BoundedLog(deps.log, deps.clock);
     const { clock, settings } = deps;
+    this.#namer = new RequestNamer(systemRandom, () => settings().replayWrites === "named");
     this.#wholeAnswers = new WholeAnswers({
       clock,
       get bytesMax() {
@@ -171,6 +175,7 @@ export class LocalDataPlane implements DataPlane {
     return new Proxy({
       route,
       clock,
+      namer: this.#namer,
       get patienceMs() {
         return settings().hold.timeMs;
       },

@@ -30,6 +30,7 @@ export interface DataPlaneSettings
     | "hold"
     | "dataPlane"
     | "replayAgainMax"
+    | "replayWrites"
     | "answerWholeBytesMax"
     | "clientHalfClose"
   > {

@@ -99,6 +99,11 @@ export class LocalRoute implements Route, ServiceRoute {
     this.#hold.open();
   }
 
+  heard(epoch: number, position: number): void {
+    const upstream = this.#active?.upstream;
+    if (upstream?.epoch === epoch) upstream.logPosition = Math.max(upstream.logPosition, position);
+  }
+
   holdRequests(): void {
     this.#wanted = "hold";
     this.#cancelWaitForPort();

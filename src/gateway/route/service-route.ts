@@ -12,6 +12,8 @@ export interface ServiceRoute {
   readonly waiting: { readonly requests: number; readonly bytes: number };
   /** Sends requests there, waiting ones first. Another epoch is another upstream. Epoch undefined: a plain host. */
   route(host: string, dataUrl: string, epoch: number | undefined): void;
+  /** The host that gets requests has said that its log has this position, in this epoch. */
+  heard(epoch: number, position: number): void;
   /** Makes new requests wait; those in flight continue. */
   holdRequests(): void;
   /** Ends every connection to a host that is no longer primary. */

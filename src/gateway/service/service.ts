@@ -324,6 +324,7 @@ export class ServiceRuntime {
       this.#suspects.heard(event.host, status?.suspects ?? []);
       for (const { hook, epoch, detail } of this.#hooks.heard(event.host, status?.hooks ?? []))
         this.recorder.recordEvent("warning", "hook-failed", event.host, `${hook} of epoch ${epoch} ${detail ?? ""}`);
+      if (status?.role === "primary" && event.host === this.route.host) this.route.heard(status.epoch, status.position);
       if (status !== undefined) this.#rehearsals.heard(event.host, status.rehearsal ?? undefined);
       const restoreTest = status?.restoreTest ?? undefined;
       if (restoreTest !== undefined) this.#options.onRestoreTest?.(event.host, restoreTest);

@@ -30,6 +30,7 @@ const settingsSchema = v.object({
   /** For a worker whose control plane is gone. */
   drainMs: count,
   replayAgainMax: count,
+  replayWrites: v.picklist(["named", "never"]),
   answerWholeBytesMax: count,
   clientHalfClose: v.picklist(["gone", "serve"]),
   /** For the certificates of connections to hosts. */
@@ -66,6 +67,7 @@ export const toWorkerSchema = v.variant("kind", [
   /** The first message, and again when a setting has changed. */
   v.object({ kind: v.literal("settings"), settings: settingsSchema }),
   v.object({ kind: v.literal("route"), route: count, host: text, dataUrl: text, epoch: v.optional(count) }),
+  v.object({ kind: v.literal("heard"), route: count, epoch: count, position: count }),
   v.object({ kind: v.literal("hold"), route: count }),
   v.object({ kind: v.literal("drop"), route: count, host: text, reason: text }),
   v.object({ kind: v.literal("wait-for-port"), route: count }),

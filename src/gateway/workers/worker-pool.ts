@@ -139,7 +139,7 @@ export class WorkerPool implements DataPlane {
   #settingsMessage(): ToWorker {
     const { count, drainMs, settings } = this.#options;
     const { id, cluster, listen, limits, hold, dataPlane, services, ...shared } = shareOf(settings(), count);
-    const { replayAgainMax, answerWholeBytesMax, clientHalfClose } = shared;
+    const { replayAgainMax, replayWrites, answerWholeBytesMax, clientHalfClose } = shared;
     const routed = services.flatMap(({ name, match, firstByte, maintenance }): WorkerSettings["services"] => {
       const route = [...this.#routes.values()].findLast((each) => each.service === name);
       return route === undefined
@@ -165,6 +165,7 @@ export class WorkerPool implements DataPlane {
         limits,
         hold,
         replayAgainMax,
+        replayWrites,
         answerWholeBytesMax,
         clientHalfClose,
         drainMs: drainMs(),

@@ -59,6 +59,10 @@ export class WorkerRoute implements ServiceRoute {
     this.#options.send(active);
   }
 
+  heard(epoch: number, position: number): void {
+    if (this.#active?.epoch === epoch) this.#options.send({ kind: "heard", route: this.id, epoch, position });
+  }
+
   holdRequests(): void {
     this.#after = "hold";
     this.#options.send({ kind: "hold", route: this.id });

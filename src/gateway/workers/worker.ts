@@ -79,6 +79,8 @@ class Worker {
         return this.#reconfigure(message.settings);
       case "route":
         return this.#routes.get(message.route)?.target.route(message.host, message.dataUrl, message.epoch);
+      case "heard":
+        return this.#routes.get(message.route)?.target.heard(message.epoch, message.position);
       case "hold":
         return this.#routes.get(message.route)?.target.holdRequests();
       case "drop":

@@ -7,10 +7,10 @@
  */
 import type { Address } from "../../config/types.ts";
 import { type Metrics, noMetrics } from "../../metrics/metrics.ts";
-import { type ClusterTls, identitiesOf, type TlsFiles } from "../../control/tls/cluster-tls.ts";
-import { hasRole } from "../../control/tls/identity.ts";
+import type { ClusterTls } from "../../control/tls/cluster-tls.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { isOfEpoch } from "../../core/replay.ts";
+import { RequestNames } from "../../core/request-names.ts";
 import type { Rules } from "../../core/rules.ts";
 import { type Fingerprint, fingerprintOf, type RequestStanding, Suspects } from "../../core/suspects.ts";
 import { CancellationGroup } from "../../runtime/cancellation-group.ts";
@@ -18,36 +18,24 @@ import type { Exchange, ForwardOptions, ForwardOutcome, ForwardUser, Handling } 
 import type { HostLimits } from "../../http/limits.ts";
 import type { RequestHead } from "../../http/message/head.ts";
 import { fittingConnections } from "../../http/server/descriptor-room.ts";
-import { asksForCheckpoint, epochField, steadFieldSet, withoutSteadFields } from "../../http/message/stead-fields.ts";
-import type { TlsCertificates } from "../../http/server/server-tls.ts";
+import {
+  asksForCheckpoint,
+  namedRequestOf,
+  routedEpochOf,
+  withoutSteadFields,
+} from "../../http/message/stead-fields.ts";
 import { HttpServer } from "../../http/server/server.ts";
 import { Upstream } from "../../http/upstream/upstream.ts";
 import { WholeAnswers } from "../../http/upstream/whole-answers.ts";
-import { type Endings, detectionMs } from "./endings.ts";
+import { detectionMs } from "./endings.ts";
 import { drainRequests, type DrainTimes } from "./drain.ts";
 import { putAside, refuse, sayUnknown } from "./front-answers.ts";
+import { frontCertificates } from "./front-certificates.ts";
 import { OpenRequests } from "./open-requests.ts";
 import { Probation } from "./probation.ts";
 import { readyWithin } from "./ready-within.ts";
+import type { ServingTerm } from "./serving-term.ts";
 import { openAttempts } from "../../http/upstream/answer-progress.ts";
-
-/** One term as primary, for the front. */
-export interface ServingTerm {
-  readonly epoch: number;
-  gate(): void | Promise<void>;
-  /** The application's loopback address and port; they may change after a restart. */
-  readonly applicationHost: string;
-  readonly applicationPort: number;
-  /** Resolves when the application accepts requests; it may be restarting. */
-  whenReady(): Promise<void>;
-  readonly isReady: boolean;
-  /** Reports when the application ends by itself. */
-  readonly endings: Pick<Endings, "listen" | "isNoticed" | "isUnderWay">;
-  /** The application may end once more without being given up on this host. */
-  readonly maySpareEnding: boolean;
-  /** The application requested a checkpoint with `Stead-Checkpoint: now`. */
-  onCheckpointAsked(): void;
-}
 
 interface Open {
   readonly kind: "open";
@@ -84,7 +72,7 @@ export interface FrontOptions {
 }
 
 /** The part of the front that a host and its terms use; the simulation has its own. */
-export type FrontPort = Pick<Front, "serve" | "abort" | "drain" | "port" | "suspects">;
+export type FrontPort = Pick<Front, "serve" | "abort" | "drain" | "port" | "suspects" | "requestNames">;
 
 export class Front {
   readonly #options: FrontOptions;
@@ -103,12 +91,15 @@ export class Front {
   #completions = 0;
   /** Requests that end the application, across terms: a host that becomes primary again still knows them. */
   readonly suspects: Suspects;
+  /** Names of requests in the log and in this host's terms (core/request-names.ts). */
+  readonly requestNames: RequestNames;
 
   private constructor(options: FrontOptions) {
     this.#options = options;
     this.#probation = new Probation(options.clock);
     this.#wholeAnswers = new WholeAnswers({ bytesMax: wholeAnswerBytesMax, clock: options.clock });
     this.suspects = new Suspects(options.rules);
+    this.requestNames = new RequestNames(options.rules);
   }
 
   /** Starts listening; throws the server's error if the port is in use. */
@@ -245,7 +236,7 @@ export class Front {
       );
     const { term, forward, user } = state;
     const { headers } = exchange.request;
-    const routedFor = headers.mayHave(steadFieldSet) ? headers.get(epochField) : undefined;
+    const routedFor = routedEpochOf(headers);
     if (!isOfEpoch(routedFor, term.epoch)) {
       return refuse(
         exchange,
@@ -255,8 +246,19 @@ export class Front {
     this.#active += 1;
     this.#open.begin(exchange, this.#options.clock.now());
     if (!term.isReady || this.suspects.isWatching) return this.#forwardCarefully(exchange, state);
+    if (!this.requestNames.begin(namedRequestOf(headers), term.position))
+      return this.#refuseInDoubt(exchange, state).finally(() => this.#onOver(exchange));
     exchange.forwardTo(this.#currentUpstream(state), forward, user);
     return undefined;
+  }
+
+  #refuseInDoubt(exchange: Exchange, { end }: Open): Promise<void> {
+    return sayUnknown(
+      exchange,
+      end,
+      "in-doubt",
+      "the host that had it was lost, and it may have changed something that was kept",
+    );
   }
 
   /** While the application restarts, and as long as there are requests that it has not survived. */
@@ -320,6 +322,9 @@ export class Front {
   }
 
   async #forwardNow(exchange: Exchange, state: Open): Promise<void> {
+    const { headers } = exchange.request;
+    if (!this.requestNames.begin(namedRequestOf(headers), state.term.position))
+      return this.#refuseInDoubt(exchange, state);
     await this.#answer(exchange, state, await exchange.forward(this.#upstreamAfterWait(state), state.forward));
   }
 
@@ -352,6 +357,7 @@ export class Front {
       case "client-gone":
         return undefined;
       case "not-sent":
+        this.requestNames.withdraw(namedRequestOf(exchange.request.headers));
         return refuse(exchange, `the application did not take the request: ${outcome.reason}`);
       case "not-executed":
       case "put-aside":
@@ -411,9 +417,3 @@ export class Front {
 
 const whyNotReady = ({ end }: Open): string =>
   end.reason === undefined ? "the application is restarting" : "this host is no longer primary";
-
-export const frontCertificates = (cluster: string, { ca, cert, key }: TlsFiles): TlsCertificates => ({
-  cert,
-  key,
-  clients: { ca, accepts: (socket) => hasRole(identitiesOf(socket), cluster, ["gateway"]) },
-});

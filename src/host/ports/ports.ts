@@ -51,6 +51,8 @@ export interface UncapturedDatabase {
 export interface CaptureSource {
   /** From here on what is large may be staged before it is committed. */
   stageAhead?(stage: PartStage): void;
+  /** Something moved that no index shows, and may be overwritten before it is examined: `collect` does not wait. */
+  isSuspicious?(): boolean;
   isAhead(): boolean;
   /**
    * Commits that may have been responded to, or not: what arrived at the gate before the call waits until they are

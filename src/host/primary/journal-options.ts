@@ -1,4 +1,5 @@
 /** What a primary's journal works with. */
+import type { RequestNames } from "../../core/request-names.ts";
 import type { Rules } from "../../core/rules.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { LogWriter } from "../../vault/log/log-writer.ts";
@@ -22,5 +23,7 @@ export interface JournalOptions {
   }) => void;
   /** `wallAheadOf` the clock from before the claim; default: now. */
   readonly wallAheadMs?: number | undefined;
+  /** Names of requests that the application got, for each flush; default: flushes have none. */
+  readonly requestNames?: RequestNames | undefined;
   readonly onWarning?: ((text: string) => void) | undefined;
 }

@@ -23,11 +23,14 @@
  * Commits that lie in a log and not in its index (`CaptureSource.unfinished`): their writer may be about to complete
  * them, or may have responded. What arrived before they were found waits for them too (unsettled-waiters.ts).
  *
- * A suspended machine: suspension.ts.
+ * Names of requests (core/request-names.ts) are taken for a flush once it is collected: what it carries was committed
+ * before, by a request whose name was noted earlier still. A suspended machine: suspension.ts.
  */
 import type { CaptureError } from "../../capture/capture-error.ts";
 import { mayRelease, renewDueAt } from "../../core/host/lease.ts";
 import type { Timer } from "../../runtime/clock.ts";
+import type { Section } from "../../core/flush.ts";
+import { requestsSection } from "../../vault/log/request-names-section.ts";
 import type { RecordBody } from "../../vault/record.ts";
 import { journalEndOf, GateShutError, type JournalEnd, slowVault } from "./journal-end.ts";
 import type { JournalOptions } from "./journal-options.ts";
@@ -251,7 +254,9 @@ export class Journal {
     // A record comes after everything that was committed before it.
     const isLookDue = isHeld || this.#unsettled.isWaiting || this.#jobs.length > 0 || this.#lookInMs() <= 0;
     if (this.#next !== undefined || this.#isAwaited || (isLookDue && this.#isAhead())) {
-      const waitMs = isHeld || this.#jobs.length > 0 ? 0 : this.#group.waitMs();
+      // A commit that no index shows is examined at once: another writer may overwrite it.
+      const mayWait = !isHeld && this.#jobs.length === 0 && this.#source?.isSuspicious?.() !== true;
+      const waitMs = mayWait ? this.#group.waitMs() : 0;
       if (waitMs > 0 && this.#renewInMs() > 0) return this.#idle(Math.min(waitMs, this.#renewInMs()));
       await this.#group.during(() => this.#flush());
       if (!isHeld || !this.#isHeld()) return;
@@ -292,9 +297,11 @@ export class Journal {
 
   async #flush(): Promise<void> {
     await this.#covering(async () => {
+      const { rules, requestNames } = this.#options;
+      const early = rules.has("replay-named-collected") ? undefined : requestNames?.take();
       const batch = this.#source === undefined ? undefined : await this.#renewingDuring(this.#source.collect());
       this.#takeUnfinished();
-      if (batch !== undefined) await this.#putBatch(batch);
+      if (batch !== undefined) await this.#putBatch(batch, early);
     });
   }
 
@@ -340,11 +347,13 @@ export class Journal {
     });
   }
 
-  async #putBatch(batch: CaptureBatch): Promise<void> {
+  /** Its names: those taken now, unless the mutant has taken them already. */
+  async #putBatch(batch: CaptureBatch, names = this.#options.requestNames?.take()): Promise<void> {
     this.#commits += 1;
+    const sections = names === undefined ? [] : [requestsSection(names)];
     try {
       await putParts(batch, {
-        put: ({ body, bytes }) => this.#tidyingDuring(this.#put(body, bytes)),
+        put: ({ body, bytes }) => this.#tidyingDuring(this.#put(body, bytes, body.part === 1 ? sections : [])),
         prepare: ({ body }) => this.#options.writer.prepare(body),
       });
     } catch (error) {
@@ -390,10 +399,10 @@ export class Journal {
     });
   }
 
-  async #put(body: RecordBody, bytes: number): Promise<void> {
+  async #put(body: RecordBody, bytes: number, sections: readonly Section[] = []): Promise<void> {
     const { writer, clock, leaseMs, onWarning } = this.#options;
     const wallAheadMs = wallAheadOf(clock);
-    const { startedAtMs } = await writer.append(body, { signal: this.#abort.signal });
+    const { startedAtMs } = await writer.append(body, { signal: this.#abort.signal, sections });
     this.#lastPutStartedAt = startedAtMs;
     this.#wallAheadMs = wallAheadMs;
     if (!mayRelease(clock.now(), startedAtMs, leaseMs)) onWarning?.(slowVault(leaseMs));

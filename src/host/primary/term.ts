@@ -72,6 +72,7 @@ export class Term {
       leaseMs: config.leaseMs,
       durability: config.durability,
       wallAheadMs: options.wallAheadMs,
+      requestNames: options.front.requestNames,
       onWarning: options.onWarning,
       onEnd,
       onRecord: (record) => {
@@ -156,8 +157,12 @@ export class Term {
   serve(): void {
     const { application, front } = this.#options;
     this.#checkpointer.begin();
+    const journal = this.#journal;
     front.serve({
       epoch: this.epoch,
+      get position() {
+        return journal.position;
+      },
       gate: () => this.#meter.onGate(this.#journal.gate()),
       get applicationHost() {
         return application.address;

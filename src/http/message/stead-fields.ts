@@ -10,6 +10,7 @@
  * is for people. `Stead-Checkpoint: now` is an application's wish to its host.
  */
 import type { LossCause } from "../../core/replay.ts";
+import type { NamedRequest } from "../../core/request-names.ts";
 import type { ResponseHead } from "./head.ts";
 import type { HeaderList } from "./headers.ts";
 import { fieldSet, STEAD } from "./known-fields.ts";
@@ -20,6 +21,34 @@ import { fieldSet, STEAD } from "./known-fields.ts";
  * after its repetition.
  */
 export const epochField = "Stead-Epoch";
+
+/**
+ * Request field from a gateway to a host: the name of a request (core/request-names.ts), as `RUN COUNT AFTER first` or
+ * `RUN COUNT AFTER again`. With `again`, `Stead-Epoch` is `EPOCH-again`: a host of a version without names takes that
+ * for another epoch and refuses the request, in place of executing it a second time.
+ */
+export const requestField = "Stead-Request";
+
+export const epochFieldOf = (epoch: number, named: NamedRequest | undefined): string =>
+  named?.isAgain === true ? `${epoch}-again` : String(epoch);
+
+export const requestFieldOf = ({ run, count, after, isAgain }: NamedRequest): string =>
+  `${run} ${count} ${after} ${isAgain ? "again" : "first"}`;
+
+/** The epoch for which a request was routed, as its field says; undefined: for none. */
+export function routedEpochOf(headers: HeaderList): string | undefined {
+  if (!headers.mayHave(steadFieldSet)) return undefined;
+  const field = headers.get(epochField);
+  return namedRequestOf(headers)?.isAgain === true ? field?.replace(/-again$/, "") : field;
+}
+
+/** Undefined: there is no name, or none of this form. */
+export function namedRequestOf(headers: HeaderList): NamedRequest | undefined {
+  if (!headers.mayHave(steadFieldSet)) return undefined;
+  const found = /^([0-9a-f]{16}) (\d{1,14}) (\d{1,15}) (first|again)$/.exec(headers.get(requestField) ?? "");
+  const [, run = "", count, after, how] = found ?? [];
+  return found === null ? undefined : { run, count: Number(count), after: Number(after), isAgain: how === "again" };
+}
 
 export const steadFieldSet = fieldSet(STEAD);
 export const withoutSteadFields = (headers: HeaderList): HeaderList =>
@@ -37,12 +66,13 @@ export type HostVerdict =
   | { readonly kind: "invalid" };
 
 /** Causes that a host can give for a request that its application had and did not answer. */
-export type UnknownCause = "application-ended" | "closed" | "timed-out" | "invalid-answer";
+export type UnknownCause = "application-ended" | "closed" | "timed-out" | "in-doubt" | "invalid-answer";
 
 const verdicts: Readonly<Record<UnknownCause, HostVerdict>> = {
   "application-ended": { kind: "lost", cause: "application-ended" },
   closed: { kind: "lost", cause: "closed" },
   "timed-out": { kind: "lost", cause: "timed-out" },
+  "in-doubt": { kind: "lost", cause: "in-doubt" },
   "invalid-answer": { kind: "invalid" },
 };
 

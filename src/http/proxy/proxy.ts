@@ -17,6 +17,7 @@ import type {
 } from "../upstream/exchange.ts";
 import type { Hold, HoldResult } from "./hold.ts";
 import { type MaintenancePage, maintenanceReply, retryAfterSeconds } from "./maintenance-reply.ts";
+import type { RequestNamer } from "./request-namer.ts";
 import { outcomeOf, type RequestProgress } from "./request-progress.ts";
 import { type RequestEnd, RequestTrace, type TracedRequest } from "./request-trace.ts";
 import { errorReply } from "../server/local-reply.ts";
@@ -68,7 +69,9 @@ export interface ProxyOptions {
   readonly retryAfterSeconds?: number;
   /** The configured page: for refusals because there is no primary, too. Undefined: in maintenance the built-in one. */
   readonly page?: () => MaintenancePage | undefined;
-  readonly forward?: Omit<ForwardOptions, "end">;
+  readonly forward?: Omit<ForwardOptions, "end" | "nameRequest">;
+  /** Default: requests have no names, and one that is not idempotent is never resent after it was lost. */
+  readonly namer?: RequestNamer | undefined;
   /** Default: all. */
   readonly rules?: Rules;
 }
@@ -86,7 +89,8 @@ export class Proxy implements ForwardUser {
 
   constructor(options: ProxyOptions) {
     this.#options = options;
-    this.#forward = options.forward ?? {};
+    const { forward = {}, namer } = options;
+    this.#forward = namer === undefined ? forward : { ...forward, nameRequest: namer.nameRequest };
   }
 
   /** Answers one request. Pass it to `HttpServer` as `onExchange`. */
@@ -167,18 +171,16 @@ export class Proxy implements ForwardUser {
     upstream: Upstream | undefined,
     outcome: ForwardOutcome,
   ): Promise<void> {
-    const { hooks, clock, route } = this.#options;
+    const { hooks, clock, route, namer } = this.#options;
+    const { request } = exchange;
     const startMs = clock.wallTime();
     life.trace?.complete("replay", outcome.kind);
     if (upstream !== undefined && (outcome.kind === "not-sent" || outcome.kind === "lost"))
       hooks?.onConnectionError?.(upstream, outcome.reason);
-    const rules = this.#options.rules ?? allRules;
-    const decision = decideReplay(
-      exchange.request.method,
-      outcome,
-      { losses: life.losses, againMax: this.#options.againMax ?? 1 },
-      rules,
-    );
+    const { rules = allRules } = this.#options;
+    const isNamed = upstream?.epoch !== undefined && namer?.isNamed(request) === true;
+    const history = { losses: life.losses, againMax: this.#options.againMax ?? 1, isNamed };
+    const decision = decideReplay(request.method, outcome, history, rules);
     if (outcome.kind === "lost") life.losses.push(outcome.cause);
     if (decision.kind !== "again") {
       await this.#answer(exchange, life, outcome, decision);
@@ -186,7 +188,8 @@ export class Proxy implements ForwardUser {
     }
     if (decision.why !== "not-sent" && decision.why !== "not-executed")
       life.maybeExecuted = rules.has("replay-outcome");
-    if (decision.why === "changes-state") life.lostUpstream = upstream;
+    if (decision.why === "changes-state" || decision.why === "named") life.lostUpstream = upstream;
+    if (decision.why === "named") namer?.onLost(request);
     if (life.lostUpstream !== undefined && !(await this.#isReplaced(exchange, life, life.lostUpstream))) {
       await this.#answer(exchange, life, outcome, { kind: "unknown", reason: decision.reason });
       return;

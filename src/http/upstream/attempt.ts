@@ -113,7 +113,8 @@ export class Attempt
     try {
       const { headers } = client.request;
       const edited = this.#options.editRequestFields?.(headers, client) ?? headers;
-      sender.start(this.#upstream.nameEpoch(edited));
+      const named = this.#options.nameRequest?.(client.request, this.#upstream);
+      sender.start(this.#upstream.nameRequest(edited, named));
     } catch (error) {
       this.#fail(error);
       return;

@@ -1,6 +1,7 @@
 /** One request of a client and the operations on it: the port between the data plane and its owners. */
 import type { Buffer } from "node:buffer";
 import type { LossCause } from "../../core/replay.ts";
+import type { NamedRequest } from "../../core/request-names.ts";
 import type { Rules } from "../../core/rules.ts";
 import type { CancellationGroup } from "../../runtime/cancellation-group.ts";
 import type { RequestHead, ResponseHead } from "../message/head.ts";
@@ -51,6 +52,8 @@ export interface ForwardOptions {
   readonly isUpstreamEnding?: (request: RequestHead) => boolean;
   /** Lets short answers leave whole. Undefined: every part leaves as soon as it may. */
   readonly wholeAnswers?: WholeAnswers;
+  /** Returns the name that a host gets with a request (core/request-names.ts); undefined: none. */
+  readonly nameRequest?: (request: RequestHead, upstream: Upstream) => NamedRequest | undefined;
   /** Limit for the first byte of the final response to this target; undefined: as in the limits. */
   readonly firstByteMs?: (target: string) => number | undefined;
   /** Ends the attempt at once, together with those of other exchanges; no byte is released after it. */

@@ -9,7 +9,8 @@ import type { Histogram } from "../../metrics/metrics.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { systemTcp } from "../../runtime/tcp/system-tcp.ts";
 import type { Tcp } from "../../runtime/tcp/tcp.ts";
-import { epochField } from "../message/stead-fields.ts";
+import type { NamedRequest } from "../../core/request-names.ts";
+import { epochField, epochFieldOf, requestField, requestFieldOf } from "../message/stead-fields.ts";
 import { Deadlines } from "../../runtime/deadlines.ts";
 import type { HeaderList } from "../message/headers.ts";
 import { fieldSet, STEAD } from "../message/known-fields.ts";
@@ -31,8 +32,8 @@ export interface UpstreamOptions {
   readonly firstByte?: Histogram | undefined;
 }
 
-const epochName = epochField.toLowerCase();
-const epochFields = fieldSet(STEAD);
+const ownNames: readonly string[] = [epochField.toLowerCase(), requestField.toLowerCase()];
+const ownFields = fieldSet(STEAD);
 
 /** A request for a connection. Exactly one of the two is called once, possibly before `acquire` returns. */
 export interface ConnectionWaiter {
@@ -60,6 +61,8 @@ export class Upstream implements UpstreamPool {
   readonly host: string;
   readonly port: number;
   readonly epoch: number | undefined;
+  /** A position of its host's log in this epoch that was heard of; 0: none yet. */
+  logPosition = 0;
   readonly #epochLine: string | undefined;
   readonly limits: HttpLimits;
   readonly clock: Clock;
@@ -110,11 +113,16 @@ export class Upstream implements UpstreamPool {
     return this.#closed !== undefined;
   }
 
-  /** Returns the fields of a request with the epoch for which it was routed; a client's own epoch field is dropped. */
-  nameEpoch(headers: HeaderList): HeaderList {
-    if (this.#epochLine === undefined) return headers;
-    const clean = headers.mayHave(epochFields) ? headers.without((name) => name === epochName) : headers;
-    return clean.withLines(this.#epochLine, epochFields);
+  /**
+   * Returns the fields of a request with the epoch for which it was routed, and with its name; a client's own such
+   * fields are dropped.
+   */
+  nameRequest(headers: HeaderList, named: NamedRequest | undefined): HeaderList {
+    if (this.epoch === undefined || this.#epochLine === undefined) return headers;
+    const clean = headers.mayHave(ownFields) ? headers.without((name) => ownNames.includes(name)) : headers;
+    if (named === undefined) return clean.withLines(this.#epochLine, ownFields);
+    const epoch = epochFieldOf(this.epoch, named);
+    return clean.withLines(`${epochField}: ${epoch}\r\n${requestField}: ${requestFieldOf(named)}\r\n`, ownFields);
   }
 
   /** Gives `waiter` a connection, now or later, or refuses. */

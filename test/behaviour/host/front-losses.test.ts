@@ -3,7 +3,8 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Endings } from "../../../src/host/application/endings.ts";
-import { Front, type ServingTerm } from "../../../src/host/application/front.ts";
+import { Front } from "../../../src/host/application/front.ts";
+import type { ServingTerm } from "../../../src/host/application/serving-term.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
 import { RawBackend } from "../../support/http/raw-backend.ts";
 import { RawClient } from "../../support/http/raw-client.ts";
@@ -96,7 +97,13 @@ class FakeApplication {
 }
 
 function termOf(application: FakeApplication | number, changes: Partial<ServingTerm> = {}): ServingTerm {
-  const fixed = { epoch: 4, gate: () => undefined, applicationHost: "127.0.0.1", onCheckpointAsked: () => undefined };
+  const fixed = {
+    epoch: 4,
+    position: 9,
+    gate: () => undefined,
+    applicationHost: "127.0.0.1",
+    onCheckpointAsked: () => undefined,
+  };
   if (typeof application === "number")
     return {
       ...fixed,

@@ -2,7 +2,9 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Endings } from "../../../src/host/application/endings.ts";
-import { Front, type ServingTerm } from "../../../src/host/application/front.ts";
+import { isOfEpoch } from "../../../src/core/replay.ts";
+import { Front } from "../../../src/host/application/front.ts";
+import type { ServingTerm } from "../../../src/host/application/serving-term.ts";
 import { GateShutError } from "../../../src/host/primary/journal-end.ts";
 import { systemClock, type Clock } from "../../../src/runtime/clock.ts";
 import { ManualClock } from "../../support/http/manual-clock.ts";
@@ -45,6 +47,7 @@ async function application(
 function termOf(applicationPort: number, changes: Partial<ServingTerm> = {}): ServingTerm {
   return {
     epoch: 4,
+    position: 9,
     gate: () => undefined,
     applicationHost: "127.0.0.1",
     applicationPort,
@@ -72,6 +75,68 @@ describe("the front", () => {
     expect((await fetch(url, { method: "PUT", body: "x", headers: { "stead-epoch": "4" } })).status).toBe(200);
     expect((await fetch(url, { method: "PUT", body: "x" })).status).toBe(200);
     expect(executed).toBe(2);
+  });
+
+  describe("with names", () => {
+    const fields = (count: number, how: "first" | "again", after = 9) => ({
+      "stead-epoch": how === "again" ? "4-again" : "4",
+      "stead-request": `00112233445566aa ${count} ${after} ${how}`,
+    });
+    const post = (url: string, headers: Record<string, string>) => fetch(url, { method: "POST", body: "x", headers });
+    const outcomeOf = (answer: Response) => [
+      answer.status,
+      answer.headers.get("stead-outcome"),
+      answer.headers.get("stead-cause"),
+    ];
+
+    test("executes a lost request that no flush has, and tells its application nothing of its name", async () => {
+      const { front, url } = await frontOf();
+      const seen: string[] = [];
+      const { port } = await application((request, response) => {
+        seen.push(...Object.keys(request.headers).filter((name) => name.startsWith("stead-")));
+        response.end("done");
+      });
+      front.serve(termOf(port));
+      front.requestNames.onFlush(9, { names: [{ run: "00112233445566aa", count: 1 }], isComplete: true });
+      expect((await post(url, fields(2, "again"))).status).toBe(200);
+      expect(seen).toEqual([]);
+      expect(front.requestNames.take().names).toMatchObject([{ count: 2 }]);
+    });
+
+    test("does not execute one that a flush has, or that it had itself, or of which it cannot know", async () => {
+      const { front, url } = await frontOf();
+      let executed = 0;
+      const { port } = await application((_request, response) => {
+        executed += 1;
+        response.end("done");
+      });
+      front.serve(termOf(port));
+      front.requestNames.onFlush(9, { names: [{ run: "00112233445566aa", count: 1 }], isComplete: true });
+      front.requestNames.isUnknownUntil(8);
+      expect((await post(url, fields(2, "first"))).status).toBe(200);
+      for (const headers of [fields(1, "again"), fields(2, "again"), fields(3, "again", 7)])
+        expect(outcomeOf(await post(url, headers))).toEqual([502, "unknown", "in-doubt"]);
+      expect(executed).toBe(1);
+    });
+
+    test("notes no name of a request that it refuses or cannot send, so that it may come again", async () => {
+      const { front, url } = await frontOf();
+      const { port, server } = await application((_request, response) => response.end("done"));
+      front.serve(termOf(port));
+      expect(outcomeOf(await post(url, { ...fields(1, "again"), "stead-epoch": "3-again" }))[1]).toBe("not-executed");
+      server.close();
+      server.closeAllConnections();
+      await until(() => !server.listening);
+      expect(outcomeOf(await post(url, fields(2, "first")))[1]).toBe("not-executed");
+      expect(front.requestNames.take().names).toEqual([]);
+      const { port: next } = await application((_request, response) => response.end("done"));
+      front.serve(termOf(next));
+      for (const count of [1, 2]) expect((await post(url, fields(count, "again"))).status).toBe(200);
+    });
+
+    test("a host of a version without names refuses a request that is sent again", () => {
+      expect(isOfEpoch(fields(1, "again")["stead-epoch"], 4)).toBe(false);
+    });
   });
 
   test("gives a request back as not executed while its host is not primary, and says why", async () => {

@@ -1,4 +1,7 @@
 import { describe, expect, test } from "bun:test";
+import type { RecordFormat } from "../../../src/core/record-format.ts";
+import { RequestNames } from "../../../src/core/request-names.ts";
+import { requestNamesOf } from "../../../src/vault/log/request-names-section.ts";
 import { allRules } from "../../../src/core/rules.ts";
 import { Journal } from "../../../src/host/primary/journal.ts";
 import type { JournalDurability } from "../../../src/host/primary/journal-options.ts";
@@ -11,6 +14,7 @@ import { StoreLog } from "../../../src/vault/log/store-log.ts";
 import { ForwardingStore } from "../../../src/vault/store/forwarding-store.ts";
 import { MemoryStore } from "../../../src/vault/store/memory-store.ts";
 import type { PutOutcome, Store } from "../../../src/vault/store/store.ts";
+import { ManualClock } from "../../support/http/manual-clock.ts";
 import { FakeSource } from "../../support/host/fake-source.ts";
 
 const zeros = "0".repeat(64);
@@ -44,7 +48,7 @@ async function readerAtEnd(store: Store): Promise<LogReader> {
   return reader;
 }
 
-async function claim(store: Store, host: string): Promise<LogWriter> {
+async function claim(store: Store, host: string, format: RecordFormat = 1): Promise<LogWriter> {
   const reader = await readerAtEnd(store);
   const ports = { clock: systemClock, random: systemRandom, rules: allRules };
   const outcome = await LogWriter.claim({
@@ -53,6 +57,7 @@ async function claim(store: Store, host: string): Promise<LogWriter> {
     leaseMs: 60_000,
     controlUrl: "http://x",
     instance: host,
+    format: () => format,
     ...ports,
   });
   if (outcome.kind !== "claimed") throw new Error(outcome.kind);
@@ -64,6 +69,7 @@ interface SetUp {
   readonly leaseMs?: number;
   readonly clock?: Clock;
   readonly wallAheadMs?: number;
+  readonly requestNames?: RequestNames;
 }
 
 async function setUp(
@@ -71,13 +77,14 @@ async function setUp(
 ): Promise<{ store: SlowStore; source: FakeSource; journal: Journal; ended: Promise<JournalEnd>; warnings: string[] }> {
   const warnings: string[] = [];
   const store = new SlowStore();
-  const writer = await claim(store, "a");
+  const writer = await claim(store, "a", options.requestNames === undefined ? 1 : 2);
   const source = new FakeSource();
   const end = Promise.withResolvers<JournalEnd>();
   const journal = new Journal({
     writer,
     clock: options.clock ?? systemClock,
     wallAheadMs: options.wallAheadMs,
+    requestNames: options.requestNames,
     onWarning: (text) => warnings.push(text),
     rules: allRules,
     leaseMs: options.leaseMs ?? 60_000,
@@ -465,5 +472,94 @@ describe("capture that takes long, or leaves something out", () => {
     const { snapshot } = await journal.snapshot();
     await snapshot.release();
     await journal.vacate("test", undefined);
+  });
+});
+
+describe("a flush that may wait for its group", () => {
+  /** After a flush of 20 ms that released two, one waits for the next flush, of which nothing is ahead of time. */
+  async function oneWaits(suspicion: boolean) {
+    const clock = new ManualClock();
+    const { journal, source, store } = await setUp({ clock });
+    store.isHolding = true;
+    source.commit();
+    const two = [journal.gate(), journal.gate()];
+    await until(() => store.held.length === 1);
+    clock.advance(20);
+    store.isHolding = false;
+    store.release();
+    await Promise.all(two);
+    source.suspicion = suspicion;
+    source.commit();
+    const isReleased = { now: false };
+    const gate = Promise.resolve(journal.gate()).then(() => (isReleased.now = true));
+    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+    return { clock, journal, gate, isReleased };
+  }
+
+  test("waits for as long as the last one took", async () => {
+    const { clock, journal, gate, isReleased } = await oneWaits(false);
+    expect(isReleased.now).toBe(false);
+    clock.advance(20);
+    await gate;
+    journal.abort();
+  });
+
+  test("begins at once while something moved that no index shows", async () => {
+    const { journal, gate } = await oneWaits(true);
+    await gate;
+    journal.abort();
+  });
+});
+
+describe("names of requests", () => {
+  const named = (count: number) => ({ run: "00112233445566aa", count, after: 0, isAgain: false });
+
+  /** Of each commit in the log. */
+  async function namesInLog(store: Store): Promise<readonly (readonly number[] | undefined)[]> {
+    const reader = new LogReader({
+      log: new StoreLog(store, "notes"),
+      start: { position: 0, hash: zeros },
+      rules: allRules,
+    });
+    const found = [];
+    for (let record = await reader.next(); record !== undefined; record = await reader.next())
+      if (record.body.kind === "commit") found.push(requestNamesOf(record.sections)?.names.map(({ count }) => count));
+    return found;
+  }
+
+  test("that began before the end of a collection are in its flush, and the next flush has the later ones", async () => {
+    const requestNames = new RequestNames();
+    const { journal, source, store } = await setUp({ requestNames });
+    const collecting = Promise.withResolvers<void>();
+    source.collecting = collecting.promise;
+    requestNames.begin(named(1), 1);
+    source.commit();
+    const gate = journal.gate();
+    await until(() => source.collected === 0);
+    requestNames.begin(named(2), 1);
+    store.isHolding = true;
+    collecting.resolve();
+    await until(() => store.held.length === 1);
+    requestNames.begin(named(3), 1);
+    store.isHolding = false;
+    store.release();
+    await gate;
+    source.commit();
+    await journal.gate();
+    source.commit();
+    await journal.gate();
+    journal.abort();
+    expect(await namesInLog(store)).toEqual([[1, 2], [3], []]);
+  });
+
+  test("wait for a flush: a renewal takes none", async () => {
+    const requestNames = new RequestNames();
+    const { journal, source, store } = await setUp({ requestNames });
+    requestNames.begin(named(1), 1);
+    await journal.append({ kind: "renew" });
+    source.commit();
+    await journal.gate();
+    journal.abort();
+    expect(await namesInLog(store)).toEqual([[1]]);
   });
 });

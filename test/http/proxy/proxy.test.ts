@@ -1,4 +1,6 @@
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
+import { RequestNamer } from "../../../src/http/proxy/request-namer.ts";
+import { systemRandom } from "../../../src/runtime/random.ts";
 import { type Clock, systemClock } from "../../../src/runtime/clock.ts";
 import { type OneService, oneService } from "../../support/http/one-service.ts";
 import { RawBackend, type BackendConnection } from "../../support/http/raw-backend.ts";
@@ -50,7 +52,7 @@ test("an idempotent request that its primary lost is resent to the next primary"
   expect(g.ends).toEqual(["ok held replayed 1"]);
 });
 
-test("a write that its primary lost is never resent: 502 with Stead-Outcome unknown", async () => {
+test("a write without a name that its primary lost is never resent: 502 with Stead-Outcome unknown", async () => {
   await using g = await oneService();
   const first = await g.backend(() => undefined);
   g.serve(first);
@@ -64,6 +66,55 @@ test("a write that its primary lost is never resent: 502 with Stead-Outcome unkn
   expect(received).toContain("Stead-Outcome: unknown\r\n");
   expect(second.connections.length).toBe(0);
   expect(g.ends).toEqual(["unknown"]);
+});
+
+describe("a write with a name", () => {
+  const lost = async (g: OneService) => {
+    const first = await g.backend(() => undefined);
+    g.serve(first, 4);
+    const client = await g.client();
+    client.send(post.replace("Host: a", "Host: a\r\nStead-Request: 0000000000000000 1 9 again\r\nStead-Epoch: 9"));
+    await waitFor(() => first.connections[0]?.received.endsWith("data") ?? false);
+    return { first: first.connections[0]?.received ?? "", client };
+  };
+  const fieldsOf = (text: string): string[] =>
+    text
+      .split("\r\n")
+      .filter((line) => line.startsWith("Stead-"))
+      .map((line) => line.replace(/[0-9a-f]{16}/, "RUN"));
+
+  test("that its primary lost goes to the next primary by that name, and nothing of the client's passes for it", async () => {
+    await using g = await oneService({ namer: new RequestNamer(systemRandom) });
+    const { first, client } = await lost(g);
+    expect(fieldsOf(first)).toEqual(["Stead-Epoch: 4", "Stead-Request: RUN 1 0 first"]);
+    const second = await g.backend((c) => c.received.endsWith("data") && void c.socket.write(ok));
+    g.serve(second, 5);
+    expect(await client.until((r) => r.endsWith("ok"))).toBe(ok);
+    expect(fieldsOf(second.last.received)).toEqual(["Stead-Epoch: 5-again", "Stead-Request: RUN 1 0 again"]);
+    expect(second.last.received.match(/[0-9a-f]{16}/)?.[0]).toBe(first.match(/[0-9a-f]{16}/)?.[0] as string);
+    expect(g.ends).toEqual(["ok replayed 1"]);
+  });
+
+  test("that the next primary is in doubt about gets 502 with Stead-Outcome unknown, and is not sent a third time", async () => {
+    await using g = await oneService({ namer: new RequestNamer(systemRandom), againMax: 5 });
+    const { client } = await lost(g);
+    const doubt =
+      "HTTP/1.1 502 Bad Gateway\r\nStead-Outcome: unknown\r\nStead-Cause: in-doubt\r\nStead-Reason: it may be kept\r\nContent-Length: 0\r\n\r\n";
+    let asked = 0;
+    g.serve(await g.backend((c) => c.received.endsWith("data") && void ((asked += 1), c.socket.write(doubt))), 5);
+    const received = await client.until((r) => r.includes("outcome_unknown"));
+    expect(received).toContain("it may be kept");
+    expect([g.ends, asked]).toEqual([["unknown replayed 1"], 1]);
+  });
+
+  test("is not sent again in the epoch that lost it", async () => {
+    await using g = await oneService({ namer: new RequestNamer(systemRandom), patienceMs: 100 });
+    const { client } = await lost(g);
+    const same = await g.backend(answer);
+    g.serve(same, 4);
+    await client.until((r) => r.includes("outcome_unknown"));
+    expect(same.connections.length).toBe(0);
+  });
 });
 
 test("a write whose connection is refused waits and goes to the next primary", async () => {

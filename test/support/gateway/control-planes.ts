@@ -109,6 +109,7 @@ const noRoute = {
   host: undefined,
   waiting: { requests: 0, bytes: 0 },
   route: () => undefined,
+  heard: () => undefined,
   holdRequests: () => undefined,
   abortHost: () => undefined,
   waitForPort: () => undefined,

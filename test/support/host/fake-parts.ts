@@ -1,9 +1,11 @@
 /** Parts of a host that tests of the host replace: its front, its application, its configuration. */
 import { join } from "node:path";
 import type { HostConfig } from "../../../src/config/types.ts";
+import { RequestNames } from "../../../src/core/request-names.ts";
 import { Suspects } from "../../../src/core/suspects.ts";
 import { Endings } from "../../../src/host/application/endings.ts";
-import type { FrontPort, ServingTerm } from "../../../src/host/application/front.ts";
+import type { FrontPort } from "../../../src/host/application/front.ts";
+import type { ServingTerm } from "../../../src/host/application/serving-term.ts";
 import type { SupervisedApplication } from "../../../src/host/application/supervised-application.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
 import { service } from "./log-fixture.ts";
@@ -11,6 +13,7 @@ import { service } from "./log-fixture.ts";
 export class FakeFront implements FrontPort {
   port = 1;
   readonly suspects = new Suspects();
+  readonly requestNames = new RequestNames();
   term: ServingTerm | undefined;
   serve(term: ServingTerm): void {
     this.term = term;

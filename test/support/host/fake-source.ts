@@ -11,6 +11,8 @@ export class FakeSource implements CaptureSource {
   left: string[] = [];
   /** A collection takes until this resolves. */
   collecting: Promise<void> = Promise.resolve();
+  /** Something moved that no index shows. */
+  suspicion = false;
   /** In a log, and not in its index. */
   unsettled: { isSettled: boolean }[] = [];
   #failure: Error | undefined;
@@ -26,6 +28,10 @@ export class FakeSource implements CaptureSource {
   isAhead(): boolean {
     if (this.#failure !== undefined) throw this.#failure;
     return this.committed > this.collected || this.left.length > 0;
+  }
+
+  isSuspicious(): boolean {
+    return this.suspicion;
   }
 
   unfinished(): { isSettled: boolean }[] {

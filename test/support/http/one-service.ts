@@ -1,6 +1,7 @@
 /** A gateway's request loop with one service whose primary can be set, as a failover does. */
 import { Hold } from "../../../src/http/proxy/hold.ts";
 import { Proxy } from "../../../src/http/proxy/proxy.ts";
+import type { RequestNamer } from "../../../src/http/proxy/request-namer.ts";
 import type { RequestEnd, TracedRequest } from "../../../src/http/proxy/request-trace.ts";
 import { HttpServer } from "../../../src/http/server/server.ts";
 import { Upstream } from "../../../src/http/upstream/upstream.ts";
@@ -18,6 +19,7 @@ export async function oneService(
     firstByteMs?: number;
     clock?: Clock;
     wholeAnswers?: WholeAnswers;
+    namer?: RequestNamer;
   } = {},
 ) {
   let current: Upstream | undefined;
@@ -36,6 +38,7 @@ export async function oneService(
     clock: options.clock ?? systemClock,
     patienceMs: options.patienceMs ?? 5_000,
     againDelayMs: 5,
+    namer: options.namer,
     ...(options.againMax === undefined ? {} : { againMax: options.againMax }),
     forward: {
       ...(options.firstByteMs === undefined ? {} : { firstByteMs: () => options.firstByteMs }),
@@ -66,9 +69,10 @@ export async function oneService(
       backends.push(backend);
       return backend;
     },
-    serve(backend: RawBackend): void {
+    /** `epoch` undefined: as a plain host. */
+    serve(backend: RawBackend, epoch?: number): void {
       current?.abort("no longer primary");
-      current = new Upstream({ host: "127.0.0.1", port: backend.port, clock: systemClock });
+      current = new Upstream({ host: "127.0.0.1", port: backend.port, epoch, clock: systemClock });
       hold.open();
     },
     stop(): void {
