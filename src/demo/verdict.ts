@@ -89,7 +89,7 @@ export function verdictLines(verdict: VerdictObject, gateways = 1): string[] {
     `${mark(requests.failed === 0)} ${requests.ok} requests answered, ${requests.held} of them held, ${requests.replayed} resent, ${requests.failed} failed`,
     `${mark(verdict.invariant_ok)} ${verdict.invariant_ok ? "nothing stale, nothing twice, nothing taken back" : "the history is inconsistent (see above)"}`,
     ...(gateways === 1 ? [] : [convergenceLine(verdict.gateways_converge_ms, gateways)]),
-    `  ${requests.unknown} answered "unknown"${gateways === 1 ? "" : ", or cut off by a gateway that was killed"} (in flight at a kill, not idempotent, and perhaps kept); ${writes.phantom} of them had taken effect`,
+    `  ${requests.unknown} answered "unknown"${gateways === 1 ? "" : ", or cut off by a gateway that was killed"} (in flight at a kill, not idempotent); ${writes.phantom} of them had taken effect`,
   ];
 }
 

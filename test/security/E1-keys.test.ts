@@ -215,7 +215,7 @@ test("a secret is changed without other keys: both open them for a while, and th
   });
   expect(await failureOf(readKeys(vault.store, identity, [secret]))).toMatchObject({ kind: "keyring" });
   expect(await failureOf(vaultRekey({ url, secrets: [], formerSecrets: [], keepsFormer: false }))).toMatchObject({
-    area: "usage",
+    area: "configuration",
   });
   const ring = (await readKeyring(vault.store, identity, [other])) ?? expect.unreachable();
   expect(await sealAgain(vault.store, identity, [other], { ...ring, number: ring.number - 1 })).toBe(false);

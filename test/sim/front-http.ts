@@ -50,7 +50,6 @@ type Carried = { readonly kind: "answered"; readonly answer: Answer } | CarriedF
 
 /** One request on its way. */
 interface Carriage {
-  readonly request: Request;
   readonly term: TermHttp;
   readonly end: GatewayEnd;
   readonly settle: (carried: Carried) => void;
@@ -72,6 +71,8 @@ export class FrontHttp {
   readonly #ports: FrontHttpPorts;
   readonly #tcp: SimTcp;
   readonly #carriages = new Map<number, Carriage>();
+  /** Each that was sent. */
+  readonly #requests = new Map<number, Request>();
   /** What applications have said; a body names it. */
   readonly #answers: Answer[] = [];
   #number = 0;
@@ -158,13 +159,21 @@ export class FrontHttp {
           settle({ kind: "answered", answer: released });
         },
       });
-      this.#carriages.set(number, { request, term, end, settle });
+      this.#requests.set(number, request);
+      this.#carriages.set(number, { term, end, settle });
       this.#tcp.accept(frontPort, end);
     });
   }
 
+  /** What the application gets, also when the front has given it up by then: its bytes were on their way. */
+  requestOf(target: string): Request {
+    const request = this.#requests.get(numberOf(target));
+    if (request === undefined) throw new Error(`${target} was never sent`);
+    return request;
+  }
+
   carriageOf(target: string): Carriage {
-    const carriage = this.#carriages.get(Number(/\?n=(\d+)$/.exec(target)?.[1]));
+    const carriage = this.#carriages.get(numberOf(target));
     if (carriage === undefined) throw new Error(`${target} is no request on its way`);
     return carriage;
   }
@@ -174,6 +183,8 @@ export class FrontHttp {
     return `answer ${this.#answers.length - 1}\n`;
   }
 }
+
+const numberOf = (target: string): number => Number(/\?n=(\d+)$/.exec(target)?.[1]);
 
 interface GatewayEvents {
   /** All that has left of a body, each time more of it does. */
@@ -294,7 +305,7 @@ class ApplicationEnd implements TcpUser {
     const line = /^\S+ (\S+) HTTP\/1\.1\r\n[\s\S]*\r\n\r\n$/.exec(this.#text);
     if (line === null) return undefined;
     this.#text = "";
-    this.#serve(this.#front.carriageOf(line[1] as string).request);
+    this.#serve(this.#front.requestOf(line[1] as string));
     return undefined;
   }
 

@@ -38,7 +38,7 @@ export const demoCommand = buildCommand<DemoFlags, [], CliContext>({
       "With --json the last line of standard output is one object; progress goes to standard error. All times are in",
       "milliseconds: failovers[] with kind, detect_ms, agree_ms, claim_ms, lease_ms, catchup_ms, start_ms, route_ms (as the",
       "gateway recorded them) and gap_ms (the longest time in which no client was answered); requests with ok, held, replayed,",
-      "unknown (in flight at a kill, not idempotent, and perhaps kept) and failed; writes with acknowledged, missing and phantom (never",
+      "unknown (in flight at a kill and not idempotent) and failed; writes with acknowledged, missing and phantom (never",
       "acknowledged, answered unknown, but present); zombie_acknowledged; invariant_ok; gateways_converge_ms (until all gateways",
       "had the same rows after the last came back; null: never; 0 with one gateway).",
       "",

@@ -80,7 +80,7 @@ database = ${quoted(values.database ?? "gateway.db")}
 #workers = 1
 #drain = "10s"
 # How often to resend a request whose host ended before it answered; how to treat a client that half-closes: "gone" or "serve".
-#replay = { again = 1, writes = "named" }
+#replay = { again = 1, writes = "never" }
 # Up to which length an answer leaves only when it is complete, so that its request can be resent if its host ends in the middle; "0B": never.
 #answer_whole = "64KiB"
 #client_half_close = "gone"

@@ -11,7 +11,7 @@ test("the workers' bounds add up to the gateway's; a bound of one request, or of
     hold: { requestsMax: 10, bytesMax: 1_000, timeMs: 30_000 },
     dataPlane: defaultDataPlane,
     replayAgainMax: 1,
-    replayWrites: "named" as const,
+    replayWrites: "never" as const,
     answerWholeBytesMax: 65_536,
     clientHalfClose: "gone" as const,
     services: [],

@@ -148,7 +148,7 @@ export class TestCluster {
       hold: { requestsMax: 1000, bytesMax: 10_000_000, timeMs: 10_000 },
       workers: 1,
       replayAgainMax: 1,
-      replayWrites: "named",
+      replayWrites: "never",
       answerWholeBytesMax: 65_536,
       clientHalfClose: "gone",
       drainTimeoutMs: 0,
