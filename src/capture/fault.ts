@@ -55,7 +55,7 @@ export interface FaultOptions {
 export class Faults {
   readonly #uncaptured: Uncaptured;
   readonly #options: FaultOptions;
-  readonly #names = new Set<string>();
+  readonly #noted = new Map<string, CaptureError>();
 
   constructor(uncaptured: Uncaptured, options: FaultOptions) {
     this.#uncaptured = uncaptured;
@@ -72,7 +72,7 @@ export class Faults {
     } catch (error) {
       const fault = faultOf(error);
       if (fault === undefined || this.#options.mode === "stop") throw fault ?? error;
-      this.#names.add(fault.database);
+      this.#noted.set(fault.database, fault);
       this.#uncaptured.note(fault.database, fault);
       this.#uncaptured.assertPatience(this.#options.patienceMs);
       return undefined;
@@ -81,8 +81,8 @@ export class Faults {
 
   /** A whole collection succeeded. */
   clear(): void {
-    for (const name of this.#names) this.#uncaptured.clear(name);
-    this.#names.clear();
+    for (const [name, fault] of this.#noted) this.#uncaptured.withdraw(name, fault);
+    this.#noted.clear();
   }
 }
 

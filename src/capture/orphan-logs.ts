@@ -12,6 +12,7 @@
  */
 import { realpathSync } from "node:fs";
 import type { Clock } from "../runtime/clock.ts";
+import type { CaptureError } from "./capture-error.ts";
 import { type FilePath, folderOf, textOf, withSuffix } from "./data-path.ts";
 import { type FileIdentity, identityAt } from "./file-identity.ts";
 import { openFilesOf, processesWithOpen } from "./open-files.ts";
@@ -30,7 +31,7 @@ export interface OrphanLogsOptions {
 
 export class OrphanLogs {
   readonly #options: OrphanLogsOptions;
-  readonly #used = new Set<string>();
+  readonly #used = new Map<string, CaptureError>();
   #seen: ReadonlyMap<string, FilePath> | undefined;
   #againAtMs = 0;
 
@@ -45,19 +46,23 @@ export class OrphanLogs {
     if (absent === this.#seen && !isAgainDue) return;
     this.#seen = absent;
     this.#againAtMs = clock.now() + lookAgainMs;
-    for (const name of this.#used) if (!absent.has(name)) this.#clear(name);
+    for (const name of this.#used.keys()) if (!absent.has(name)) this.#clear(name);
     for (const [name, path] of absent) {
       const users = this.#usersOf(path);
       if (users.length === 0) this.#clear(name);
       else {
-        this.#used.add(name);
-        uncaptured.note(name, logWithoutFile(name, users));
+        const error = logWithoutFile(name, users);
+        this.#used.set(name, error);
+        uncaptured.note(name, error);
       }
     }
   }
 
+  /** A file that came to the name may be held for a reason of its own by now. */
   #clear(name: string): void {
-    if (this.#used.delete(name)) this.#options.uncaptured.clear(name);
+    const error = this.#used.get(name);
+    this.#used.delete(name);
+    if (error !== undefined) this.#options.uncaptured.withdraw(name, error);
   }
 
   /** Returns the other processes that have one of its logs open, and not the file deleted. */

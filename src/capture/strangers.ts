@@ -18,7 +18,7 @@ export interface StrangersOptions {
 export class Strangers {
   readonly #options: StrangersOptions;
   /** Used as databases, but not readable as such. */
-  readonly #used = new Set<string>();
+  readonly #used = new Map<string, CaptureError>();
 
   constructor(options: StrangersOptions) {
     this.#options = options;
@@ -27,13 +27,18 @@ export class Strangers {
   /** Takes the present ones, by name. Costs nothing while there are none. */
   note(strangers: ReadonlyMap<string, CaptureError>): void {
     const { root, uncaptured, onWarning } = this.#options;
-    for (const name of this.#used) if (!strangers.has(name) && this.#used.delete(name)) uncaptured.clear(name);
+    for (const [name, error] of this.#used) {
+      if (strangers.has(name)) continue;
+      this.#used.delete(name);
+      // As a database it may be held for another reason by now.
+      uncaptured.withdraw(name, error);
+    }
     for (const [name, error] of strangers) {
       const path = pathOf(root, name);
       if (!["-wal", "-journal"].some((suffix) => identityAt(withSuffix(path, suffix)) !== undefined))
         onWarning(`left out: ${messageOf(error)}`);
       else if (!this.#used.has(name)) {
-        this.#used.add(name);
+        this.#used.set(name, error);
         uncaptured.note(name, error);
       }
     }

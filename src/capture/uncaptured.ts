@@ -73,6 +73,11 @@ export class Uncaptured {
     if (known?.error.message !== error.message) this.#onChange(this.list);
   }
 
+  /** This reason is over; another one that was noted for the name since then stays. */
+  withdraw(name: string, error: CaptureError): void {
+    if (this.#entries.get(name)?.error === error) this.clear(name);
+  }
+
   /** Captured, or gone. */
   clear(name: string): void {
     if (this.#entries.delete(name)) this.#onChange(this.list);

@@ -38,3 +38,14 @@ test("a look right before the end of the patience ends nothing: the one after it
   uncaptured.note("new.db", error, 799);
   expect(() => uncaptured.assertPatience(400)).toThrow(error.message);
 });
+
+test("a reason that is over leaves another one of the same name, noted since, as it is", () => {
+  const { uncaptured } = begin();
+  const later = notWhole("new.db", "150 of 200 bytes");
+  uncaptured.note("new.db", error);
+  uncaptured.note("new.db", later);
+  uncaptured.withdraw("new.db", error);
+  expect(uncaptured.list.map(({ error: { message } }) => message)).toEqual([later.message]);
+  uncaptured.withdraw("new.db", later);
+  expect(uncaptured.size).toBe(0);
+});

@@ -10,7 +10,8 @@ import { join } from "node:path";
 import { freePort } from "../../src/runtime/free-ports.ts";
 import { FakeMailServer, type MailServerManners } from "../support/gateway/fake-mail-server.ts";
 import { certificateA, certificateLocalhost } from "../support/http/certificates.ts";
-import { buildBinary, buildMsMax, type ProgramRun, runProgram } from "./built-binary.ts";
+import { buildBinary, buildMsMax } from "./built-binary.ts";
+import { type ProgramRun, runProgram } from "../support/run-program.ts";
 
 let folder = "";
 let binary = "";

@@ -5,7 +5,8 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writ
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { waitFor } from "../support/http/raw-client.ts";
-import { buildBinary, buildMsMax, type ProgramRun, runProgram } from "./built-binary.ts";
+import { buildBinary, buildMsMax } from "./built-binary.ts";
+import { type ProgramRun, runProgram } from "../support/run-program.ts";
 import { canMount, withMount } from "./mounts.ts";
 
 let folder = "";

@@ -18,7 +18,8 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { buildBinary, buildMsMax, type ProgramRun, runProgram } from "./built-binary.ts";
+import { buildBinary, buildMsMax } from "./built-binary.ts";
+import { type ProgramRun, runProgram } from "../support/run-program.ts";
 
 const uid = 9_870;
 const repository = join(import.meta.dirname, "../..");

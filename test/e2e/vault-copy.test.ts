@@ -3,14 +3,11 @@ import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { demoApplication } from "../../harness/applications.ts";
-import { History } from "../../harness/history.ts";
-import { Load } from "../../harness/load.ts";
-import { systemClock } from "../../src/runtime/clock.ts";
 import { type Bench, never, openBench, runStead } from "./harness.ts";
+import { InterruptedLoad } from "./interrupted-load.ts";
 
 setDefaultTimeout(60_000);
 
-const workers = 4;
 const wholeWithinMs = 30_000;
 let bench: Bench;
 afterEach(() => bench.close());
@@ -31,23 +28,11 @@ for (const { log, vaultKeys } of cases) {
     await Promise.all(members.map((member) => cluster.start(member)));
     await cluster.whenWhole(wholeWithinMs, never);
 
-    const history = new History();
-    const model = application.makeModel("p", workers);
-    const begin = async (seed: number): Promise<Load> => {
-      const load = new Load({
-        urls: [cluster.gateways[0]?.url ?? ""],
-        ...{ model, history, clock: systemClock, seed, workers, requestsPerSecond: 100, timeoutMs: 20_000 },
-      });
-      const answer = () => load.get(application.readPath).catch(() => undefined);
-      await cluster.until("the gateway", wholeWithinMs, never, () => "no answer", answer);
-      await load.start();
-      return load;
-    };
-    const load = await begin(3);
-    while (history.acknowledgedCount < 100) await systemClock.sleep(5);
+    const interrupted = new InterruptedLoad({ cluster, application, workers: 4, requestsPerSecond: 100 });
+    const load = await interrupted.begin(3);
+    await interrupted.acknowledged(100);
     await load.stop();
     await load.close();
-    const before = history.acknowledgedCount;
 
     const written = (await cluster.primary())?.status.position ?? Infinity;
     const copiedTo = async (): Promise<number | undefined> => {
@@ -80,17 +65,9 @@ for (const { log, vaultKeys } of cases) {
     await Promise.all(members.map((member) => cluster.start(member)));
     const primary = await cluster.whenWhole(wholeWithinMs, never);
     expect((await cluster.statusOf(primary))?.epoch).toBe(epoch + 1);
-    const after = await begin(4);
-    while (history.acknowledgedCount < before + 50) await systemClock.sleep(5);
-    await after.stop();
-    const { entries, broken } = await model.readBack((path) => after.get(path));
-    await after.close();
-
-    const result = history.finish(entries);
-    expect(history.violations).toEqual([]);
-    expect(broken).toBeUndefined();
-    expect(result.missing).toBe(0);
-    expect(after.failures).toEqual([]);
+    const after = await interrupted.begin(4);
+    await interrupted.acknowledged(50);
+    await interrupted.expectNothingLost(after);
     const again = await stead("vault", "promote-copy", copy, "--yes");
     expect(again.stderr).toContain("in use already");
   }, 120_000);

@@ -1,6 +1,5 @@
 /** scripts/lib/setup.sh on machines that lack something, with stand-ins for npm and Bun: no network is used. */
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { spawn } from "node:child_process";
 import {
   copyFileSync,
   existsSync,
@@ -13,6 +12,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { type ProgramRun, runProgram } from "../support/run-program.ts";
 
 const repository = join(import.meta.dirname, "../..");
 const pinned = (
@@ -49,21 +49,10 @@ case "$1" in
     chmod +x node_modules/@oven/bun-linux-x64/bin/bun ;;
 esac`;
 
-function setup(
-  env: Record<string, string> = { HOME: join(folder, "home") },
-): Promise<{ code: number | null; out: string; err: string }> {
-  return new Promise((resolve, reject) => {
-    const script = 'set -eu; root=$1; . "$root/scripts/lib/setup.sh"; echo "$bun"; bun --version';
-    const child = spawn(join(folder, "bin/sh"), ["-c", script, "sh", root], {
-      env: { PATH: join(folder, "bin"), ...env },
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    let out = "";
-    let err = "";
-    child.stdout.on("data", (chunk: Buffer) => (out += chunk.toString()));
-    child.stderr.on("data", (chunk: Buffer) => (err += chunk.toString()));
-    child.on("error", reject);
-    child.on("close", (code) => resolve({ code, out, err }));
+function setup(env: Record<string, string> = { HOME: join(folder, "home") }): Promise<ProgramRun> {
+  const script = 'set -eu; root=$1; . "$root/scripts/lib/setup.sh"; echo "$bun"; bun --version';
+  return runProgram(join(folder, "bin/sh"), ["-c", script, "sh", root], {
+    ...{ cwd: process.cwd(), env: { PATH: join(folder, "bin"), ...env } },
   });
 }
 

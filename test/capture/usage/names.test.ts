@@ -1,7 +1,16 @@
 /** One file under several names, under a name that it did not have before, or under none any more. */
 import { expect, spyOn, test } from "bun:test";
 import { spawnSync } from "node:child_process";
-import { linkSync, mkdirSync, readdirSync, readFileSync, readlinkSync, renameSync, unlinkSync } from "node:fs";
+import {
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { FileLocks } from "../../../src/capture/file-locks.ts";
@@ -50,6 +59,28 @@ test("a file that is renamed over that of another connection of the same process
   const error = await refusedAtTheGate(pair);
   expect([error.kind, error.database]).toEqual(["replaced", "moved.db"]);
   expect(error.found).toContain(`${it.application.pid} (python3`);
+});
+
+test("a file that comes to the name of a log without one is held for its own reason, not released with the log", async () => {
+  await using it = await begin();
+  await using pair = await Pair.open(it.folder, { limits: { attachWaitMsMax: 60_000 } });
+  const moved = join(it.root, "moved.db");
+  await it.application.open("over", it.path);
+  await it.application.run("over", create);
+  await it.application.open("moved", moved);
+  await it.application.run("moved", create);
+  renameSync(moved, it.path);
+  const held = () => pair.source.uncaptured().map(({ name, reason }) => `${name}, ${reason}`);
+  while (!held().some((one) => one.startsWith("moved.db"))) {
+    expect(pair.source.isAhead()).toBe(true);
+    await pair.source.collect();
+  }
+  writeFileSync(moved, readFileSync(it.path).subarray(0, 100));
+  for (let look = 0; look < 3; look++) {
+    expect(pair.source.isAhead()).toBe(true);
+    await pair.source.collect();
+    expect(held()).toEqual([expect.stringContaining("a file that was just written")]);
+  }
 });
 
 test("a log that a connection to a deleted file has left at a captured name holds nothing up", async () => {

@@ -44,6 +44,16 @@ async function application(
   return { port: (server.address() as AddressInfo).port, server };
 }
 
+/** One that counts what it executes. */
+async function counting(): Promise<{ port: number; executed: () => number }> {
+  let executed = 0;
+  const { port } = await application((_request, response) => {
+    executed += 1;
+    response.end("done");
+  });
+  return { port, executed: () => executed };
+}
+
 function termOf(applicationPort: number, changes: Partial<ServingTerm> = {}): ServingTerm {
   return {
     epoch: 4,
@@ -63,18 +73,14 @@ function termOf(applicationPort: number, changes: Partial<ServingTerm> = {}): Se
 describe("the front", () => {
   test("executes a request only in the epoch for which a gateway routed it", async () => {
     const { front, url } = await frontOf();
-    let executed = 0;
-    const { port } = await application((_request, response) => {
-      executed += 1;
-      response.end("done");
-    });
+    const { port, executed } = await counting();
     front.serve(termOf(port));
     const late = await fetch(url, { method: "PUT", body: "x", headers: { "stead-epoch": "3" } });
     expect([late.status, late.headers.get("stead-outcome")]).toEqual([503, "not-executed"]);
-    expect(executed).toBe(0);
+    expect(executed()).toBe(0);
     expect((await fetch(url, { method: "PUT", body: "x", headers: { "stead-epoch": "4" } })).status).toBe(200);
     expect((await fetch(url, { method: "PUT", body: "x" })).status).toBe(200);
-    expect(executed).toBe(2);
+    expect(executed()).toBe(2);
   });
 
   describe("with names", () => {
@@ -105,18 +111,14 @@ describe("the front", () => {
 
     test("does not execute one that a flush has, or that it had itself, or of which it cannot know", async () => {
       const { front, url } = await frontOf();
-      let executed = 0;
-      const { port } = await application((_request, response) => {
-        executed += 1;
-        response.end("done");
-      });
+      const { port, executed } = await counting();
       front.serve(termOf(port));
       front.requestNames.onFlush(9, { names: [{ run: "00112233445566aa", count: 1 }], isComplete: true });
       front.requestNames.isUnknownUntil(8);
       expect((await post(url, fields(2, "first"))).status).toBe(200);
       for (const headers of [fields(1, "again"), fields(2, "again"), fields(3, "again", 7)])
         expect(outcomeOf(await post(url, headers))).toEqual([502, "unknown", "in-doubt"]);
-      expect(executed).toBe(1);
+      expect(executed()).toBe(1);
     });
 
     test("notes no name of a request that it refuses or cannot send, so that it may come again", async () => {
