@@ -25,8 +25,9 @@ import {
 } from "./file-locks.ts";
 import { usersElsewhere } from "./file-users.ts";
 import { otherNameOf } from "./hard-links.ts";
+import { IndexStrangers } from "./index-strangers.ts";
 import { elsewhereMsMax, writerTrustMs } from "./limits.ts";
-import { processesWithOpen, processName } from "./open-files.ts";
+import { processName } from "./open-files.ts";
 import { linked, openedByOtherName, uncoordinated, usedElsewhere } from "./refusals.ts";
 import type { EventLoopBudget } from "./event-loop-budget.ts";
 import { frameBytes } from "./wal-frames.ts";
@@ -72,6 +73,7 @@ export class FileWatch {
   readonly #tail: WalTail;
   readonly #file: DatabaseFileLook;
   readonly #walIndex: FileIdentity;
+  readonly #strangers: IndexStrangers;
   /** When another process was last seen with the writer's lock, and the captured position at that time. */
   #writerSeen: { readonly at: WalPosition; readonly nowMs: number } | undefined;
   /** A commit that the index does not have, while a process holds the writer's lock. */
@@ -82,7 +84,6 @@ export class FileWatch {
   #second: { readonly path: string | undefined } | undefined;
   /** Since when processes have had the database open with another log, monotonic milliseconds. */
   #elsewhereSinceMs: number | undefined;
-
   #isUnused = false;
   /** The kernel's answer when the list of locks last had no process with another log. */
   #cleared: FirstUsers | undefined;
@@ -94,6 +95,7 @@ export class FileWatch {
     this.#tail = new WalTail(options.files, () => options.clock.wallTime());
     this.#file = new DatabaseFileLook(options.files, options.index);
     this.#walIndex = identityOfFd(options.files.shmFd);
+    this.#strangers = new IndexStrangers(options.files, this.#walIndex);
   }
 
   /** Sync, half a microsecond while nothing changes. `at` is captured, and the index was just seen there. */
@@ -159,11 +161,17 @@ export class FileWatch {
 
   /** A commit while a process has the writer's lock is noted, not suspicious (unfinished-commits.ts). */
   #isLogSuspicious(at: WalPosition): boolean {
-    if (this.#unfinished?.at === at) return !this.#isWriterSeen(at);
-    if (this.#tail.isQuiet(at)) return false;
-    const commit = this.#tail.commitBehind(at);
-    if (commit === "unread" || !this.#isWriterSeen(at)) return true;
-    if (commit !== undefined) this.#note(at, commit);
+    const isKnown = this.#unfinished?.at === at;
+    if (!isKnown && this.#tail.isQuiet(at)) return false;
+    const commit = isKnown ? this.#unfinished?.commit : this.#tail.commitBehind(at);
+    if (commit === "unread") return true;
+    if (!this.#isWriterSeen(at)) {
+      // In this order: a commit in progress is in the index before its writer releases the lock.
+      const { index } = this.#options;
+      if (commit !== undefined && index.isAt(at.salt1, at.salt2, at.mxFrame)) this.#strangers.note(at);
+      return true;
+    }
+    if (!isKnown && commit !== undefined) this.#note(at, commit);
     return false;
   }
 
@@ -212,7 +220,7 @@ export class FileWatch {
     this.#cleared = isCleared ? first : undefined;
     this.#indexUsers ??= new Map();
     for (const [pid, seenMs] of this.#indexUsers) if (seenMs < clock.now() - lostUserMs) this.#indexUsers.delete(pid);
-    for (const pid of this.#usersOfIndex(locks) ?? []) this.#indexUsers.set(pid, clock.now());
+    for (const pid of this.#strangers.users(locks) ?? []) this.#indexUsers.set(pid, clock.now());
     return isUsedElsewhere;
   }
 
@@ -312,9 +320,10 @@ export class FileWatch {
       // The first one: of those behind it the next collection may not have all, though nothing is wrong.
       if (first !== undefined && isInProgress) this.#note(at, first);
       if (end.kind === "uncommitted" || isInProgress) return;
+      for (const pid of this.#strangers.notedAt(at)) strangers.add(pid);
       // At each look: a writer may end between its response and the last one.
-      const users = this.#usersOfIndex(FileLocks.now());
-      for (const pid of this.#strangers(users ?? new Set())) strangers.add(pid);
+      const users = this.#strangers.users(FileLocks.now());
+      for (const pid of this.#strangers.beside(users ?? new Set())) strangers.add(pid);
       if (look === looksBeforeAccusing) return this.#judge(database, at, end, [...strangers], users);
       await clock.sleep(lookAgainMs);
     }
@@ -362,24 +371,15 @@ export class FileWatch {
 
   /** A commit that lay in the log was overwritten, and no index had it. */
   #judgeOverwritten(name: string): void {
-    const users = this.#usersOfIndex(FileLocks.now());
-    const strangers = [...this.#strangers(users ?? new Set())];
+    const users = this.#strangers.users(FileLocks.now());
+    const noted = this.#strangers.notedAt(this.#unfinished?.at);
+    const strangers = [...new Set([...noted, ...this.#strangers.beside(users ?? new Set())])];
     if (strangers.length === 0 && this.#mayHaveLostUser(users)) return this.#takeForAbandoned(name);
     const by = strangers.length === 0 ? "" : `, by ${strangers.map(processName).join(", ")}`;
     throw uncoordinated(
       name,
       `a commit in its write-ahead log that its index (-shm) never had, overwritten since${by}`,
     );
-  }
-
-  /** Returns other processes that have the log open, and do not use the index as `users` do. */
-  #strangers(users: ReadonlySet<number>): number[] {
-    return processesWithOpen(identityOfFd(this.#options.files.walFd)).filter((pid) => !users.has(pid));
-  }
-
-  /** Returns other processes that use the index; undefined if that is not reported. */
-  #usersOfIndex(locks: FileLocks | undefined): ReadonlySet<number> | undefined {
-    return locks?.others(this.#walIndex.inode, connectionLockByte, connectionLockByte);
   }
 
   /**

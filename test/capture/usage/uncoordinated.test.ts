@@ -132,6 +132,25 @@ test("frames of a writer without the index that has ended are refused if every u
   expect((await refusedAtTheGate(pair)).found).toContain("commits in its write-ahead log");
 });
 
+test("a commit of a writer without the index is refused if that writer was there when its response came, though it is killed with a user of the index before the look", async () => {
+  await using it = await begin();
+  await it.application.open("a", it.path);
+  await it.application.run("a", "PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES (0)");
+  await using ends = new PythonApplication();
+  await using stranger = new PythonApplication();
+  await ends.open("ends", it.path);
+  await ends.run("ends", "SELECT * FROM t");
+  await using pair = await Pair.open(it.folder);
+  await pair.source.tick();
+  await stranger.open("stranger", it.path, "?vfs=unix-none");
+  await stranger.run("stranger", "PRAGMA locking_mode=EXCLUSIVE; INSERT INTO t VALUES (1)");
+  expect(pair.source.isAhead()).toBe(true);
+  const { pid } = stranger;
+  await Promise.all([stranger.kill(), ends.kill()]);
+  const error = await refusedAtTheGate(pair);
+  expect([error.kind, error.found.includes(String(pid))]).toEqual(["uncoordinated", true]);
+});
+
 test("a second commit behind an unexplained one is refused", async () => {
   await using it = await begin();
   await it.application.open("a", it.path);
