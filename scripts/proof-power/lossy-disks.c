@@ -23,7 +23,8 @@
  *   arm SEED COUNT write|flush|answer|uncovered NAME...   Power fails for all of these disks at the COUNT-th write or
  *       flush of the first: when a write is in the cache; before a flush has an effect; when a flush is done and not
  *       yet answered; or when COUNT writes are in the cache and no flush has covered them. From then on requests wait.
- *       Prints `failed AT-RISK PRESENT ABSENT TORN`, in writes. A second `arm` replaces the first, if it is in time.
+ *       Prints `armed`, and when power has failed `failed AT-RISK PRESENT ABSENT TORN`, in writes. A second `arm`
+ *       replaces the first, if it is in time.
  *   end NAME...     What waits, and what comes, fails with EIO. Prints `ended`.
  *   begin NAME...   The disks go on with what the failure has left, for those that open them from now on: what still
  *       has them open gets EIO for ever, such as a file system that another mount namespace keeps. Prints `began`.
@@ -365,6 +366,7 @@ static void obey(char *line) {
 		failure.when = strtok(NULL, " ")[0];
 		for (char *name; (name = strtok(NULL, " \n")) != NULL;) failure.disks[failure.size++] = diskNamed(name);
 		if (disks[failure.disks[0]].state != RUNS) failure.size = 0;
+		puts("armed");
 		return;
 	}
 	int ends = strcmp(word, "end") == 0;

@@ -35,6 +35,13 @@ export interface WritesAtRisk {
   readonly torn: number;
 }
 
+/** A line that a caller waits for. */
+interface Answer {
+  readonly begin: string;
+  readonly resolve: (line: string) => void;
+  readonly reject: (error: Error) => void;
+}
+
 const diskMiB = 2048;
 const unmountWithinMs = 20_000;
 const unmountEveryMs = 10;
@@ -66,7 +73,7 @@ export class LossyDisks {
   readonly #janitor: ChildProcess;
   readonly #fileSystem: FileSystem;
   readonly #mountPoints: ReadonlyMap<string, string>;
-  readonly #waiting: ((line: string) => void)[] = [];
+  #waiting: Answer[] = [];
   #failed: Promise<WritesAtRisk> | undefined;
 
   private constructor(
@@ -87,8 +94,8 @@ export class LossyDisks {
       stdio: ["pipe", "ignore", "ignore"],
     });
     this.#janitor.unref();
-    if (server.stdout !== null)
-      createInterface({ input: server.stdout }).on("line", (line) => this.#waiting.shift()?.(line));
+    if (server.stdout !== null) createInterface({ input: server.stdout }).on("line", (line) => this.#receive(line));
+    server.once("exit", () => this.#refuseAll("the program of the disks has ended"));
   }
 
   /**
@@ -124,13 +131,15 @@ export class LossyDisks {
     }
   }
 
-  /** Power fails from now on when the moment comes. Called again, it changes a moment that has not come. */
-  arm({ seed, count, moment, disks }: PowerFailure): void {
+  /** Once it resolves, power fails when the moment comes. Called again, it changes a moment that has not come. */
+  async arm({ seed, count, moment, disks }: PowerFailure): Promise<void> {
     this.#failed ??= this.#line("failed").then((line) => {
       const [atRisk = 0, present = 0, absent = 0, torn = 0] = line.split(" ").slice(1).map(Number);
       return { atRisk, present, absent, torn };
     });
-    this.#tell(`arm ${seed} ${count} ${moment} ${disks.join(" ")}`);
+    // `failed` says why.
+    this.#failed.catch(() => undefined);
+    await this.#ask(`arm ${seed} ${count} ${moment} ${disks.join(" ")}`, "armed");
   }
 
   /** Resolves when power has failed. From then on every use of the disks waits. */
@@ -202,26 +211,31 @@ export class LossyDisks {
     return mountPoint;
   }
 
-  #tell(command: string): void {
-    this.#server.stdin?.write(`${command}\n`);
-  }
-
   async #ask(command: string, answer: string): Promise<void> {
     const line = this.#line(answer);
-    this.#tell(command);
+    this.#server.stdin?.write(`${command}\n`);
     await line;
   }
 
-  /** The program's next line that no earlier caller waits for. */
+  /** The program's next line that begins so, and that no earlier caller waits for. */
   #line(begin: string): Promise<string> {
     return new Promise((resolve, reject) => {
-      const onEnd = (): void => reject(new Error("the program of the disks has ended"));
-      this.#server.once("exit", onEnd);
-      this.#waiting.push((line) => {
-        this.#server.off("exit", onEnd);
-        if (line.startsWith(begin)) resolve(line);
-        else reject(new Error(`the program of the disks said ${line}, not ${begin}`));
-      });
+      if (this.#server.exitCode !== null || this.#server.signalCode !== null)
+        reject(new Error("the program of the disks has ended"));
+      else this.#waiting.push({ begin, resolve, reject });
     });
+  }
+
+  /** A failure is said when it comes, between the answers to commands. */
+  #receive(line: string): void {
+    const index = this.#waiting.findIndex(({ begin }) => line.startsWith(begin));
+    if (index < 0) this.#refuseAll(`the program of the disks said ${line}, for which nothing waits`);
+    else this.#waiting.splice(index, 1)[0]?.resolve(line);
+  }
+
+  #refuseAll(reason: string): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const answer of waiting) answer.reject(new Error(reason));
   }
 }

@@ -210,14 +210,14 @@ class PoweredCluster {
 
   async #failOnce(cluster: Cluster, disks: LossyDisks, failure: PowerFailure, load?: Load): Promise<void> {
     let writes: WritesAtRisk | undefined;
-    disks.arm(failure);
+    await disks.arm(failure);
     const failed = disks.failed().then(
       (found) => (writes = found),
       () => undefined, // The program has ended, and has said why.
     );
     const until = systemClock.now() + rareWithinMs;
-    await this.#within("the vault's disk is used", cluster, () => {
-      if (writes === undefined && systemClock.now() > until) disks.arm({ ...failure, moment: "flush", count: 1 });
+    await this.#within("the vault's disk is used", cluster, async () => {
+      if (writes === undefined && systemClock.now() > until) await disks.arm({ ...failure, moment: "flush", count: 1 });
       return writes !== undefined;
     });
     const families = killHosts(cluster);

@@ -43,7 +43,7 @@ for (const fileSystem of fileSystems) {
         const fd = openSync(lost, "w");
         writeSync(fd, content);
 
-        disks.arm({ seed: 7, count: 1, moment, disks: ["disk"] });
+        await disks.arm({ seed: 7, count: 1, moment, disks: ["disk"] });
         const last = writeSynced(join(mount, `${moment}-last`), content).then(
           () => "answered",
           (error: unknown) => (error as NodeJS.ErrnoException).code,
