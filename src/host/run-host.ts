@@ -48,6 +48,7 @@ import { Exclusions } from "./ports/exclusions.ts";
 import { assertFolderPlaces } from "./machine/folder-checks.ts";
 import { noKeysWarning } from "./machine/known-keys.ts";
 import { openHostVault } from "./machine/host-vault.ts";
+import { warmUpCapture } from "./machine/warm-up.ts";
 import { vaultCopyPorts } from "./machine/vault-copy-ports.ts";
 import { Partition, PartitionedStore } from "./machine/partition.ts";
 import { lockFolders } from "./machine/folder-lock.ts";
@@ -144,6 +145,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
   await local.prepare(user);
   const closeVault = vault.own(lockFolders(config));
   await local.boundSetAsides();
+  await warmUpCapture({ stateFolder: config.stateFolder, clock, onWarning: (text) => log.warn(text) });
   const front = await Front.listen({
     listen: config.dataListen,
     limits: config.limits,

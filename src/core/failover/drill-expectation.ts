@@ -9,7 +9,9 @@
  */
 import type { DrillKind } from "./drill.ts";
 import {
+  alikeAfterwards,
   durationOf,
+  enough,
   type LossKind,
   type PredictedPhase,
   type Prediction,
@@ -53,7 +55,13 @@ export function expectDrill(kind: DrillKind, basis: DrillBasis): DrillExpectatio
   const earlier = basis.drills.filter((drill) => drill.kind === kind);
   if (kind === "hang" && earlier.every(({ phases }) => phases === undefined)) return continued(earlier, basis);
   const prediction = predict(lossOf[kind], basis);
-  const beyond = earlier.flatMap(({ rtoMs, phases }) => (phases === undefined ? [] : [rtoMs - durationOf(phases)]));
+  const beyondOf = (kinds: readonly string[]): readonly number[] =>
+    basis.drills.flatMap(({ kind: of, rtoMs, phases }) =>
+      kinds.includes(of) && phases !== undefined ? [rtoMs - durationOf(phases)] : [],
+    );
+  const beyond = enough(beyondOf([kind]), () =>
+    beyondOf(kind === "partition" || kind === "hang" ? [kind] : alikeAfterwards(kind)),
+  );
   const known = beyond.length > 0 ? { ms: typical(beyond), source: "measured" as const } : undefined;
   const assumed =
     kind === "partition" ? { ms: -servedLeaseShare * basis.leaseMs, source: "configured" as const } : undefined;

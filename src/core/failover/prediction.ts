@@ -6,7 +6,8 @@
  * lease depend on how the primary ends, the start of the application on the host if that was measured there. Without
  * any, the configured times count, or for the start the candidate's last rehearsal, or the last start on the primary.
  * `rest` is what earlier gaps had beyond their phases: the way to the client and back, and the time between a client's
- * requests. It is negative where clients were served in some of them, by a primary that gateways could not hear.
+ * requests. That is the same after a kill and a switchover, so each counts for the other while there are few. After a
+ * hang it is negative where clients were served in some phases, by a primary that gateways could not hear.
  *
  * Nothing decides on a prediction.
  */
@@ -57,11 +58,14 @@ export interface Prediction {
 
 /** Newest failovers that count. */
 const samplesMax = 10;
+/** Fewer say too little alone: one of them differs from the next by half. */
+const enoughSamples = 3;
 /** Assumed where nothing is measured or configured. */
 const refusedTwiceMs = 25;
 const putMs = 20;
 const startMs = 1_000;
-const drainMs = 200;
+/** Requests of a service are mostly short; the record that ends the term is put after them. */
+const drainMs = 10;
 const positionMs = 1;
 /** Of the lease: the usual margin for clocks, and the mean age of a primary's last record. */
 const driftShare = 0.1;
@@ -118,7 +122,8 @@ function detect(kind: LossKind, basis: PredictionBasis): Part {
 }
 
 const agree = (kind: LossKind, basis: PredictionBasis): Part => partOf("agree", of(kind, basis), [0, "assumed"]);
-const demote = (basis: PredictionBasis): Part => partOf("demote", of("switchover", basis), [drainMs, "assumed"]);
+const demote = (basis: PredictionBasis): Part =>
+  partOf("demote", of("switchover", basis), [drainMs + putMs, "assumed"]);
 const claim = ({ measured }: PredictionBasis): Part => partOf("claim", measured, [putMs, "assumed"]);
 const route = ({ measured }: PredictionBasis): Part => partOf("route", measured, [1, "assumed"]);
 
@@ -152,13 +157,23 @@ function lease(kind: LossKind, basis: PredictionBasis): Part {
 }
 
 function rest(kind: LossKind, basis: PredictionBasis): Part {
-  const beyond = newest(
-    of(kind, basis).flatMap(({ gapMs, phases }) => (gapMs === undefined ? [] : [gapMs - durationOf(phases)])),
-  );
+  const beyondOf = (kinds: readonly string[]): readonly number[] =>
+    basis.measured.flatMap(({ kind: of, gapMs, phases }) =>
+      kinds.includes(of) && gapMs !== undefined ? [gapMs - durationOf(phases)] : [],
+    );
+  const beyond = newest(enough(beyondOf([kind]), () => beyondOf(alikeAfterwards(kind))));
   return beyond.length === 0
     ? { phase: "rest", ms: 0, source: "assumed", failovers: 0 }
     : { phase: "rest", ms: typical(beyond), source: "measured", failovers: beyond.length };
 }
+
+/** Kinds of losses after which clients wait alike once the new primary serves. */
+export const alikeAfterwards = (kind: LossKind): readonly LossKind[] =>
+  kind === "hang" ? ["hang"] : ["kill", "switchover"];
+
+/** Values of the same kind if there are enough, otherwise those of similar kinds. */
+export const enough = (same: readonly number[], similar: () => readonly number[]): readonly number[] =>
+  same.length >= enoughSamples ? same : similar();
 
 /** Returns how long all phases took together. */
 export const durationOf = (phases: PhaseDurations): number => Object.values(phases).reduce((sum, ms) => sum + ms, 0);

@@ -38,6 +38,14 @@ describe("after earlier drills", () => {
     expect(ms(expectDrill("kill", basis({ drills })), "rest")).toBe(50);
   });
 
+  test("after a kill and a switchover clients wait alike: each counts for the other until there are three", () => {
+    const drill = (kind: string, rest: number) => ({ kind, rtoMs: 100 + rest, phases: { start: 100 } });
+    const few = [drill("kill", 80), drill("switchover", 20), drill("switchover", 24), drill("partition", -90)];
+    expect(ms(expectDrill("kill", basis({ drills: few })), "rest")).toBe(24);
+    const more = [...few, drill("kill", 76), drill("kill", 78)];
+    expect(ms(expectDrill("kill", basis({ drills: more })), "rest")).toBe(78);
+  });
+
   test("a hang without a failover takes what it took, and the newest of two counts", () => {
     const drills = [9_000, 2_700].map((rtoMs) => ({ kind: "hang", rtoMs, phases: undefined }));
     const expected = expectDrill("hang", basis({ drills }));

@@ -65,6 +65,12 @@ test("what gaps had beyond their phases is expected again, and the newest ten co
   expect(phase("rest", prediction)).toMatchObject({ ms: 20, failovers: 10 });
 });
 
+test("what a kill left to clients is expected of a switchover too, not of a hang", () => {
+  const killed = measured("kill", "b", { start: 200 }, 230);
+  expect(phase("rest", predict("switchover", basis({ measured: [killed] })))).toMatchObject({ ms: 30, failovers: 1 });
+  expect(phase("rest", predict("hang", basis({ measured: [killed] })))).toMatchObject({ ms: 0, source: "assumed" });
+});
+
 test("a gap that was shorter than its phases is expected again", () => {
   const served = measured("hang", "b", { detect: 800, lease: 900, start: 200 }, 300);
   const prediction = predict("hang", basis({ measured: [served, served] }));
