@@ -129,6 +129,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
   const metrics = new PrometheusMetrics(hostMetrics);
   const channel = openHostChannel(config, clock, log);
   const { tls } = channel;
+  const onWarning = (text: string): void => log.warn(text);
   const vault = await openHostVault(config, { clock, metrics, log, secrets: channel.secrets });
   const { store, identity, keys } = vault;
   const drills = drillPorts(config, clock);
@@ -139,13 +140,12 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     keep: config.setAsideKeep,
     bytesMax: config.setAsideBytesMax,
     onRemoved: (folder, why) => log.info("removed set-aside data", { folder, why }),
-    onWarning: (text) => log.warn(text),
+    onWarning,
   });
-  const user = assertMachine(config, await findDatabases(), (text) => log.warn(text));
+  const user = assertMachine(config, await findDatabases(), onWarning);
   await local.prepare(user);
   const closeVault = vault.own(lockFolders(config));
-  await local.boundSetAsides();
-  await warmUpCapture({ stateFolder: config.stateFolder, clock, onWarning: (text) => log.warn(text) });
+  await Promise.all([local.boundSetAsides(), warmUpCapture({ stateFolder: config.stateFolder, clock, onWarning })]);
   const front = await Front.listen({
     listen: config.dataListen,
     limits: config.limits,
@@ -155,7 +155,6 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     onSuspects: (fresh) => warnOfSuspects(log, fresh),
   });
   let control: ApiListener | undefined;
-  const onWarning = (text: string): void => log.warn(text);
   const scope = openScope(config, { databases: findDatabases, clock, rules: allRules, onWarning });
   const port = (): Promise<number> => portOfApplication(config);
   const host: Host = new Host({
