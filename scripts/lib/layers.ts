@@ -51,7 +51,7 @@ export const layers: Readonly<Record<string, readonly string[]>> = {
  * before it. The empty name stands for the files that lie in the folder itself.
  */
 export const rooms: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
-  core: { "": [], replication: [], notify: [], host: [""], failover: ["", "host"] },
+  core: { "": [], files: [""], replication: [], notify: [], host: [""], failover: ["", "host"] },
   runtime: { "": [], tcp: [""] },
   vault: {
     "": [],

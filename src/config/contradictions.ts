@@ -6,6 +6,7 @@ import { isAbsolute, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { collide, formatAddress, isWildcard, urlOf } from "./address.ts";
 import { checkBucket, logTimes } from "./bucket.ts";
+import { checkFiles } from "./files.ts";
 import type { KeyPath } from "./locate.ts";
 import type { Problems } from "./problems.ts";
 import { parseS3Url, s3UrlAccepted } from "../core/s3-place.ts";
@@ -32,6 +33,7 @@ export function findContradictions(file: string, content: PartialContent, proble
   if (content.host !== undefined) {
     checkReachable(content.host, problems);
     checkDurability(content.host, problems);
+    checkFiles(content.host, problems);
     checkFolders(file, content.host, problems);
     checkEnvironment(content.host, problems);
     checkUser(content.host, problems);

@@ -10,6 +10,7 @@ import { parseDueTime } from "../core/due-time.ts";
 import { isS3Url } from "../core/s3-place.ts";
 import { isVaultUrl } from "../core/vault-address.ts";
 import { urlOf } from "./address.ts";
+import { resolveFiles } from "./files.ts";
 import { logTimes, resolveS3 } from "./bucket.ts";
 import { gatewayLimits, hostLimits, resolveLimits } from "./limits.ts";
 import type { KeyPath } from "./locate.ts";
@@ -144,6 +145,7 @@ export function resolveHost(file: string, host: HostContent, secret: string, clu
     databases: host.databases,
     databasesExcept: host.databases_except,
     databasesMax: host.databases_max,
+    files: resolveFiles(host),
     uncaptured: host.uncaptured,
     uncapturedPatienceMs: host.uncaptured_patience,
     stateFolder,

@@ -22,6 +22,7 @@ import {
   text,
   whole,
 } from "./fields.ts";
+import { fileEntries } from "./files-schema.ts";
 import { plannedDrill, probe } from "./drill-schema.ts";
 import { gatewayLimits, hostLimits, limitEntries } from "./limits.ts";
 import { notify } from "./notify-schema.ts";
@@ -294,6 +295,7 @@ const host = table("host", {
   databases: v.pipe(v.array(database, databaseMessage), v.minLength(1, databaseMessage)),
   databases_except: v.optional(v.array(database, databaseMessage), []),
   databases_max: v.optional(whole(1, 100_000), 10_000),
+  ...fileEntries,
   uncaptured: v.optional(choice(["hold", "stop"]), "hold"),
   uncaptured_patience: v.optional(duration({ min: 100, max: 10 * minute }), "10s"),
   state: v.optional(text("path of a folder for the host's own state")),

@@ -11,6 +11,7 @@ import type { MessageFormat, NotificationFilter } from "../core/notify/notificat
 import type { SmtpReceiver } from "./smtp-receiver.ts";
 import type { S3Settings } from "../core/s3-place.ts";
 import type { GatewayLimits, HostLimits } from "../http/limits.ts";
+import type { FilesConfig } from "./files-config.ts";
 import type { RestoreTestConfig } from "./restore-test-config.ts";
 import type { VaultCopyConfig } from "./vault-copy.ts";
 
@@ -313,6 +314,8 @@ export interface HostConfig {
   readonly databasesExcept: readonly string[];
   /** Databases beyond this number are not captured; from 80 % on there is a warning. */
   readonly databasesMax: number;
+  /** Files beside the databases that fail over with them; undefined: none. */
+  readonly files?: FilesConfig | undefined;
   /**
    * What happens if a database cannot be captured: responses are held for the patience (`hold`), or the term ends at
    * once.

@@ -29,6 +29,7 @@ const settings: Readonly<Record<keyof HostConfig, readonly [key: string, canChan
   databases: ["databases", false],
   databasesExcept: ["databases_except", false],
   databasesMax: ["databases_max", false],
+  files: ["files, or another key that begins with files_ or file_,", false],
   uncaptured: ["uncaptured", false],
   uncapturedPatienceMs: ["uncaptured_patience", false],
   stateFolder: ["state", false],

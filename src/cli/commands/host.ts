@@ -10,8 +10,11 @@ import { OperatorError } from "../../runtime/operator-error.ts";
 import { configFileParameter, requireConfig } from "./config.ts";
 import { type LogFormatFlag, logFormatFlag } from "./log-format-flag.ts";
 import type { CliContext } from "../output/context.ts";
+import { screenOf } from "../output/wrap-text.ts";
 
 interface HostFlags extends LogFormatFlag {
+  readonly explain: boolean;
+  readonly json: boolean;
   readonly "accept-damaged": boolean;
 }
 
@@ -23,8 +26,11 @@ export const hostCommand = buildCommand<HostFlags, [file?: string], CliContext>(
       "the application, captures every commit, and releases a response only once the vault has the commits it depends on.",
       "Rereads the file at SIGHUP; a file with a change that a running host cannot apply is refused as a whole, and the change is named.",
       "Stops cleanly at SIGTERM, SIGINT or SIGQUIT: a primary finishes requests in flight, stops the application and steps down.",
+      "With --explain it runs nothing, and lists what the data folder has: what fails over as a database or as a file, and what stays on",
+      "the machine that wrote it.",
       "",
       "EXAMPLES",
+      "  stead host --explain",
       "  stead host",
       "  stead host /etc/stead/stead.toml --log-format json",
     ].join("\n"),
@@ -32,6 +38,13 @@ export const hostCommand = buildCommand<HostFlags, [file?: string], CliContext>(
   parameters: {
     flags: {
       ...logFormatFlag,
+      explain: {
+        kind: "boolean",
+        default: false,
+        withNegated: false,
+        brief: "List what of the data folder fails over, and what does not; run nothing",
+      },
+      json: { kind: "boolean", default: false, withNegated: false, brief: "Print one JSON object; with --explain" },
       "accept-damaged": {
         kind: "boolean",
         default: false,
@@ -50,6 +63,13 @@ export const hostCommand = buildCommand<HostFlags, [file?: string], CliContext>(
         advice: "add it, name another file, or write an example with `stead init --role host`",
       });
     }
+    if (flags.explain) return explain(this, config.host, flags.json);
+    if (flags.json)
+      throw new OperatorError("usage", {
+        found: "--json without --explain",
+        accepted: "--json together with --explain",
+        advice: "for a log in JSON write --log-format json",
+      });
     const { runHost } = await import("../../host/run-host.ts");
     const load = (): HostConfig | string => {
       const result = loadConfig(config.file, { env: this.process.env, folder: this.cwd });
@@ -68,6 +88,12 @@ export const hostCommand = buildCommand<HostFlags, [file?: string], CliContext>(
     await runHost(config.host, options, this.signal, (started) => (running = started));
   },
 });
+
+async function explain({ process: { stdout } }: CliContext, host: HostConfig, isJson: boolean): Promise<void> {
+  const { describeFolder, explainFolder } = await import("./explain-host.ts");
+  const explanation = explainFolder(host);
+  stdout.write(isJson ? `${JSON.stringify(explanation)}\n` : describeFolder(explanation, screenOf(stdout.columns)));
+}
 
 /** Internal: checks databases for a host, one per line (src/capture/integrity.ts). */
 export const databaseCheckerCommand = buildCommand<Record<never, never>, [root: string, depth: CheckDepth], CliContext>(

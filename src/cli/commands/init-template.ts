@@ -20,6 +20,9 @@ export interface InitValues {
   /** The application's data folder ("data"), and the patterns of its databases (`*.db`). */
   readonly data?: string;
   readonly databases?: readonly string[] | undefined;
+  /** Patterns of the files beside them, and of those left out. */
+  readonly files?: readonly string[] | undefined;
+  readonly filesExcept?: readonly string[] | undefined;
   /** Program and arguments of the application; default: an example. */
   readonly command?: readonly string[] | undefined;
   /** At which other machines reach this one; default: this machine alone. */
@@ -155,6 +158,17 @@ data = ${quoted(values.data ?? "data")}
 databases = ${quotedList(values.databases ?? ["*.db"])}
 #databases_except = []
 #databases_max = 10000
+# Files beside the databases that fail over with them: uploads, keys that the application generated, its list of migrations.
+${values.files === undefined || values.files.length === 0 ? "#files = []" : `files = ${quotedList(values.files)}`}
+${values.filesExcept === undefined || values.filesExcept.length === 0 ? "#files_except = []" : `files_except = ${quotedList(values.filesExcept)}`}
+# "background" acknowledges before the vault has the files; it also needs: files_loss_max = "10s"
+#files_durability = "before-answer"
+# Bounds, and what happens beyond: "refuse" holds responses, "warn" leaves files out and names them.
+#files_max = 100000
+#files_bytes_max = "64GiB"
+#file_bytes_max = "4GiB"
+#files_rate_max = "256MiB"
+#files_over = "refuse"
 # A database that cannot be captured: "hold" its responses for the patience, or "stop".
 #uncaptured = "hold"
 #uncaptured_patience = "10s"

@@ -15,6 +15,8 @@ import { formatProblems } from "../../config/problems.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
 import { defaultConfigFile } from "./config.ts";
 import type { CliContext } from "../output/context.ts";
+import { type FittingFiles, fittingFiles } from "../../core/files/coverage.ts";
+import { surveyFolder } from "../../host/machine/folder-survey.ts";
 import { fittingPatterns } from "./fitting-patterns.ts";
 import { hostParty, type Party } from "../../control/channel/transcript.ts";
 import { machineFiles, makeCertificates } from "./ca.ts";
@@ -241,6 +243,8 @@ interface Plan {
   readonly values: InitValues;
   /** Patterns that were found in the data folder; undefined: it has no databases. */
   readonly found: readonly string[] | undefined;
+  /** Patterns of the files beside them. */
+  readonly beside: FittingFiles | undefined;
   readonly dataFolder: string;
   /** As a path or URL from the working folder. */
   readonly vaultPlace: string;
@@ -263,12 +267,23 @@ function planOf(flags: InitFlags, { cwd, folder, target, joined }: PlanInput): P
   const vault = flags.vault ?? joined?.vault ?? system?.vault ?? "vault";
   const isUrl = /^[a-z0-9]+:\/\//.test(vault);
   const data = flags.data === undefined ? (system?.data ?? "data") : inFile(flags.data);
-  const found = flags.role === "gateway" ? undefined : fittingPatterns(resolve(target, data));
+  const dataFolder = resolve(target, data);
+  const found = flags.role === "gateway" ? undefined : fittingPatterns(dataFolder);
+  const beside = found === undefined ? undefined : fittingFiles(surveyFolder(dataFolder).entries, found);
   return {
-    ...{ found, dataFolder: resolve(target, data), vaultPlace: isUrl ? vault : resolve(cwd, vault) },
+    ...{ found, beside, dataFolder, vaultPlace: isUrl ? vault : resolve(cwd, vault) },
     controlUrl: controlUrlAt(flags.address),
     values: {
-      ...{ role: flags.role, service, secretFile, data, databases: found, bootstrap: flags.createVault },
+      ...{
+        role: flags.role,
+        service,
+        secretFile,
+        data,
+        databases: found,
+        files: beside?.files,
+        bootstrap: flags.createVault,
+      },
+      filesExcept: beside?.except,
       hostId: joined?.hostId ?? flags.host ?? "a",
       gatewayId: joined?.gatewayId ?? flags.id,
       tls: flags.tls ? machineFiles : undefined,
@@ -289,7 +304,7 @@ interface Writing {
 
 /** Returns what was done, a line each. */
 async function writeFiles(flags: InitFlags, { target, configPath, text, plan }: Writing): Promise<string[]> {
-  const { values, found, dataFolder, vaultPlace } = plan;
+  const { values, found, beside, dataFolder, vaultPlace } = plan;
   const secretPath = join(target, secretFile);
   const hasSecret = existsSync(secretPath);
   const url = pathToFileURL(vaultPlace).href;
@@ -309,6 +324,9 @@ async function writeFiles(flags: InitFlags, { target, configPath, text, plan }: 
   if (flags.createVault) await giveKeys({ url, secrets: [secretIn(secretPath)] });
   return [
     ...(found === undefined ? [] : [`found databases in ${dataFolder}: databases = ${JSON.stringify(found)}`]),
+    ...(beside === undefined || beside.files.length === 0
+      ? []
+      : [`found files beside them that fail over too: files = ${JSON.stringify(beside.files)}`]),
     `wrote ${configPath}`,
     hasSecret
       ? `kept ${secretPath}`

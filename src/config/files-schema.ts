@@ -1,0 +1,32 @@
+/** The keys of a configuration file about files beside the databases, in [host]. */
+import * as v from "valibot";
+import { filePatternAccepted, fileSegments } from "../core/files/file-pattern.ts";
+import { choice, duration, message, size, whole } from "./fields.ts";
+
+const hour = 3_600_000;
+const KiB = 2 ** 10;
+const GiB = 2 ** 30;
+
+const patternMessage = message(
+  `an array of paths or globs: ${filePatternAccepted}`,
+  "write them relative to `data`, without `..`; `**` only as a whole segment",
+);
+const patterns = v.array(
+  v.pipe(
+    v.string(patternMessage),
+    v.check((pattern) => fileSegments(pattern) !== undefined, patternMessage),
+  ),
+  patternMessage,
+);
+
+export const fileEntries = {
+  files: v.optional(patterns, []),
+  files_except: v.optional(patterns, []),
+  files_durability: v.optional(choice(["before-answer", "background"]), "before-answer"),
+  files_loss_max: v.optional(duration({ min: 100, max: hour })),
+  files_max: v.optional(whole(1, 1_000_000), 100_000),
+  files_bytes_max: v.optional(size({ min: KiB, max: 64 * 1024 * GiB }), "64GiB"),
+  file_bytes_max: v.optional(size({ min: KiB, max: 1024 * GiB }), "4GiB"),
+  files_rate_max: v.optional(size({ min: KiB, max: 64 * GiB }), "256MiB"),
+  files_over: v.optional(choice(["refuse", "warn"]), "refuse"),
+};

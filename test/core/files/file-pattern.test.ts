@@ -1,0 +1,52 @@
+import { expect, test } from "bun:test";
+import { type FileMatcher, fileMatcher, fileSegments } from "../../../src/core/files/file-pattern.ts";
+
+const matcher = (files: readonly string[], except: readonly string[] = []): FileMatcher =>
+  fileMatcher({ files, except, databases: ["*.db"], databasesExcept: [], reserved: ["own"] });
+
+test("a pattern is a path below the folder", () => {
+  for (const pattern of ["uploads/**", "**", ".migrate", "secrets/*.key", "a/**/b"])
+    expect(fileSegments(pattern)).toBeDefined();
+  for (const pattern of ["", "/etc/passwd", "../x", "a/../b", "a//b", "a**", "**.key", ".stead-host.lock"])
+    expect(fileSegments(pattern)).toBeUndefined();
+});
+
+test("** at the end is the folder and everything below it", () => {
+  const uploads = matcher(["uploads/**"]);
+  for (const name of ["uploads/a", "uploads/a/b/c.png", "uploads/line\nbreak"]) expect(uploads.covers(name)).toBe(true);
+  expect(uploads.coversFolder("uploads")).toBe(true);
+  for (const name of ["uploads2", "uploads2/a", "a/uploads"]) expect(uploads.covers(name)).toBe(false);
+  expect(matcher(["**"]).covers("anything/at/all")).toBe(true);
+  expect(matcher(["**/media/**"]).covers("a/b/media/x/y")).toBe(true);
+});
+
+test("a wildcard stays within its segment", () => {
+  expect(matcher(["secrets/*.key"]).covers("secrets/a.key")).toBe(true);
+  expect(matcher(["secrets/*.key"]).covers("secrets/b/a.key")).toBe(false);
+});
+
+test("an exception wins, with everything below it", () => {
+  const some = matcher(["uploads/**"], ["uploads/tmp"]);
+  expect(some.covers("uploads/a")).toBe(true);
+  expect(some.covers("uploads/tmp")).toBe(false);
+  expect(some.covers("uploads/tmp/a")).toBe(false);
+  expect(some.visits("uploads/tmp")).toBe(false);
+});
+
+test("a database, its companions and what is the host's own are never files", () => {
+  const all = matcher(["**"]);
+  for (const name of ["notes.db", "notes.db-wal", "notes.db-shm", "notes.db-journal", ".stead-host.lock", "own/x"])
+    expect(all.covers(name)).toBe(false);
+  for (const name of ["sub/notes.db", "notes.db.bak"]) expect(all.covers(name)).toBe(true);
+});
+
+test("folders on the way to a file are visited, and covered", () => {
+  const some = matcher(["uploads/**", "secrets/*.key", "a/**/b"]);
+  for (const folder of ["uploads", "uploads/deep/er", "secrets", "a", "a/x/y"]) {
+    expect(some.visits(folder)).toBe(true);
+    expect(some.coversFolder(folder)).toBe(true);
+  }
+  expect(some.visits("")).toBe(true);
+  expect(some.coversFolder("")).toBe(false);
+  for (const folder of ["other", "secrets/deep", "upload"]) expect(some.visits(folder)).toBe(false);
+});
