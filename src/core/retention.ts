@@ -40,7 +40,11 @@ export interface RetentionPlan {
   readonly kept: readonly number[];
   /** Manifests that may be removed, ascending. */
   readonly removed: readonly number[];
-  /** Chunks written for checkpoints up to this one may be removed if no kept checkpoint refers to them. */
+  /**
+   * Chunks written up to this position may be removed if no kept checkpoint refers to them: the oldest kept checkpoint.
+   * A record after it may refer to a chunk of files that was written after it, and otherwise only to those that this
+   * checkpoint has (checkpoint/retention.ts).
+   */
   readonly chunksUpTo: number;
 }
 
@@ -66,7 +70,7 @@ export function planRetention(input: RetentionInput): RetentionPlan {
   const removed = input.checkpoints
     .map(({ position }) => position)
     .filter((position) => position < newest.position && !stays.has(position));
-  return { boundary, kept, removed: removed.sort((a, b) => a - b), chunksUpTo: newest.position };
+  return { boundary, kept, removed: removed.sort((a, b) => a - b), chunksUpTo: oldest };
 }
 
 /**

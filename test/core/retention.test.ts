@@ -31,8 +31,8 @@ describe("what retention keeps", () => {
   });
 
   test("is at least so many of the newest checkpoints, and the log after the oldest of them", () => {
-    expect(plan(five, 2, 0)).toEqual({ boundary: 30, kept: [30, 40], removed: [0, 10, 20], chunksUpTo: 40 });
-    expect(plan(five, 9, 0)).toEqual({ boundary: 0, kept: [0, 10, 20, 30, 40], removed: [], chunksUpTo: 40 });
+    expect(plan(five, 2, 0)).toEqual({ boundary: 30, kept: [30, 40], removed: [0, 10, 20], chunksUpTo: 30 });
+    expect(plan(five, 9, 0)).toEqual({ boundary: 0, kept: [0, 10, 20, 30, 40], removed: [], chunksUpTo: 0 });
   });
 
   test("reaches every moment of the window, so also the last checkpoint before it begins", () => {

@@ -14,6 +14,10 @@
  *   chunks that N refers to, and to chunks written for positions > N. Neither is in the plan, and since keys carry the
  *   position, no later chunk ever gets a key that is in the plan. (With the epoch in the keys instead, a late deletion
  *   could meet a chunk that the same primary has written again since.)
+ * - Chunks of files (core/files) are also referred to by records of the log. Let B be the oldest kept checkpoint. A
+ *   primary refers only to chunks that its tree has at that moment, or that it wrote for the same flush, under a
+ *   position that was not written yet. By induction over the records after B each of them refers to a chunk of B's
+ *   tree, which is kept, or to one under a position > B. Therefore only chunks up to B are in the plan.
  * - Records up to N are not needed by N or anything after it, whenever they are removed. A claim that lands in the hole
  *   finds the boundary (log-writer.ts).
  * - A fenced primary may still write a manifest at a position < N, with chunks that were removed meanwhile. It is not

@@ -1,0 +1,51 @@
+/**
+ * The files beside the databases, as the log and checkpoints describe them: one entry for each path of the tree.
+ *
+ * A file is a sequence of pieces of `filePieceBytes`, each known by its SHA-256, so that a rewrite in place or an
+ * appended line writes what changed. The place of a piece says where a reader gets its bytes; it is no part of what the
+ * tree means, and not of its checksum: a checkpoint moves pieces from the log into chunks.
+ */
+
+/** Bytes of each piece of a file but the last, which has the rest. */
+export const filePieceBytes = 256 * 1024;
+
+/** Where the bytes of a piece are. */
+export type PiecePlace =
+  /** In the vault, under this key. */
+  | { readonly kind: "chunk"; readonly key: string }
+  /** In the section `files` of the flush whose first record has this position. */
+  | { readonly kind: "record"; readonly position: number };
+
+export interface FilePiece {
+  /** SHA-256 of its bytes, hex. */
+  readonly hash: string;
+  readonly place: PiecePlace;
+}
+
+/** Permissions and owner of a file or folder. */
+export interface FileAttributes {
+  /** The lower 12 bits: permissions, set-user-id, set-group-id, sticky. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+export interface FileData extends FileAttributes {
+  /** Milliseconds since 1970; carried, and not part of the checksum. */
+  readonly mtimeMs: number;
+  readonly size: number;
+  /** `pieceCountOf(size)` of them. */
+  readonly pieces: readonly FilePiece[];
+}
+
+export type FileEntry =
+  | ({ readonly kind: "file" } & FileData)
+  /** A symbolic link. `target`: its bytes, escaped as a name is (core/database-name.ts). Never followed. */
+  | { readonly kind: "link"; readonly target: string }
+  | ({ readonly kind: "folder" } & FileAttributes);
+
+export const pieceCountOf = (size: number): number => Math.ceil(size / filePieceBytes);
+
+/** Returns the number of bytes of a piece of a file of this size. */
+export const pieceLength = (size: number, index: number): number =>
+  Math.min(filePieceBytes, size - index * filePieceBytes);
