@@ -14,7 +14,8 @@ import type { Position } from "../record.ts";
 import type { Store } from "../store/store.ts";
 
 const format = "stead-checkpoint";
-const version = 1;
+/** A version that knows no files refuses a manifest with some: it would restore without them. */
+const versionOf = (files: unknown): number => (files === undefined ? 1 : 2);
 
 export interface CheckpointManifest {
   /** The state after this record; 0: the initial state of the service. */
@@ -36,6 +37,8 @@ export interface CheckpointManifest {
    */
   readonly scrubbedTo: string;
   readonly databases: readonly ManifestDatabase[];
+  /** The files beside the databases; undefined: the service has none. */
+  readonly files?: ManifestFiles | undefined;
   /** SHA-256 of the manifest itself, hex, as announced by the `checkpoint` record. */
   readonly manifestHash: string;
 }
@@ -47,6 +50,17 @@ export interface ManifestDatabase {
   /** Of the whole database (core/delta.ts), 16 bytes. */
   readonly checksum: Uint8Array;
   /** Keys of its chunks in order; each covers one MiB, the last one the rest. */
+  readonly chunks: readonly string[];
+}
+
+export interface ManifestFiles {
+  /** Of the tree (core/files/file-tree.ts), 16 bytes. */
+  readonly checksum: Uint8Array;
+  /** Files, links and folders. */
+  readonly count: number;
+  /** Of all files. */
+  readonly bytes: number;
+  /** Keys of the chunks with the entries of the tree (tree-codec.ts), which name the chunks with the contents. */
   readonly chunks: readonly string[];
 }
 
@@ -71,7 +85,12 @@ export function encodeManifest(manifest: Omit<CheckpointManifest, "manifestHash"
     checksum: Buffer.from(database.checksum).toString("hex"),
   }));
   const { position, hash, epoch, epochPosition, wallTimeMs, previous, scrubbedTo } = manifest;
-  const line = `${JSON.stringify({ format, version, position, hash, epoch, epochPosition, wallTimeMs, previous, scrubbedTo, databases })}\n`;
+  const files =
+    manifest.files === undefined
+      ? {}
+      : { files: { ...manifest.files, checksum: Buffer.from(manifest.files.checksum).toString("hex") } };
+  const version = versionOf(manifest.files);
+  const line = `${JSON.stringify({ format, version, position, hash, epoch, epochPosition, wallTimeMs, previous, scrubbedTo, databases, ...files })}\n`;
   const manifestHash = sha256(line);
   return { bytes: Buffer.from(`${line}sha256 ${manifestHash}\n`), manifestHash };
 }
@@ -91,8 +110,11 @@ export function decodeManifest(position: Position, bytes: Uint8Array): Checkpoin
     );
   const value = parseObject(text.slice(0, lineEnd));
   if (value === undefined || value["format"] !== format) throw damaged("another kind of file", format);
-  if (value["version"] !== version)
-    throw new UnknownFormatError(key, `version ${quoteFound(String(value["version"]))}`, `version ${version}`);
+  if (value["version"] !== 1 && value["version"] !== 2)
+    throw new UnknownFormatError(key, `version ${quoteFound(String(value["version"]))}`, "version 1 or 2");
+  const files = value["version"] === 1 ? undefined : readFiles(value["files"]);
+  if (value["version"] === 2 && files === undefined)
+    throw damaged("impossible files", "checksum, count, bytes and chunks of the files");
   const previous = readPrevious(value["previous"]);
   const databases = readDatabases(value["databases"]);
   const { hash, epoch, epochPosition, wallTimeMs, scrubbedTo } = value;
@@ -108,7 +130,8 @@ export function decodeManifest(position: Position, bytes: Uint8Array): Checkpoin
     throw damaged("fields of the wrong type, or of another position", `a manifest of position ${position}`);
   if (databases === undefined)
     throw damaged("an impossible database", "name, page size, page count, checksum and chunks that agree");
-  return { position, hash, epoch, epochPosition, wallTimeMs, previous, scrubbedTo, databases, manifestHash };
+  const whole = { position, hash, epoch, epochPosition, wallTimeMs, previous, scrubbedTo, databases, manifestHash };
+  return files === undefined ? whole : { ...whole, files };
 }
 
 /** Returns undefined if there is none. Throws StoreError, DamagedManifestError, UnknownFormatError. */
@@ -170,6 +193,16 @@ function readDatabase(value: unknown): ManifestDatabase | undefined {
   const keys = chunks.filter((key): key is string => typeof key === "string" && parseChunkKey(key) !== undefined);
   if (keys.length !== chunks.length || keys.length !== chunkCountOf({ pageSize, pageCount })) return undefined;
   return { name, pageSize, pageCount, checksum: new Uint8Array(Buffer.from(checksum, "hex")), chunks: keys };
+}
+
+function readFiles(value: unknown): ManifestFiles | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  const { checksum, count, bytes, chunks }: Partial<Record<string, unknown>> = { ...value };
+  if (typeof checksum !== "string" || !/^[0-9a-f]{32}$/.test(checksum)) return undefined;
+  if (!isCount(count) || !isCount(bytes) || !Array.isArray(chunks)) return undefined;
+  const keys = chunks.filter((key): key is string => typeof key === "string" && parseChunkKey(key) !== undefined);
+  if (keys.length !== chunks.length) return undefined;
+  return { checksum: new Uint8Array(Buffer.from(checksum, "hex")), count, bytes, chunks: keys };
 }
 
 function parseObject(text: string): Partial<Record<string, unknown>> | undefined {

@@ -14,7 +14,9 @@
  * damaged one is written again: its content is at hand.
  */
 import type { DatabaseChecksum } from "../../core/delta.ts";
-import { decodeChunk, encodeChunk, storedChunkBytesMax, zstdCompression, type Compression } from "./chunk-codec.ts";
+import type { FileTree } from "../../core/files/file-tree.ts";
+import { zstdCompression, type Compression } from "./chunk-codec.ts";
+import { type CheckpointFiles, chunksOfFiles, keysOfPieces, storeFiles, treeBefore } from "./checkpoint-files.ts";
 import {
   type CheckpointManifest,
   chunkCountOf,
@@ -24,17 +26,13 @@ import {
   type ManifestDatabase,
   readManifest,
 } from "./checkpoint-manifest.ts";
-import {
-  CheckpointExistsError,
-  DamagedChunkError,
-  DamagedManifestError,
-  StrangeObjectError,
-  UnknownFormatError,
-} from "../errors.ts";
-import { checkpointKey, chunkKey, chunkPrefix, parseChunkKey } from "../keys.ts";
-import { checkpointConcurrency, checkpointScrubChunks, chunkBytes, manifestBytesMax } from "../limits.ts";
+import { inParallel } from "./in-parallel.ts";
+import { Reuse } from "./reuse.ts";
+import { readChunkOf, writeChunkOf } from "./stored-chunk.ts";
+import { CheckpointExistsError, DamagedManifestError, UnknownFormatError } from "../errors.ts";
+import { checkpointKey } from "../keys.ts";
+import { checkpointConcurrency, chunkBytes, manifestBytesMax } from "../limits.ts";
 import type { Position } from "../record.ts";
-import { type ChunkNames, chunkNamesOf } from "../store/chunk-names.ts";
 import { type Store, StoreError } from "../store/store.ts";
 
 export {
@@ -65,6 +63,10 @@ export interface WriteCheckpointOptions {
   readonly epochPosition?: Position;
   readonly wallTimeMs: number;
   readonly databases: readonly CheckpointDatabase[];
+  /** The files beside the databases; left out: the service has none. */
+  readonly files?: CheckpointFiles | undefined;
+  /** The files of `base`, if the caller has them: saves reading them. */
+  readonly baseFiles?: FileTree | undefined;
   /** The newest checkpoint, if the caller has it: saves reading it. It is not used if the vault has a newer one. */
   readonly base?: CheckpointManifest | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -81,6 +83,8 @@ export interface WrittenCheckpoint {
   readonly manifest: CheckpointManifest;
   readonly chunksWritten: number;
   readonly chunksReused: number;
+  /** The files, each piece in a chunk; undefined: the checkpoint has none. */
+  readonly tree: FileTree | undefined;
 }
 
 /**
@@ -90,26 +94,39 @@ export interface WrittenCheckpoint {
  */
 export async function writeCheckpoint(options: WriteCheckpointOptions): Promise<WrittenCheckpoint> {
   const { base, previous } = await chooseBase(options);
-  const reuse = new Reuse(options.store, base);
-  await reuse.load();
+  const { store, files: beside } = options;
+  const reuse = new Reuse(store);
+  const filesBefore = beside === undefined ? undefined : await treeBefore(store, base, options.baseFiles);
+  const inBase = base?.databases.flatMap(({ chunks }) => chunks) ?? [];
+  const ofFiles = beside === undefined ? [] : [...chunksOfFiles(base, filesBefore), ...keysOfPieces(beside.tree)];
+  await reuse.load(new Set([...inBase, ...ofFiles]), base?.scrubbedTo ?? "");
   const jobs = options.databases.map((database) => ({
     database,
     keys: new Array<string>(chunkCountOf(database)),
     same: unchanged(base, database),
   }));
   const pieces = jobs.flatMap((job) => Array.from(job.keys, (_, index) => ({ job, index })));
+  const total = pieces.length * chunkBytes + (beside?.tree.bytes ?? 0);
   let written = 0;
   let done = 0;
   await inParallel(options.concurrency ?? checkpointConcurrency, pieces, async ({ job, index }) => {
     options.signal?.throwIfAborted();
     await options.pace?.(chunkBytes);
+    const again = await reuse.again(job.same?.chunks[index], chunkLength(job.database, index), job.database.name);
     const stored =
-      (await reuse.again(job.same?.chunks[index], job.database, index)) ??
-      (await storeChunk(options, reuse, job.database, index));
+      again === undefined ? await storeChunk(options, reuse, job.database, index) : { key: again, written: false };
     job.keys[index] = stored.key;
     if (stored.written) written += 1;
-    options.onProgress?.(++done * chunkBytes, pieces.length * chunkBytes);
+    options.onProgress?.((done += chunkBytes), total);
   });
+  const files =
+    beside === undefined
+      ? undefined
+      : await storeFiles({
+          ...{ store, position: options.position, files: beside, before: filesBefore, reuse },
+          ...{ compression: options.compression ?? zstdCompression, signal: options.signal, pace: options.pace },
+          onPiece: (bytes) => options.onProgress?.((done += bytes), total),
+        });
   options.signal?.throwIfAborted();
   const databases = jobs.map(({ database, keys }): ManifestDatabase => {
     const { name, pageSize, pageCount, checksum } = database;
@@ -126,8 +143,10 @@ export async function writeCheckpoint(options: WriteCheckpointOptions): Promise<
     previous: link,
     scrubbedTo: reuse.scrubbedTo,
     databases,
+    ...(files === undefined ? {} : { files: files.files }),
   });
-  return { manifest, chunksWritten: written, chunksReused: pieces.length - written };
+  const chunksWritten = written + (files?.chunksWritten ?? 0);
+  return { manifest, chunksWritten, chunksReused: pieces.length - written, tree: files?.tree };
 }
 
 /**
@@ -144,19 +163,7 @@ export async function readChunk(
   const key = found?.chunks[index];
   if (found === undefined || key === undefined)
     throw new RangeError(`checkpoint ${manifest.position} has no chunk ${index} of database ${database}`);
-  return readChunkAt(store, key, chunkLength(found, index), database);
-}
-
-async function readChunkAt(store: Store, key: string, length: number, database: string): Promise<Uint8Array> {
-  const bytes = await store.get(key, storedChunkBytesMax).catch((error: unknown) => {
-    if (error instanceof StrangeObjectError) throw new DamagedChunkError(key, error.what, error.accepted, database);
-    throw error;
-  });
-  if (bytes === undefined) throw new DamagedChunkError(key, "nothing", "a chunk", database);
-  const named = { key, name: parseChunkKey(key)?.name ?? "", names: chunkNamesOf(store), database };
-  const content = await decodeChunk(named, bytes);
-  if (content.length !== length) throw new DamagedChunkError(key, `${content.length} bytes`, `${length}`, database);
-  return content;
+  return readChunkOf(store, key, database, chunkLength(found, index));
 }
 
 const chunkLength = (database: { readonly pageSize: number; readonly pageCount: number }, index: number): number =>
@@ -208,75 +215,8 @@ async function storeChunk(
   const names = reuse.names.of(content);
   const existing = await reuse.find(names, length, database.name);
   if (existing !== undefined) return { key: existing, written: false };
-  const key = chunkKey(options.position, names[0] ?? "");
-  const bytes = await encodeChunk(content, options.compression ?? zstdCompression);
-  await options.store.putIfAbsent(key, bytes);
-  await readChunkAt(options.store, key, length, database.name);
-  return { key, written: true };
-}
-
-/** The chunks of the newest checkpoint that can be reused, and those that are read back this time. */
-class Reuse {
-  readonly #store: Store;
-  readonly #base: CheckpointManifest | undefined;
-  readonly names: ChunkNames;
-  readonly #keys = new Map<string, string>();
-  readonly #due = new Set<string>();
-  /** The next checkpoint continues reading back after this name. */
-  scrubbedTo = "";
-
-  constructor(store: Store, base: CheckpointManifest | undefined) {
-    this.#store = store;
-    this.#base = base;
-    this.names = chunkNamesOf(store);
-  }
-
-  /**
-   * Keeps the chunks that exist and may stay, and chooses the next few in the order of their names, so that each has
-   * its turn.
-   */
-  async load(): Promise<void> {
-    const wanted = new Set(this.#base?.databases.flatMap(({ chunks }) => chunks));
-    if (this.#base === undefined || wanted.size === 0) return;
-    for (const key of await this.#store.list(chunkPrefix)) {
-      const name = parseChunkKey(key)?.name;
-      if (name !== undefined && wanted.has(key) && this.names.mayStay(key)) this.#keys.set(name, key);
-    }
-    const { scrubbedTo } = this.#base;
-    const names = [...this.#keys.keys()].sort();
-    const next = names.filter((name) => name > scrubbedTo).slice(0, checkpointScrubChunks);
-    for (const name of next) this.#due.add(name);
-    this.scrubbedTo = next.length < checkpointScrubChunks ? "" : (next.at(-1) ?? "");
-  }
-
-  /**
-   * Returns a chunk of an unchanged database by its key in the base; undefined if it must be read and written again.
-   */
-  async again(
-    key: string | undefined,
-    database: CheckpointDatabase,
-    index: number,
-  ): Promise<{ key: string; written: boolean } | undefined> {
-    const name = key === undefined ? undefined : parseChunkKey(key)?.name;
-    const existing =
-      name === undefined ? undefined : await this.find([name], chunkLength(database, index), database.name);
-    return existing === undefined ? undefined : { key: existing, written: false };
-  }
-
-  /** Returns the key of a chunk with one of these names of a content, or undefined if it must be written. */
-  async find(names: readonly string[], length: number, database: string): Promise<string | undefined> {
-    const name = names.find((each) => this.#keys.has(each));
-    const key = name === undefined ? undefined : this.#keys.get(name);
-    if (name === undefined || key === undefined || !this.#due.delete(name)) return key;
-    try {
-      await readChunkAt(this.#store, key, length, database);
-      return key;
-    } catch (error) {
-      if (!(error instanceof DamagedChunkError) && !(error instanceof UnknownFormatError)) throw error;
-      this.#keys.delete(name);
-      return undefined;
-    }
-  }
+  const how = { owner: database.name, compression: options.compression ?? zstdCompression };
+  return { key: await writeChunkOf(options.store, options.position, content, how), written: true };
 }
 
 async function putManifest(
@@ -296,27 +236,4 @@ async function putManifest(
   const stored = await store.get(key, manifestBytesMax);
   if (stored !== undefined && Buffer.from(stored).equals(bytes)) return { ...manifest, manifestHash };
   throw failure ?? new DamagedManifestError(key, manifest.position, "other bytes than were written", "the manifest");
-}
-
-/**
- * Runs `work` over the items, at most `width` at a time; the first failure stops the rest, and is thrown once all have
- * ended.
- */
-async function inParallel<T>(width: number, items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
-  const failures: unknown[] = [];
-  let next = 0;
-  const lane = async (): Promise<void> => {
-    while (failures.length === 0) {
-      const item = items[next];
-      if (item === undefined) return;
-      next += 1;
-      try {
-        await work(item);
-      } catch (error) {
-        failures.push(error);
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: Math.max(1, width) }, lane));
-  if (failures.length > 0) throw failures[0];
 }

@@ -28,6 +28,7 @@
 import { planRetention, type RetentionPlan, type RetentionPolicy } from "../../core/retention.ts";
 import type { Rules } from "../../core/rules.ts";
 import { type CheckpointManifest, listCheckpoints, readManifest } from "./checkpoint-manifest.ts";
+import { readTreePart } from "./checkpoint-files.ts";
 import { DamagedChunkError, DamagedManifestError, UnknownFormatError } from "../errors.ts";
 import { checkpointKey, chunkPrefix, parseChunkKey } from "../keys.ts";
 import type { Log } from "../log/log.ts";
@@ -74,7 +75,9 @@ export async function collectGarbage(options: CollectOptions): Promise<Collected
   const plan = planRetention({ ...options, checkpoints: await describeCheckpoints(store, chain) });
   const kept = plan.kept.map((position) => chain.get(position)).filter((manifest) => manifest !== undefined);
   const referenced = new Set(kept.flatMap(({ databases }) => databases.flatMap((database) => database.chunks)));
-  assertNewestIsWhole(options.newest, new Set(chunks));
+  const present = new Set(chunks);
+  assertNewestIsWhole(options.newest, present);
+  for (const key of await chunksOfTrees(store, options.newest, kept, present)) referenced.add(key);
   const { names: records, kept: recordsKept } = await log.removeUpTo(plan.boundary, options);
   const collected: Collected = {
     plan,
@@ -128,6 +131,48 @@ function assertNewestIsWhole(newest: CheckpointManifest, present: ReadonlySet<st
     for (const key of database.chunks) {
       if (!present.has(key)) throw new DamagedChunkError(key, "nothing", "a chunk", database.name);
     }
+  }
+}
+
+/**
+ * Returns the chunks that the files of these checkpoints need. A tree that is damaged tells nothing about its contents:
+ * of the newest checkpoint that is an error, and of an older one, which cannot be restored any more, it is left out.
+ */
+async function chunksOfTrees(
+  store: Store,
+  newest: CheckpointManifest,
+  kept: readonly CheckpointManifest[],
+  present: ReadonlySet<string>,
+): Promise<ReadonlySet<string>> {
+  const needed = new Set<string>();
+  // Checkpoints have most of these chunks in common: each is read once.
+  for (const manifest of [newest, ...kept])
+    for (const key of manifest.files?.chunks ?? []) {
+      if (needed.has(key)) continue;
+      needed.add(key);
+      for (const piece of await piecesIn(store, key, manifest === newest)) {
+        if (manifest === newest && !present.has(piece.key))
+          throw new DamagedChunkError(piece.key, "nothing", "a chunk", piece.path);
+        needed.add(piece.key);
+      }
+    }
+  return needed;
+}
+
+async function piecesIn(
+  store: Store,
+  key: string,
+  isNewest: boolean,
+): Promise<{ readonly path: string; readonly key: string }[]> {
+  try {
+    return (await readTreePart(store, key)).flatMap(([path, entry]) =>
+      entry.kind === "file"
+        ? entry.pieces.flatMap(({ place }) => (place.kind === "chunk" ? [{ path, key: place.key }] : []))
+        : [],
+    );
+  } catch (error) {
+    if (isNewest || !(error instanceof DamagedChunkError || error instanceof UnknownFormatError)) throw error;
+    return [];
   }
 }
 

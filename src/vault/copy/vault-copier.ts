@@ -43,6 +43,7 @@ import { allRules } from "../../core/rules.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { messageOf } from "../../runtime/operator-error.ts";
 import { type CheckpointManifest, listCheckpoints, readManifest, startOf } from "../checkpoint/checkpoint-manifest.ts";
+import { chunksOfFiles, readTree } from "../checkpoint/checkpoint-files.ts";
 import { newestAnnounced } from "../checkpoint/newest-announced.ts";
 import { collectGarbage, listChunks } from "../checkpoint/retention.ts";
 import {
@@ -271,7 +272,9 @@ export class VaultCopier {
   async #copyCheckpoint(manifest: CheckpointManifest, signal: AbortSignal): Promise<void> {
     const { source, copy } = this.#options;
     const present = new Set(await listChunks(copy));
-    const wanted = new Set(manifest.databases.flatMap(({ chunks }) => chunks));
+    const tree = await readTree(this.#source, manifest);
+    const ofDatabases = manifest.databases.flatMap(({ chunks }) => chunks);
+    const wanted = new Set([...ofDatabases, ...chunksOfFiles(manifest, tree)]);
     const missing = [...wanted].filter((key) => !present.has(key)).values();
     const work = async (): Promise<void> => {
       for (const key of missing) {

@@ -11,6 +11,7 @@ import {
   readManifest,
 } from "../checkpoint/checkpoint-manifest.ts";
 import { readChunk } from "../checkpoint/checkpoint.ts";
+import { verifyFiles, type VerifiedPieces } from "./verify-files.ts";
 import { DamagedChunkError, DamagedManifestError, UnknownFormatError } from "../errors.ts";
 import type { PageProof } from "../checkpoint/flush-proof.ts";
 import { type CheckpointReport, damage, type Finding, notice } from "./finding.ts";
@@ -44,6 +45,7 @@ export async function verifyCheckpoints(
   const checkpoints: CheckpointReport[] = [];
   const manifests: CheckpointManifest[] = [];
   const verified: VerifiedChunks = new Map();
+  const verifiedPieces: VerifiedPieces = new Map();
   const onRead = await progressOver(store, options);
   for (const position of await listCheckpoints(store)) {
     const manifest = await readOrReport(store, position, findings);
@@ -52,11 +54,14 @@ export async function verifyCheckpoints(
       continue;
     }
     manifests.push(manifest);
-    const whole = await verifyChunks({ ...options, store, manifest, verified, findings, onRead });
+    const work = { ...options, store, manifest, verified, findings, onRead };
+    const whole = (await verifyChunks(work)) && (await verifyFiles(work, verifiedPieces));
     const bytes = manifest.databases.reduce((sum, database) => sum + databaseBytes(database), 0);
     checkpoints.push({ position, wallTimeMs: manifest.wallTimeMs, databases: manifest.databases.length, bytes, whole });
   }
-  const left = chunks.filter((key) => !verified.has(key) && parseChunkKey(key) !== undefined);
+  const left = chunks.filter(
+    (key) => !verified.has(key) && !verifiedPieces.has(key) && parseChunkKey(key) !== undefined,
+  );
   if (left.length > 0)
     findings.push(
       notice("left-over-chunks", left[0] ?? "", `${left.length} chunks belong to no checkpoint; clean-up removes them`),

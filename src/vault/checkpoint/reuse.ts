@@ -1,0 +1,62 @@
+/** Which chunks of a vault a checkpoint can refer to, instead of writing them again. */
+import { DamagedChunkError, UnknownFormatError } from "../errors.ts";
+import { chunkPrefix, parseChunkKey } from "../keys.ts";
+import { checkpointScrubChunks } from "../limits.ts";
+import { type ChunkNames, chunkNamesOf } from "../store/chunk-names.ts";
+import type { Store } from "../store/store.ts";
+import { readChunkOf } from "./stored-chunk.ts";
+
+/** The chunks that are there and can be referred to, and those that are read back this time. */
+export class Reuse {
+  readonly #store: Store;
+  readonly names: ChunkNames;
+  readonly #keys = new Map<string, string>();
+  readonly #due = new Set<string>();
+  /** The next checkpoint continues reading back after this name. */
+  scrubbedTo = "";
+
+  constructor(store: Store) {
+    this.#store = store;
+    this.names = chunkNamesOf(store);
+  }
+
+  /**
+   * Keeps the chunks that exist and may stay, and chooses the next few in the order of their names, so that each has
+   * its turn. `wanted`: keys of chunks of the newest checkpoint, and of those that the journal wrote for files since.
+   * `scrubbedTo`: the last one that earlier checkpoints have read back in this round.
+   */
+  async load(wanted: ReadonlySet<string>, scrubbedTo: string): Promise<void> {
+    if (wanted.size === 0) return;
+    for (const key of await this.#store.list(chunkPrefix)) {
+      const name = parseChunkKey(key)?.name;
+      if (name !== undefined && wanted.has(key) && this.names.mayStay(key)) this.#keys.set(name, key);
+    }
+    const names = [...this.#keys.keys()].sort();
+    const next = names.filter((name) => name > scrubbedTo).slice(0, checkpointScrubChunks);
+    for (const name of next) this.#due.add(name);
+    this.scrubbedTo = next.length < checkpointScrubChunks ? "" : (next.at(-1) ?? "");
+  }
+
+  /**
+   * Returns the key of a chunk that is known by its key; undefined if its content must be read and written again.
+   */
+  again(key: string | undefined, length: number, owner: string): Promise<string | undefined> {
+    const name = key === undefined ? undefined : parseChunkKey(key)?.name;
+    return name === undefined ? Promise.resolve(undefined) : this.find([name], length, owner);
+  }
+
+  /** Returns the key of a chunk with one of these names of a content, or undefined if it must be written. */
+  async find(names: readonly string[], length: number, owner: string): Promise<string | undefined> {
+    const name = names.find((each) => this.#keys.has(each));
+    const key = name === undefined ? undefined : this.#keys.get(name);
+    if (name === undefined || key === undefined || !this.#due.delete(name)) return key;
+    try {
+      await readChunkOf(this.#store, key, owner, length);
+      return key;
+    } catch (error) {
+      if (!(error instanceof DamagedChunkError) && !(error instanceof UnknownFormatError)) throw error;
+      this.#keys.delete(name);
+      return undefined;
+    }
+  }
+}

@@ -1,0 +1,42 @@
+/** A chunk of the vault by its key: reads and verifies it, or writes it and reads it back. */
+import { decodeChunk, encodeChunk, storedChunkBytesMax, type Compression } from "./chunk-codec.ts";
+import { DamagedChunkError, StrangeObjectError } from "../errors.ts";
+import { chunkKey, parseChunkKey } from "../keys.ts";
+import type { Position } from "../record.ts";
+import { chunkNamesOf } from "../store/chunk-names.ts";
+import type { Store } from "../store/store.ts";
+
+/**
+ * Returns the content; `owner`: the database or file, for messages. Throws DamagedChunkError (also if it is missing or
+ * of another length), UnknownFormatError, StoreError.
+ */
+export async function readChunkOf(
+  store: Store,
+  key: string,
+  owner: string,
+  length: number | undefined,
+): Promise<Uint8Array> {
+  const bytes = await store.get(key, storedChunkBytesMax).catch((error: unknown) => {
+    if (error instanceof StrangeObjectError) throw new DamagedChunkError(key, error.what, error.accepted, owner);
+    throw error;
+  });
+  if (bytes === undefined) throw new DamagedChunkError(key, "nothing", "a chunk", owner);
+  const named = { key, name: parseChunkKey(key)?.name ?? "", names: chunkNamesOf(store), database: owner };
+  const content = await decodeChunk(named, bytes);
+  if (length !== undefined && content.length !== length)
+    throw new DamagedChunkError(key, `${content.length} bytes`, `${length}`, owner);
+  return content;
+}
+
+/** Writes a content for the checkpoint at this position, and reads it back; returns its key. */
+export async function writeChunkOf(
+  store: Store,
+  position: Position,
+  content: Uint8Array,
+  { owner, compression }: { readonly owner: string; readonly compression: Compression },
+): Promise<string> {
+  const key = chunkKey(position, chunkNamesOf(store).of(content)[0] ?? "");
+  await store.putIfAbsent(key, await encodeChunk(content, compression));
+  await readChunkOf(store, key, owner, content.length);
+  return key;
+}

@@ -1,0 +1,158 @@
+import { describe, expect, test } from "bun:test";
+import { allRules } from "../../../src/core/rules.ts";
+import { readPiece, readTree } from "../../../src/vault/checkpoint/checkpoint-files.ts";
+import { type CheckpointManifest, readManifest, writeCheckpoint } from "../../../src/vault/checkpoint/checkpoint.ts";
+import { decodeManifest, encodeManifest } from "../../../src/vault/checkpoint/checkpoint-manifest.ts";
+import { noCompression } from "../../../src/vault/checkpoint/chunk-codec.ts";
+import { collectGarbage, listChunks } from "../../../src/vault/checkpoint/retention.ts";
+import { encodeTree } from "../../../src/vault/checkpoint/tree-codec.ts";
+import { DamagedChunkError } from "../../../src/vault/errors.ts";
+import { parseChunkKey } from "../../../src/vault/keys.ts";
+import { MemoryStore } from "../../../src/vault/store/memory-store.ts";
+import { StoreLog } from "../../../src/vault/log/store-log.ts";
+import { verifyCheckpoints } from "../../../src/vault/verify/verify-checkpoints.ts";
+import { MemoryFiles } from "../../support/vault/files-fixture.ts";
+import { failureOf } from "../../support/vault/log-fixture.ts";
+
+const write = (store: MemoryStore, position: number, files: MemoryFiles) =>
+  writeCheckpoint({
+    ...{ store, position, hash: "ab".repeat(32), epoch: 1, wallTimeMs: 1000 + position, databases: [] },
+    ...{ files, compression: noCompression },
+  });
+
+const manifestAt = async (store: MemoryStore, position: number): Promise<CheckpointManifest> => {
+  const manifest = await readManifest(store, position);
+  if (manifest === undefined) throw new Error(`no checkpoint ${position}`);
+  return manifest;
+};
+
+function someFiles(): MemoryFiles {
+  const files = new MemoryFiles();
+  files.put("uploads/large.bin", new Uint8Array(600_000).fill(7), 1);
+  files.put("uploads/empty", "", 1);
+  files.put(".migrate", "{}", 1);
+  files.tree.apply([{ kind: "put-link", path: "uploads/link", target: "/etc/passwd" }], 2);
+  files.tree.apply([{ kind: "put-folder", path: "uploads/none", mode: 0o2750, uid: 1, gid: 2 }], 2);
+  return files;
+}
+
+describe("files of a checkpoint", () => {
+  test("come back as they were, with every content", async () => {
+    const store = new MemoryStore();
+    const files = someFiles();
+    await write(store, 5, files);
+    const tree = await readTree(store, await manifestAt(store, 5));
+    expect(Buffer.compare(tree?.checksum ?? Buffer.alloc(1), files.tree.checksum)).toBe(0);
+    expect(tree?.get("uploads/none")).toEqual({ kind: "folder", mode: 0o2750, uid: 1, gid: 2 });
+    expect(tree?.get("uploads/link")).toEqual({ kind: "link", target: "/etc/passwd" });
+    const large = tree?.get("uploads/large.bin");
+    if (large?.kind !== "file") throw new Error("no file");
+    const contents: Uint8Array[] = [];
+    for (const [index, { hash, place }] of large.pieces.entries()) {
+      if (place.kind !== "chunk") throw new Error("in no chunk");
+      const length = index < 2 ? 262_144 : 600_000 - 2 * 262_144;
+      contents.push(await readPiece(store, { key: place.key, hash, length, path: "x" }));
+    }
+    expect(Buffer.concat(contents).equals(Buffer.alloc(600_000, 7))).toBe(true);
+  });
+
+  test("equal contents are written once, and what the checkpoint before has is not read again", async () => {
+    const store = new MemoryStore();
+    const files = someFiles();
+    files.put("copy.bin", new Uint8Array(600_000).fill(7), 1);
+    await write(store, 5, files);
+    // Two of 256 KiB that are the same, the rest of the file, and the one of .migrate.
+    expect(files.reads).toBe(3);
+    files.put("new", "new", 6);
+    const { tree } = await write(store, 7, files);
+    expect(files.reads).toBe(4);
+    const before = await readTree(store, await manifestAt(store, 5));
+    expect(tree?.get("copy.bin")).toEqual(before?.get("copy.bin") as never);
+  });
+
+  test("a content that differs from the tree is refused", async () => {
+    const files = someFiles();
+    files.contents.set(".migrate", Buffer.from("[]"));
+    expect(String(await failureOf(write(new MemoryStore(), 5, files)))).toContain("piece 0 of .migrate");
+  });
+
+  test("a damaged chunk is found by verification, and written again by the next checkpoint", async () => {
+    const store = new MemoryStore();
+    const files = someFiles();
+    const { tree } = await write(store, 5, files);
+    const entry = tree?.get(".migrate");
+    const key = entry?.kind === "file" && entry.pieces[0]?.place.kind === "chunk" ? entry.pieces[0].place.key : "";
+    store.overwrite(key, Buffer.from("nonsense that is not a chunk"));
+    const report = await verifyCheckpoints(store);
+    expect(report.findings.map(({ kind, key: where }) => [kind, where])).toEqual([["damaged-chunk", key]]);
+    expect(report.checkpoints.map(({ whole }) => whole)).toEqual([false]);
+    await write(store, 7, files);
+    expect((await verifyCheckpoints(store)).checkpoints.map(({ whole }) => whole)).toEqual([false, true]);
+  });
+
+  test("a manifest with files is of a version that earlier programs refuse, and without them it is as before", () => {
+    const manifest = {
+      ...{ position: 0, hash: "00".repeat(32), epoch: 0, epochPosition: 0, wallTimeMs: 1, previous: null },
+      ...{ scrubbedTo: "", databases: [] },
+    };
+    expect(Buffer.from(encodeManifest(manifest).bytes).toString()).toContain('"version":1');
+    const files = { checksum: new Uint8Array(16), count: 0, bytes: 0, chunks: [] };
+    const { bytes } = encodeManifest({ ...manifest, files });
+    expect(Buffer.from(bytes).toString()).toContain('"version":2');
+    expect(decodeManifest(0, bytes).files).toEqual(files);
+  });
+
+  test("most chunks of a large tree are those of the one before, whatever was added in its middle", () => {
+    const names = Array.from({ length: 20_000 }, (_, index) => `uploads/${index}`);
+    const entries = names.map((name) => [name, { kind: "link", target: "x" }] as const);
+    const before = new Set(encodeTree(entries).map((part) => Bun.hash(part)));
+    const after = encodeTree([...entries, ["uploads/10000a", { kind: "link", target: "y" }]]);
+    expect(before.size).toBeGreaterThan(20);
+    expect(after.filter((part) => !before.has(Bun.hash(part))).length).toBeLessThanOrEqual(2);
+  });
+});
+
+describe("clean-up", () => {
+  async function clean(store: MemoryStore, newest: CheckpointManifest, checkpointsMin = 1) {
+    return collectGarbage({
+      ...{ store, log: new StoreLog(store, "notes"), newest, logPosition: newest.position },
+      ...{ policy: { checkpointsMin, windowMs: 0 }, nowMs: 1e12, rules: allRules },
+    });
+  }
+
+  test("keeps every chunk that a kept checkpoint's files need, and removes those of removed ones", async () => {
+    const store = new MemoryStore();
+    const files = someFiles();
+    await write(store, 5, files);
+    files.put(".migrate", "{1}", 6);
+    await write(store, 7, files);
+    await clean(store, await manifestAt(store, 7));
+    const left = await verifyCheckpoints(store);
+    expect(left.checkpoints).toMatchObject([{ position: 7, whole: true }]);
+    expect(left.leftOverChunks).toBe(0);
+  });
+
+  test("keeps chunks behind the oldest kept checkpoint, which the journal may name", async () => {
+    const store = new MemoryStore();
+    const files = someFiles();
+    await write(store, 5, files);
+    files.put("x", "x", 6);
+    await write(store, 7, files);
+    files.put("x", "y", 8);
+    await write(store, 9, files);
+    await clean(store, await manifestAt(store, 9), 2);
+    const positions = (await listChunks(store)).map((key) => parseChunkKey(key)?.position ?? 0);
+    expect(Math.min(...positions)).toBe(5);
+    expect((await verifyCheckpoints(store)).checkpoints).toMatchObject([{ whole: true }, { whole: true }]);
+  });
+
+  test("removes nothing if a file of the newest checkpoint is gone", async () => {
+    const store = new MemoryStore();
+    const files = someFiles();
+    const { tree } = await write(store, 5, files);
+    const entry = tree?.get(".migrate");
+    if (entry?.kind !== "file" || entry.pieces[0]?.place.kind !== "chunk") throw new Error("no chunk");
+    await store.delete(entry.pieces[0].place.key);
+    expect(await failureOf(clean(store, await manifestAt(store, 5)))).toBeInstanceOf(DamagedChunkError);
+  });
+});
