@@ -5,8 +5,8 @@
  *     copy.json                            in a copy of a vault: of which one; there before anything else is
  *     keys/<number>                        the vault's keys, encrypted; the largest number applies (keyring.ts)
  *     checkpoints/<position>               manifests
- *     chunks/<position>/<name>             pieces of databases, under the position of the checkpoint they were written
- *                                          for, named by their content (store/chunk-names.ts)
+ *     chunks/<position>/<name>             pieces of databases and files, under the position of the checkpoint or flush
+ *                                          they were written for, named by their content (store/chunk-names.ts)
  *     exclusions/<number>                  databases that operators excluded from capture; the largest number applies
  *     probes/<host>/<run>-<number>         tests whether a host can write; removed at once, never read
  *

@@ -1,8 +1,8 @@
 /**
  * The files beside the databases in a checkpoint: a tree of entries whose contents are in chunks.
  *
- * Most contents are in chunks already, written by the journal before the flush that named them; the checkpoint names the
- * same. What a flush carried inline is written as a chunk here, because the flush is removed some checkpoints later. A
+ * Most contents are in chunks already, written by the journal before the flush that named them; the checkpoint names
+ * the same. What a flush carried inline is written as a chunk here, because the flush is removed some checkpoints later. A
  * content that the checkpoint before has in a chunk is never written again, so the place of a piece in the primary's
  * memory may name a record that is gone by then: it is not needed any more.
  *
@@ -207,7 +207,7 @@ export async function readPiece(
 
 /**
  * The files of the checkpoint on which the next one builds. Damage there costs writing everything again; what the
- * checkpoint refers to is then only what exists and is read anew.
+ * checkpoint refers to is then only what exists and is read again.
  */
 export async function treeBefore(
   store: Store,

@@ -38,18 +38,18 @@ export function encodeTree(entries: Iterable<NamedEntry>): Uint8Array[] {
   const parts: Uint8Array[] = [];
   let part: NamedEntry[] = [];
   let bytes = headBytes;
-  const end = (): void => {
+  const cut = (): void => {
     if (part.length > 0) parts.push(encodePart(part, bytes));
     [part, bytes] = [[], headBytes];
   };
   for (const entry of sorted) {
     const length = entryBytes(entry);
-    if (bytes + length > chunkBytes) end();
+    if (bytes + length > chunkBytes) cut();
     part.push(entry);
     bytes += length;
-    if ((sha256(Buffer.from(entry[0]))[0] ?? 0) % endsOneIn === 0) end();
+    if ((sha256(Buffer.from(entry[0]))[0] ?? 0) % endsOneIn === 0) cut();
   }
-  end();
+  cut();
   return parts;
 }
 
