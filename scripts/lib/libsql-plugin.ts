@@ -17,6 +17,7 @@ export const libsqlPackages = {
   "bun-linux-arm64-musl": "@libsql/linux-arm64-musl",
   "bun-darwin-x64": "@libsql/darwin-x64",
   "bun-darwin-arm64": "@libsql/darwin-arm64",
+  "bun-windows-x64": "@libsql/win32-x64-msvc",
 } as const;
 export type BuildTarget = keyof typeof libsqlPackages;
 
@@ -46,14 +47,17 @@ export function literalRequire(source: string, target: BuildTarget): string {
       `libsql/index.js has ${parts.length - 1} times ${dynamicRequire}, expected once; adapt scripts/lib/libsql-plugin.ts`,
     );
   }
-  return parts.join(`require("${loader}").loadEmbedded(require("${libsqlPackages[target]}"))`);
+  // Where this folder is on the machine that builds would be in the executable.
+  return parts
+    .join(`require("${loader}").loadEmbedded(require("${libsqlPackages[target]}"))`)
+    .replaceAll("__dirname", '"."');
 }
 
-export function libsqlPlugin(target: BuildTarget): { readonly plugin: BunPlugin; replaced(): boolean } {
-  const native = join(import.meta.dirname, "..", "..", "node_modules", libsqlPackages[target]);
-  if (!existsSync(native)) {
-    throw new Error(`${libsqlPackages[target]} is not installed here; build for ${target} on a machine of that kind`);
-  }
+/** `library`: the folder of the target's package. */
+export function libsqlPlugin(
+  target: BuildTarget,
+  library: string,
+): { readonly plugin: BunPlugin; replaced(): boolean } {
   let replaced = false;
   return {
     replaced: () => replaced,
@@ -65,6 +69,8 @@ export function libsqlPlugin(target: BuildTarget): { readonly plugin: BunPlugin;
           replaced = true;
           return { contents, loader: "js" };
         });
+        // Not in node_modules where the target is not this machine.
+        build.onResolve({ filter: /^@libsql\/(?:linux|darwin|win32)-/ }, () => ({ path: join(library, "index.node") }));
         build.onLoad({ filter: /@libsql\/[^/]+\/index\.node$/ }, ({ path }) => ({
           contents: readFileSync(path),
           loader: "file",

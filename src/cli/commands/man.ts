@@ -12,7 +12,8 @@ export const manCommand = (root: () => RouteMap<CliContext>): Command<CliContext
     docs: {
       brief: "Print the manual page of all commands",
       fullDescription: [
-        "In the format of man(1). It is of this version: print it again after an upgrade.",
+        "In the format of man(1). It is of this version: print it again after an upgrade. Its date is today's, or the one that",
+        "SOURCE_DATE_EPOCH gives in seconds.",
         "",
         "EXAMPLES",
         "  stead man > /usr/local/share/man/man1/stead.1",
@@ -21,7 +22,9 @@ export const manCommand = (root: () => RouteMap<CliContext>): Command<CliContext
     },
     parameters: {},
     func() {
-      const date = new Date(systemClock.wallTime()).toISOString().slice(0, 10);
+      const seconds = this.process.env["SOURCE_DATE_EPOCH"];
+      const time = seconds === undefined ? systemClock.wallTime() : Number(seconds) * 1000;
+      const date = new Date(time).toISOString().slice(0, 10);
       this.process.stdout.write(manPage({ root: root(), version: versionText(), date, exitCodes: exitCodeMeanings }));
     },
   });
