@@ -2,19 +2,23 @@
  * This process's first connection to a database, with the descriptors that SQLite has open for it
  * (sqlite-descriptors.ts).
  */
-import { type BigIntStats, closeSync, statSync } from "node:fs";
+import { type BigIntStats, closeSync, openSync, statSync } from "node:fs";
 import type { DatabaseSync } from "node:sqlite";
 import { connect } from "./connect.ts";
 import type { FilePath } from "./data-path.ts";
 import { type FileIdentity, identityAt, sameFile } from "./file-identity.ts";
-import { heapIndex, notADatabase, notWal } from "./refusals.ts";
+import { heapIndex, notADatabase, notWal, writtenDuringSwitch } from "./refusals.ts";
 import { lowestFreeDescriptor, sqliteDescriptors, type SqliteDescriptors } from "./sqlite-descriptors.ts";
 import { isBusy, sqliteCode } from "./sqlite-error.ts";
+import { SwitchedContent } from "./switched-content.ts";
 
 /** The file that was found to be a complete database. */
 export interface Examined {
   readonly identity: FileIdentity;
-  /** False if something was written to it since. Unknown if left out: SQLite's locks protect it. */
+  /**
+   * False if something was written to it since; true while SQLite's locks protect it. Left out: no other process runs
+   * that could write to it.
+   */
   readonly isUnchanged?: (() => boolean) | undefined;
 }
 
@@ -52,15 +56,17 @@ export class FirstConnection {
     try {
       connection = connect(path, "rw", identity);
       if (connection === undefined) return undefined;
-      const mode = ensureWal(connection, name, isUnchanged);
-      if (mode === "changed") {
+      const { kind, before } = ensureWal(connection, name, path, isUnchanged);
+      if (kind === "changed") {
         close(connection, own);
         return undefined;
       }
-      const switched = mode === "switched" ? statSync(path, { bigint: true, throwIfNoEntry: false }) : undefined;
+      const switched = kind === "switched" ? statSync(path, { bigint: true, throwIfNoEntry: false }) : undefined;
       // A first read makes SQLite open -wal and -shm, and repair the index if the last writer died.
       connection.prepare("PRAGMA schema_version").get();
       const descriptors = sqliteDescriptors(path, free, own);
+      if (before !== undefined && new SwitchedContent(descriptors.dbFd).hasLostPage(before))
+        throw writtenDuringSwitch(name);
       const now = identityAt(path);
       if (now !== undefined && sameFile(identity, now))
         return new FirstConnection(connection, identity, switched, descriptors, own);
@@ -81,6 +87,12 @@ function close(connection: DatabaseSync | undefined, own: readonly number[]): vo
   for (const fd of own) closeSync(fd);
 }
 
+/** `before`: undefined: no other process can have written to it meanwhile. */
+interface Switch {
+  readonly kind: "wal" | "switched" | "changed";
+  readonly before?: SwitchedContent | undefined;
+}
+
 /**
  * Switching writes to the file: not to an empty one, which a copier may be about to fill, nor to one that was written
  * to since it was examined.
@@ -88,13 +100,25 @@ function close(connection: DatabaseSync | undefined, own: readonly number[]): vo
 function ensureWal(
   connection: DatabaseSync,
   name: string,
+  path: FilePath,
   isUnchanged: Examined["isUnchanged"],
-): "wal" | "switched" | "changed" {
-  if (journalMode(connection, "PRAGMA journal_mode") === "wal") return "wal";
-  if (pageCount(connection) === 0 || isUnchanged?.() === false) return "changed";
+): Switch {
+  if (journalMode(connection, "PRAGMA journal_mode") === "wal") return { kind: "wal" };
+  const before = isUnchanged === undefined ? undefined : contentAt(path);
+  if (pageCount(connection) === 0 || isUnchanged?.() === false) return { kind: "changed" };
   const mode = journalMode(connection, "PRAGMA journal_mode=WAL");
-  if (mode === "wal") return "switched";
+  if (mode === "wal") return { kind: "switched", before };
   throw notWal(name, mode);
+}
+
+/** Only while this process has no lock on it: closing the descriptor drops them. */
+function contentAt(path: FilePath): SwitchedContent {
+  const fd = openSync(path, "r");
+  try {
+    return new SwitchedContent(fd);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 function pageCount(connection: DatabaseSync): number {

@@ -162,6 +162,8 @@ export class Newcomers {
           ? this.#attach(name, { file, whole: isLookedAt ? whole : undefined, dormant }, nowMs - sinceMs, onAttached)
           : whyNot(name, making, nowMs - sinceMs);
     } catch (cause) {
+      // A next try would find a database in WAL mode, and nothing wrong with it.
+      if (cause instanceof CaptureError && cause.kind === "continuity") throw cause;
       error = cause instanceof CaptureError ? cause : notReadable(name, messageOf(cause));
     }
     if (error === undefined) return this.#forget(name);

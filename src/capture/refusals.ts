@@ -177,6 +177,15 @@ export function overwritten(database: string, page: number): CaptureError {
   );
 }
 
+/** Its writer knows nothing of locks, and what this host has written may have destroyed its commit. */
+export function writtenDuringSwitch(database: string): CaptureError {
+  return lostContinuity(
+    database,
+    "a commit of a process that takes no locks, made while this host switched the database to WAL",
+    "writers with SQLite's locks (no nolock=1, no vfs=unix-none), or with journal_mode=WAL from the start",
+  );
+}
+
 /**
  * `pids` have the lock, as far as known. `isExclusive`: there is a log and no index, which only locking_mode=EXCLUSIVE
  * leaves.

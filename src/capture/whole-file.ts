@@ -4,6 +4,7 @@
  * middle would be a permanently wrong base.
  *
  * - A process has SQLite's locks on it: these protect it, and so do the locks that attaching takes.
+ * - A process has a rollback journal of it open, without locks: it is in the middle of a transaction.
  * - Otherwise it is complete if it is as long as its header says, no process has it open for writing only, and it has
  *   not changed for a moment; for longer if a process has it open at all (a connection in rollback mode between two
  *   transactions, or a copier that reads back what it writes).
@@ -64,6 +65,8 @@ export class WholeFile {
     const stats = statSync(this.#path, { bigint: true, throwIfNoEntry: false });
     if (stats === undefined) return { kind: "changing", found: "a file that vanished" };
     if ((FileLocks.now()?.databaseLockers(stats.ino).length ?? 0) > 0) return { kind: "whole" };
+    if (isInTransaction(this.#path))
+      return { kind: "changing", found: "a transaction of a process that takes none of SQLite's locks" };
     const short = shortOf(this.#path, Number(stats.size), fd);
     if (short !== undefined) return { kind: "short", found: short };
     const stamp = stampOf(stats);
@@ -144,6 +147,32 @@ function shortOf(path: FilePath, size: number, openFd?: number): string | undefi
     0,
   );
   return logBytes > 0 ? undefined : `${size} of ${pages * pageSize} bytes`;
+}
+
+/**
+ * True if a process has a rollback journal open that SQLite would take for that of a killed one, as there is no lock: a
+ * connection of this host would undo what is being written. One that was left behind is undone rightly.
+ */
+function isInTransaction(path: FilePath): boolean {
+  const journal = withSuffix(path, "-journal");
+  const identity = identityAt(journal);
+  return identity !== undefined && isHot(journal) && processesWithOpen(identity).length > 0;
+}
+
+/** As SQLite decides it (pager.c, hasHotJournal): the header of a finished one is zeroed. */
+function isHot(journal: FilePath): boolean {
+  const first = Buffer.alloc(1);
+  try {
+    const fd = openSync(journal, "r");
+    try {
+      return readSync(fd, first, 0, 1, 0) === 1 && first[0] !== 0;
+    } finally {
+      closeSync(fd);
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return false; // Finished just now.
+    throw error;
+  }
 }
 
 interface Writer {

@@ -73,3 +73,11 @@ test("a copy that is malformed is a fault unless the application's own file is",
   expect(kinds(it.ledger, has([1]), has([1], "row 1 missing"))).toEqual(["malformed"]);
   expect(kinds(it.ledger, has([1], "row 1 missing"), has([1], "row 1 missing"))).toEqual([]);
 });
+
+test("of a file that writers with and without locks have damaged nothing is expected", () => {
+  using it = begin();
+  expect(kinds(it.ledger, has([1], "row 1 missing"), has([], "row 1 missing"))).toEqual(["lost"]);
+  Object.assign(it.file, { isRisky: true, isMixed: true });
+  expect(kinds(it.ledger, has([1], "row 1 missing"), has([], "row 1 missing"))).toEqual([]);
+  expect(kinds(it.ledger, has([1]), has([]))).toEqual(["lost"]);
+});

@@ -43,7 +43,7 @@ function* judgeTokens(ledger: Ledger, { views, left, restored }: Evidence): Gene
     const restoredHere = new Set(places?.flatMap((name) => restored.get(name)?.ids ?? []));
     const seen = new Set([
       ...((isMixed ? undefined : views.get(key)) ?? []),
-      ...(places ?? []).flatMap((name) => left.get(name)?.ids ?? []),
+      ...(places ?? []).flatMap((name) => (isMixed && isDamaged(left.get(name)) ? [] : (left.get(name)?.ids ?? []))),
     ]);
     for (const [token, { by, nameless }] of tokens) {
       const what = `token ${token} (${by}) in ${places?.join(" or ") ?? "a file without a name of the service"}`;
@@ -74,6 +74,8 @@ function* judgeNames(ledger: Ledger, { left, restored }: Evidence): Generator<Vi
       yield { kind: "malformed", text: `${name}: ${check}` };
   }
 }
+
+const isDamaged = (look: Look | undefined): boolean => look !== undefined && look.check !== "ok";
 
 const shown = (names: readonly string[], looks: ReadonlyMap<string, Look>): string =>
   names

@@ -34,7 +34,7 @@ export interface LedgerFile {
   isRisky: boolean;
   /**
    * Several writers with and without locks: they overwrite each other's frames, with and without stead. What is in the
-   * files counts then.
+   * files counts then, and nothing if they are damaged.
    */
   isMixed: boolean;
 }

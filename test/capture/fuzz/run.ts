@@ -148,10 +148,15 @@ export class Runner {
     }
     for (const text of primary.damage)
       this.#violations.push({ kind: "disagree", text: `hosts can apply it all, and a verification says: ${text}` });
-    for (const [name, { ids }] of await this.#lookAt()) {
+    for (const [name, { ids, check }] of await this.#lookAt()) {
       const key = this.#ledger.keyAt(name);
-      if (key !== undefined)
-        for (const token of ids) this.#ledger.file(key).tokens.set(token, { by: "restored", nameless: false });
+      if (key === undefined) continue;
+      if (check !== "ok") {
+        this.#say(`  begins with ${name}: ${check}`);
+        // Damaged by the application in an earlier term: what SQLite does with it is undefined.
+        Object.assign(this.#ledger.file(key), { isRisky: true, isMixed: true });
+      }
+      for (const token of ids) this.#ledger.file(key).tokens.set(token, { by: "restored", nameless: false });
     }
     try {
       await primary.serve();

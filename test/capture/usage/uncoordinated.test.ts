@@ -3,6 +3,7 @@ import { expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { copyFileSync, readFileSync, utimesSync } from "node:fs";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { Application, Pair } from "../../support/capture/pair.ts";
 import { begin, refusedAtTheGate } from "./parts.ts";
 import { PythonApplication } from "./python-application.ts";
@@ -46,6 +47,26 @@ test("a connection with nolock=1, which knows no log, writes into the file of a 
   await pair.settle();
   await it.application.run("a", "INSERT INTO t VALUES (1)");
   expect((await refusedAtTheGate(pair)).found).toContain("without a log");
+});
+
+test("a transaction with nolock=1 is not undone by this host, however long it pauses", async () => {
+  await using it = await begin();
+  await using pair = await Pair.open(it.folder);
+  await it.application.open("a", it.path, "?nolock=1");
+  await it.application.run(
+    "a",
+    "CREATE TABLE t(v); PRAGMA cache_size=2; BEGIN; INSERT INTO t VALUES (randomblob(90000))",
+  );
+  const until = Date.now() + 600;
+  // Twice as long as a file must be still that a process has open.
+  while (Date.now() < until) await pair.source.collect();
+  await it.application.run("a", "COMMIT");
+  await pair.settle();
+  using copy = new DatabaseSync(join(pair.copy, "app.db"), { readOnly: true });
+  const found = copy.prepare(
+    "SELECT length(v) AS bytes, (SELECT integrity_check FROM pragma_integrity_check) AS said FROM t",
+  );
+  expect(found.all()).toEqual([{ bytes: 90_000, said: "ok" }]);
 });
 
 test("a log that a writer without locks starts over on captured frames is refused", async () => {
