@@ -16,6 +16,9 @@ const create = { IN_NONBLOCK: 0o4000, IN_CLOEXEC: 0o2000000 };
 /** `unmounted`, `ignored`: the folder is gone and no longer watched. */
 export const inotifyEvents = {
   modify: 0x2,
+  attributes: 0x4,
+  /** A file that was open for writing was closed. */
+  closeWrite: 0x8,
   movedFrom: 0x40,
   movedTo: 0x80,
   create: 0x100,
@@ -24,9 +27,14 @@ export const inotifyEvents = {
   moveSelf: 0x800,
   unmounted: 0x2000,
   ignored: 0x8000,
+  /** With another one: the entry is a folder. */
+  isFolder: 0x4000_0000,
 } as const;
-/** All of them, for folders only (IN_ONLYDIR). The last two come without being requested. */
-const wanted = 0xfc2 | 0x0100_0000;
+/** For folders only (IN_ONLYDIR), and none that a link leads to (IN_DONT_FOLLOW). */
+const foldersOnly = 0x0100_0000;
+const noLinks = 0x0200_0000;
+/** What a `watch` asks for. `unmounted` and `ignored` come without being requested. */
+const wanted = { entries: 0xfc2 | foldersOnly, everything: 0xfce | foldersOnly | noLinks } as const;
 const overflowed = 0x4000;
 /** EAGAIN on Linux. */
 const tryAgain = 11;
@@ -47,6 +55,7 @@ export interface InotifyEvent {
 interface Calls {
   init(flags: number): number;
   add(fd: number, path: Uint8Array, mask: number): number;
+  remove(fd: number, number: number): number;
   /** Reads into the buffer given at creation. Returns 0 if there is nothing, a negative number on failure. */
   read(fd: number): number;
   close(fd: number): number;
@@ -77,11 +86,17 @@ export class Inotify {
 
   /**
    * Returns the number of the folder, the same for the same folder; undefined if it cannot be watched
-   * (fs.inotify.max_user_watches), or is gone.
+   * (fs.inotify.max_user_watches), or is gone. `everything`: also changed attributes and files closed after writing;
+   * not through a link.
    */
-  watch(path: string | Uint8Array): number | undefined {
-    const number = this.#calls.add(this.#fd, Buffer.concat([Buffer.from(path), Buffer.of(0)]), wanted);
+  watch(path: string | Uint8Array, what: keyof typeof wanted = "entries"): number | undefined {
+    const number = this.#calls.add(this.#fd, Buffer.concat([Buffer.from(path), Buffer.of(0)]), wanted[what]);
     return number < 0 ? undefined : number;
+  }
+
+  /** The folder's events end; those that are queued still come, and `ignored` after them. */
+  unwatch(number: number): void {
+    this.#calls.remove(this.#fd, number);
   }
 
   /**
@@ -121,6 +136,7 @@ async function loadCalls(bytes: Buffer): Promise<Calls | string> {
   const libc = await openLibc({
     inotify_init1: { args: ["i32"], returns: "i32" },
     inotify_add_watch: { args: ["i32", "ptr", "u32"], returns: "i32" },
+    inotify_rm_watch: { args: ["i32", "i32"], returns: "i32" },
     read: { args: ["i32", "ptr", "u64"], returns: "i32" },
     close: { args: ["i32"], returns: "i32" },
   });
@@ -130,6 +146,7 @@ async function loadCalls(bytes: Buffer): Promise<Calls | string> {
   return {
     init: (flags) => symbols.inotify_init1(flags),
     add: (fd, path, mask) => symbols.inotify_add_watch(fd, path, mask),
+    remove: (fd, number) => symbols.inotify_rm_watch(fd, number),
     read: (fd) => {
       const count = symbols.read(fd, into, bufferBytes);
       return count >= 0 ? count : errno() === tryAgain ? 0 : -1;

@@ -10,7 +10,7 @@
  * Attacked in test/core/files/file-tree.test.ts: "has the same checksum whatever way led to it".
  */
 import type { FileChange, PutFile } from "./file-change.ts";
-import type { FileEntry, FilePiece } from "./file-entry.ts";
+import type { FileEntry, FilePiece, PiecePlace } from "./file-entry.ts";
 
 export const treeChecksumBytes = 16;
 
@@ -65,17 +65,23 @@ export class FileTree {
   }
 
   copy(): FileTree {
-    return new FileTree(this.#sha256, this.#entries);
+    const copy = new FileTree(this.#sha256);
+    for (const [path, entry] of this.#entries) copy.#entries.set(path, entry);
+    for (const [folder, children] of this.#children) copy.#children.set(folder, new Set(children));
+    copy.#checksum.set(this.#checksum);
+    copy.#bytes = this.#bytes;
+    return copy;
   }
 
   /**
-   * Takes the changes of a flush whose first record has this position. Throws ForeignChange, and has then changed
-   * nothing, if one refers to content that the state before does not have.
+   * Takes the changes of a flush. `at`: position of its first record, or the place of its contents if that is known
+   * later. Throws ForeignChange, and has then changed nothing, if a change refers to content that the state before does
+   * not have.
    */
-  apply(changes: readonly FileChange[], position: number): void {
+  apply(changes: readonly FileChange[], at: number | PiecePlace): void {
+    const place: PiecePlace = typeof at === "number" ? { kind: "record", position: at } : at;
     const contents = new Map<PutFile, readonly FilePiece[]>();
-    for (const change of changes)
-      if (change.kind === "put-file") contents.set(change, this.#piecesOf(change, position));
+    for (const change of changes) if (change.kind === "put-file") contents.set(change, this.#piecesOf(change, place));
     for (const change of changes) this.#take(change, contents);
   }
 
@@ -104,10 +110,10 @@ export class FileTree {
     }
   }
 
-  #piecesOf({ path, base, pieces }: PutFile, position: number): readonly FilePiece[] {
+  #piecesOf({ path, base, pieces }: PutFile, place: PiecePlace): readonly FilePiece[] {
     const before = base === undefined ? undefined : this.#entries.get(base);
     return pieces.map(({ hash, source }): FilePiece => {
-      if (source.kind === "inline") return { hash, place: { kind: "record", position } };
+      if (source.kind === "inline") return { hash, place };
       if (source.kind === "chunk") return { hash, place: source };
       const same = before?.kind === "file" ? before.pieces[source.index] : undefined;
       if (same?.hash !== hash)

@@ -1,0 +1,91 @@
+/**
+ * Goes round all files while the primary serves, a few with each tick, and has examined what differs from the tree
+ * although the kernel told nothing: writes through a shared mapping, or through another name of the file (a hard link)
+ * in a folder that is not watched. Files that a replica wrote are read once, so that a difference can be seen later.
+ */
+import { readdirSync } from "node:fs";
+import { nameOfBytes } from "../../core/database-name.ts";
+import type { FileMatcher } from "../../core/files/file-pattern.ts";
+import type { FileTree } from "../../core/files/file-tree.ts";
+import { type FilePath, pathOf } from "../data-path.ts";
+import { isAbsent, type FileStamp, lookAt, sameStamp } from "./file-look.ts";
+import type { PendingPaths } from "./pending-paths.ts";
+
+export interface FileAuditorParts {
+  readonly root: string;
+  readonly matcher: FileMatcher;
+  readonly tree: FileTree;
+  readonly stamps: ReadonlyMap<string, FileStamp>;
+  readonly pending: PendingPaths;
+}
+
+/** After the start, when an application has more urgent things to do. */
+const firstAfterMs = 10_000;
+/** From the end of one round to the beginning of the next. */
+const everyMs = 10 * 60_000;
+/** In one tick. */
+const entriesMax = 64;
+const readBytesMax = 512 * 1024;
+
+export class FileAuditor {
+  readonly #parts: FileAuditorParts;
+  #dueAtMs: number;
+  /** The rest of the round. */
+  #paths: string[] = [];
+
+  constructor(parts: FileAuditorParts, nowMs: number) {
+    this.#parts = parts;
+    this.#dueAtMs = nowMs + firstAfterMs;
+  }
+
+  /** Looks at the next few. Sync, well below a millisecond. */
+  tick(nowMs: number): void {
+    if (nowMs < this.#dueAtMs) return;
+    const { tree, pending } = this.#parts;
+    if (this.#paths.length === 0) this.#paths = ["", ...[...tree.entries()].map(([path]) => path)];
+    let bytes = 0;
+    for (let count = 0; count < entriesMax && bytes < readBytesMax && !pending.isAny; count++) {
+      const path = this.#paths.pop();
+      if (path === undefined) break;
+      bytes += this.#look(path);
+    }
+    if (this.#paths.length === 0) this.#dueAtMs = nowMs + everyMs;
+  }
+
+  /** Returns how many bytes the examination reads that this look causes. */
+  #look(path: string): number {
+    const { root, tree, stamps, pending } = this.#parts;
+    const entry = tree.get(path);
+    if (path === "" || entry?.kind === "folder") return this.#list(path);
+    const found = lookAt(pathOf(root, path));
+    // Its removal is told, or was missed with the rest of its folder.
+    if (entry === undefined || found === undefined) return 0;
+    const stamp = stamps.get(path);
+    if (found.kind === "file" && stamp !== undefined && sameStamp(found.stamp, stamp)) return 0;
+    if (found.kind === "link" && entry.kind === "link" && found.target === entry.target) return 0;
+    pending.note(path);
+    return found.kind === "file" ? Number(found.stamp.size) : 0;
+  }
+
+  #list(folder: string): number {
+    const { root, matcher, tree, pending } = this.#parts;
+    const present = new Set(
+      namesIn(pathOf(root, folder === "" ? "." : folder)).map((name) => (folder === "" ? name : `${folder}/${name}`)),
+    );
+    for (const path of present)
+      if (tree.get(path) === undefined && (matcher.covers(path) || matcher.visits(path)))
+        pending.giveBack(path, { isWritten: true, isNew: true, removal: 0 });
+    for (const path of tree.below(folder)) if (!present.has(path)) pending.noteGone(path);
+    return 0;
+  }
+}
+
+/** Returns names of everything in a folder; none if it is not there any more. */
+export function namesIn(path: FilePath): string[] {
+  try {
+    return readdirSync(path, "buffer").map(nameOfBytes);
+  } catch (error) {
+    if (isAbsent(error)) return [];
+    throw error;
+  }
+}

@@ -1,0 +1,220 @@
+/**
+ * The primary's side of the files beside the databases: every change, before the answer that may rest on it leaves, and
+ * never after a row that refers to it.
+ *
+ * Before an answer leaves, the gate reads the kernel's queue (`isAhead`): what the application did before it answered
+ * is in it. If something was told, the answer waits for the next flush, which looks at the files after that.
+ *
+ * A flush has the databases as of one cut, and the files as they are at a look after it. An application that writes a
+ * file and then commits a row has the file in the flush with the row, since the file was told before the row was
+ * visible. The opposite order needs care: an application that commits the deletion of a row and then removes the file
+ * would, between the two, leave a row without its file. So a removal counts in a flush only if it was told before the
+ * cut (`begin`), or if no database has moved since the cut when everything until then is heard: cut and look then show
+ * one instant. Otherwise the databases are read once more (`settle` answers "again"), up to a later cut. If that does
+ * not end, because files are removed all the time, the removals wait for the next flush: until then there is a file too
+ * many, never one too few. What was told of it keeps the journal ahead, so that this flush comes.
+ *
+ * How one would lose a change, and why it is not lost: a file changes while it is read (told again, read again, and
+ * the application has not answered yet); a folder appears with files in it (watched before it is listed); the queue
+ * overflows (everything is compared); a file is renamed (the tree changes its path in one flush, since both names are told); two names
+ * of one inode (hard links: told under one name, and found by the next comparison under the other); a write through a
+ * mapping (not told: found when the file is closed after writing, or by the next comparison).
+ *
+ * Attacked in test/capture/files/file-capture.test.ts: "a removal waits for the row", "a folder that appeared with files".
+ */
+import type { FileChange } from "../../core/files/file-change.ts";
+import type { FileMatcher } from "../../core/files/file-pattern.ts";
+import { FileTree } from "../../core/files/file-tree.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import { OperatorError } from "../../runtime/operator-error.ts";
+import { sha256 } from "../../runtime/sha256.ts";
+import type { HeldDatabase } from "../uncaptured.ts";
+import { FileAuditor } from "./file-auditor.ts";
+import { FileEvents } from "./file-events.ts";
+import { FileExaminer } from "./file-examiner.ts";
+import { type FetchPiece, type FilesSnapshot, snapshotOfFiles } from "./files-snapshot.ts";
+import { PendingPaths } from "./pending-paths.ts";
+import { PieceContents, type StorePiece } from "./piece-contents.ts";
+import { UncoveredFiles } from "./uncovered-files.ts";
+
+export interface FileCaptureOptions {
+  /** The application's data folder, absolute. */
+  readonly root: string;
+  readonly matcher: FileMatcher;
+  /** What the log made of the files; undefined: what is in the folder is the beginning. */
+  readonly known: FileTree | undefined;
+  readonly clock: Clock;
+  readonly bounds: { readonly filesMax: number; readonly bytesMax: number; readonly fileBytesMax: number };
+  readonly over: "refuse" | "warn";
+  readonly patienceMs: number;
+  /** Reads a piece from where the vault has it; rejects if it is not there. */
+  readonly fetch: FetchPiece;
+  readonly onWarning: (text: string) => void;
+}
+
+/** What a flush says about files. */
+export interface FilesBatch {
+  readonly changes: readonly FileChange[];
+  /** Of the tree after the flush. */
+  readonly checksum: Uint8Array;
+  /** The flush is durable; its first record has this position. */
+  done(firstPosition: number): void;
+}
+
+export class FileCapture {
+  readonly #options: FileCaptureOptions;
+  readonly #tree: FileTree;
+  readonly #events: FileEvents;
+  readonly #pending: PendingPaths;
+  readonly #examiner: FileExaminer;
+  readonly #uncovered: UncoveredFiles;
+  readonly #auditor: FileAuditor;
+  #store: StorePiece | undefined;
+  /** Removals told before the cut. */
+  #removalsAtCut = 0;
+
+  private constructor(options: FileCaptureOptions, events: FileEvents) {
+    const { root, matcher, clock, known, bounds } = options;
+    this.#options = options;
+    this.#events = events;
+    this.#tree = known ?? new FileTree(sha256);
+    this.#pending = new PendingPaths(events, matcher);
+    this.#uncovered = new UncoveredFiles(options.over, () => clock.now(), options.onWarning);
+    this.#examiner = new FileExaminer({
+      ...{ root, matcher, events, tree: this.#tree, pending: this.#pending, uncovered: this.#uncovered },
+      contents: new PieceContents((bytes) => this.#storePiece(bytes)),
+      fileBytesMax: bounds.fileBytesMax,
+    });
+    const { stamps } = this.#examiner;
+    this.#auditor = new FileAuditor({ root, matcher, tree: this.#tree, stamps, pending: this.#pending }, clock.now());
+  }
+
+  /**
+   * Watches all folders. Before the application starts. With a known tree the files themselves are not read: they are
+   * what this host made of the log, and nothing else writes to the folder of a secondary.
+   */
+  static async open(options: FileCaptureOptions): Promise<FileCapture> {
+    const events = await FileEvents.open();
+    if (typeof events === "string") throw new FilesUnavailableError(events);
+    const capture = new FileCapture(options, events);
+    try {
+      await capture.#begin(options.known !== undefined);
+      return capture;
+    } catch (error) {
+      events.close();
+      throw error;
+    }
+  }
+
+  /** True if something changed that no flush has. Sync. */
+  isAhead(): boolean {
+    this.#pending.hear();
+    return this.#pending.isAny || this.#uncovered.isHolding;
+  }
+
+  /** Call it every few milliseconds. Sync. */
+  tick(): void {
+    this.#auditor.tick(this.#options.clock.now());
+  }
+
+  /** Where contents go that do not fit into a flush. */
+  storeIn(store: StorePiece): void {
+    this.#store = store;
+  }
+
+  /** What is told from here on may be later than the cut that follows. Sync. */
+  readonly begin = (): void => {
+    this.#pending.hear();
+    this.#removalsAtCut = this.#pending.removals;
+  };
+
+  /**
+   * Looks at everything that was told. "again": a file was removed after the cut, and the databases have moved since.
+   * `isDatabaseAhead`: of the cut.
+   */
+  async settle(isDatabaseAhead: () => boolean): Promise<"settled" | "again"> {
+    // After the cut: the file of each row in it is told by now.
+    this.#pending.hear();
+    await this.#examiner.examine(this.#removalsAtCut);
+    this.#pending.hear();
+    if (!this.#examiner.isDeferring && this.#pending.removals === this.#removalsAtCut) return "settled";
+    // The queue was read first: everything in it happened before this look at the databases.
+    if (isDatabaseAhead()) return "again";
+    await this.#examiner.examine(this.#pending.removals);
+    return "settled";
+  }
+
+  /** Returns what the flush has of files; undefined: nothing. From here on the tree has it. */
+  take(): FilesBatch | undefined {
+    const changes = this.#examiner.take();
+    this.#uncovered.assertPatience(this.#options.patienceMs);
+    if (changes.length === 0) return undefined;
+    const place = { kind: "record" as const, position: 0 };
+    this.#tree.apply(changes, place);
+    this.#assertBounds();
+    return {
+      changes,
+      checksum: this.#tree.checksum,
+      done: (firstPosition) => {
+        place.position = firstPosition;
+      },
+    };
+  }
+
+  /** The files after the last batch. */
+  snapshot(): FilesSnapshot {
+    return snapshotOfFiles(this.#options.root, this.#tree.copy(), this.#options.fetch);
+  }
+
+  /** What holds responses. Sync. */
+  uncaptured(): readonly HeldDatabase[] {
+    return this.#uncovered.holding;
+  }
+
+  close(): void {
+    this.#events.close();
+  }
+
+  async #begin(isKnown: boolean): Promise<void> {
+    if (isKnown) {
+      for (const folder of ["", ...foldersOf(this.#tree)]) this.#examiner.watch(folder);
+      return;
+    }
+    this.#examiner.enter("");
+    await this.#examiner.examine(Number.POSITIVE_INFINITY);
+    this.take();
+  }
+
+  #storePiece(bytes: Uint8Array): Promise<string> {
+    // At the start of a vault the first checkpoint reads the files themselves.
+    return this.#store === undefined ? Promise.resolve("") : this.#store(bytes);
+  }
+
+  #assertBounds(): void {
+    const { bounds } = this.#options;
+    for (const [what, found, most, setting] of [
+      ["files, links and folders", this.#tree.size, bounds.filesMax, "files_max"],
+      ["bytes in files", this.#tree.bytes, bounds.bytesMax, "files_bytes_max"],
+    ] as const)
+      if (found > most)
+        this.#uncovered.note(setting, {
+          found: `${found} ${what}`,
+          accepted: `at most ${most} (${setting})`,
+          advice: `Raise ${setting} in [host], or leave files out with files_except.`,
+        });
+      else this.#uncovered.clear(setting);
+  }
+}
+
+export class FilesUnavailableError extends OperatorError {
+  constructor(why: string) {
+    super("configuration", {
+      found: `\`files\` in [host], and no way to learn of changes in time: ${why}`,
+      advice: "run the host with the stead binary on Linux, or remove `files`",
+    });
+  }
+}
+
+function* foldersOf(tree: FileTree): Generator<string> {
+  for (const [path, entry] of tree.entries()) if (entry.kind === "folder") yield path;
+}

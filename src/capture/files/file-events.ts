@@ -1,0 +1,103 @@
+/**
+ * What the kernel says about the folders with files of the service (runtime/inotify.ts): the paths that changed.
+ *
+ * The kernel queues an event before the call that causes it returns. What an application did before it answered is
+ * therefore in the queue when its answer arrives here, and one read without waiting shows that nothing changed.
+ *
+ * A folder is watched by its inode: after a rename its events still come under the number that it got. A folder that
+ * appeared at a new name is watched again before it is listed, which gives its number the new name; what was told under
+ * the old name until then is covered by that listing.
+ */
+import { nameOfBytes } from "../../core/database-name.ts";
+import { Inotify, type InotifyEvent, inotifyEvents } from "../../runtime/inotify.ts";
+import type { FilePath } from "../data-path.ts";
+
+/** What happened to a path, as far as it matters. */
+export type FileNews =
+  /** It may have another content, mode or owner. */
+  | "written"
+  /** It was created there, or moved there. */
+  | "appeared"
+  | "moved-here"
+  /** It was removed or moved away. */
+  | "gone";
+
+const { modify, attributes, closeWrite, movedTo, create, ignored, unmounted } = inotifyEvents;
+/** Every entry's name is as in the file system, one character per byte. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: it is about bytes.
+const isPlain = /^[\x00-\x5b\x5d-\x7f]*$/;
+
+export class FileEvents {
+  readonly #inotify: Inotify;
+  readonly #folders = new Map<number, string>();
+  readonly #numbers = new Map<string, number>();
+
+  private constructor(inotify: Inotify) {
+    this.#inotify = inotify;
+  }
+
+  /** Returns a text with the reason if there are none here. */
+  static async open(): Promise<FileEvents | string> {
+    const inotify = await Inotify.open();
+    return typeof inotify === "string" ? inotify : new FileEvents(inotify);
+  }
+
+  get watched(): number {
+    return this.#folders.size;
+  }
+
+  /** Asks for events of a folder from here on; false: it is gone, no folder, or the kernel's limit is reached. */
+  watch(folder: string, path: FilePath): boolean {
+    const number = this.#inotify.watch(path, "everything");
+    if (number === undefined) return false;
+    const before = this.#folders.get(number);
+    if (before !== undefined && before !== folder) this.#numbers.delete(before);
+    this.#folders.set(number, folder);
+    this.#numbers.set(folder, number);
+    return true;
+  }
+
+  /** A folder is not there any more, nor what was below it: none of its events matter. */
+  forget(folder: string): void {
+    for (const [name, number] of this.#numbers) {
+      if (name !== folder && !name.startsWith(`${folder}/`)) continue;
+      this.#numbers.delete(name);
+      this.#folders.delete(number);
+      this.#inotify.unwatch(number);
+    }
+  }
+
+  /** Visits what happened since the last call; true: events were lost, and anything may have happened. Sync. */
+  hear(onNews: (path: string, news: FileNews) => void): boolean {
+    this.#onNews = onNews;
+    return this.#inotify.read(this.#sort);
+  }
+
+  #onNews: (path: string, news: FileNews) => void = () => undefined;
+
+  /** One function for all calls, so that a look without events allocates nothing. */
+  readonly #sort = ({ folder: number, mask, entry }: InotifyEvent): void => {
+    const folder = this.#folders.get(number);
+    if (folder === undefined) return;
+    if ((mask & (ignored | unmounted)) !== 0) {
+      this.#folders.delete(number);
+      if (this.#numbers.get(folder) === number) this.#numbers.delete(folder);
+      if (folder !== "") this.#onNews(folder, "gone");
+      return;
+    }
+    // Of the folder itself: its own folder tells that too.
+    if (entry === "") return;
+    const name = isPlain.test(entry) ? entry : nameOfBytes(Buffer.from(entry, "latin1"));
+    this.#onNews(folder === "" ? name : `${folder}/${name}`, newsOf(mask));
+  };
+
+  close(): void {
+    this.#inotify.close();
+  }
+}
+
+function newsOf(mask: number): FileNews {
+  if ((mask & movedTo) !== 0) return "moved-here";
+  if ((mask & create) !== 0) return "appeared";
+  return (mask & (modify | attributes | closeWrite)) === 0 ? "gone" : "written";
+}

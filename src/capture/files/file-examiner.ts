@@ -1,0 +1,283 @@
+/**
+ * Compares what is on the disk with the tree, path by path, and drafts what the next flush changes.
+ *
+ * The tree is the state of the last flush. A path is examined after the kernel told of it, after a folder appeared that
+ * contains it, or after a comparison found it to differ. What the last look found is what counts, however often a path
+ * changed in between: the application answers after its own last write, and that one was told before the look.
+ */
+import type { ChangePiece, FileChange, PutFile } from "../../core/files/file-change.ts";
+import type { FileAttributes, FileEntry } from "../../core/files/file-entry.ts";
+import type { FileMatcher } from "../../core/files/file-pattern.ts";
+import type { FileTree } from "../../core/files/file-tree.ts";
+import { messageOf } from "../../runtime/operator-error.ts";
+import { type FilePath, pathOf } from "../data-path.ts";
+import { EventLoopBudget } from "../event-loop-budget.ts";
+import { namesIn } from "./file-auditor.ts";
+import { FlushDraft } from "./file-draft.ts";
+import type { FileEvents } from "./file-events.ts";
+import { type FileStamp, type Found, lookAt, mtimeMsOf, sameStamp } from "./file-look.ts";
+import { MovedFiles } from "./moved-files.ts";
+import type { PendingPath, PendingPaths } from "./pending-paths.ts";
+import type { PieceContents } from "./piece-contents.ts";
+import { readPieces } from "./read-pieces.ts";
+import type { UncoveredFiles } from "./uncovered-files.ts";
+
+export interface FileExaminerParts {
+  readonly root: string;
+  readonly matcher: FileMatcher;
+  readonly tree: FileTree;
+  readonly events: FileEvents;
+  readonly pending: PendingPaths;
+  readonly contents: PieceContents;
+  readonly uncovered: UncoveredFiles;
+  readonly fileBytesMax: number;
+}
+
+/** One path with what was told of it, and what is there. */
+interface Looked {
+  readonly path: string;
+  readonly told: PendingPath;
+  readonly found: Found | undefined;
+}
+
+export class FileExaminer {
+  readonly #parts: FileExaminerParts;
+  readonly draft = new FlushDraft();
+  /** How files were when they were read last. */
+  readonly stamps = new Map<string, FileStamp>();
+  readonly #moved = new MovedFiles();
+  /** Gone, by a removal that is later than the cut. */
+  readonly #deferred = new Map<string, PendingPath>();
+  /** Cannot be read now. */
+  readonly #retried = new Map<string, PendingPath>();
+  /** Events were lost: that none tells of a write means nothing. */
+  #isDoubtful = false;
+
+  constructor(parts: FileExaminerParts) {
+    this.#parts = parts;
+  }
+
+  /** True if removals wait for a later cut. */
+  get isDeferring(): boolean {
+    return this.#deferred.size > 0;
+  }
+
+  /** Examines everything pending. Of removals only those up to this number are drafted; later ones are deferred. */
+  async examine(removalsUpTo: number): Promise<void> {
+    const { pending, contents } = this.#parts;
+    this.#isDoubtful = pending.takeDoubt();
+    if (this.#isDoubtful) this.enter("", true);
+    for (const waiting of [this.#deferred, this.#retried]) {
+      for (const [path, told] of waiting) pending.giveBack(path, told);
+      waiting.clear();
+    }
+    const budget = new EventLoopBudget();
+    for (let told = pending.take(); told.size > 0; told = pending.take()) {
+      const looked: Looked[] = [];
+      for (const [path, each] of told) {
+        try {
+          looked.push({ path, told: each, found: this.#look(path) });
+        } catch (error) {
+          this.#noteUnreadable(path, each, error);
+        }
+        await budget.yieldIfDue();
+      }
+      const isWritten = (path: string): boolean => told.get(path)?.isWritten === true;
+      for (const each of looked) if (each.found === undefined) this.#gone(each, removalsUpTo, isWritten);
+      // From the top down: a folder is put before what is in it.
+      looked.sort((a, b) => (a.path < b.path ? -1 : 1));
+      for (const each of looked) {
+        if (each.found !== undefined) await this.#there(each.path, each.told, each.found);
+        await budget.yieldIfDue();
+      }
+    }
+    await contents.stored();
+  }
+
+  /** Returns what the flush changes; what is deferred is for the next one. */
+  take(): FileChange[] {
+    const { pending, contents } = this.#parts;
+    for (const [path, told] of this.#deferred) pending.giveBack(path, told);
+    this.#deferred.clear();
+    this.#moved.clear();
+    contents.begin();
+    return this.draft.take();
+  }
+
+  /** Has the kernel tell of a folder from here on; false: it is not there. */
+  watch(folder: string): boolean {
+    const { events, uncovered } = this.#parts;
+    if (events.watch(folder, this.#pathOf(folder))) return true;
+    if (this.#look(folder)?.kind === "folder") uncovered.note(folder, notWatched(folder));
+    return false;
+  }
+
+  /**
+   * Watches a folder, and has everything in it examined. `isMoved`: it appeared whole, so its files are what they were
+   * under another name unless the kernel tells otherwise.
+   */
+  enter(folder: string, isMoved = false): void {
+    const { matcher, tree, pending } = this.#parts;
+    // Before it is listed: what appears after the listing is told.
+    if (!this.watch(folder)) return;
+    const present = new Set<string>();
+    for (const name of namesIn(this.#pathOf(folder))) {
+      const entry = folder === "" ? name : `${folder}/${name}`;
+      if (!matcher.covers(entry) && !matcher.visits(entry)) continue;
+      present.add(entry);
+      pending.giveBack(entry, { isWritten: !isMoved, isNew: true, removal: 0 });
+    }
+    for (const known of tree.below(folder)) if (!present.has(known)) pending.noteGone(known);
+  }
+
+  #pathOf(path: string): FilePath {
+    return path === "" ? this.#parts.root : pathOf(this.#parts.root, path);
+  }
+
+  /** Undefined also for what is there and no file of the service. */
+  #look(path: string): Found | undefined {
+    const { matcher } = this.#parts;
+    const found = lookAt(this.#pathOf(path));
+    if (found === undefined) return undefined;
+    if (found.kind === "folder") return path === "" || matcher.coversFolder(path) ? found : undefined;
+    return found.kind !== "other" && matcher.covers(path) ? found : undefined;
+  }
+
+  #noteUnreadable(path: string, told: PendingPath, error: unknown): void {
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+    this.#parts.uncovered.note(path, {
+      found: `${path}: it cannot be read (${messageOf(error)})`,
+      accepted: "files and folders that this host can read",
+      advice: "Let this host read it, or leave it out with files_except.",
+    });
+    this.#retried.set(path, told);
+  }
+
+  #gone({ path, told }: Looked, removalsUpTo: number, isWritten: (path: string) => boolean): void {
+    const { tree, events, pending, contents, uncovered } = this.#parts;
+    uncovered.clear(path);
+    const isKnown = tree.get(path) !== undefined || tree.below(path)[Symbol.iterator]().next().done !== true;
+    if (!isKnown && this.draft.get(path) === undefined) return;
+    this.#moved.add(path, tree, this.stamps, isWritten);
+    if (told.removal === 0) {
+      // Its event is in the queue, or that of a folder above it: it is later than everything heard.
+      pending.noteGone(path);
+      return;
+    }
+    if (told.removal > removalsUpTo) {
+      this.#deferred.set(path, told);
+      return;
+    }
+    if (tree.get(path)?.kind !== "file") events.forget(path);
+    this.stamps.delete(path);
+    for (const change of this.draft.remove(path, tree)) if (change.kind === "put-file") contents.forget(change.pieces);
+  }
+
+  async #there(path: string, told: PendingPath, found: Found): Promise<void> {
+    const { tree, uncovered } = this.#parts;
+    const known = tree.get(path);
+    if (found.kind === "folder") {
+      if (told.isNew || known?.kind !== "folder") this.enter(path, !told.isWritten);
+      const isSame = known?.kind === "folder" && sameAttributes(known, found);
+      this.#draft(isSame ? undefined : { kind: "put-folder", path, ...attributesIn(found) }, path);
+    } else if (found.kind === "link") {
+      const isSame = known?.kind === "link" && known.target === found.target;
+      this.#draft(isSame ? undefined : { kind: "put-link", path, target: found.target }, path);
+    } else if (found.kind === "file") {
+      if (Number(found.stamp.size) > this.#parts.fileBytesMax) return this.#tooLarge(path, Number(found.stamp.size));
+      uncovered.clear(path);
+      await this.#file(path, told, found);
+    }
+  }
+
+  async #file(path: string, told: PendingPath, found: Found & { kind: "file" }): Promise<void> {
+    const { tree, pending, contents } = this.#parts;
+    const known = tree.get(path);
+    const stamp = this.stamps.get(path);
+    if (!told.isWritten && known !== undefined && stamp !== undefined && sameStamp(stamp, found.stamp)) return;
+    const moved = told.isWritten || this.#isDoubtful ? undefined : this.#moved.unwritten(found.stamp);
+    const from = moved === undefined ? undefined : tree.get(moved);
+    if (moved !== undefined && from?.kind === "file") {
+      const pieces = from.pieces.map(({ hash }, index): ChangePiece => ({ hash, source: { kind: "same", index } }));
+      this.stamps.set(path, found.stamp);
+      const { size } = from;
+      const put = { ...attributesIn(found), mtimeMs: mtimeMsOf(found.stamp), size, base: moved, pieces };
+      this.#draft({ kind: "put-file", path, ...put }, path);
+      return;
+    }
+    try {
+      const put = await this.#read(path, known, Number(found.stamp.size));
+      // It is gone, or something else is there: its event is heard, and it is examined again.
+      if (put === undefined) return pending.giveBack(path, told);
+      const isSame = known?.kind === "file" && sameFileAs(known, put);
+      if (isSame) contents.forget(put.pieces);
+      this.#draft(isSame ? undefined : put, path);
+    } catch (error) {
+      this.#noteUnreadable(path, told, error);
+    }
+  }
+
+  /** Reads the file, and has what is new in it stored. Undefined: it is not there any more. */
+  async #read(path: string, known: FileEntry | undefined, size: number): Promise<PutFile | undefined> {
+    const { contents, tree } = this.#parts;
+    const pieces: ChangePiece[] = [];
+    let base = path;
+    let before = known;
+    const read = await readPieces(this.#pathOf(path), async (index, hash, bytes) => {
+      if (index === 0 && !(before?.kind === "file" && before.pieces[0]?.hash === hash)) {
+        const like = this.#moved.like(hash, size);
+        if (like !== undefined) [base, before] = [like, tree.get(like)];
+      }
+      const isSame = before?.kind === "file" && before.pieces[index]?.hash === hash;
+      if (isSame) pieces[index] = { hash, source: { kind: "same", index } };
+      else await contents.add(pieces, index, hash, bytes);
+    });
+    if (read === undefined) return undefined;
+    await contents.stored();
+    this.stamps.set(path, read.stamp);
+    const isBased = pieces.some(({ source }) => source.kind === "same");
+    return {
+      kind: "put-file",
+      path,
+      ...attributesIn(read),
+      mtimeMs: mtimeMsOf(read.stamp),
+      size: read.size,
+      ...(isBased ? { base } : {}),
+      pieces,
+    };
+  }
+
+  /** Undefined: the path is as the tree has it. */
+  #draft(change: FileChange | undefined, path: string): void {
+    const before = change === undefined ? this.draft.delete(path) : this.draft.set(change);
+    if (before?.kind === "put-file") this.#parts.contents.forget(before.pieces);
+  }
+
+  /** It is not part of the tree: a shortened or old content would be taken for the file. */
+  #tooLarge(path: string, size: number): void {
+    const { tree, uncovered, fileBytesMax, contents } = this.#parts;
+    uncovered.note(path, {
+      found: `${path}: a file of ${size} bytes`,
+      accepted: `files of at most ${fileBytesMax} bytes (file_bytes_max)`,
+      advice: "Raise file_bytes_max in [host], or leave it out with files_except.",
+    });
+    for (const change of this.draft.remove(path, tree)) if (change.kind === "put-file") contents.forget(change.pieces);
+  }
+}
+
+const notWatched = (folder: string): { found: string; accepted: string; advice: string } => ({
+  found: `${folder === "" ? "the data folder" : folder}: a folder that the kernel does not watch for this host`,
+  accepted: "a watch for each folder with files of the service",
+  advice: "Raise fs.inotify.max_user_watches (sysctl), or leave folders out with files_except.",
+});
+
+const attributesIn = ({ mode, uid, gid }: FileAttributes): FileAttributes => ({ mode, uid, gid });
+
+const sameAttributes = (a: FileAttributes, b: FileAttributes): boolean =>
+  a.mode === b.mode && a.uid === b.uid && a.gid === b.gid;
+
+const sameFileAs = (known: FileEntry & { kind: "file" }, put: PutFile): boolean =>
+  sameAttributes(known, put) &&
+  known.size === put.size &&
+  known.mtimeMs === put.mtimeMs &&
+  known.pieces.every(({ hash }, index) => put.pieces[index]?.hash === hash);

@@ -1,0 +1,111 @@
+/**
+ * Paths of which the kernel has told something that no flush has: what the next look at the files examines.
+ *
+ * Removals are numbered in the order of the queue, so that a look can tell those that came before a cut of the databases
+ * from later ones (file-capture.ts says why that matters).
+ */
+import type { FileMatcher } from "../../core/files/file-pattern.ts";
+import type { FileEvents, FileNews } from "./file-events.ts";
+
+export interface PendingPath {
+  /** Its content, mode or owner may be another one; false: at most its place is. */
+  isWritten: boolean;
+  /** A folder that appeared may have anything in it. */
+  isNew: boolean;
+  /** Number of the last removal there; 0: none. */
+  removal: number;
+}
+
+/** Names in one folder whose relevance is remembered. */
+const rememberedMax = 4096;
+
+export class PendingPaths {
+  readonly #events: FileEvents;
+  readonly #matcher: FileMatcher;
+  #paths = new Map<string, PendingPath>();
+  /** Companions of databases are written with every commit: each path is matched once. */
+  #relevant = new Map<string, boolean>();
+  #removals = 0;
+  #isIncomplete = false;
+
+  constructor(events: FileEvents, matcher: FileMatcher) {
+    this.#events = events;
+    this.#matcher = matcher;
+  }
+
+  /** Number of the last removal that was told. */
+  get removals(): number {
+    return this.#removals;
+  }
+
+  /** True if something is to be examined. */
+  get isAny(): boolean {
+    return this.#paths.size > 0 || this.#isIncomplete;
+  }
+
+  /** Takes what the kernel has told until now. Sync; a fifth of a microsecond if that is nothing. */
+  hear(): void {
+    if (this.#events.hear(this.#onNews)) this.#isIncomplete = true;
+  }
+
+  /** Anything may have happened: all files are to be compared. */
+  doubt(): void {
+    this.#isIncomplete = true;
+  }
+
+  /** True once if events were lost since the last call. */
+  takeDoubt(): boolean {
+    const isIncomplete = this.#isIncomplete;
+    this.#isIncomplete = false;
+    return isIncomplete;
+  }
+
+  /** Everything that is pending is from now on the caller's. */
+  take(): Map<string, PendingPath> {
+    const paths = this.#paths;
+    this.#paths = new Map();
+    return paths;
+  }
+
+  /** It is to be examined again. */
+  giveBack(path: string, { isWritten, isNew, removal }: PendingPath): void {
+    const pending = this.#of(path);
+    pending.isWritten ||= isWritten;
+    pending.isNew ||= isNew;
+    pending.removal = Math.max(pending.removal, removal);
+  }
+
+  /** The path is found to be gone without an event, by a comparison: it counts as the last removal. */
+  noteGone(path: string): void {
+    this.#of(path).removal = this.#removals += 1;
+  }
+
+  note(path: string): void {
+    this.#of(path).isWritten = true;
+  }
+
+  readonly #onNews = (path: string, news: FileNews): void => {
+    if (!this.#isRelevant(path)) return;
+    const pending = this.#of(path);
+    if (news === "gone") pending.removal = this.#removals += 1;
+    else if (news === "moved-here") pending.isNew = true;
+    else pending.isWritten = true;
+    if (news === "appeared") pending.isNew = true;
+  };
+
+  #of(path: string): PendingPath {
+    let pending = this.#paths.get(path);
+    if (pending === undefined) this.#paths.set(path, (pending = { isWritten: false, isNew: false, removal: 0 }));
+    return pending;
+  }
+
+  #isRelevant(path: string): boolean {
+    let isRelevant = this.#relevant.get(path);
+    if (isRelevant === undefined) {
+      if (this.#relevant.size >= rememberedMax) this.#relevant = new Map();
+      isRelevant = this.#matcher.covers(path) || this.#matcher.visits(path);
+      this.#relevant.set(path, isRelevant);
+    }
+    return isRelevant;
+  }
+}

@@ -1,0 +1,61 @@
+/**
+ * Where the contents of a flush go: into its records as long as they fit, and otherwise into chunks of the vault, which
+ * are there before the flush that names them is put.
+ */
+import type { ChangePiece } from "../../core/files/file-change.ts";
+
+/** Contents in the records of one flush. */
+export const inlineBytesMax = 32 * 1024 * 1024;
+/** Chunks that are put at the same time. */
+const chunksAtOnce = 4;
+
+/** Stores a piece as a chunk of the vault; resolves with its key when it is durable. Rejects when the term is over. */
+export type StorePiece = (bytes: Uint8Array) => Promise<string>;
+
+export class PieceContents {
+  readonly #store: StorePiece;
+  readonly #running = new Set<Promise<void>>();
+  #inlineBytes = 0;
+  #failure: { readonly error: unknown } | undefined;
+
+  constructor(store: StorePiece) {
+    this.#store = store;
+  }
+
+  /** Puts a new content at `index` of `pieces`, there when `stored` resolves. Waits while too many are on their way. */
+  async add(pieces: ChangePiece[], index: number, hash: string, bytes: Uint8Array): Promise<void> {
+    if (this.#inlineBytes + bytes.length <= inlineBytesMax) {
+      this.#inlineBytes += bytes.length;
+      pieces[index] = { hash, source: { kind: "inline", bytes } };
+      return;
+    }
+    const putting = this.#store(bytes)
+      .then(
+        (key) => {
+          pieces[index] = { hash, source: { kind: "chunk", key } };
+        },
+        (error: unknown) => {
+          this.#failure ??= { error };
+        },
+      )
+      .finally(() => this.#running.delete(putting));
+    this.#running.add(putting);
+    while (this.#running.size >= chunksAtOnce) await Promise.race(this.#running);
+  }
+
+  /** The pieces of a content that is not put after all. */
+  forget(pieces: readonly ChangePiece[]): void {
+    for (const { source } of pieces) if (source.kind === "inline") this.#inlineBytes -= source.bytes.length;
+  }
+
+  /** Resolves when everything added is in place; rejects with the first failure. */
+  async stored(): Promise<void> {
+    await Promise.all(this.#running);
+    if (this.#failure !== undefined) throw this.#failure.error;
+  }
+
+  /** The flush has its contents: the next one begins. */
+  begin(): void {
+    this.#inlineBytes = 0;
+  }
+}

@@ -1,0 +1,93 @@
+/**
+ * Reads a file in pieces, as it is now: up to the size that it has when it is opened, and tolerant of what happens to
+ * it meanwhile. A file that changes while it is read is told again by the kernel, and read again.
+ *
+ * A small file is read in one turn; of a larger one each piece is read off the event loop.
+ */
+import { closeSync, constants, fstatSync, openSync, read, readSync } from "node:fs";
+import { promisify } from "node:util";
+import { type FileAttributes, filePieceBytes } from "../../core/files/file-entry.ts";
+import { sha256 } from "../../runtime/sha256.ts";
+import type { FilePath } from "../data-path.ts";
+import { EventLoopBudget } from "../event-loop-budget.ts";
+import { attributesOf, type FileStamp, isAbsent, stampOf } from "./file-look.ts";
+
+const readAsync = promisify(read);
+// Never waits for the other end of a pipe, and never follows a link.
+const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+export interface ReadFile extends FileAttributes {
+  /** Before the first piece was read. */
+  readonly stamp: FileStamp;
+  /** Bytes that were read. */
+  readonly size: number;
+}
+
+/** Takes a piece with its SHA-256 in hex; the bytes are its own. */
+export type TakePiece = (index: number, hash: string, bytes: Uint8Array) => Promise<void> | void;
+
+/** Returns undefined if no file is there any more. Throws what the file system says otherwise. */
+export async function readPieces(path: FilePath, take: TakePiece): Promise<ReadFile | undefined> {
+  const fd = openAt(path);
+  if (fd === undefined) return undefined;
+  try {
+    const stats = fstatSync(fd, { bigint: true });
+    if (!stats.isFile()) return undefined;
+    const size = await readAll(fd, Number(stats.size), take);
+    return { ...attributesOf(stats), stamp: stampOf(stats), size };
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Returns one piece, or what is there of it; undefined if no file is there any more. */
+export async function readPiece(path: FilePath, index: number, length: number): Promise<Uint8Array | undefined> {
+  const fd = openAt(path);
+  if (fd === undefined) return undefined;
+  try {
+    const bytes = Buffer.allocUnsafe(length);
+    return bytes.subarray(0, await fill(fd, bytes, index * filePieceBytes, false));
+  } finally {
+    closeSync(fd);
+  }
+}
+
+async function readAll(fd: number, size: number, take: TakePiece): Promise<number> {
+  const budget = new EventLoopBudget();
+  const isSmall = size <= filePieceBytes;
+  for (let at = 0; at < size; ) {
+    const bytes = Buffer.allocUnsafeSlow(Math.min(filePieceBytes, size - at));
+    const count = await fill(fd, bytes, at, isSmall);
+    if (count === 0) return at;
+    const piece = bytes.subarray(0, count);
+    await take(at / filePieceBytes, sha256(piece).toString("hex"), piece);
+    if (count < bytes.length) return at + count;
+    at += count;
+    await budget.yieldIfDue();
+  }
+  return size;
+}
+
+/** Returns less than the length of `into` only at the end of the file. */
+async function fill(fd: number, into: Uint8Array, position: number, isSmall: boolean): Promise<number> {
+  let done = 0;
+  while (done < into.length) {
+    const [rest, from] = [into.length - done, position + done];
+    const count = isSmall
+      ? readSync(fd, into, done, rest, from)
+      : (await readAsync(fd, into, done, rest, from)).bytesRead;
+    if (count === 0) break;
+    done += count;
+  }
+  return done;
+}
+
+function openAt(path: FilePath): number | undefined {
+  try {
+    return openSync(path, flags);
+  } catch (error) {
+    // A link, or the end of a pipe without a reader, took its place.
+    if (isAbsent(error) || ["ELOOP", "ENXIO"].includes((error as NodeJS.ErrnoException).code ?? "")) return undefined;
+    throw error;
+  }
+}

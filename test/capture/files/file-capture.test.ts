@@ -1,0 +1,301 @@
+import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import {
+  appendFileSync,
+  chmodSync,
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { FileCapture, type FilesBatch } from "../../../src/capture/files/file-capture.ts";
+import type { PutFile } from "../../../src/core/files/file-change.ts";
+import { filePieceBytes } from "../../../src/core/files/file-entry.ts";
+import { fileMatcher } from "../../../src/core/files/file-pattern.ts";
+import type { FileTree } from "../../../src/core/files/file-tree.ts";
+import { systemClock } from "../../../src/runtime/clock.ts";
+import { sha256 } from "../../../src/runtime/sha256.ts";
+
+setDefaultTimeout(60_000);
+
+const matcher = fileMatcher({
+  files: ["uploads/**", "secrets/*.key", ".migrate"],
+  except: ["uploads/tmp"],
+  databases: ["*.db"],
+  databasesExcept: [],
+  reserved: [],
+});
+
+let root: string;
+let capture: FileCapture;
+const warnings: string[] = [];
+const opened: FileCapture[] = [];
+
+async function open(known?: FileTree, more: Partial<Parameters<typeof FileCapture.open>[0]> = {}): Promise<FileCapture> {
+  const one = await FileCapture.open({
+    root,
+    matcher,
+    known,
+    clock: systemClock,
+    bounds: { filesMax: 1000, bytesMax: 1 << 30, fileBytesMax: 1 << 28 },
+    over: "warn",
+    patienceMs: 10_000,
+    fetch: () => Promise.reject(new Error("it is nowhere")),
+    onWarning: (text) => warnings.push(text),
+    ...more,
+  });
+  opened.push(one);
+  return one;
+}
+
+const at = (path: string): string => join(root, path);
+const write = (path: string, content: string | Uint8Array): void => writeFileSync(at(path), content);
+
+/** A flush without databases. */
+async function flush(isDatabaseAhead = (): boolean => false): Promise<FilesBatch | undefined> {
+  capture.begin();
+  for (let round = 0; (await capture.settle(isDatabaseAhead)) === "again" && round < 3; round++) capture.begin();
+  return capture.take();
+}
+
+const kinds = (batch: FilesBatch | undefined): string[] =>
+  (batch?.changes ?? []).map((change) => `${change.kind} ${change.path}`);
+const sources = (batch: FilesBatch | undefined, path: string): string[] =>
+  (batch?.changes.find((change): change is PutFile => change.kind === "put-file" && change.path === path)?.pieces ?? []).map(
+    ({ source }) => source.kind,
+  );
+
+/** The tree of the capture is that of the folder. */
+async function expectWhole(): Promise<void> {
+  expect(capture.isAhead()).toBe(false);
+  const found = (await open()).snapshot().tree;
+  const known = capture.snapshot().tree;
+  expect([...known.entries()].map(([path]) => path).sort()).toEqual([...found.entries()].map(([path]) => path).sort());
+  expect(known.checksum).toEqual(found.checksum);
+}
+
+beforeEach(async () => {
+  root = mkdtempSync(join(tmpdir(), "stead-files-"));
+  mkdirSync(at("uploads"));
+  mkdirSync(at("secrets"));
+  write("uploads/first", "one");
+  warnings.length = 0;
+  capture = await open();
+});
+afterEach(() => {
+  for (const one of opened.splice(0)) one.close();
+  rmSync(root, { recursive: true, force: true });
+});
+
+describe("files beside the databases", () => {
+  test("are told before the call that changes them returns", async () => {
+    expect(capture.isAhead()).toBe(false);
+    write("app.db-wal", "no file of the service");
+    write("elsewhere", "nor this");
+    expect(capture.isAhead()).toBe(false);
+    for (const change of [
+      (): void => write("uploads/a", "two"),
+      (): void => appendFileSync(at("uploads/a"), "more"),
+      (): void => truncateSync(at("uploads/a"), 2),
+      (): void => chmodSync(at("uploads/a"), 0o600),
+      (): void => renameSync(at("uploads/a"), at("uploads/b")),
+      (): void => symlinkSync("../outside", at("uploads/link")),
+      (): void => mkdirSync(at("uploads/empty")),
+      (): void => rmSync(at("uploads/b")),
+      (): void => rmSync(at("uploads/empty"), { recursive: true }),
+      (): void => write(".migrate", "{}"),
+      (): void => write("secrets/jwt.key", "secret"),
+    ]) {
+      change();
+      expect(capture.isAhead()).toBe(true);
+      const batch = await flush();
+      expect(batch?.changes.length).toBeGreaterThan(0);
+      await expectWhole();
+    }
+    expect(await flush()).toBeUndefined();
+  });
+
+  test("a folder that appeared with files is taken whole, also when it was filled before it was watched", async () => {
+    mkdirSync(at("uploads/deep/er"), { recursive: true });
+    write("uploads/deep/er/x", "x");
+    mkdirSync(at("uploads/tmp"));
+    write("uploads/tmp/no", "left out");
+    expect(kinds(await flush())).toEqual(["put-folder uploads/deep", "put-folder uploads/deep/er", "put-file uploads/deep/er/x"]);
+    write("uploads/deep/er/y", "y");
+    expect(kinds(await flush())).toEqual(["put-file uploads/deep/er/y"]);
+    await expectWhole();
+  });
+
+  test("a rename carries no content and has both names in one flush, also of a folder and over an existing file", async () => {
+    mkdirSync(at("uploads/d"));
+    write("uploads/d/a", "content of a");
+    write("uploads/d/b", "content of b");
+    await flush();
+    renameSync(at("uploads/d"), at("uploads/e"));
+    renameSync(at("uploads/e/a"), at("uploads/first"));
+    const batch = await flush();
+    expect(kinds(batch)).toEqual([
+      "remove uploads/d",
+      "put-folder uploads/e",
+      "put-file uploads/e/b",
+      "put-file uploads/first",
+    ]);
+    expect([...sources(batch, "uploads/e/b"), ...sources(batch, "uploads/first")]).toEqual(["same", "same"]);
+    await expectWhole();
+    write("uploads/e/b", "still watched under its new name");
+    expect(kinds(await flush())).toEqual(["put-file uploads/e/b"]);
+    await expectWhole();
+  });
+
+  test("two files exchange their names", async () => {
+    write("uploads/second", "two");
+    await flush();
+    renameSync(at("uploads/first"), at("uploads/third"));
+    renameSync(at("uploads/second"), at("uploads/first"));
+    renameSync(at("uploads/third"), at("uploads/second"));
+    const batch = await flush();
+    expect(kinds(batch)).toEqual(["put-file uploads/first", "put-file uploads/second"]);
+    await expectWhole();
+  });
+
+  test("of a rewrite in place only the changed pieces are written, and of an append the new ones", async () => {
+    const bytes = Buffer.alloc(3 * filePieceBytes + 10, 1);
+    for (let piece = 0; piece < 4; piece++) bytes[piece * filePieceBytes] = piece;
+    write("uploads/large", bytes);
+    expect(sources(await flush(), "uploads/large")).toEqual(["inline", "inline", "inline", "inline"]);
+    const fd = openSync(at("uploads/large"), "r+");
+    writeSync(fd, "changed", filePieceBytes + 5);
+    closeSync(fd);
+    appendFileSync(at("uploads/large"), "appended");
+    expect(sources(await flush(), "uploads/large")).toEqual(["same", "inline", "same", "inline"]);
+    await expectWhole();
+  });
+
+  test("what fits into no flush goes into chunks, before the flush", async () => {
+    const chunks = new Map<string, Uint8Array>();
+    capture.storeIn(async (bytes) => {
+      await Promise.resolve();
+      const key = `chunks/0000000000000001/${sha256(bytes).toString("hex")}`;
+      chunks.set(key, bytes.slice());
+      return key;
+    });
+    const bytes = Buffer.alloc(40 * 1024 * 1024);
+    for (let piece = 0; piece < bytes.length / filePieceBytes; piece++) bytes.writeUInt32LE(piece + 1, piece * filePieceBytes);
+    write("uploads/huge", bytes);
+    const kindsOf = sources(await flush(), "uploads/huge");
+    expect([kindsOf.filter((kind) => kind === "inline").length, kindsOf.filter((kind) => kind === "chunk").length]).toEqual([
+      128, 32,
+    ]);
+    expect(chunks.size).toBe(32);
+    await expectWhole();
+    renameSync(at("uploads/huge"), at("uploads/moved"));
+    expect(new Set(sources(await flush(), "uploads/moved"))).toEqual(new Set(["same"]));
+    await expectWhole();
+  });
+
+  test("a removal waits for the row: one after the cut is in no flush whose databases are older", async () => {
+    write("uploads/a", "one");
+    await flush();
+    capture.begin();
+    // The cut is here. The application then deletes the row, and the file, and writes another.
+    rmSync(at("uploads/a"));
+    write("uploads/b", "two");
+    expect(await capture.settle(() => true)).toBe("again");
+    // Not read once more: the databases are those of the first cut.
+    const first = capture.take();
+    expect(kinds(first)).toEqual(["put-file uploads/b"]);
+    expect(capture.isAhead()).toBe(true);
+    expect(kinds(await flush(() => true))).toEqual(["remove uploads/a"]);
+    await expectWhole();
+  });
+
+  test("a file that was written before the cut is in the flush, however the databases move", async () => {
+    capture.begin();
+    write("uploads/new", "the row follows");
+    // The row is committed here, and then the cut is taken.
+    expect(await capture.settle(() => true)).toBe("settled");
+    expect(kinds(capture.take())).toEqual(["put-file uploads/new"]);
+  });
+
+  test("a removal after the cut counts when no database has moved since", async () => {
+    capture.begin();
+    rmSync(at("uploads/first"));
+    expect(await capture.settle(() => false)).toBe("settled");
+    expect(kinds(capture.take())).toEqual(["remove uploads/first"]);
+    await expectWhole();
+  });
+
+  test("a file that is removed before it is read is read in no flush, and asks for a later cut", async () => {
+    capture.begin();
+    write("uploads/short", "lived");
+    rmSync(at("uploads/short"));
+    expect(await capture.settle(() => true)).toBe("again");
+    expect(kinds(await flush())).toEqual([]);
+    await expectWhole();
+  });
+
+  test("an overflow of the queue leads to a comparison, not to a gap", async () => {
+    const { max } = { max: Number(await Bun.file("/proc/sys/fs/inotify/max_queued_events").text()) };
+    mkdirSync(at("uploads/many"));
+    write("uploads/many/gone", "gone");
+    await flush();
+    // Two files in turn, so that no two events in a row are the same.
+    const fds = ["uploads/x", "uploads/y"].map((path) => openSync(at(path), "w"));
+    for (let count = 0; count < max + 100; count++) writeSync(fds[count % 2] as number, "z");
+    rmSync(at("uploads/many/gone"));
+    mkdirSync(at("uploads/late"));
+    write("uploads/late/file", "after the overflow");
+    renameSync(at("uploads/first"), at("uploads/last"));
+    for (const fd of fds) closeSync(fd);
+    expect(capture.isAhead()).toBe(true);
+    await flush();
+    await expectWhole();
+    write("uploads/late/file", "watched");
+    expect(kinds(await flush())).toEqual(["put-file uploads/late/file"]);
+  });
+
+  test("a file over the bound is left out with a warning, or holds responses and ends the term after the patience", async () => {
+    const bounds = { filesMax: 1000, bytesMax: 1 << 30, fileBytesMax: 10 };
+    capture = await open(capture.snapshot().tree, { bounds });
+    write("uploads/first", "longer than ten bytes");
+    expect(kinds(await flush())).toEqual(["remove uploads/first"]);
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toContain("file_bytes_max");
+    let nowMs = 0;
+    const clock = { ...systemClock, now: (): number => nowMs };
+    capture = await open(capture.snapshot().tree, { bounds, over: "refuse", clock });
+    write("uploads/second", "longer than ten bytes");
+    await flush();
+    expect(capture.uncaptured().map(({ name }) => name)).toEqual(["uploads/second"]);
+    expect(capture.isAhead()).toBe(true);
+    nowMs = 10_001;
+    await expect(flush()).rejects.toThrow("uploads/second: a file of 21 bytes");
+    rmSync(at("uploads/second"));
+    await flush();
+    expect(capture.uncaptured()).toEqual([]);
+  });
+
+  test("a snapshot is read from the folder, and from the vault when the file has changed since", async () => {
+    const places: unknown[] = [];
+    capture = await open(capture.snapshot().tree, {
+      fetch: (place) => {
+        places.push(place);
+        return Promise.resolve(Buffer.from("from the vault"));
+      },
+    });
+    write("uploads/a", "content");
+    (await flush())?.done(17);
+    const snapshot = capture.snapshot();
+    expect(Buffer.from(await snapshot.read("uploads/a", 0)).toString()).toBe("content");
+    write("uploads/a", "changed");
+    expect(Buffer.from(await snapshot.read("uploads/a", 0)).toString()).toBe("from the vault");
+    expect(places).toEqual([{ kind: "record", position: 17 }]);
+  });
+});
