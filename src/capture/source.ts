@@ -11,18 +11,19 @@
 import type { DatabaseChecksum } from "../core/delta.ts";
 import type { DatabaseCounts } from "./active-databases.ts";
 import { Backfiller } from "./backfiller.ts";
-import { type Batch, batchOf, type DatabaseChanges, dueRemovals, overlay, removalOf } from "./batch.ts";
+import { type Batch, batchOf, type DatabaseChanges, dueRemovals, removalOf } from "./batch.ts";
 import { type Cut, consistentCut } from "./consistent-cut.ts";
 import { DatabaseSet } from "./database-set.ts";
 import { Faults, seesOrFails } from "./fault.ts";
-import { defaultLimits, sealRoundsMax, type SourceLimits } from "./limits.ts";
+import { defaultLimits, type SourceLimits } from "./limits.ts";
 import { LongLogs } from "./long-logs.ts";
 import { refuseNetworkFileSystem } from "./network-fs.ts";
 import type { PartStage } from "./read-ahead.ts";
 import { ReadAheads } from "./read-aheads.ts";
-import { captureAndSeal } from "./capture-and-seal.ts";
+import { type Beside, settle } from "./beside.ts";
 import { acceptChanges, backlogBytes, beginPins, readCut } from "./collection.ts";
-import { type Housekeeping, isSealDue, prepareSeal } from "./seal.ts";
+import { type Housekeeping, isSealDue } from "./seal.ts";
+import { sealAll } from "./seal-all.ts";
 import type { CapturedDatabase } from "./set-types.ts";
 import { EventLoopBudget } from "./event-loop-budget.ts";
 import { type Snapshot, snapshotOf } from "./snapshot.ts";
@@ -146,14 +147,19 @@ export class Source {
     this.#aheads = ReadAheads.over({ stage, clock: this.#options.clock, limits: this.#limits });
   }
 
-  /** Collects everything committed up to one instant and not in an earlier batch; undefined if there is nothing. */
-  collect(): Promise<Batch | undefined> {
+  /**
+   * Collects everything committed up to one instant and not in an earlier batch; undefined if there is nothing.
+   * `beside` is looked at after the cut, and may ask for a later one.
+   */
+  collect(beside?: Beside): Promise<Batch | undefined> {
     return this.#exclusively("collect", async () => {
+      beside?.begin();
       const sealing =
         !this.#isSnapshotActive && [...this.#databases.active].some((database) => isSealDue(database, this.#house));
       const collected = await this.#collect(sealing ? this.#limits.sealKeepBytesMax : this.#limits.eagerBytesMax);
       if (collected === undefined) return undefined;
-      if (sealing) await this.#sealAll(collected.deltas);
+      if (sealing) await sealAll(collected.deltas, this.#databases, this.#house, this.#collectLater);
+      if (beside !== undefined) await settle(beside, collected.deltas, this, this.#collectLater);
       return this.#batchOf(collected.deltas);
     });
   }
@@ -183,16 +189,18 @@ export class Source {
    * Takes all databases at one instant, and the batch up to it: the snapshot is the state after `batch`. Writers are
    * not stopped. One snapshot at a time; until it is released the WAL cannot start over.
    */
-  beginSnapshot(): Promise<{ batch: Batch | undefined; snapshot: Snapshot }> {
+  beginSnapshot(beside?: Beside): Promise<{ batch: Batch | undefined; snapshot: Snapshot }> {
     // Before the exclusive part: a caller's mistake here does not spoil the captured state.
     if (this.#isSnapshotActive) return Promise.reject(new Error("a snapshot is active already"));
     return this.#exclusively("beginSnapshot", async () => {
       this.#isSnapshotActive = true;
       this.#databases.active.activateAll();
+      beside?.begin();
       try {
         let collected = await this.#collect(this.#limits.eagerBytesMax, "again");
         for (; collected === undefined; collected = await this.#collect(this.#limits.eagerBytesMax, "again"))
           await this.#options.clock.sleep(retryMs);
+        await beside?.settle(() => this.isAhead());
         const { deltas, cut } = collected;
         const captured = new Map([...cut].filter(([database]) => database.captured !== undefined));
         // If something is left out nothing is read, so that nothing needs a pin.
@@ -316,6 +324,12 @@ export class Source {
     return { deltas: [...due, ...captured], cut: result.cut };
   }
 
+  /** What was committed since; undefined: it cannot be combined with what is collected, since it is read later. */
+  readonly #collectLater = async (): Promise<DatabaseChanges[] | undefined> =>
+    this.#databases.uncaptured.size > 0
+      ? undefined
+      : (await this.#collect(this.#limits.sealKeepBytesMax, "again"))?.deltas;
+
   #batchOf(deltas: readonly DatabaseChanges[]): Batch | undefined {
     return deltas.length === 0 ? undefined : batchOf(deltas, this.#limits.partBytesMax);
   }
@@ -363,28 +377,6 @@ export class Source {
       );
       if (cut !== undefined) return cut;
       if (clock.now() > giveUpMs) throw filesNeverSettle(this.#limits.attachWaitMsMax);
-    }
-  }
-
-  /**
-   * Seals every database whose log is too long and whose writers can be caught up with; what that captures joins the
-   * deltas.
-   */
-  async #sealAll(deltas: DatabaseChanges[]): Promise<void> {
-    for (let round = 1; round <= sealRoundsMax; round++) {
-      // Nothing is read through a pin later, and everything that exists takes part in the cut.
-      if (deltas.some(({ holds }) => holds !== undefined) || this.#databases.uncaptured.size > 0) return;
-      let isBehind = false;
-      for (const database of this.#databases.active) {
-        const state = prepareSeal(database, this.#house);
-        if (state === "ready") overlay(deltas, await captureAndSeal(database, this.#databases, this.#house));
-        isBehind ||= state === "behind";
-      }
-      if (!isBehind) return;
-      // A stream cannot be combined with what is already collected.
-      const collected = await this.#collect(this.#limits.sealKeepBytesMax, "again");
-      if (collected === undefined) return;
-      overlay(deltas, collected.deltas);
     }
   }
 

@@ -24,6 +24,7 @@ import type { FrontPort } from "./application/front.ts";
 import type { LocalPort } from "./secondary/local-data.ts";
 import type { AskForCheckpoint } from "./secondary/log-mending.ts";
 import type { Warnings } from "./ports/warnings.ts";
+import type { FileTree } from "../core/files/file-tree.ts";
 import type { CaptureSource, KnownPages, PredecessorProbe } from "./ports/ports.ts";
 import type { HostReplica } from "./secondary/secondary.ts";
 import type { ApplicationOwner, SupervisedApplication } from "./application/supervised-application.ts";
@@ -61,9 +62,11 @@ export interface HostPorts {
     | ((progress: (text: string) => void, warnings: Pick<Warnings, "warn">, signal: AbortSignal) => Promise<void>)
     | undefined;
   readonly openReplica: () => Promise<HostReplica>;
+  /** `known`, `knownFiles`: what the log made of the databases and files; undefined: what is there is the beginning. */
   readonly openSource: (
     known: KnownPages | undefined,
     warnings: Pick<Warnings, "warn" | "over">,
+    knownFiles?: FileTree,
   ) => Promise<CaptureSource>;
   /** Returns a chunk of a database that was moved away, if it exists and its content has that name. */
   readonly localChunk: (name: string, offset: number, length: number, chunk: string) => Promise<Uint8Array | undefined>;

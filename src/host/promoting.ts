@@ -7,6 +7,7 @@
 import type { PromotePhase } from "../control/host-api.ts";
 import type { HostEvent } from "../core/host/life.ts";
 import type { RecordFormat } from "../core/record-format.ts";
+import type { FileTree } from "../core/files/file-tree.ts";
 import type { Refusal } from "../core/refusal.ts";
 import { messageOf } from "../runtime/operator-error.ts";
 import { retryUntilAnswered } from "../vault/store/retry.ts";
@@ -128,7 +129,7 @@ export class Promoting {
   }
 
   /** Creates the term of a claim. Its lease is renewed from now on. */
-  newTerm({ writer, wallAheadMs }: Claimed, known: KnownPages): Term {
+  newTerm({ writer, wallAheadMs }: Claimed, known: KnownPages, knownFiles?: FileTree): Term {
     const { ports, logStatus, warnings, onEvent, onChange } = this.#options;
     const { config, clock, rules, log, metrics, store, front, openSource, application, freePort, clean, compression } =
       ports;
@@ -145,7 +146,7 @@ export class Promoting {
       writer,
       wallAheadMs,
       base: logStatus.checkpoint,
-      openSource: () => openSource(known, warnings),
+      openSource: () => openSource(known, warnings, knownFiles),
       application: application({
         onGaveUp: (reason) => onEvent({ kind: "application-failed", reason }),
         onChange,

@@ -9,7 +9,6 @@ import type { HostConfig } from "../config/types.ts";
 import type { CheckedDatabase } from "../capture/integrity.ts";
 import { localDatabases } from "../capture/local-state.ts";
 import { Replica } from "../capture/replica.ts";
-import { Source } from "../capture/source.ts";
 import { nameMatcher } from "../core/database-pattern.ts";
 import type { Fingerprint } from "../core/suspects.ts";
 import { allRules } from "../core/rules.ts";
@@ -21,7 +20,6 @@ import { hostMetrics } from "../metrics/host-metrics.ts";
 import { type Exposition, PrometheusMetrics } from "../metrics/prometheus.ts";
 import { type Clock, systemClock } from "../runtime/clock.ts";
 import { freePort } from "../runtime/free-ports.ts";
-import { openFileLimit } from "../runtime/open-file-limit.ts";
 import { HostLogs } from "./log-ring.ts";
 import { type LogFormat, type Logger, systemLog } from "../runtime/log.ts";
 import { systemRandom } from "../runtime/random.ts";
@@ -59,12 +57,11 @@ import { type HostChannel, openHostChannel } from "./host-channel.ts";
 import type { DrillPorts } from "./drills.ts";
 import type { HookRunner } from "./ports/hook.ts";
 import type { HostPorts } from "./host-ports.ts";
+import { sourceOpener } from "./open-source.ts";
 import { checkDatabases } from "./secondary/integrity-check.ts";
 import { readLocalChunk } from "./secondary/local-chunk.ts";
 import { LocalData } from "./secondary/local-data.ts";
-import { tellUncaptured } from "./ports/warnings.ts";
 import { predecessorProbe } from "./primary/predecessor.ts";
-import { verifyHandoff } from "./primary/verify-handoff.ts";
 import type { ApplicationUser } from "./application/application-user.ts";
 import { type ApplicationLogOptions, assertApplicationLog, openApplicationLog } from "./application/application-log.ts";
 import { applicationJsonLine } from "./application/prefixed-output.ts";
@@ -87,13 +84,6 @@ export interface StartOptions {
   readonly databaseChecker: readonly [string, ...string[]];
   /** Of the log; text when left out. */
   readonly logFormat?: LogFormat;
-}
-
-interface SourceParts {
-  readonly config: HostConfig;
-  readonly clock: Clock;
-  readonly metrics: PrometheusMetrics;
-  readonly exclusions: Exclusions;
 }
 
 interface ControlParts {
@@ -156,7 +146,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
   });
   let control: ApiListener | undefined;
   const scope = openScope(config, { databases: findDatabases, clock, rules: allRules, onWarning });
-  const port = (): Promise<number> => portOfApplication(config);
+  const [port, vaultLog] = [(): Promise<number> => portOfApplication(config), openLog(store, identity, { keys })];
   const host: Host = new Host({
     config,
     clock,
@@ -173,7 +163,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     ...callsToHosts(config, channel.caller, clock),
     checkDatabases: databaseCheck(config, options, findDatabases),
     openReplica: replicaOpener(config, local, user),
-    openSource: sourceOpener({ config, clock, metrics, exclusions }),
+    openSource: sourceOpener({ config, clock, metrics, exclusions, store, vaultLog }),
     localChunk: (name, offset, length, chunk) =>
       readLocalChunk(local.previousFolder, { name, offset, length, chunk }, chunkNamesOf(store)),
     application: (owner) =>
@@ -195,7 +185,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     certificate: tls,
     secret: channel.told(vault.secrets),
     ...{ runHook: hookRunner(config, log), leftovers: scope.leftovers },
-    clean: cleaner({ config, clock, store, vaultLog: openLog(store, identity, { keys }), log }),
+    clean: cleaner({ config, clock, store, vaultLog, log }),
   });
   try {
     const parts = { metrics: exposed(metrics, host, front, tls), log, logs, partition: drills.partition };
@@ -267,33 +257,6 @@ const replicaOpener = (config: HostConfig, local: LocalData, user: ApplicationUs
     accessBefore: (name) => local.accessBefore(name, user),
     isListed: nameMatcher(config.databases, config.databasesExcept),
   });
-
-function sourceOpener({ config, clock, metrics, exclusions }: SourceParts): HostPorts["openSource"] {
-  return async (known, warnings) => {
-    // Read each time: a reload changes the configuration in place.
-    const { dataFolder: root, databases, databasesExcept: except, uncaptured, databasesMax } = config;
-    const limits = {
-      databasesMax,
-      descriptorsMax: openFileLimit() ?? Number.POSITIVE_INFINITY,
-      attachWaitMsMax: config.uncapturedPatienceMs,
-    };
-    const source = await Source.open({
-      root,
-      databases,
-      except,
-      excluded: () => exclusions.names,
-      uncaptured,
-      limits,
-      clock,
-      rules: allRules,
-      metrics,
-      onWarning: (text) => warnings.warn(text),
-      onUncaptured: tellUncaptured(warnings),
-      ...(known === undefined ? {} : { known }),
-    });
-    return known === undefined ? source : verifyHandoff(source, known, exclusions.names);
-  };
-}
 
 function cleaner({ config, clock, store, vaultLog, log }: CleanerParts): HostPorts["clean"] {
   return async (newest, logPosition, noEpochAfter) => {

@@ -8,7 +8,7 @@ import { nameOfBytes } from "../../core/database-name.ts";
 import type { FileMatcher } from "../../core/files/file-pattern.ts";
 import type { FileTree } from "../../core/files/file-tree.ts";
 import { type FilePath, pathOf } from "../data-path.ts";
-import { isAbsent, type FileStamp, lookAt, sameStamp } from "./file-look.ts";
+import { isAbsent, type FileStamp, findAt, sameStamp } from "./file-look.ts";
 import type { PendingPaths } from "./pending-paths.ts";
 
 export interface FileAuditorParts {
@@ -57,7 +57,7 @@ export class FileAuditor {
     const { root, tree, stamps, pending } = this.#parts;
     const entry = tree.get(path);
     if (path === "" || entry?.kind === "folder") return this.#list(path);
-    const found = lookAt(pathOf(root, path));
+    const found = findAt(pathOf(root, path));
     // Its removal is told, or was missed with the rest of its folder.
     if (entry === undefined || found === undefined) return 0;
     const stamp = stamps.get(path);

@@ -14,13 +14,14 @@
  * not end, because files are removed all the time, the removals wait for the next flush: until then there is a file too
  * many, never one too few. What was told of it keeps the journal ahead, so that this flush comes.
  *
- * How one would lose a change, and why it is not lost: a file changes while it is read (told again, read again, and
- * the application has not answered yet); a folder appears with files in it (watched before it is listed); the queue
- * overflows (everything is compared); a file is renamed (the tree changes its path in one flush, since both names are told); two names
- * of one inode (hard links: told under one name, and found by the next comparison under the other); a write through a
- * mapping (not told: found when the file is closed after writing, or by the next comparison).
+ * How one would lose a change, and why it is not lost: a file changes while it is read (told again, read again, and the
+ * application has not answered yet); a folder appears with files in it (watched before it is listed); the queue
+ * overflows (everything is compared); a file is renamed (both names are told, so the tree changes in one flush); two
+ * names of one inode (hard links: told under one name, and found by the next comparison under the other); a write
+ * through a mapping (not told: found when the file is closed after writing, or by the next comparison).
  *
- * Attacked in test/capture/files/file-capture.test.ts: "a removal waits for the row", "a folder that appeared with files".
+ * Attacked in test/capture/files/file-capture.test.ts: "a removal waits for the row". Attacked in
+ * test/capture/files/file-capture.test.ts: "a folder that appeared with files".
  */
 import type { FileChange } from "../../core/files/file-change.ts";
 import type { FileMatcher } from "../../core/files/file-pattern.ts";
@@ -114,6 +115,8 @@ export class FileCapture {
 
   /** Call it every few milliseconds. Sync. */
   tick(): void {
+    // Also when nothing waits for it: the kernel's queue is bounded.
+    this.#pending.hear();
     this.#auditor.tick(this.#options.clock.now());
   }
 

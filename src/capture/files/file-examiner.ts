@@ -15,7 +15,7 @@ import { EventLoopBudget } from "../event-loop-budget.ts";
 import { namesIn } from "./file-auditor.ts";
 import { FlushDraft } from "./file-draft.ts";
 import type { FileEvents } from "./file-events.ts";
-import { type FileStamp, type Found, lookAt, mtimeMsOf, sameStamp } from "./file-look.ts";
+import { type FileStamp, type Found, findAt, mtimeMsOf, sameStamp } from "./file-look.ts";
 import { MovedFiles } from "./moved-files.ts";
 import type { PendingPath, PendingPaths } from "./pending-paths.ts";
 import type { PieceContents } from "./piece-contents.ts";
@@ -137,7 +137,7 @@ export class FileExaminer {
   /** Undefined also for what is there and no file of the service. */
   #look(path: string): Found | undefined {
     const { matcher } = this.#parts;
-    const found = lookAt(this.#pathOf(path));
+    const found = findAt(this.#pathOf(path));
     if (found === undefined) return undefined;
     if (found.kind === "folder") return path === "" || matcher.coversFolder(path) ? found : undefined;
     return found.kind !== "other" && matcher.covers(path) ? found : undefined;

@@ -22,13 +22,13 @@ export type Found =
 const exact = { bigint: true, throwIfNoEntry: false } as const;
 
 /** Returns undefined if nothing is there. Throws what the file system says otherwise. */
-export function lookAt(path: FilePath): Found | undefined {
+export function findAt(path: FilePath): Found | undefined {
   try {
     const stats = lstatSync(path, exact);
     if (stats === undefined) return undefined;
     if (stats.isSymbolicLink()) return { kind: "link", target: nameOfBytes(readlinkSync(path, "buffer")) };
     if (stats.isDirectory()) return { kind: "folder", ...attributesOf(stats) };
-    return stats.isFile() ? { kind: "file", stamp: stampOf(stats), ...attributesOf(stats) } : { kind: "other" };
+    return stats.isFile() ? { kind: "file", stamp: fileStampOf(stats), ...attributesOf(stats) } : { kind: "other" };
   } catch (error) {
     if (isAbsent(error)) return undefined;
     throw error;
@@ -45,7 +45,7 @@ export const attributesOf = ({ mode, uid, gid }: BigIntStats): FileAttributes =>
   gid: Number(gid),
 });
 
-export const stampOf = ({ ino, size, mtimeNs, ctimeNs }: BigIntStats): FileStamp => ({
+export const fileStampOf = ({ ino, size, mtimeNs, ctimeNs }: BigIntStats): FileStamp => ({
   inode: ino,
   size,
   mtimeNs,

@@ -1,12 +1,12 @@
 /**
- * The files at one position, readable while the application goes on: for a checkpoint. A piece is read from the folder
- * as long as it is still there, which its hash shows, and otherwise from where the vault has it.
+ * The files at one position, readable while the application continues: for a checkpoint. A piece is read from the
+ * folder as long as it is still there, which its hash shows, and otherwise from where the vault has it.
  */
 import { type FilePiece, pieceLength, type PiecePlace } from "../../core/files/file-entry.ts";
 import type { FileTree } from "../../core/files/file-tree.ts";
 import { sha256 } from "../../runtime/sha256.ts";
 import { pathOf } from "../data-path.ts";
-import { readPiece } from "./read-pieces.ts";
+import { readPieceAt } from "./read-pieces.ts";
 
 /** Resolves with the bytes of a piece in the vault, proven by the hash. */
 export type FetchPiece = (place: PiecePlace, hash: string) => Promise<Uint8Array>;
@@ -24,7 +24,7 @@ export function snapshotOfFiles(root: string, tree: FileTree, fetch: FetchPiece)
       const entry = tree.get(path);
       const piece: FilePiece | undefined = entry?.kind === "file" ? entry.pieces[index] : undefined;
       if (entry?.kind !== "file" || piece === undefined) throw new RangeError(`${path} has no piece ${index}`);
-      const local = await readPiece(pathOf(root, path), index, pieceLength(entry.size, index)).catch(() => undefined);
+      const local = await readPieceAt(pathOf(root, path), index, pieceLength(entry.size, index)).catch(() => undefined);
       if (local !== undefined && sha256(local).toString("hex") === piece.hash) return local;
       return fetch(piece.place, piece.hash);
     },

@@ -1,8 +1,8 @@
 /**
  * Paths of which the kernel has told something that no flush has: what the next look at the files examines.
  *
- * Removals are numbered in the order of the queue, so that a look can tell those that came before a cut of the databases
- * from later ones (file-capture.ts says why that matters).
+ * Removals are numbered in the order of the queue, so that a look can tell those that came before a cut of the
+ * databases from later ones (file-capture.ts says why that matters).
  */
 import type { FileMatcher } from "../../core/files/file-pattern.ts";
 import type { FileEvents, FileNews } from "./file-events.ts";

@@ -10,7 +10,7 @@ import { type FileAttributes, filePieceBytes } from "../../core/files/file-entry
 import { sha256 } from "../../runtime/sha256.ts";
 import type { FilePath } from "../data-path.ts";
 import { EventLoopBudget } from "../event-loop-budget.ts";
-import { attributesOf, type FileStamp, isAbsent, stampOf } from "./file-look.ts";
+import { attributesOf, type FileStamp, isAbsent, fileStampOf } from "./file-look.ts";
 
 const readAsync = promisify(read);
 // Never waits for the other end of a pipe, and never follows a link.
@@ -34,14 +34,14 @@ export async function readPieces(path: FilePath, take: TakePiece): Promise<ReadF
     const stats = fstatSync(fd, { bigint: true });
     if (!stats.isFile()) return undefined;
     const size = await readAll(fd, Number(stats.size), take);
-    return { ...attributesOf(stats), stamp: stampOf(stats), size };
+    return { ...attributesOf(stats), stamp: fileStampOf(stats), size };
   } finally {
     closeSync(fd);
   }
 }
 
 /** Returns one piece, or what is there of it; undefined if no file is there any more. */
-export async function readPiece(path: FilePath, index: number, length: number): Promise<Uint8Array | undefined> {
+export async function readPieceAt(path: FilePath, index: number, length: number): Promise<Uint8Array | undefined> {
   const fd = openAt(path);
   if (fd === undefined) return undefined;
   try {

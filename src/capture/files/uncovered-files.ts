@@ -11,6 +11,11 @@ interface Uncovered {
   readonly sinceMs: number;
 }
 
+const consequence = {
+  refuse: "responses are held, and the term ends after uncaptured_patience",
+  warn: "it does not fail over",
+} as const;
+
 /** How many are named to an operator. */
 const shownMax = 20;
 const none: readonly HeldDatabase[] = [];
@@ -55,7 +60,7 @@ export class UncoveredFiles {
     if (known !== undefined) return;
     const error = new CaptureError({ kind: "limit", database: path, ...problem });
     this.#files.set(path, { error, sinceMs: this.#now() });
-    if (this.#mode === "warn") this.#onWarning(`${error.message}; it does not fail over: ${error.advice}`);
+    this.#onWarning(`${error.message}; ${consequence[this.#mode]}: ${error.advice}`);
   }
 
   clear(path: string): void {

@@ -7,12 +7,23 @@
 import type { PartStage } from "../../capture/read-ahead.ts";
 import type { PageHashes } from "../../capture/page-hashes.ts";
 import type { DatabaseChecksum, DatabaseDelta } from "../../core/delta.ts";
+import type { FileChange } from "../../core/files/file-change.ts";
 import type { FilePath } from "../../capture/data-path.ts";
 import type { Refusal } from "../../core/refusal.ts";
 import type { SnapshotDatabase } from "../../capture/snapshot.ts";
+import type { CheckpointFiles } from "../../vault/checkpoint/checkpoint-files.ts";
 
 /** Per database the hashes of all its pages, so that a promotion need not read the whole database again. */
 export type KnownPages = ReadonlyMap<string, PageHashes>;
+
+/** What a flush changes in the files beside the databases. */
+export interface FilesOfBatch {
+  readonly changes: readonly FileChange[];
+  /** Of the tree after the flush. */
+  readonly checksum: Uint8Array;
+  /** All parts are durable, the first at this position. */
+  done(firstPosition: number): void;
+}
 
 /** Everything committed up to one instant and not journaled before. */
 export interface CaptureBatch {
@@ -25,6 +36,7 @@ export interface CaptureBatch {
   done(): void;
   /** It is not put to its end. */
   abort?(): void;
+  readonly files?: FilesOfBatch | undefined;
 }
 
 export interface CaptureSnapshot {
@@ -34,6 +46,8 @@ export interface CaptureSnapshot {
    * become a checkpoint.
    */
   readonly leavesOut?: boolean;
+  /** Beside the databases; left out: the service has none. */
+  readonly files?: CheckpointFiles | undefined;
   release(): Promise<void>;
 }
 
@@ -51,6 +65,8 @@ export interface UncapturedDatabase {
 export interface CaptureSource {
   /** From here on what is large may be staged before it is committed. */
   stageAhead?(stage: PartStage): void;
+  /** Contents of files that do not fit into a flush are stored there; resolves with their key. */
+  storeFilesIn?(store: (bytes: Uint8Array) => Promise<string>): void;
   /** Something moved that no index shows, and may be overwritten before it is examined: `collect` does not wait. */
   isSuspicious?(): boolean;
   isAhead(): boolean;

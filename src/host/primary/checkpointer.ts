@@ -20,6 +20,7 @@
 import { CaptureError } from "../../capture/capture-error.ts";
 import { WrittenMeanwhileError } from "../../capture/written-meanwhile.ts";
 import { checkpointDue, type CheckpointThresholds, replayBytesPerMsDefault } from "../../core/host/checkpoint-due.ts";
+import type { FileTree } from "../../core/files/file-tree.ts";
 import type { HostState } from "../../core/host/life.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Logger } from "../../runtime/log.ts";
@@ -73,6 +74,8 @@ const writtenMeanwhileMax = 10;
 export class Checkpointer {
   readonly #options: CheckpointerOptions;
   #base: CheckpointManifest | undefined;
+  /** The files of the base, if this term wrote it. */
+  #baseFiles: FileTree | undefined;
   #running: Promise<CheckpointDone> | undefined;
   #lastAt: number;
   #journalBytes = 0;
@@ -212,6 +215,8 @@ export class Checkpointer {
         epochPosition,
         wallTimeMs: clock.wallTime(),
         databases,
+        files: snapshot.files,
+        baseFiles: this.#baseFiles,
         ...base,
         ...gently,
         onProgress: (bytes, totalBytes) => {
@@ -223,9 +228,10 @@ export class Checkpointer {
       this.#progress = undefined;
       await snapshot.release();
     }
-    const { manifest, chunksWritten, chunksReused } = written;
+    const { manifest, chunksWritten, chunksReused, tree } = written;
     await journal.append({ kind: "checkpoint", checkpointPosition: position, manifestHash: manifest.manifestHash });
     this.#base = manifest;
+    this.#baseFiles = tree;
     this.#records = 0;
     const ms = Math.round(clock.now() - startedAt);
     log.info("checkpoint", { position, because, chunksWritten, chunksReused, ms });

@@ -24,13 +24,12 @@
  * them, or may have responded. What arrived before they were found waits for them too (unsettled-waiters.ts).
  *
  * Names of requests (core/request-names.ts) are taken for a flush once it is collected: what it carries was committed
- * before, by a request whose name was noted earlier still. A suspended machine: suspension.ts.
+ * before, by a request whose name was noted earlier. A suspended machine: suspension.ts.
  */
 import type { CaptureError } from "../../capture/capture-error.ts";
 import { mayRelease, renewDueAt } from "../../core/host/lease.ts";
 import type { Timer } from "../../runtime/clock.ts";
 import type { Section } from "../../core/flush.ts";
-import { requestsSection } from "../../vault/log/request-names-section.ts";
 import type { RecordBody } from "../../vault/record.ts";
 import { journalEndOf, GateShutError, type JournalEnd, slowVault } from "./journal-end.ts";
 import type { JournalOptions } from "./journal-options.ts";
@@ -38,7 +37,8 @@ import { settleSnapshot, type Job, type SnapshotAt } from "./journal-job.ts";
 import { FlushGroup } from "./flush-group.ts";
 import { LossWindow } from "./loss-window.ts";
 import type { CaptureBatch, CaptureSource } from "../ports/ports.ts";
-import { putParts } from "./flush-parts.ts";
+import { type PartPorts, partCountOf, putParts } from "./flush-parts.ts";
+import { FlushSections } from "./flush-sections.ts";
 import { wallAheadOf, wasSuspendedSince } from "./suspension.ts";
 import { renewingDuring } from "./renewing.ts";
 import { tidyingDuring } from "./tidying.ts";
@@ -297,8 +297,7 @@ export class Journal {
 
   async #flush(): Promise<void> {
     await this.#covering(async () => {
-      const { rules, requestNames } = this.#options;
-      const early = rules.has("replay-named-collected") ? undefined : requestNames?.take();
+      const early = this.#options.rules.has("replay-named-collected") ? undefined : this.#options.requestNames?.take();
       const batch = this.#source === undefined ? undefined : await this.#renewingDuring(this.#source.collect());
       this.#takeUnfinished();
       if (batch !== undefined) await this.#putBatch(batch, early);
@@ -350,17 +349,17 @@ export class Journal {
   /** Its names: those taken now, unless the mutant has taken them already. */
   async #putBatch(batch: CaptureBatch, names = this.#options.requestNames?.take()): Promise<void> {
     this.#commits += 1;
-    const sections = names === undefined ? [] : [requestsSection(names)];
+    const sections = new FlushSections(names, batch.files);
     try {
-      await putParts(batch, {
-        put: ({ body, bytes }) => this.#tidyingDuring(this.#put(body, bytes, body.part === 1 ? sections : [])),
-        prepare: ({ body }) => this.#options.writer.prepare(body),
-      });
+      const put: PartPorts["put"] = ({ body, bytes }) =>
+        this.#tidyingDuring(this.#put(body, bytes, sections.of(body.part)));
+      await putParts(batch, { put, prepare: ({ body }) => this.#options.writer.prepare(body) }, sections);
     } catch (error) {
       batch.abort?.();
       throw error;
     }
     batch.done();
+    batch.files?.done(this.position - partCountOf(batch, sections) + 1);
   }
 
   #tidyingDuring<T>(put: Promise<T>): Promise<T> {

@@ -15,6 +15,8 @@ import type { CheckpointManifest } from "../../vault/checkpoint/checkpoint.ts";
 import type { Compression } from "../../vault/checkpoint/chunk-codec.ts";
 import type { LogWriter } from "../../vault/log/log-writer.ts";
 import type { Store } from "../../vault/store/store.ts";
+import { putFileChunk } from "../../vault/checkpoint/file-chunks.ts";
+import { systemRandom } from "../../runtime/random.ts";
 import { ApplicationError } from "../application/application-error.ts";
 import { AskedCheckpoints } from "./asked-checkpoints.ts";
 import { Checkpointer } from "./checkpointer.ts";
@@ -57,6 +59,8 @@ export class Term {
   readonly #meter: JournalMeter;
   readonly #checkpointer: Checkpointer;
   readonly #askedCheckpoints: AskedCheckpoints;
+  /** Ends what waits for a vault that does not answer. */
+  readonly #aborted = new AbortController();
   #source: CaptureSource | undefined;
   #bytes = 0;
 
@@ -133,7 +137,10 @@ export class Term {
 
   /** Opens the databases for capture: existing ones are in WAL mode before the application sees them. */
   async openDatabases(): Promise<void> {
-    this.#source = await this.#options.openSource();
+    const { store, writer, compression, clock, openSource } = this.#options;
+    this.#source = await openSource();
+    const ports = { store, compression, clock, random: systemRandom, signal: this.#aborted.signal };
+    this.#source.storeFilesIn?.((bytes) => putFileChunk({ ...ports, position: writer.position + 1 }, bytes));
     this.#journal.attach(this.#source);
   }
 
@@ -185,6 +192,7 @@ export class Term {
   /** Synchronous: no byte leaves from now on, and the application's group is being killed. */
   abort(reason: string): void {
     this.#options.front.abort(reason);
+    this.#aborted.abort(new Error(reason));
     this.#journal.abort();
     this.#askedCheckpoints.close();
     this.#options.application

@@ -83,7 +83,7 @@ type WriterState =
 export interface AppendOptions {
   readonly signal?: AbortSignal | undefined;
   /**
-   * Sections beside the body. A required one needs format 2: check `format` in the same turn. Optional ones are left
+   * Sections beside the body. A record with a required one has format 2, whatever `format` is. Optional ones are left
    * out of a record of format 1.
    */
   readonly sections?: readonly Section[] | undefined;
@@ -330,13 +330,12 @@ function stagedOf(body: RecordBody, bytes: Uint8Array): StagedPut | undefined {
   return laidOut?.bytes.buffer === bytes.buffer ? laidOut : undefined;
 }
 
+/**
+ * A required section needs format 2, also where a host may read only the other: such a host must not apply the record,
+ * and with this number it does not (src/core/record-format.ts).
+ */
 function layoutOf(format: RecordFormat, sections: readonly Section[]): RecordLayout {
-  if (format === 2) return { format, sections };
-  const required = sections.find(({ isRequired }) => isRequired);
-  if (required !== undefined)
-    throw new RangeError(
-      `the section ${required.kind} must not be left out, and a record of format 1 has none: ask the writer's format first`,
-    );
+  if (format === 2 || sections.some(({ isRequired }) => isRequired)) return { format: 2, sections };
   return { format };
 }
 

@@ -38,7 +38,10 @@ let capture: FileCapture;
 const warnings: string[] = [];
 const opened: FileCapture[] = [];
 
-async function open(known?: FileTree, more: Partial<Parameters<typeof FileCapture.open>[0]> = {}): Promise<FileCapture> {
+async function open(
+  known?: FileTree,
+  more: Partial<Parameters<typeof FileCapture.open>[0]> = {},
+): Promise<FileCapture> {
   const one = await FileCapture.open({
     root,
     matcher,
@@ -68,9 +71,9 @@ async function flush(isDatabaseAhead = (): boolean => false): Promise<FilesBatch
 const kinds = (batch: FilesBatch | undefined): string[] =>
   (batch?.changes ?? []).map((change) => `${change.kind} ${change.path}`);
 const sources = (batch: FilesBatch | undefined, path: string): string[] =>
-  (batch?.changes.find((change): change is PutFile => change.kind === "put-file" && change.path === path)?.pieces ?? []).map(
-    ({ source }) => source.kind,
-  );
+  (
+    batch?.changes.find((change): change is PutFile => change.kind === "put-file" && change.path === path)?.pieces ?? []
+  ).map(({ source }) => source.kind);
 
 /** The tree of the capture is that of the folder. */
 async function expectWhole(): Promise<void> {
@@ -127,7 +130,11 @@ describe("files beside the databases", () => {
     write("uploads/deep/er/x", "x");
     mkdirSync(at("uploads/tmp"));
     write("uploads/tmp/no", "left out");
-    expect(kinds(await flush())).toEqual(["put-folder uploads/deep", "put-folder uploads/deep/er", "put-file uploads/deep/er/x"]);
+    expect(kinds(await flush())).toEqual([
+      "put-folder uploads/deep",
+      "put-folder uploads/deep/er",
+      "put-file uploads/deep/er/x",
+    ]);
     write("uploads/deep/er/y", "y");
     expect(kinds(await flush())).toEqual(["put-file uploads/deep/er/y"]);
     await expectWhole();
@@ -187,12 +194,14 @@ describe("files beside the databases", () => {
       return key;
     });
     const bytes = Buffer.alloc(40 * 1024 * 1024);
-    for (let piece = 0; piece < bytes.length / filePieceBytes; piece++) bytes.writeUInt32LE(piece + 1, piece * filePieceBytes);
+    for (let piece = 0; piece < bytes.length / filePieceBytes; piece++)
+      bytes.writeUInt32LE(piece + 1, piece * filePieceBytes);
     write("uploads/huge", bytes);
     const kindsOf = sources(await flush(), "uploads/huge");
-    expect([kindsOf.filter((kind) => kind === "inline").length, kindsOf.filter((kind) => kind === "chunk").length]).toEqual([
-      128, 32,
-    ]);
+    expect([
+      kindsOf.filter((kind) => kind === "inline").length,
+      kindsOf.filter((kind) => kind === "chunk").length,
+    ]).toEqual([128, 32]);
     expect(chunks.size).toBe(32);
     await expectWhole();
     renameSync(at("uploads/huge"), at("uploads/moved"));

@@ -1,0 +1,106 @@
+/** Opens capture on the data folder of this host: its databases, and the files beside them if the service has any. */
+import { relative, sep } from "node:path";
+import { FileCapture } from "../capture/files/file-capture.ts";
+import { SourceWithFiles } from "../capture/files/source-with-files.ts";
+import { Source } from "../capture/source.ts";
+import type { HostConfig } from "../config/types.ts";
+import type { FilesConfig } from "../config/files-config.ts";
+import { type FileMatcher, fileMatcher } from "../core/files/file-pattern.ts";
+import type { FileTree } from "../core/files/file-tree.ts";
+import { allRules } from "../core/rules.ts";
+import type { Metrics } from "../metrics/metrics.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { openFileLimit } from "../runtime/open-file-limit.ts";
+import { readPlacedPiece } from "../vault/checkpoint/file-chunks.ts";
+import type { Log } from "../vault/log/log.ts";
+import type { Store } from "../vault/store/store.ts";
+import type { HostPorts } from "./host-ports.ts";
+import type { KnownPages } from "./ports/ports.ts";
+import { tellUncaptured, type Warnings } from "./ports/warnings.ts";
+import { verifyHandoff } from "./primary/verify-handoff.ts";
+
+export interface SourceParts {
+  readonly config: HostConfig;
+  readonly clock: Clock;
+  readonly metrics: Metrics;
+  /** Names that operators excluded. */
+  readonly exclusions: { readonly names: ReadonlySet<string> };
+  readonly store: Store;
+  readonly vaultLog: Log;
+}
+
+type SourceWarnings = Pick<Warnings, "warn" | "over">;
+
+/** What is read of the configuration is read each time: a reload changes it in place. */
+export function sourceOpener(parts: SourceParts): HostPorts["openSource"] {
+  return async (known, warnings, knownFiles) => {
+    const { files } = parts.config;
+    const databases = await openDatabases(parts, known, warnings);
+    if (files === undefined) return databases;
+    try {
+      const capture = await openFiles(parts, files, warnings, knownFiles);
+      const { clock } = parts;
+      return new SourceWithFiles(databases, capture, files.durability, () => clock.now());
+    } catch (error) {
+      await databases.close({ fold: false });
+      throw error;
+    }
+  };
+}
+
+async function openDatabases(
+  { config, clock, metrics, exclusions }: SourceParts,
+  known: KnownPages | undefined,
+  warnings: SourceWarnings,
+): Promise<Source> {
+  const { dataFolder: root, databases, databasesExcept: except, uncaptured, databasesMax } = config;
+  const limits = {
+    databasesMax,
+    descriptorsMax: openFileLimit() ?? Number.POSITIVE_INFINITY,
+    attachWaitMsMax: config.uncapturedPatienceMs,
+  };
+  const source = await Source.open({
+    root,
+    databases,
+    except,
+    excluded: () => exclusions.names,
+    uncaptured,
+    limits,
+    clock,
+    rules: allRules,
+    metrics,
+    onWarning: (text) => warnings.warn(text),
+    onUncaptured: tellUncaptured(warnings),
+    ...(known === undefined ? {} : { known }),
+  });
+  return known === undefined ? source : verifyHandoff(source, known, exclusions.names);
+}
+
+function openFiles(
+  { config, clock, store, vaultLog }: SourceParts,
+  { bounds, over }: FilesConfig,
+  warnings: SourceWarnings,
+  known: FileTree | undefined,
+): Promise<FileCapture> {
+  return FileCapture.open({
+    root: config.dataFolder,
+    matcher: matcherOf(config),
+    known,
+    clock,
+    bounds,
+    over,
+    patienceMs: config.uncapturedPatienceMs,
+    fetch: (place, hash) => readPlacedPiece({ store, log: vaultLog }, place, hash),
+    onWarning: (text) => warnings.warn(text),
+  });
+}
+
+/** Which paths are files of the service, and none of this host's own folders. */
+export function matcherOf(config: HostConfig): FileMatcher {
+  const { dataFolder, databases, databasesExcept, files, stateFolder, setAsideFolder } = config;
+  const reserved = [stateFolder, setAsideFolder]
+    .map((folder) => relative(dataFolder, folder))
+    .filter((path) => path !== "" && path !== ".." && !path.startsWith(`..${sep}`));
+  const patterns = { files: files?.patterns ?? [], except: files?.except ?? [] };
+  return fileMatcher({ ...patterns, databases, databasesExcept, reserved });
+}

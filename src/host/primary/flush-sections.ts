@@ -1,0 +1,59 @@
+/**
+ * The sections of a flush's records, part by part: names of requests in the first, and files over as many parts as
+ * their contents need.
+ */
+import type { FileChange } from "../../core/files/file-change.ts";
+import type { Section } from "../../core/flush.ts";
+import type { FlushNames } from "../../core/request-names.ts";
+import { changeBytes, filesSection } from "../../vault/log/files-section.ts";
+import { requestsSection } from "../../vault/log/request-names-section.ts";
+import type { FilesOfBatch } from "../ports/ports.ts";
+
+/** Of files in one part, unless a single file has more. */
+const partBytesMax = 8 * 1024 * 1024;
+const none: readonly Section[] = [];
+
+export class FlushSections {
+  readonly #requests: readonly Section[];
+  readonly #files: readonly Section[];
+
+  constructor(names: FlushNames | undefined, files: FilesOfBatch | undefined) {
+    this.#requests = names === undefined ? none : [requestsSection(names)];
+    this.#files =
+      files === undefined
+        ? none
+        : partsOf(files.changes).map((changes) => filesSection({ changes, checksum: files.checksum }));
+  }
+
+  /** Parts that a flush needs for them at least. */
+  get partCount(): number {
+    return this.#files.length;
+  }
+
+  /** `part`: from 1. */
+  of(part: number): readonly Section[] {
+    const requests = part === 1 ? this.#requests : none;
+    const files = this.#files[part - 1];
+    return files === undefined ? requests : [...requests, files];
+  }
+
+  /** Bytes of files in a part. */
+  bytesOf(part: number): number {
+    return this.#files[part - 1]?.content.byteLength ?? 0;
+  }
+}
+
+function partsOf(changes: readonly FileChange[]): FileChange[][] {
+  const parts: FileChange[][] = [];
+  let room = 0;
+  for (const change of changes) {
+    const bytes = changeBytes(change);
+    if (bytes > room || parts.length === 0) {
+      parts.push([]);
+      room = partBytesMax;
+    }
+    parts.at(-1)?.push(change);
+    room -= bytes;
+  }
+  return parts;
+}
