@@ -260,7 +260,7 @@ export class Driver {
     const handedOver = await this.#assertSecondary().handOver();
     if (handedOver.kind === "diverged") return { kind: "must-stop", reason: handedOver.reason };
     await this.#closeSecondary();
-    this.#term = this.#promoting.newTerm(claimed, handedOver.known);
+    this.#term = this.#promoting.newTerm(claimed, handedOver);
     return this.#promoting.start(this.#term, claimed, signal);
   }
 

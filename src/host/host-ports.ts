@@ -66,6 +66,7 @@ export interface HostPorts {
   readonly openSource: (
     known: KnownPages | undefined,
     warnings: Pick<Warnings, "warn" | "over">,
+    /** The files beside the databases, as the replica wrote them. */
     knownFiles?: FileTree,
   ) => Promise<CaptureSource>;
   /** Returns a chunk of a database that was moved away, if it exists and its content has that name. */

@@ -1,11 +1,10 @@
 /** Opens capture on the data folder of this host: its databases, and the files beside them if the service has any. */
-import { relative, sep } from "node:path";
 import { FileCapture } from "../capture/files/file-capture.ts";
 import { SourceWithFiles } from "../capture/files/source-with-files.ts";
 import { Source } from "../capture/source.ts";
 import type { HostConfig } from "../config/types.ts";
 import type { FilesConfig } from "../config/files-config.ts";
-import { type FileMatcher, fileMatcher } from "../core/files/file-pattern.ts";
+import type { FileMatcher } from "../core/files/file-pattern.ts";
 import type { FileTree } from "../core/files/file-tree.ts";
 import { allRules } from "../core/rules.ts";
 import type { Metrics } from "../metrics/metrics.ts";
@@ -17,6 +16,7 @@ import type { Store } from "../vault/store/store.ts";
 import type { HostPorts } from "./host-ports.ts";
 import type { KnownPages } from "./ports/ports.ts";
 import { tellUncaptured, type Warnings } from "./ports/warnings.ts";
+import { matcherOf } from "./secondary/files/matcher-of.ts";
 import { verifyHandoff } from "./primary/verify-handoff.ts";
 
 export interface SourceParts {
@@ -36,9 +36,10 @@ export function sourceOpener(parts: SourceParts): HostPorts["openSource"] {
   return async (known, warnings, knownFiles) => {
     const { files } = parts.config;
     const databases = await openDatabases(parts, known, warnings);
-    if (files === undefined) return databases;
+    const matcher = matcherOf(parts.config);
+    if (files === undefined || matcher === undefined) return databases;
     try {
-      const capture = await openFiles(parts, files, warnings, knownFiles);
+      const capture = await openFiles(parts, { files, matcher }, warnings, knownFiles);
       const { clock } = parts;
       return new SourceWithFiles(databases, capture, files.durability, () => clock.now());
     } catch (error) {
@@ -78,13 +79,13 @@ async function openDatabases(
 
 function openFiles(
   { config, clock, store, vaultLog }: SourceParts,
-  { bounds, over }: FilesConfig,
+  { files: { bounds, over }, matcher }: { readonly files: FilesConfig; readonly matcher: FileMatcher },
   warnings: SourceWarnings,
   known: FileTree | undefined,
 ): Promise<FileCapture> {
   return FileCapture.open({
     root: config.dataFolder,
-    matcher: matcherOf(config),
+    matcher,
     known,
     clock,
     bounds,
@@ -93,14 +94,4 @@ function openFiles(
     fetch: (place, hash) => readPlacedPiece({ store, log: vaultLog }, place, hash),
     onWarning: (text) => warnings.warn(text),
   });
-}
-
-/** Which paths are files of the service, and none of this host's own folders. */
-export function matcherOf(config: HostConfig): FileMatcher {
-  const { dataFolder, databases, databasesExcept, files, stateFolder, setAsideFolder } = config;
-  const reserved = [stateFolder, setAsideFolder]
-    .map((folder) => relative(dataFolder, folder))
-    .filter((path) => path !== "" && path !== ".." && !path.startsWith(`..${sep}`));
-  const patterns = { files: files?.patterns ?? [], except: files?.except ?? [] };
-  return fileMatcher({ ...patterns, databases, databasesExcept, reserved });
 }

@@ -41,6 +41,12 @@ export interface PromotingOptions {
   readonly onChange: () => void;
 }
 
+/** What the replica knows of what it hands over. */
+export interface HandedOverState {
+  readonly known: KnownPages;
+  readonly files?: FileTree | undefined;
+}
+
 /** How a claim ended, and the claim itself if it is in the log. */
 export interface ClaimEnd {
   readonly event: HostEvent;
@@ -129,7 +135,7 @@ export class Promoting {
   }
 
   /** Creates the term of a claim. Its lease is renewed from now on. */
-  newTerm({ writer, wallAheadMs }: Claimed, known: KnownPages, knownFiles?: FileTree): Term {
+  newTerm({ writer, wallAheadMs }: Claimed, { known, files }: HandedOverState): Term {
     const { ports, logStatus, warnings, onEvent, onChange } = this.#options;
     const { config, clock, rules, log, metrics, store, front, openSource, application, freePort, clean, compression } =
       ports;
@@ -146,7 +152,7 @@ export class Promoting {
       writer,
       wallAheadMs,
       base: logStatus.checkpoint,
-      openSource: () => openSource(known, warnings, knownFiles),
+      openSource: () => openSource(known, warnings, files),
       application: application({
         onGaveUp: (reason) => onEvent({ kind: "application-failed", reason }),
         onChange,

@@ -8,8 +8,6 @@
 import type { HostConfig } from "../config/types.ts";
 import type { CheckedDatabase } from "../capture/integrity.ts";
 import { localDatabases } from "../capture/local-state.ts";
-import { Replica } from "../capture/replica.ts";
-import { nameMatcher } from "../core/database-pattern.ts";
 import type { Fingerprint } from "../core/suspects.ts";
 import { allRules } from "../core/rules.ts";
 import type { ChannelClient } from "../control/channel/client.ts";
@@ -57,12 +55,13 @@ import { type HostChannel, openHostChannel } from "./host-channel.ts";
 import type { DrillPorts } from "./drills.ts";
 import type { HookRunner } from "./ports/hook.ts";
 import type { HostPorts } from "./host-ports.ts";
+import { replicaOpener } from "./open-replica.ts";
 import { sourceOpener } from "./open-source.ts";
 import { checkDatabases } from "./secondary/integrity-check.ts";
 import { readLocalChunk } from "./secondary/local-chunk.ts";
+import { localFilesOf } from "./secondary/files/local-files.ts";
 import { LocalData } from "./secondary/local-data.ts";
 import { predecessorProbe } from "./primary/predecessor.ts";
-import type { ApplicationUser } from "./application/application-user.ts";
 import { type ApplicationLogOptions, assertApplicationLog, openApplicationLog } from "./application/application-log.ts";
 import { applicationJsonLine } from "./application/prefixed-output.ts";
 import { Supervisor } from "./application/supervisor.ts";
@@ -126,12 +125,11 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
   const exclusions = new Exclusions({ store, clock, host: config.id });
   const databases = localDatabases(config.databases, config.databasesExcept, () => exclusions.names);
   const findDatabases = () => databases.find(config.dataFolder);
-  const local = new LocalData(config, databases, {
-    keep: config.setAsideKeep,
-    bytesMax: config.setAsideBytesMax,
-    onRemoved: (folder, why) => log.info("removed set-aside data", { folder, why }),
-    onWarning,
-  });
+  const setAside = {
+    ...{ keep: config.setAsideKeep, bytesMax: config.setAsideBytesMax, onWarning },
+    onRemoved: (folder: string, why: string) => log.info("removed set-aside data", { folder, why }),
+  };
+  const local = new LocalData(config, databases, setAside, { beside: localFilesOf(config) });
   const user = assertMachine(config, await findDatabases(), onWarning);
   await local.prepare(user);
   const closeVault = vault.own(lockFolders(config));
@@ -162,7 +160,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     local,
     ...callsToHosts(config, channel.caller, clock),
     checkDatabases: databaseCheck(config, options, findDatabases),
-    openReplica: replicaOpener(config, local, user),
+    openReplica: replicaOpener({ config, local, user, store }),
     openSource: sourceOpener({ config, clock, metrics, exclusions, store, vaultLog }),
     localChunk: (name, offset, length, chunk) =>
       readLocalChunk(local.previousFolder, { name, offset, length, chunk }, chunkNamesOf(store)),
@@ -249,14 +247,6 @@ function openControl(host: Host, channel: HostChannel, config: HostConfig, parts
 
 const portOfApplication = ({ application }: HostConfig): Promise<number> =>
   application.port === undefined ? freePort("applications") : Promise.resolve(application.port);
-
-const replicaOpener = (config: HostConfig, local: LocalData, user: ApplicationUser | undefined) => () =>
-  Replica.open({
-    root: config.dataFolder,
-    spoolFolder: config.stateFolder,
-    accessBefore: (name) => local.accessBefore(name, user),
-    isListed: nameMatcher(config.databases, config.databasesExcept),
-  });
 
 function cleaner({ config, clock, store, vaultLog, log }: CleanerParts): HostPorts["clean"] {
   return async (newest, logPosition, noEpochAfter) => {

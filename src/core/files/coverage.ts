@@ -36,7 +36,7 @@ export function coverageBy(patterns: CoverPatterns): (entry: FoundEntry) => Cove
   const { databases, databasesExcept, files, filesExcept } = patterns;
   const isCaptured = nameMatcher(databases, databasesExcept);
   const isExcepted = nameMatcher(databases);
-  const names = fileMatcher({ files, except: filesExcept, databases, databasesExcept, reserved: [] });
+  const names = fileMatcher({ files, except: filesExcept, databases, reserved: [] });
   return (entry) => {
     const { name, kind } = entry;
     const owner = ownerOf(name);
@@ -98,7 +98,7 @@ export function fittingFiles(entries: readonly FoundEntry[], databases: readonly
   const tops = new Set(lasting.flatMap(({ name }) => (name.includes("/") ? [name.slice(0, name.indexOf("/"))] : [])));
   const besides = lasting.filter(({ name }) => !name.includes("/")).map(({ name }) => name);
   const files = [...besides.slice(0, namesMax), ...[...tops].map((top) => `${top}/${anyFolders}`)].sort();
-  const covers = fileMatcher({ files, except: [], databases, databasesExcept: [], reserved: [] });
+  const covers = fileMatcher({ files, except: [], databases, reserved: [] });
   const unwanted = new Set<string>();
   for (const { name } of wanted) {
     if (!isPassing(name) || !covers.covers(name)) continue;

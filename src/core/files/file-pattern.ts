@@ -3,10 +3,14 @@
  *
  * Patterns are those of databases (core/database-pattern.ts), and may end with `**`: everything below a folder, and the
  * folder itself. A folder that a pattern passes through is covered too, so that `secrets` has its mode on the next host
- * when only `secrets/*.key` is wanted. What is a database, belongs to one, or is this host's own is never a file.
+ * when only `secrets/*.key` is wanted. What `databases` matches, what SQLite keeps beside it, and what is this host's
+ * own is never a file; nor is a database that `databases_except` leaves out, whose bytes in use are no copy of it.
  */
 import { isDatabaseName } from "../database-name.ts";
-import { anyFolders, isCompanion, nameMatcher, segmentExpression } from "../database-pattern.ts";
+import { anyFolders, folderLockName, nameMatcher, ownerOf, segmentExpression } from "../database-pattern.ts";
+
+/** Below the data folder: where a secondary makes files before it puts them in place. */
+export const incomingFolderName = ".stead-incoming";
 
 export const filePatternAccepted =
   'a path below the data folder with forward slashes, where * and ? match within one segment, ** any folders, and ** at the end everything below, such as "uploads/**", ".migrate" or "secrets/*.key"';
@@ -16,7 +20,7 @@ export function fileSegments(pattern: string): readonly string[] | undefined {
   const segments = pattern.split("/");
   const isBad =
     !isDatabaseName(pattern) ||
-    isCompanion(pattern) ||
+    segments.at(-1) === folderLockName ||
     segments.some((part) => part !== anyFolders && part.includes(anyFolders));
   return isBad ? undefined : segments;
 }
@@ -25,7 +29,6 @@ export interface FilePatterns {
   readonly files: readonly string[];
   readonly except: readonly string[];
   readonly databases: readonly string[];
-  readonly databasesExcept: readonly string[];
   /** Paths below the data folder that are this host's own (state, set-aside data), with everything below. */
   readonly reserved: readonly string[];
 }
@@ -42,10 +45,15 @@ export interface FileMatcher {
 /** The steps of a pattern: an expression for one segment, or any folders. */
 type Step = RegExp | typeof anyFolders;
 
-export function fileMatcher({ files, except, databases, databasesExcept, reserved }: FilePatterns): FileMatcher {
+export function fileMatcher({ files, except, databases, reserved: given }: FilePatterns): FileMatcher {
   const wanted = files.map(stepsOf);
   const unwanted = except.map(stepsOf);
-  const isDatabase = nameMatcher(databases, databasesExcept);
+  const isNamed = nameMatcher(databases);
+  const isDatabase = (path: string): boolean => {
+    const owner = ownerOf(path);
+    return isNamed(path) || (owner !== undefined && isNamed(owner));
+  };
+  const reserved = [...given, incomingFolderName, folderLockName];
   const isReserved = (path: string): boolean => reserved.some((own) => path === own || path.startsWith(`${own}/`));
   const isLeftOut = (path: string): boolean => {
     if (isReserved(path)) return true;
@@ -56,10 +64,7 @@ export function fileMatcher({ files, except, databases, databasesExcept, reserve
     path === "" || (wanted.some((steps) => isMatch(steps, path.split("/"), "beginning")) && !isLeftOut(path));
   return {
     covers: (path) =>
-      !isCompanion(path.slice(path.lastIndexOf("/") + 1)) &&
-      wanted.some((steps) => isMatch(steps, path.split("/"), "whole")) &&
-      !isLeftOut(path) &&
-      !isDatabase(path),
+      wanted.some((steps) => isMatch(steps, path.split("/"), "whole")) && !isLeftOut(path) && !isDatabase(path),
     coversFolder: (path) => path !== "" && visits(path),
     visits,
   };

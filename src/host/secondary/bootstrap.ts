@@ -70,7 +70,7 @@ export async function bootstrap({
     const { batch, snapshot } = await source.beginSnapshot();
     batch?.done();
     try {
-      const { databases } = snapshot;
+      const { databases, files } = snapshot;
       await writeCheckpoint({
         store,
         position: 0,
@@ -79,6 +79,7 @@ export async function bootstrap({
         epochPosition: 0,
         wallTimeMs: clock.wallTime(),
         databases,
+        ...(files === undefined ? {} : { files }),
         ...(compression === undefined ? {} : { compression }),
         ...(onProgress === undefined ? {} : { onProgress }),
       });

@@ -2,18 +2,20 @@
  * Whether the data that a former primary left on its disk has diverged from the journal: then it is set aside,
  * otherwise it may be removed.
  *
- * The proof is the state as a whole: the checksums of all its databases, equal to those at a checkpoint or after a
- * flush. A host that comes back late finds a newest checkpoint beyond its own last commit, so its state lies before it:
- * the part of the journal that retention still keeps is then searched too, newest first, for a bounded time. The
- * records contain checksums, so no database is rebuilt for this. A state that is not found is set aside, which is
- * always safe.
+ * The proof is the state as a whole: the checksums of all its databases and of the files beside them, equal to those
+ * at a checkpoint or after a flush. A host that comes back late finds a newest checkpoint beyond its own last commit,
+ * so its state lies before it: the part of the journal that retention still keeps is then searched too, newest first,
+ * for a bounded time. The records contain checksums, so no database is rebuilt for this. A state that is not found is
+ * set aside, which is always safe.
  */
 import type { DatabaseChecksum } from "../../core/delta.ts";
+import { wholeState } from "../../core/files/whole-state.ts";
 import type { Rules } from "../../core/rules.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { type CheckpointManifest, listCheckpoints, readManifest, startOf } from "../../vault/checkpoint/checkpoint.ts";
 import { isVaultError } from "../../vault/errors.ts";
 import type { Log } from "../../vault/log/log.ts";
+import { filesChecksumIn } from "../../vault/log/files-section.ts";
 import { LogReader } from "../../vault/log/log-reader.ts";
 import type { Position } from "../../vault/record.ts";
 import type { Store } from "../../vault/store/store.ts";
@@ -82,7 +84,8 @@ export class Divergence {
     { log, clock, rules, signal }: HistoryOptions,
   ): Promise<void> {
     const state = new Map<string, DatabaseChecksum>(from.databases.map(({ name, checksum }) => [name, checksum]));
-    this.compare(state);
+    let files = from.files?.checksum;
+    this.compare(wholeState(state, files));
     const reader = new LogReader({ log, start: startOf(from), rules });
     while (!this.#isRefuted && reader.position < end && clock.now() < until) {
       signal.throwIfAborted();
@@ -93,7 +96,8 @@ export class Divergence {
         if (pageCount === 0) state.delete(name);
         else state.set(name, checksum);
       }
-      if (record.body.part === record.body.parts) this.compare(state);
+      files = filesChecksumIn(record.sections) ?? files;
+      if (record.body.part === record.body.parts) this.compare(wholeState(state, files));
     }
   }
 }

@@ -31,6 +31,10 @@ export interface ApplyTarget {
   /** Applies the whole flush, or nothing of it. Ignores optional sections of unknown kinds. */
   apply(flush: Flush): Promise<void>;
   checksums(): ReadonlyMap<string, DatabaseChecksum>;
+  /**
+   * Called when there is nothing to apply: looks for what other processes have changed. Throws what ends a follower.
+   */
+  look?(): void;
   /** Where parts of a large flush wait for the last one; without it they wait in memory. */
   readonly spool?: PageKeeper | undefined;
 }
@@ -175,12 +179,23 @@ export class Follower {
     let askedAfter = 0;
     while (!signal.aborted) {
       await this.catchUp();
+      this.#look();
       const silentMs = this.#options.clock.now() - (this.#lastRecordSeenAt ?? Infinity);
       if (silentMs > (this.#epoch?.leaseMs ?? Infinity) && askedAfter !== this.reader.position) {
         await this.reader.assertNotLeftBehind();
         askedAfter = this.reader.position;
       }
       await this.#options.clock.sleep(pollMs, signal).catch(() => undefined);
+    }
+  }
+
+  #look(): void {
+    if (this.#failure !== undefined) return;
+    try {
+      this.#options.target.look?.();
+    } catch (error) {
+      this.#failure = error instanceof Error ? error : new Error(String(error));
+      throw this.#failure;
     }
   }
 

@@ -20,6 +20,8 @@ import { dirname, join } from "node:path";
 import { type FileAccess, makeFolders } from "../../capture/replica-file.ts";
 import { type FilePath, folderOf, pathOf, withSuffix } from "../../capture/data-path.ts";
 import type { DatabaseChecksum } from "../../core/delta.ts";
+import { wholeState } from "../../core/files/whole-state.ts";
+import type { LocalFiles } from "./files/local-files.ts";
 import { type DiskSpace, mountPointOf, systemDiskSpace } from "./disk-space.ts";
 import { moveFileIfThere } from "./move-path.ts";
 import { bytesOf, SetAsideFolders, type SetAsideOptions } from "./set-aside-folders.ts";
@@ -41,7 +43,9 @@ export type LocalPort = Pick<
   LocalData,
   "mark" | "moveAway" | "previousChecksums" | "forgetPrevious" | "setAsidePrevious" | "setAsides"
 > &
-  Partial<Pick<LocalData, "makeRoom" | "provePrevious" | "shortageOf" | "makeRoomOfSetAsides">>;
+  Partial<
+    Pick<LocalData, "setAsideUnknownFiles" | "makeRoom" | "provePrevious" | "shortageOf" | "makeRoomOfSetAsides">
+  >;
 
 /** The disk of the data folder lacks room. Files on another disk count as nothing: removing them would not help. */
 export interface Shortage {
@@ -53,6 +57,14 @@ export interface Shortage {
   readonly previousBytes: number;
   readonly setAsideFolder: string;
   readonly setAsideBytes: number;
+}
+
+/** A marker as it lies beside moved data. `files`: the checksum of the files as they were moved, hex. */
+type MovedMarker = Marker & { readonly files?: string };
+
+export interface LocalDataParts {
+  readonly disk?: DiskSpace;
+  readonly beside?: LocalFiles | undefined;
 }
 
 type Owner = Omit<FileAccess, "mode">;
@@ -67,14 +79,17 @@ export class LocalData {
   readonly #files: LocalDatabases;
   readonly #setAsides: SetAsideFolders;
   readonly #disk: DiskSpace;
+  /** The files beside the databases; undefined: this host has none. */
+  readonly #beside: LocalFiles | undefined;
 
   constructor(
     folders: LocalFolders,
     files: LocalDatabases,
     setAside?: SetAsideOptions,
-    disk: DiskSpace = systemDiskSpace,
+    { disk = systemDiskSpace, beside }: LocalDataParts = {},
   ) {
     this.#disk = disk;
+    this.#beside = beside;
     this.#folders = folders;
     this.#files = files;
     this.#setAsides = new SetAsideFolders(folders.setAsideFolder, files, setAside);
@@ -90,7 +105,9 @@ export class LocalData {
     return `${this.previousFolder}.forgotten`;
   }
 
-  /** @param owner the application's user, if that is not the host's: it has the data folder, and reaches rehearsals */
+  /**
+   * @param owner the application's user, if that is not the host's: it has the data folder, and reaches rehearsals
+   */
   async prepare(owner?: Owner): Promise<void> {
     const { dataFolder, stateFolder } = this.#folders;
     if (owner !== undefined) await makeFolders(dataFolder, owner);
@@ -119,6 +136,7 @@ export class LocalData {
     if (await exists(markerFile)) {
       for (const name of names)
         for (const suffix of companions) await rm(withSuffix(pathOf(dataFolder, name), suffix), { force: true });
+      await this.#beside?.clear(dataFolder);
       return readMarker(markerFile);
     }
     const marker = await this.marker();
@@ -130,9 +148,16 @@ export class LocalData {
         await moveFileIfThere(withSuffix(from, suffix), withSuffix(target, suffix));
     }
     await mkdir(this.previousFolder, { recursive: true });
+    await this.#beside?.moveAway(dataFolder, this.previousFolder);
     // Checked there and not by `names`: an earlier run may have moved every file and died before it wrote the marker.
-    const isEmpty = (await this.#files.find(this.previousFolder)).length === 0;
-    await writeDurably(markerFile, JSON.stringify(isEmpty ? { kind: "secondary" } : marker));
+    const hasFiles = this.#beside?.isEmpty(this.previousFolder) === false;
+    const isEmpty = !hasFiles && (await this.#files.find(this.previousFolder)).length === 0;
+    const moved: MovedMarker = isEmpty ? { kind: "secondary" } : marker;
+    // Now, since a restore takes files back from there.
+    const files =
+      hasFiles && moved.kind !== "secondary" ? await this.#beside?.checksum(this.previousFolder) : undefined;
+    const sum = files === undefined ? {} : { files: Buffer.from(files).toString("hex") };
+    await writeDurably(markerFile, JSON.stringify({ ...moved, ...sum }));
     return readMarker(markerFile);
   }
 
@@ -156,7 +181,20 @@ export class LocalData {
       if (sum === undefined) return undefined;
       sums.set(name, sum);
     }
-    return sums;
+    return wholeState(sums, await readMovedFiles(join(this.previousFolder, markerName)));
+  }
+
+  /**
+   * Of the files that were moved away and are still there: keeps those that the journal does not know in a dated
+   * folder, and returns its path. A secondary's databases are in the journal, and are removed.
+   */
+  async setAsideUnknownFiles(isKnown: (path: string) => boolean, wallTimeMs: number): Promise<string | undefined> {
+    if (this.#beside === undefined) return undefined;
+    const left = [...this.#beside.paths(this.previousFolder)];
+    if (left.every(isKnown)) return undefined;
+    await this.#removeMovedDatabases();
+    for (const path of left) if (isKnown(path)) await rm(pathOf(this.previousFolder, path), { force: true });
+    return this.setAsidePrevious(wallTimeMs);
   }
 
   /**
@@ -171,6 +209,11 @@ export class LocalData {
 
   /** The disk is full: removes moved data that only helps the restore; its marker stays. */
   async makeRoom(): Promise<void> {
+    await this.#removeMovedDatabases();
+    await this.#beside?.clear(this.previousFolder);
+  }
+
+  async #removeMovedDatabases(): Promise<void> {
     for (const name of await this.#files.find(this.previousFolder)) {
       for (const suffix of companions) await rm(withSuffix(pathOf(this.previousFolder, name), suffix), { force: true });
     }
@@ -207,9 +250,12 @@ export class LocalData {
     return setAsideBytes === 0 ? [] : this.#setAsides.makeRoom(neededBytes - freeBytes);
   }
 
-  /** Bytes of databases alone: the marker costs nothing, and stays. */
+  /** Bytes of databases and files alone: the marker costs nothing, and stays. */
   async #previousBytes(): Promise<number> {
-    return (await this.#files.find(this.previousFolder)).length === 0 ? 0 : bytesOf(this.previousFolder);
+    const isEmpty =
+      this.#beside?.isEmpty(this.previousFolder) !== false &&
+      (await this.#files.find(this.previousFolder)).length === 0;
+    return isEmpty ? 0 : bytesOf(this.previousFolder);
   }
 
   /** Keeps the moved data in a dated folder, and returns its path. */
@@ -239,6 +285,15 @@ async function readMarker(path: string): Promise<Marker> {
     // No marker, or not one of ours: nothing is trusted.
   }
   return { kind: "unknown" };
+}
+
+async function readMovedFiles(path: string): Promise<DatabaseChecksum | undefined> {
+  try {
+    const marker = JSON.parse(await readFile(path, "utf8")) as { readonly files?: unknown } | null;
+    return typeof marker?.files === "string" ? new Uint8Array(Buffer.from(marker.files, "hex")) : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 async function writeDurably(path: string, text: string): Promise<void> {

@@ -14,6 +14,7 @@ import { dirname, join } from "node:path";
 import { pathOf } from "../../capture/data-path.ts";
 import { Replica } from "../../capture/replica.ts";
 import { ReplicaError } from "../../capture/replica-error.ts";
+import type { FileMatcher } from "../../core/files/file-pattern.ts";
 import { allRules } from "../../core/rules.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
 import {
@@ -23,6 +24,7 @@ import {
   readManifest,
   startOf,
 } from "../../vault/checkpoint/checkpoint.ts";
+import { readPiece, readTree } from "../../vault/checkpoint/checkpoint-files.ts";
 import { databaseBytes } from "../../vault/checkpoint/checkpoint-manifest.ts";
 import { CorruptRecordError, DamagedChunkError, DamagedManifestError } from "../../vault/errors.ts";
 import { FlushAssembler } from "../../vault/log/flush-assembler.ts";
@@ -33,6 +35,7 @@ import type { LogRecord, Position } from "../../vault/record.ts";
 import type { Store } from "../../vault/store/store.ts";
 import { type DiskSpace, mountPointOf, systemDiskSpace } from "./disk-space.ts";
 import { Footprint } from "./restore-room.ts";
+import { ReplicaWithFiles } from "./files/replica-with-files.ts";
 import { EmptyVaultError } from "./restorer.ts";
 import { applyFlush, UnappliableFlushError } from "./unappliable-flush.ts";
 
@@ -52,6 +55,14 @@ export interface RestoredDatabase {
   readonly checksum: string;
 }
 
+export interface RestoredFiles {
+  /** Files, links and folders. */
+  readonly count: number;
+  readonly bytes: number;
+  /** Hex, as in the log. */
+  readonly checksum: string;
+}
+
 export interface PointInTime {
   /** Position of the last record that the databases contain. */
   readonly position: Position;
@@ -61,6 +72,8 @@ export interface PointInTime {
   /** The checkpoint that it was built on. */
   readonly checkpoint: Position;
   readonly databases: readonly RestoredDatabase[];
+  /** The files beside them; null: there are none. */
+  readonly files: RestoredFiles | null;
   /** Why the last whole state is not the end of the log, and what is not in it; null: nothing was left out for that. */
   readonly leftOut: LeftOut | null;
 }
@@ -177,6 +190,7 @@ async function restoreInto(root: string, options: PointInTimeOptions): Promise<P
       ...at,
       checkpoint: checkpoint.position,
       databases,
+      files: filesIn(replica),
       leftOut: rest === undefined || reason === undefined ? null : { ...rest, reason },
     };
   } finally {
@@ -184,12 +198,20 @@ async function restoreInto(root: string, options: PointInTimeOptions): Promise<P
   }
 }
 
+function filesIn(replica: ReplicaWithFiles): RestoredFiles | null {
+  const state = replica.filesState();
+  return state === undefined ? null : { ...state, checksum: Buffer.from(state.checksum).toString("hex") };
+}
+
+/** A restore into a folder of its own writes all files that the vault has. */
+const everything: FileMatcher = { covers: () => true, coversFolder: () => true, visits: () => true };
+
 /** Loads the newest checkpoint at or before the moment. Only damage leads to an older one, and is reported. */
 async function loadCheckpoint(
   root: string,
   room: Room,
   options: PointInTimeOptions,
-): Promise<{ checkpoint: CheckpointManifest; replica: Replica }> {
+): Promise<{ checkpoint: CheckpointManifest; replica: ReplicaWithFiles }> {
   const { store, moment, signal, onWarning } = options;
   const positions = await listCheckpoints(store);
   if (positions.length === 0) throw new EmptyVaultError();
@@ -199,16 +221,22 @@ async function loadCheckpoint(
     if (moment.kind === "position" && position > moment.position) continue;
     const spoolFolder = spoolFolderOf(root);
     await mkdir(spoolFolder, { recursive: true });
-    const replica = await Replica.open({ root, spoolFolder });
+    const replica = new ReplicaWithFiles(await Replica.open({ root, spoolFolder }), {
+      ...{ root, matcher: everything, fetch: (piece) => readPiece(store, piece) },
+    });
     try {
       const checkpoint = await readManifest(store, position);
       if (checkpoint !== undefined && isReached(moment, checkpoint)) {
         await room.ensure(new Footprint(checkpoint).total);
-        const total = checkpoint.databases.reduce((sum, database) => sum + databaseBytes(database), 0);
+        const ofFiles = checkpoint.files?.bytes ?? 0;
+        const total = checkpoint.databases.reduce((sum, database) => sum + databaseBytes(database), ofFiles);
         let done = 0;
         const onChunk = ({ length }: Uint8Array): void => options.onProgress?.((done += length), total);
         for (const database of checkpoint.databases)
           await replica.load({ ...database, chunks: chunksOf(options, checkpoint, database, onChunk) });
+        const tree = await readTree(store, checkpoint);
+        if (tree !== undefined)
+          await replica.loadFiles(tree, (bytes) => options.onProgress?.((done += bytes), total), signal);
         if (damage !== undefined) onWarning(`the checkpoint at position ${position} is used instead`);
         return { checkpoint, replica };
       }
@@ -305,7 +333,7 @@ async function applyJournal(
     replica,
     checkpoint,
     room,
-  }: { readonly replica: Replica; readonly checkpoint: CheckpointManifest; readonly room: Room },
+  }: { readonly replica: ReplicaWithFiles; readonly checkpoint: CheckpointManifest; readonly room: Room },
   options: PointInTimeOptions,
 ): Promise<Applied> {
   const { log, moment, signal } = options;

@@ -131,8 +131,10 @@ function fullDisk(
 /** The size of a restore's databases, now and after the next flush. */
 export class Footprint {
   readonly #bytes: Map<string, number>;
+  readonly #filesBytes: number;
 
-  constructor({ databases }: CheckpointManifest) {
+  constructor({ databases, files }: CheckpointManifest) {
+    this.#filesBytes = files?.bytes ?? 0;
     this.#bytes = new Map(databases.map((database) => [database.name, databaseBytes(database)]));
   }
 
@@ -141,6 +143,6 @@ export class Footprint {
   }
 
   get total(): number {
-    return [...this.#bytes.values()].reduce((sum, bytes) => sum + bytes, 0);
+    return [...this.#bytes.values()].reduce((sum, bytes) => sum + bytes, this.#filesBytes);
   }
 }

@@ -10,6 +10,8 @@
  * their exact state occurs in it (divergence.ts).
  */
 import type { DatabaseChecksum } from "../../core/delta.ts";
+import type { FileTree } from "../../core/files/file-tree.ts";
+import { wholeState } from "../../core/files/whole-state.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { messageOf, OperatorError } from "../../runtime/operator-error.ts";
 import type { Rules } from "../../core/rules.ts";
@@ -20,6 +22,7 @@ import {
   readManifest,
   startOf,
 } from "../../vault/checkpoint/checkpoint.ts";
+import { readTree } from "../../vault/checkpoint/checkpoint-files.ts";
 import { databaseBytes } from "../../vault/checkpoint/checkpoint-manifest.ts";
 import { chunkBytes } from "../../vault/limits.ts";
 import { parseChunkKey } from "../../vault/keys.ts";
@@ -46,6 +49,12 @@ export interface RestoreTarget extends ApplyTarget {
     readonly checksum: DatabaseChecksum;
     readonly chunks: AsyncIterable<Uint8Array>;
   }): Promise<void>;
+  /** Writes the files beside the databases; left out: this target has none. */
+  loadFiles?(tree: FileTree, onBytes: (bytes: number) => void, signal?: AbortSignal): Promise<void>;
+  /** Of the files as of the last flush. */
+  filesChecksum?(): Uint8Array | undefined;
+  /** True if the journal has or had a file of this path since the checkpoint. */
+  knowsFile?(path: string): boolean;
   close(): Promise<void>;
 }
 
@@ -104,23 +113,25 @@ export async function restore<Target extends RestoreTarget>(
   });
   try {
     const divergence = room.previous.kind === "secondary" ? undefined : new Divergence(await local.previousChecksums());
-    divergence?.compare(target.checksums());
+    const compare = (): void => divergence?.compare(wholeState(target.checksums(), target.filesChecksum?.()));
+    compare();
     const follower = new Follower({
       reader: new LogReader({
         log: options.log,
         start: startOf(checkpoint),
         rules: options.rules,
       }),
-      target: watched(target, new Footprint(checkpoint), memory, () => divergence?.compare(target.checksums())),
+      target: watched(target, new Footprint(checkpoint), memory, compare),
       clock: options.clock,
       onRecord: options.onRecord,
       epochAtStart: await epochAt(options.log, checkpoint),
     });
     await catchUpPatiently(follower, options);
     if (divergence?.isRefuted === false) await divergence.searchBefore(checkpoint.position, options);
+    const isKnown = (path: string): boolean => target.knowsFile?.(path) !== false;
     const setAside =
       divergence === undefined || divergence.isRefuted
-        ? undefined
+        ? await local.setAsideUnknownFiles?.(isKnown, options.clock.wallTime())
         : await local.setAsidePrevious(options.clock.wallTime());
     if (setAside === undefined) await local.forgetPrevious();
     await local.mark({ kind: "secondary" });
@@ -168,6 +179,7 @@ async function loadNewest<Target extends RestoreTarget>(
         const { name, pageSize, pageCount, checksum } = database;
         await target.load({ name, pageSize, pageCount, checksum, chunks: loading.chunks(name) });
       }
+      await loadFiles(options, checkpoint, target, loading.onBytes);
       if (failure !== undefined) options.onWarning(`restored from the older checkpoint at position ${position}`);
       return { target, checkpoint };
     } catch (error) {
@@ -181,14 +193,30 @@ async function loadNewest<Target extends RestoreTarget>(
   throw failure;
 }
 
+async function loadFiles(
+  { store, signal }: Pick<RestoreOptions<RestoreTarget>, "store" | "signal">,
+  checkpoint: CheckpointManifest,
+  target: RestoreTarget,
+  onBytes: (bytes: number) => void,
+): Promise<void> {
+  const tree = await readTree(store, checkpoint);
+  if (tree !== undefined) await target.loadFiles?.(tree, onBytes, signal);
+}
+
 /** The chunks of a checkpoint's databases, counted. */
 function loadingOf<Target extends RestoreTarget>(
   { store, localChunk, onProgress, signal }: RestoreOptions<Target>,
   manifest: CheckpointManifest,
-): { readonly chunks: (name: string) => AsyncGenerator<Uint8Array> } {
-  const total = manifest.databases.reduce((sum, database) => sum + databaseBytes(database), 0);
+): {
+  readonly chunks: (name: string) => AsyncGenerator<Uint8Array>;
+  readonly onBytes: (bytes: number) => void;
+} {
+  const ofFiles = manifest.files?.bytes ?? 0;
+  const total = manifest.databases.reduce((sum, database) => sum + databaseBytes(database), ofFiles);
   let done = 0;
+  const onBytes = (bytes: number): void => onProgress?.((done += bytes), total);
   return {
+    onBytes,
     chunks: async function* chunksOf(name) {
       const database = manifest.databases.find((candidate) => candidate.name === name);
       if (database === undefined) return;
@@ -198,7 +226,7 @@ function loadingOf<Target extends RestoreTarget>(
         const length = Math.min(chunkBytes, databaseBytes(database) - offset);
         const local = await localChunk(name, offset, length, parseChunkKey(key)?.name ?? "");
         yield local ?? (await readChunk(store, manifest, name, index));
-        onProgress?.((done += length), total);
+        onBytes(length);
       }
     },
   };
@@ -224,6 +252,7 @@ function watched(target: ApplyTarget, footprint: Footprint, memory: RoomMemory, 
     },
     checksums: () => target.checksums(),
     spool: target.spool,
+    look: () => target.look?.(),
   };
 }
 

@@ -3,6 +3,7 @@
  *
  * A restore creates it; handing it over to a term or closing it ends it. The databases belong to one holder at a time.
  */
+import type { FileTree } from "../../core/files/file-tree.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { messageOf } from "../../runtime/operator-error.ts";
 import { StoreError } from "../../vault/store/store.ts";
@@ -15,10 +16,12 @@ import type { RestoreTarget } from "./restorer.ts";
 export interface HostReplica extends RestoreTarget {
   /** Throws if the local databases are not what this replica wrote. */
   handOver(): KnownPages;
+  /** All files beside the databases as of the last flush; left out: this replica has none. */
+  readonly files?: FileTree;
 }
 
 export type HandedOver =
-  | { readonly kind: "handed-over"; readonly known: KnownPages }
+  | { readonly kind: "handed-over"; readonly known: KnownPages; readonly files?: FileTree | undefined }
   /** Another process wrote into the databases: they are not what the journal made of them. */
   | { readonly kind: "diverged"; readonly reason: string };
 
@@ -74,7 +77,7 @@ export class Secondary {
   async handOver(): Promise<HandedOver> {
     await this.follower.close();
     try {
-      return { kind: "handed-over", known: this.replica.handOver() };
+      return { kind: "handed-over", known: this.replica.handOver(), files: this.replica.files };
     } catch (error) {
       return { kind: "diverged", reason: messageOf(error) };
     }

@@ -10,6 +10,7 @@ import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pathOf } from "../../capture/data-path.ts";
+import { nameOfBytes } from "../../core/database-name.ts";
 import {
   removableSetAsides,
   type SetAside,
@@ -103,7 +104,9 @@ export class SetAsideFolders {
     return { name, ...described };
   }
 
+  /** Undefined: it is like no other. A folder may have files beside databases, which differ without the databases. */
   async #contentOf(folder: string): Promise<string | undefined> {
+    if (await this.#hasFiles(folder)) return undefined;
     const hash = createHash("sha256");
     for (const name of (await this.#files.find(folder)).toSorted()) {
       const sum = await this.#files.committedChecksum(pathOf(folder, name));
@@ -111,6 +114,17 @@ export class SetAsideFolders {
       hash.update(`${name}\0`).update(sum);
     }
     return hash.digest("hex");
+  }
+
+  async #hasFiles(folder: string): Promise<boolean> {
+    const databases = await this.#files.find(folder);
+    const own = new Set([descriptionName, "marker.json"]);
+    const besides = new Set(databases.flatMap((name) => ["", "-wal", "-shm", "-journal"].map((end) => name + end)));
+    for await (const { name, stats } of entriesBelow(folder)) {
+      const path = nameOfBytes(Buffer.from(name));
+      if (!stats.isDirectory() && !own.has(path) && !besides.has(path)) return true;
+    }
+    return false;
   }
 
   async #remove(name: string): Promise<void> {

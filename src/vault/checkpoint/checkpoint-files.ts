@@ -2,9 +2,9 @@
  * The files beside the databases in a checkpoint: a tree of entries whose contents are in chunks.
  *
  * Most contents are in chunks already, written by the journal before the flush that named them; the checkpoint names
- * the same. What a flush carried inline is written as a chunk here, because the flush is removed some checkpoints later. A
- * content that the checkpoint before has in a chunk is never written again, so the place of a piece in the primary's
- * memory may name a record that is gone by then: it is not needed any more.
+ * the same. What a flush carried inline is written as a chunk here, because the flush is removed some checkpoints
+ * later. A content that the checkpoint before has in a chunk is never written again, so the place of a piece in the
+ * primary's memory may name a record that is gone by then: it is not needed any more.
  *
  * Contents are proven when they are written, by their hash, and when they are read.
  */

@@ -38,18 +38,18 @@ export function encodeTree(entries: Iterable<NamedEntry>): Uint8Array[] {
   const parts: Uint8Array[] = [];
   let part: NamedEntry[] = [];
   let bytes = headBytes;
-  const cut = (): void => {
+  const close = (): void => {
     if (part.length > 0) parts.push(encodePart(part, bytes));
     [part, bytes] = [[], headBytes];
   };
   for (const entry of sorted) {
     const length = entryBytes(entry);
-    if (bytes + length > chunkBytes) cut();
+    if (bytes + length > chunkBytes) close();
     part.push(entry);
     bytes += length;
-    if ((sha256(Buffer.from(entry[0]))[0] ?? 0) % endsOneIn === 0) cut();
+    if ((sha256(Buffer.from(entry[0]))[0] ?? 0) % endsOneIn === 0) close();
   }
-  cut();
+  close();
   return parts;
 }
 

@@ -62,6 +62,11 @@ export function filesOf(sections: readonly Section[]): FilesPart | undefined {
   return last === undefined ? undefined : { changes: parts.flatMap(({ changes }) => changes), checksum: last.checksum };
 }
 
+/** Returns the checksum of the files after a flush, by the sections of its last record that has some; reads no more. */
+export function filesChecksumIn(sections: readonly Section[]): Uint8Array | undefined {
+  return sections.find(({ kind }) => kind === filesKind)?.content.slice(0, treeChecksumBytes);
+}
+
 /** Returns the bytes that a change takes in a section. */
 export function changeBytes(change: FileChange): number {
   const length = 1 + stringBytes(change.path);

@@ -48,6 +48,7 @@ import { programVersion } from "../../runtime/program-version.ts";
 import { sha256 } from "../../runtime/sha256.ts";
 import { ByteWriter, loneSurrogate, MalformedBytes, UnknownSection } from "./bytes.ts";
 import { CorruptRecordError, quoteFound, UnknownFormatError, type WrittenBy } from "../errors.ts";
+import { filesKind } from "./files-section.ts";
 import { logKey } from "./log-key.ts";
 import { hostIdBytesMax, recordBytesMax } from "../limits.ts";
 import {
@@ -78,7 +79,7 @@ const kindNumbers: Readonly<Record<RecordKind, number>> = { epoch: 1, commit: 2,
 const kindNames: readonly (RecordKind | undefined)[] = [undefined, "epoch", "commit", "renew", "checkpoint", "vacate"];
 
 /** Kinds of sections that this version understands, beside the body. */
-const knownSections: ReadonlySet<string> = new Set();
+const knownSections: ReadonlySet<string> = new Set([filesKind]);
 
 /** How a record is written. */
 export type RecordLayout =

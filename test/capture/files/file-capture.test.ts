@@ -29,7 +29,6 @@ const matcher = fileMatcher({
   files: ["uploads/**", "secrets/*.key", ".migrate"],
   except: ["uploads/tmp"],
   databases: ["*.db"],
-  databasesExcept: [],
   reserved: [],
 });
 

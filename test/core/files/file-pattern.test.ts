@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { type FileMatcher, fileMatcher, fileSegments } from "../../../src/core/files/file-pattern.ts";
 
 const matcher = (files: readonly string[], except: readonly string[] = []): FileMatcher =>
-  fileMatcher({ files, except, databases: ["*.db"], databasesExcept: [], reserved: ["own"] });
+  fileMatcher({ files, except, databases: ["*.db"], reserved: ["own"] });
 
 test("a pattern is a path below the folder", () => {
   for (const pattern of ["uploads/**", "**", ".migrate", "secrets/*.key", "a/**/b"])
@@ -35,9 +35,17 @@ test("an exception wins, with everything below it", () => {
 
 test("a database, its companions and what is the host's own are never files", () => {
   const all = matcher(["**"]);
-  for (const name of ["notes.db", "notes.db-wal", "notes.db-shm", "notes.db-journal", ".stead-host.lock", "own/x"])
+  for (const name of [
+    "notes.db",
+    "notes.db-wal",
+    "notes.db-shm",
+    "notes.db-journal",
+    ".stead-host.lock",
+    ".stead-incoming/1",
+    "own/x",
+  ])
     expect(all.covers(name)).toBe(false);
-  for (const name of ["sub/notes.db", "notes.db.bak"]) expect(all.covers(name)).toBe(true);
+  for (const name of ["sub/notes.db", "notes.db.bak", "trip-journal"]) expect(all.covers(name)).toBe(true);
 });
 
 test("folders on the way to a file are visited, and covered", () => {

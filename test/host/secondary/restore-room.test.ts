@@ -70,7 +70,7 @@ async function make({ capacity, otherDisk = [] }: { capacity: number; otherDisk?
     { dataFolder: data, stateFolder: state, setAsideFolder: aside },
     { find: localDatabases(["*.db"]).find, committedChecksum: () => Promise.resolve(sums.previous) },
     bounds,
-    space,
+    { disk: space },
   );
   await local.prepare();
   const warnings: string[] = [];

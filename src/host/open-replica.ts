@@ -1,0 +1,33 @@
+/** Opens what a secondary writes: the databases of its data folder, and the files beside them. */
+import { Replica } from "../capture/replica.ts";
+import type { HostConfig } from "../config/types.ts";
+import { nameMatcher } from "../core/database-pattern.ts";
+import { readPiece } from "../vault/checkpoint/checkpoint-files.ts";
+import type { Store } from "../vault/store/store.ts";
+import type { ApplicationUser } from "./application/application-user.ts";
+import { matcherOf } from "./secondary/files/matcher-of.ts";
+import { ReplicaWithFiles } from "./secondary/files/replica-with-files.ts";
+import type { LocalData } from "./secondary/local-data.ts";
+
+export interface ReplicaParts {
+  readonly config: HostConfig;
+  readonly local: LocalData;
+  /** The application's, if that is not the host's. */
+  readonly user: ApplicationUser | undefined;
+  readonly store: Store;
+}
+
+export const replicaOpener =
+  ({ config, local, user, store }: ReplicaParts) =>
+  async (): Promise<ReplicaWithFiles> => {
+    const databases = await Replica.open({
+      root: config.dataFolder,
+      spoolFolder: config.stateFolder,
+      accessBefore: (name) => local.accessBefore(name, user),
+      isListed: nameMatcher(config.databases, config.databasesExcept),
+    });
+    return new ReplicaWithFiles(databases, {
+      ...{ root: config.dataFolder, matcher: matcherOf(config), owner: user },
+      ...{ previousFolder: local.previousFolder, fetch: (piece) => readPiece(store, piece) },
+    });
+  };

@@ -1,0 +1,190 @@
+/**
+ * Files, links and folders below a data folder, as a secondary writes them: never through a link, and each file whole
+ * or not at all.
+ *
+ * A host that is root writes into a folder of the application's user, who could have left a link there to lead it
+ * elsewhere. Each folder on the way to an entry is therefore looked at without following it, and must be a folder; the
+ * last part of the path is only ever created, renamed over or unlinked, and none of these follows a link. No
+ * application runs meanwhile.
+ */
+import {
+  chmodSync,
+  chownSync,
+  lchownSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmdirSync,
+  symlinkSync,
+  unlinkSync,
+  type Stats,
+} from "node:fs";
+import { type FilePath, folderOf, pathOf, textOf } from "../../../capture/data-path.ts";
+import { ReplicaError } from "../../../capture/replica-error.ts";
+import { bytesOfName, hasEscapes, isDatabaseName, nameOfBytes } from "../../../core/database-name.ts";
+import type { FileAttributes } from "../../../core/files/file-entry.ts";
+import { incomingFolderName } from "../../../core/files/file-pattern.ts";
+
+/** Who has what this host writes: the owner in the journal where this process may give files away, or this one. */
+export interface GivenOwner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+const ownerMay = 0o700;
+
+export class FileGround {
+  readonly root: string;
+  readonly #owner: GivenOwner | undefined;
+  /** Folders that were looked at since `begin`. */
+  readonly #looked = new Set<string>();
+  /** Attributes that folders get in the end, so that what belongs into them can be made before. */
+  readonly #folders = new Map<string, FileAttributes>();
+  #made = 0;
+
+  constructor(root: string, owner?: GivenOwner) {
+    this.root = root;
+    this.#owner = owner;
+  }
+
+  /** Others may have changed the folders since: they are looked at again. */
+  begin(): void {
+    this.#looked.clear();
+  }
+
+  pathOf(path: string): FilePath {
+    if (!isDatabaseName(path)) throw new ReplicaError(path, "a path that leads out of the data folder", "one below it");
+    return pathOf(this.root, path);
+  }
+
+  lookAt(path: string): Stats | undefined {
+    return lstatSync(this.pathOf(path), { throwIfNoEntry: false });
+  }
+
+  /** Returns a path for a file that is being written, on the file system of the data folder. */
+  newTemporary(): string {
+    const folder = `${this.root}/${incomingFolderName}`;
+    if (this.#made === 0) mkdirSync(folder, { recursive: true, mode: ownerMay });
+    this.#made += 1;
+    return `${folder}/${this.#made}`;
+  }
+
+  /** Puts a file that is whole at its place, over what is there. */
+  place(temporary: FilePath, path: string, attributes: FileAttributes): void {
+    this.#give(temporary, attributes);
+    this.#clearFor(path, "file");
+    this.#inFolderOf(path, () => renameSync(temporary, this.pathOf(path)));
+  }
+
+  putLink(path: string, target: string): void {
+    const temporary = this.newTemporary();
+    symlinkSync(hasEscapes(target) ? Buffer.from(bytesOfName(target)) : target, temporary);
+    if (process.geteuid?.() === 0 && this.#owner !== undefined) lchownSync(temporary, this.#owner.uid, this.#owner.gid);
+    this.#clearFor(path, "file");
+    this.#inFolderOf(path, () => renameSync(temporary, this.pathOf(path)));
+  }
+
+  putFolder(path: string, attributes: FileAttributes): void {
+    this.#clearFor(path, "folder");
+    this.#inFolderOf(path, () => mkdirSync(this.pathOf(path), { recursive: true, mode: ownerMay }));
+    this.#folders.set(path, attributes);
+  }
+
+  /**
+   * Removes an entry and what `isOurs` below it; a folder with something else in it stays. Of a path that does not
+   * exist it does nothing.
+   */
+  remove(path: string, isOurs: (path: string) => boolean): void {
+    if (!this.#isFolderAbove(path)) return;
+    const stats = this.lookAt(path);
+    if (stats === undefined) return;
+    if (!stats.isDirectory()) return this.#inFolderOf(path, () => unlinkSync(this.pathOf(path)));
+    this.#folders.delete(path);
+    this.#looked.delete(path);
+    let isEmpty = true;
+    for (const name of this.#namesIn(path)) {
+      const child = `${path}/${name}`;
+      if (isOurs(child)) this.remove(child, isOurs);
+      if (this.lookAt(child) !== undefined) isEmpty = false;
+    }
+    if (isEmpty) this.#inFolderOf(path, () => rmdirSync(this.pathOf(path)));
+  }
+
+  /** Folders get their permissions and owners, the innermost first. */
+  close(): void {
+    const paths = [...this.#folders].sort(([a], [b]) => b.length - a.length);
+    for (const [path, attributes] of paths) this.#give(this.pathOf(path), attributes);
+    this.#folders.clear();
+  }
+
+  #namesIn(path: string): string[] {
+    const folder = this.pathOf(path);
+    chmodIfNeeded(folder);
+    return readdirSync(folder, { encoding: "buffer" }).map(nameOfBytes);
+  }
+
+  /** Removes what is in the way of an entry of this kind: something of another kind. */
+  #clearFor(path: string, kind: "file" | "folder"): void {
+    this.#makeFolderAbove(path);
+    const stats = this.lookAt(path);
+    if (stats === undefined || stats.isDirectory() === (kind === "folder")) return;
+    if (kind === "folder") this.#inFolderOf(path, () => unlinkSync(this.pathOf(path)));
+    else this.remove(path, () => true);
+  }
+
+  #makeFolderAbove(path: string): void {
+    const folder = path.slice(0, Math.max(0, path.lastIndexOf("/")));
+    if (folder === "" || this.#looked.has(folder)) return;
+    this.#makeFolderAbove(folder);
+    const stats = this.lookAt(folder);
+    if (stats === undefined) mkdirSync(this.pathOf(folder), { mode: 0o755 });
+    else if (!stats.isDirectory()) throw this.#linkOnTheWay(folder);
+    this.#looked.add(folder);
+  }
+
+  /** False if a folder on the way does not exist. Throws if there is a link in its place. */
+  #isFolderAbove(path: string): boolean {
+    const folder = path.slice(0, Math.max(0, path.lastIndexOf("/")));
+    if (folder === "" || this.#looked.has(folder)) return true;
+    if (!this.#isFolderAbove(folder)) return false;
+    const stats = this.lookAt(folder);
+    if (stats === undefined) return false;
+    if (!stats.isDirectory()) throw this.#linkOnTheWay(folder);
+    this.#looked.add(folder);
+    return true;
+  }
+
+  #linkOnTheWay(folder: string): ReplicaError {
+    return new ReplicaError(folder, `a link or a file at ${textOf(this.pathOf(folder))}`, "a folder", "foreign");
+  }
+
+  /** Runs what changes the folder of an entry; a folder that its owner may not write is made writable for it. */
+  #inFolderOf(path: string, change: () => void): void {
+    try {
+      change();
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EACCES") throw error;
+      const folder = folderOf(this.pathOf(path));
+      const { mode, uid, gid } = lstatSync(folder);
+      const name = path.slice(0, Math.max(0, path.lastIndexOf("/")));
+      if (name !== "" && !this.#folders.has(name)) this.#folders.set(name, { mode: mode & 0o7777, uid, gid });
+      chmodSync(folder, (mode & 0o7777) | ownerMay);
+      change();
+    }
+  }
+
+  /** The owner first: a change of it clears bits of the mode. Only root can give a file away. */
+  #give(path: FilePath, { mode, uid, gid }: FileAttributes): void {
+    if (process.geteuid?.() === 0) {
+      const to = this.#owner === undefined || uid === 0 ? { uid, gid } : this.#owner;
+      chownSync(path, to.uid, to.gid);
+    }
+    chmodSync(path, mode);
+  }
+}
+
+function chmodIfNeeded(folder: FilePath): void {
+  const { mode } = lstatSync(folder);
+  if (process.geteuid?.() !== 0 && (mode & ownerMay) !== ownerMay) chmodSync(folder, (mode & 0o7777) | ownerMay);
+}

@@ -1,0 +1,298 @@
+/**
+ * The files beside the databases on a secondary: written from checkpoints and flushes, as the databases are.
+ *
+ * A flush is taken in steps. `prepare` proves it: its changes, made to the tree as it was, must give the checksum that
+ * the primary had. Then the content of each file is made under a temporary name, from the flush, the vault, or the
+ * files as they were before the flush, each piece proven by its hash, and synced. Until then nothing can be seen.
+ * `commit` puts them in place in the order of the journal, each by one rename, so a file is always one that the
+ * primary had, whole.
+ *
+ * A crash in between leaves some files of the flush and not others. They are not trusted: a restart moves all of them
+ * away and takes back what the journal has, by hash (local-files.ts), so no position is recorded and none can be wrong.
+ *
+ * The vault says which files there are, and this host's configuration which of them it has: the others are proven and
+ * carried along in the tree, but not written, so who can write into the vault cannot make a host write other files. A
+ * host that leaves out files does not become primary.
+ *
+ * Attacked in test/host/secondary/file-replica.test.ts: "writes nothing through a link", "refuses a path that leads
+ * out".
+ */
+import { closeSync, fdatasync, ftruncateSync, openSync, rmSync, utimesSync, writeSync } from "node:fs";
+import { promisify } from "node:util";
+import { EventLoopBudget } from "../../../capture/event-loop-budget.ts";
+import { ReplicaError } from "../../../capture/replica-error.ts";
+import type { FileChange, PutFile } from "../../../core/files/file-change.ts";
+import { filePieceBytes, type FilePiece, pieceLength } from "../../../core/files/file-entry.ts";
+import { incomingFolderName, type FileMatcher } from "../../../core/files/file-pattern.ts";
+import { FileTree, ForeignChange } from "../../../core/files/file-tree.ts";
+import { sha256 } from "../../../runtime/sha256.ts";
+import { inLanes } from "./in-lanes.ts";
+import { FileGround, type GivenOwner } from "./file-ground.ts";
+import { LeftFiles } from "./left-files.ts";
+import { type PieceReader, openPieces } from "./local-pieces.ts";
+
+/** What a flush says about files (src/vault/log/files-section.ts). */
+export interface FilesOfFlush {
+  readonly changes: readonly FileChange[];
+  readonly checksum: Uint8Array;
+}
+
+export interface WantedPiece {
+  readonly key: string;
+  readonly hash: string;
+  readonly length: number;
+  readonly path: string;
+}
+
+export interface FileReplicaOptions {
+  /** The data folder. */
+  readonly root: string;
+  /** What this host has of the files; undefined: none. */
+  readonly matcher: FileMatcher | undefined;
+  /** Returns a piece that is in a chunk of the vault, proven. */
+  readonly fetch: (piece: WantedPiece) => Promise<Uint8Array>;
+  /** A folder with files of an earlier run, which may be taken from there. */
+  readonly previousFolder?: string | undefined;
+  /** The application's user, if that is not the host's. */
+  readonly owner?: GivenOwner | undefined;
+}
+
+/** Files that are made at the same time, and pieces of one of them. */
+const filesAtOnce = 4;
+const piecesAtOnce = 4;
+const sync = promisify(fdatasync);
+
+/** A file whose content is made: at a temporary path, or still under the name of the file that it was. */
+interface MadeFile {
+  readonly temporary: string;
+  readonly put: PutFile;
+}
+
+export class FileReplica {
+  readonly #options: FileReplicaOptions;
+  readonly #ground: FileGround;
+  readonly #left: LeftFiles;
+  #tree = new FileTree(sha256);
+  /** Paths that the journal has, or had, since this replica began. */
+  readonly #seen = new Set<string>();
+  #prepared: { readonly made: ReadonlyMap<PutFile, MadeFile>; readonly changes: readonly FileChange[] } | undefined;
+
+  constructor(options: FileReplicaOptions) {
+    this.#options = options;
+    this.#ground = new FileGround(options.root, options.owner);
+    this.#left = new LeftFiles(this.#ground);
+    this.#removeIncoming();
+  }
+
+  get tree(): FileTree {
+    return this.#tree;
+  }
+
+  /** True if the journal has or had a file of this path since this replica's checkpoint. */
+  knows(path: string): boolean {
+    return this.#seen.has(path);
+  }
+
+  /** Writes the files of a checkpoint into a folder that has none of them. */
+  async load(tree: FileTree, onBytes: (bytes: number) => void, signal?: AbortSignal): Promise<void> {
+    this.#ground.begin();
+    this.#tree = tree;
+    const entries = [...tree.entries()].sort(([a], [b]) => (a < b ? -1 : 1));
+    for (const [path] of entries) this.#seen.add(path);
+    const ours = entries.filter(([path, entry]) => this.#isOurs(path, entry.kind === "folder"));
+    for (const [path, entry] of ours) if (entry.kind === "folder") this.#ground.putFolder(path, entry);
+    await inLanes(filesAtOnce, ours, async ([path, entry]) => {
+      signal?.throwIfAborted();
+      if (entry.kind === "link") this.#ground.putLink(path, entry.target);
+      if (entry.kind !== "file") return;
+      const put: PutFile = { ...entry, kind: "put-file", path, pieces: entry.pieces.map(asChunk) };
+      const previous = openPieces(this.#options.previousFolder, path, entry.size);
+      try {
+        this.#place(await this.#make(put, previous, entry.pieces));
+      } finally {
+        previous?.close();
+      }
+      onBytes(entry.size);
+    });
+    this.#ground.close();
+  }
+
+  /** Proves the changes and makes the contents; nothing can be seen yet. Throws ReplicaError. */
+  async prepare({ changes, checksum }: FilesOfFlush, position: number): Promise<void> {
+    this.#ground.begin();
+    const before = new Map<PutFile, readonly FilePiece[]>();
+    for (const change of changes) if (change.kind === "put-file") before.set(change, this.#piecesBefore(change));
+    this.#prove(changes, checksum, position);
+    for (const { path } of changes) this.#seen.add(path);
+    const made = new Map<PutFile, MadeFile>();
+    const puts = [...before.keys()].filter(({ path }) => this.#isOurs(path, false));
+    await inLanes(filesAtOnce, puts, async (put) => {
+      const base = put.base === undefined ? undefined : openPieces(this.#options.root, put.base, undefined);
+      try {
+        made.set(put, await this.#make(put, base, before.get(put) ?? []));
+      } finally {
+        base?.close();
+      }
+    });
+    this.#prepared = { made, changes };
+  }
+
+  /** Puts what was prepared in place, in order. */
+  async commit(): Promise<void> {
+    const prepared = this.#prepared;
+    this.#prepared = undefined;
+    if (prepared === undefined) return;
+    const budget = new EventLoopBudget();
+    for (const change of prepared.changes) {
+      this.#take(change, prepared.made);
+      await budget.yieldIfDue();
+    }
+    this.#ground.close();
+  }
+
+  /** Looks whether some of the files are as they were left, in turn. Throws ReplicaError if one is not. */
+  look(count: number): void {
+    this.#left.look(count);
+  }
+
+  /** Returns the tree for the term that takes the files over. Throws ReplicaError. */
+  handOver(): FileTree {
+    this.#left.lookAtAll();
+    this.#removeIncoming();
+    return this.#tree;
+  }
+
+  close(): void {
+    this.#removeIncoming();
+  }
+
+  #removeIncoming(): void {
+    rmSync(`${this.#options.root}/${incomingFolderName}`, { recursive: true, force: true });
+  }
+
+  #prove(changes: readonly FileChange[], checksum: Uint8Array, position: number): void {
+    try {
+      this.#tree.apply(changes, position);
+    } catch (error) {
+      if (error instanceof ForeignChange) throw refused(error.message, "changes of the files as they are here");
+      throw error;
+    }
+    const [found, expected] = [this.#tree.checksum, checksum].map((sum) => Buffer.from(sum).toString("hex"));
+    if (found !== expected) throw refused(`checksum ${found}`, `checksum ${expected}`);
+  }
+
+  #take(change: FileChange, made: ReadonlyMap<PutFile, MadeFile>): void {
+    const { path } = change;
+    switch (change.kind) {
+      case "put-file": {
+        const file = made.get(change);
+        if (file !== undefined) this.#place(file);
+        return;
+      }
+      case "put-link":
+        if (this.#isOurs(path, false)) this.#ground.putLink(path, change.target);
+        this.#left.forget(path);
+        return;
+      case "put-folder":
+        if (this.#isOurs(path, true)) this.#ground.putFolder(path, change);
+        this.#left.forget(path);
+        return;
+      case "remove":
+        this.#ground.remove(path, (below) => this.#isOurs(below, false) || this.#isOurs(below, true));
+        this.#left.forget(path);
+    }
+  }
+
+  #isOurs(path: string, isFolder: boolean): boolean {
+    const { matcher } = this.#options;
+    return matcher !== undefined && (isFolder ? matcher.coversFolder(path) : matcher.covers(path));
+  }
+
+  /** The pieces of `base` as they are before the flush, by the index in the new file. */
+  #piecesBefore({ base, pieces }: PutFile): readonly FilePiece[] {
+    const entry = base === undefined ? undefined : this.#tree.get(base);
+    const before = entry?.kind === "file" ? entry.pieces : [];
+    return pieces.map(({ hash, source }): FilePiece => {
+      const same = source.kind === "same" ? before[source.index] : undefined;
+      return same ?? { hash, place: { kind: "record", position: 0 } };
+    });
+  }
+
+  /** Makes the content of a file, synced, at a temporary path. `places`: where the vault has pieces, by index. */
+  async #make(put: PutFile, local: PieceReader | undefined, places: readonly FilePiece[]): Promise<MadeFile> {
+    const { path, size, mtimeMs } = put;
+    const temporary = this.#ground.newTemporary();
+    if (local !== undefined && local.mayMove && (await isSame(put, local)) && local.hasMovedTo(temporary)) {
+      utimesSync(temporary, mtimeMs / 1000, mtimeMs / 1000);
+      return { temporary, put };
+    }
+    const fd = openSync(temporary, "wx", 0o600);
+    try {
+      ftruncateSync(fd, size);
+      await inLanes(piecesAtOnce, [...put.pieces.keys()], async (index) => {
+        const bytes = await this.#pieceOf(put, index, local, places[index]);
+        if (bytes.length !== pieceLength(size, index))
+          throw refused(`piece ${index} of ${path} with ${bytes.length} bytes`, `${pieceLength(size, index)}`);
+        // What was a hole stays one.
+        if (!isZero(bytes)) writeAll(fd, bytes, index * filePieceBytes);
+      });
+      await sync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    utimesSync(temporary, mtimeMs / 1000, mtimeMs / 1000);
+    return { temporary, put };
+  }
+
+  async #pieceOf(
+    { path, size, base, pieces }: PutFile,
+    index: number,
+    local: PieceReader | undefined,
+    before: FilePiece | undefined,
+  ): Promise<Uint8Array> {
+    const piece = pieces[index];
+    if (piece === undefined) throw new RangeError(`no piece ${index} of ${path}`);
+    const { hash, source } = piece;
+    if (source.kind === "inline") return source.bytes;
+    const here = local?.read(source.kind === "same" ? source.index : index, hash);
+    if (here !== undefined) return here;
+    const key = source.kind === "chunk" ? source.key : before?.place.kind === "chunk" ? before.place.key : undefined;
+    if (key !== undefined) return this.#options.fetch({ key, hash, length: pieceLength(size, index), path });
+    throw new ReplicaError(
+      base ?? path,
+      "a file that was changed by something other than this host",
+      "a copy that only the journal changes; nothing else may write to the files of a secondary",
+      "foreign",
+    );
+  }
+
+  #place({ temporary, put }: MadeFile): void {
+    this.#ground.place(temporary, put.path, put);
+    this.#left.remember(put.path);
+  }
+}
+
+const refused = (found: string, accepted: string): ReplicaError => new ReplicaError("files", found, accepted);
+
+const asChunk = ({ hash, place }: FilePiece): PutFile["pieces"][number] => {
+  if (place.kind !== "chunk") throw refused("a piece of a checkpoint that is in no chunk", "one in a chunk");
+  return { hash, source: place };
+};
+
+/** True if a file of an earlier run has exactly this content. */
+async function isSame({ size, pieces }: PutFile, local: PieceReader): Promise<boolean> {
+  if (local.size !== size) return false;
+  const budget = new EventLoopBudget();
+  for (const [index, { hash }] of pieces.entries()) {
+    if (local.read(index, hash) === undefined) return false;
+    await budget.yieldIfDue();
+  }
+  return true;
+}
+
+const zeros = Buffer.alloc(filePieceBytes);
+const isZero = (bytes: Uint8Array): boolean => Buffer.compare(bytes, zeros.subarray(0, bytes.length)) === 0;
+
+function writeAll(fd: number, bytes: Uint8Array, position: number): void {
+  for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, bytes.length - done, position + done);
+}

@@ -1,0 +1,165 @@
+/**
+ * The files of an earlier run of this host, and where they are while a restore looks for what it can use of them.
+ *
+ * As with databases, all that the patterns cover is moved out of the data folder, and comes back only as content that
+ * the journal has, proven by its hash (file-replica.ts). What is left behind then is what the journal does not have at
+ * its end.
+ */
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  fstatSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  closeSync,
+  readdirSync,
+  readlinkSync,
+  rmdirSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  type Stats,
+} from "node:fs";
+import { EventLoopBudget } from "../../../capture/event-loop-budget.ts";
+import { pathOf } from "../../../capture/data-path.ts";
+import { nameOfBytes } from "../../../core/database-name.ts";
+import {
+  filePieceBytes,
+  type FileEntry,
+  type FilePiece,
+  pieceCountOf,
+  pieceLength,
+} from "../../../core/files/file-entry.ts";
+import { incomingFolderName, type FileMatcher } from "../../../core/files/file-pattern.ts";
+import { FileTree } from "../../../core/files/file-tree.ts";
+import { readFully } from "../../../capture/wal-reader.ts";
+import { sha256 } from "../../../runtime/sha256.ts";
+import { matcherOf } from "./matcher-of.ts";
+import { moveFileIfThere } from "../move-path.ts";
+
+interface FoundEntry {
+  readonly path: string;
+  readonly stats: Stats;
+}
+
+export class LocalFiles {
+  readonly #matcher: FileMatcher;
+
+  constructor(matcher: FileMatcher) {
+    this.#matcher = matcher;
+  }
+
+  /** Moves all covered entries from one folder to another. After a crash it continues. */
+  async moveAway(from: string, to: string): Promise<void> {
+    const budget = new EventLoopBudget();
+    rmSync(`${from}/${incomingFolderName}`, { recursive: true, force: true });
+    const entries = [...this.#entriesIn(from)];
+    for (const { path, stats } of entries) {
+      if (stats.isDirectory()) mkdirSync(pathOf(to, path), { recursive: true, mode: 0o700 });
+      else await moveOne(from, to, path, stats);
+      await budget.yieldIfDue();
+    }
+    const folders = entries.filter(({ stats }) => stats.isDirectory()).toReversed();
+    for (const { path, stats } of folders) {
+      const target = pathOf(to, path);
+      if (process.geteuid?.() === 0) chownSync(target, stats.uid, stats.gid);
+      chmodSync(target, stats.mode & 0o7777);
+      removeIfEmpty(pathOf(from, path));
+    }
+  }
+
+  /** Removes all covered entries of a folder. */
+  async clear(folder: string): Promise<void> {
+    const budget = new EventLoopBudget();
+    rmSync(`${folder}/${incomingFolderName}`, { recursive: true, force: true });
+    for (const { path, stats } of [...this.#entriesIn(folder)].toReversed()) {
+      if (stats.isDirectory()) removeIfEmpty(pathOf(folder, path));
+      else unlinkSync(pathOf(folder, path));
+      await budget.yieldIfDue();
+    }
+  }
+
+  /** True if no file and no link is covered there. */
+  isEmpty(folder: string): boolean {
+    for (const { stats } of this.#entriesIn(folder)) if (!stats.isDirectory()) return false;
+    return true;
+  }
+
+  /** Paths of covered files and links. */
+  *paths(folder: string): Generator<string> {
+    for (const { path, stats } of this.#entriesIn(folder)) if (!stats.isDirectory()) yield path;
+  }
+
+  /** Returns the checksum of the files in a folder, as the journal would have it; reads all of them. */
+  async checksum(folder: string): Promise<Uint8Array> {
+    const budget = new EventLoopBudget();
+    const tree: [string, FileEntry][] = [];
+    for (const { path, stats } of this.#entriesIn(folder)) {
+      tree.push([path, await entryOf(folder, path, stats, budget)]);
+      await budget.yieldIfDue();
+    }
+    return new FileTree(sha256, tree).checksum;
+  }
+
+  /** Folders before what is in them. */
+  *#entriesIn(root: string, folder = ""): Generator<FoundEntry> {
+    const at = folder === "" ? root : pathOf(root, folder);
+    if (!existsSync(at)) return;
+    for (const name of readdirSync(at, { encoding: "buffer" }).map(nameOfBytes)) {
+      const path = folder === "" ? name : `${folder}/${name}`;
+      const stats = lstatSync(pathOf(root, path), { throwIfNoEntry: false });
+      if (stats === undefined) continue;
+      if (stats.isDirectory()) {
+        if (!this.#matcher.visits(path)) continue;
+        if (this.#matcher.coversFolder(path)) yield { path, stats };
+        yield* this.#entriesIn(root, path);
+      } else if ((stats.isFile() || stats.isSymbolicLink()) && this.#matcher.covers(path)) yield { path, stats };
+    }
+  }
+}
+
+/** Returns undefined if this host has no files beside its databases. */
+export function localFilesOf(config: Parameters<typeof matcherOf>[0]): LocalFiles | undefined {
+  const matcher = matcherOf(config);
+  return matcher === undefined ? undefined : new LocalFiles(matcher);
+}
+
+async function moveOne(from: string, to: string, path: string, stats: Stats): Promise<void> {
+  const [source, target] = [pathOf(from, path), pathOf(to, path)];
+  if (!stats.isSymbolicLink()) return moveFileIfThere(source, target);
+  rmSync(target, { force: true });
+  symlinkSync(readlinkSync(source, { encoding: "buffer" }), target);
+  unlinkSync(source);
+}
+
+/** Something that is not covered may be in it. */
+function removeIfEmpty(folder: string | Buffer): void {
+  try {
+    rmdirSync(folder);
+  } catch (error) {
+    if (!["ENOTEMPTY", "EEXIST", "ENOENT", "EBUSY"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
+  }
+}
+
+async function entryOf(root: string, path: string, stats: Stats, budget: EventLoopBudget): Promise<FileEntry> {
+  const attributes = { mode: stats.mode & 0o7777, uid: stats.uid, gid: stats.gid };
+  if (stats.isDirectory()) return { kind: "folder", ...attributes };
+  if (stats.isSymbolicLink())
+    return { kind: "link", target: nameOfBytes(readlinkSync(pathOf(root, path), { encoding: "buffer" })) };
+  const fd = openSync(pathOf(root, path), "r");
+  try {
+    const { size, mtimeMs } = fstatSync(fd);
+    const pieces: FilePiece[] = [];
+    for (let index = 0; index < pieceCountOf(size); index++) {
+      const bytes = new Uint8Array(pieceLength(size, index));
+      readFully(fd, bytes, index * filePieceBytes);
+      pieces.push({ hash: sha256(bytes).toString("hex"), place: { kind: "record", position: 0 } });
+      await budget.yieldIfDue();
+    }
+    return { kind: "file", ...attributes, mtimeMs: Math.floor(mtimeMs), size, pieces };
+  } finally {
+    closeSync(fd);
+  }
+}
