@@ -6,7 +6,6 @@
  * identity, folders and ports in use), then the host's life begins.
  */
 import type { HostConfig } from "../config/types.ts";
-import type { CheckedDatabase } from "../capture/integrity.ts";
 import { localDatabases } from "../capture/local-state.ts";
 import type { Fingerprint } from "../core/suspects.ts";
 import { allRules } from "../core/rules.ts";
@@ -33,7 +32,6 @@ import { openScope } from "./application/scope.ts";
 import { askForCheckpoint } from "./control/ask-checkpoint.ts";
 import { reloadHost } from "./config-reload.ts";
 import { controlApp } from "./control/control.ts";
-import { checkBeforeBootstrap } from "./secondary/bootstrap-check.ts";
 import { serveControl } from "./control/control-server.ts";
 import { showHost } from "./control/host-metrics.ts";
 import { assertConnections } from "../http/server/descriptor-room.ts";
@@ -57,6 +55,7 @@ import type { HookRunner } from "./ports/hook.ts";
 import type { HostPorts } from "./host-ports.ts";
 import { replicaOpener } from "./open-replica.ts";
 import { sourceOpener } from "./open-source.ts";
+import { databaseCheck } from "./secondary/database-check.ts";
 import { checkDatabases } from "./secondary/integrity-check.ts";
 import { readLocalChunk } from "./secondary/local-chunk.ts";
 import { localFilesOf } from "./secondary/files/local-files.ts";
@@ -159,7 +158,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     front,
     local,
     ...callsToHosts(config, channel.caller, clock),
-    checkDatabases: databaseCheck(config, options, findDatabases),
+    checkDatabases: bootstrapCheck(config, options, findDatabases),
     openReplica: replicaOpener({ config, local, user, store }),
     openSource: sourceOpener({ config, clock, metrics, exclusions, store, vaultLog }),
     localChunk: (name, offset, length, chunk) =>
@@ -299,28 +298,11 @@ function warnOfSuspects(log: Logger, fresh: readonly Fingerprint[]): void {
     });
 }
 
-/** How often status and log report the progress of a check. */
-const checkProgressMs = 2_000;
-
-function databaseCheck(
+const bootstrapCheck = (
   { dataFolder: root, bootstrapCheck: depth }: HostConfig,
   { acceptDamaged, databaseChecker: command }: StartOptions,
-  find: () => Promise<string[]>,
-): HostPorts["checkDatabases"] {
-  return async (progress, warnings, signal) => {
-    const names = await find();
-    let toldAt = -Infinity;
-    const onProgress = (count: number): void => {
-      const now = systemClock.now();
-      if (now - toldAt < checkProgressMs) return;
-      toldAt = now;
-      progress(`checking the databases before they become the first checkpoint: ${count} of ${names.length}`);
-    };
-    if (names.length > 0) onProgress(0);
-    const check = (): Promise<CheckedDatabase[]> => checkDatabases({ command, root, depth, names, onProgress, signal });
-    await checkBeforeBootstrap({ depth, acceptDamaged, check, onWarning: (text) => warnings.warn(text) });
-  };
-}
+  find: () => Promise<readonly string[]>,
+) => databaseCheck({ root, depth, acceptDamaged, command, find, clock: systemClock });
 
 function restoreTestPorts(
   { stateFolder }: HostConfig,
