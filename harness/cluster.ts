@@ -46,6 +46,8 @@ export interface ClusterOptions {
   readonly clock: Clock;
   /** More tables of the hosts' configuration. */
   readonly hostExtra?: string;
+  /** More keys of the hosts' table `[host]`. */
+  readonly hostKeys?: string;
   /** How often `until` looks; a measurement looks less often, so that it is not disturbed. */
   readonly lookEveryMs?: number;
   /** The program that runs the members; this program by default. */
@@ -203,6 +205,7 @@ export class Cluster {
         bootstrap: index === 0,
         extra: `${bucket === undefined ? "" : bucketTable(bucket)}${options.hostExtra ?? ""}`,
         isTls: options.isTls,
+        keys: options.hostKeys,
         ...vault,
       });
       const member = makeMember(folder, place.id, "host", config);

@@ -34,6 +34,8 @@ export interface HostConfigParts {
   readonly bootstrap: boolean;
   /** More tables of the file, for example `[host.checkpoint]`. */
   readonly extra: string;
+  /** More keys of the table `[host]`. */
+  readonly keys?: string | undefined;
   /** Path of the vault as this host sees it. */
   readonly vault?: string;
   readonly isTls?: boolean | undefined;
@@ -45,6 +47,7 @@ export function hostConfigText({
   application,
   bootstrap,
   extra,
+  keys = "",
   vault = "../vault",
   isTls,
 }: HostConfigParts): string {
@@ -58,7 +61,7 @@ data = "data"
 databases = [${quoted(application.database)}]
 vault = ${quoted(vault)}
 bootstrap = ${bootstrap}
-
+${keys}
 [host.application]
 command = [${application.command.map(quoted).join(", ")}]
 

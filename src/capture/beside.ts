@@ -11,8 +11,8 @@ export interface Beside {
   settle(isDatabaseAhead: () => boolean): Promise<"settled" | "again">;
 }
 
-/** Later cuts for one flush. Files that are removed all the time wait for the next flush then. */
-const cutsMax = 16;
+/** Cuts for one flush. */
+const cutsMax = 64;
 
 /** Until both show one instant, takes later cuts into the deltas. `collect`: what was committed since. */
 export async function settle(

@@ -73,8 +73,7 @@ export class FileAuditor {
       namesIn(pathOf(root, folder === "" ? "." : folder)).map((name) => (folder === "" ? name : `${folder}/${name}`)),
     );
     for (const path of present)
-      if (tree.get(path) === undefined && (matcher.covers(path) || matcher.visits(path)))
-        pending.giveBack(path, { isWritten: true, isNew: true, removal: 0 });
+      if (tree.get(path) === undefined && (matcher.covers(path) || matcher.visits(path))) pending.noteNew(path, true);
     for (const path of tree.below(folder)) if (!present.has(path)) pending.noteGone(path);
     return 0;
   }

@@ -10,9 +10,13 @@
  * visible. The opposite order needs care: an application that commits the deletion of a row and then removes the file
  * would, between the two, leave a row without its file. So a removal counts in a flush only if it was told before the
  * cut (`begin`), or if no database has moved since the cut when everything until then is heard: cut and look then show
- * one instant. Otherwise the databases are read once more (`settle` answers "again"), up to a later cut. If that does
- * not end, because files are removed all the time, the removals wait for the next flush: until then there is a file too
- * many, never one too few. What was told of it keeps the journal ahead, so that this flush comes.
+ * one instant. Otherwise it waits for the next flush: until then there is a file too many, never one too few. What was
+ * told of it keeps the journal ahead, so that this flush comes.
+ *
+ * That does not help where a content was removed before it was read: a row of the cut may refer to it. The databases
+ * are then read once more (`settle` answers "again"), up to a cut that has the row's deletion, which came before the
+ * file's. A rename leaves the content readable at its other name; it asks for a later cut a few times only, so that
+ * both names change in one flush also where an application commits all the time.
  *
  * How one would lose a change, and why it is not lost: a file changes while it is read (told again, read again, and the
  * application has not answered yet); a folder appears with files in it (watched before it is listed); the queue
@@ -62,6 +66,9 @@ export interface FilesBatch {
   done(firstPosition: number): void;
 }
 
+/** Cuts of one flush that are taken so that a rename is in it whole. */
+const cutsForRenamesMax = 4;
+
 export class FileCapture {
   readonly #options: FileCaptureOptions;
   readonly #tree: FileTree;
@@ -71,6 +78,8 @@ export class FileCapture {
   readonly #uncovered: UncoveredFiles;
   readonly #auditor: FileAuditor;
   #store: StorePiece | undefined;
+  /** Of the flush that is being made. */
+  #cuts = 0;
   /** Removals told before the cut. */
   #removalsAtCut = 0;
 
@@ -132,17 +141,19 @@ export class FileCapture {
   };
 
   /**
-   * Looks at everything that was told. "again": a file was removed after the cut, and the databases have moved since.
+   * Looks at everything that was told. "again": something is needed of which the databases of this cut know too little.
    * `isDatabaseAhead`: of the cut.
    */
   async settle(isDatabaseAhead: () => boolean): Promise<"settled" | "again"> {
+    this.#cuts += 1;
     // After the cut: the file of each row in it is told by now.
     this.#pending.hear();
     await this.#examiner.examine(this.#removalsAtCut);
+    const { hasLost, isRenaming, isDeferring } = this.#examiner;
+    if (!hasLost && !isDeferring) return "settled";
+    // The queue is read first: everything in it happened before this look at the databases.
     this.#pending.hear();
-    if (!this.#examiner.isDeferring && this.#pending.removals === this.#removalsAtCut) return "settled";
-    // The queue was read first: everything in it happened before this look at the databases.
-    if (isDatabaseAhead()) return "again";
+    if (isDatabaseAhead()) return hasLost || (isRenaming && this.#cuts < cutsForRenamesMax) ? "again" : "settled";
     await this.#examiner.examine(this.#pending.removals);
     return "settled";
   }
@@ -150,6 +161,7 @@ export class FileCapture {
   /** Returns what the flush has of files; undefined: nothing. From here on the tree has it. */
   take(): FilesBatch | undefined {
     const changes = this.#examiner.take();
+    this.#cuts = 0;
     this.#uncovered.assertPatience(this.#options.patienceMs);
     if (changes.length === 0) return undefined;
     const place = { kind: "record" as const, position: 0 };

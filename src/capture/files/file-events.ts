@@ -19,10 +19,11 @@ export type FileNews =
   /** It was created there, or moved there. */
   | "appeared"
   | "moved-here"
-  /** It was removed or moved away. */
-  | "gone";
+  /** It was removed, or moved to another name. */
+  | "gone"
+  | "moved-away";
 
-const { modify, attributes, closeWrite, movedTo, create, ignored, unmounted } = inotifyEvents;
+const { modify, attributes, closeWrite, movedFrom, movedTo, create, ignored, unmounted } = inotifyEvents;
 /** Every entry's name is as in the file system, one character per byte. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: it is about bytes.
 const isPlain = /^[\x00-\x5b\x5d-\x7f]*$/;
@@ -99,5 +100,6 @@ export class FileEvents {
 function newsOf(mask: number): FileNews {
   if ((mask & movedTo) !== 0) return "moved-here";
   if ((mask & create) !== 0) return "appeared";
+  if ((mask & movedFrom) !== 0) return "moved-away";
   return (mask & (modify | attributes | closeWrite)) === 0 ? "gone" : "written";
 }

@@ -50,6 +50,9 @@ export class FileExaminer {
   readonly #deferred = new Map<string, PendingPath>();
   /** Cannot be read now. */
   readonly #retried = new Map<string, PendingPath>();
+  #hasLost = false;
+  /** Entries of folders that are entered in this look. */
+  readonly #entered = new Map<string, PendingPath>();
   /** Events were lost: that none tells of a write means nothing. */
   #isDoubtful = false;
 
@@ -62,9 +65,20 @@ export class FileExaminer {
     return this.#deferred.size > 0;
   }
 
+  /** True if one of them is a rename, whose other name is in the draft. */
+  get isRenaming(): boolean {
+    return [...this.#deferred.values()].some(({ isMovedAway }) => isMovedAway);
+  }
+
+  /** A content may have been removed after the cut before it was read: a row of the cut may refer to it. */
+  get hasLost(): boolean {
+    return this.#hasLost;
+  }
+
   /** Examines everything pending. Of removals only those up to this number are drafted; later ones are deferred. */
   async examine(removalsUpTo: number): Promise<void> {
     const { pending, contents } = this.#parts;
+    this.#hasLost = false;
     this.#isDoubtful = pending.takeDoubt();
     if (this.#isDoubtful) this.enter("", true);
     for (const waiting of [this.#deferred, this.#retried]) {
@@ -72,7 +86,8 @@ export class FileExaminer {
       waiting.clear();
     }
     const budget = new EventLoopBudget();
-    for (let told = pending.take(); told.size > 0; told = pending.take()) {
+    // What is told from here on is for the next look: under an application that never rests this one would not end.
+    for (let told = this.#withEntered(pending.take()); told.size > 0; told = this.#withEntered(new Map())) {
       const looked: Looked[] = [];
       for (const [path, each] of told) {
         try {
@@ -120,14 +135,30 @@ export class FileExaminer {
     const { matcher, tree, pending } = this.#parts;
     // Before it is listed: what appears after the listing is told.
     if (!this.watch(folder)) return;
+    // A file may have come and gone before: nothing tells of it.
+    this.#hasLost = true;
+    const found = { isWritten: !isMoved, isNew: true, removal: 0, isMovedAway: false };
     const present = new Set<string>();
     for (const name of namesIn(this.#pathOf(folder))) {
       const entry = folder === "" ? name : `${folder}/${name}`;
       if (!matcher.covers(entry) && !matcher.visits(entry)) continue;
       present.add(entry);
-      pending.giveBack(entry, { isWritten: !isMoved, isNew: true, removal: 0 });
+      this.#entered.set(entry, found);
     }
-    for (const known of tree.below(folder)) if (!present.has(known)) pending.noteGone(known);
+    for (const known of tree.below(folder))
+      if (!present.has(known))
+        this.#entered.set(known, { ...found, isWritten: false, isNew: false, removal: pending.countRemoval() });
+  }
+
+  /** Adds what folders had that were entered since. */
+  #withEntered(told: Map<string, PendingPath>): Map<string, PendingPath> {
+    for (const [path, entered] of this.#entered) {
+      const known = told.get(path);
+      const both = { isWritten: entered.isWritten || known?.isWritten === true, isNew: entered.isNew };
+      told.set(path, known === undefined ? entered : { ...known, ...both });
+    }
+    this.#entered.clear();
+    return told;
   }
 
   #pathOf(path: string): FilePath {
@@ -154,16 +185,13 @@ export class FileExaminer {
   }
 
   #gone({ path, told }: Looked, removalsUpTo: number, isWritten: (path: string) => boolean): void {
-    const { tree, events, pending, contents, uncovered } = this.#parts;
+    const { tree, events, contents, uncovered } = this.#parts;
     uncovered.clear(path);
+    if (told.removal === 0) return this.#vanished(path, told);
+    if (told.removal > removalsUpTo) this.#noteLost(told);
     const isKnown = tree.get(path) !== undefined || tree.below(path)[Symbol.iterator]().next().done !== true;
     if (!isKnown && this.draft.get(path) === undefined) return;
     this.#moved.add(path, tree, this.stamps, isWritten);
-    if (told.removal === 0) {
-      // Its event is in the queue, or that of a folder above it: it is later than everything heard.
-      pending.noteGone(path);
-      return;
-    }
     if (told.removal > removalsUpTo) {
       this.#deferred.set(path, told);
       return;
@@ -171,6 +199,16 @@ export class FileExaminer {
     if (tree.get(path)?.kind !== "file") events.forget(path);
     this.stamps.delete(path);
     for (const change of this.draft.remove(path, tree)) if (change.kind === "put-file") contents.forget(change.pieces);
+  }
+
+  /** Its removal is in the queue, or that of a folder above it: it is for the next look. */
+  #vanished(path: string, told: PendingPath): void {
+    this.#noteLost(this.#parts.pending.noteVanished(path, told));
+  }
+
+  /** Removed after the cut. A content that nothing told of is what the tree has. */
+  #noteLost({ isWritten, isNew, isMovedAway }: PendingPath): void {
+    this.#hasLost ||= (isWritten || isNew) && !isMovedAway;
   }
 
   async #there(path: string, told: PendingPath, found: Found): Promise<void> {
@@ -191,7 +229,7 @@ export class FileExaminer {
   }
 
   async #file(path: string, told: PendingPath, found: Found & { kind: "file" }): Promise<void> {
-    const { tree, pending, contents } = this.#parts;
+    const { tree, contents } = this.#parts;
     const known = tree.get(path);
     const stamp = this.stamps.get(path);
     if (!told.isWritten && known !== undefined && stamp !== undefined && sameStamp(stamp, found.stamp)) return;
@@ -207,8 +245,7 @@ export class FileExaminer {
     }
     try {
       const put = await this.#read(path, known, Number(found.stamp.size));
-      // It is gone, or something else is there: its event is heard, and it is examined again.
-      if (put === undefined) return pending.giveBack(path, told);
+      if (put === undefined) return this.#vanished(path, told);
       const isSame = known?.kind === "file" && sameFileAs(known, put);
       if (isSame) contents.forget(put.pieces);
       this.#draft(isSame ? undefined : put, path);

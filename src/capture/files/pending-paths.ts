@@ -14,6 +14,8 @@ export interface PendingPath {
   isNew: boolean;
   /** Number of the last removal there; 0: none. */
   removal: number;
+  /** That was a rename: the content is at another name. */
+  isMovedAway: boolean;
 }
 
 /** Names in one folder whose relevance is remembered. */
@@ -68,16 +70,39 @@ export class PendingPaths {
   }
 
   /** It is to be examined again. */
-  giveBack(path: string, { isWritten, isNew, removal }: PendingPath): void {
+  giveBack(path: string, { isWritten, isNew, removal, isMovedAway }: PendingPath): void {
     const pending = this.#of(path);
     pending.isWritten ||= isWritten;
     pending.isNew ||= isNew;
-    pending.removal = Math.max(pending.removal, removal);
+    if (removal <= pending.removal) return;
+    pending.removal = removal;
+    pending.isMovedAway = isMovedAway;
+  }
+
+  /** The path has to be examined because it appeared, or may have been there unnoticed. */
+  noteNew(path: string, isWritten: boolean): void {
+    const pending = this.#of(path);
+    pending.isWritten ||= isWritten;
+    pending.isNew = true;
+  }
+
+  /** It is gone as this look finds, and its removal may be in the queue. Returns what is known of it now. */
+  noteVanished(path: string, told: PendingPath): PendingPath {
+    this.hear();
+    const isTold = (this.#paths.get(path)?.removal ?? 0) > 0;
+    this.giveBack(path, told);
+    if (!isTold) this.noteGone(path);
+    return this.#of(path);
+  }
+
+  /** Returns the number of a removal that a look found without an event. */
+  countRemoval(): number {
+    return (this.#removals += 1);
   }
 
   /** The path is found to be gone without an event, by a comparison: it counts as the last removal. */
   noteGone(path: string): void {
-    this.#of(path).removal = this.#removals += 1;
+    this.#of(path).removal = this.countRemoval();
   }
 
   note(path: string): void {
@@ -87,15 +112,20 @@ export class PendingPaths {
   readonly #onNews = (path: string, news: FileNews): void => {
     if (!this.#isRelevant(path)) return;
     const pending = this.#of(path);
-    if (news === "gone") pending.removal = this.#removals += 1;
-    else if (news === "moved-here") pending.isNew = true;
+    if (news === "gone" || news === "moved-away") {
+      pending.removal = this.#removals += 1;
+      pending.isMovedAway = news === "moved-away";
+    } else if (news === "moved-here") pending.isNew = true;
     else pending.isWritten = true;
     if (news === "appeared") pending.isNew = true;
   };
 
   #of(path: string): PendingPath {
     let pending = this.#paths.get(path);
-    if (pending === undefined) this.#paths.set(path, (pending = { isWritten: false, isNew: false, removal: 0 }));
+    if (pending === undefined) {
+      pending = { isWritten: false, isNew: false, removal: 0, isMovedAway: false };
+      this.#paths.set(path, pending);
+    }
     return pending;
   }
 

@@ -9,7 +9,7 @@
  * The order, and why the copy is whole between any two steps:
  * - Keyrings come first: a record or object of a key is copied after the keyring that has that key.
  * - A checkpoint is copied as it was made: chunks, then the manifest that refers to them, then the record that
- *   announces it. A manifest on the copy has all its chunks.
+ *   announces it. A manifest on the copy has all its chunks. So has a record that names contents of files.
  * - The log is read in order, with its chain verified, and no further than the record that the caller names: one that
  *   is durable in the vault, so that no other can ever be at its position. Of its copies several are put at once, since
  *   one after the other would be slower than a primary writes. The copy's end is therefore the record before the first
@@ -57,6 +57,7 @@ import {
 import { checkpointKey, exclusionPrefix, keyringPrefix } from "../keys.ts";
 import { copiedBytesMax, copiedChunksMax, copiedRecordsMax, manifestBytesMax } from "../limits.ts";
 import { type Log, readRecord } from "../log/log.ts";
+import { chunksNamedIn } from "../log/files-section.ts";
 import { LogReader, type LogStart } from "../log/log-reader.ts";
 import { keyNumberOf } from "../log/record-codec.ts";
 import { StoreLog } from "../log/store-log.ts";
@@ -219,6 +220,7 @@ export class VaultCopier {
       const record = await reader.next();
       if (record === undefined || reader.lastBytes === undefined) break;
       await this.#copyKeyringOf(reader.lastBytes, signal);
+      await this.#copyChunks(chunksNamedIn(record.sections), signal);
       if (record.body.kind === "checkpoint") {
         await put();
         copied = (await this.#copyAnnounced(record.body.checkpointPosition, signal)) ?? copied;
@@ -275,7 +277,20 @@ export class VaultCopier {
     const tree = await readTree(this.#source, manifest);
     const ofDatabases = manifest.databases.flatMap(({ chunks }) => chunks);
     const wanted = new Set([...ofDatabases, ...chunksOfFiles(manifest, tree)]);
-    const missing = [...wanted].filter((key) => !present.has(key)).values();
+    await this.#copyChunks(
+      [...wanted].filter((key) => !present.has(key)),
+      signal,
+    );
+    const key = checkpointKey(manifest.position);
+    const bytes = await source.get(key, manifestBytesMax);
+    if (bytes === undefined) throw new DamagedManifestError(key, manifest.position, "nothing", "a manifest");
+    await copy.putIfAbsent(key, bytes);
+    if (this.#end !== undefined) this.#end = { ...this.#end, checkpoint: manifest.position };
+  }
+
+  async #copyChunks(keys: readonly string[], signal: AbortSignal): Promise<void> {
+    const { source, copy } = this.#options;
+    const missing = keys.values();
     const work = async (): Promise<void> => {
       for (const key of missing) {
         signal.throwIfAborted();
@@ -284,12 +299,7 @@ export class VaultCopier {
         await copy.putIfAbsent(key, bytes);
       }
     };
-    await allOf(Array.from({ length: copiedChunksMax }, () => work));
-    const key = checkpointKey(manifest.position);
-    const bytes = await source.get(key, manifestBytesMax);
-    if (bytes === undefined) throw new DamagedManifestError(key, manifest.position, "nothing", "a manifest");
-    await copy.putIfAbsent(key, bytes);
-    if (this.#end !== undefined) this.#end = { ...this.#end, checkpoint: manifest.position };
+    await allOf(Array.from({ length: Math.min(keys.length, copiedChunksMax) }, () => work));
   }
 
   /** The vault had the keyring before the record. */

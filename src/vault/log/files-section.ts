@@ -67,6 +67,14 @@ export function filesChecksumIn(sections: readonly Section[]): Uint8Array | unde
   return sections.find(({ kind }) => kind === filesKind)?.content.slice(0, treeChecksumBytes);
 }
 
+/** Returns the keys of chunks that a record names. Throws MalformedBytes. */
+export const chunksNamedIn = (sections: readonly Section[]): string[] =>
+  (filesOf(sections)?.changes ?? []).flatMap((change) =>
+    change.kind === "put-file"
+      ? change.pieces.flatMap(({ source }) => (source.kind === "chunk" ? [source.key] : []))
+      : [],
+  );
+
 /** Returns the bytes that a change takes in a section. */
 export function changeBytes(change: FileChange): number {
   const length = 1 + stringBytes(change.path);

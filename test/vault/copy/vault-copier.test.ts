@@ -1,5 +1,10 @@
 import { beforeEach, describe, expect, test } from "bun:test";
 import { pageProof } from "../../../src/host/secondary/page-proof.ts";
+import type { FileChange } from "../../../src/core/files/file-change.ts";
+import { systemRandom } from "../../../src/runtime/random.ts";
+import { putFileChunk, readPlacedPiece } from "../../../src/vault/checkpoint/file-chunks.ts";
+import { filesSection } from "../../../src/vault/log/files-section.ts";
+import { hexHash, putOf } from "../../support/vault/files-fixture.ts";
 import { VaultCopier } from "../../../src/vault/copy/vault-copier.ts";
 import { CopyDiffersError, CopyOfVaultError, CopyPlaceError } from "../../../src/vault/errors.ts";
 import { logKey } from "../../../src/vault/log/log-key.ts";
@@ -72,6 +77,24 @@ describe("a copy of a vault", () => {
     const keys = await readKeys(copy, vault.identity, [secret]);
     expect(keys?.isEncrypting).toBe(true);
     expect(await restorableOf(copy, keys)).toBe(vault.writer.position);
+  });
+
+  test("has the contents of files that a record names before the record", async () => {
+    const content = Buffer.from("in no record");
+    const position = vault.writer.position + 1;
+    const options = { store: vault.store, position, clock: new JumpingClock(), random: systemRandom };
+    const key = await putFileChunk(options, content);
+    const put: FileChange = {
+      ...putOf("uploads/a", content),
+      pieces: [{ hash: hexHash(content), source: { kind: "chunk", key } }],
+    };
+    const sections = [filesSection({ changes: [put], checksum: new Uint8Array(16) })];
+    await vault.writer.append({ kind: "commit", part: 1, parts: 1, databases: [] }, { sections });
+    await copyAll(vault.copier(copy));
+    expect(Buffer.from((await readPlacedPiece(vault, { kind: "chunk", key }, hexHash(content))) ?? "")).toEqual(
+      content,
+    );
+    expect(await copy.get(key)).toEqual(await vault.raw.get(key));
   });
 
   test("ends at the position that the caller names", async () => {

@@ -1,0 +1,179 @@
+/**
+ * `bun run bench:files`: what files that fail over cost. In turns, by as many clients, with the same application:
+ * uploads of 100 KB, and commits without a file, sent to the bare application, to a host without `files`, and to one
+ * with it. Then, with many files in the folder: how long the first start and a failover take, and a failover of a
+ * service that has none. `--seconds N` of a turn (3), `--turns N` (3), `--clients N` (4), `--files N` (100000; 0: not
+ * measured), `--json`.
+ */
+import { spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Cluster } from "../harness/cluster.ts";
+import { ProcessKeeper } from "../harness/processes.ts";
+import { systemClock } from "../src/runtime/clock.ts";
+import { freePort } from "../src/runtime/free-ports.ts";
+import { FilesClient, filesApplication, filesKeys } from "../test/e2e/files/client.ts";
+import { median, parseBenchArguments, rounded } from "./bench-support.ts";
+
+const { seconds, turns, clients, files, json } = parseBenchArguments({
+  seconds: 3,
+  turns: 3,
+  clients: 4,
+  files: 100_000,
+});
+const never = new AbortController().signal;
+const wholeWithinMs = 300_000;
+const uploadBytes = 100_000;
+
+const folder = mkdtempSync(join(tmpdir(), "stead-bench-files-"));
+const keeper = new ProcessKeeper(folder);
+const say = (text: string): void => void (json || console.log(text));
+try {
+  const costs = await measureCosts();
+  const many = files === 0 ? undefined : await measureMany();
+  if (json) console.log(JSON.stringify({ costs, many }));
+} finally {
+  await keeper.close(3000);
+}
+
+async function openCluster(name: string, keys: string): Promise<Cluster> {
+  const own = join(folder, name);
+  mkdirSync(own);
+  return Cluster.create({
+    ...{ folder: own, keeper, service: "files", hosts: 2, gateways: 1, clock: systemClock, lookEveryMs: 100 },
+    application: filesApplication,
+    hostKeys: keys,
+  });
+}
+
+async function begin(cluster: Cluster): Promise<string> {
+  await Promise.all([...cluster.gateways, ...cluster.hosts].map((member) => cluster.start(member)));
+  await cluster.whenWhole(wholeWithinMs, never);
+  return cluster.gateways[0]?.url ?? "";
+}
+
+async function startBare(): Promise<string> {
+  const data = join(folder, "bare");
+  mkdirSync(data);
+  const port = await freePort("applications");
+  const [program, ...args] = filesApplication.command;
+  const child = spawn(program, args, { env: { ...process.env, PORT: String(port), DATA_DIR: data }, stdio: "ignore" });
+  process.once("exit", () => child.kill("SIGKILL"));
+  const url = `http://127.0.0.1:${port}`;
+  while ((await new FilesClient(url).call("GET", "/health")) !== 200) await systemClock.sleep(20);
+  return url;
+}
+
+/** Requests per second. */
+async function rate(url: string, ask: (client: FilesClient, nth: number) => Promise<number>): Promise<number> {
+  const client = new FilesClient(url);
+  const until = performance.now() + seconds * 1000;
+  let done = 0;
+  const run = async (): Promise<void> => {
+    while (performance.now() < until) {
+      const status = await ask(client, (nth += 1));
+      if (status !== 201) throw new Error(`${url} answered ${status}`);
+      done += 1;
+    }
+  };
+  await Promise.all(Array.from({ length: clients }, run));
+  return done / seconds;
+}
+let nth = 0;
+
+async function measureCosts(): Promise<Record<string, number>> {
+  const [bare, without, withFiles] = [
+    await startBare(),
+    await begin(await openCluster("a", "")),
+    await begin(await openCluster("b", filesKeys)),
+  ];
+  const bytes = Buffer.alloc(uploadBytes);
+  const upload = (client: FilesClient, at: number): Promise<number> => {
+    bytes.writeUInt32LE(at, 0);
+    return client.call("PUT", `/uploads/${(at % 90) + 10}-${at}`, Buffer.from(bytes));
+  };
+  const note = (client: FilesClient): Promise<number> => client.call("POST", "/notes", "a note");
+  const found: Record<"uploads" | "notes", { bare: number[]; without: number[]; with: number[] }> = {
+    uploads: { bare: [], without: [], with: [] },
+    notes: { bare: [], without: [], with: [] },
+  };
+  for (let turn = 0; turn < turns; turn++)
+    for (const [what, ask] of [
+      ["uploads", upload],
+      ["notes", note],
+    ] as const) {
+      found[what].bare.push(await rate(bare, ask));
+      // Each is first as often as the other.
+      const both = [
+        (): Promise<unknown> => rate(without, ask).then((per) => found[what].without.push(per)),
+        (): Promise<unknown> => rate(withFiles, ask).then((per) => found[what].with.push(per)),
+      ];
+      for (const measure of turn % 2 === 0 ? both : both.reverse()) await measure();
+    }
+  const result = {
+    uploads_bare: rounded(median(found.uploads.bare)),
+    uploads_without: rounded(median(found.uploads.without)),
+    uploads_with: rounded(median(found.uploads.with)),
+    uploads_of_bare: rounded(median(found.uploads.with) / median(found.uploads.bare)),
+    notes_bare: rounded(median(found.notes.bare)),
+    notes_without: rounded(median(found.notes.without)),
+    notes_with: rounded(median(found.notes.with)),
+    notes_of_without: rounded(median(found.notes.with) / median(found.notes.without), 3),
+  };
+  say(
+    `uploads of 100 KB per second: bare ${result.uploads_bare}, host without files ${result.uploads_without}, with files ${result.uploads_with} (${result.uploads_of_bare} of bare)`,
+  );
+  say(
+    `commits without a file per second: bare ${result.notes_bare}, host without files ${result.notes_without}, with files ${result.notes_with} (${result.notes_of_without} of without)`,
+  );
+  return result;
+}
+
+async function measureMany(): Promise<Record<string, number>> {
+  const without = await startAndFail("c", "", 0);
+  const withFiles = await startAndFail("d", filesKeys, files);
+  say(`first start: without files ${without.startMs} ms, with ${files} files ${withFiles.startMs} ms`);
+  say(
+    `failover from a warm secondary: without files ${without.failoverMs} ms, with ${files} files ${withFiles.failoverMs} ms (${rounded(withFiles.failoverMs / without.failoverMs)})`,
+  );
+  return {
+    start_without_ms: without.startMs,
+    start_with_ms: withFiles.startMs,
+    failover_without_ms: without.failoverMs,
+    failover_with_ms: withFiles.failoverMs,
+    failover_ratio: rounded(withFiles.failoverMs / without.failoverMs),
+  };
+}
+
+async function startAndFail(
+  name: string,
+  keys: string,
+  count: number,
+): Promise<{ startMs: number; failoverMs: number }> {
+  const cluster = await openCluster(name, keys);
+  const data = join(cluster.hosts[0]?.folder ?? "", "data", "uploads");
+  for (let at = 0; at < count; at++) {
+    const below = join(data, "many", String(at % 100));
+    if (at < 100) mkdirSync(below, { recursive: true });
+    writeFileSync(join(below, String(at)), `file ${at}`);
+  }
+  const startedAt = performance.now();
+  const url = await begin(cluster);
+  const startMs = Math.round(performance.now() - startedAt);
+  const client = new FilesClient(url);
+  const failovers: number[] = [];
+  for (let turn = 0; turn < turns; turn++) {
+    await client.call("POST", "/notes", "before");
+    const primary = await cluster.primary();
+    const killedAt = performance.now();
+    primary?.host.process?.signal("SIGKILL");
+    while ((await client.call("POST", "/notes", "after")) !== 201);
+    failovers.push(performance.now() - killedAt);
+    await primary?.host.process?.ended;
+    if (primary !== undefined) await cluster.start(primary.host);
+    await cluster.whenWhole(wholeWithinMs, never);
+  }
+  for (const member of [...cluster.gateways, ...cluster.hosts]) member.process?.signal("SIGKILL");
+  return { startMs, failoverMs: Math.round(median(failovers)) };
+}
