@@ -27,7 +27,7 @@ import { Warnings } from "./ports/warnings.ts";
 import { checkpointOnDemand } from "./primary/checkpointer.ts";
 import { Rehearsals } from "./rehearsals.ts";
 import { RestoreTests } from "./restore-tests.ts";
-import { unlistedDatabases } from "./restoring.ts";
+import { unlistedData } from "./restoring.ts";
 import type { Follower } from "./secondary/follower.ts";
 import type { Marker } from "./secondary/local-data.ts";
 import { LogStatus } from "./secondary/log-status.ts";
@@ -260,7 +260,7 @@ export class Host implements Controlled {
   /** Returns why this host must not claim with these databases. */
   #obstacleTo(secondary: Secondary): string | undefined {
     if (this.#driver.secondary !== secondary) return "it restarted following meanwhile";
-    return unlistedDatabases(secondary, this.#ports) ?? this.#ports.leftovers.obstacle(secondary.databases());
+    return unlistedData(secondary, this.#ports) ?? this.#ports.leftovers.obstacle(secondary.databases());
   }
 
   get #dataUrl(): string {

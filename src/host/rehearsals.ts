@@ -27,7 +27,7 @@ import type { Outcome } from "./ports/ports.ts";
 /** The secondary whose databases are copied. */
 export interface Original {
   readonly follower: Pick<Follower, "alone"> & { readonly reader: Pick<LogReader, "position"> };
-  readonly replica: Pick<HostReplica, "checksums">;
+  readonly replica: Pick<HostReplica, "checksums" | "files">;
 }
 
 export interface RehearsalsOptions {
@@ -131,7 +131,7 @@ export class Rehearsals {
 
   async #copy(
     ground: RehearsalGround,
-    { follower }: Original,
+    { follower, replica }: Original,
     databases: readonly string[],
     signal: AbortSignal,
   ): Promise<{ position: number; copyMs: number }> {
@@ -148,7 +148,7 @@ export class Rehearsals {
         ),
       );
       try {
-        await ground.copy(databases, AbortSignal.any([signal, late.signal]));
+        await ground.copy(databases, AbortSignal.any([signal, late.signal]), replica.files);
       } finally {
         timer.cancel();
       }

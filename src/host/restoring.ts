@@ -3,6 +3,7 @@
  * the vault if this host was told to and no other did, restores, and after a failure finds out what to wait for before
  * the next try.
  */
+import { describeUnmatchedFiles } from "../core/files/file-pattern.ts";
 import { describeUnmatched, unmatchedNames } from "../core/database-pattern.ts";
 import type { HostEvent } from "../core/host/life.ts";
 import { messageOf } from "../runtime/operator-error.ts";
@@ -123,7 +124,7 @@ export class Restoring {
       );
     this.#setAsides = await local.setAsides();
     logStatus.isCurrent(follower.epoch, follower.reader.position);
-    const unlisted = unlistedDatabases(secondary, ports);
+    const unlisted = unlistedData(secondary, ports);
     if (unlisted !== undefined) return { kind: "broken", reason: unlisted };
     const bootstrapped = this.#hasBootstrapped;
     this.#hasBootstrapped = false;
@@ -191,9 +192,11 @@ export class Restoring {
 
 /**
  * Why a host that is whole may not become primary: it would not capture what the application writes into these
- * databases. Undefined: every database of the journal matches `host.databases`.
+ * databases or files. Undefined: every one of the journal matches `host.databases` or `host.files`.
  */
-export function unlistedDatabases(secondary: Secondary, { config }: Pick<HostPorts, "config">): string | undefined {
+export function unlistedData(secondary: Secondary, { config }: Pick<HostPorts, "config">): string | undefined {
   const names = unmatchedNames(secondary.databases(), config.databases, config.databasesExcept);
-  return names.length === 0 ? undefined : describeUnmatched(names, config.databases);
+  if (names.length > 0) return describeUnmatched(names, config.databases);
+  const files = [...(secondary.replica.unlistedFiles ?? [])];
+  return files.length === 0 ? undefined : describeUnmatchedFiles(files, config.files?.patterns ?? []);
 }

@@ -82,3 +82,11 @@ function isMatch(steps: readonly Step[], segments: readonly string[], how: "whol
   if (step === anyFolders) return isMatch(later, segments, how) || isMatch(steps, rest, how);
   return step.test(segment) && isMatch(later, rest, how);
 }
+
+/** Formats the message about files of the vault that match no pattern: found, and what to do. */
+export function describeUnmatchedFiles(paths: readonly string[], patterns: readonly string[]): string {
+  const more = paths.length > unmatchedShown ? ` and ${paths.length - unmatchedShown} more` : "";
+  return `\`files\` in [host] is ${JSON.stringify(patterns)} and leaves out ${paths.slice(0, unmatchedShown).join(", ")}${more}, which the vault has: changes there would be lost; write the same patterns on all hosts, and restart this host`;
+}
+
+const unmatchedShown = 5;

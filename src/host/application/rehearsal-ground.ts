@@ -17,11 +17,13 @@ import { chmod, lchown, mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { pathOf, textOf, withSuffix } from "../../capture/data-path.ts";
 import type { ApplicationConfig, HostConfig } from "../../config/types.ts";
+import type { FileTree } from "../../core/files/file-tree.ts";
 import type { Rules } from "../../core/rules.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { ApplicationUser } from "./application-user.ts";
 import { Supervisor } from "./supervisor.ts";
 import { copyDatabases } from "./database-copy.ts";
+import { completeFiles, pathsOfFiles } from "./file-copy.ts";
 import { OutputTail } from "./output-tail.ts";
 import { type ApplicationScope, openScope } from "./scope.ts";
 
@@ -45,10 +47,10 @@ export interface RehearsedApplication {
 /** The parts of the machine that a host needs for a rehearsal. */
 export interface RehearsalGround {
   /**
-   * Copies these databases of the replica, which do not change meanwhile. Rejects if there is no space, and with the
-   * signal's reason.
+   * Copies these databases of the replica, and the files beside them, which do not change meanwhile. Rejects if there
+   * is no space, and with the signal's reason.
    */
-  copy(databases: readonly string[], signal: AbortSignal): Promise<void>;
+  copy(databases: readonly string[], signal: AbortSignal, files?: FileTree): Promise<void>;
   application(audience: Audience): RehearsedApplication;
   /**
    * Returns databases of the replica that are open, or were when a process was killed: paths, empty if only the copy
@@ -93,9 +95,11 @@ export class MachineRehearsalGround implements RehearsalGround {
     this.#copy = join(this.#folder, "data");
   }
 
-  async copy(databases: readonly string[], signal: AbortSignal): Promise<void> {
+  async copy(databases: readonly string[], signal: AbortSignal, files?: FileTree): Promise<void> {
     await mkdir(this.#copy, { recursive: true, mode: ownerOnly });
-    await copyDatabases(databases, this.#options.config.dataFolder, this.#copy, signal);
+    const { dataFolder } = this.#options.config;
+    await copyDatabases([...databases, ...pathsOfFiles(files, dataFolder)], dataFolder, this.#copy, signal);
+    if (files !== undefined) await completeFiles(files, dataFolder, this.#copy);
     await this.#giveCopy();
   }
 

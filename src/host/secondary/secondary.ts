@@ -18,6 +18,8 @@ export interface HostReplica extends RestoreTarget {
   handOver(): KnownPages;
   /** All files beside the databases as of the last flush; left out: this replica has none. */
   readonly files?: FileTree;
+  /** Those of them that this host's configuration leaves out. */
+  readonly unlistedFiles?: ReadonlySet<string>;
 }
 
 export type HandedOver =

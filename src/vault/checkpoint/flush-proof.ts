@@ -8,6 +8,13 @@
  */
 import type { DatabaseChecksum } from "../../core/delta.ts";
 import type { Flush } from "../../core/flush.ts";
+import type { FileTree } from "../../core/files/file-tree.ts";
+import { wholeState } from "../../core/files/whole-state.ts";
+import { readTree } from "./checkpoint-files.ts";
+import { readChunkOf } from "./stored-chunk.ts";
+import { MalformedBytes } from "../log/bytes.ts";
+import { filesOf } from "../log/files-section.ts";
+import { DamagedChunkError } from "../errors.ts";
 import { type CheckpointManifest, readChunk } from "./checkpoint.ts";
 import type { PageKeeper } from "../log/flush-assembler.ts";
 import { isVaultError } from "../errors.ts";
@@ -30,8 +37,11 @@ export interface ProofState {
     readonly checksum: DatabaseChecksum;
     readonly chunks: AsyncIterable<Uint8Array>;
   }): Promise<ProofRefusal | undefined>;
+  /** Takes the files of a checkpoint, which are proven. */
+  loadFiles(tree: FileTree): void;
   /** Applies a whole flush, or nothing of it. */
   apply(flush: Flush): Promise<ProofRefusal | undefined>;
+  /** With the files beside the databases (core/files/whole-state.ts). */
   checksums(): ReadonlyMap<string, DatabaseChecksum>;
 }
 
@@ -67,6 +77,9 @@ export class JournalProof {
   #state: ProofState | undefined;
   #wholeUpTo: Position = 0;
   readonly #refused: Omit<UnappliableFlush, "mendedBy">[] = [];
+  /** Chunks with contents of files that flushes name, and those of them that are not as they were written. */
+  readonly chunksOfFiles = new Set<string>();
+  readonly damagedChunks: DamagedChunkError[] = [];
   /** Checkpoints whose state differs from the journal before them. */
   readonly diverging: { readonly position: Position; readonly database: string }[] = [];
 
@@ -97,12 +110,27 @@ export class JournalProof {
 
   /** Takes the next record in order. `flush`: the flush that it completes; `isOpen`: it is inside a flush. */
   async take({ header: { position } }: LogRecord, flush: Flush | undefined, isOpen: boolean): Promise<void> {
+    if (flush !== undefined) await this.#readChunksOf(flush);
     const refusal = flush === undefined ? undefined : await this.#state?.apply(flush);
     if (refusal !== undefined) {
       this.#refused.push({ ...refusal, position, wholeUpTo: this.#wholeUpTo });
       this.#state = undefined;
     }
     await this.#reached(position, isOpen);
+  }
+
+  /** A section that cannot be read names none: the flush itself is refused. */
+  async #readChunksOf({ sections }: Flush): Promise<void> {
+    for (const { key, path } of chunksIn(sections)) {
+      if (this.chunksOfFiles.has(key)) continue;
+      this.chunksOfFiles.add(key);
+      try {
+        await readChunkOf(this.#store, key, path, undefined);
+      } catch (error) {
+        if (!(error instanceof DamagedChunkError)) throw error;
+        this.damagedChunks.push(error);
+      }
+    }
   }
 
   async #reached(position: Position, isOpen: boolean): Promise<void> {
@@ -122,6 +150,8 @@ export class JournalProof {
       for (const database of checkpoint.databases)
         if ((await state.load({ ...database, chunks: this.#chunksOf(checkpoint, database) })) !== undefined)
           return undefined;
+      const tree = await readTree(this.#store, checkpoint);
+      if (tree !== undefined) state.loadFiles(tree);
       return state;
     } catch (error) {
       if (isVaultError(error)) return undefined;
@@ -137,11 +167,26 @@ export class JournalProof {
   }
 }
 
+function chunksIn(sections: Flush["sections"]): { readonly path: string; readonly key: string }[] {
+  try {
+    return (filesOf(sections)?.changes ?? []).flatMap((change) =>
+      change.kind === "put-file"
+        ? change.pieces.flatMap(({ source }) =>
+            source.kind === "chunk" ? [{ path: change.path, key: source.key }] : [],
+          )
+        : [],
+    );
+  } catch (error) {
+    if (error instanceof MalformedBytes) return [];
+    throw error;
+  }
+}
+
 function differingDatabase(
   state: ReadonlyMap<string, DatabaseChecksum>,
-  { databases }: CheckpointManifest,
+  { databases, files }: CheckpointManifest,
 ): string | undefined {
-  const listed = new Map(databases.map(({ name, checksum }) => [name, checksum]));
+  const listed = wholeState(new Map(databases.map(({ name, checksum }) => [name, checksum])), files?.checksum);
   for (const name of new Set([...state.keys(), ...listed.keys()])) {
     const [here, there] = [state.get(name), listed.get(name)];
     if (here === undefined || there === undefined || Buffer.compare(here, there) !== 0) return name;

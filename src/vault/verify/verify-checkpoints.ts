@@ -25,7 +25,8 @@ export interface CheckpointsReport {
   readonly checkpoints: readonly CheckpointReport[];
   readonly manifests: readonly CheckpointManifest[];
   readonly chunks: number;
-  readonly leftOverChunks: number;
+  /** Keys of those that no checkpoint refers to. */
+  readonly unreferencedChunks: readonly string[];
 }
 
 export interface VerifyCheckpointsOptions {
@@ -62,13 +63,9 @@ export async function verifyCheckpoints(
   const left = chunks.filter(
     (key) => !verified.has(key) && !verifiedPieces.has(key) && parseChunkKey(key) !== undefined,
   );
-  if (left.length > 0)
-    findings.push(
-      notice("left-over-chunks", left[0] ?? "", `${left.length} chunks belong to no checkpoint; clean-up removes them`),
-    );
   for (const key of chunks)
     if (parseChunkKey(key) === undefined) findings.push(notice("strange-key", key, `${key} is not a chunk`));
-  return { findings, checkpoints, manifests, chunks: chunks.length, leftOverChunks: left.length };
+  return { findings, checkpoints, manifests, chunks: chunks.length, unreferencedChunks: left };
 }
 
 async function readOrReport(

@@ -4,6 +4,7 @@
  * `restorable` answers the main question: from which checkpoint, up to which position. A vault in use changes
  * meanwhile; what retention removes during the walk is recognised by a new boundary and not reported as damage.
  */
+import { filesStateName } from "../../core/files/whole-state.ts";
 import type { CheckpointManifest } from "../checkpoint/checkpoint-manifest.ts";
 import { startOf } from "../checkpoint/checkpoint-manifest.ts";
 import { ForeignVaultError, NotAVaultError, UnknownFormatError } from "../errors.ts";
@@ -71,13 +72,16 @@ export async function verifyVault(store: Store, options: VerifyOptions = {}): Pr
   const walked = service === undefined ? emptyLog : await verifyLog(log, boundary, start, proof, walk);
   findings.push(...walked.findings, ...compare(checkpoints.manifests, walked));
   if (options.keys?.isEncrypting === true) findings.push(...(await clearFindings(store, log, options.keys)));
+  const left = checkpoints.unreferencedChunks.filter((key) => proof?.chunksOfFiles.has(key) !== true);
+  if (left.length > 0) findings.push(leftOverFinding(left));
+  findings.push(...(proof?.damagedChunks ?? []).map(({ key, message }) => damage("damaged-chunk", key, message)));
   const unappliable = proof?.unappliable ?? [];
   findings.push(
     ...unappliable.map((flush) => flushFinding(log, flush)),
     ...(proof?.diverging ?? []).map(divergenceFinding),
   );
   const { records, lastPosition, epoch, host } = walked;
-  const { chunks, leftOverChunks } = checkpoints;
+  const { chunks } = checkpoints;
   const restorable = newestRestorable(checkpoints.checkpoints, boundary, walked, unappliable);
   return {
     url: store.url,
@@ -89,7 +93,7 @@ export async function verifyVault(store: Store, options: VerifyOptions = {}): Pr
     host,
     checkpoints: checkpoints.checkpoints,
     chunks,
-    leftOverChunks,
+    leftOverChunks: left.length,
     restorable,
     unappliable,
     findings,
@@ -208,7 +212,7 @@ function wholeOf({ checkpoints, manifests }: CheckpointsReport): CheckpointManif
 }
 
 function flushFinding(log: Log, { position, database, reason, wholeUpTo, mendedBy }: UnappliableFlush): Finding {
-  const what = `no host can apply the flush that ends at position ${position}: database ${database}: ${reason}`;
+  const what = `no host can apply the flush that ends at position ${position}: ${database === "files" ? "files" : `database ${database}`}: ${reason}`;
   if (mendedBy !== undefined)
     return notice(
       "unappliable-flush",
@@ -222,6 +226,9 @@ function flushFinding(log: Log, { position, database, reason, wholeUpTo, mendedB
   );
 }
 
+const leftOverFinding = (left: readonly string[]): Finding =>
+  notice("left-over-chunks", left[0] ?? "", `${left.length} chunks belong to no checkpoint; clean-up removes them`);
+
 const divergenceFinding = ({
   position,
   database,
@@ -232,7 +239,7 @@ const divergenceFinding = ({
   damage(
     "damaged-checkpoint",
     checkpointKey(position),
-    `${checkpointKey(position)}: database ${database} is in another state than the journal before it gives: hosts that follow and hosts that restore differ`,
+    `${checkpointKey(position)}: ${database === filesStateName ? "the files beside the databases are" : `database ${database} is`} in another state than the journal before it gives: hosts that follow and hosts that restore differ`,
   );
 
 function newestRestorable(

@@ -129,7 +129,7 @@ describe("clean-up", () => {
     await clean(store, await manifestAt(store, 7));
     const left = await verifyCheckpoints(store);
     expect(left.checkpoints).toMatchObject([{ position: 7, whole: true }]);
-    expect(left.leftOverChunks).toBe(0);
+    expect(left.unreferencedChunks).toEqual([]);
   });
 
   test("keeps chunks behind the oldest kept checkpoint, which the journal may name", async () => {

@@ -75,6 +75,7 @@ export class FileReplica {
   #tree = new FileTree(sha256);
   /** Paths that the journal has, or had, since this replica began. */
   readonly #seen = new Set<string>();
+  readonly #unlisted = new Set<string>();
   #prepared: { readonly made: ReadonlyMap<PutFile, MadeFile>; readonly changes: readonly FileChange[] } | undefined;
 
   constructor(options: FileReplicaOptions) {
@@ -82,6 +83,11 @@ export class FileReplica {
     this.#ground = new FileGround(options.root, options.owner);
     this.#left = new LeftFiles(this.#ground);
     this.#removeIncoming();
+  }
+
+  /** Paths of files and links that this host's configuration leaves out. */
+  get unlisted(): ReadonlySet<string> {
+    return this.#unlisted;
   }
 
   get tree(): FileTree {
@@ -98,7 +104,10 @@ export class FileReplica {
     this.#ground.begin();
     this.#tree = tree;
     const entries = [...tree.entries()].sort(([a], [b]) => (a < b ? -1 : 1));
-    for (const [path] of entries) this.#seen.add(path);
+    for (const [path, { kind }] of entries) {
+      this.#seen.add(path);
+      this.#mind(path, kind === "folder");
+    }
     const ours = entries.filter(([path, entry]) => this.#isOurs(path, entry.kind === "folder"));
     for (const [path, entry] of ours) if (entry.kind === "folder") this.#ground.putFolder(path, entry);
     await inLanes(filesAtOnce, ours, async ([path, entry]) => {
@@ -122,7 +131,7 @@ export class FileReplica {
     this.#ground.begin();
     const before = new Map<PutFile, readonly FilePiece[]>();
     for (const change of changes) if (change.kind === "put-file") before.set(change, this.#piecesBefore(change));
-    this.#prove(changes, checksum, position);
+    proveFiles(this.#tree, { changes, checksum }, position);
     for (const { path } of changes) this.#seen.add(path);
     const made = new Map<PutFile, MadeFile>();
     const puts = [...before.keys()].filter(({ path }) => this.#isOurs(path, false));
@@ -144,6 +153,8 @@ export class FileReplica {
     if (prepared === undefined) return;
     const budget = new EventLoopBudget();
     for (const change of prepared.changes) {
+      if (change.kind === "remove") this.#forgetUnlisted(change.path);
+      else this.#mind(change.path, change.kind === "put-folder");
       this.#take(change, prepared.made);
       await budget.yieldIfDue();
     }
@@ -170,17 +181,6 @@ export class FileReplica {
     rmSync(`${this.#options.root}/${incomingFolderName}`, { recursive: true, force: true });
   }
 
-  #prove(changes: readonly FileChange[], checksum: Uint8Array, position: number): void {
-    try {
-      this.#tree.apply(changes, position);
-    } catch (error) {
-      if (error instanceof ForeignChange) throw refused(error.message, "changes of the files as they are here");
-      throw error;
-    }
-    const [found, expected] = [this.#tree.checksum, checksum].map((sum) => Buffer.from(sum).toString("hex"));
-    if (found !== expected) throw refused(`checksum ${found}`, `checksum ${expected}`);
-  }
-
   #take(change: FileChange, made: ReadonlyMap<PutFile, MadeFile>): void {
     const { path } = change;
     switch (change.kind) {
@@ -201,6 +201,16 @@ export class FileReplica {
         this.#ground.remove(path, (below) => this.#isOurs(below, false) || this.#isOurs(below, true));
         this.#left.forget(path);
     }
+  }
+
+  #mind(path: string, isFolder: boolean): void {
+    if (!isFolder && !this.#isOurs(path, false)) this.#unlisted.add(path);
+  }
+
+  #forgetUnlisted(path: string): void {
+    if (this.#unlisted.size === 0 || this.#unlisted.delete(path)) return;
+    const below = `${path}/`;
+    for (const each of this.#unlisted) if (each.startsWith(below)) this.#unlisted.delete(each);
   }
 
   #isOurs(path: string, isFolder: boolean): boolean {
@@ -270,6 +280,18 @@ export class FileReplica {
     this.#ground.place(temporary, put.path, put);
     this.#left.remember(put.path);
   }
+}
+
+/** Makes the changes to the tree, which must give the checksum that the primary had. Throws ReplicaError. */
+export function proveFiles(tree: FileTree, { changes, checksum }: FilesOfFlush, position: number): void {
+  try {
+    tree.apply(changes, position);
+  } catch (error) {
+    if (error instanceof ForeignChange) throw refused(error.message, "changes of the files as they are here");
+    throw error;
+  }
+  const [found, expected] = [tree.checksum, checksum].map((sum) => Buffer.from(sum).toString("hex"));
+  if (found !== expected) throw refused(`checksum ${found}`, `checksum ${expected}`);
 }
 
 const refused = (found: string, accepted: string): ReplicaError => new ReplicaError("files", found, accepted);

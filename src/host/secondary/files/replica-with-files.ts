@@ -79,6 +79,11 @@ export class ReplicaWithFiles {
     return this.#state;
   }
 
+  /** Files of the journal that this host's configuration leaves out. */
+  get unlistedFiles(): ReadonlySet<string> {
+    return this.#files.unlisted;
+  }
+
   /** True if the journal has or had a file of this path since the checkpoint. */
   knowsFile(path: string): boolean {
     return this.#files.knows(path);
@@ -105,7 +110,8 @@ export class ReplicaWithFiles {
   }
 }
 
-function readFiles({ sections }: Flush): FilesOfFlush | undefined {
+/** Returns what a flush says about files. Throws ReplicaError. */
+export function readFiles({ sections }: Flush): FilesOfFlush | undefined {
   try {
     return filesOf(sections);
   } catch (error) {
