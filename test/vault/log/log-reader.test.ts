@@ -1,4 +1,4 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, spyOn, test } from "bun:test";
 import { withoutRule } from "../../../src/core/rules.ts";
 import { CorruptRecordError, LeftBehindError } from "../../../src/vault/errors.ts";
 import { FlushAssembler } from "../../../src/vault/log/flush-assembler.ts";
@@ -10,6 +10,7 @@ import type { RecordBody } from "../../../src/vault/record.ts";
 import {
   commit,
   failureOf,
+  logIn,
   makeHost,
   raiseBoundary,
   readerOf,
@@ -121,6 +122,57 @@ describe("a reader", () => {
       );
     }
     expect(failure).toBeInstanceOf(LeftBehindError);
+  });
+
+  test("asks for the boundary at its first end, and then once in so many ends in a row", async () => {
+    const store = new MemoryStore();
+    const writer = await makeHost("a", store).lead();
+    const log = logIn(store);
+    const asked = spyOn(log, "boundary");
+    const reader = readerOf(log);
+    const asksIn = async (looks: number): Promise<number> => {
+      asked.mockClear();
+      for (let look = 0; look < looks; look += 1) expect(await reader.next()).toBeUndefined();
+      return asked.mock.calls.length;
+    };
+    expect((await reader.next())?.body.kind).toBe("epoch");
+    expect(await asksIn(1)).toBe(1);
+    expect(await asksIn(endsOfLogPerBoundaryCheck - 2)).toBe(0);
+    expect(await asksIn(1)).toBe(1);
+    await writer.append(commit(1));
+    expect((await reader.next())?.body.kind).toBe("commit");
+    expect(await asksIn(endsOfLogPerBoundaryCheck - 1)).toBe(0);
+    expect(await asksIn(1)).toBe(1);
+  });
+
+  test("that could not read a record ahead fails when it gets there, and reads it again at the next call", async () => {
+    const store = await logOf(12);
+    const log = logIn(store);
+    const { get } = log;
+    let failures = 1;
+    spyOn(log, "get").mockImplementation((position) => {
+      if (position === 9 && failures > 0) {
+        failures -= 1;
+        return Promise.reject(new Error("the disk is away"));
+      }
+      return get.call(log, position);
+    });
+    const reader = readerOf(log);
+    for (let position = 1; position <= 8; position += 1) await reader.next();
+    expect(failures).toBe(0);
+    expect(await failureOf(reader.next())).toMatchObject({ message: "the disk is away" });
+    expect(reader.position).toBe(8);
+    expect((await readToEnd(reader)).map(({ header }) => header.position)).toEqual([9, 10, 11, 12, 13]);
+  });
+
+  test("reads nothing ahead that it does not give: what is written after a look past the end is found", async () => {
+    const store = new MemoryStore();
+    const writer = await makeHost("a", store).lead();
+    for (let fill = 1; fill <= 5; fill += 1) await writer.append(commit(fill));
+    const reader = readerOf(store);
+    expect(await readToEnd(reader)).toHaveLength(6);
+    for (let fill = 6; fill <= 9; fill += 1) await writer.append(commit(fill));
+    expect((await readToEnd(reader)).map(({ header }) => header.position)).toEqual([7, 8, 9, 10]);
   });
 
   test("that is at the boundary exactly is not left behind", async () => {
