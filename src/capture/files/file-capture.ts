@@ -28,6 +28,7 @@
  * test/capture/files/file-capture.test.ts: "a folder that appeared with files".
  */
 import type { FileChange } from "../../core/files/file-change.ts";
+import { pieceLength } from "../../core/files/file-entry.ts";
 import type { FileMatcher } from "../../core/files/file-pattern.ts";
 import { FileTree } from "../../core/files/file-tree.ts";
 import type { Clock } from "../../runtime/clock.ts";
@@ -36,7 +37,8 @@ import { sha256 } from "../../runtime/sha256.ts";
 import type { HeldDatabase } from "../uncaptured.ts";
 import { FileAuditor } from "./file-auditor.ts";
 import { FileEvents } from "./file-events.ts";
-import { FileExaminer } from "./file-examiner.ts";
+import { FileExaminer, type FileLimits } from "./file-examiner.ts";
+import { FileRate } from "./file-rate.ts";
 import { type FetchPiece, type FilesSnapshot, snapshotOfFiles } from "./files-snapshot.ts";
 import { PendingPaths } from "./pending-paths.ts";
 import { PieceContents, type StorePiece } from "./piece-contents.ts";
@@ -49,7 +51,7 @@ export interface FileCaptureOptions {
   /** What the log made of the files; undefined: what is in the folder is the beginning. */
   readonly known: FileTree | undefined;
   readonly clock: Clock;
-  readonly bounds: { readonly filesMax: number; readonly bytesMax: number; readonly fileBytesMax: number };
+  readonly bounds: FileLimits & { readonly bytesPerSecondMax: number };
   readonly over: "refuse" | "warn";
   readonly patienceMs: number;
   /** Reads a piece from where the vault has it; rejects if it is not there. */
@@ -77,6 +79,7 @@ export class FileCapture {
   readonly #examiner: FileExaminer;
   readonly #uncovered: UncoveredFiles;
   readonly #auditor: FileAuditor;
+  readonly #rate: FileRate;
   #store: StorePiece | undefined;
   /** Of the flush that is being made. */
   #cuts = 0;
@@ -93,8 +96,10 @@ export class FileCapture {
     this.#examiner = new FileExaminer({
       ...{ root, matcher, events, tree: this.#tree, pending: this.#pending, uncovered: this.#uncovered },
       contents: new PieceContents((bytes) => this.#storePiece(bytes)),
-      fileBytesMax: bounds.fileBytesMax,
+      bounds,
+      leavesOut: options.over === "warn",
     });
+    this.#rate = new FileRate(bounds.bytesPerSecondMax, () => clock.now());
     const { stamps } = this.#examiner;
     this.#auditor = new FileAuditor({ root, matcher, tree: this.#tree, stamps, pending: this.#pending }, clock.now());
   }
@@ -162,11 +167,12 @@ export class FileCapture {
   take(): FilesBatch | undefined {
     const changes = this.#examiner.take();
     this.#cuts = 0;
+    this.#rate.take(newBytesIn(changes));
+    this.#assertBounds();
     this.#uncovered.assertPatience(this.#options.patienceMs);
     if (changes.length === 0) return undefined;
     const place = { kind: "record" as const, position: 0 };
     this.#tree.apply(changes, place);
-    this.#assertBounds();
     return {
       changes,
       checksum: this.#tree.checksum,
@@ -206,20 +212,32 @@ export class FileCapture {
   }
 
   #assertBounds(): void {
-    const { bounds } = this.#options;
+    const { filesMax, bytesMax, bytesPerSecondMax } = this.#options.bounds;
+    const over = (found: number, most: number): number | undefined => (found > most ? found : undefined);
     for (const [what, found, most, setting] of [
-      ["files, links and folders", this.#tree.size, bounds.filesMax, "files_max"],
-      ["bytes in files", this.#tree.bytes, bounds.bytesMax, "files_bytes_max"],
+      ["files, links and folders", over(this.#tree.size, filesMax), filesMax, "files_max"],
+      ["bytes in files", over(this.#tree.bytes, bytesMax), bytesMax, "files_bytes_max"],
+      ["bytes of files in each of ten seconds", this.#rate.over, bytesPerSecondMax, "files_rate_max"],
     ] as const)
-      if (found > most)
+      if (found === undefined) this.#uncovered.clear(setting);
+      else
         this.#uncovered.note(setting, {
           found: `${found} ${what}`,
           accepted: `at most ${most} (${setting})`,
           advice: `Raise ${setting} in [host], or leave files out with files_except.`,
         });
-      else this.#uncovered.clear(setting);
   }
 }
+
+/** Bytes that the vault does not have yet. */
+const newBytesIn = (changes: readonly FileChange[]): number =>
+  changes.reduce((sum, change) => {
+    if (change.kind !== "put-file") return sum;
+    const fresh = change.pieces.map(({ source }, index) =>
+      source.kind === "same" ? 0 : pieceLength(change.size, index),
+    );
+    return sum + fresh.reduce((bytes, length) => bytes + length, 0);
+  }, 0);
 
 export class FilesUnavailableError extends OperatorError {
   constructor(why: string) {

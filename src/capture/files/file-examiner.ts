@@ -30,6 +30,17 @@ export interface FileExaminerParts {
   readonly pending: PendingPaths;
   readonly contents: PieceContents;
   readonly uncovered: UncoveredFiles;
+  readonly bounds: FileLimits;
+  /** Beyond a bound, files that are not in the tree yet are left out of it. */
+  readonly leavesOut: boolean;
+}
+
+export interface FileLimits {
+  /** Files, links and folders. */
+  readonly filesMax: number;
+  /** Of all files together. */
+  readonly bytesMax: number;
+  /** Of one file. */
   readonly fileBytesMax: number;
 }
 
@@ -212,8 +223,10 @@ export class FileExaminer {
   }
 
   async #there(path: string, told: PendingPath, found: Found): Promise<void> {
-    const { tree, uncovered } = this.#parts;
+    const { tree, uncovered, bounds, leavesOut } = this.#parts;
     const known = tree.get(path);
+    const isFull = tree.size >= bounds.filesMax || tree.bytes >= bounds.bytesMax;
+    if (known === undefined && isFull && leavesOut) return uncovered.note(path, noRoomFor(path, bounds));
     if (found.kind === "folder") {
       if (told.isNew || known?.kind !== "folder") this.enter(path, !told.isWritten);
       const isSame = known?.kind === "folder" && sameAttributes(known, found);
@@ -222,7 +235,7 @@ export class FileExaminer {
       const isSame = known?.kind === "link" && known.target === found.target;
       this.#draft(isSame ? undefined : { kind: "put-link", path, target: found.target }, path);
     } else if (found.kind === "file") {
-      if (Number(found.stamp.size) > this.#parts.fileBytesMax) return this.#tooLarge(path, Number(found.stamp.size));
+      if (Number(found.stamp.size) > bounds.fileBytesMax) return this.#tooLarge(path, Number(found.stamp.size));
       uncovered.clear(path);
       await this.#file(path, told, found);
     }
@@ -292,15 +305,21 @@ export class FileExaminer {
 
   /** It is not part of the tree: a shortened or old content would be taken for the file. */
   #tooLarge(path: string, size: number): void {
-    const { tree, uncovered, fileBytesMax, contents } = this.#parts;
+    const { tree, uncovered, bounds, contents } = this.#parts;
     uncovered.note(path, {
       found: `${path}: a file of ${size} bytes`,
-      accepted: `files of at most ${fileBytesMax} bytes (file_bytes_max)`,
+      accepted: `files of at most ${bounds.fileBytesMax} bytes (file_bytes_max)`,
       advice: "Raise file_bytes_max in [host], or leave it out with files_except.",
     });
     for (const change of this.draft.remove(path, tree)) if (change.kind === "put-file") contents.forget(change.pieces);
   }
 }
+
+const noRoomFor = (path: string, { filesMax, bytesMax }: FileLimits): ReturnType<typeof notWatched> => ({
+  found: `${path}: one more file`,
+  accepted: `at most ${filesMax} files, links and folders (files_max), and ${bytesMax} bytes (files_bytes_max)`,
+  advice: "Raise that bound in [host], or leave files out with files_except.",
+});
 
 const notWatched = (folder: string): { found: string; accepted: string; advice: string } => ({
   found: `${folder === "" ? "the data folder" : folder}: a folder that the kernel does not watch for this host`,

@@ -46,7 +46,7 @@ async function open(
     matcher,
     known,
     clock: systemClock,
-    bounds: { filesMax: 1000, bytesMax: 1 << 30, fileBytesMax: 1 << 28 },
+    bounds: { filesMax: 1000, bytesMax: 1 << 30, fileBytesMax: 1 << 28, bytesPerSecondMax: 1 << 30 },
     over: "warn",
     patienceMs: 10_000,
     fetch: () => Promise.reject(new Error("it is nowhere")),
@@ -269,7 +269,7 @@ describe("files beside the databases", () => {
   });
 
   test("a file over the bound is left out with a warning, or holds responses and ends the term after the patience", async () => {
-    const bounds = { filesMax: 1000, bytesMax: 1 << 30, fileBytesMax: 10 };
+    const bounds = { filesMax: 1000, bytesMax: 1 << 30, fileBytesMax: 10, bytesPerSecondMax: 1 << 30 };
     capture = await open(capture.snapshot().tree, { bounds });
     write("uploads/first", "longer than ten bytes");
     expect(kinds(await flush())).toEqual(["remove uploads/first"]);
@@ -285,6 +285,34 @@ describe("files beside the databases", () => {
     nowMs = 10_001;
     await expect(flush()).rejects.toThrow("uploads/second: a file of 21 bytes");
     rmSync(at("uploads/second"));
+    await flush();
+    expect(capture.uncaptured()).toEqual([]);
+  });
+
+  test("more files than the bound are left out with a warning each, and those that are there stay current", async () => {
+    const { tree } = capture.snapshot();
+    const bounds = { filesMax: tree.size, bytesMax: 1 << 30, fileBytesMax: 1 << 28, bytesPerSecondMax: 1 << 30 };
+    capture = await open(tree, { bounds });
+    write("uploads/first", "changed");
+    write("uploads/second", "one too many");
+    expect(kinds(await flush())).toEqual(["put-file uploads/first"]);
+    expect(warnings.join()).toContain("uploads/second: one more file; accepted");
+  });
+
+  test("contents beyond the rate hold responses until ten seconds have less, and end the term after the patience", async () => {
+    let nowMs = 0;
+    const clock = { ...systemClock, now: (): number => nowMs };
+    const bounds = { filesMax: 1000, bytesMax: 1 << 30, fileBytesMax: 1 << 28, bytesPerSecondMax: 1000 };
+    capture = await open(capture.snapshot().tree, { bounds, over: "refuse", clock });
+    write("uploads/a", Buffer.alloc(10_001));
+    await flush();
+    expect(capture.uncaptured().map(({ name }) => name)).toEqual(["files_rate_max"]);
+    nowMs = 9_000;
+    write("uploads/b", Buffer.alloc(10_001));
+    await flush();
+    nowMs = 10_001;
+    await expect(flush()).rejects.toThrow("files_rate_max");
+    nowMs = 30_000;
     await flush();
     expect(capture.uncaptured()).toEqual([]);
   });
