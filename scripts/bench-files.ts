@@ -25,6 +25,8 @@ const { seconds, turns, clients, files, json } = parseBenchArguments({
 const never = new AbortController().signal;
 const wholeWithinMs = 300_000;
 const uploadBytes = 100_000;
+/** Uploads so far: each has a name of its own. */
+let nth = 0;
 
 const folder = mkdtempSync(join(tmpdir(), "stead-bench-files-"));
 const keeper = new ProcessKeeper(folder);
@@ -80,8 +82,6 @@ async function rate(url: string, ask: (client: FilesClient, nth: number) => Prom
   await Promise.all(Array.from({ length: clients }, run));
   return done / seconds;
 }
-let nth = 0;
-
 async function measureCosts(): Promise<Record<string, number>> {
   const [bare, without, withFiles] = [
     await startBare(),

@@ -11,6 +11,7 @@ import {
   attackPins,
   attackSameEpoch,
 } from "./direct-mutants.ts";
+import { attackEarlyRemoval, attackLateRow, attackOverflow, attackRename } from "./file-mutants.ts";
 import type { SimOptions } from "./options.ts";
 import { applicationScenarios } from "./application-scenarios.ts";
 import { run } from "./run.ts";
@@ -98,6 +99,10 @@ const direct: readonly { readonly rule: RuleName; readonly attack: (rules: Rules
   { rule: "chain", attack: attackChain },
   { rule: "authentic", attack: attackForgery },
   { rule: "pin-order", attack: attackPins },
+  { rule: "files-before-rows", attack: attackLateRow },
+  { rule: "files-after-deletions", attack: attackEarlyRemoval },
+  { rule: "files-overflow", attack: attackOverflow },
+  { rule: "files-rename-whole", attack: attackRename },
   { rule: "segment-no-gap", attack: attackGap },
   { rule: "segment-seal-counts", attack: attackLateSeal },
 ];

@@ -31,6 +31,7 @@ import type { FileChange } from "../../core/files/file-change.ts";
 import { pieceLength } from "../../core/files/file-entry.ts";
 import type { FileMatcher } from "../../core/files/file-pattern.ts";
 import { FileTree } from "../../core/files/file-tree.ts";
+import { allRules, type Rules } from "../../core/rules.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
 import { sha256 } from "../../runtime/sha256.ts";
@@ -57,6 +58,8 @@ export interface FileCaptureOptions {
   /** Reads a piece from where the vault has it; rejects if it is not there. */
   readonly fetch: FetchPiece;
   readonly onWarning: (text: string) => void;
+  /** Default: all are in force. */
+  readonly rules?: Rules | undefined;
 }
 
 /** What a flush says about files. */
@@ -73,6 +76,7 @@ const cutsForRenamesMax = 4;
 
 export class FileCapture {
   readonly #options: FileCaptureOptions;
+  readonly #rules: Rules;
   readonly #tree: FileTree;
   readonly #events: FileEvents;
   readonly #pending: PendingPaths;
@@ -89,9 +93,10 @@ export class FileCapture {
   private constructor(options: FileCaptureOptions, events: FileEvents) {
     const { root, matcher, clock, known, bounds } = options;
     this.#options = options;
+    this.#rules = options.rules ?? allRules;
     this.#events = events;
     this.#tree = known ?? new FileTree(sha256);
-    this.#pending = new PendingPaths(events, matcher);
+    this.#pending = new PendingPaths(events, matcher, this.#rules);
     this.#uncovered = new UncoveredFiles(options.over, () => clock.now(), options.onWarning);
     this.#examiner = new FileExaminer({
       ...{ root, matcher, events, tree: this.#tree, pending: this.#pending, uncovered: this.#uncovered },
@@ -152,8 +157,10 @@ export class FileCapture {
   async settle(isDatabaseAhead: () => boolean): Promise<"settled" | "again"> {
     this.#cuts += 1;
     // After the cut: the file of each row in it is told by now.
-    this.#pending.hear();
-    await this.#examiner.examine(this.#removalsAtCut);
+    if (this.#rules.has("files-before-rows")) this.#pending.hear();
+    if (!this.#rules.has("files-after-deletions")) this.#removalsAtCut = Number.POSITIVE_INFINITY;
+    await this.#examiner.examine(this.#rules.has("files-rename-whole") ? this.#removalsAtCut : 0);
+    if (!this.#rules.has("files-rename-whole")) return "settled";
     const { hasLost, isRenaming, isDeferring } = this.#examiner;
     if (!hasLost && !isDeferring) return "settled";
     // The queue is read first: everything in it happened before this look at the databases.

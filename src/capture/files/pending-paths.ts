@@ -5,6 +5,7 @@
  * databases from later ones (file-capture.ts says why that matters).
  */
 import type { FileMatcher } from "../../core/files/file-pattern.ts";
+import type { Rules } from "../../core/rules.ts";
 import type { FileEvents, FileNews } from "./file-events.ts";
 
 export interface PendingPath {
@@ -24,14 +25,16 @@ const rememberedMax = 4096;
 export class PendingPaths {
   readonly #events: FileEvents;
   readonly #matcher: FileMatcher;
+  readonly #rules: Rules;
   #paths = new Map<string, PendingPath>();
   /** Companions of databases are written with every commit: each path is matched once. */
   #relevant = new Map<string, boolean>();
   #removals = 0;
   #isIncomplete = false;
 
-  constructor(events: FileEvents, matcher: FileMatcher) {
+  constructor(events: FileEvents, matcher: FileMatcher, rules: Rules) {
     this.#events = events;
+    this.#rules = rules;
     this.#matcher = matcher;
   }
 
@@ -47,7 +50,7 @@ export class PendingPaths {
 
   /** Takes what the kernel has told until now. Sync; a fifth of a microsecond if that is nothing. */
   hear(): void {
-    if (this.#events.hear(this.#onNews)) this.#isIncomplete = true;
+    if (this.#events.hear(this.#onNews) && this.#rules.has("files-overflow")) this.#isIncomplete = true;
   }
 
   /** Anything may have happened: all files are to be compared. */
