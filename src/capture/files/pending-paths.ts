@@ -53,11 +53,6 @@ export class PendingPaths {
     if (this.#events.hear(this.#onNews) && this.#rules.has("files-overflow")) this.#isIncomplete = true;
   }
 
-  /** Anything may have happened: all files are to be compared. */
-  doubt(): void {
-    this.#isIncomplete = true;
-  }
-
   /** True once if events were lost since the last call. */
   takeDoubt(): boolean {
     const isIncomplete = this.#isIncomplete;
@@ -105,7 +100,9 @@ export class PendingPaths {
 
   /** The path is found to be gone without an event, by a comparison: it counts as the last removal. */
   noteGone(path: string): void {
-    this.#of(path).removal = this.countRemoval();
+    const pending = this.#of(path);
+    pending.removal = this.countRemoval();
+    pending.isMovedAway = false;
   }
 
   note(path: string): void {
