@@ -8,12 +8,17 @@
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import ledgerSource from "../examples/ledger/ledger.py" with { type: "text" };
 import { LedgerModel } from "./ledger-model.ts";
 import type { DemoModel } from "./model.ts";
 import { NotesModel } from "./notes-model.ts";
 import { OperatorError } from "../src/runtime/operator-error.ts";
 import { repositoryFile, selfCommand } from "../src/runtime/self-command.ts";
+
+/** Only a bundle needs it, and only a bundler can import it. */
+const ledgerSource =
+  repositoryFile("examples/ledger/ledger.py") === undefined
+    ? (await import("../examples/ledger/ledger.py", { with: { type: "text" } })).default
+    : "";
 
 export const demoApplicationNames = ["notes", "ledger"] as const;
 export type DemoApplicationName = (typeof demoApplicationNames)[number];

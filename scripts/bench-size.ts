@@ -91,7 +91,7 @@ async function openSide(mib: number): Promise<Side> {
   const [gateway] = cluster.gateways;
   const [first] = cluster.hosts;
   if (gateway === undefined || first === undefined) throw new Error("no cluster");
-  fill(join(first.folder, "data", "notes.db"), mib);
+  await fill(join(first.folder, "data", "notes.db"), mib);
   const startedAt = clock.now();
   await Promise.all([...cluster.hosts, gateway].map((member) => cluster.start(member)));
   await cluster.whenWhole(withinMs, never);
@@ -108,8 +108,8 @@ async function openSide(mib: number): Promise<Side> {
 }
 
 /** Creates the application's own tables, and fills them with content that no compression makes smaller. */
-function fill(file: string, mib: number): void {
-  new Notebook(file).close();
+async function fill(file: string, mib: number): Promise<void> {
+  (await Notebook.open(file)).close();
   const database = new Database(file);
   database.run("CREATE TABLE filler (id INTEGER PRIMARY KEY, content BLOB)");
   const insert = database.query<null, [number]>("INSERT INTO filler (content) VALUES (randomblob(?))");

@@ -1,20 +1,20 @@
-/** Starts the notes application: `PORT=8080 DATA_DIR=./data bun examples/notes/main.ts`. */
+/** Starts the notes application: `PORT=8080 DATA_DIR=./data bun examples/notes/main.ts`, or with `node`, `deno run -A`. */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { websocket } from "hono/bun";
 import { Notebook, notesApp } from "./notes.ts";
 
 const folder = process.env["DATA_DIR"] ?? ".";
 mkdirSync(folder, { recursive: true });
-const notebook = new Notebook(join(folder, "notes.db"));
-const server = Bun.serve({
-  hostname: "127.0.0.1",
-  port: Number(process.env["PORT"] ?? "8080"),
-  idleTimeout: 0,
-  fetch: notesApp(notebook).fetch,
-  websocket,
-});
-console.log(`notes: listening on ${server.url.href}`);
+const notebook = await Notebook.open(join(folder, "notes.db"));
+const address = { hostname: "127.0.0.1", port: Number(process.env["PORT"] ?? "8080") };
+if ("Bun" in globalThis) {
+  const { upgradeWebSocket, websocket } = await import("hono/bun");
+  Bun.serve({ ...address, idleTimeout: 0, fetch: notesApp(notebook, upgradeWebSocket).fetch, websocket });
+} else {
+  const { serve } = await import("@hono/node-server");
+  serve({ ...address, fetch: notesApp(notebook).fetch });
+}
+console.log(`notes: listening on http://${address.hostname}:${address.port}/`);
 
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
   process.once(signal, () => {

@@ -1,14 +1,14 @@
 /**
- * A small notes application: Bun, Hono and one SQLite file. It knows nothing of stead: it reads `PORT` and `DATA_DIR`,
- * commits with `synchronous=FULL`, and answers when SQLite says that the commit is done.
+ * A small notes application: Hono and one SQLite file, on Bun, Node or Deno. It knows nothing of stead: it reads `PORT`
+ * and `DATA_DIR`, commits with `synchronous=FULL`, and answers when SQLite says that the commit is done.
  *
  * Every change gets a revision, one after the other, and stays in the history. Saving a text that a note has already is
  * no change, so a repeated PUT leaves one entry only; a repeated POST makes a second note, as anywhere.
  */
-import { Database } from "bun:sqlite";
 import { type Context, Hono } from "hono";
-import { upgradeWebSocket } from "hono/bun";
 import { streamSSE } from "hono/streaming";
+import type { UpgradeWebSocket } from "hono/ws";
+import { openSqlite, type SqliteFile } from "./sqlite.ts";
 
 const textBytesMax = 64 * 1024;
 const changesPerPageMax = 10_000;
@@ -32,7 +32,7 @@ const schema = `
 
 /** The notes in one database file. */
 export class Notebook {
-  readonly #database: Database;
+  readonly #database: SqliteFile;
   readonly #insertNote;
   readonly #updateNote;
   readonly #insertChange;
@@ -41,8 +41,11 @@ export class Notebook {
   readonly #selectLatest;
   readonly #listeners = new Set<(change: Change) => void>();
 
-  constructor(file: string) {
-    const database = new Database(file, { create: true, strict: true });
+  static async open(file: string): Promise<Notebook> {
+    return new Notebook(await openSqlite(file));
+  }
+
+  private constructor(database: SqliteFile) {
     this.#database = database;
     database.run("PRAGMA journal_mode = WAL");
     database.run("PRAGMA synchronous = FULL");
@@ -61,7 +64,7 @@ export class Notebook {
     this.#selectChanges = database.query<Change, [number, number]>(
       "SELECT revision, note, text FROM changes WHERE revision > ? ORDER BY revision LIMIT ?",
     );
-    this.#selectLatest = database.query<{ latest: number }, []>(
+    this.#selectLatest = database.query<{ latest: number }, readonly []>(
       "SELECT coalesce(max(revision), 0) AS latest FROM changes",
     );
   }
@@ -71,10 +74,10 @@ export class Notebook {
   }
 
   changes(after: number, limit: number): { readonly latest: number; readonly changes: Change[] } {
-    return this.#database.transaction(() => ({
+    return this.#database.within("DEFERRED", () => ({
       latest: this.#selectLatest.get()?.latest ?? 0,
       changes: this.#selectChanges.all(after, limit),
-    }))();
+    }));
   }
 
   add(text: string): Note {
@@ -101,7 +104,7 @@ export class Notebook {
   }
 
   #write<T>(body: () => T): T {
-    return this.#database.transaction(body).immediate();
+    return this.#database.within("IMMEDIATE", body);
   }
 
   #save(id: number, text: string): Note {
@@ -125,8 +128,8 @@ async function readText(c: Context): Promise<string | Response> {
   return text;
 }
 
-/** The routes of the application. */
-export function notesApp(notebook: Notebook): Hono {
+/** The routes of the application; `/echo` where the runtime's server has WebSockets. */
+export function notesApp(notebook: Notebook, upgradeWebSocket?: UpgradeWebSocket): Hono {
   const app = new Hono();
   app.get("/health", (c) => c.text("ok\n"));
 
@@ -168,9 +171,10 @@ export function notesApp(notebook: Notebook): Hono {
     }),
   );
 
-  app.get(
-    "/echo",
-    upgradeWebSocket(() => ({ onMessage: (event, socket) => socket.send(event.data as string) })),
-  );
+  if (upgradeWebSocket !== undefined)
+    app.get(
+      "/echo",
+      upgradeWebSocket(() => ({ onMessage: (event, socket) => socket.send(event.data as string) })),
+    );
   return app;
 }

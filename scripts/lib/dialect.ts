@@ -52,6 +52,7 @@ const isKind = (expression: ts.Node): boolean => /(?:^|\.)kind$/.test(expression
  */
 export const nullPlaces: Readonly<Record<string, string>> = {
   "src/gateway/page/": "answers of the API as they are; null as an element of JSX renders nothing",
+  "src/embed/client-of.ts": "Bun's server has no address of a request whose connection is gone",
   "src/control/": "schemas of the APIs, and what turns null and undefined into each other",
   "src/gateway/admin/": "answers of the administration API, and Hrana",
   "src/gateway/configuration-state.ts": "a part of the administration API's answers",

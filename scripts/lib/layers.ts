@@ -23,6 +23,8 @@ export const layers: Readonly<Record<string, readonly string[]>> = {
   // The vault over the network: server and client.
   remote: ["core", "runtime", "vault", "http", "s3"],
   gateway: ["core", "runtime", "metrics", "control", "http", "config"],
+  // A gateway in another program.
+  embed: ["core", "runtime", "http", "config", "gateway"],
   host: ["core", "runtime", "metrics", "vault", "remote", "capture", "http", "control", "config"],
   // Clusters of real processes, for the demo, benchmarks, chaos and tests: a folder beside src.
   harness: ["core", "runtime", "vault", "s3", "control"],
@@ -42,8 +44,8 @@ export const layers: Readonly<Record<string, readonly string[]>> = {
     "demo",
     "harness",
   ],
-  // src/main.ts, which only wires.
-  "": ["cli"],
+  // src/main.ts, which only wires, and src/index.ts, which only exports.
+  "": ["cli", "embed"],
 };
 
 /**

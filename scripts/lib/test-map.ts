@@ -6,6 +6,7 @@
 
 /** Folders of tests that prove something of many files together; their helpers may lie beside them. */
 const provingFolders: readonly string[] = [
+  "test/packages", // what a release makes, on machines of its own
   "test/behaviour", // parts of one folder together, with real sockets or processes
   "test/http/conformance",
   "test/http/fuzz",

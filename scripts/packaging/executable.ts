@@ -24,7 +24,7 @@ const runtimes: Readonly<Record<BuildTarget, readonly [name: string, path: strin
 export const runtimePackage = (target: BuildTarget): string => runtimes[target][0];
 
 /** The path of Bun's executable for this target. */
-async function runtimeOf(target: BuildTarget): Promise<string> {
+export async function runtimeOf(target: BuildTarget): Promise<string> {
   if (target === nativeTarget()) return process.execPath;
   const [name, path] = runtimes[target];
   return join(await lockedPackage(name), path);

@@ -8,11 +8,14 @@ import { runCommand } from "../lib/command.ts";
 import { libsqlPackages } from "../lib/libsql-plugin.ts";
 import packageFile from "../../package.json" with { type: "json" };
 import { squeeze } from "./compressed.ts";
+import { debianFiles, hasApt } from "./debian-files.ts";
 import { deb } from "./deb.ts";
 import { buildExecutable, runtimePackage } from "./executable.ts";
+import { image } from "./image.ts";
 import { linuxFiles, type Printed } from "./linux-files.ts";
 import { lockedPackage, readLock } from "./locked-package.ts";
 import { debScripts, rpmScripts } from "./package-scripts.ts";
+import { npmPackage } from "./npm-package.ts";
 import { hasRpmbuild, rpm } from "./rpm.ts";
 import { licenceIn, sbom } from "./sbom.ts";
 import { tar } from "./tar.ts";
@@ -36,7 +39,11 @@ export async function makeRelease(source: Source, out: string, say: (line: strin
     for (const target of source.targets) {
       for (const file of await makeTarget(source, target, { work, out, printed })) say(file);
     }
+    const npm = await npmPackage(source.commit, source.timeSeconds);
+    writeFileSync(join(out, `stead-${version}.tgz`), npm);
+    say(`stead-${version}.tgz ${(npm.length / 2 ** 20).toFixed(1)} MiB`);
     if (!hasRpmbuild()) say("no .rpm: rpmbuild is not here (Debian's package rpm)");
+    if (!hasApt()) say("no image: apt-get and dpkg-deb, which bring the C library, are not here");
     writeFileSync(join(out, "SHA256SUMS"), sums(out));
   } finally {
     rmSync(work, { recursive: true, force: true });
@@ -77,6 +84,13 @@ async function makeTarget(source: Source, target: ReleaseTarget, { work, out, pr
       ...{ scripts: rpmScripts, files, timeSeconds, level, work: folder },
     });
     write(`stead-${version}-1.${target.rpm}.rpm`, content);
+  }
+  if (target.oci !== undefined && hasApt()) {
+    const debian = await debianFiles(target.oci, folder);
+    const content = image({
+      ...{ architecture: target.oci, version, commit: source.commit, executable, debian, timeSeconds },
+    });
+    write(`stead-${version}-image-${target.oci}.tar`, content);
   }
   rmSync(folder, { recursive: true });
   return made;

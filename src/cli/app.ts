@@ -44,6 +44,7 @@ import {
   hostsRemoveCommand,
   hostsSetCommand,
 } from "./commands/hosts.ts";
+import { livenessCommand } from "./commands/liveness.ts";
 import { logsCommand } from "./commands/logs.ts";
 import { initCommand } from "./commands/init.ts";
 import { notifyTestCommand } from "./commands/notify.ts";
@@ -72,6 +73,7 @@ export const commandTable: RouteMap<CliContext> = buildRouteMap({
       docs: { brief: "Check configuration files, compare them with what runs, and print their schema" },
     }),
     status: statusCommand,
+    liveness: livenessCommand,
     switchover: switchoverCommand,
     failover: failoverCommand,
     pause: pauseCommand,

@@ -24,6 +24,7 @@ import {
   databasesAnswerSchema,
   gatewayListSchema,
   hostListSchema,
+  livenessAnswerSchema,
   rehearsalAnswerSchema,
   sqlAnswerSchema,
   suspectsClearedSchema,
@@ -38,6 +39,7 @@ import {
   type GatewayList,
   type HostChange,
   type HostList,
+  type LivenessAnswer,
   maintenanceAnswerSchema,
   type MaintenanceAnswer,
   type MaintenanceCall,
@@ -79,6 +81,10 @@ export class GatewayClient {
   constructor(adminUrl: string, caller: ChannelClient | AccessToken | string, clock: Clock) {
     const known = typeof caller === "string" ? ChannelClient.ofOperator(caller, clock) : caller;
     this.#options = { baseUrl: adminUrl, caller: known, to: anyOf("gateway"), clock };
+  }
+
+  liveness(signal?: AbortSignal): Promise<GatewayAnswer<LivenessAnswer>> {
+    return this.#call(livenessAnswerSchema, { method: "GET", path: "/liveness", timeoutMs: queryTimeoutMs, signal });
   }
 
   cluster(signal?: AbortSignal): Promise<GatewayAnswer<ClusterStatus>> {

@@ -53,6 +53,19 @@ export class GatewayProcess implements Incumbent {
     return this.#gateway.descriptor;
   }
 
+  get port(): number {
+    return this.#gateway.port;
+  }
+
+  get adminPort(): number {
+    return this.#gateway.adminPort;
+  }
+
+  /** Returns the data plane as a Hono app (route/proxy-app.ts). */
+  proxyApp(clientOf: Parameters<Gateway["proxyApp"]>[0]): ReturnType<Gateway["proxyApp"]> {
+    return this.#gateway.proxyApp(clientOf);
+  }
+
   reloadNow(): void {
     if (!this.#isHandedOver) this.#watch.reloadNow();
   }

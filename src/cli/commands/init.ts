@@ -345,14 +345,18 @@ function nextSteps(flags: InitFlags, { values }: Plan, configPath: string, refus
     ...(values.vault.startsWith("s3://") ? ["      copy [host.vault_s3] from another host's file"] : []),
     ...(flags.join === undefined ? [] : ["      compare its [[service]] with the cluster's: stead config diff"]),
     `      ${as} doctor ${configPath} looks for what is wrong with this machine`,
-    ...(flags.etc
-      ? [`      systemctl enable --now ${units.join(" ")}, with the units of examples/systemd in /etc/systemd/system`]
-      : []),
+    ...(flags.etc ? [`      systemctl enable --now ${units.join(" ")}${unitsFrom()}`] : []),
     ...(refusal === undefined && flags.join !== undefined && role !== "gateway"
       ? [`      stead status shows host ${hostId} as soon as it runs`]
       : []),
   ];
 }
+
+/** A package has brought the units; an executable alone has not. */
+const unitsFrom = (): string =>
+  existsSync("/usr/lib/systemd/system/stead-host.service")
+    ? ""
+    : ", with the units of examples/systemd in /etc/systemd/system";
 
 /** Splits as a shell does, without its other rules: single or double quotes hold a word together. */
 function wordsOf(text: string): readonly string[] {

@@ -23,11 +23,11 @@ async function collectVersions(): Promise<Versions> {
   try {
     const query = "select sqlite_version() as version";
     const libsql = await client.execute(query);
-    const runtime =
-      process.versions["bun"] === undefined ? `node ${process.versions.node}` : `bun ${process.versions["bun"]}`;
+    // Bun and Deno name a version of Node too.
+    const runtime = (["bun", "deno", "node"] as const).find((name) => process.versions[name] !== undefined) ?? "node";
     return {
       stead: versionText(),
-      runtime,
+      runtime: `${runtime} ${process.versions[runtime]}`,
       platform: `${process.platform} ${process.arch}`,
       sqlite: textOf(database.prepare(query).get()?.["version"]),
       libsql: textOf(libsql.rows[0]?.["version"]),
