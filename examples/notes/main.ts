@@ -1,4 +1,4 @@
-/** Starts the notes application: `PORT=8080 DATA_DIR=./data bun examples/notes/main.ts`, or with `node`, `deno run -A`. */
+/** Starts the notes application: `PORT=8080 DATA_DIR=./data bun examples/notes/main.ts`, or with `node` or `deno`. */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { Notebook, notesApp } from "./notes.ts";

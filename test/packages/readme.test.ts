@@ -115,6 +115,7 @@ test.skipIf(missing !== undefined)("the first server: installed, configured, and
   await write("before the second server");
   expect((await ask("GET", "/notes/1")).body.text).toBe("before the second server");
   expect((await run(one, "systemctl is-active stead-gateway stead-host")).trim()).toBe("active\nactive");
+  await run(one, "stead liveness --config /etc/stead/stead.toml");
   expect(await run(one, "man -w stead 2>/dev/null || ls /usr/share/man/man1/stead.1.gz")).toContain("stead.1.gz");
 });
 
