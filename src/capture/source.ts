@@ -200,8 +200,15 @@ export class Source {
         let collected = await this.#collect(this.#limits.eagerBytesMax, "again");
         for (; collected === undefined; collected = await this.#collect(this.#limits.eagerBytesMax, "again"))
           await this.#options.clock.sleep(retryMs);
-        await beside?.settle(() => this.isAhead());
-        const { deltas, cut } = collected;
+        const { deltas } = collected;
+        let { cut } = collected;
+        // The snapshot's readers began before either cut.
+        const collectLater = async (): Promise<DatabaseChanges[] | undefined> => {
+          const later = await this.#collect(this.#limits.eagerBytesMax, "again");
+          cut = later?.cut ?? cut;
+          return later?.deltas;
+        };
+        if (beside !== undefined) await settle(beside, deltas, this, collectLater);
         const captured = new Map([...cut].filter(([database]) => database.captured !== undefined));
         // If something is left out nothing is read, so that nothing needs a pin.
         const leavesOut =

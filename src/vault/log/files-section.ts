@@ -12,7 +12,8 @@
  *       put-folder  mode u16, uid u32, gid u32
  *
  * It is required: skipping it would lose files. A flush of several parts may have one in each; they follow each other.
- * A piece that stands inline is proven here by its hash; the same checks run when a section is written.
+ * A piece that stands inline is proven by its hash when it is read; its writer has just computed that. The other checks
+ * run when a section is written, too.
  *
  * Attacked in test/vault/log/files-section.test.ts: "refuses what no host could apply".
  */
@@ -144,6 +145,7 @@ function readSection({ content }: Section): FilesPart {
     const change = readChange(reader);
     try {
       checkChange(change);
+      if (change.kind === "put-file") proveInline(change);
     } catch (error) {
       throw new MalformedBytes(messageOf(error), "a change that could have been written");
     }
@@ -228,8 +230,12 @@ function checkPiece({ path, size, base }: PutFile, { hash, source }: ChangePiece
   if (source.kind !== "inline") return;
   if (source.bytes.length !== pieceLength(size, index))
     throw new RangeError(`${path}: piece ${index} has ${source.bytes.length} bytes, not ${pieceLength(size, index)}`);
-  if (sha256(source.bytes).toString("hex") !== hash)
-    throw new RangeError(`${path}: piece ${index} has other bytes than its SHA-256 says`);
+}
+
+function proveInline({ path, pieces }: PutFile): void {
+  for (const [index, { hash, source }] of pieces.entries())
+    if (source.kind === "inline" && sha256(source.bytes).toString("hex") !== hash)
+      throw new RangeError(`${path}: piece ${index} has other bytes than its SHA-256 says`);
 }
 
 function checkPath(path: string): void {

@@ -1,7 +1,7 @@
 import { constants, Database } from "bun:sqlite";
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { spawn } from "node:child_process";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as immediate } from "node:timers/promises";
 import { FileCapture } from "../../../src/capture/files/file-capture.ts";
@@ -56,6 +56,13 @@ async function open(folder: string, durability: FilesDurability = { kind: "befor
       expect(tree.checksum).toEqual(batch.files.checksum);
       batch.files.done(flushes);
     },
+    async applySnapshot(): Promise<void> {
+      const { batch, snapshot } = await source.beginSnapshot();
+      await this.apply(batch);
+      expect(snapshot.files.tree.checksum).toEqual(tree.checksum);
+      for (const { name, checksum } of snapshot.databases) expect(pair.replica.checksums().get(name)).toEqual(checksum);
+      await snapshot.release();
+    },
     /** Rows of the copy whose file the copied tree does not have. */
     orphans(): string[] {
       const path = join(pair.copy, "app.db");
@@ -100,11 +107,13 @@ describe("databases and the files beside them", () => {
     using folder = temporaryFolder();
     await using it = await open(folder.path);
     let isOver = false;
-    const working = Promise.all([run(it.root, 1, 3000), run(it.root, 2, 3000)]).finally(() => (isOver = true));
+    const working = Promise.all([run(it.root, 1, 1500), run(it.root, 2, 1500)]).finally(() => (isOver = true));
     for (let isLast = false; !isLast; ) {
       isLast = isOver;
       if (it.source.isAhead()) {
-        await it.apply(await it.source.collect());
+        // Every third flush is that of a checkpoint.
+        if (it.flushes % 3 === 2) await it.applySnapshot();
+        else await it.apply(await it.source.collect());
         expect(it.orphans()).toEqual([]);
       }
       await it.source.tick();
@@ -126,5 +135,29 @@ describe("databases and the files beside them", () => {
     });
     expect(fresh.snapshot().tree.checksum).toEqual(it.tree.checksum);
     fresh.close();
+  });
+
+  test("in the background a file makes no response wait, and is in a flush after half of the loss window", async () => {
+    using folder = temporaryFolder();
+    let nowMs = 0;
+    await using it = await open(folder.path, { kind: "background", lossMaxMs: 1000 }, () => nowMs);
+    mkdirSync(join(it.root, "uploads"));
+    writeFileSync(join(it.root, "uploads/a"), "bulk");
+    expect(it.source.isAhead()).toBe(false);
+    nowMs = 499;
+    expect(it.source.isAhead()).toBe(false);
+    expect(await it.source.collect()).toBeUndefined();
+    nowMs = 500;
+    expect(it.source.isAhead()).toBe(true);
+    await it.apply(await it.source.collect());
+    expect(it.tree.get("uploads/a")?.kind).toBe("file");
+    expect(it.source.isAhead()).toBe(false);
+    // A checkpoint has what the last flush has, and the files are in the flush before it.
+    writeFileSync(join(it.root, "uploads/b"), "bulk");
+    const { batch, snapshot } = await it.source.beginSnapshot();
+    await it.apply(batch);
+    expect(snapshot.files.tree.checksum).toEqual(it.tree.checksum);
+    expect(it.tree.get("uploads/b")?.kind).toBe("file");
+    await snapshot.release();
   });
 });

@@ -19,8 +19,11 @@ const insert = database.prepare("INSERT INTO uploads (path, hash) VALUES (?, ?)"
 const move = database.prepare("UPDATE uploads SET path = ? WHERE id = ?");
 const remove = database.prepare("DELETE FROM uploads WHERE id = ?");
 const paths = new Map<number, string>();
+const pause = new Int32Array(new SharedArrayBuffer(4));
 
 for (let nth = 0; nth < Number(operations); nth++) {
+  // A client that waits for its answers.
+  Atomics.wait(pause, 0, 0, 1);
   const ids = [...paths.keys()];
   const id = ids[random.below(Math.max(1, ids.length))];
   const draw = random.below(10);

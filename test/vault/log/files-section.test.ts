@@ -58,10 +58,11 @@ describe("the section files", () => {
       { ...file, base: undefined },
       { ...file, base: "a/../../b" },
       { ...file, size: -1 },
-      { ...file, pieces: [same, chunk, short] },
       { ...file, pieces: [inline, chunk, inline] },
     ];
     for (const change of bad) expect(() => filesSection({ changes: [change], checksum })).toThrow(RangeError);
+    const foreign = filesSection({ changes: [{ ...file, pieces: [same, chunk, short] }], checksum });
+    expect(() => filesOf([foreign])).toThrow(MalformedBytes);
   });
 
   test("is refused with any byte of a path, size, hash or content changed, or with fewer or more bytes", () => {
