@@ -50,7 +50,7 @@ async function tryTarget(target: ReleaseTarget): Promise<Tried> {
   const runner = runnerOf(target.build, folder);
   const outcomes: Partial<Record<TrialName, Outcome>> = {};
   for (const name of runner.kind === "here" ? trialNames : []) {
-    if (runner.kind !== "here") continue;
+    if (runner.kind !== "here" || (runner.isSlow && name === "cluster")) continue;
     const outcome = await tryOut(name, { runner, executable, folder: join(folder, name.replaceAll(" ", "-")) });
     outcomes[name] = outcome;
     console.log(

@@ -95,6 +95,8 @@ function ownFiles(executable: Uint8Array): TarEntry[] {
     { kind: "folder", path: "etc/stead", mode: 0o755 },
     { kind: "folder", path: state, mode: 0o700, uid, gid: uid },
     { kind: "folder", path: "tmp", mode: 0o1777 },
+    // Engines mount these; Bun needs them.
+    ...["dev", "proc", "sys"].map((path): TarEntry => ({ kind: "folder", path, mode: 0o755 })),
   ];
 }
 

@@ -61,7 +61,8 @@ ${table(
 *version* loads both SQLite libraries; *config check* reads a file of \`stead init\`; *one host* is a gateway, a host
 and an application, a write and a read through them, and \`stead vault verify\` at the end; *cluster* is
 \`stead demo --kills 1\`.
-"not run": this machine cannot run that executable; it is built, and nothing more is known of it.
+"not tried": under an emulator a record takes longer than a lease. "not run": this machine cannot run that executable;
+it is built, and nothing more is known of it.
 
 Sizes, in MiB:
 

@@ -15,6 +15,8 @@ export type Runner =
       /** Put before the path of the executable. */
       readonly command: readonly string[];
       readonly env: Readonly<Record<string, string>>;
+      /** Emulated, a record takes longer than the lease of a cluster: failovers are not tried. */
+      readonly isSlow: boolean;
     }
   | { readonly kind: "nowhere"; readonly why: string };
 
@@ -36,7 +38,7 @@ export function runnerOf(target: BuildTarget, folder: string): Runner {
       return nowhere("Debian has no libraries of musl for arm64 on this machine");
     case "bun-linux-x64":
       return isLinuxX64 && existsSync("/lib64/ld-linux-x86-64.so.2")
-        ? { kind: "here", by: "as it is", command: [], env: {} }
+        ? { kind: "here", by: "as it is", command: [], env: {}, isSlow: false }
         : nowhere("needs Linux on x64 with glibc");
     case "bun-linux-arm64":
       return isLinuxX64 ? emulated() : nowhere("needs Linux on x64 with qemu");
@@ -63,7 +65,7 @@ function emulated(): Runner {
   const command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", register, "sh"];
   const [program = "", ...args] = [...command, "true"];
   if (spawnSync(program, args).status !== 0) return nowhere("needs user namespaces with binfmt_misc (Linux 6.7)");
-  return { kind: "here", by: "qemu-user", command, env: { QEMU_LD_PREFIX: crossFolder } };
+  return { kind: "here", by: "qemu-user", command, env: { QEMU_LD_PREFIX: crossFolder }, isSlow: true };
 }
 
 /** Debian's libstdc++ is for glibc: musl-names.c has the few names that musl lacks. */
@@ -82,5 +84,5 @@ function onMusl(folder: string): Runner {
   const built = spawnSync("gcc", ["-O2", "-shared", "-nostdlib", "-fPIC", "-fno-builtin", "-o", library, source]);
   if (built.status !== 0) return nowhere(`gcc could not make ${library}: ${built.stderr.toString().trim()}`);
   const by = "musl's loader, with Debian's libstdc++";
-  return { kind: "here", by, command: [], env: { LD_LIBRARY_PATH: libraries } };
+  return { kind: "here", by, command: [], env: { LD_LIBRARY_PATH: libraries }, isSlow: false };
 }

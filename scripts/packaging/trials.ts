@@ -61,10 +61,10 @@ async function oneHost(machine: Machine): Promise<string> {
     const { text } = (await answer(`${url}/${id}`, {}, 200)) as { readonly text: string };
     if (text !== "kept") throw new Error(`the note that was written reads ${JSON.stringify(text)}`);
   } catch (error) {
+    for (const { kill } of processes) kill();
     throw new Error(`${String(error)}\n${processes.map(({ said }) => said()).join("")}`, { cause: error });
-  } finally {
-    for (const { end } of processes.toReversed()) await end();
   }
+  for (const { end } of processes.toReversed()) await end();
   const report = await succeed(machine, "vault", "verify", "vault", "--secret-file", "stead.secret");
   return `a write through gateway and host; vault verify: ${report.trim().split("\n").at(-1) ?? ""}`;
 }
@@ -78,7 +78,7 @@ async function answer(url: string, request: RequestInit, status: number): Promis
       if (response.status !== status) throw new Error(`${url} answered ${response.status}: ${await response.text()}`);
       return await response.json();
     } catch (error) {
-      if (!(error instanceof Error && "code" in error && error.code === "ConnectionRefused")) throw error;
+      if (!(error instanceof Error && "code" in error && error.code === "ECONNREFUSED")) throw error;
       if (performance.now() > until) throw error;
       await new Promise((resolve) => setTimeout(resolve, askEveryMs));
     }
@@ -87,11 +87,14 @@ async function answer(url: string, request: RequestInit, status: number): Promis
 const answerMsMax = 60_000;
 const askEveryMs = 50;
 
-/** Replaces the ports of a file that `stead init` wrote; returns the clients' one. */
+/**
+ * Replaces the ports of a file that `stead init` wrote, and lets requests wait for the primary of an emulated machine;
+ * returns the clients' port.
+ */
 async function withFreePorts(file: string): Promise<number> {
   const [clients = 0, admin = 0, control = 0, data = 0] = await freePorts(4);
   const ports = { 8000: clients, 7700: admin, 7701: control, 8001: data };
-  const text = readFileSync(file, "utf8");
+  const text = readFileSync(file, "utf8").replace('#time = "30s"', 'time = "5m"');
   writeFileSync(
     file,
     Object.entries(ports).reduce((all, [from, to]) => all.replaceAll(`:${from}"`, `:${to}"`), text),
@@ -113,12 +116,16 @@ function heard(child: ChildProcess): () => string {
   return () => text;
 }
 
-function start(machine: Machine, ...args: readonly string[]): { said: () => string; end: () => Promise<void> } {
+function start(
+  machine: Machine,
+  ...args: readonly string[]
+): { said: () => string; kill: () => void; end: () => Promise<void> } {
   const child = spawned(machine, args);
   const said = heard(child);
   const exited = once(child, "exit");
   return {
     said,
+    kill: () => void child.kill("SIGKILL"),
     end: async () => {
       child.kill("SIGTERM");
       const [code] = (await exited) as [number | null];

@@ -1,7 +1,9 @@
 /** `stead liveness`: whether a gateway's process answers, for supervisors and for images that have no curl. */
 import { buildCommand } from "@stricli/core";
 import type { CliContext } from "../output/context.ts";
-import { connectToGateway, connectionFlags, requireAnswer, type ConnectionFlags } from "./gateway-connection.ts";
+import { connectToGateway, connectionFlags, requireAnswer, tlsOf, type ConnectionFlags } from "./gateway-connection.ts";
+import { GatewayClient } from "../../control/gateway-client.ts";
+import { systemClock } from "../../runtime/clock.ts";
 
 export const livenessCommand = buildCommand<ConnectionFlags, [], CliContext>({
   docs: {
@@ -17,7 +19,9 @@ export const livenessCommand = buildCommand<ConnectionFlags, [], CliContext>({
   },
   parameters: { flags: { ...connectionFlags } },
   async func(flags) {
-    const { client, url } = connectToGateway(this, flags);
-    requireAnswer(await client.liveness(this.signal), url);
+    const { url, config } = connectToGateway(this, flags);
+    // The answer takes no credentials and proves nothing, so neither the secret nor a token is sent.
+    const caller = { token: "none", tls: tlsOf(config?.cluster) };
+    requireAnswer(await new GatewayClient(url, caller, systemClock).liveness(this.signal), url);
   },
 });
