@@ -16,7 +16,7 @@ export interface ReleaseTarget {
 
 const all = "gateway, host, vault server, commands";
 /** Without /proc, inotify and open file description locks nothing can be captured. */
-const noHost = "gateway, vault server, commands; a host is refused: capture needs Linux";
+const noHost = "gateway, vault server, commands; not a host, since capture needs Linux";
 
 export const releaseTargets: readonly ReleaseTarget[] = [
   {
