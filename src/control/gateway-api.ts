@@ -43,6 +43,7 @@ import { databaseChangeSchema, databaseListSchema } from "./databases.ts";
 import {
   applicationSchema,
   checkpointProgressSchema,
+  filesSchema,
   hostRoles,
   impairmentSchema,
   captureSchema,
@@ -87,6 +88,7 @@ export const clusterHostSchema = v.object({
   setAside: v.array(v.string()),
   /** These, up to the secret, as in the host's status (src/control/host-status.ts). */
   checkpointProgress: v.optional(v.nullable(checkpointProgressSchema), null),
+  files: v.optional(v.nullable(filesSchema), null),
   application: v.optional(v.nullable(applicationSchema), null),
   impairments: v.optional(v.array(impairmentSchema), []),
   retry: v.optional(v.nullable(retrySchema), null),

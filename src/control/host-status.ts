@@ -96,6 +96,9 @@ export const captureSchema = v.object({
     v.object({ database: v.string(), walBytes: count, heldMs: milliseconds, heldBy: v.array(v.string()) }),
   ),
 });
+/** What `host.files` covers: files, links and folders, and the bytes of all files. */
+export const filesSchema = v.object({ count, bytes: count });
+export type FilesStatus = v.InferOutput<typeof filesSchema>;
 export type CaptureStatus = v.InferOutput<typeof captureSchema>;
 
 /**
@@ -194,6 +197,8 @@ export const hostStatusSchema = v.object({
   vault: v.optional(v.nullable(vaultSchema), null),
   /** null: this host captures nothing now. */
   capture: v.optional(v.nullable(captureSchema), null),
+  /** The files beside the databases. null: `host.files` covers none, or this host has none open now. */
+  files: v.optional(v.nullable(filesSchema), null),
   /** null: there was no rehearsal in this run of the host. */
   rehearsal: v.optional(v.nullable(rehearsalSchema), null),
   /** The last scheduled restore test; null: there was none. */
@@ -223,6 +228,7 @@ export const untold = {
   watchedRequests: [],
   vault: null,
   capture: null,
+  files: null,
   rehearsal: null,
   restoreTest: null,
   vaultCopies: [],

@@ -61,6 +61,8 @@ export interface HostPorts {
   readonly checkDatabases?:
     | ((progress: (text: string) => void, warnings: Pick<Warnings, "warn">, signal: AbortSignal) => Promise<void>)
     | undefined;
+  /** Returns what the data folder has that is not covered and looks like state, in words; left out: it is not looked for. */
+  readonly uncoveredFiles?: (() => string | undefined) | undefined;
   readonly openReplica: () => Promise<HostReplica>;
   /** `known`, `knownFiles`: what the log made of the databases and files; undefined: what is there is the beginning. */
   readonly openSource: (

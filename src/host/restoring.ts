@@ -123,6 +123,8 @@ export class Restoring {
         `local data that is not in the journal (committed here, never acknowledged) is set aside in ${setAside}`,
       );
     this.#setAsides = await local.setAsides();
+    const uncovered = ports.uncoveredFiles?.();
+    if (uncovered !== undefined) warnings.warn(uncovered, "uncovered");
     logStatus.isCurrent(follower.epoch, follower.reader.position);
     const unlisted = unlistedData(secondary, ports);
     if (unlisted !== undefined) return { kind: "broken", reason: unlisted };

@@ -45,6 +45,7 @@ import { openHostVault } from "./machine/host-vault.ts";
 import { warmUpCapture } from "./machine/warm-up.ts";
 import { vaultCopyPorts } from "./machine/vault-copy-ports.ts";
 import { Partition, PartitionedStore } from "./machine/partition.ts";
+import { describeUncovered } from "./machine/uncovered-files.ts";
 import { lockFolders } from "./machine/folder-lock.ts";
 import { RestoreTestFile } from "./machine/restore-test-file.ts";
 import { Front } from "./application/front.ts";
@@ -159,6 +160,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     local,
     ...callsToHosts(config, channel.caller, clock),
     checkDatabases: bootstrapCheck(config, options, findDatabases),
+    uncoveredFiles: () => describeUncovered(config),
     openReplica: replicaOpener({ config, local, user, store }),
     openSource: sourceOpener({ config, clock, metrics, exclusions, store, vaultLog }),
     localChunk: (name, offset, length, chunk) =>

@@ -3,6 +3,7 @@ import type { HostConfig } from "../config/types.ts";
 import {
   type CaptureStatus,
   type CheckpointProgress,
+  type FilesStatus,
   type HostStatus,
   type RehearsalResult,
   untold,
@@ -113,6 +114,7 @@ export function selfReport({
     suspects: known.filter(({ pauseMs }) => pauseMs > 0),
     watchedRequests: known.filter(({ pauseMs }) => pauseMs === 0),
     capture: captureOf(term?.source),
+    files: filesOf(config, driver),
     rehearsal,
     restoreTest: restoreTest ?? null,
     vaultCopies: [...vaultCopies],
@@ -129,6 +131,16 @@ function checkpointProgressOf(checkpointer: Pick<Checkpointer, "progress"> | und
   if (progress === undefined) return null;
   const { done: bytes, total: totalBytes, perSecond, leftMs } = progress;
   return { bytes, totalBytes, bytesPerSecond: perSecond ?? null, leftMs: leftMs ?? null };
+}
+
+/** As captured, or as the log made them here; null: `host.files` covers none, or none are open now. */
+function filesOf(
+  { files }: SelfReportOptions["config"],
+  { term, secondary }: Pick<Driver, "term" | "secondary">,
+): FilesStatus | null {
+  if (files === undefined) return null;
+  const tree = secondary?.replica.files;
+  return term?.source?.coveredFiles?.() ?? (tree === undefined ? null : { count: tree.size, bytes: tree.bytes });
 }
 
 function captureOf(source: CaptureSource | undefined): CaptureStatus | null {

@@ -84,6 +84,16 @@ export const hostMetrics = {
     buckets: waitBuckets,
     help: "From sending a request to the application until the first byte of its response",
   },
+  stead_files: {
+    kind: "gauge",
+    labels: [],
+    help: "Files, links and folders beside the databases that host.files covers; absent without it",
+  },
+  stead_files_bytes: {
+    kind: "gauge",
+    labels: [],
+    help: "Bytes of all files that host.files covers; absent without it",
+  },
   stead_host_certificate_expiry_timestamp_seconds: {
     kind: "gauge",
     labels: [],

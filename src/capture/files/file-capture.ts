@@ -132,6 +132,11 @@ export class FileCapture {
     return this.#pending.isAny || this.#uncovered.isHolding;
   }
 
+  /** Files, links and folders, and bytes of all files. */
+  get covered(): { readonly count: number; readonly bytes: number } {
+    return { count: this.#tree.size, bytes: this.#tree.bytes };
+  }
+
   /** Call it every few milliseconds. Sync. */
   tick(): void {
     // Also when nothing waits for it: the kernel's queue is bounded.

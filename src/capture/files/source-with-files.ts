@@ -71,6 +71,10 @@ export class SourceWithFiles {
     return files.length === 0 ? this.#source.uncaptured() : [...this.#source.uncaptured(), ...files];
   }
 
+  coveredFiles(): { readonly count: number; readonly bytes: number } {
+    return this.#files.covered;
+  }
+
   storeFilesIn(store: StorePiece): void {
     this.#files.storeIn(store);
   }

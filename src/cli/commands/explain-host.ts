@@ -4,8 +4,8 @@
  */
 import { type Coverage, coverageBy, type FoundEntry } from "../../core/files/coverage.ts";
 import type { HostConfig } from "../../config/types.ts";
-import { formatSize } from "../../config/units.ts";
 import { type FolderSurvey, surveyFolder } from "../../host/machine/folder-survey.ts";
+import { formatBytes } from "../output/format-bytes.ts";
 import { formatTable } from "../output/table.ts";
 import { paragraph, type Screen } from "../output/wrap-text.ts";
 
@@ -80,7 +80,7 @@ export function describeFolder({ folder, entries, warnings }: FolderExplanation,
   const rows = grouped(entries.filter(({ kind, coverage }) => kind !== "folder" || coverage === "file"));
   const total = (kind: Coverage["kind"]): string => {
     const of = entries.filter((entry) => entry.coverage === kind && entry.kind !== "folder");
-    return `${of.length} (${roughSize(of.reduce((sum, { bytes }) => sum + bytes, 0))})`;
+    return `${of.length} (${formatBytes(of.reduce((sum, { bytes }) => sum + bytes, 0))})`;
   };
   return [
     `${folder}\n`,
@@ -104,24 +104,12 @@ function grouped(entries: readonly ExplainedEntry[]): string[][] {
       return group.map(({ name, kind, coverage, bytes }) => [
         kind === "folder" ? `${name}/` : name,
         words[coverage],
-        kind === "file" ? roughSize(bytes) : "",
+        kind === "file" ? formatBytes(bytes) : "",
       ]);
     const [first] = group;
     if (first === undefined) return [];
     const folder = first.name.slice(0, first.name.lastIndexOf("/") + 1);
     const bytes = group.reduce((sum, entry) => sum + entry.bytes, 0);
-    return [[`${folder}* (${group.length})`, words[first.coverage], roughSize(bytes)]];
+    return [[`${folder}* (${group.length})`, words[first.coverage], formatBytes(bytes)]];
   });
-}
-
-/** Three digits are enough to read. */
-function roughSize(bytes: number): string {
-  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
-  let value = bytes;
-  let at = 0;
-  while (value >= 1024 && at < units.length - 1) {
-    value /= 1024;
-    at += 1;
-  }
-  return at === 0 ? formatSize(bytes) : `${value >= 100 ? Math.round(value) : value.toFixed(1)}${units[at] ?? ""}`;
 }

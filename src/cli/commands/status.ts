@@ -18,6 +18,7 @@ import { phaseInWords } from "../output/phase-words.ts";
 import { formatLine, formatLines, paragraph, type Screen, screenOf } from "../output/wrap-text.ts";
 import { formatDrillSummary } from "../output/drill-summary.ts";
 import { roughDuration } from "../output/rough-duration.ts";
+import { formatBytes } from "../output/format-bytes.ts";
 import { formatTable } from "../output/table.ts";
 
 interface StatusFlags extends ConnectionFlags {
@@ -166,7 +167,9 @@ function hostTable(service: ClusterService, screen: Screen): string {
     service.hosts.map((host) => hostRow(service, host)),
     screen.table,
   );
-  return table + formatCheckpoints(service.hosts, screen) + formatNotes(service.hosts, screen);
+  return (
+    table + formatFiles(service, screen) + formatCheckpoints(service.hosts, screen) + formatNotes(service.hosts, screen)
+  );
 }
 
 function hostRow(service: ClusterService, host: ClusterHost): string[] {
@@ -187,6 +190,14 @@ function hostRow(service: ClusterService, host: ClusterHost): string[] {
     String(host.priority),
     notes.join("; "),
   ];
+}
+
+/** Of the host that has the traffic; hosts that follow have the same. */
+function formatFiles({ hosts, routedTo }: ClusterService, screen: Screen): string {
+  const files = hosts.find(({ id }) => id === routedTo)?.files ?? null;
+  return files === null
+    ? ""
+    : paragraph("  files: ", `${files.count} beside the databases fail over too, ${formatBytes(files.bytes)}`, screen);
 }
 
 const formatCheckpoints = (hosts: readonly ClusterHost[], screen: Screen): string =>

@@ -108,12 +108,15 @@ function momentOf(flags: RestoreFlags): Moment {
 
 function describe(
   folder: string,
-  { position, epoch, wallTimeMs, checkpoint, databases, leftOut }: PointInTime,
+  { position, epoch, wallTimeMs, checkpoint, databases, files, leftOut }: PointInTime,
 ): string {
   const lines = [
     `restored     ${folder}`,
     `state        position ${position}, epoch ${epoch}, ${new Date(wallTimeMs).toISOString()} (from the checkpoint at ${checkpoint})`,
     ...databases.map(({ name, bytes, checksum }) => `database     ${name}: ${bytes} bytes, checksum ${checksum}`),
+    ...(files === null
+      ? []
+      : [`files        ${files.count} (with links and folders): ${files.bytes} bytes, checksum ${files.checksum}`]),
     ...(leftOut === null ? [] : describeLeftOut(leftOut)),
   ];
   return `${lines.join("\n")}\n`;

@@ -37,13 +37,15 @@ export function coverageBy(patterns: CoverPatterns): (entry: FoundEntry) => Cove
   const isCaptured = nameMatcher(databases, databasesExcept);
   const isExcepted = nameMatcher(databases);
   const names = fileMatcher({ files, except: filesExcept, databases, reserved: [] });
+  const leftOut = fileMatcher({ files: filesExcept, except: [], databases, reserved: [] });
   return (entry) => {
     const { name, kind } = entry;
     const owner = ownerOf(name);
     if (name === folderLockName || (owner !== undefined && isExcepted(owner))) return { kind: "companion" };
     if (kind === "file" && isCaptured(name)) return { kind: "database" };
     if (kind === "folder" ? names.coversFolder(name) : kind !== "other" && names.covers(name)) return { kind: "file" };
-    const looksLike = isExcepted(name) ? undefined : looksLikeState(entry);
+    // What an operator has excepted is decided.
+    const looksLike = isExcepted(name) || leftOut.covers(name) ? undefined : looksLikeState(entry);
     return looksLike === undefined ? { kind: "none" } : { kind: "none", looksLike };
   };
 }

@@ -140,6 +140,7 @@ const roleOf = (role: string): HostRole | null => hostRoles.find((known) => know
 
 const toldBy = ({
   checkpointProgress,
+  files,
   application,
   impairments,
   retry,
@@ -153,7 +154,7 @@ const toldBy = ({
   secret,
 }: HostStatus) => ({
   ...{ application, impairments, retry, suspects, vault, rehearsal, restoreTest, capture, recordFormat, secret },
-  ...{ vaultCopies, checkpointProgress },
+  ...{ vaultCopies, checkpointProgress, files },
 });
 
 /** Warnings about the host's application, disks and vault, in an operator's words; none if all is healthy. */

@@ -8,7 +8,7 @@ export function showHost(
   status: HostStatus,
   front: { readonly active: number; readonly connections: number },
 ): void {
-  const { service, host, role, epoch, position, impairments, suspects, vaultSilentMs, application } = status;
+  const { service, host, role, epoch, position, impairments, suspects, vaultSilentMs, application, files } = status;
   metrics.show("stead_host_info", [[{ service, host }, 1]]);
   metrics.show(
     "stead_role",
@@ -26,6 +26,8 @@ export function showHost(
     "stead_application_ready",
     application === null || application.state === "stopped" ? [] : [[{}, application.state === "ready" ? 1 : 0]],
   );
+  metrics.show("stead_files", files === null ? [] : [[{}, files.count]]);
+  metrics.show("stead_files_bytes", files === null ? [] : [[{}, files.bytes]]);
   metrics.show("stead_front_requests", [[{}, front.active]]);
   metrics.show("stead_front_connections", [[{}, front.connections]]);
 }

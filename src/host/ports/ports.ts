@@ -86,6 +86,8 @@ export interface CaptureSource {
   names?(): Iterable<string>;
   /** Files that match but are not databases. Sync. */
   leftOut?(): readonly { readonly name: string; readonly reason: string }[];
+  /** Files beside the databases, with links and folders, and the bytes of all files. Sync. */
+  coveredFiles?(): { readonly count: number; readonly bytes: number };
   /** How often and for how long writers were locked out since capture began. Sync. */
   writeLocks?(): { readonly count: number; readonly totalMs: number; readonly maxMs: number };
   /** Long write-ahead logs that cannot start over. `canAllStartOver`: none, as of the last tick. Sync. */

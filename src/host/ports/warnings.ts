@@ -14,7 +14,7 @@ const uncapturedNamed = 3;
 /**
  * What can be wrong for a while: the vault does not answer or accept records, a restore or a checkpoint does not
  * succeed, the log is not the service's; the canary's findings; no gateway watches this host; a copy of the vault makes
- * no progress.
+ * no progress; the data folder has what is not covered.
  */
 export type WarningCause =
   | "vault"
@@ -28,7 +28,8 @@ export type WarningCause =
   | "writes to the vault"
   | "registry"
   | "vault keys"
-  | "copies of the vault";
+  | "copies of the vault"
+  | "uncovered";
 
 interface Warning {
   readonly text: string;
