@@ -61,7 +61,7 @@ export interface HostPorts {
   readonly checkDatabases?:
     | ((progress: (text: string) => void, warnings: Pick<Warnings, "warn">, signal: AbortSignal) => Promise<void>)
     | undefined;
-  /** Returns what the data folder has that is not covered and looks like state, in words; left out: it is not looked for. */
+  /** Returns what the data folder has that looks like state and is not covered, in words; left out: none is sought. */
   readonly uncoveredFiles?: (() => string | undefined) | undefined;
   readonly openReplica: () => Promise<HostReplica>;
   /** `known`, `knownFiles`: what the log made of the databases and files; undefined: what is there is the beginning. */

@@ -1,6 +1,6 @@
 /**
- * What a host's data folder has that neither `databases` nor `files` covers and that looks like state. On a host that was
- * primary it is what the next primary does not have.
+ * What a host's data folder has that neither `databases` nor `files` covers and that looks like state. On a host that
+ * was primary it is what the next primary does not have.
  */
 import type { HostConfig } from "../../config/types.ts";
 import { coverageBy } from "../../core/files/coverage.ts";

@@ -1,4 +1,4 @@
-/** A secondary that is killed while it applies files has them whole afterwards, and so do a restore and verification. */
+/** A secondary that is killed while it applies files has them whole afterwards; a restore and verification agree. */
 import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
 import { createHash, randomBytes } from "node:crypto";
 import { lstatSync, readdirSync, readFileSync, readlinkSync } from "node:fs";

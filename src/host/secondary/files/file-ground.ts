@@ -96,6 +96,7 @@ export class FileGround {
    * exist it does nothing.
    */
   remove(path: string, isOurs: (path: string) => boolean): void {
+    this.pathOf(path); // Refuses one that leads out, also where there is nothing.
     if (!this.#isFolderAbove(path)) return;
     const stats = this.lookAt(path);
     if (stats === undefined) return;

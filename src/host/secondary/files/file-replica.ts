@@ -186,21 +186,29 @@ export class FileReplica {
     switch (change.kind) {
       case "put-file": {
         const file = made.get(change);
-        if (file !== undefined) this.#place(file);
+        if (file === undefined) return;
+        this.#forgetReplaced(path);
+        this.#place(file);
         return;
       }
       case "put-link":
+        this.#forgetReplaced(path);
         if (this.#isOurs(path, false)) this.#ground.putLink(path, change.target);
-        this.#left.forget(path);
         return;
       case "put-folder":
+        this.#left.forgetOne(path);
         if (this.#isOurs(path, true)) this.#ground.putFolder(path, change);
-        this.#left.forget(path);
         return;
       case "remove":
         this.#ground.remove(path, (below) => this.#isOurs(below, false) || this.#isOurs(below, true));
         this.#left.forget(path);
     }
+  }
+
+  /** Something takes the place of what is there: of a folder, with everything in it. */
+  #forgetReplaced(path: string): void {
+    if (this.#ground.lookAt(path)?.isDirectory() === true) this.#left.forget(path);
+    else this.#left.forgetOne(path);
   }
 
   #mind(path: string, isFolder: boolean): void {

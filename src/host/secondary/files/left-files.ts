@@ -29,6 +29,10 @@ export class LeftFiles {
     if (stats !== undefined) this.#files.set(path, { size: stats.size, mtimeMs: stats.mtimeMs, ino: stats.ino });
   }
 
+  forgetOne(path: string): void {
+    this.#files.delete(path);
+  }
+
   /** With everything below it. */
   forget(path: string): void {
     if (this.#files.delete(path)) return;

@@ -130,6 +130,8 @@ describe("a flush", () => {
     await pair.apply(folderAt("uploads/x"), putOf("uploads/x/in", "1"), putOf("uploads/y", "2"));
     await pair.apply(putOf("uploads/x", "file"), { kind: "remove", path: "uploads/y" }, folderAt("uploads/y"));
     expect(readFileSync(inRoot("uploads/x"), "utf8")).toBe("file");
+    // What was in the folder is not missed.
+    for (let at = 0; at < 4; at++) pair.replica.look(10);
     expect(statSync(inRoot("uploads/y")).isDirectory()).toBe(true);
     await pair.apply(
       { kind: "put-link", path: "uploads/x", target: "y" },
