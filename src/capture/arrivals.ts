@@ -16,6 +16,8 @@ import type { Housekeeping } from "./seal.ts";
 import { EventLoopBudget } from "./event-loop-budget.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
 import type { Uncaptured } from "./uncaptured.ts";
+import type { CaptureError } from "./capture-error.ts";
+import { notWhole, waitsForAnother } from "./refusals.ts";
 import type { Clock } from "../runtime/clock.ts";
 
 /** Stamps have settled after this many attempts to close a database. */
@@ -91,6 +93,13 @@ export class Arrivals {
         this.#warnOfCount();
       });
     }
+  }
+
+  /** Why a file is open and not captured. */
+  whyRestless(name: string): CaptureError {
+    const cause = this.deferred.causeOf(name);
+    if (cause !== undefined) return waitsForAnother(name, cause);
+    return notWhole(name, "a file that a process keeps writing to without SQLite's locks");
   }
 
   /** Closes some unused databases, and the spare descriptors of idle ones. */

@@ -187,7 +187,7 @@ function overlaid(before: DatabaseChanges, after: DatabaseChanges): DatabaseChan
 /**
  * Returns the removals that are due. Deletions wait until nothing is left out: otherwise a renamed or replaced database
  * would be deleted in the journal a moment before its new file is captured, and a failover in that moment would lose
- * it. A name that is captured again cannot wait.
+ * it. A name that is captured again cannot wait: its new file does (deferred-names.ts).
  */
 export function dueRemovals(
   removals: readonly DatabaseChanges[],

@@ -8,8 +8,7 @@
  * A vanished database is journaled as a deletion. So is a replaced or renamed one (and the other file as a new
  * database) if no process has the old one open: an application that restores a backup closes, renames, and starts
  * again. While a process has it open, commits continue unseen, into a log that was left behind: responses are held
- * until it is closed, up to the patience. A log left behind is checkpointed into its file, and removed: the application
- * did its part by closing.
+ * until it is closed, up to the patience. A log left behind is then checkpointed into its file, and removed.
  */
 import { nameMatcher } from "../core/database-pattern.ts";
 import { ActiveDatabases } from "./active-databases.ts";
@@ -22,6 +21,7 @@ import { type FileIdentity, sameFile } from "./file-identity.ts";
 import { FileLocks } from "./file-locks.ts";
 import { whyUnfolded } from "./gone.ts";
 import { suspectsPerLook } from "./limits.ts";
+import { misses, scanUntilStill } from "./still-scan.ts";
 import { tellLinks } from "./name-choice.ts";
 import { Newcomers } from "./newcomers.ts";
 import { OpenFiles } from "./open-identities.ts";
@@ -277,6 +277,7 @@ export class DatabaseSet {
     await this.#retired.examine();
     this.closeRetired();
     if (!this.#isFollowed(found)) {
+      if (misses(found, this.#databases.values(), this.active.dormant)) found = scanUntilStill(this.#discovery);
       await this.#followTo(found, onGone, awaitsRemoval);
       await this.#retired.examine();
     }

@@ -15,10 +15,19 @@ import { CaptureError } from "./capture-error.ts";
 import { withSuffix } from "./data-path.ts";
 import type { DormantDatabase } from "./dormant-database.ts";
 import type { FoundFile } from "./discovery.ts";
+import { usersOfFormerFile } from "./former-file.ts";
 import { type FileIdentity, identityAt, sameFile } from "./file-identity.ts";
 import { FileLocks } from "./file-locks.ts";
 import { elsewhereMsMax, type SourceLimits } from "./limits.ts";
-import { notReadable, notWhole, sameFileTwice, staysLocked, tooMany, usedElsewhere } from "./refusals.ts";
+import {
+  formerFileOpen,
+  notReadable,
+  notWhole,
+  sameFileTwice,
+  staysLocked,
+  tooMany,
+  usedElsewhere,
+} from "./refusals.ts";
 import type { OpenFiles } from "./open-identities.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
 import type { Uncaptured } from "./uncaptured.ts";
@@ -68,6 +77,8 @@ interface Arrival {
   readonly dormant: DormantDatabase | undefined;
 }
 
+/** Each is forgotten when a file of that name is captured. */
+const formerNamesMax = 10_000;
 const isWhole: Making = { kind: "whole" };
 const retryMsFirst = 2;
 const retryMsMax = 50;
@@ -77,6 +88,8 @@ export class Newcomers {
   readonly #uncaptured: Uncaptured;
   #isBegun = false;
   readonly #waiting = new Map<string, Waiting>();
+  /** Names of files that went away, or were replaced, before they were captured. */
+  readonly #former = new Set<string>();
 
   constructor(options: NewcomerOptions, uncaptured: Uncaptured) {
     this.#options = options;
@@ -126,7 +139,11 @@ export class Newcomers {
 
   /** Forgets those that are gone or captured. */
   keepOnly(isWaiting: (name: string) => boolean): void {
-    for (const name of this.#waiting.keys()) if (!isWaiting(name)) this.#forget(name);
+    for (const name of this.#waiting.keys()) {
+      if (isWaiting(name)) continue;
+      this.#noteFormer(name);
+      this.#forget(name);
+    }
   }
 
   /** False: it was examined recently, and there is nothing to do yet. */
@@ -142,6 +159,7 @@ export class Newcomers {
     const { dormant } = known;
     if (!this.isDue(name, file)) return;
     const same = this.#sameAs(name, file);
+    if (same === undefined && this.#waiting.has(name)) this.#noteFormer(name);
     const { attachWaitMsMax } = this.#options.limits;
     const sinceMs = same?.sinceMs ?? nowMs;
     const whole = same?.whole ?? new WholeFile(file.path);
@@ -166,7 +184,10 @@ export class Newcomers {
       if (cause instanceof CaptureError && cause.kind === "continuity") throw cause;
       error = cause instanceof CaptureError ? cause : notReadable(name, messageOf(cause));
     }
-    if (error === undefined) return this.#forget(name);
+    if (error === undefined) {
+      this.#former.delete(name);
+      return this.#forget(name);
+    }
     // A lock that comes and goes is not reported each time.
     if (same?.accused?.kind === error.kind) error = same.accused;
     const accused = nowMs - sinceMs >= elsewhereMsMax ? error : undefined;
@@ -182,6 +203,12 @@ export class Newcomers {
       whole,
     });
     this.#uncaptured.note(name, error, sinceMs + attachWaitMsMax);
+  }
+
+  #noteFormer(name: string): void {
+    this.#former.add(name);
+    const [oldest] = this.#former;
+    if (oldest !== undefined && this.#former.size > formerNamesMax) this.#former.delete(oldest);
   }
 
   #refuse(name: string, file: FoundFile, { open, captured, count }: KnownFiles): void {
@@ -201,6 +228,10 @@ export class Newcomers {
     onAttached: (database: TrackedDatabase) => void,
   ): CaptureError | undefined {
     const { clock, rules, writeLocks, unfinished, onWarning } = this.#options;
+    if (this.#isBegun && this.#former.has(name)) {
+      const pids = usersOfFormerFile(file.path);
+      if (pids.length > 0) return formerFileOpen(name, pids);
+    }
     const outcome = attach({
       name,
       file,

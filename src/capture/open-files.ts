@@ -16,7 +16,7 @@ export interface OpenFile {
 
 /** Returns other processes that have this file open; those of other users may be missing. */
 export function processesWithOpen(file: FileIdentity): number[] {
-  return processes().filter((pid) => openFilesOf(pid).some(({ entry }) => leadsTo(entry, file)));
+  return otherProcesses().filter((pid) => openFilesOf(pid).some(({ entry }) => leadsTo(entry, file)));
 }
 
 /**
@@ -28,7 +28,7 @@ export async function holdersOf(
   budget: EventLoopBudget,
 ): Promise<ReadonlyMap<string, ReadonlySet<number>>> {
   const holders = new Map(files.map((file) => [fileIdentityKey(file), new Set<number>()]));
-  for (const pid of processes())
+  for (const pid of otherProcesses())
     for (const [at, entry] of entriesOf(pid).entries()) {
       if (at % entriesPerSlice === 0) await budget.yieldIfDue();
       const found = identityOfEntry(entry);
@@ -66,8 +66,8 @@ function entriesOf(pid: number): string[] {
   }
 }
 
-/** All others. */
-function processes(): number[] {
+/** All processes but this one. */
+export function otherProcesses(): number[] {
   try {
     return readdirSync("/proc")
       .map(Number)

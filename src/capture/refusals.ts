@@ -177,6 +177,17 @@ export function overwritten(database: string, page: number): CaptureError {
   );
 }
 
+/** Such a connection would write into the log of the new file. */
+export function formerFileOpen(database: string, pids: readonly number[]): CaptureError {
+  return new CaptureError({
+    kind: "locked",
+    database,
+    found: `a file of this name that was deleted is still open, in rollback mode, by ${pids.map(processName).join(", ")}`,
+    accepted: "a new file when no connection to the former one is open",
+    advice: "Close all connections to a database before its file is deleted or replaced.",
+  });
+}
+
 /** Its writer knows nothing of locks, and what this host has written may have destroyed its commit. */
 export function writtenDuringSwitch(database: string): CaptureError {
   return lostContinuity(

@@ -28,7 +28,7 @@ import type { CapturedDatabase } from "./set-types.ts";
 import { EventLoopBudget } from "./event-loop-budget.ts";
 import { type Snapshot, snapshotOf } from "./snapshot.ts";
 import type { SourceOptions } from "./source-options.ts";
-import { filesNeverSettle, notWhole } from "./refusals.ts";
+import { filesNeverSettle } from "./refusals.ts";
 import type { Changes, Reading } from "./tracked-database.ts";
 import { type HeldDatabase, heldBy, mayPass } from "./uncaptured.ts";
 import { noMetrics } from "../metrics/metrics.ts";
@@ -321,7 +321,9 @@ export class Source {
   ): Promise<{ deltas: DatabaseChanges[]; cut: Cut } | undefined> {
     const result = await this.#faults.hold(() => this.#capture(keepBytesMax, large));
     if (result === undefined) return undefined;
-    const captured = acceptChanges(result.cut.keys(), result.changes);
+    const { deferred } = this.#databases.arrivals;
+    const accepted = deferred.accept(result.changes, this.#removals, this.#databases.active);
+    const captured = acceptChanges(result.cut.keys(), accepted);
     this.#noteUncaptured();
     // Behind what is captured now: before it, every new commit would look like one that the index does not have.
     const isWell = await this.#faults.hold(() => this.#examine(new EventLoopBudget()).then(() => true));
@@ -355,8 +357,7 @@ export class Source {
         continue;
       }
       this.#restless.add(name);
-      const found = "a file that a process keeps writing to without SQLite's locks";
-      this.#databases.uncaptured.note(name, notWhole(name, found));
+      this.#databases.uncaptured.note(name, this.#databases.arrivals.whyRestless(name));
     }
     if (mode === "stop") for (const { error } of this.#databases.uncaptured.list) if (!mayPass(error)) throw error;
     this.#databases.uncaptured.assertPatience(this.#limits.attachWaitMsMax);

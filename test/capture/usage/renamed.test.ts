@@ -2,11 +2,13 @@
 import { expect, spyOn, test } from "bun:test";
 import { copyFileSync, existsSync, readFileSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { DatabaseFiles } from "../../../src/capture/database-files.ts";
 import { Source } from "../../../src/capture/source.ts";
 import { verifyHandoff } from "../../../src/host/primary/verify-handoff.ts";
 import { Application, Pair, sourceOptions } from "../../support/capture/pair.ts";
 import { begin, refusal, refusedAtTheGate } from "./parts.ts";
+import { PythonApplication } from "./python-application.ts";
 
 async function beginWithTwo() {
   const it = await begin();
@@ -283,4 +285,30 @@ test("a database that is renamed after it was closed, and a new one that is made
   await it.application.close("new");
   await it.pair.settle();
   expect([await it.copied("a.db"), await it.copied("c.db")]).toEqual([["new"], ["a"]]);
+});
+
+test("a new file is not captured while a deleted one of its name is open in rollback mode: its connection would write into the new log", async () => {
+  await using it = await begin();
+  await using pair = await Pair.open(it.folder);
+  await it.application.open("former", it.path);
+  await it.application.run("former", "CREATE TABLE t(v); BEGIN EXCLUSIVE");
+  while (pair.source.uncaptured().length === 0) await pair.source.collect();
+  rmSync(it.path);
+  await it.application.run("former", "ROLLBACK");
+  await pair.settle();
+  await using other = new PythonApplication();
+  const built = join(it.folder, "built");
+  await other.open("new", built);
+  await other.run("new", "CREATE TABLE t(v); INSERT INTO t VALUES ('new')");
+  await other.close("new");
+  renameSync(built, it.path);
+  const reason = (): string => pair.source.uncaptured()[0]?.reason ?? "";
+  while (!reason().includes("rollback mode")) await pair.source.collect();
+  expect(reason()).toContain(`${it.application.pid} (python3)`);
+  // Nothing opens a log that it could take for its own.
+  expect(existsSync(`${it.path}-wal`)).toBe(false);
+  await it.application.close("former");
+  await pair.settle();
+  using copy = new DatabaseSync(join(pair.copy, "app.db"), { readOnly: true });
+  expect(copy.prepare("SELECT v FROM t").all()).toEqual([{ v: "new" }]);
 });
