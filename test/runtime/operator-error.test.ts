@@ -15,6 +15,7 @@ const others = [
     "UnknownSection",
     "WrittenMeanwhileError",
     "DivergedCopyError",
+    "ForeignChange",
   ],
   ...["HranaRefusal", "SqlFailure", "CallRefused"], // answers to a client, which have a shape of their own
   "DamagedDatabaseError", // the gateway sets the database aside, and a notice says so

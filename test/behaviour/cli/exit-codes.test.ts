@@ -97,6 +97,8 @@ const rows: Readonly<Record<string, Row>> = {
   "config diff": { ...asks(ofGateway), others: [malformed, withoutRole] },
   "config schema": { args: [], unconfigured: code.ok },
   status: asks(ofGateway),
+  // It sends no secret.
+  liveness: asks({ ...ofGateway, wrongSecret: code.ok }),
   switchover: asks({ ...ofService, unknownName: code.refused }, "unknown"),
   failover: asks({ ...ofService, unknownName: code.refused }, "unknown"),
   pause: asks(ofService),

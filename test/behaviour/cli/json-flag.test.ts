@@ -5,8 +5,8 @@ import { runStead } from "../../support/cli/run-cli.ts";
 /** Commands without --json, and why. */
 const without: Readonly<Record<string, string>> = {
   gateway: "runs; its lines have --log-format json",
-  host: "runs; its lines have --log-format json",
   "vault serve": "runs",
+  liveness: "prints nothing: its exit code is the answer",
   "config schema": "prints JSON",
   completion: "prints a script",
   man: "prints a manual page",
