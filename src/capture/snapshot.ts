@@ -24,6 +24,11 @@ export interface SnapshotDatabase {
   readonly checksum: Uint8Array;
   /** Bytes of the database file at the cut. Throws `RangeError` outside pageSize * pageCount. */
   read(offset: number, length: number): Promise<Uint8Array>;
+  /**
+   * Everything is read: its pin is released before those of the others. A checkpoint of the application that must reset
+   * the log (RESTART, TRUNCATE) waits for the pin, and keeps writers out meanwhile.
+   */
+  release?(): void;
 }
 
 export interface Snapshot {
@@ -52,14 +57,19 @@ export function snapshotOf(
     const { name, pageSize, pageCount } = database;
     const layout = database.layout(index);
     const reader = new SnapshotReader(database, pageCount, layout, database.hashes());
+    let isDone = false;
     return {
       name,
       pageSize,
       pageCount,
       checksum: database.checksum(),
       read(offset, length) {
-        if (released) throw new Error("the snapshot is released");
+        if (released || isDone) throw new Error("the snapshot is released");
         return reader.read(offset, length);
+      },
+      release() {
+        if (!released && !isDone) database.files.closeSnapshot();
+        isDone = true;
       },
     };
   });

@@ -54,6 +54,7 @@ export class Source {
   #removals: DatabaseChanges[] = [];
   #aheads: ReadAheads | undefined;
   #isSnapshotActive = false;
+  #isSnapshotBeginning = false;
   #busy: string | undefined;
   #failure: Error | undefined;
 
@@ -193,7 +194,7 @@ export class Source {
     // Before the exclusive part: a caller's mistake here does not spoil the captured state.
     if (this.#isSnapshotActive) return Promise.reject(new Error("a snapshot is active already"));
     return this.#exclusively("beginSnapshot", async () => {
-      this.#isSnapshotActive = true;
+      this.#isSnapshotActive = this.#isSnapshotBeginning = true;
       this.#databases.active.activateAll();
       beside?.begin();
       try {
@@ -202,7 +203,6 @@ export class Source {
           await this.#options.clock.sleep(retryMs);
         const { deltas } = collected;
         let { cut } = collected;
-        // The snapshot's readers began before either cut.
         const collectLater = async (): Promise<DatabaseChanges[] | undefined> => {
           const later = await this.#collect(this.#limits.eagerBytesMax, "again");
           cut = later?.cut ?? cut;
@@ -219,14 +219,14 @@ export class Source {
           leavesOut ? new Map() : captured,
           leavesOut ? [] : this.#databases.dormantSnapshots(),
           leavesOut,
-          () => {
-            this.#closeSnapshot();
-          },
+          () => this.#closeSnapshot(),
         );
         return { batch: this.#batchOf(deltas), snapshot };
       } catch (error) {
         this.#closeSnapshot();
         throw error;
+      } finally {
+        this.#isSnapshotBeginning = false;
       }
     });
   }
@@ -375,7 +375,7 @@ export class Source {
       active.hear();
       const [databases, generation] = [this.#databases.inPlace(), active.generation];
       // While a database is displaced its path leads to another file, which a snapshot's reader would open.
-      beginPins(databases, clock.now(), this.#isSnapshotActive && this.#databases.uncaptured.size === 0);
+      beginPins(databases, clock.now(), this.#isSnapshotBeginning && this.#databases.uncaptured.size === 0);
       const cut = await consistentCut(
         databases,
         this.#databases.commits,

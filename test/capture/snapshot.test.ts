@@ -168,3 +168,34 @@ test("a cut over two databases never shows a later commit without an earlier one
   await gone;
   expect(last).toBeGreaterThan(60);
 });
+
+test("a database that is read completely holds up no checkpoint of the application, while others are still being read", async () => {
+  await using it = await begin();
+  await it.application.open("b", join(it.root, "other.db"));
+  await it.application.run(
+    "b",
+    "PRAGMA journal_mode=WAL; CREATE TABLE t(id INTEGER PRIMARY KEY, v); PRAGMA busy_timeout=0",
+  );
+  await it.pair.settle();
+  const { batch, snapshot } = await it.pair.source.beginSnapshot();
+  await it.pair.applyBatch(batch);
+  /** Tries again as a busy timeout does: this host's own pin moves at its ticks. */
+  const resets = async (connection: string, tries = 50): Promise<boolean> => {
+    await it.application.run(connection, "INSERT INTO t(v) VALUES (1)");
+    for (; tries > 0; tries--) {
+      await it.pair.sync();
+      await it.pair.source.tick();
+      const [found] = await it.application.run(connection, "PRAGMA wal_checkpoint(TRUNCATE)");
+      if (found?.["busy"] === 0) return true;
+    }
+    return false;
+  };
+  expect(await resets("a")).toBe(false);
+  const done = snapshot.databases.find(({ name }) => name === "app.db");
+  done?.release?.();
+  expect(await resets("a")).toBe(true);
+  expect(await resets("b")).toBe(false);
+  expect(() => done?.read(0, 512)).toThrow("released");
+  await snapshot.release();
+  expect(await resets("b")).toBe(true);
+});

@@ -156,7 +156,7 @@ export class Checkpointer {
         this.#reads.delete(reading);
       }
     };
-    return { name, pageSize, pageCount, checksum, read };
+    return { name, pageSize, pageCount, checksum, read, release: () => database.release?.() };
   }
 
   async #writeOne(because: string): Promise<CheckpointDone> {

@@ -51,6 +51,8 @@ export interface CheckpointDatabase {
   readonly checksum: DatabaseChecksum;
   /** Returns exactly `length` bytes from `offset` on, in a buffer that the reader does not reuse. */
   read(offset: number, length: number): Promise<Uint8Array>;
+  /** Called when it will not be read any more. */
+  release?(): void;
 }
 
 export interface WriteCheckpointOptions {
@@ -104,8 +106,12 @@ export async function writeCheckpoint(options: WriteCheckpointOptions): Promise<
     database,
     keys: new Array<string>(chunkCountOf(database)),
     same: unchanged(base, database),
+    left: chunkCountOf(database),
   }));
-  const pieces = jobs.flatMap((job) => Array.from(job.keys, (_, index) => ({ job, index })));
+  // Small ones first: each holds up checkpoints of the application until it is read.
+  const inTurn = jobs.toSorted((a, b) => a.left - b.left);
+  for (const { left, database } of inTurn) if (left === 0) database.release?.();
+  const pieces = inTurn.flatMap((job) => Array.from(job.keys, (_, index) => ({ job, index })));
   const total = pieces.length * chunkBytes + (beside?.tree.bytes ?? 0);
   let written = 0;
   let done = 0;
@@ -116,6 +122,7 @@ export async function writeCheckpoint(options: WriteCheckpointOptions): Promise<
     const stored =
       again === undefined ? await storeChunk(options, reuse, job.database, index) : { key: again, written: false };
     job.keys[index] = stored.key;
+    if ((job.left -= 1) === 0) job.database.release?.();
     if (stored.written) written += 1;
     options.onProgress?.((done += chunkBytes), total);
   });

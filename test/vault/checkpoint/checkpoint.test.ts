@@ -45,6 +45,31 @@ const flip = (store: MemoryStore, key: string, bytes: Uint8Array, at: number): v
 };
 
 describe("a checkpoint", () => {
+  test("reads small databases first, and releases each when it is read", async () => {
+    const told: string[] = [];
+    const databases = [
+      new PageDatabase("large.db", 700),
+      new PageDatabase("small.db", 1),
+      new PageDatabase("no.db", 0),
+    ];
+    const watched = databases.map((database) => ({
+      ...{ name: database.name, pageSize: database.pageSize, pageCount: database.pageCount },
+      checksum: database.checksum,
+      read: (offset: number, length: number) => {
+        told.push(`read ${database.name}`);
+        return database.read(offset, length);
+      },
+      release: () => void told.push(`release ${database.name}`),
+    }));
+    const { manifest } = await writeCheckpoint({
+      ...{ store: new MemoryStore(), position: 5, hash: "ab".repeat(32), epoch: 1, wallTimeMs: 0, concurrency: 1 },
+      databases: watched,
+    });
+    const large = Array.from({ length: 3 }, () => "read large.db");
+    expect(told).toEqual(["release no.db", "read small.db", "release small.db", ...large, "release large.db"]);
+    expect(manifest.databases.map(({ name }) => name)).toEqual(["large.db", "small.db", "no.db"]);
+  });
+
   test("restores every database byte by byte, of any size, and the position at which the log continues", async () => {
     const vault = await makeTemporaryVault();
     try {
