@@ -9,8 +9,8 @@ import { cannotRead } from "./refusals.ts";
 
 export type Scan = ReadonlyMap<string, FoundFile>;
 
-/** An application renames a file now and then, not between all scans. */
-const scansMax = 50;
+/** An application renames a file now and then, not between all scans. The next look tries again. */
+const scansMax = 5;
 
 /** Scans until two scans agree. Throws `CaptureError` if that does not happen. */
 export function scanUntilStill(discovery: Pick<Discovery, "refresh" | "forget">): Scan {

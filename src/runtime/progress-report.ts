@@ -66,8 +66,9 @@ export function progressInWords(
 
 const units = ["KiB", "MiB", "GiB", "TiB"] as const;
 
-/** Three digits at most: 4.2 MiB, 318 MiB. */
+/** Three digits at most: 16 B, 4.2 MiB, 318 MiB. */
 export function bytesInWords(bytes: number): string {
+  if (bytes < 1_000) return `${Math.round(bytes)} B`;
   let value = bytes / 1024;
   let unit = 0;
   while (value >= 1_000 && unit < units.length - 1) {

@@ -6,8 +6,8 @@ const mebibyte = 1024 ** 2;
 
 test("bytes have a unit and few digits", () => {
   expect([0, 900, 4.2 * mebibyte, 318 * mebibyte, 1_010 * mebibyte].map(bytesInWords)).toEqual([
-    "0 KiB",
-    "0.9 KiB",
+    "0 B",
+    "900 B",
     "4.2 MiB",
     "318 MiB",
     "1.0 GiB",
@@ -19,7 +19,7 @@ test("rate and time left follow from what is done", () => {
     "100 MiB of 400 MiB, 10 MiB/s, about 30 s left",
   );
   expect(progressInWords(workProgress(10 * mebibyte, 4_000 * mebibyte, 10_000))).toEndWith("about 67 min left");
-  expect(progressInWords(workProgress(0, mebibyte, 10_000))).toBe("0 KiB of 1.0 MiB");
+  expect(progressInWords(workProgress(0, mebibyte, 10_000))).toBe("0 B of 1.0 MiB");
 });
 
 test("records are counted as records", () => {

@@ -5,7 +5,7 @@
 import { type Coverage, coverageBy, type FoundEntry } from "../../core/files/coverage.ts";
 import type { HostConfig } from "../../config/types.ts";
 import { type FolderSurvey, surveyFolder } from "../../host/machine/folder-survey.ts";
-import { formatBytes } from "../output/format-bytes.ts";
+import { bytesInWords } from "../../runtime/progress-report.ts";
 import { formatTable } from "../output/table.ts";
 import { paragraph, type Screen } from "../output/wrap-text.ts";
 
@@ -80,7 +80,7 @@ export function describeFolder({ folder, entries, warnings }: FolderExplanation,
   const rows = grouped(entries.filter(({ kind, coverage }) => kind !== "folder" || coverage === "file"));
   const total = (kind: Coverage["kind"]): string => {
     const of = entries.filter((entry) => entry.coverage === kind && entry.kind !== "folder");
-    return `${of.length} (${formatBytes(of.reduce((sum, { bytes }) => sum + bytes, 0))})`;
+    return `${of.length} (${bytesInWords(of.reduce((sum, { bytes }) => sum + bytes, 0))})`;
   };
   return [
     `${folder}\n`,
@@ -104,12 +104,12 @@ function grouped(entries: readonly ExplainedEntry[]): string[][] {
       return group.map(({ name, kind, coverage, bytes }) => [
         kind === "folder" ? `${name}/` : name,
         words[coverage],
-        kind === "file" ? formatBytes(bytes) : "",
+        kind === "file" ? bytesInWords(bytes) : "",
       ]);
     const [first] = group;
     if (first === undefined) return [];
     const folder = first.name.slice(0, first.name.lastIndexOf("/") + 1);
     const bytes = group.reduce((sum, entry) => sum + entry.bytes, 0);
-    return [[`${folder}* (${group.length})`, words[first.coverage], formatBytes(bytes)]];
+    return [[`${folder}* (${group.length})`, words[first.coverage], bytesInWords(bytes)]];
   });
 }

@@ -18,7 +18,7 @@ import { phaseInWords } from "../output/phase-words.ts";
 import { formatLine, formatLines, paragraph, type Screen, screenOf } from "../output/wrap-text.ts";
 import { formatDrillSummary } from "../output/drill-summary.ts";
 import { roughDuration } from "../output/rough-duration.ts";
-import { formatBytes } from "../output/format-bytes.ts";
+import { bytesInWords } from "../../runtime/progress-report.ts";
 import { formatTable } from "../output/table.ts";
 
 interface StatusFlags extends ConnectionFlags {
@@ -197,7 +197,7 @@ function formatFiles({ hosts, routedTo }: ClusterService, screen: Screen): strin
   const files = hosts.find(({ id }) => id === routedTo)?.files ?? null;
   return files === null
     ? ""
-    : paragraph("  files: ", `${files.count} beside the databases fail over too, ${formatBytes(files.bytes)}`, screen);
+    : paragraph("  files: ", `${files.count} beside the databases fail over too, ${bytesInWords(files.bytes)}`, screen);
 }
 
 const formatCheckpoints = (hosts: readonly ClusterHost[], screen: Screen): string =>

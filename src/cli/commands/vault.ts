@@ -108,10 +108,10 @@ function printReport(report: VaultReport, out: (line: string) => void): void {
     `log          ${report.records} records, last position ${report.lastPosition}, retention boundary ${report.boundary}`,
   );
   out(`primary      epoch ${report.epoch}${report.host === undefined ? "" : `, host ${report.host}`}`);
-  for (const { position, whole, databases, bytes, wallTimeMs } of report.checkpoints) {
-    out(
-      `checkpoint   ${position}: ${whole ? "whole" : "DAMAGED"}, ${databases} databases, ${bytes} bytes${wallTimeMs === undefined ? "" : `, ${time(wallTimeMs)}`}`,
-    );
+  for (const { position, whole, databases, bytes, files, wallTimeMs } of report.checkpoints) {
+    const what = `${counted(databases, "database")}, ${bytes} bytes${besides(files)}`;
+    const made = wallTimeMs === undefined ? "" : `, ${time(wallTimeMs)}`;
+    out(`checkpoint   ${position}: ${whole ? "whole" : "DAMAGED"}, ${what}${made}`);
   }
   out(`chunks       ${report.chunks}, of which left over ${report.leftOverChunks}`);
   out(
@@ -298,6 +298,11 @@ function lastKeyOf({ content }: OpenedKeyring): Pick<Rekeyed, "keyNumber" | "enc
   return { keyNumber: last?.number ?? 0, encrypts: last?.encrypts === true };
 }
 
+const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`;
+
+const besides = (files: { readonly count: number; readonly bytes: number } | undefined): string =>
+  files === undefined ? "" : `, ${counted(files.count, "file")} of ${files.bytes} bytes`;
+
 async function describeCheckpoint(store: Store, position: number): Promise<{ position: number; summary: string }> {
   try {
     const manifest = await readManifest(store, position);
@@ -307,7 +312,7 @@ async function describeCheckpoint(store: Store, position: number): Promise<{ pos
       .join(", ");
     return {
       position,
-      summary: `epoch ${manifest.epoch}, ${time(manifest.wallTimeMs)}, ${names === "" ? "no database" : names}`,
+      summary: `epoch ${manifest.epoch}, ${time(manifest.wallTimeMs)}, ${names === "" ? "no database" : names}${besides(manifest.files)}`,
     };
   } catch (error) {
     if (isVaultError(error)) return { position, summary: `UNREADABLE: ${error.message}` };

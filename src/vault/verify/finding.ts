@@ -39,7 +39,9 @@ export interface CheckpointReport {
   readonly databases: number;
   /** Bytes of the databases in it. */
   readonly bytes: number;
-  /** Manifest and all chunks are as written, and the databases match their checksums. */
+  /** Beside the databases; undefined: none, or unreadable. `count`: with links and folders. */
+  readonly files?: { readonly count: number; readonly bytes: number } | undefined;
+  /** Manifest and all chunks are as written, and databases and files match their checksums. */
   readonly whole: boolean;
 }
 

@@ -58,7 +58,9 @@ export async function verifyCheckpoints(
     const work = { ...options, store, manifest, verified, findings, onRead };
     const whole = (await verifyChunks(work)) && (await verifyFiles(work, verifiedPieces));
     const bytes = manifest.databases.reduce((sum, database) => sum + databaseBytes(database), 0);
-    checkpoints.push({ position, wallTimeMs: manifest.wallTimeMs, databases: manifest.databases.length, bytes, whole });
+    const { wallTimeMs, databases, files } = manifest;
+    const beside = files === undefined ? {} : { files: { count: files.count, bytes: files.bytes } };
+    checkpoints.push({ position, wallTimeMs, databases: databases.length, bytes, ...beside, whole });
   }
   const left = chunks.filter(
     (key) => !verified.has(key) && !verifiedPieces.has(key) && parseChunkKey(key) !== undefined,

@@ -377,7 +377,8 @@ describe("verification", () => {
     await primary.flush(putOf("uploads/a", "a1"));
     primary.files.put("uploads/hidden", "never journaled", 1);
     await primary.checkpoint();
-    const { findings } = await verify();
+    const { findings, checkpoints } = await verify();
+    expect(checkpoints.at(-1)?.files?.count).toBe(primary.files.tree.size);
     expect(findings.map(({ kind }) => kind)).toEqual(["damaged-checkpoint"]);
     expect(findings[0]?.message).toContain("the files beside the databases are in another state");
   });
