@@ -21,10 +21,10 @@ import type { VaultCopyPorts } from "./vault-copies.ts";
 import type { HookRunner } from "./ports/hook.ts";
 import type { Exclusions } from "./ports/exclusions.ts";
 import type { FrontPort } from "./application/front.ts";
+import type { JournaledFiles } from "./secondary/files/file-replica.ts";
 import type { LocalPort } from "./secondary/local-data.ts";
 import type { AskForCheckpoint } from "./secondary/log-mending.ts";
 import type { Warnings } from "./ports/warnings.ts";
-import type { FileTree } from "../core/files/file-tree.ts";
 import type { CaptureSource, KnownPages, PredecessorProbe } from "./ports/ports.ts";
 import type { HostReplica } from "./secondary/secondary.ts";
 import type { ApplicationOwner, SupervisedApplication } from "./application/supervised-application.ts";
@@ -64,12 +64,12 @@ export interface HostPorts {
   /** Returns what the data folder has that looks like state and is not covered, in words; left out: none is sought. */
   readonly uncoveredFiles?: (() => string | undefined) | undefined;
   readonly openReplica: () => Promise<HostReplica>;
-  /** `known`, `knownFiles`: what the log made of the databases and files; undefined: what is there is the beginning. */
+  /** `known`: what the log made of the databases; undefined: what is there is the beginning. */
   readonly openSource: (
     known: KnownPages | undefined,
     warnings: Pick<Warnings, "warn" | "over">,
-    /** The files beside the databases, as the replica wrote them. */
-    knownFiles?: FileTree,
+    /** The files beside the databases as the replica wrote them; left out: the journal has none. */
+    knownFiles?: JournaledFiles,
   ) => Promise<CaptureSource>;
   /** Returns a chunk of a database that was moved away, if it exists and its content has that name. */
   readonly localChunk: (name: string, offset: number, length: number, chunk: string) => Promise<Uint8Array | undefined>;

@@ -2,7 +2,9 @@
 import { Replica } from "../capture/replica.ts";
 import type { HostConfig } from "../config/types.ts";
 import { nameMatcher } from "../core/database-pattern.ts";
-import { readPiece } from "../vault/checkpoint/checkpoint-files.ts";
+import { fileUserOf } from "../core/files/file-owner.ts";
+import { readPlacedPiece } from "../vault/checkpoint/file-chunks.ts";
+import type { Log } from "../vault/log/log.ts";
 import type { Store } from "../vault/store/store.ts";
 import type { ApplicationUser } from "./application/application-user.ts";
 import { matcherOf } from "./secondary/files/matcher-of.ts";
@@ -15,10 +17,11 @@ export interface ReplicaParts {
   /** The application's, if that is not the host's. */
   readonly user: ApplicationUser | undefined;
   readonly store: Store;
+  readonly vaultLog: Log;
 }
 
 export const replicaOpener =
-  ({ config, local, user, store }: ReplicaParts) =>
+  ({ config, local, user, store, vaultLog: log }: ReplicaParts) =>
   async (): Promise<ReplicaWithFiles> => {
     const databases = await Replica.open({
       root: config.dataFolder,
@@ -27,7 +30,10 @@ export const replicaOpener =
       isListed: nameMatcher(config.databases, config.databasesExcept),
     });
     return new ReplicaWithFiles(databases, {
-      ...{ root: config.dataFolder, matcher: matcherOf(config), owner: user },
-      ...{ previousFolder: local.previousFolder, fetch: (piece) => readPiece(store, piece) },
+      ...{ root: config.dataFolder, matcher: matcherOf(config), user: fileUserOf(process.geteuid?.() === 0, user) },
+      ...{
+        previousFolder: local.previousFolder,
+        fetch: (place, hash, path) => readPlacedPiece({ store, log }, place, hash, path),
+      },
     });
   };

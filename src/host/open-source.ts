@@ -1,11 +1,11 @@
 /** Opens capture on the data folder of this host: its databases, and the files beside them if the service has any. */
-import { FileCapture } from "../capture/files/file-capture.ts";
+import { FileCapture, type FilesBegin } from "../capture/files/file-capture.ts";
 import { SourceWithFiles } from "../capture/files/source-with-files.ts";
 import { Source } from "../capture/source.ts";
 import type { HostConfig } from "../config/types.ts";
 import type { FilesConfig } from "../config/files-config.ts";
+import type { FileUser } from "../core/files/file-owner.ts";
 import type { FileMatcher } from "../core/files/file-pattern.ts";
-import type { FileTree } from "../core/files/file-tree.ts";
 import { allRules } from "../core/rules.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -16,6 +16,7 @@ import type { Store } from "../vault/store/store.ts";
 import type { HostPorts } from "./host-ports.ts";
 import type { KnownPages } from "./ports/ports.ts";
 import { tellUncaptured, type Warnings } from "./ports/warnings.ts";
+import type { JournaledFiles } from "./secondary/files/file-replica.ts";
 import { matcherOf } from "./secondary/files/matcher-of.ts";
 import { verifyHandoff } from "./primary/verify-handoff.ts";
 
@@ -27,6 +28,7 @@ export interface SourceParts {
   readonly exclusions: { readonly names: ReadonlySet<string> };
   readonly store: Store;
   readonly vaultLog: Log;
+  readonly user: FileUser;
 }
 
 type SourceWarnings = Pick<Warnings, "warn" | "over">;
@@ -39,7 +41,8 @@ export function sourceOpener(parts: SourceParts): HostPorts["openSource"] {
     const matcher = matcherOf(parts.config);
     if (files === undefined || matcher === undefined) return databases;
     try {
-      const capture = await openFiles(parts, { files, matcher }, warnings, knownFiles);
+      const begin = known === undefined ? ({ kind: "bootstrap" } as const) : beginOf(knownFiles);
+      const capture = await openFiles(parts, { files, matcher, begin }, warnings);
       const { clock } = parts;
       return new SourceWithFiles(databases, capture, files.durability, () => clock.now());
     } catch (error) {
@@ -77,21 +80,26 @@ async function openDatabases(
   return known === undefined ? source : verifyHandoff(source, known, exclusions.names);
 }
 
+const beginOf = (files: JournaledFiles | undefined): FilesBegin =>
+  files === undefined ? { kind: "unjournaled" } : { kind: "journaled", ...files };
+
 function openFiles(
-  { config, clock, store, vaultLog }: SourceParts,
-  { files: { bounds, over }, matcher }: { readonly files: FilesConfig; readonly matcher: FileMatcher },
+  { config, clock, store, vaultLog, user }: SourceParts,
+  {
+    files: { bounds, over },
+    matcher,
+    begin,
+  }: { readonly files: FilesConfig; readonly matcher: FileMatcher; readonly begin: FilesBegin },
   warnings: SourceWarnings,
-  known: FileTree | undefined,
 ): Promise<FileCapture> {
   return FileCapture.open({
     root: config.dataFolder,
-    matcher,
-    known,
+    ...{ matcher, begin, user },
     clock,
     bounds,
     over,
     patienceMs: config.uncapturedPatienceMs,
-    fetch: (place, hash) => readPlacedPiece({ store, log: vaultLog }, place, hash),
+    fetch: (place, hash, path) => readPlacedPiece({ store, log: vaultLog }, place, hash, path),
     onWarning: (text) => warnings.warn(text),
   });
 }

@@ -7,7 +7,6 @@
 import type { PromotePhase } from "../control/host-api.ts";
 import type { HostEvent } from "../core/host/life.ts";
 import type { RecordFormat } from "../core/record-format.ts";
-import type { FileTree } from "../core/files/file-tree.ts";
 import type { Refusal } from "../core/refusal.ts";
 import { messageOf } from "../runtime/operator-error.ts";
 import { retryUntilAnswered } from "../vault/store/retry.ts";
@@ -20,6 +19,7 @@ import type { JournalEnd } from "./primary/journal-end.ts";
 import { waitForLeases } from "./primary/lease-wait.ts";
 import { Term } from "./primary/term.ts";
 import { DivergedCopyError } from "./primary/verify-handoff.ts";
+import type { JournaledFiles } from "./secondary/files/file-replica.ts";
 import type { Follower } from "./secondary/follower.ts";
 import type { LogStatus } from "./secondary/log-status.ts";
 
@@ -44,7 +44,7 @@ export interface PromotingOptions {
 /** What the replica knows of what it hands over. */
 export interface HandedOverState {
   readonly known: KnownPages;
-  readonly files?: FileTree | undefined;
+  readonly files?: JournaledFiles | undefined;
 }
 
 /** How a claim ended, and the claim itself if it is in the log. */

@@ -16,7 +16,7 @@ import { DamagedDatabasesError } from "./secondary/bootstrap-check.ts";
 import { LogMending } from "./secondary/log-mending.ts";
 import type { LogStatus } from "./secondary/log-status.ts";
 import { freshMemory } from "./secondary/restore-room.ts";
-import { EmptyVaultError, restore, type Restored } from "./secondary/restorer.ts";
+import { EmptyVaultError, restore, type Restored, type SetAsideData } from "./secondary/restorer.ts";
 import { type HostReplica, Secondary } from "./secondary/secondary.ts";
 import { yieldToSuccessor } from "./secondary/yield-to-successor.ts";
 
@@ -118,13 +118,11 @@ export class Restoring {
     const secondary = new Secondary({ follower, replica, clock, pollMs: () => config.pollMs, warnings });
     hold(secondary);
     logStatus.checkpoint = checkpoint;
-    if (setAside !== undefined)
-      warnings.warn(
-        `local data that is not in the journal (committed here, never acknowledged) is set aside in ${setAside}`,
-      );
+    if (setAside !== undefined) warnings.warn(describeSetAside(setAside));
     this.#setAsides = await local.setAsides();
     const uncovered = ports.uncoveredFiles?.();
-    if (uncovered !== undefined) warnings.warn(uncovered, "uncovered");
+    if (uncovered === undefined) warnings.over("uncovered");
+    else warnings.warn(uncovered, "uncovered");
     logStatus.isCurrent(follower.epoch, follower.reader.position);
     const unlisted = unlistedData(secondary, ports);
     if (unlisted !== undefined) return { kind: "broken", reason: unlisted };
@@ -191,6 +189,11 @@ export class Restoring {
     await (this.#mending.after(error, signal) ?? clock.sleep(pauseMs, signal)).catch(() => undefined);
   }
 }
+
+const describeSetAside = ({ folder, what }: SetAsideData): string =>
+  what === "state"
+    ? `local data that is not in the journal (committed here, never acknowledged) is set aside in ${folder}`
+    : `files in places that \`files\` covers and that the journal does not have now (deleted while this host was away, or never covered before) are set aside in ${folder}`;
 
 /**
  * Why a host that is whole may not become primary: it would not capture what the application writes into these

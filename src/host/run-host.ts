@@ -59,6 +59,7 @@ import { sourceOpener } from "./open-source.ts";
 import { databaseCheck } from "./secondary/database-check.ts";
 import { checkDatabases } from "./secondary/integrity-check.ts";
 import { readLocalChunk } from "./secondary/local-chunk.ts";
+import { fileUserOf } from "../core/files/file-owner.ts";
 import { localFilesOf } from "./secondary/files/local-files.ts";
 import { LocalData } from "./secondary/local-data.ts";
 import { predecessorProbe } from "./primary/predecessor.ts";
@@ -125,12 +126,11 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
   const exclusions = new Exclusions({ store, clock, host: config.id });
   const databases = localDatabases(config.databases, config.databasesExcept, () => exclusions.names);
   const findDatabases = () => databases.find(config.dataFolder);
-  const setAside = {
-    ...{ keep: config.setAsideKeep, bytesMax: config.setAsideBytesMax, onWarning },
-    onRemoved: (folder: string, why: string) => log.info("removed set-aside data", { folder, why }),
-  };
-  const local = new LocalData(config, databases, setAside, { beside: localFilesOf(config) });
+  const onRemoved = (folder: string, why: string) => log.info("removed set-aside data", { folder, why });
+  const setAside = { keep: config.setAsideKeep, bytesMax: config.setAsideBytesMax, onWarning, onRemoved };
   const user = assertMachine(config, await findDatabases(), onWarning);
+  const fileUser = fileUserOf(process.geteuid?.() === 0, user);
+  const local = new LocalData(config, databases, setAside, { beside: localFilesOf(config, fileUser) });
   await local.prepare(user);
   const closeVault = vault.own(lockFolders(config));
   await Promise.all([local.boundSetAsides(), warmUpCapture({ stateFolder: config.stateFolder, clock, onWarning })]);
@@ -161,8 +161,8 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     ...callsToHosts(config, channel.caller, clock),
     checkDatabases: bootstrapCheck(config, options, findDatabases),
     uncoveredFiles: () => describeUncovered(config),
-    openReplica: replicaOpener({ config, local, user, store }),
-    openSource: sourceOpener({ config, clock, metrics, exclusions, store, vaultLog }),
+    openReplica: replicaOpener({ config, local, user, store, vaultLog }),
+    openSource: sourceOpener({ config, clock, metrics, exclusions, store, vaultLog, user: fileUser }),
     localChunk: (name, offset, length, chunk) =>
       readLocalChunk(local.previousFolder, { name, offset, length, chunk }, chunkNamesOf(store)),
     application: (owner) =>

@@ -28,7 +28,16 @@ async function onStage(
   mkdirSync(join(root, "uploads"));
   writeFileSync(join(root, "uploads/old"), "with a row");
   const capture = await FileCapture.open({
-    ...{ root, matcher, rules, known: undefined, clock: systemClock, over: "warn", patienceMs: 10_000 },
+    ...{
+      root,
+      matcher,
+      rules,
+      begin: { kind: "bootstrap" },
+      user: { kind: "root" },
+      clock: systemClock,
+      over: "warn",
+      patienceMs: 10_000,
+    },
     bounds: { filesMax: 1000, bytesMax: 1 << 30, fileBytesMax: 1 << 20, bytesPerSecondMax: 1 << 30 },
     fetch: () => Promise.reject(new Error("it is nowhere")),
     onWarning: () => undefined,

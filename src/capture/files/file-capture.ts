@@ -30,6 +30,7 @@
 import type { FileChange } from "../../core/files/file-change.ts";
 import { pieceLength } from "../../core/files/file-entry.ts";
 import type { FileMatcher } from "../../core/files/file-pattern.ts";
+import type { FileUser } from "../../core/files/file-owner.ts";
 import { FileTree } from "../../core/files/file-tree.ts";
 import { allRules, type Rules } from "../../core/rules.ts";
 import type { Clock } from "../../runtime/clock.ts";
@@ -45,12 +46,29 @@ import { PendingPaths } from "./pending-paths.ts";
 import { PieceContents, type StorePiece } from "./piece-contents.ts";
 import { UncoveredFiles } from "./uncovered-files.ts";
 
+/** What is in the folder when capture begins. */
+export type FilesBegin =
+  /** The state of the first checkpoint, which reads it. */
+  | { readonly kind: "bootstrap" }
+  /** What the journal made of the files: nothing else writes into the folder of a secondary. */
+  | {
+      readonly kind: "journaled";
+      readonly tree: FileTree;
+      /** Folders that it does not have, because what is in them is not covered; there may be covered files too. */
+      readonly foldersBesides: readonly string[];
+      /** Paths of the tree that are not covered any more, on purpose. */
+      readonly excepted: readonly string[];
+    }
+  /** Files of which the journal has none yet: the first flush has them all. */
+  | { readonly kind: "unjournaled" };
+
 export interface FileCaptureOptions {
   /** The application's data folder, absolute. */
   readonly root: string;
   readonly matcher: FileMatcher;
-  /** What the log made of the files; undefined: what is in the folder is the beginning. */
-  readonly known: FileTree | undefined;
+  readonly begin: FilesBegin;
+  /** Who writes the files here. */
+  readonly user: FileUser;
   readonly clock: Clock;
   readonly bounds: FileLimits & { readonly bytesPerSecondMax: number };
   readonly over: "refuse" | "warn";
@@ -91,15 +109,15 @@ export class FileCapture {
   #removalsAtCut = 0;
 
   private constructor(options: FileCaptureOptions, events: FileEvents) {
-    const { root, matcher, clock, known, bounds } = options;
+    const { root, matcher, clock, begin, user, bounds } = options;
     this.#options = options;
     this.#rules = options.rules ?? allRules;
     this.#events = events;
-    this.#tree = known ?? new FileTree(sha256);
+    this.#tree = begin.kind === "journaled" ? begin.tree : new FileTree(sha256);
     this.#pending = new PendingPaths(events, matcher, this.#rules);
     this.#uncovered = new UncoveredFiles(options.over, () => clock.now(), options.onWarning);
     this.#examiner = new FileExaminer({
-      ...{ root, matcher, events, tree: this.#tree, pending: this.#pending, uncovered: this.#uncovered },
+      ...{ root, matcher, user, events, tree: this.#tree, pending: this.#pending, uncovered: this.#uncovered },
       contents: new PieceContents((bytes) => this.#storePiece(bytes)),
       bounds,
       leavesOut: options.over === "warn",
@@ -109,16 +127,13 @@ export class FileCapture {
     this.#auditor = new FileAuditor({ root, matcher, tree: this.#tree, stamps, pending: this.#pending }, clock.now());
   }
 
-  /**
-   * Watches all folders. Before the application starts. With a known tree the files themselves are not read: they are
-   * what this host made of the log, and nothing else writes to the folder of a secondary.
-   */
+  /** Watches all folders. Before the application starts. Files of the journal are not read. */
   static async open(options: FileCaptureOptions): Promise<FileCapture> {
     const events = await FileEvents.open();
     if (typeof events === "string") throw new FilesUnavailableError(events);
     const capture = new FileCapture(options, events);
     try {
-      await capture.#begin(options.known !== undefined);
+      await capture.#begin(options.begin);
       return capture;
     } catch (error) {
       events.close();
@@ -129,7 +144,7 @@ export class FileCapture {
   /** True if something changed that no flush has. Sync. */
   isAhead(): boolean {
     this.#pending.hear();
-    return this.#pending.isAny || this.#uncovered.isHolding;
+    return this.#pending.isAny || this.#examiner.hasEntered || this.#uncovered.isHolding;
   }
 
   /** Files, links and folders, and bytes of all files. */
@@ -208,12 +223,16 @@ export class FileCapture {
     this.#events.close();
   }
 
-  async #begin(isKnown: boolean): Promise<void> {
-    if (isKnown) {
-      for (const folder of ["", ...foldersOf(this.#tree)]) this.#examiner.watch(folder);
+  async #begin(begin: FilesBegin): Promise<void> {
+    if (begin.kind === "journaled") {
+      const folders = [...foldersOf(this.#tree)].filter((folder) => this.#options.matcher.coversFolder(folder));
+      for (const folder of ["", ...folders]) this.#examiner.watch(folder);
+      for (const folder of begin.foldersBesides) this.#examiner.enterAlso(folder);
+      for (const path of begin.excepted) this.#pending.noteGone(path);
       return;
     }
     this.#examiner.enter("");
+    if (begin.kind === "unjournaled") return;
     await this.#examiner.examine(Number.POSITIVE_INFINITY);
     this.take();
   }

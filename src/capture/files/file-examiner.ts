@@ -7,6 +7,7 @@
  */
 import type { ChangePiece, FileChange, PutFile } from "../../core/files/file-change.ts";
 import type { FileAttributes, FileEntry } from "../../core/files/file-entry.ts";
+import { type FileUser, journaledAttributes } from "../../core/files/file-owner.ts";
 import type { FileMatcher } from "../../core/files/file-pattern.ts";
 import type { FileTree } from "../../core/files/file-tree.ts";
 import { messageOf } from "../../runtime/operator-error.ts";
@@ -25,6 +26,7 @@ import type { UncoveredFiles } from "./uncovered-files.ts";
 export interface FileExaminerParts {
   readonly root: string;
   readonly matcher: FileMatcher;
+  readonly user: FileUser;
   readonly tree: FileTree;
   readonly events: FileEvents;
   readonly pending: PendingPaths;
@@ -69,6 +71,11 @@ export class FileExaminer {
 
   constructor(parts: FileExaminerParts) {
     this.#parts = parts;
+  }
+
+  /** True if folders were entered since the last look. */
+  get hasEntered(): boolean {
+    return this.#entered.size > 0;
   }
 
   /** True if removals wait for a later cut. */
@@ -161,6 +168,12 @@ export class FileExaminer {
         this.#entered.set(known, { ...found, isWritten: false, isNew: false, removal: pending.countRemoval() });
   }
 
+  /** The same, and the folder itself is examined. */
+  enterAlso(folder: string): void {
+    this.enter(folder);
+    this.#entered.set(folder, { isWritten: true, isNew: false, removal: 0, isMovedAway: false });
+  }
+
   /** Adds what folders had that were entered since. */
   #withEntered(told: Map<string, PendingPath>): Map<string, PendingPath> {
     for (const [path, entered] of this.#entered) {
@@ -229,8 +242,9 @@ export class FileExaminer {
     if (known === undefined && isFull && leavesOut) return uncovered.note(path, noRoomFor(path, bounds));
     if (found.kind === "folder") {
       if (told.isNew || known?.kind !== "folder") this.enter(path, !told.isWritten);
-      const isSame = known?.kind === "folder" && sameAttributes(known, found);
-      this.#draft(isSame ? undefined : { kind: "put-folder", path, ...attributesIn(found) }, path);
+      const attributes = journaledAttributes(found, this.#parts.user);
+      const isSame = known?.kind === "folder" && sameAttributes(known, attributes);
+      this.#draft(isSame ? undefined : { kind: "put-folder", path, ...attributes }, path);
     } else if (found.kind === "link") {
       const isSame = known?.kind === "link" && known.target === found.target;
       this.#draft(isSame ? undefined : { kind: "put-link", path, target: found.target }, path);
@@ -252,7 +266,13 @@ export class FileExaminer {
       const pieces = from.pieces.map(({ hash }, index): ChangePiece => ({ hash, source: { kind: "same", index } }));
       this.stamps.set(path, found.stamp);
       const { size } = from;
-      const put = { ...attributesIn(found), mtimeMs: mtimeMsOf(found.stamp), size, base: moved, pieces };
+      const put = {
+        ...journaledAttributes(found, this.#parts.user),
+        mtimeMs: mtimeMsOf(found.stamp),
+        size,
+        base: moved,
+        pieces,
+      };
       this.#draft({ kind: "put-file", path, ...put }, path);
       return;
     }
@@ -289,7 +309,7 @@ export class FileExaminer {
     return {
       kind: "put-file",
       path,
-      ...attributesIn(read),
+      ...journaledAttributes(read, this.#parts.user),
       mtimeMs: mtimeMsOf(read.stamp),
       size: read.size,
       ...(isBased ? { base } : {}),
@@ -326,8 +346,6 @@ const notWatched = (folder: string): { found: string; accepted: string; advice: 
   accepted: "a watch for each folder with files of the service",
   advice: "Raise fs.inotify.max_user_watches (sysctl), or leave folders out with files_except.",
 });
-
-const attributesIn = ({ mode, uid, gid }: FileAttributes): FileAttributes => ({ mode, uid, gid });
 
 const sameAttributes = (a: FileAttributes, b: FileAttributes): boolean =>
   a.mode === b.mode && a.uid === b.uid && a.gid === b.gid;

@@ -9,7 +9,7 @@ import { pathOf } from "../data-path.ts";
 import { readPieceAt } from "./read-pieces.ts";
 
 /** Resolves with the bytes of a piece in the vault, proven by the hash. */
-export type FetchPiece = (place: PiecePlace, hash: string) => Promise<Uint8Array>;
+export type FetchPiece = (place: PiecePlace, hash: string, path: string) => Promise<Uint8Array>;
 
 export interface FilesSnapshot {
   readonly tree: FileTree;
@@ -26,7 +26,7 @@ export function snapshotOfFiles(root: string, tree: FileTree, fetch: FetchPiece)
       if (entry?.kind !== "file" || piece === undefined) throw new RangeError(`${path} has no piece ${index}`);
       const local = await readPieceAt(pathOf(root, path), index, pieceLength(entry.size, index)).catch(() => undefined);
       if (local !== undefined && sha256(local).toString("hex") === piece.hash) return local;
-      return fetch(piece.place, piece.hash);
+      return fetch(piece.place, piece.hash, path);
     },
   };
 }

@@ -34,6 +34,7 @@ export class SourceWithFiles {
   readonly #durability: FilesDurability;
   readonly #now: () => number;
   #flushedAtMs: number;
+  #isHurried = false;
 
   constructor(source: Source, files: FileCapture, durability: FilesDurability, now: () => number) {
     this.#source = source;
@@ -75,6 +76,11 @@ export class SourceWithFiles {
     return this.#files.covered;
   }
 
+  /** Nothing waits for its time from now on. */
+  hurry(): void {
+    this.#isHurried = true;
+  }
+
   storeFilesIn(store: StorePiece): void {
     this.#files.storeIn(store);
   }
@@ -107,7 +113,7 @@ export class SourceWithFiles {
 
   #areFilesDue(): boolean {
     const durability = this.#durability;
-    if (durability.kind === "before-answer") return true;
+    if (durability.kind === "before-answer" || this.#isHurried) return true;
     return this.#now() - this.#flushedAtMs >= durability.lossMaxMs * shareOfWindow;
   }
 }

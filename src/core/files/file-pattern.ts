@@ -40,6 +40,8 @@ export interface FileMatcher {
   coversFolder(path: string): boolean;
   /** True for a folder in which there may be files: it is watched. */
   visits(path: string): boolean;
+  /** True for a path that `except` names, or a folder above it. */
+  excepts(path: string): boolean;
 }
 
 /** The steps of a pattern: an expression for one segment, or any folders. */
@@ -55,11 +57,11 @@ export function fileMatcher({ files, except, databases, reserved: given }: FileP
   };
   const reserved = [...given, incomingFolderName, folderLockName];
   const isReserved = (path: string): boolean => reserved.some((own) => path === own || path.startsWith(`${own}/`));
-  const isLeftOut = (path: string): boolean => {
-    if (isReserved(path)) return true;
+  const excepts = (path: string): boolean => {
     const segments = path.split("/");
     return unwanted.some((steps) => segments.some((_, at) => isMatch(steps, segments.slice(0, at + 1), "whole")));
   };
+  const isLeftOut = (path: string): boolean => isReserved(path) || excepts(path);
   const visits = (path: string): boolean =>
     path === "" || (wanted.some((steps) => isMatch(steps, path.split("/"), "beginning")) && !isLeftOut(path));
   return {
@@ -67,6 +69,7 @@ export function fileMatcher({ files, except, databases, reserved: given }: FileP
       wanted.some((steps) => isMatch(steps, path.split("/"), "whole")) && !isLeftOut(path) && !isDatabase(path),
     coversFolder: (path) => path !== "" && visits(path),
     visits,
+    excepts,
   };
 }
 
@@ -86,7 +89,7 @@ function isMatch(steps: readonly Step[], segments: readonly string[], how: "whol
 /** Formats the message about files of the vault that match no pattern: found, and what to do. */
 export function describeUnmatchedFiles(paths: readonly string[], patterns: readonly string[]): string {
   const more = paths.length > unmatchedShown ? ` and ${paths.length - unmatchedShown} more` : "";
-  return `\`files\` in [host] is ${JSON.stringify(patterns)} and leaves out ${paths.slice(0, unmatchedShown).join(", ")}${more}, which the vault has: changes there would be lost; write the same patterns on all hosts, and restart this host`;
+  return `\`files\` in [host] is ${JSON.stringify(patterns)} and leaves out ${paths.slice(0, unmatchedShown).join(", ")}${more}, which the vault has: changes there would be lost; write the same patterns on all hosts, or add to files_except what the service can do without, and restart this host`;
 }
 
 const unmatchedShown = 5;

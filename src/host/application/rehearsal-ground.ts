@@ -22,7 +22,7 @@ import type { Rules } from "../../core/rules.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { ApplicationUser } from "./application-user.ts";
 import { Supervisor } from "./supervisor.ts";
-import { copyDatabases } from "./database-copy.ts";
+import { copyDatabases, copyFiles } from "./database-copy.ts";
 import { completeFiles, pathsOfFiles } from "./file-copy.ts";
 import { OutputTail } from "./output-tail.ts";
 import { type ApplicationScope, openScope } from "./scope.ts";
@@ -98,7 +98,8 @@ export class MachineRehearsalGround implements RehearsalGround {
   async copy(databases: readonly string[], signal: AbortSignal, files?: FileTree): Promise<void> {
     await mkdir(this.#copy, { recursive: true, mode: ownerOnly });
     const { dataFolder } = this.#options.config;
-    await copyDatabases([...databases, ...pathsOfFiles(files, dataFolder)], dataFolder, this.#copy, signal);
+    await copyDatabases(databases, dataFolder, this.#copy, signal);
+    await copyFiles(pathsOfFiles(files, dataFolder), dataFolder, this.#copy, signal);
     if (files !== undefined) await completeFiles(files, dataFolder, this.#copy);
     await this.#giveCopy();
   }

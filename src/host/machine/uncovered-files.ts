@@ -1,6 +1,6 @@
 /**
- * What a host's data folder has that neither `databases` nor `files` covers and that looks like state. On a host that
- * was primary it is what the next primary does not have.
+ * What a host's data folder has that neither `databases` nor `files` covers and that looks like state: what the
+ * application wrote there as primary the next primary does not have.
  */
 import type { HostConfig } from "../../config/types.ts";
 import { coverageBy } from "../../core/files/coverage.ts";
@@ -12,17 +12,20 @@ const shownMax = 5;
 
 export function describeUncovered(
   config: Pick<HostConfig, "dataFolder" | "databases" | "databasesExcept" | "files">,
+  most = entriesMax,
 ): string | undefined {
   const { dataFolder, databases, databasesExcept, files } = config;
   const coverage = coverageBy({
     ...{ databases, databasesExcept },
     ...{ files: files?.patterns ?? [], filesExcept: files?.except ?? [] },
   });
-  const found = surveyFolder(dataFolder, entriesMax).entries.flatMap((entry) => {
+  const { entries, isCut } = surveyFolder(dataFolder, most);
+  const found = entries.flatMap((entry) => {
     const covered = coverage(entry);
     return covered.kind === "none" && covered.looksLike !== undefined ? [entry.name] : [];
   });
   if (found.length === 0) return undefined;
   const more = found.length > shownMax ? ` and ${found.length - shownMax} more` : "";
-  return `the data folder of this host has files that look like state and that no other host has: ${found.slice(0, shownMax).join(", ")}${more}; add patterns to \`files\` or \`databases\` in [host], or to the exceptions if the application can do without (stead host --explain lists all)`;
+  const among = isCut ? ` (among the first ${most} entries, more were not looked at)` : "";
+  return `files in the data folder of this host look like state, and a failover does not take them to another host: ${found.slice(0, shownMax).join(", ")}${more}${among}; add patterns to \`files\` or \`databases\` in [host], or to the exceptions if the application can do without (stead host --explain lists all)`;
 }

@@ -67,6 +67,8 @@ export interface CaptureSource {
   stageAhead?(stage: PartStage): void;
   /** Contents of files that do not fit into a flush are stored there; resolves with their key. */
   storeFilesIn?(store: (bytes: Uint8Array) => Promise<string>): void;
+  /** The term ends in order: what could be put later is in the next flush. Sync. */
+  hurry?(): void;
   /** Something moved that no index shows, and may be overwritten before it is examined: `collect` does not wait. */
   isSuspicious?(): boolean;
   isAhead(): boolean;

@@ -21,7 +21,8 @@ import { type FileAccess, makeFolders } from "../../capture/replica-file.ts";
 import { type FilePath, folderOf, pathOf, withSuffix } from "../../capture/data-path.ts";
 import type { DatabaseChecksum } from "../../core/delta.ts";
 import { wholeState } from "../../core/files/whole-state.ts";
-import type { LocalFiles } from "./files/local-files.ts";
+import type { FileTree } from "../../core/files/file-tree.ts";
+import type { LocalFiles, MovedFile } from "./files/local-files.ts";
 import { type DiskSpace, mountPointOf, systemDiskSpace } from "./disk-space.ts";
 import { moveFileIfThere } from "./move-path.ts";
 import { bytesOf, SetAsideFolders, type SetAsideOptions } from "./set-aside-folders.ts";
@@ -44,7 +45,10 @@ export type LocalPort = Pick<
   "mark" | "moveAway" | "previousChecksums" | "forgetPrevious" | "setAsidePrevious" | "setAsides"
 > &
   Partial<
-    Pick<LocalData, "setAsideUnknownFiles" | "makeRoom" | "provePrevious" | "shortageOf" | "makeRoomOfSetAsides">
+    Pick<
+      LocalData,
+      "setAsideUnknownFiles" | "makeRoom" | "reusableBytes" | "provePrevious" | "shortageOf" | "makeRoomOfSetAsides"
+    >
   >;
 
 /** The disk of the data folder lacks room. Files on another disk count as nothing: removing them would not help. */
@@ -55,12 +59,17 @@ export interface Shortage {
   readonly freeBytes: number;
   readonly previousFolder: string;
   readonly previousBytes: number;
+  /** Those of them that `makeRoom` removes. */
+  readonly removableBytes: number;
   readonly setAsideFolder: string;
   readonly setAsideBytes: number;
 }
 
-/** A marker as it lies beside moved data. `files`: the checksum of the files as they were moved, hex. */
-type MovedMarker = Marker & { readonly files?: string };
+/**
+ * A marker as it lies beside moved data. `hasFiles`: the files beside the databases were moved too; `files`: their
+ * checksum then, hex.
+ */
+type MovedMarker = Marker & { readonly hasFiles?: boolean; readonly files?: string };
 
 export interface LocalDataParts {
   readonly disk?: DiskSpace;
@@ -124,19 +133,26 @@ export class LocalData {
   }
 
   /**
-   * Clears the data folder of databases, and returns what was there. The old files are in `previousFolder` afterwards.
-   * After a crash in the middle of an earlier restore they are there already, and the data folder has an incomplete
-   * copy.
+   * Clears the data folder of databases, and of files beside them if the journal has such files, and returns what was
+   * there. The old files are in `previousFolder` afterwards. After a crash in the middle of an earlier restore they are
+   * there already, and the data folder has an incomplete copy.
+   *
+   * Files of which the journal has none stay where they are: they are not a copy of anything, and where the first
+   * primary with `files` begins.
    */
-  async moveAway(): Promise<Marker> {
+  async moveAway(hasJournalFiles: () => Promise<boolean> = () => Promise.resolve(false)): Promise<Marker> {
     const { dataFolder } = this.#folders;
+    const beside = this.#beside !== undefined && (await hasJournalFiles()) ? this.#beside : undefined;
     const markerFile = join(this.previousFolder, markerName);
     await rm(this.#forgottenFolder, { recursive: true, force: true });
     const names = await this.#files.find(dataFolder);
-    if (await exists(markerFile)) {
+    const before = await readMoved(markerFile);
+    if (before !== undefined) {
       for (const name of names)
         for (const suffix of companions) await rm(withSuffix(pathOf(dataFolder, name), suffix), { force: true });
-      await this.#beside?.clear(dataFolder);
+      if (before.hasFiles === true) await beside?.clear(dataFolder);
+      else if (beside !== undefined) await this.#moveFiles(beside, before);
+      beside?.makeOwnable(this.previousFolder);
       return readMarker(markerFile);
     }
     const marker = await this.marker();
@@ -148,17 +164,30 @@ export class LocalData {
         await moveFileIfThere(withSuffix(from, suffix), withSuffix(target, suffix));
     }
     await mkdir(this.previousFolder, { recursive: true });
-    await this.#beside?.moveAway(dataFolder, this.previousFolder);
-    // Checked there and not by `names`: an earlier run may have moved every file and died before it wrote the marker.
-    const hasFiles = this.#beside?.isEmpty(this.previousFolder) === false;
-    const isEmpty = !hasFiles && (await this.#files.find(this.previousFolder)).length === 0;
+    await this.#moveFiles(beside, marker);
+    // After their checksum, which has the modes that the application gave.
+    beside?.makeOwnable(this.previousFolder);
+    return readMarker(markerFile);
+  }
+
+  /** Moves the files, if there are any to move, and writes the marker of what was moved. */
+  async #moveFiles(beside: LocalFiles | undefined, marker: Marker): Promise<void> {
+    const { previousFolder } = this;
+    await beside?.moveAway(this.#folders.dataFolder, previousFolder);
+    // Checked there and not by names: an earlier run may have moved every file and died before it wrote the marker.
+    const isThere = beside?.isEmpty(previousFolder) === false;
+    const isEmpty = !isThere && (await this.#files.find(previousFolder)).length === 0;
     const moved: MovedMarker = isEmpty ? { kind: "secondary" } : marker;
     // Now, since a restore takes files back from there.
-    const files =
-      hasFiles && moved.kind !== "secondary" ? await this.#beside?.checksum(this.previousFolder) : undefined;
-    const sum = files === undefined ? {} : { files: Buffer.from(files).toString("hex") };
-    await writeDurably(markerFile, JSON.stringify({ ...moved, ...sum }));
-    return readMarker(markerFile);
+    const sum = isThere && moved.kind !== "secondary" ? await beside?.checksum(previousFolder) : undefined;
+    await writeDurably(
+      join(previousFolder, markerName),
+      JSON.stringify({
+        ...moved,
+        ...(beside === undefined ? {} : { hasFiles: true }),
+        ...(sum === undefined ? {} : { files: Buffer.from(sum).toString("hex") }),
+      }),
+    );
   }
 
   /**
@@ -181,19 +210,20 @@ export class LocalData {
       if (sum === undefined) return undefined;
       sums.set(name, sum);
     }
-    return wholeState(sums, await readMovedFiles(join(this.previousFolder, markerName)));
+    const { files } = (await readMoved(join(this.previousFolder, markerName))) ?? {};
+    return wholeState(sums, typeof files === "string" ? new Uint8Array(Buffer.from(files, "hex")) : undefined);
   }
 
   /**
-   * Of the files that were moved away and are still there: keeps those that the journal does not know in a dated
+   * Of the files that were moved away and are still there: keeps those of whose path the journal has none in a dated
    * folder, and returns its path. A secondary's databases are in the journal, and are removed.
    */
   async setAsideUnknownFiles(isKnown: (path: string) => boolean, wallTimeMs: number): Promise<string | undefined> {
     if (this.#beside === undefined) return undefined;
-    const left = [...this.#beside.paths(this.previousFolder)];
-    if (left.every(isKnown)) return undefined;
+    const left = [...this.#beside.files(this.previousFolder)];
+    if (left.every(({ path }) => isKnown(path))) return undefined;
     await this.#removeMovedDatabases();
-    for (const path of left) if (isKnown(path)) await rm(pathOf(this.previousFolder, path), { force: true });
+    for (const { path } of left) if (isKnown(path)) await rm(pathOf(this.previousFolder, path), { force: true });
     return this.setAsidePrevious(wallTimeMs);
   }
 
@@ -207,10 +237,33 @@ export class LocalData {
     await rm(this.#forgottenFolder, { recursive: true, force: true });
   }
 
-  /** The disk is full: removes moved data that only helps the restore; its marker stays. */
-  async makeRoom(): Promise<void> {
+  /**
+   * The disk is full: removes moved data that only helps the restore; its marker stays. Of files it removes those that
+   * the tree has with another size. One of the same size is probably taken back, and needs no room, and one that the
+   * tree does not have may exist nowhere else.
+   */
+  async makeRoom(tree: FileTree | undefined): Promise<void> {
     await this.#removeMovedDatabases();
-    await this.#beside?.clear(this.previousFolder);
+    for (const { path } of this.#outdatedFiles(tree)) await rm(pathOf(this.previousFolder, path), { force: true });
+  }
+
+  *#outdatedFiles(tree: FileTree | undefined): Generator<MovedFile> {
+    for (const file of this.#beside?.files(this.previousFolder) ?? []) {
+      const entry = tree?.get(file.path);
+      if (entry?.kind === "file" && entry.size !== file.size) yield file;
+    }
+  }
+
+  /** Bytes of moved files that are taken back, and so need no room, if they are what the tree has. */
+  async reusableBytes(tree: FileTree): Promise<number> {
+    const { dataFolder } = this.#folders;
+    if ((await this.#disk.device(dataFolder)) !== (await this.#disk.device(this.previousFolder))) return 0;
+    let bytes = 0;
+    for (const { path, size } of this.#beside?.files(this.previousFolder) ?? []) {
+      const entry = tree.get(path);
+      if (entry?.kind === "file" && entry.size === size) bytes += size;
+    }
+    return bytes;
   }
 
   async #removeMovedDatabases(): Promise<void> {
@@ -221,17 +274,21 @@ export class LocalData {
 
   /** The moved data was found in the journal: it may be removed like a secondary's. */
   async provePrevious(): Promise<void> {
-    await writeDurably(join(this.previousFolder, markerName), JSON.stringify({ kind: "secondary" }));
+    const path = join(this.previousFolder, markerName);
+    const { hasFiles } = (await readMoved(path)) ?? {};
+    await writeDurably(path, JSON.stringify({ kind: "secondary", ...(hasFiles === true ? { hasFiles } : {}) }));
   }
 
   /** Returns what is missing to write this many bytes into the data folder; undefined: there is room. */
-  async shortageOf(neededBytes: number): Promise<Shortage | undefined> {
+  async shortageOf(neededBytes: number, tree?: FileTree): Promise<Shortage | undefined> {
     const { dataFolder, setAsideFolder } = this.#folders;
     const freeBytes = await this.#disk.free(dataFolder);
     if (freeBytes >= neededBytes) return undefined;
     const device = await this.#disk.device(dataFolder);
     const isThere = async (folder: string): Promise<boolean> => (await this.#disk.device(folder)) === device;
-    const previousBytes = (await isThere(this.previousFolder)) ? await this.#previousBytes() : 0;
+    const isPreviousThere = await isThere(this.previousFolder);
+    const previousBytes = isPreviousThere ? await this.#previousBytes() : 0;
+    const removableBytes = isPreviousThere ? await this.#removableBytes(tree) : 0;
     const setAsideBytes = (await isThere(setAsideFolder)) ? await this.#setAsides.bytes() : 0;
     const disk = await mountPointOf(dataFolder, this.#disk);
     return {
@@ -240,9 +297,21 @@ export class LocalData {
       freeBytes,
       previousFolder: this.previousFolder,
       previousBytes,
+      removableBytes,
       setAsideFolder,
       setAsideBytes,
     };
+  }
+
+  async #removableBytes(tree: FileTree | undefined): Promise<number> {
+    let bytes = 0;
+    for (const name of await this.#files.find(this.previousFolder))
+      for (const suffix of companions) {
+        const path = withSuffix(pathOf(this.previousFolder, name), suffix);
+        bytes += statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+      }
+    for (const { size } of this.#outdatedFiles(tree)) bytes += size;
+    return bytes;
   }
 
   /** Removes the oldest set-aside folders for the missing bytes, if that is enough; returns their paths. */
@@ -287,12 +356,18 @@ async function readMarker(path: string): Promise<Marker> {
   return { kind: "unknown" };
 }
 
-async function readMovedFiles(path: string): Promise<DatabaseChecksum | undefined> {
+/** Returns undefined if nothing was moved, or not all of it. */
+async function readMoved(path: string): Promise<MovedMarker | undefined> {
+  if (!(await exists(path))) return undefined;
   try {
-    const marker = JSON.parse(await readFile(path, "utf8")) as { readonly files?: unknown } | null;
-    return typeof marker?.files === "string" ? new Uint8Array(Buffer.from(marker.files, "hex")) : undefined;
+    const { hasFiles, files } = JSON.parse(await readFile(path, "utf8")) as Partial<MovedMarker>;
+    return {
+      ...(await readMarker(path)),
+      ...(hasFiles === true ? { hasFiles } : {}),
+      ...(typeof files === "string" ? { files } : {}),
+    };
   } catch {
-    return undefined;
+    return { kind: "unknown" };
   }
 }
 

@@ -14,6 +14,7 @@ import { dirname, join } from "node:path";
 import { pathOf } from "../../capture/data-path.ts";
 import { Replica } from "../../capture/replica.ts";
 import { ReplicaError } from "../../capture/replica-error.ts";
+import { fileUserOf } from "../../core/files/file-owner.ts";
 import type { FileMatcher } from "../../core/files/file-pattern.ts";
 import { allRules } from "../../core/rules.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
@@ -24,7 +25,8 @@ import {
   readManifest,
   startOf,
 } from "../../vault/checkpoint/checkpoint.ts";
-import { readPiece, readTree } from "../../vault/checkpoint/checkpoint-files.ts";
+import { readPlacedPiece } from "../../vault/checkpoint/file-chunks.ts";
+import { readTree } from "../../vault/checkpoint/checkpoint-files.ts";
 import { databaseBytes } from "../../vault/checkpoint/checkpoint-manifest.ts";
 import { CorruptRecordError, DamagedChunkError, DamagedManifestError } from "../../vault/errors.ts";
 import { FlushAssembler } from "../../vault/log/flush-assembler.ts";
@@ -35,6 +37,7 @@ import type { LogRecord, Position } from "../../vault/record.ts";
 import type { Store } from "../../vault/store/store.ts";
 import { type DiskSpace, mountPointOf, systemDiskSpace } from "./disk-space.ts";
 import { Footprint } from "./restore-room.ts";
+import type { FileReplicaOptions } from "./files/file-replica.ts";
 import { ReplicaWithFiles } from "./files/replica-with-files.ts";
 import { EmptyVaultError } from "./restorer.ts";
 import { applyFlush, UnappliableFlushError } from "./unappliable-flush.ts";
@@ -204,7 +207,12 @@ function filesIn(replica: ReplicaWithFiles): RestoredFiles | null {
 }
 
 /** A restore into a folder of its own writes all files that the vault has. */
-const everything: FileMatcher = { covers: () => true, coversFolder: () => true, visits: () => true };
+const everything: FileMatcher = {
+  covers: () => true,
+  coversFolder: () => true,
+  visits: () => true,
+  excepts: () => false,
+};
 
 /** Loads the newest checkpoint at or before the moment. Only damage leads to an older one, and is reported. */
 async function loadCheckpoint(
@@ -212,7 +220,7 @@ async function loadCheckpoint(
   room: Room,
   options: PointInTimeOptions,
 ): Promise<{ checkpoint: CheckpointManifest; replica: ReplicaWithFiles }> {
-  const { store, moment, signal, onWarning } = options;
+  const { store, log, moment, signal, onWarning } = options;
   const positions = await listCheckpoints(store);
   if (positions.length === 0) throw new EmptyVaultError();
   let damage: Error | undefined;
@@ -221,8 +229,10 @@ async function loadCheckpoint(
     if (moment.kind === "position" && position > moment.position) continue;
     const spoolFolder = spoolFolderOf(root);
     await mkdir(spoolFolder, { recursive: true });
+    const fetch: FileReplicaOptions["fetch"] = (place, hash, path) =>
+      readPlacedPiece({ store, log }, place, hash, path);
     const replica = new ReplicaWithFiles(await Replica.open({ root, spoolFolder }), {
-      ...{ root, matcher: everything, fetch: (piece) => readPiece(store, piece) },
+      ...{ root, matcher: everything, user: fileUserOf(process.geteuid?.() === 0, undefined), fetch },
     });
     try {
       const checkpoint = await readManifest(store, position);

@@ -11,6 +11,7 @@
  * Data that may exist nowhere else stays, and is named with its size. The restore is retried automatically, at the cost
  * of a look, until there is room.
  */
+import type { FileTree } from "../../core/files/file-tree.ts";
 import type { Flush } from "../../core/flush.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
 import type { CheckpointManifest } from "../../vault/checkpoint/checkpoint.ts";
@@ -33,9 +34,11 @@ export interface RoomMemory {
   neededBytes: number;
   /** The moved data was searched for in the journal and not found. */
   isPreviousUnproven: boolean;
+  /** A flush of the journal has files, though the checkpoint before it has none. */
+  hasJournalFiles: boolean;
 }
 
-export const freshMemory = (): RoomMemory => ({ neededBytes: 0, isPreviousUnproven: false });
+export const freshMemory = (): RoomMemory => ({ neededBytes: 0, isPreviousUnproven: false, hasJournalFiles: false });
 
 export interface RestoreRoomOptions {
   readonly local: LocalPort;
@@ -50,6 +53,7 @@ export interface RestoreRoomOptions {
 export class RestoreRoom {
   readonly #options: RestoreRoomOptions;
   #previous: Marker;
+  #tree: FileTree | undefined;
 
   constructor(options: RestoreRoomOptions) {
     this.#options = options;
@@ -61,23 +65,29 @@ export class RestoreRoom {
     return this.#previous;
   }
 
-  /** Makes room for this many bytes in the data folder. Throws FullDiskError. */
-  async ensure(bytes: number): Promise<void> {
+  /**
+   * Makes room for this many bytes in the data folder; files of the tree that were moved away count as nothing, since
+   * they are moved back. Throws FullDiskError.
+   */
+  async ensure(bytes: number, tree?: FileTree): Promise<void> {
     const { local, memory, onWarning } = this.#options;
+    this.#tree = tree;
     if (local.shortageOf === undefined) return;
-    const needed = Math.max(bytes, memory.neededBytes);
-    let shortage = await local.shortageOf(needed);
+    const reusable = tree === undefined ? 0 : ((await local.reusableBytes?.(tree)) ?? 0);
+    const needed = Math.max(bytes, memory.neededBytes) - reusable;
+    const look = local.shortageOf.bind(local, needed, tree);
+    let shortage = await look();
     if (shortage === undefined) return;
     // Data whose removal would not be enough stays: it helps once there is room.
-    const mayBeEnough = shortage.previousBytes + shortage.setAsideBytes >= needed - shortage.freeBytes;
-    if (mayBeEnough && shortage.previousBytes > 0 && (await this.#mayForgetPrevious())) {
-      await local.makeRoom?.();
-      shortage = await local.shortageOf(needed);
+    const mayBeEnough = shortage.removableBytes + shortage.setAsideBytes >= needed - shortage.freeBytes;
+    if (mayBeEnough && shortage.removableBytes > 0 && (await this.#mayForgetPrevious())) {
+      await local.makeRoom?.(tree);
+      shortage = await look();
     }
     if (shortage === undefined) return;
     for (const folder of (await local.makeRoomOfSetAsides?.(shortage)) ?? [])
       onWarning(`set-aside data was removed because the restore needed the space: ${folder}`);
-    shortage = await local.shortageOf(needed);
+    shortage = await look();
     if (shortage !== undefined) throw fullDisk(this.#previous.kind === "secondary", shortage);
   }
 
@@ -87,7 +97,7 @@ export class RestoreRoom {
    */
   async after(error: unknown): Promise<unknown> {
     if (!isFullDisk(error)) return error;
-    if (this.#previous.kind === "secondary") await this.#options.local.makeRoom?.();
+    if (this.#previous.kind === "secondary") await this.#options.local.makeRoom?.(this.#tree);
     return new FullDiskError(
       `the databases could not be written: ${error.message}`,
       "free space, or raise the quota, on the disk of host.data; this host retries by itself",
@@ -111,13 +121,20 @@ export class RestoreRoom {
 
 function fullDisk(
   isHelp: boolean,
-  { disk, neededBytes, freeBytes, previousFolder, previousBytes, setAsideFolder, setAsideBytes }: Shortage,
+  {
+    disk,
+    neededBytes,
+    freeBytes,
+    previousFolder,
+    previousBytes,
+    removableBytes,
+    setAsideFolder,
+    setAsideBytes,
+  }: Shortage,
 ): FullDiskError {
   const inTheWay = [
     ...(previousBytes > 0
-      ? [
-          `${previousFolder} (${previousBytes} bytes ${isHelp ? "that only speed up the restore" : "that this host had as primary, and that may exist nowhere else"})`,
-        ]
+      ? [`${previousFolder} (${previousBytes} bytes ${wordsOf(isHelp, removableBytes === previousBytes)})`]
       : []),
     ...(setAsideBytes > 0 ? [`${setAsideFolder} (${setAsideBytes} bytes set aside)`] : []),
   ];
@@ -126,6 +143,13 @@ function fullDisk(
     `the disk at ${disk} is too full to restore: the databases need ${neededBytes} bytes, ${freeBytes} are free, ${neededBytes - freeBytes} are missing`,
     `free that much there, and this host continues by itself${move}`,
   );
+}
+
+function wordsOf(isJournaled: boolean, isAllRemovable: boolean): string {
+  if (!isJournaled) return "that this host had as primary, and that may exist nowhere else";
+  return isAllRemovable
+    ? "that only speed up the restore"
+    : "that speed up the restore, and files among them that may exist nowhere else";
 }
 
 /** The size of a restore's databases, now and after the next flush. */

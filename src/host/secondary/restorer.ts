@@ -34,6 +34,7 @@ import { isVaultError } from "../../vault/errors.ts";
 import { isTransient } from "../../vault/store/retry.ts";
 import { Divergence } from "./divergence.ts";
 import { type ApplyTarget, type EpochSeen, Follower } from "./follower.ts";
+import { FilesBeganError } from "./files/file-replica.ts";
 import type { LocalPort } from "./local-data.ts";
 import { Footprint, freshMemory, FullDiskError, isFullDisk, RestoreRoom, type RoomMemory } from "./restore-room.ts";
 
@@ -53,8 +54,10 @@ export interface RestoreTarget extends ApplyTarget {
   loadFiles?(tree: FileTree, onBytes: (bytes: number) => void, signal?: AbortSignal): Promise<void>;
   /** Of the files as of the last flush. */
   filesChecksum?(): Uint8Array | undefined;
-  /** True if the journal has or had a file of this path since the checkpoint. */
+  /** True if the journal has a file of this path, or had it since the checkpoint. */
   knowsFile?(path: string): boolean;
+  /** The restore is over: `knowsFile` is not asked any more. */
+  restored?(): void;
   close(): Promise<void>;
 }
 
@@ -83,8 +86,14 @@ export interface Restored<Target extends RestoreTarget> {
   readonly target: Target;
   readonly follower: Follower;
   readonly checkpoint: CheckpointManifest;
-  /** Where diverged data was kept, if any. */
-  readonly setAside: string | undefined;
+  /** Where data was kept, if any. */
+  readonly setAside: SetAsideData | undefined;
+}
+
+export interface SetAsideData {
+  readonly folder: string;
+  /** `state`: of a former primary, committed and never acknowledged. `files`: of whose paths the journal has none. */
+  readonly what: "state" | "files";
 }
 
 /** There is no checkpoint yet: no host has been told to bootstrap this vault. */
@@ -107,7 +116,8 @@ export async function restore<Target extends RestoreTarget>(
     await divergence.searchBefore(Infinity, options);
     return divergence.isRefuted;
   };
-  const room = new RestoreRoom({ local, previous: await local.moveAway(), memory, isPreviousJournaled, onWarning });
+  const previous = await local.moveAway(() => hasFilesInJournal(options.store, memory));
+  const room = new RestoreRoom({ local, previous, memory, isPreviousJournaled, onWarning });
   const { target, checkpoint } = await loadNewest(options, room).catch(async (error: unknown) => {
     throw await room.after(error);
   });
@@ -128,18 +138,43 @@ export async function restore<Target extends RestoreTarget>(
     });
     await catchUpPatiently(follower, options);
     if (divergence?.isRefuted === false) await divergence.searchBefore(checkpoint.position, options);
-    const isKnown = (path: string): boolean => target.knowsFile?.(path) !== false;
-    const setAside =
-      divergence === undefined || divergence.isRefuted
-        ? await local.setAsideUnknownFiles?.(isKnown, options.clock.wallTime())
-        : await local.setAsidePrevious(options.clock.wallTime());
+    const setAside = await setAsideFrom(local, divergence, target, options.clock.wallTime());
+    target.restored?.();
     if (setAside === undefined) await local.forgetPrevious();
     await local.mark({ kind: "secondary" });
     return { target, follower, checkpoint, setAside };
   } catch (error) {
     await target.close();
+    if (error instanceof FilesBeganError) memory.hasJournalFiles = true;
     throw await room.after(error);
   }
+}
+
+async function setAsideFrom(
+  local: LocalPort,
+  divergence: Divergence | undefined,
+  target: RestoreTarget,
+  wallTimeMs: number,
+): Promise<SetAsideData | undefined> {
+  if (divergence?.isRefuted === false) return { folder: await local.setAsidePrevious(wallTimeMs), what: "state" };
+  const isKnown = (path: string): boolean => target.knowsFile?.(path) !== false;
+  const folder = await local.setAsideUnknownFiles?.(isKnown, wallTimeMs);
+  return folder === undefined ? undefined : { folder, what: "files" };
+}
+
+/** True if the newest checkpoint has files, or the journal after it was found to have them. */
+async function hasFilesInJournal(store: Store, memory: RoomMemory): Promise<boolean> {
+  if (memory.hasJournalFiles) return true;
+  for (const position of (await listCheckpoints(store)).toReversed()) {
+    try {
+      const manifest = await readManifest(store, position);
+      if (manifest !== undefined) return manifest.files !== undefined;
+    } catch (error) {
+      // A damaged one: the restore reports it, and takes an older one too.
+      if (!isVaultError(error) || isTransient(error)) throw error;
+    }
+  }
+  return false;
 }
 
 /** Retries a vault that does not answer for a moment: starting over would load every database again. */
@@ -173,13 +208,14 @@ async function loadNewest<Target extends RestoreTarget>(
       const checkpoint = await readManifest(options.store, position);
       if (checkpoint === undefined) throw new Error("it was removed meanwhile: there is a newer one");
       // Later ones find what the previous one left, and overwrite it.
-      if (failure === undefined) await room.ensure(new Footprint(checkpoint).total);
+      const tree = await readTree(options.store, checkpoint);
+      if (failure === undefined) await room.ensure(new Footprint(checkpoint).total, tree);
       const loading = loadingOf(options, checkpoint);
       for (const database of checkpoint.databases) {
         const { name, pageSize, pageCount, checksum } = database;
         await target.load({ name, pageSize, pageCount, checksum, chunks: loading.chunks(name) });
       }
-      await loadFiles(options, checkpoint, target, loading.onBytes);
+      if (tree !== undefined) await target.loadFiles?.(tree, loading.onBytes, options.signal);
       if (failure !== undefined) options.onWarning(`restored from the older checkpoint at position ${position}`);
       return { target, checkpoint };
     } catch (error) {
@@ -191,16 +227,6 @@ async function loadNewest<Target extends RestoreTarget>(
     }
   }
   throw failure;
-}
-
-async function loadFiles(
-  { store, signal }: Pick<RestoreOptions<RestoreTarget>, "store" | "signal">,
-  checkpoint: CheckpointManifest,
-  target: RestoreTarget,
-  onBytes: (bytes: number) => void,
-): Promise<void> {
-  const tree = await readTree(store, checkpoint);
-  if (tree !== undefined) await target.loadFiles?.(tree, onBytes, signal);
 }
 
 /** The chunks of a checkpoint's databases, counted. */

@@ -9,6 +9,7 @@ import { messageOf } from "../../runtime/operator-error.ts";
 import { StoreError } from "../../vault/store/store.ts";
 import type { KnownPages } from "../ports/ports.ts";
 import type { Warnings } from "../ports/warnings.ts";
+import type { JournaledFiles } from "./files/file-replica.ts";
 import type { Follower } from "./follower.ts";
 import type { RestoreTarget } from "./restorer.ts";
 
@@ -16,6 +17,8 @@ import type { RestoreTarget } from "./restorer.ts";
 export interface HostReplica extends RestoreTarget {
   /** Throws if the local databases are not what this replica wrote. */
   handOver(): KnownPages;
+  /** The same of the files beside them; undefined or left out: the journal has none. */
+  handOverFiles?(): JournaledFiles | undefined;
   /** All files beside the databases as of the last flush; left out: this replica has none. */
   readonly files?: FileTree;
   /** Those of them that this host's configuration leaves out. */
@@ -23,7 +26,7 @@ export interface HostReplica extends RestoreTarget {
 }
 
 export type HandedOver =
-  | { readonly kind: "handed-over"; readonly known: KnownPages; readonly files?: FileTree | undefined }
+  | { readonly kind: "handed-over"; readonly known: KnownPages; readonly files: JournaledFiles | undefined }
   /** Another process wrote into the databases: they are not what the journal made of them. */
   | { readonly kind: "diverged"; readonly reason: string };
 
@@ -79,7 +82,7 @@ export class Secondary {
   async handOver(): Promise<HandedOver> {
     await this.follower.close();
     try {
-      return { kind: "handed-over", known: this.replica.handOver(), files: this.replica.files };
+      return { kind: "handed-over", known: this.replica.handOver(), files: this.replica.handOverFiles?.() };
     } catch (error) {
       return { kind: "diverged", reason: messageOf(error) };
     }

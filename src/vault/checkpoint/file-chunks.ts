@@ -40,19 +40,20 @@ export async function putFileChunk(options: FileChunkOptions, content: Uint8Arra
   return key;
 }
 
-/** Returns a piece of a file from its place. Rejects if it is not there any more. */
+/** Returns a piece of the file at `path` from its place. Rejects if it is not there any more. */
 export async function readPlacedPiece(
   { store, log }: { readonly store: Store; readonly log: Log },
   place: PiecePlace,
   hash: string,
+  path: string,
 ): Promise<Uint8Array> {
   const content =
     place.kind === "chunk"
-      ? await readChunkOf(store, place.key, place.key, undefined)
+      ? await readChunkOf(store, place.key, path, undefined)
       : await inlineIn(log, place.position, hash);
   if (content !== undefined && sha256(content).toString("hex") === hash) return content;
   const where = place.kind === "chunk" ? place.key : log.nameOf(place.position);
-  throw new DamagedChunkError(where, "no such content", `content ${hash}`, where);
+  throw new DamagedChunkError(where, "no such content", `content ${hash}`, path);
 }
 
 /** Looks through the parts of the flush that begins there. */

@@ -10,6 +10,7 @@ import {
   mkdtempSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from "node:fs";
@@ -17,7 +18,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ApplicationConfig } from "../../../src/config/types.ts";
 import { allRules } from "../../../src/core/rules.ts";
-import { copyDatabases } from "../../../src/host/application/database-copy.ts";
+import { CopiedLinkError, copyDatabases, copyFiles } from "../../../src/host/application/database-copy.ts";
 import { OutputTail } from "../../../src/host/application/output-tail.ts";
 import { MachineRehearsalGround } from "../../../src/host/application/rehearsal-ground.ts";
 import { type Original, Rehearsals } from "../../../src/host/rehearsals.ts";
@@ -170,6 +171,22 @@ test("a copy that is given up ends before the next piece, with the reason", asyn
   const cut = new AbortController();
   cut.abort(new Error("a promotion came"));
   await expect(copyDatabases(names, data, join(root, "copy"), cut.signal)).rejects.toThrow("a promotion came");
+});
+
+test("a copy of files never follows a link that the application's user may have left", async () => {
+  const outside = join(root, "outside");
+  mkdirSync(join(outside, "d"), { recursive: true });
+  writeFileSync(join(outside, "d/a"), "root's own");
+  mkdirSync(join(data, "uploads"));
+  writeFileSync(join(data, "uploads/plain"), "plain");
+  symlinkSync(join(outside, "d/a"), join(data, "uploads/a"));
+  symlinkSync(join(outside, "d"), join(data, "uploads/d"));
+  const { signal } = new AbortController();
+  for (const path of ["uploads/a", "uploads/d/a"])
+    await expect(copyFiles([path], data, join(root, "copy"), signal)).rejects.toBeInstanceOf(CopiedLinkError);
+  expect(existsSync(join(root, "copy/uploads/a"))).toBe(false);
+  await copyFiles(["uploads/plain"], data, join(root, "copy"), signal);
+  expect(readFileSync(join(root, "copy/uploads/plain"), "utf8")).toBe("plain");
 });
 
 /** Where blocks are shared, a copy needs no space. */

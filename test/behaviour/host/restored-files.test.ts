@@ -16,6 +16,7 @@ import { tmpdir } from "node:os";
 import { localDatabases } from "../../../src/capture/local-state.ts";
 import { Replica } from "../../../src/capture/replica.ts";
 import type { FileChange } from "../../../src/core/files/file-change.ts";
+import { fileUserOf } from "../../../src/core/files/file-owner.ts";
 import { fileMatcher } from "../../../src/core/files/file-pattern.ts";
 import { allRules } from "../../../src/core/rules.ts";
 import { LocalFiles } from "../../../src/host/secondary/files/local-files.ts";
@@ -23,9 +24,11 @@ import { ReplicaWithFiles } from "../../../src/host/secondary/files/replica-with
 import { LocalData, type Marker } from "../../../src/host/secondary/local-data.ts";
 import { pageProof } from "../../../src/host/secondary/page-proof.ts";
 import { type Moment, type PointInTime, restoreMoment } from "../../../src/host/secondary/point-in-time.ts";
+import { FilesBeganError } from "../../../src/host/secondary/files/file-replica.ts";
+import { freshMemory } from "../../../src/host/secondary/restore-room.ts";
 import { restore, type Restored } from "../../../src/host/secondary/restorer.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
-import { readPiece } from "../../../src/vault/checkpoint/checkpoint-files.ts";
+import { readPlacedPiece } from "../../../src/vault/checkpoint/file-chunks.ts";
 import { type CheckpointManifest, writeCheckpoint } from "../../../src/vault/checkpoint/checkpoint.ts";
 import { noCompression } from "../../../src/vault/checkpoint/chunk-codec.ts";
 import { putFileChunk } from "../../../src/vault/checkpoint/file-chunks.ts";
@@ -35,6 +38,7 @@ import type { LogWriter } from "../../../src/vault/log/log-writer.ts";
 import { MemoryStore } from "../../../src/vault/store/memory-store.ts";
 import { ensureIdentity } from "../../../src/vault/store/identity.ts";
 import { verifyVault } from "../../../src/vault/verify/verify.ts";
+import { failureOf } from "../../support/vault/log-fixture.ts";
 import { MemoryFiles, piecesOf, putOf } from "../../support/vault/files-fixture.ts";
 import { claimAs, logIn, Pages, ports, service, zeros } from "../../support/host/log-fixture.ts";
 
@@ -54,10 +58,14 @@ class Primary {
     return this.#writer;
   }
 
-  async bootstrap(): Promise<void> {
+  bootstrap(): Promise<void> {
+    return this.begin(true);
+  }
+
+  async begin(hasFiles: boolean): Promise<void> {
     await ensureIdentity(this.store, service);
     this.pages.change({ 1: this.#fill });
-    await this.checkpoint(0, zeros);
+    await this.checkpoint(0, zeros, hasFiles);
     this.#writer = await claimAs(this.store, "b");
   }
 
@@ -82,11 +90,15 @@ class Primary {
     return this.writer.position;
   }
 
-  async checkpoint(position = this.writer.position, hash = this.#writer?.hash ?? zeros): Promise<void> {
+  async checkpoint(
+    position = this.writer.position,
+    hash = this.#writer?.hash ?? zeros,
+    hasFiles = true,
+  ): Promise<void> {
     const epoch = this.#writer?.epoch ?? 0;
     const { manifest } = await writeCheckpoint({
       ...{ store: this.store, position, hash, epoch, epochPosition: this.#writer?.claimPosition ?? 0, wallTimeMs: 0 },
-      ...{ databases: [this.pages.snapshot()], files: this.files, compression: noCompression },
+      ...{ databases: [this.pages.snapshot()], ...(hasFiles ? { files: this.files } : {}), compression: noCompression },
     });
     this.newest = manifest;
     if (position === 0) return;
@@ -107,6 +119,8 @@ afterEach(() => {
 
 const matcher = fileMatcher({ files: ["uploads/**", ".migrate"], except: [], databases: ["*.db"], reserved: [] });
 
+const user = fileUserOf(process.geteuid?.() === 0, undefined);
+
 /** A host's folders, which it finds again at each restart. */
 class Place {
   readonly data = join(root, "data");
@@ -116,24 +130,27 @@ class Place {
     // The pages of these tests are no SQLite database: their checksum is told.
     { find: localDatabases(["*.db"]).find, committedChecksum: () => Promise.resolve(this.checksum) },
     undefined,
-    { beside: new LocalFiles(matcher) },
+    { beside: new LocalFiles(matcher, user) },
   );
   checksum: Uint8Array | undefined;
   fetched: string[] = [];
 
-  async restore(marker?: Marker): Promise<Restored<ReplicaWithFiles>> {
+  async restore(
+    marker?: Marker,
+    store: MemoryStore = primary.store,
+    memory = freshMemory(),
+  ): Promise<Restored<ReplicaWithFiles>> {
     await this.local.prepare();
     if (marker !== undefined) await this.local.mark(marker);
     this.fetched = [];
-    const { store } = primary;
     return restore<ReplicaWithFiles>({
       ...{ store, log: logIn(store), clock: systemClock, rules: allRules, local: this.local },
       openTarget: async () =>
         new ReplicaWithFiles(await Replica.open({ root: this.data }), {
-          ...{ root: this.data, matcher, previousFolder: this.local.previousFolder },
-          fetch: (piece) => {
-            this.fetched.push(piece.path);
-            return readPiece(store, piece);
+          ...{ root: this.data, matcher, user, previousFolder: this.local.previousFolder },
+          fetch: (place, hash, path) => {
+            this.fetched.push(path);
+            return readPlacedPiece({ store, log: logIn(store) }, place, hash, path);
           },
         }),
       localChunk: () => Promise.resolve(undefined),
@@ -141,13 +158,14 @@ class Place {
       onWarning: () => undefined,
       onRecord: () => undefined,
       signal: new AbortController().signal,
+      memory,
     });
   }
 
   async restored(marker?: Marker): Promise<string | undefined> {
     const { target, setAside } = await this.restore(marker);
     await target.close();
-    return setAside;
+    return setAside?.folder;
   }
 }
 
@@ -258,6 +276,74 @@ describe("a restore", () => {
     expect(contentsOf(setAside ?? "")["uploads/foreign"]).toBe("an operator's");
     expect(contentsOf(setAside ?? "")["uploads/c"]).toBeUndefined();
     expect(existsSync(join(place.data, "uploads/foreign"))).toBe(false);
+  });
+
+  test("of a journal without files leaves those of this host where they are, until the journal has some", async () => {
+    const plain = new Primary();
+    await plain.begin(false);
+    const place = new Place();
+    mkdirSync(join(place.data, "uploads"), { recursive: true });
+    writeFileSync(join(place.data, "uploads/mine"), "mine");
+    const { target, setAside } = await place.restore({ kind: "primary", epoch: 1 }, plain.store);
+    expect(setAside?.what).toBeUndefined();
+    expect(contentsOf(place.data)["uploads/mine"]).toBe("mine");
+    // A coming primary begins with them.
+    expect(target.handOverFiles()).toBeUndefined();
+    await target.close();
+    await plain.flush(putOf("uploads/theirs", "theirs"));
+    // The checkpoint before it has none: the first try finds them, and the next one moves those of this host away.
+    const memory = freshMemory();
+    expect(await failureOf(place.restore(undefined, plain.store, memory))).toBeInstanceOf(FilesBeganError);
+    expect(contentsOf(place.data)["uploads/mine"]).toBe("mine");
+    const second = await place.restore(undefined, plain.store, memory);
+    await second.target.close();
+    expect(contentsOf(place.data)).toMatchObject({ "uploads/theirs": "theirs" });
+    expect(contentsOf(place.data)["uploads/mine"]).toBeUndefined();
+    expect(second.setAside?.what).toBe("files");
+    expect(contentsOf(second.setAside?.folder ?? "")["uploads/mine"]).toBe("mine");
+  });
+
+  test("moves files that stayed in place only once, also after a crash in between", async () => {
+    const place = new Place();
+    mkdirSync(join(place.data, "uploads"), { recursive: true });
+    writeFileSync(join(place.data, "uploads/mine"), "mine");
+    writeFileSync(join(place.data, "a.db"), "a database");
+    await place.local.prepare();
+    await place.local.mark({ kind: "secondary" });
+    await place.local.moveAway(() => Promise.resolve(false));
+    // The next try knows of files: those here were not moved by the one before.
+    expect(await place.local.moveAway(() => Promise.resolve(true))).toEqual({ kind: "secondary" });
+    expect(contentsOf(place.local.previousFolder)["uploads/mine"]).toBe("mine");
+    // What is there from now on is half made.
+    mkdirSync(join(place.data, "uploads"), { recursive: true });
+    writeFileSync(join(place.data, "uploads/half"), "half");
+    await place.local.moveAway(() => Promise.resolve(true));
+    expect(existsSync(join(place.data, "uploads"))).toBe(false);
+    expect(contentsOf(place.local.previousFolder)["uploads/half"]).toBeUndefined();
+  });
+
+  test("makes room by what is outdated, and keeps what it can take back and what may exist nowhere else", async () => {
+    await primary.flush(putOf("uploads/same", "1234"), putOf("uploads/other", "12345"));
+    const place = new Place();
+    mkdirSync(join(place.data, "uploads"), { recursive: true });
+    for (const [name, text] of [
+      ["same", "abcd"],
+      ["other", "1"],
+      ["nowhere", "mine"],
+    ] as const)
+      writeFileSync(join(place.data, "uploads", name), text);
+    await place.local.prepare();
+    await place.local.moveAway(() => Promise.resolve(true));
+    const { tree } = primary.files;
+    expect(await place.local.reusableBytes(tree)).toBe(4);
+    expect((await place.local.shortageOf(Number.MAX_SAFE_INTEGER, tree))?.removableBytes).toBe(1);
+    await place.local.makeRoom(tree);
+    expect(Object.keys(contentsOf(place.local.previousFolder)).sort()).toEqual([
+      "marker.json",
+      "uploads/",
+      "uploads/nowhere",
+      "uploads/same",
+    ]);
   });
 
   test("does not follow a link that lies in the data folder", async () => {

@@ -6,6 +6,7 @@ import {
   mkdirSync,
   mkdtempSync,
   openSync,
+  readFileSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -15,11 +16,11 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { FileCapture, type FilesBatch } from "../../../src/capture/files/file-capture.ts";
+import { type FilesBegin, FileCapture, type FilesBatch } from "../../../src/capture/files/file-capture.ts";
 import type { PutFile } from "../../../src/core/files/file-change.ts";
 import { filePieceBytes } from "../../../src/core/files/file-entry.ts";
 import { fileMatcher } from "../../../src/core/files/file-pattern.ts";
-import type { FileTree } from "../../../src/core/files/file-tree.ts";
+import { FileTree } from "../../../src/core/files/file-tree.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
 import { sha256 } from "../../../src/runtime/sha256.ts";
 
@@ -37,14 +38,21 @@ let capture: FileCapture;
 const warnings: string[] = [];
 const opened: FileCapture[] = [];
 
+const journaled = (tree: FileTree, ...foldersBesides: string[]): FilesBegin & { kind: "journaled" } => ({
+  kind: "journaled",
+  tree,
+  foldersBesides,
+  excepted: [],
+});
+
 async function open(
-  known?: FileTree,
+  begin: FilesBegin = { kind: "bootstrap" },
   more: Partial<Parameters<typeof FileCapture.open>[0]> = {},
 ): Promise<FileCapture> {
   const one = await FileCapture.open({
     root,
     matcher,
-    known,
+    ...{ begin, user: { kind: "root" } },
     clock: systemClock,
     bounds: { filesMax: 1000, bytesMax: 1 << 30, fileBytesMax: 1 << 28, bytesPerSecondMax: 1 << 30 },
     over: "warn",
@@ -137,6 +145,55 @@ describe("files beside the databases", () => {
     write("uploads/deep/er/y", "y");
     expect(kinds(await flush())).toEqual(["put-file uploads/deep/er/y"]);
     await expectWhole();
+  });
+
+  test("folders that the journal does not have are watched from the beginning, with what is in them", async () => {
+    mkdirSync(at("uploads/left"), { recursive: true });
+    writeFileSync(at("uploads/left/old"), "old");
+    const again = await open(journaled(new FileTree(sha256), "uploads", "uploads/left"));
+    expect(again.isAhead()).toBe(true);
+    writeFileSync(at("uploads/left/new"), "new");
+    again.begin();
+    expect(await again.settle(() => false)).toBe("settled");
+    expect(again.take()?.changes.map(({ path }) => path)).toEqual([
+      "uploads",
+      "uploads/left",
+      "uploads/first",
+      "uploads/left/new",
+      "uploads/left/old",
+    ]);
+    writeFileSync(at("uploads/left/later"), "later");
+    expect(again.isAhead()).toBe(true);
+  });
+
+  test("what the patterns except from now on is removed from the journal, and stays where it is", async () => {
+    mkdirSync(at("uploads/tmp"), { recursive: true });
+    writeFileSync(at("uploads/tmp/a"), "a");
+    const attributes = { mode: 0o644, uid: 0, gid: 0 };
+    const tree = new FileTree(sha256, [
+      ["uploads", { kind: "folder", ...attributes }],
+      ["uploads/tmp", { kind: "folder", ...attributes }],
+      ["uploads/tmp/a", { kind: "file", ...attributes, mtimeMs: 0, size: 0, pieces: [] }],
+    ]);
+    const again = await open({ ...journaled(tree), excepted: ["uploads/tmp", "uploads/tmp/a"] });
+    expect(again.isAhead()).toBe(true);
+    again.begin();
+    await again.settle(() => false);
+    expect(again.take()?.changes).toEqual([{ kind: "remove", path: "uploads/tmp" }]);
+    expect(readFileSync(at("uploads/tmp/a"), "utf8")).toBe("a");
+    writeFileSync(at("uploads/tmp/b"), "b");
+    expect(again.isAhead()).toBe(false);
+  });
+
+  test("what no journal has yet is in the first flush", async () => {
+    mkdirSync(at("uploads"), { recursive: true });
+    writeFileSync(at("uploads/a"), "a");
+    const first = await open({ kind: "unjournaled" });
+    expect(first.isAhead()).toBe(true);
+    first.begin();
+    await first.settle(() => false);
+    expect(first.take()?.changes.map(({ kind, path }) => `${kind} ${path}`)).toContain("put-file uploads/a");
+    expect(first.isAhead()).toBe(false);
   });
 
   test("a rename carries no content and has both names in one flush, also of a folder and over an existing file", async () => {
@@ -270,14 +327,14 @@ describe("files beside the databases", () => {
 
   test("a file over the bound is left out with a warning, or holds responses and ends the term after the patience", async () => {
     const bounds = { filesMax: 1000, bytesMax: 1 << 30, fileBytesMax: 10, bytesPerSecondMax: 1 << 30 };
-    capture = await open(capture.snapshot().tree, { bounds });
+    capture = await open(journaled(capture.snapshot().tree), { bounds });
     write("uploads/first", "longer than ten bytes");
     expect(kinds(await flush())).toEqual(["remove uploads/first"]);
     expect(warnings).toHaveLength(1);
     expect(warnings[0]).toContain("file_bytes_max");
     let nowMs = 0;
     const clock = { ...systemClock, now: (): number => nowMs };
-    capture = await open(capture.snapshot().tree, { bounds, over: "refuse", clock });
+    capture = await open(journaled(capture.snapshot().tree), { bounds, over: "refuse", clock });
     write("uploads/second", "longer than ten bytes");
     await flush();
     expect(capture.uncaptured().map(({ name }) => name)).toEqual(["uploads/second"]);
@@ -292,7 +349,7 @@ describe("files beside the databases", () => {
   test("more files than the bound are left out with a warning each, and those that are there stay current", async () => {
     const { tree } = capture.snapshot();
     const bounds = { filesMax: tree.size, bytesMax: 1 << 30, fileBytesMax: 1 << 28, bytesPerSecondMax: 1 << 30 };
-    capture = await open(tree, { bounds });
+    capture = await open(journaled(tree), { bounds });
     write("uploads/first", "changed");
     write("uploads/second", "one too many");
     expect(kinds(await flush())).toEqual(["put-file uploads/first"]);
@@ -303,7 +360,7 @@ describe("files beside the databases", () => {
     let nowMs = 0;
     const clock = { ...systemClock, now: (): number => nowMs };
     const bounds = { filesMax: 1000, bytesMax: 1 << 30, fileBytesMax: 1 << 28, bytesPerSecondMax: 1000 };
-    capture = await open(capture.snapshot().tree, { bounds, over: "refuse", clock });
+    capture = await open(journaled(capture.snapshot().tree), { bounds, over: "refuse", clock });
     write("uploads/a", Buffer.alloc(10_001));
     await flush();
     expect(capture.uncaptured().map(({ name }) => name)).toEqual(["files_rate_max"]);
@@ -319,7 +376,7 @@ describe("files beside the databases", () => {
 
   test("a snapshot is read from the folder, and from the vault when the file has changed since", async () => {
     const places: unknown[] = [];
-    capture = await open(capture.snapshot().tree, {
+    capture = await open(journaled(capture.snapshot().tree), {
       fetch: (place) => {
         places.push(place);
         return Promise.resolve(Buffer.from("from the vault"));

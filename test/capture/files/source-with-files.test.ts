@@ -28,7 +28,8 @@ async function open(folder: string, durability: FilesDurability = { kind: "befor
   const files = await FileCapture.open({
     root,
     matcher: fileMatcher({ files: ["uploads/**"], except: [], databases: ["*.db"], reserved: [] }),
-    known: undefined,
+    begin: { kind: "bootstrap" },
+    user: { kind: "root" },
     clock: systemClock,
     bounds: { filesMax: 100_000, bytesMax: 1 << 30, fileBytesMax: 1 << 28, bytesPerSecondMax: 1 << 30 },
     over: "refuse",
@@ -125,7 +126,8 @@ describe("databases and the files beside them", () => {
     const fresh = await FileCapture.open({
       root: it.root,
       matcher: fileMatcher({ files: ["uploads/**"], except: [], databases: [], reserved: [] }),
-      known: undefined,
+      begin: { kind: "bootstrap" },
+      user: { kind: "root" },
       clock: systemClock,
       bounds: { filesMax: 100_000, bytesMax: 1 << 30, fileBytesMax: 1 << 28, bytesPerSecondMax: 1 << 30 },
       over: "refuse",
@@ -159,5 +161,12 @@ describe("databases and the files beside them", () => {
     expect(snapshot.files.tree.checksum).toEqual(it.tree.checksum);
     expect(it.tree.get("uploads/b")?.kind).toBe("file");
     await snapshot.release();
+    // A planned end waits for no window.
+    writeFileSync(join(it.root, "uploads/c"), "bulk");
+    expect(it.source.isAhead()).toBe(false);
+    it.source.hurry();
+    expect(it.source.isAhead()).toBe(true);
+    await it.apply(await it.source.collect());
+    expect(it.tree.get("uploads/c")?.kind).toBe("file");
   });
 });

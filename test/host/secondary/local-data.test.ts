@@ -138,7 +138,7 @@ describe("what lies on a host's disk", () => {
     await local.mark({ kind: "secondary" });
     await local.moveAway();
     writeFileSync(join(data, "a.db"), "half a copy");
-    await local.makeRoom();
+    await local.makeRoom(undefined);
     expect(await local.moveAway()).toEqual({ kind: "secondary" });
     expect(readdirSync(data)).toEqual([]);
     expect(readdirSync(local.previousFolder)).toEqual(["marker.json"]);

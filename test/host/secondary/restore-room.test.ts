@@ -96,7 +96,7 @@ async function make({ capacity, otherDisk = [] }: { capacity: number; otherDisk?
   const run = async (): Promise<string | undefined> => {
     const restored = await restore(options);
     await restored.target.close();
-    return restored.setAside;
+    return restored.setAside?.folder;
   };
   const content = () => readFileSync(join(data, "a.db")).equals(Buffer.concat(pages.contents));
   const setAside = (name: string, bytes: number): string => {

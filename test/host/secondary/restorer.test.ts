@@ -246,7 +246,11 @@ describe("what a former primary left", () => {
       writeFileSync(join(data, "a.db"), "never acknowledged");
       writeFileSync(join(data, "a.db-wal"), "its log");
       await local.mark({ kind: "primary", epoch: 1 });
-      const { setAside = "" } = await done(restore(options(vault.memory)));
+      const { folder: setAside, what } = (await done(restore(options(vault.memory)))).setAside ?? {
+        folder: "",
+        what: "",
+      };
+      expect(what).toBe("state");
       expect(readFileSync(join(setAside, "a.db"), "utf8")).toBe("never acknowledged");
       expect(readFileSync(join(setAside, "a.db-wal"), "utf8")).toBe("its log");
       expect(await local.setAsides()).toEqual([setAside]);
@@ -263,7 +267,11 @@ describe("what a former primary left", () => {
     await expect(
       restore(options(vault.memory, { openTarget: () => Promise.reject(new Error("died")) })),
     ).rejects.toThrow("died");
-    const { setAside = "" } = await done(restore(options(vault.memory)));
+    const { folder: setAside, what } = (await done(restore(options(vault.memory)))).setAside ?? {
+      folder: "",
+      what: "",
+    };
+    expect(what).toBe("state");
     expect(readFileSync(join(setAside, "a.db"), "utf8")).toBe("never acknowledged");
   });
 });

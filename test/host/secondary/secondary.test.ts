@@ -64,7 +64,7 @@ describe("a secondary", () => {
 
   test("ends its follower before it hands the databases over, and before it closes them", async () => {
     const { secondary, done } = secondaryOf({});
-    expect(await secondary.handOver()).toEqual({ kind: "handed-over", known: new Map() });
+    expect(await secondary.handOver()).toEqual({ kind: "handed-over", known: new Map(), files: undefined });
     expect(done).toEqual(["follower closed", "handed over"]);
     await secondary.close();
     expect(done.slice(2)).toEqual(["follower closed", "replica closed"]);

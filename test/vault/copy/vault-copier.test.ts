@@ -91,9 +91,9 @@ describe("a copy of a vault", () => {
     const sections = [filesSection({ changes: [put], checksum: new Uint8Array(16) })];
     await vault.writer.append({ kind: "commit", part: 1, parts: 1, databases: [] }, { sections });
     await copyAll(vault.copier(copy));
-    expect(Buffer.from((await readPlacedPiece(vault, { kind: "chunk", key }, hexHash(content))) ?? "")).toEqual(
-      content,
-    );
+    expect(
+      Buffer.from((await readPlacedPiece(vault, { kind: "chunk", key }, hexHash(content), "uploads/a")) ?? ""),
+    ).toEqual(content);
     expect(await copy.get(key)).toEqual(await vault.raw.get(key));
   });
 

@@ -24,28 +24,28 @@ import { type FilePath, folderOf, pathOf, textOf } from "../../../capture/data-p
 import { ReplicaError } from "../../../capture/replica-error.ts";
 import { bytesOfName, hasEscapes, isDatabaseName, nameOfBytes } from "../../../core/database-name.ts";
 import type { FileAttributes } from "../../../core/files/file-entry.ts";
+import { type FileUser, ownerOnHost } from "../../../core/files/file-owner.ts";
 import { incomingFolderName } from "../../../core/files/file-pattern.ts";
 
-/** Who has what this host writes: the owner in the journal where this process may give files away, or this one. */
-export interface GivenOwner {
-  readonly uid: number;
-  readonly gid: number;
-}
+/** True for what the journal may create, replace or remove here. */
+export type IsOurs = (path: string, isFolder: boolean) => boolean;
 
 const ownerMay = 0o700;
 
 export class FileGround {
   readonly root: string;
-  readonly #owner: GivenOwner | undefined;
+  readonly #user: FileUser;
+  readonly #isOurs: IsOurs;
   /** Folders that were looked at since `begin`. */
   readonly #looked = new Set<string>();
   /** Attributes that folders get in the end, so that what belongs into them can be made before. */
   readonly #folders = new Map<string, FileAttributes>();
   #made = 0;
 
-  constructor(root: string, owner?: GivenOwner) {
+  constructor(root: string, user: FileUser, isOurs: IsOurs) {
     this.root = root;
-    this.#owner = owner;
+    this.#user = user;
+    this.#isOurs = isOurs;
   }
 
   /** Others may have changed the folders since: they are looked at again. */
@@ -80,7 +80,7 @@ export class FileGround {
   putLink(path: string, target: string): void {
     const temporary = this.newTemporary();
     symlinkSync(hasEscapes(target) ? Buffer.from(bytesOfName(target)) : target, temporary);
-    if (process.geteuid?.() === 0 && this.#owner !== undefined) lchownSync(temporary, this.#owner.uid, this.#owner.gid);
+    if (this.#user.kind === "application") lchownSync(temporary, this.#user.uid, this.#user.gid);
     this.#clearFor(path, "file");
     this.#inFolderOf(path, () => renameSync(temporary, this.pathOf(path)));
   }
@@ -92,21 +92,27 @@ export class FileGround {
   }
 
   /**
-   * Removes an entry and what `isOurs` below it; a folder with something else in it stays. Of a path that does not
-   * exist it does nothing.
+   * Removes an entry that is ours, and what is ours below it; a folder with something else in it stays. Of a path that
+   * does not exist it does nothing. Returns true if it was a folder.
    */
-  remove(path: string, isOurs: (path: string) => boolean): void {
+  remove(path: string): boolean {
     this.pathOf(path); // Refuses one that leads out, also where there is nothing.
-    if (!this.#isFolderAbove(path)) return;
+    if (!this.#isFolderAbove(path)) return false;
     const stats = this.lookAt(path);
-    if (stats === undefined) return;
-    if (!stats.isDirectory()) return this.#inFolderOf(path, () => unlinkSync(this.pathOf(path)));
+    const isFolder = stats?.isDirectory() === true;
+    if (stats === undefined || !this.#isOurs(path, isFolder)) return isFolder;
+    if (isFolder) this.#removeFolder(path);
+    else this.#inFolderOf(path, () => unlinkSync(this.pathOf(path)));
+    return isFolder;
+  }
+
+  #removeFolder(path: string): void {
     this.#folders.delete(path);
     this.#looked.delete(path);
     let isEmpty = true;
     for (const name of this.#namesIn(path)) {
       const child = `${path}/${name}`;
-      if (isOurs(child)) this.remove(child, isOurs);
+      this.remove(child);
       if (this.lookAt(child) !== undefined) isEmpty = false;
     }
     if (isEmpty) this.#inFolderOf(path, () => rmdirSync(this.pathOf(path)));
@@ -119,19 +125,39 @@ export class FileGround {
     this.#folders.clear();
   }
 
+  /** Paths of the folders directly in a folder; "" is the data folder itself. */
+  foldersIn(path: string): string[] {
+    const at = path === "" ? this.root : this.pathOf(path);
+    return readdirSync(at, { encoding: "buffer" })
+      .map((name) => (path === "" ? nameOfBytes(name) : `${path}/${nameOfBytes(name)}`))
+      .filter((entry) => this.lookAt(entry)?.isDirectory() === true);
+  }
+
   #namesIn(path: string): string[] {
     const folder = this.pathOf(path);
     chmodIfNeeded(folder);
     return readdirSync(folder, { encoding: "buffer" }).map(nameOfBytes);
   }
 
-  /** Removes what is in the way of an entry of this kind: something of another kind. */
+  /**
+   * Removes what is in the way of an entry of this kind: something of another kind that is ours too. Throws
+   * ReplicaError for anything else: it may be data of which there is no other copy.
+   */
   #clearFor(path: string, kind: "file" | "folder"): void {
     this.#makeFolderAbove(path);
     const stats = this.lookAt(path);
     if (stats === undefined || stats.isDirectory() === (kind === "folder")) return;
-    if (kind === "folder") this.#inFolderOf(path, () => unlinkSync(this.pathOf(path)));
-    else this.remove(path, () => true);
+    this.remove(path);
+    if (this.lookAt(path) === undefined) return;
+    const found = stats.isDirectory()
+      ? "a folder with something in it that `files` does not cover"
+      : "a file that `files` does not cover";
+    throw new ReplicaError(
+      path,
+      found,
+      `a ${kind}, as in the journal; move what is there out of the data folder`,
+      "foreign",
+    );
   }
 
   #makeFolderAbove(path: string): void {
@@ -175,13 +201,11 @@ export class FileGround {
     }
   }
 
-  /** The owner first: a change of it clears bits of the mode. Only root can give a file away. */
-  #give(path: FilePath, { mode, uid, gid }: FileAttributes): void {
-    if (process.geteuid?.() === 0) {
-      const to = this.#owner === undefined || uid === 0 ? { uid, gid } : this.#owner;
-      chownSync(path, to.uid, to.gid);
-    }
-    chmodSync(path, mode);
+  /** The owner first: a change of it clears bits of the mode. */
+  #give(path: FilePath, attributes: FileAttributes): void {
+    const to = ownerOnHost(attributes, this.#user);
+    if (to !== undefined) chownSync(path, to.uid, to.gid);
+    chmodSync(path, attributes.mode);
   }
 }
 

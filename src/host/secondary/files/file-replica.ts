@@ -11,8 +11,9 @@
  * away and takes back what the journal has, by hash (local-files.ts), so no position is recorded and none can be wrong.
  *
  * The vault says which files there are, and this host's configuration which of them it has: the others are proven and
- * carried along in the tree, but not written, so who can write into the vault cannot make a host write other files. A
- * host that leaves out files does not become primary.
+ * carried along in the tree, but not written or removed, so who can write into the vault cannot make a host change
+ * other files. A host that leaves out files does not become primary, unless its `files_except` names them: its first
+ * flush then takes them out of the journal.
  *
  * Attacked in test/host/secondary/file-replica.test.ts: "writes nothing through a link", "refuses a path that leads
  * out".
@@ -22,13 +23,15 @@ import { promisify } from "node:util";
 import { EventLoopBudget } from "../../../capture/event-loop-budget.ts";
 import { ReplicaError } from "../../../capture/replica-error.ts";
 import type { FileChange, PutFile } from "../../../core/files/file-change.ts";
-import { filePieceBytes, type FilePiece, pieceLength } from "../../../core/files/file-entry.ts";
+import { filePieceBytes, type FilePiece, pieceLength, type PiecePlace } from "../../../core/files/file-entry.ts";
+import type { FileUser } from "../../../core/files/file-owner.ts";
 import { incomingFolderName, type FileMatcher } from "../../../core/files/file-pattern.ts";
-import { FileTree, ForeignChange } from "../../../core/files/file-tree.ts";
+import { FileTree, folderOfPath, ForeignChange } from "../../../core/files/file-tree.ts";
 import { sha256 } from "../../../runtime/sha256.ts";
 import { inLanes } from "./in-lanes.ts";
-import { FileGround, type GivenOwner } from "./file-ground.ts";
+import { FileGround } from "./file-ground.ts";
 import { LeftFiles } from "./left-files.ts";
+import { LocalFiles } from "./local-files.ts";
 import { type PieceReader, openPieces } from "./local-pieces.ts";
 
 /** What a flush says about files (src/vault/log/files-section.ts). */
@@ -37,25 +40,41 @@ export interface FilesOfFlush {
   readonly checksum: Uint8Array;
 }
 
-export interface WantedPiece {
-  readonly key: string;
-  readonly hash: string;
-  readonly length: number;
-  readonly path: string;
-}
-
 export interface FileReplicaOptions {
   /** The data folder. */
   readonly root: string;
   /** What this host has of the files; undefined: none. */
   readonly matcher: FileMatcher | undefined;
-  /** Returns a piece that is in a chunk of the vault, proven. */
-  readonly fetch: (piece: WantedPiece) => Promise<Uint8Array>;
+  /** Returns a piece from where the vault has it, proven by its hash. Rejects if it is not there any more. */
+  readonly fetch: (place: PiecePlace, hash: string, path: string) => Promise<Uint8Array>;
   /** A folder with files of an earlier run, which may be taken from there. */
   readonly previousFolder?: string | undefined;
-  /** The application's user, if that is not the host's. */
-  readonly owner?: GivenOwner | undefined;
+  /** Who has the files of the journal that are its owner's. */
+  readonly user: FileUser;
 }
+
+/** What a term gets of the files. */
+export interface JournaledFiles {
+  readonly tree: FileTree;
+  /** Folders that the journal does not have, and in which there may be files of the service. */
+  readonly foldersBesides: readonly string[];
+  /** Paths of the tree that `files_except` names: the service does without them from now on. */
+  readonly excepted: readonly string[];
+}
+
+/**
+ * The journal begins to have files, and this host has some of its own: they are moved away before a restore, as a copy
+ * that is not the journal's.
+ */
+export class FilesBeganError extends Error {
+  override readonly name = "FilesBeganError";
+  constructor() {
+    super("the journal has files beside the databases from here on: those of this host are moved away first");
+  }
+}
+
+/** A piece that the state before the flush does not have. */
+const nowhere: PiecePlace = { kind: "record", position: 0 };
 
 /** Files that are made at the same time, and pieces of one of them. */
 const filesAtOnce = 4;
@@ -73,19 +92,25 @@ export class FileReplica {
   readonly #ground: FileGround;
   readonly #left: LeftFiles;
   #tree = new FileTree(sha256);
-  /** Paths that the journal has, or had, since this replica began. */
-  readonly #seen = new Set<string>();
+  /** The journal has files: a checkpoint or a flush said something of them. */
+  #isBegun = false;
+  /** Folders in which there may be files of the service, and that the journal does not have: others use them. */
+  readonly #besides = new Set<string>();
+  /** Removed by the journal since the checkpoint, until the restore is over. */
+  #removed: Set<string> | undefined = new Set();
   readonly #unlisted = new Set<string>();
+  /** Paths of the journal that `files_except` names. */
+  readonly #excepted = new Set<string>();
   #prepared: { readonly made: ReadonlyMap<PutFile, MadeFile>; readonly changes: readonly FileChange[] } | undefined;
 
   constructor(options: FileReplicaOptions) {
     this.#options = options;
-    this.#ground = new FileGround(options.root, options.owner);
+    this.#ground = new FileGround(options.root, options.user, this.#isOurs);
     this.#left = new LeftFiles(this.#ground);
     this.#removeIncoming();
   }
 
-  /** Paths of files and links that this host's configuration leaves out. */
+  /** Paths of files and links that this host's configuration leaves out without naming them in `files_except`. */
   get unlisted(): ReadonlySet<string> {
     return this.#unlisted;
   }
@@ -94,20 +119,26 @@ export class FileReplica {
     return this.#tree;
   }
 
-  /** True if the journal has or had a file of this path since this replica's checkpoint. */
+  /** True if the journal has something at this path, or had it at its checkpoint or since. For a restore alone. */
   knows(path: string): boolean {
-    return this.#seen.has(path);
+    if (this.#tree.get(path) !== undefined) return true;
+    for (let at = path; at !== ""; at = folderOfPath(at)) if (this.#removed?.has(at) === true) return true;
+    return false;
+  }
+
+  /** The restore is over: `knows` is not asked any more. */
+  restored(): void {
+    this.#removed = undefined;
   }
 
   /** Writes the files of a checkpoint into a folder that has none of them. */
   async load(tree: FileTree, onBytes: (bytes: number) => void, signal?: AbortSignal): Promise<void> {
     this.#ground.begin();
     this.#tree = tree;
+    this.#isBegun = true;
+    this.#addFoldersBesides("");
     const entries = [...tree.entries()].sort(([a], [b]) => (a < b ? -1 : 1));
-    for (const [path, { kind }] of entries) {
-      this.#seen.add(path);
-      this.#mind(path, kind === "folder");
-    }
+    for (const [path, { kind }] of entries) this.#mind(path, kind === "folder");
     const ours = entries.filter(([path, entry]) => this.#isOurs(path, entry.kind === "folder"));
     for (const [path, entry] of ours) if (entry.kind === "folder") this.#ground.putFolder(path, entry);
     await inLanes(filesAtOnce, ours, async ([path, entry]) => {
@@ -129,10 +160,10 @@ export class FileReplica {
   /** Proves the changes and makes the contents; nothing can be seen yet. Throws ReplicaError. */
   async prepare({ changes, checksum }: FilesOfFlush, position: number): Promise<void> {
     this.#ground.begin();
+    this.#beginWithout();
     const before = new Map<PutFile, readonly FilePiece[]>();
     for (const change of changes) if (change.kind === "put-file") before.set(change, this.#piecesBefore(change));
     proveFiles(this.#tree, { changes, checksum }, position);
-    for (const { path } of changes) this.#seen.add(path);
     const made = new Map<PutFile, MadeFile>();
     const puts = [...before.keys()].filter(({ path }) => this.#isOurs(path, false));
     await inLanes(filesAtOnce, puts, async (put) => {
@@ -153,7 +184,7 @@ export class FileReplica {
     if (prepared === undefined) return;
     const budget = new EventLoopBudget();
     for (const change of prepared.changes) {
-      if (change.kind === "remove") this.#forgetUnlisted(change.path);
+      if (change.kind === "remove") this.#unmind(change.path);
       else this.#mind(change.path, change.kind === "put-folder");
       this.#take(change, prepared.made);
       await budget.yieldIfDue();
@@ -166,11 +197,33 @@ export class FileReplica {
     this.#left.look(count);
   }
 
-  /** Returns the tree for the term that takes the files over. Throws ReplicaError. */
-  handOver(): FileTree {
+  /** Returns the files for the term that takes them over; undefined: the journal has none. Throws ReplicaError. */
+  handOver(): JournaledFiles | undefined {
     this.#left.lookAtAll();
     this.#removeIncoming();
-    return this.#tree;
+    if (!this.#isBegun) return undefined;
+    const foldersBesides = [...this.#besides].filter((path) => this.#tree.get(path) === undefined);
+    return { tree: this.#tree, foldersBesides, excepted: [...this.#excepted] };
+  }
+
+  /** The first flush with files: none may be here that the journal does not have. Throws FilesBeganError. */
+  #beginWithout(): void {
+    if (this.#isBegun) return;
+    const { root, matcher, user } = this.#options;
+    if (matcher !== undefined && !new LocalFiles(matcher, user).isEmpty(root)) throw new FilesBeganError();
+    this.#addFoldersBesides("");
+    this.#isBegun = true;
+  }
+
+  /** Notes folders that are there below one, and in which there may be files of the service. */
+  #addFoldersBesides(folder: string): void {
+    const { matcher } = this.#options;
+    if (matcher === undefined) return;
+    for (const path of this.#ground.foldersIn(folder)) {
+      if (!matcher.visits(path)) continue;
+      this.#besides.add(path);
+      this.#addFoldersBesides(path);
+    }
   }
 
   close(): void {
@@ -196,35 +249,50 @@ export class FileReplica {
         if (this.#isOurs(path, false)) this.#ground.putLink(path, change.target);
         return;
       case "put-folder":
-        this.#left.forgetOne(path);
+        this.#left.forget(path);
         if (this.#isOurs(path, true)) this.#ground.putFolder(path, change);
         return;
       case "remove":
-        this.#ground.remove(path, (below) => this.#isOurs(below, false) || this.#isOurs(below, true));
-        this.#left.forget(path);
+        this.#remove(path);
     }
+  }
+
+  #remove(path: string): void {
+    this.#removed?.add(path);
+    this.#left.forget(path);
+    if (!this.#ground.remove(path)) return;
+    this.#left.forgetBelow(path);
+    // Something else is in it.
+    if (this.#ground.lookAt(path) === undefined || this.#options.matcher?.visits(path) !== true) return;
+    this.#besides.add(path);
+    this.#addFoldersBesides(path);
   }
 
   /** Something takes the place of what is there: of a folder, with everything in it. */
   #forgetReplaced(path: string): void {
-    if (this.#ground.lookAt(path)?.isDirectory() === true) this.#left.forget(path);
-    else this.#left.forgetOne(path);
+    this.#left.forget(path);
+    if (this.#ground.lookAt(path)?.isDirectory() === true) this.#left.forgetBelow(path);
   }
 
   #mind(path: string, isFolder: boolean): void {
-    if (!isFolder && !this.#isOurs(path, false)) this.#unlisted.add(path);
+    if (this.#isOurs(path, isFolder)) return;
+    if (this.#options.matcher?.excepts(path) === true) this.#excepted.add(path);
+    else if (!isFolder) this.#unlisted.add(path);
   }
 
-  #forgetUnlisted(path: string): void {
-    if (this.#unlisted.size === 0 || this.#unlisted.delete(path)) return;
+  #unmind(path: string): void {
     const below = `${path}/`;
-    for (const each of this.#unlisted) if (each.startsWith(below)) this.#unlisted.delete(each);
+    for (const paths of [this.#unlisted, this.#excepted]) {
+      if (paths.size === 0) continue;
+      paths.delete(path);
+      for (const each of paths) if (each.startsWith(below)) paths.delete(each);
+    }
   }
 
-  #isOurs(path: string, isFolder: boolean): boolean {
+  readonly #isOurs = (path: string, isFolder: boolean): boolean => {
     const { matcher } = this.#options;
     return matcher !== undefined && (isFolder ? matcher.coversFolder(path) : matcher.covers(path));
-  }
+  };
 
   /** The pieces of `base` as they are before the flush, by the index in the new file. */
   #piecesBefore({ base, pieces }: PutFile): readonly FilePiece[] {
@@ -232,7 +300,7 @@ export class FileReplica {
     const before = entry?.kind === "file" ? entry.pieces : [];
     return pieces.map(({ hash, source }): FilePiece => {
       const same = source.kind === "same" ? before[source.index] : undefined;
-      return same ?? { hash, place: { kind: "record", position: 0 } };
+      return same ?? { hash, place: nowhere };
     });
   }
 
@@ -263,7 +331,7 @@ export class FileReplica {
   }
 
   async #pieceOf(
-    { path, size, base, pieces }: PutFile,
+    { path, base, pieces }: PutFile,
     index: number,
     local: PieceReader | undefined,
     before: FilePiece | undefined,
@@ -274,8 +342,10 @@ export class FileReplica {
     if (source.kind === "inline") return source.bytes;
     const here = local?.read(source.kind === "same" ? source.index : index, hash);
     if (here !== undefined) return here;
-    const key = source.kind === "chunk" ? source.key : before?.place.kind === "chunk" ? before.place.key : undefined;
-    if (key !== undefined) return this.#options.fetch({ key, hash, length: pieceLength(size, index), path });
+    const place = source.kind === "chunk" ? source : before?.place;
+    // This host leaves out the file from which this one was renamed, and so has nothing of it.
+    const isElsewhere = base !== undefined && !this.#isOurs(base, false) && place !== nowhere;
+    if (place !== undefined && (place.kind === "chunk" || isElsewhere)) return this.#options.fetch(place, hash, path);
     throw new ReplicaError(
       base ?? path,
       "a file that was changed by something other than this host",

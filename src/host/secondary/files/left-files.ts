@@ -29,14 +29,13 @@ export class LeftFiles {
     if (stats !== undefined) this.#files.set(path, { size: stats.size, mtimeMs: stats.mtimeMs, ino: stats.ino });
   }
 
-  forgetOne(path: string): void {
+  forget(path: string): void {
     this.#files.delete(path);
   }
 
-  /** With everything below it. */
-  forget(path: string): void {
-    if (this.#files.delete(path)) return;
-    const below = `${path}/`;
+  /** Everything below a folder. */
+  forgetBelow(folder: string): void {
+    const below = `${folder}/`;
     for (const each of this.#files.keys()) if (each.startsWith(below)) this.#files.delete(each);
   }
 

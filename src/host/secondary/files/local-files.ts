@@ -23,7 +23,7 @@ import {
   type Stats,
 } from "node:fs";
 import { EventLoopBudget } from "../../../capture/event-loop-budget.ts";
-import { pathOf } from "../../../capture/data-path.ts";
+import { type FilePath, pathOf } from "../../../capture/data-path.ts";
 import { nameOfBytes } from "../../../core/database-name.ts";
 import {
   filePieceBytes,
@@ -32,6 +32,7 @@ import {
   pieceCountOf,
   pieceLength,
 } from "../../../core/files/file-entry.ts";
+import { type FileUser, journaledAttributes } from "../../../core/files/file-owner.ts";
 import { incomingFolderName, type FileMatcher } from "../../../core/files/file-pattern.ts";
 import { FileTree } from "../../../core/files/file-tree.ts";
 import { readFully } from "../../../capture/wal-reader.ts";
@@ -44,11 +45,20 @@ interface FoundEntry {
   readonly stats: Stats;
 }
 
+/** A file or link that is covered. */
+export interface MovedFile {
+  readonly path: string;
+  readonly size: number;
+}
+
 export class LocalFiles {
   readonly #matcher: FileMatcher;
+  readonly #user: FileUser;
 
-  constructor(matcher: FileMatcher) {
+  /** `user`: whose files are the journal's own (core/files/file-owner.ts). */
+  constructor(matcher: FileMatcher, user: FileUser) {
     this.#matcher = matcher;
+    this.#user = user;
   }
 
   /** Moves all covered entries from one folder to another. After a crash it continues. */
@@ -57,8 +67,10 @@ export class LocalFiles {
     rmSync(`${from}/${incomingFolderName}`, { recursive: true, force: true });
     const entries = [...this.#entriesIn(from)];
     for (const { path, stats } of entries) {
-      if (stats.isDirectory()) mkdirSync(pathOf(to, path), { recursive: true, mode: 0o700 });
-      else await moveOne(from, to, path, stats);
+      if (stats.isDirectory()) {
+        mkdirSync(pathOf(to, path), { recursive: true, mode: 0o700 });
+        makeOwnable(pathOf(from, path), stats);
+      } else await moveOne(from, to, path, stats);
       await budget.yieldIfDue();
     }
     const folders = entries.filter(({ stats }) => stats.isDirectory()).toReversed();
@@ -66,7 +78,7 @@ export class LocalFiles {
       const target = pathOf(to, path);
       if (process.geteuid?.() === 0) chownSync(target, stats.uid, stats.gid);
       chmodSync(target, stats.mode & 0o7777);
-      removeIfEmpty(pathOf(from, path));
+      removeIfEmpty(pathOf(from, path), stats);
     }
   }
 
@@ -74,11 +86,19 @@ export class LocalFiles {
   async clear(folder: string): Promise<void> {
     const budget = new EventLoopBudget();
     rmSync(`${folder}/${incomingFolderName}`, { recursive: true, force: true });
-    for (const { path, stats } of [...this.#entriesIn(folder)].toReversed()) {
-      if (stats.isDirectory()) removeIfEmpty(pathOf(folder, path));
+    const entries = [...this.#entriesIn(folder)];
+    for (const { path, stats } of entries) if (stats.isDirectory()) makeOwnable(pathOf(folder, path), stats);
+    for (const { path, stats } of entries.toReversed()) {
+      if (stats.isDirectory()) removeIfEmpty(pathOf(folder, path), stats);
       else unlinkSync(pathOf(folder, path));
       await budget.yieldIfDue();
     }
+  }
+
+  /** Lets this host move and remove what is in a folder that is its own, whatever modes the application gave. */
+  makeOwnable(folder: string): void {
+    for (const { path, stats } of [...this.#entriesIn(folder)])
+      if (stats.isDirectory()) makeOwnable(pathOf(folder, path), stats);
   }
 
   /** True if no file and no link is covered there. */
@@ -87,17 +107,17 @@ export class LocalFiles {
     return true;
   }
 
-  /** Paths of covered files and links. */
-  *paths(folder: string): Generator<string> {
-    for (const { path, stats } of this.#entriesIn(folder)) if (!stats.isDirectory()) yield path;
+  /** Covered files and links. */
+  *files(folder: string): Generator<MovedFile> {
+    for (const { path, stats } of this.#entriesIn(folder)) if (!stats.isDirectory()) yield { path, size: stats.size };
   }
 
   /** Returns the checksum of the files in a folder, as the journal would have it; reads all of them. */
   async checksum(folder: string): Promise<Uint8Array> {
     const budget = new EventLoopBudget();
     const tree: [string, FileEntry][] = [];
-    for (const { path, stats } of this.#entriesIn(folder)) {
-      tree.push([path, await entryOf(folder, path, stats, budget)]);
+    for (const entry of this.#entriesIn(folder)) {
+      tree.push([entry.path, await entryOf(folder, entry, this.#user, budget)]);
       await budget.yieldIfDue();
     }
     return new FileTree(sha256, tree).checksum;
@@ -114,16 +134,21 @@ export class LocalFiles {
       if (stats.isDirectory()) {
         if (!this.#matcher.visits(path)) continue;
         if (this.#matcher.coversFolder(path)) yield { path, stats };
-        yield* this.#entriesIn(root, path);
+        makeOwnable(pathOf(root, path), stats);
+        try {
+          yield* this.#entriesIn(root, path);
+        } finally {
+          restoreMode(pathOf(root, path), stats);
+        }
       } else if ((stats.isFile() || stats.isSymbolicLink()) && this.#matcher.covers(path)) yield { path, stats };
     }
   }
 }
 
 /** Returns undefined if this host has no files beside its databases. */
-export function localFilesOf(config: Parameters<typeof matcherOf>[0]): LocalFiles | undefined {
+export function localFilesOf(config: Parameters<typeof matcherOf>[0], user: FileUser): LocalFiles | undefined {
   const matcher = matcherOf(config);
-  return matcher === undefined ? undefined : new LocalFiles(matcher);
+  return matcher === undefined ? undefined : new LocalFiles(matcher, user);
 }
 
 async function moveOne(from: string, to: string, path: string, stats: Stats): Promise<void> {
@@ -134,17 +159,35 @@ async function moveOne(from: string, to: string, path: string, stats: Stats): Pr
   unlinkSync(source);
 }
 
-/** Something that is not covered may be in it. */
-function removeIfEmpty(folder: string | Buffer): void {
+/** Something that is not covered may be in it: then it stays, with the mode that it had. */
+function removeIfEmpty(folder: FilePath, stats: Stats): void {
   try {
     rmdirSync(folder);
   } catch (error) {
     if (!["ENOTEMPTY", "EEXIST", "ENOENT", "EBUSY"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
+    restoreMode(folder, stats);
   }
 }
 
-async function entryOf(root: string, path: string, stats: Stats, budget: EventLoopBudget): Promise<FileEntry> {
-  const attributes = { mode: stats.mode & 0o7777, uid: stats.uid, gid: stats.gid };
+const ownerMay = 0o700;
+const needsMode = (mode: number): boolean => process.geteuid?.() !== 0 && (mode & ownerMay) !== ownerMay;
+
+/** An application may close a folder even to its owner; only root does not mind. */
+function makeOwnable(folder: FilePath, { mode }: Stats): void {
+  if (needsMode(mode)) chmodSync(folder, (mode & 0o7777) | ownerMay);
+}
+
+function restoreMode(folder: FilePath, { mode }: Stats): void {
+  if (needsMode(mode) && existsSync(folder)) chmodSync(folder, mode & 0o7777);
+}
+
+async function entryOf(
+  root: string,
+  { path, stats }: FoundEntry,
+  user: FileUser,
+  budget: EventLoopBudget,
+): Promise<FileEntry> {
+  const attributes = journaledAttributes({ mode: stats.mode & 0o7777, uid: stats.uid, gid: stats.gid }, user);
   if (stats.isDirectory()) return { kind: "folder", ...attributes };
   if (stats.isSymbolicLink())
     return { kind: "link", target: nameOfBytes(readlinkSync(pathOf(root, path), { encoding: "buffer" })) };

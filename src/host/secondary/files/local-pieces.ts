@@ -6,7 +6,10 @@ import { sha256 } from "../../../runtime/sha256.ts";
 
 export interface PieceReader {
   readonly size: number;
-  /** True if the file itself may be moved, because nothing else needs it. */
+  /**
+   * True if the file itself may be moved, because nothing else needs it, and changed: it has no other name (a hard
+   * link), which would be changed with it.
+   */
   readonly mayMove: boolean;
   /** Returns a piece; undefined: the file has another one there. */
   read(index: number, hash: string): Uint8Array | undefined;
@@ -30,10 +33,10 @@ export function openPieces(
   } catch {
     return undefined;
   }
-  const { size } = fstatSync(fd);
+  const { size, nlink } = fstatSync(fd);
   return {
     size,
-    mayMove: movedSize === size,
+    mayMove: movedSize === size && nlink === 1,
     read(index, hash) {
       if (index >= pieceCountOf(size)) return undefined;
       const bytes = Buffer.alloc(pieceLength(size, index));

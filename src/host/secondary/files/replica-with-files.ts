@@ -14,7 +14,7 @@ import type { FileTree } from "../../../core/files/file-tree.ts";
 import type { Flush } from "../../../core/flush.ts";
 import { MalformedBytes } from "../../../vault/log/bytes.ts";
 import { filesOf } from "../../../vault/log/files-section.ts";
-import { FileReplica, type FileReplicaOptions, type FilesOfFlush } from "./file-replica.ts";
+import { FileReplica, type FileReplicaOptions, type FilesOfFlush, type JournaledFiles } from "./file-replica.ts";
 
 /** Files that are looked at while there is nothing to apply. */
 const looksAtOnce = 100;
@@ -84,9 +84,13 @@ export class ReplicaWithFiles {
     return this.#files.unlisted;
   }
 
-  /** True if the journal has or had a file of this path since the checkpoint. */
+  /** True if the journal has a file of this path, or had it since the checkpoint. */
   knowsFile(path: string): boolean {
     return this.#files.knows(path);
+  }
+
+  restored(): void {
+    this.#files.restored();
   }
 
   /** Looks whether some of the files are as they were left. Throws ReplicaError. */
@@ -95,9 +99,12 @@ export class ReplicaWithFiles {
   }
 
   handOver(): ReadonlyMap<string, PageHashes> {
-    const known = this.#databases.handOver();
-    this.#files.handOver();
-    return known;
+    return this.#databases.handOver();
+  }
+
+  /** Undefined: the journal has no files. Throws ReplicaError. */
+  handOverFiles(): JournaledFiles | undefined {
+    return this.#files.handOver();
   }
 
   sync(): Promise<void> {

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import {
   chmodSync,
   existsSync,
+  linkSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
@@ -18,9 +19,14 @@ import { join } from "node:path";
 import { ReplicaError } from "../../../../src/capture/replica-error.ts";
 import type { FileChange, PutFile } from "../../../../src/core/files/file-change.ts";
 import { filePieceBytes } from "../../../../src/core/files/file-entry.ts";
+import { fileUserOf } from "../../../../src/core/files/file-owner.ts";
 import { fileMatcher } from "../../../../src/core/files/file-pattern.ts";
 import { FileTree } from "../../../../src/core/files/file-tree.ts";
-import { FileReplica, type FileReplicaOptions } from "../../../../src/host/secondary/files/file-replica.ts";
+import {
+  FileReplica,
+  FilesBeganError,
+  type FileReplicaOptions,
+} from "../../../../src/host/secondary/files/file-replica.ts";
 import { sha256 } from "../../../../src/runtime/sha256.ts";
 import { hexHash, piecesOf, putOf } from "../../../support/vault/files-fixture.ts";
 import { failureOf } from "../../../support/vault/log-fixture.ts";
@@ -43,6 +49,8 @@ const matcher = fileMatcher({
   reserved: [],
 });
 
+const user = fileUserOf(process.geteuid?.() === 0, undefined);
+
 /** A primary's tree, and a replica that gets its flushes. */
 class Pair {
   readonly tree = new FileTree(sha256);
@@ -50,7 +58,13 @@ class Pair {
   #position = 1;
 
   constructor(options: Partial<FileReplicaOptions> = {}) {
-    this.replica = new FileReplica({ root, matcher, fetch: () => Promise.reject(new Error("no vault")), ...options });
+    this.replica = new FileReplica({
+      root,
+      matcher,
+      user,
+      fetch: () => Promise.reject(new Error("no vault")),
+      ...options,
+    });
   }
 
   async apply(...changes: readonly FileChange[]): Promise<void> {
@@ -212,17 +226,73 @@ describe("what must not be", () => {
 
   test("a link at the place of a file is replaced, not followed", async () => {
     const pair = new Pair();
+    await pair.apply(folderAt("uploads"));
     const outside = join(folder, "outside");
     writeFileSync(outside, "theirs");
-    mkdirSync(inRoot("uploads"));
     symlinkSync(outside, inRoot("uploads/a"));
     await pair.apply(putOf("uploads/a", "ours"));
     expect(readFileSync(outside, "utf8")).toBe("theirs");
     expect(readFileSync(inRoot("uploads/a"), "utf8")).toBe("ours");
   });
 
+  test("removes nothing that this host does not cover, whatever the journal says", async () => {
+    const pair = new Pair();
+    await pair.apply(folderAt("uploads"));
+    mkdirSync(inRoot("uploads/tmp"));
+    for (const name of ["notes.db", "notes.db-wal", ".bashrc", "uploads/tmp/mine"]) writeFileSync(inRoot(name), "mine");
+    for (const path of ["notes.db", "notes.db-wal", ".bashrc", "uploads/tmp"])
+      await pair.apply({ kind: "remove", path });
+    expect(readdirSync(root).sort()).toEqual([".bashrc", "notes.db", "notes.db-wal", "uploads"]);
+    expect(existsSync(inRoot("uploads/tmp/mine"))).toBe(true);
+    // Nor to make room for something of another kind.
+    mkdirSync(inRoot(".migrate"));
+    writeFileSync(inRoot(".migrate/mine"), "mine");
+    expect(await kindOf(pair.apply(putOf(".migrate", "x")))).toBe("foreign");
+    expect(existsSync(inRoot(".migrate/mine"))).toBe(true);
+  });
+
+  test("of a file renamed from a place that this host leaves out gets the content from the vault", async () => {
+    const content = new Uint8Array(300_000).fill(5);
+    const asked: string[] = [];
+    const pair = new Pair({
+      fetch: (place, hash, path) => {
+        asked.push(`${path} ${JSON.stringify(place)}`);
+        return Promise.resolve(piecesOf(content).find((piece) => hexHash(piece) === hash) ?? new Uint8Array());
+      },
+    });
+    await pair.apply(putOf("other/a", content));
+    await pair.apply({ kind: "remove", path: "other/a" }, putFrom("uploads/a", content, "other/a", [0, 1]));
+    expect(readFileSync(inRoot("uploads/a")).equals(Buffer.from(content))).toBe(true);
+    expect(asked).toEqual(Array(2).fill('uploads/a {"kind":"record","position":1}'));
+  });
+
+  test("the first flush with files is refused while this host has files that are not the journal's", async () => {
+    const pair = new Pair();
+    mkdirSync(inRoot("uploads"));
+    await pair.apply();
+    const other = new Pair();
+    expect(other.replica.handOver()).toBeUndefined();
+    writeFileSync(inRoot("uploads/mine"), "mine");
+    expect(await failureOf(other.apply(putOf("uploads/a", "1")))).toBeInstanceOf(FilesBeganError);
+    expect(readdirSync(inRoot("uploads"))).toEqual(["mine"]);
+  });
+
+  test("hands over folders in which something else kept the journal's removal from removing them", async () => {
+    const pair = new Pair();
+    await pair.apply(folderAt("uploads"), folderAt("uploads/d"), putOf("uploads/d/a", "1"));
+    mkdirSync(inRoot("uploads/d/.stead-x/tmp"), { recursive: true });
+    mkdirSync(inRoot("uploads/tmp"));
+    await pair.apply({ kind: "remove", path: "uploads/d" });
+    expect(pair.replica.handOver()?.foldersBesides).toEqual([]);
+    mkdirSync(inRoot("uploads/e"));
+    await pair.apply({ kind: "remove", path: "uploads" });
+    expect(pair.replica.handOver()?.foldersBesides.toSorted()).toEqual(["uploads"]);
+    await pair.apply(folderAt("uploads"));
+    expect(pair.replica.handOver()?.foldersBesides).toEqual([]);
+  });
+
   test("refuses a path that leads out of the data folder", async () => {
-    const everything = { covers: () => true, coversFolder: () => true, visits: () => true };
+    const everything = { covers: () => true, coversFolder: () => true, visits: () => true, excepts: () => false };
     const pair = new Pair({ matcher: everything });
     for (const path of ["../out", "/etc/out", "uploads/../../out"]) {
       expect(await kindOf(pair.apply({ kind: "put-link", path, target: "x" }))).toBe("content");
@@ -234,8 +304,18 @@ describe("what must not be", () => {
   test("files that this host does not list are proven, and not written", async () => {
     const pair = new Pair();
     await pair.apply(putOf("other/a", "1"), putOf(".bashrc", "2"), putOf("notes.db", "3"), putOf(".migrate", "4"));
-    expect(pair.replica.handOver().get("other/a")?.kind).toBe("file");
+    expect(pair.replica.handOver()?.tree.get("other/a")?.kind).toBe("file");
+    expect([...pair.replica.unlisted]).toEqual(["other/a", ".bashrc", "notes.db"]);
     expect(readdirSync(root)).toEqual([".migrate"]);
+  });
+
+  test("files that this host excepts by name do not keep it from becoming primary", async () => {
+    const pair = new Pair();
+    await pair.apply(folderAt("uploads/tmp"), putOf("uploads/tmp/a", "1"), putOf("uploads/tmp/b", "2"));
+    await pair.apply({ kind: "remove", path: "uploads/tmp/b" });
+    expect([...pair.replica.unlisted]).toEqual([]);
+    expect(pair.replica.handOver()?.excepted).toEqual(["uploads/tmp", "uploads/tmp/a"]);
+    expect(existsSync(inRoot("uploads/tmp"))).toBe(false);
   });
 
   test("a file that another process changed is noticed by a look, at the hand-over, and when a flush builds on it", async () => {
@@ -265,9 +345,9 @@ describe("a checkpoint", () => {
       tree.apply([{ ...put, pieces }], 1);
     }
     const fetched: string[] = [];
-    const fetch: FileReplicaOptions["fetch"] = ({ key, path }) => {
+    const fetch: FileReplicaOptions["fetch"] = (place, _, path) => {
       fetched.push(path);
-      const bytes = chunks.get(key);
+      const bytes = place.kind === "chunk" ? chunks.get(place.key) : undefined;
       return bytes === undefined ? Promise.reject(new Error("none")) : Promise.resolve(bytes);
     };
     return { tree, fetch, fetched };
@@ -287,7 +367,7 @@ describe("a checkpoint", () => {
     half[filePieceBytes] = 77;
     writeFileSync(join(previousFolder, "uploads/half"), half);
     writeFileSync(join(previousFolder, "uploads/unknown"), "mine");
-    const replica = new FileReplica({ root, matcher, fetch, previousFolder });
+    const replica = new FileReplica({ root, matcher, user, fetch, previousFolder });
     let bytes = 0;
     await replica.load(tree, (more) => (bytes += more));
     for (const name of ["same", "half"])
@@ -296,12 +376,26 @@ describe("a checkpoint", () => {
     expect(bytes).toBe(tree.bytes);
     // What was not the same is left where it was.
     expect(readdirSync(join(previousFolder, "uploads")).sort()).toEqual(["half", "unknown"]);
-    expect([replica.knows("uploads/half"), replica.knows("uploads/unknown")]).toEqual([true, false]);
+  });
+
+  test("takes no file of an earlier run that has another name: changing it would change what is there", async () => {
+    const previousFolder = join(folder, "previous");
+    const { tree, fetch, fetched } = stored({ "uploads/a": Buffer.from("shared") });
+    mkdirSync(join(previousFolder, "uploads"), { recursive: true });
+    const outside = join(folder, "outside");
+    writeFileSync(outside, "shared", { mode: 0o600 });
+    linkSync(outside, join(previousFolder, "uploads/a"));
+    const before = statSync(outside);
+    await new FileReplica({ root, matcher, user, fetch, previousFolder }).load(tree, () => undefined);
+    expect(readFileSync(inRoot("uploads/a"), "utf8")).toBe("shared");
+    expect(statSync(inRoot("uploads/a")).ino).not.toBe(before.ino);
+    expect(statSync(outside)).toMatchObject({ mode: before.mode, mtimeMs: before.mtimeMs, nlink: 2 });
+    expect(fetched).toEqual([]);
   });
 
   test("a piece that the vault no longer has ends it", async () => {
     const { tree } = stored({ "uploads/a": Buffer.from("x") });
-    const replica = new FileReplica({ root, matcher, fetch: () => Promise.reject(new Error("gone")) });
+    const replica = new FileReplica({ root, matcher, user, fetch: () => Promise.reject(new Error("gone")) });
     expect(String(await failureOf(replica.load(tree, () => undefined)))).toContain("gone");
     expect(existsSync(inRoot("uploads/a"))).toBe(false);
   });
