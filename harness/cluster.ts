@@ -48,6 +48,8 @@ export interface ClusterOptions {
   readonly hostExtra?: string;
   /** More keys of the hosts' table `[host]`. */
   readonly hostKeys?: string;
+  /** More settings of `[gateway]`, a line each. */
+  readonly gatewayExtra?: string;
   /** How often `until` looks; a measurement looks less often, so that it is not disturbed. */
   readonly lookEveryMs?: number;
   /** The program that runs the members; this program by default. */
@@ -223,7 +225,9 @@ export class Cluster {
         folder,
         place.id,
         "gateway",
-        gatewayConfigText(place, service, hostPlaces, { peers: peersOf(place), isTls: options.isTls }),
+        gatewayConfigText(place, service, hostPlaces, {
+          ...{ peers: peersOf(place), isTls: options.isTls, extra: options.gatewayExtra },
+        }),
       );
       return {
         ...member,

@@ -83,11 +83,18 @@ data = ${quoted(folder)}
 listen = ${quoted(addressAt(port, address))}
 `;
 
+interface GatewayConfigParts {
+  readonly peers?: readonly GatewayPlace[];
+  readonly isTls?: boolean | undefined;
+  /** More settings of `[gateway]`, a line each. */
+  readonly extra?: string | undefined;
+}
+
 export function gatewayConfigText(
   place: GatewayPlace,
   service: string,
   hosts: readonly HostPlace[],
-  { peers = [], isTls }: { readonly peers?: readonly GatewayPlace[]; readonly isTls?: boolean | undefined } = {},
+  { peers = [], isTls, extra = "" }: GatewayConfigParts = {},
 ): string {
   const hostTables = hosts.map(
     (host) => `
@@ -102,7 +109,7 @@ id = ${quoted(place.id)}
 listen = ${quoted(addressAt(place.port, place.address))}
 admin = ${quoted(addressAt(place.adminPort, place.address))}
 database = "gateway.db"
-${peers.length === 0 ? "" : `peers = [${peers.map((peer) => quoted(urlAt(peer.adminPort, peer.address))).join(", ")}]\n`}
+${peers.length === 0 ? "" : `peers = [${peers.map((peer) => quoted(urlAt(peer.adminPort, peer.address))).join(", ")}]\n`}${extra}
 [[service]]
 name = ${quoted(service)}
 ${hostTables.join("")}`;

@@ -35,6 +35,8 @@ export interface LoadCounts {
   readonly ok: number;
   readonly unknown: number;
   readonly failed: number;
+  /** Why writes are unknown, as the gateway says, and how many of each; without those that a gateway's end cut off. */
+  readonly unknownReasons: Readonly<Record<string, number>>;
 }
 
 const failuresKeptMax = 20;
@@ -47,6 +49,7 @@ export class Load {
   readonly #workers: Promise<void>[] = [];
   readonly #failures: string[] = [];
   #unknown = 0;
+  readonly #unknownReasons = new Map<string, number>();
   #failed = 0;
   #inFlight = 0;
 
@@ -56,7 +59,8 @@ export class Load {
   }
 
   get counts(): LoadCounts {
-    return { ok: this.meter.count, unknown: this.#unknown, failed: this.#failed };
+    const unknownReasons = Object.fromEntries(this.#unknownReasons);
+    return { ok: this.meter.count, unknown: this.#unknown, failed: this.#failed, unknownReasons };
   }
 
   /** Requests that wait for an answer right now. */
@@ -123,6 +127,8 @@ export class Load {
 
   #settle(operation: Operation, moment: Moment, answer: CallAnswer): void {
     if (answer.status === 502 && answer.headers["stead-outcome"] === "unknown" && operation.request.method === "POST") {
+      const reason = reasonOf(answer.text);
+      this.#unknownReasons.set(reason, (this.#unknownReasons.get(reason) ?? 0) + 1);
       this.#isUnknown(operation);
       return;
     }
@@ -149,6 +155,10 @@ export class Load {
     if (this.#failures.length < failuresKeptMax) this.#failures.push(`${method} ${path}: ${reason}`);
   }
 }
+
+/** The gateway's words between its code and what every such answer says (src/http/proxy/proxy.ts). */
+const reasonOf = (text: string): string =>
+  /^502 \w+: (.*?)(?:; the request may or may not|$)/s.exec(text)?.[1] ?? text.trim();
 
 function describe(answer: CallAnswer): string {
   const outcome = answer.headers["stead-outcome"];

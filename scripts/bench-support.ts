@@ -26,6 +26,7 @@ export async function writeFor(
   clients: number,
   forMs: number,
   body: (nth: number) => string,
+  fields: () => Readonly<Record<string, string>> = () => ({}),
 ): Promise<number[]> {
   const caller = new HttpCaller(clients);
   const latencies: number[] = [];
@@ -34,7 +35,13 @@ export async function writeFor(
   const client = async (): Promise<void> => {
     while (performance.now() < until) {
       const startedAt = performance.now();
-      const answer = await caller.call({ method: "POST", url, body: body((nth += 1)), timeoutMs: 30_000 });
+      const answer = await caller.call({
+        method: "POST",
+        url,
+        body: body((nth += 1)),
+        headers: fields(),
+        timeoutMs: 30_000,
+      });
       if (answer.status !== 201) throw new Error(`${url} answered ${answer.status}: ${answer.text.slice(0, 200)}`);
       latencies.push(performance.now() - startedAt);
     }

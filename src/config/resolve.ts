@@ -62,6 +62,7 @@ export function resolveServices(
         ? undefined
         : { html: pages.get(service.maintenance.page), retryAfterMs: service.maintenance.retry_after },
     firstByte: service.first_byte.map(({ path, time }) => ({ path, timeMs: time })),
+    ...(service.idempotency_key ? { isKeyed: true } : {}),
   }));
 }
 
@@ -166,6 +167,7 @@ export function resolveHost(file: string, host: HostContent, secret: string, clu
     pollMs,
     drainTimeoutMs: host.drain,
     drainStreamsMs: host.drain_streams,
+    outcomes: { keepMs: host.outcomes.keep, bodyBytesMax: host.outcomes.body },
     priority: host.priority,
     nofailover: host.nofailover,
     isRestarted: host.restarts ?? process.env["INVOCATION_ID"] !== undefined,

@@ -196,6 +196,7 @@ const service = table("[service]", {
     }),
     {},
   ),
+  idempotency_key: v.optional(flag, false),
   first_byte: v.optional(
     tables(
       "service.first_byte",
@@ -322,6 +323,13 @@ const host = table("host", {
   poll: v.optional(duration({ min: 1, max: minute })),
   drain: v.optional(duration({ max: hour }), "10s"),
   drain_streams: v.optional(duration({ max: hour }), "1s"),
+  outcomes: v.optional(
+    table("host.outcomes", {
+      keep: v.optional(duration({ max: hour }), "10m"),
+      body: v.optional(size({ max: 1024 * KiB }), "64KiB"),
+    }),
+    {},
+  ),
   priority: v.optional(whole(-1000, 1000), 0),
   nofailover: v.optional(flag, false),
   restarts: v.optional(flag),

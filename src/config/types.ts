@@ -5,6 +5,7 @@
  * The keys of the file and their defaults are in schema.ts and in docs/OPERATIONS.md. Every value that the program
  * needs is present: a missing one has become its default, or a reported problem.
  */
+import type { OutcomeLimits } from "../core/request-outcome.ts";
 import type { DrillKind } from "../core/failover/drill.ts";
 import type { DueTime } from "../core/due-time.ts";
 import type { MessageFormat, NotificationFilter } from "../core/notify/notification.ts";
@@ -114,6 +115,8 @@ export interface ServiceConfig {
   readonly maintenance?: { readonly html?: string | undefined; readonly retryAfterMs: number } | undefined;
   /** First-byte limits that replace `limits.firstByteMs`, by path prefix. */
   readonly firstByte: readonly { readonly path: string; readonly timeMs: number }[];
+  /** A POST or PATCH with `Idempotency-Key` is executed once, however often it is sent. Left out: no. */
+  readonly isKeyed?: boolean | undefined;
 }
 
 /** Absolute paths of PEM files. */
@@ -355,6 +358,8 @@ export interface HostConfig {
   readonly drainTimeoutMs: number;
   /** The part of it that streams and tunnels get. */
   readonly drainStreamsMs: number;
+  /** Answers to named requests that are kept for their repetitions. */
+  readonly outcomes: OutcomeLimits;
   /** Higher is preferred; 0 is the default. */
   readonly priority: number;
   readonly nofailover: boolean;

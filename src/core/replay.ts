@@ -41,7 +41,9 @@ export type LossCause =
   /** Nothing arrived within the time limit. */
   | "timed-out"
   /** A later primary was asked again by name, and an earlier try may be in what it restored (request-names.ts). */
-  | "in-doubt";
+  | "in-doubt"
+  /** Likewise, and an earlier try was executed; its answer was too long to be kept. */
+  | "executed";
 
 export type AttemptOutcome =
   | { readonly kind: "completed" }
@@ -143,7 +145,8 @@ function afterLoss(
   const { cause, reason } = outcome;
   const isBound = rules.has("replay-bound");
   if (cause === "timed-out") return { kind: "timed-out", reason };
-  if (cause === "in-doubt" || (cause === "closed" && isBound)) return { kind: "unknown", reason };
+  if (cause === "in-doubt" || cause === "executed" || (cause === "closed" && isBound))
+    return { kind: "unknown", reason };
   const isByName = isNamed && cause === "host-lost" && !isIdempotent(method);
   const mayGoAgain =
     !outcome.released && outcome.bodyHeld && (isIdempotent(method) || isByName || !rules.has("replay"));

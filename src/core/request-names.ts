@@ -1,5 +1,6 @@
 /**
- * Which requests may have been executed in what the log has, by name (docs/PROTOCOL.md, "replay-named").
+ * Which requests may have been executed in what the log has, by name, and what was answered to them
+ * (docs/PROTOCOL.md, "replay-named").
  *
  * A gateway names each request that must not be executed twice (POST, PATCH). A primary notes the name before the
  * application gets its first byte, and puts all names noted since the last flush into the next one, after that flush
@@ -12,12 +13,25 @@
  * does not know: it restored a checkpoint that was made later, an older version wrote it, or its names were dropped
  * because there are too many. A gateway says with each name a position of the log that it had heard of before it sent
  * the request; every flush that can have the name comes after that. A request whose position is before
- * `#completeAfter` may be in a flush that is not known, and counts as executed.
+ * `#completeAfter` may be in a flush that is not known, and counts as executed. What a primary knows goes with the
+ * record that announces a checkpoint: a host that restores it reads that record, and knows the flushes before it then.
+ *
+ * Outcomes. An answer of the application that is complete is noted too, and goes with a flush whose collection *began*
+ * later: it is in that flush or in an earlier one that the request's commits are, because an application answers after
+ * it has committed. A host that read an outcome from the log therefore has everything that the answer says, and answers
+ * the repetition with it. An outcome of this host's own term that is not durable counts within that term only, and what
+ * it answers passes the gate: once the term is over, its commits may have been set aside. An answer may leave without
+ * its outcome: its commit was in a flush that was collected before the answer was complete. Such a name is in doubt
+ * until a later flush has the outcome.
  *
  * How one would break it: taking the names before collecting, so that a request that begins in between commits without
- * a name; noting a name after its first byte was sent; forgetting names without remembering where; giving a name again
- * after a gateway was restarted. Attacked by the mutant replay-named-collected.
+ * a name; taking outcomes after collecting, so that an answer to a later commit survives without it; believing an
+ * outcome that was never durable; noting a name after its first byte was sent; forgetting names without remembering
+ * where; giving a name again after a gateway was restarted. Attacked by the mutant replay-named-collected. Attacked by
+ * the mutant replay-outcome-covered. Attacked by the mutant replay-outcome-durable. Attacked in
+ * test/core/request-names.test.ts: "are forgotten when they are too many".
  */
+import { type OutcomeLimits, outcomeBytes, outcomeLimitsDefault, type RequestOutcome } from "./request-outcome.ts";
 import { allRules, type Rules } from "./rules.ts";
 
 /** Of one try; `run` and `count` together are never given twice. */
@@ -34,6 +48,17 @@ export interface NamedRequest extends RequestName {
   readonly after: number;
   /** An earlier try was lost with its host: executed only if that one has changed nothing. */
   readonly isAgain: boolean;
+  /** The name is made of the client's `Idempotency-Key`: the client itself may send it again, by any gateway. */
+  readonly isKeyed?: boolean;
+  /** Of a keyed request: of what must be the same in a repetition; 32 lower-case hexadecimal digits. */
+  readonly fingerprint?: string | undefined;
+}
+
+export interface NamedOutcome {
+  readonly name: RequestName;
+  readonly outcome: RequestOutcome;
+  /** As in `NamedRequest`. */
+  readonly fingerprint?: string | undefined;
 }
 
 /** The names of a flush. */
@@ -43,48 +68,160 @@ export interface FlushNames {
   readonly isComplete: boolean;
 }
 
+/** What a host knows at a position of the log, for hosts that restore the checkpoint announced there. */
+export interface NamesTable {
+  /** It has the name of every request in a flush after this position. */
+  readonly completeAfter: number;
+  readonly names: readonly RequestName[];
+  /** The newest ones, not all. */
+  readonly outcomes: readonly NamedOutcome[];
+}
+
+/**
+ * What becomes of a request that has arrived. `in-doubt`: an earlier try may have been executed, because its name is
+ * known and its answer is not (`named`), or because it may be in a flush whose names are not known (`unknown-flush`).
+ */
+export type Beginning =
+  | { readonly kind: "execute" }
+  | { readonly kind: "in-doubt"; readonly why: "named" | "unknown-flush" }
+  /** The application has the first request with its key. */
+  | { readonly kind: "executing" }
+  /** Its key was used for another request. */
+  | { readonly kind: "other-request" }
+  | { readonly kind: "recorded"; readonly outcome: RequestOutcome };
+
 /** Known at most; 200 bytes of memory each. */
 const knownMax = 65_536;
 /** In one flush. More than a host has connections, so only a service that hardly commits ever has more. */
 export const namesPerFlushMax = 16_384;
+/** Of all outcomes that are known; beyond that the oldest ones are forgotten, and their names are in doubt. */
+const outcomeBytesMax = 32 * 2 ** 20;
+/** Of outcomes in one flush; the rest waits for the next one. */
+const flushOutcomeBytesMax = 2 ** 20;
+/** Of outcomes in a table. */
+const tableOutcomeBytesMax = 2 * 2 ** 20;
+/** Of outcomes that wait for a flush. A service that answers much and commits nothing keeps the newest. */
+const unwrittenOutcomeBytesMax = 4 * 2 ** 20;
 
-const keyOf = ({ run, count }: RequestName): string => `${run}-${count}`;
+interface Known {
+  readonly name: RequestName;
+  /** Before this position the name does not count as forgotten. */
+  readonly position: number;
+  outcome?: RequestOutcome;
+  /** Of this host's own term, and not durable yet. */
+  pending?: RequestOutcome;
+  /** Of the request with the outcome. */
+  fingerprint?: string | undefined;
+  /** Monotonic time at which the outcome was heard of. */
+  outcomeAtMs?: number;
+}
+
+export const keyOfName = ({ run, count }: RequestName): string => `${run}-${count}`;
+const execute: Beginning = { kind: "execute" };
+const inDoubt = (why: "named" | "unknown-flush"): Beginning => ({ kind: "in-doubt", why });
 
 export class RequestNames {
   readonly #rules: Rules;
-  /** In order of arrival, with the position before which a name does not count as forgotten. */
-  readonly #known = new Map<string, number>();
+  readonly limits: OutcomeLimits;
+  /** In order of arrival. */
+  readonly #known = new Map<string, Known>();
+  /** Names with an outcome, in order of their arrival. */
+  readonly #withOutcome = new Set<string>();
+  readonly #pendings = new Set<Known>();
+  #outcomeBytes = 0;
   #unwritten: RequestName[] = [];
   #isUnwrittenComplete = true;
+  #unwrittenOutcomes: NamedOutcome[] = [];
+  #unwrittenBytes = 0;
   #completeAfter = 0;
+  /** Position of the last table that was read: what is unknown up to it, its writer has taken into account. */
+  #tableAt = 0;
 
-  constructor(rules: Rules = allRules) {
+  constructor(rules: Rules = allRules, limits: OutcomeLimits = outcomeLimitsDefault) {
     this.#rules = rules;
+    this.limits = limits;
   }
 
   /**
    * Before the application gets the first byte of a request. `position`: of the last durable record. Undefined: it has
-   * no name. Returns false if the request must not be executed, because an earlier try of it may have been.
+   * no name.
    */
-  begin(request: NamedRequest | undefined, position: number): boolean {
-    if (request === undefined) return true;
-    if (request.isAgain && this.#mayBeExecuted(request) && this.#rules.has("replay-named")) return false;
+  begin(request: NamedRequest | undefined, position: number, nowMs = 0): Beginning {
+    if (request === undefined) return execute;
+    if ((request.isAgain || request.isKeyed === true) && this.#rules.has("replay-named")) {
+      this.#forgetOld(nowMs);
+      const known = this.#known.get(keyOfName(request));
+      const outcome = known?.outcome ?? known?.pending;
+      if (outcome !== undefined && known?.fingerprint !== request.fingerprint) return { kind: "other-request" };
+      if (outcome !== undefined) return { kind: "recorded", outcome };
+      if (known !== undefined) return inDoubt("named");
+      if (request.isAgain && request.after < this.#completeAfter) return inDoubt("unknown-flush");
+    }
     this.#remember(request, position + 1);
     if (this.#unwritten.length < namesPerFlushMax) this.#unwritten.push(request);
     else this.#isUnwrittenComplete = false;
-    return true;
+    return execute;
   }
 
   /** No byte of a request that began was sent: it may be sent again. */
   withdraw(request: RequestName | undefined): void {
     if (request === undefined) return;
-    this.#known.delete(keyOf(request));
+    this.#known.delete(keyOfName(request));
     const at = this.#unwritten.findLastIndex(({ run, count }) => run === request.run && count === request.count);
     if (at >= 0) this.#unwritten.splice(at, 1);
   }
 
-  #mayBeExecuted(request: NamedRequest): boolean {
-    return request.after < this.#completeAfter || this.#known.has(keyOf(request));
+  /** A term as primary begins: what an earlier one answered and did not write is not in the log, and never will be. */
+  beginTerm(): void {
+    if (this.#rules.has("replay-outcome-durable")) for (const known of this.#pendings) this.#settle(known);
+    this.#unwrittenOutcomes = [];
+    this.#unwrittenBytes = 0;
+  }
+
+  /** The application's answer to a request that began is complete; nothing of its end has been released. */
+  answered({ run, count, fingerprint }: NamedRequest, outcome: RequestOutcome): void {
+    if (this.limits.keepMs === 0) return;
+    const name = { run, count };
+    const known = this.#known.get(keyOfName(name));
+    if (known === undefined) return;
+    known.pending = outcome;
+    known.fingerprint = fingerprint;
+    this.#pendings.add(known);
+    this.#unwrittenOutcomes.push({ name, outcome, fingerprint });
+    this.#unwrittenBytes += outcomeBytes(outcome);
+    while (this.#unwrittenBytes > unwrittenOutcomeBytesMax) this.#forgetUnwritten();
+  }
+
+  #forgetUnwritten(): void {
+    const dropped = this.#unwrittenOutcomes.shift();
+    if (dropped === undefined) return;
+    this.#unwrittenBytes -= outcomeBytes(dropped.outcome);
+    this.#settle(this.#known.get(keyOfName(dropped.name)));
+  }
+
+  /** Outcomes for a flush whose collection begins now. */
+  takeOutcomes(): NamedOutcome[] {
+    let bytes = 0;
+    let count = 0;
+    for (const { outcome } of this.#unwrittenOutcomes) {
+      bytes += outcomeBytes(outcome);
+      if (count > 0 && bytes > flushOutcomeBytesMax) break;
+      count += 1;
+    }
+    const taken = this.#unwrittenOutcomes.splice(0, count);
+    for (const { outcome } of taken) this.#unwrittenBytes -= outcomeBytes(outcome);
+    return taken;
+  }
+
+  /** There was nothing to flush: the outcomes wait for the next one. */
+  giveBack(outcomes: readonly NamedOutcome[]): void {
+    this.#unwrittenOutcomes.unshift(...outcomes);
+    for (const { outcome } of outcomes) this.#unwrittenBytes += outcomeBytes(outcome);
+  }
+
+  /** Their flush is durable. */
+  onDurable(outcomes: readonly NamedOutcome[], nowMs: number): void {
+    for (const outcome of outcomes) this.#know(outcome, nowMs);
   }
 
   /** The names for a flush that has just been collected; each is taken once. */
@@ -101,20 +238,96 @@ export class RequestNames {
     for (const name of flush?.names ?? []) this.#remember(name, position);
   }
 
+  /** The outcomes of a flush whose last part was read, at `position`. */
+  onOutcomes(position: number, outcomes: readonly NamedOutcome[], nowMs: number): void {
+    for (const outcome of outcomes) {
+      this.#remember(outcome.name, position);
+      this.#know(outcome, nowMs);
+    }
+  }
+
   /** Nothing is known of the flushes up to this position: a checkpoint stands for them. */
   isUnknownUntil(position: number): void {
-    if (this.#rules.has("replay-named-known")) this.#completeAfter = Math.max(this.#completeAfter, position);
+    if (position > this.#tableAt && this.#rules.has("replay-named-known"))
+      this.#completeAfter = Math.max(this.#completeAfter, position);
+  }
+
+  /** For the record of a checkpoint. No flush is in progress. */
+  table(): NamesTable {
+    const names = [...this.#known.values()].map(({ name }) => name);
+    const outcomes: NamedOutcome[] = [];
+    let bytes = 0;
+    for (const key of [...this.#withOutcome].reverse()) {
+      const { name, outcome, fingerprint } = this.#known.get(key) ?? {};
+      if (name === undefined || outcome === undefined) continue;
+      bytes += outcomeBytes(outcome);
+      if (bytes > tableOutcomeBytesMax) break;
+      outcomes.push({ name, outcome, fingerprint });
+    }
+    const completeAfter = this.#completeAfter;
+    return { completeAfter, names: this.#rules.has("replay-named-carried") ? names : [], outcomes: outcomes.reverse() };
+  }
+
+  /**
+   * The table of the primary at `position` was read. It has all names of flushes up to there that come after its
+   * `completeAfter`, whatever this host knew of them.
+   */
+  onTable(position: number, table: NamesTable, nowMs: number): void {
+    if (this.#completeAfter <= position) this.#completeAfter = table.completeAfter;
+    this.#tableAt = Math.max(this.#tableAt, position);
+    for (const name of table.names) this.#remember(name, position);
+    this.onOutcomes(position, table.outcomes, nowMs);
   }
 
   #remember(name: RequestName, position: number): void {
-    const key = keyOf(name);
+    const key = keyOfName(name);
     if (this.#known.has(key)) return;
-    this.#known.set(key, position);
+    this.#known.set(key, { name: { run: name.run, count: name.count }, position });
     if (this.#known.size <= knownMax) return;
-    for (const [oldest, forgottenAt] of this.#known) {
+    for (const [oldest, forgotten] of this.#known) {
+      this.#forgetOutcome(oldest, forgotten);
+      this.#settle(forgotten);
       this.#known.delete(oldest);
-      this.#completeAfter = Math.max(this.#completeAfter, forgottenAt);
+      this.#completeAfter = Math.max(this.#completeAfter, forgotten.position);
       break;
     }
+  }
+
+  /** An outcome whose name this host has forgotten is of no use: its request counts as executed. */
+  #know({ name, outcome, fingerprint }: NamedOutcome, nowMs: number): void {
+    const key = keyOfName(name);
+    const known = this.#known.get(key);
+    if (known === undefined || known.outcome !== undefined) return;
+    this.#settle(known);
+    known.outcome = outcome;
+    known.fingerprint = fingerprint;
+    known.outcomeAtMs = nowMs;
+    this.#withOutcome.add(key);
+    this.#outcomeBytes += outcomeBytes(outcome);
+    this.#forgetOld(nowMs);
+  }
+
+  #settle(known: Known | undefined): void {
+    if (known === undefined || !this.#pendings.delete(known)) return;
+    delete known.pending;
+  }
+
+  /** The name stays known. */
+  #forgetOld(nowMs: number): void {
+    for (const key of this.#withOutcome) {
+      const known = this.#known.get(key);
+      const isOld = known?.outcomeAtMs === undefined || nowMs - known.outcomeAtMs > this.limits.keepMs;
+      if (!isOld && this.#outcomeBytes <= outcomeBytesMax) return;
+      if (known === undefined) this.#withOutcome.delete(key);
+      else this.#forgetOutcome(key, known);
+    }
+  }
+
+  #forgetOutcome(key: string, known: Known): void {
+    if (known.outcome === undefined) return;
+    this.#outcomeBytes -= outcomeBytes(known.outcome);
+    this.#withOutcome.delete(key);
+    delete known.outcome;
+    delete known.outcomeAtMs;
   }
 }

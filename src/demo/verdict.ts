@@ -36,6 +36,8 @@ type PhaseField = `${ReportedPhase}_ms`;
 export interface VerdictObject {
   readonly failovers: readonly (Readonly<Record<PhaseField | "gap_ms", number>> & { readonly kind: EventKind })[];
   readonly requests: Readonly<Record<"ok" | "held" | "replayed" | "unknown" | "failed", number>>;
+  /** Why writes are unknown, and how many of each. */
+  readonly unknown_reasons: Readonly<Record<string, number>>;
   readonly writes: Readonly<Record<"acknowledged" | "missing" | "phantom", number>>;
   readonly zombie_acknowledged: number;
   /**
@@ -61,6 +63,7 @@ export function verdictObject(input: VerdictInput): VerdictObject {
   return {
     failovers,
     requests: { ok, held: input.held, replayed: input.replayed, unknown, failed },
+    unknown_reasons: input.counts.unknownReasons,
     writes: { acknowledged: input.result.acknowledged, missing: input.result.missing, phantom: input.result.phantom },
     zombie_acknowledged: input.zombieAcknowledged + input.result.forbidden,
     invariant_ok: input.history.violations.every(({ kind }) => kind === "missing"),
@@ -90,6 +93,7 @@ export function verdictLines(verdict: VerdictObject, gateways = 1): string[] {
     `${mark(verdict.invariant_ok)} ${verdict.invariant_ok ? "nothing stale, nothing twice, nothing taken back" : "the history is inconsistent (see above)"}`,
     ...(gateways === 1 ? [] : [convergenceLine(verdict.gateways_converge_ms, gateways)]),
     `  ${requests.unknown} answered "unknown"${gateways === 1 ? "" : ", or cut off by a gateway that was killed"} (in flight at a kill, not idempotent); ${writes.phantom} of them had taken effect`,
+    ...Object.entries(verdict.unknown_reasons).map(([reason, count]) => `    ${count}: ${reason}`),
   ];
 }
 

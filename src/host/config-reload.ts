@@ -50,6 +50,7 @@ const settings: Readonly<Record<keyof HostConfig, readonly [key: string, canChan
   pollMs: ["poll", true],
   drainTimeoutMs: ["drain", true],
   drainStreamsMs: ["drain_streams", true],
+  outcomes: ["outcomes", false],
   priority: ["priority", true],
   nofailover: ["nofailover", true],
   secret: ["the cluster's secret", false],

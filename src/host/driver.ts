@@ -24,8 +24,11 @@ import {
 } from "../core/host/life.ts";
 import type { RetrySchedule } from "../core/host/retry-schedule.ts";
 import type { Refusal } from "../core/refusal.ts";
+import type { NamedOutcome } from "../core/request-names.ts";
 import { messageOf } from "../runtime/operator-error.ts";
 import { requestNamesOf } from "../vault/log/request-names-section.ts";
+import { namesTableOf } from "../vault/log/request-table-sections.ts";
+import { requestOutcomesOf } from "../vault/log/request-outcomes-section.ts";
 import type { LogRecord } from "../vault/record.ts";
 import type { Promotion } from "./control/promotion.ts";
 import type { Hooks } from "./hooks.ts";
@@ -68,6 +71,8 @@ export class Driver {
   #noTermSince: number;
   /** The last order to become primary. */
   #promotion: Promotion | undefined;
+  /** Of the flush whose parts are being read. */
+  #outcomes: NamedOutcome[] = [];
   #reportDemotion: ((event: DemoteEvent) => void) | undefined;
   /** The current or last orderly end of a term. Never rejects. */
   #leaving: Promise<void> = Promise.resolve();
@@ -353,11 +358,33 @@ export class Driver {
   #onRecord(record: LogRecord): void {
     const { warnings, logStatus, onChange } = this.#options;
     warnings.over("vault");
-    const { header, body, sections } = record;
-    // Of a flush in parts the first has the names.
-    if (body.kind === "commit" && body.part === 1)
-      this.#options.ports.front.requestNames.onFlush(header.position, requestNamesOf(sections));
+    const { body } = record;
+    if (body.kind === "commit") this.#learnRequests(record, body);
+    if (body.kind === "checkpoint") this.#learnTable(record);
     if (logStatus.read(record)) onChange();
+  }
+
+  #learnTable({ header, sections }: LogRecord): void {
+    const { front, clock } = this.#options.ports;
+    const table = namesTableOf(sections);
+    if (table !== undefined) front.handover.names.onTable(header.position, table, clock.now());
+  }
+
+  /**
+   * The first part of a flush has the names, which count from then on, and the outcomes, which count once its last part
+   * is read: without that one the flush is none (src/vault/log/flush-assembler.ts).
+   */
+  #learnRequests(
+    { header, sections }: LogRecord,
+    { part, parts }: Extract<LogRecord["body"], { kind: "commit" }>,
+  ): void {
+    const { front, clock } = this.#options.ports;
+    const { names } = front.handover;
+    if (part === 1) {
+      names.onFlush(header.position, requestNamesOf(sections));
+      this.#outcomes = requestOutcomesOf(sections);
+    }
+    if (part === parts) names.onOutcomes(header.position, this.#outcomes.splice(0), clock.now());
   }
 }
 

@@ -113,7 +113,7 @@ export class Restoring {
     await this.#bootstrap(signal);
     const { target: replica, follower, checkpoint, setAside } = await this.#restore(signal);
     if (signal.aborted) return replica.close().then(() => undefined);
-    ports.front.requestNames.isUnknownUntil(checkpoint.position);
+    ports.front.handover.names.isUnknownUntil(checkpoint.position);
     warnings.over("restore");
     const secondary = new Secondary({ follower, replica, clock, pollMs: () => config.pollMs, warnings });
     hold(secondary);

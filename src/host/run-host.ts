@@ -136,7 +136,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
   await Promise.all([local.boundSetAsides(), warmUpCapture({ stateFolder: config.stateFolder, clock, onWarning })]);
   const front = await Front.listen({
     listen: config.dataListen,
-    limits: config.limits,
+    ...{ limits: config.limits, outcomes: config.outcomes },
     clock,
     metrics,
     tls,

@@ -37,6 +37,11 @@ export const gatewayMetrics = {
   stead_requests_total: { kind: "counter", labels: ["service", "end"], help: "Requests by outcome" },
   stead_requests_held_total: { kind: "counter", labels: service, help: "Requests that waited for a primary" },
   stead_requests_replayed_total: { kind: "counter", labels: service, help: "Requests that were resent" },
+  stead_requests_recorded_total: {
+    kind: "counter",
+    labels: service,
+    help: "Requests answered with what the application had answered before its primary was lost",
+  },
   stead_requests_waiting: { kind: "gauge", labels: service, help: "Requests that wait for a primary now" },
   stead_hold_duration_seconds: {
     kind: "histogram",

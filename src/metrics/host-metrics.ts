@@ -100,6 +100,16 @@ export const hostMetrics = {
     help: "When the certificate of [cluster.tls], or its authority, expires; absent without it",
   },
   stead_front_requests: { kind: "gauge", labels: [], help: "Requests in flight in the application" },
+  stead_front_recorded_total: {
+    kind: "counter",
+    labels: [],
+    help: "Repetitions of requests answered with what the application had answered to an earlier try",
+  },
+  stead_front_in_doubt_total: {
+    kind: "counter",
+    labels: [],
+    help: "Repetitions of requests answered as unknown, because an earlier try may have been executed",
+  },
   stead_front_connections: { kind: "gauge", labels: [], help: "Open connections of gateways and other clients" },
   stead_front_connections_accepted_total: {
     kind: "counter",

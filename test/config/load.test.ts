@@ -135,6 +135,7 @@ describe("an accepted configuration", () => {
       setAsideKeep: 20,
       setAsideBytesMax: 10 * 2 ** 30,
       diskStallMs: 5_000,
+      outcomes: { keepMs: 600_000, bodyBytesMax: 64 * 1024 },
       vaultUrl: "file:///mnt/vault/notes",
       vaultTimeoutMs: 5000,
       bootstrap: false,

@@ -21,7 +21,7 @@ const phases = {
 function input(change: Partial<VerdictInput> = {}): VerdictInput {
   return {
     events: [{ kind: "kill", phases, gapMs: 70.04, gapAfterMs: -1 }],
-    counts: { ok: 10, unknown: 1, failed: 0 },
+    counts: { ok: 10, unknown: 1, failed: 0, unknownReasons: { why: 1 } },
     held: 4,
     replayed: 2,
     result: { acknowledged: 5, missing: 0, phantom: 1, forbidden: 0 },
@@ -48,6 +48,7 @@ describe("the verdict", () => {
         },
       ],
       requests: { ok: 10, held: 4, replayed: 2, unknown: 1, failed: 0 },
+      unknown_reasons: { why: 1 },
       writes: { acknowledged: 5, missing: 0, phantom: 1 },
       zombie_acknowledged: 0,
       invariant_ok: true,
@@ -56,11 +57,15 @@ describe("the verdict", () => {
     expect(isGood(verdictObject(input()))).toBe(true);
   });
 
+  test("says why each unknown write is unknown", () => {
+    expect(verdictLines(verdictObject(input())).at(-1)).toBe("    1: why");
+  });
+
   test("is bad when a write is missing, a request failed, or a zombie acknowledged", () => {
     const bad: Partial<VerdictInput>[] = [
       { result: { acknowledged: 5, missing: 1, phantom: 0, forbidden: 0 } },
       { result: { acknowledged: 5, missing: 0, phantom: 0, forbidden: 1 } },
-      { counts: { ok: 10, unknown: 0, failed: 1 } },
+      { counts: { ok: 10, unknown: 0, failed: 1, unknownReasons: {} } },
       { zombieAcknowledged: 1 },
       { gatewaysConvergeMs: null },
     ];

@@ -1,5 +1,6 @@
 /** All machines of a history, and what can be done to them. */
 import type { HostConfig } from "../../src/config/types.ts";
+import { outcomeLimitsDefault } from "../../src/core/request-outcome.ts";
 import type { RowReplica } from "../../src/core/replication/replication.ts";
 import { type ReplicatedRow, supersedes } from "../../src/core/replication/row.ts";
 import type { Rules } from "../../src/core/rules.ts";
@@ -350,6 +351,7 @@ export class Cluster {
       pollMs: options.pollMs,
       drainTimeoutMs: options.drainTimeoutMs,
       drainStreamsMs: 1_000,
+      outcomes: outcomeLimitsDefault,
       priority: 0,
       nofailover: false,
       secret: "s",

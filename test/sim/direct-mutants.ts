@@ -12,11 +12,13 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { decideReplay, isOfEpoch } from "../../src/core/replay.ts";
+import { RequestNames } from "../../src/core/request-names.ts";
 import type { Rules } from "../../src/core/rules.ts";
 import { readRecord } from "../../src/vault/log/log.ts";
 import { LogReader } from "../../src/vault/log/log-reader.ts";
 import { LogWriter } from "../../src/vault/log/log-writer.ts";
 import { encodeRecord } from "../../src/vault/log/record-codec.ts";
+import { namesTableOf, tableSections } from "../../src/vault/log/request-table-sections.ts";
 import { StoreLog } from "../../src/vault/log/store-log.ts";
 import { MemoryStore } from "../../src/vault/store/memory-store.ts";
 import { VaultKeys } from "../../src/vault/store/vault-keys.ts";
@@ -81,6 +83,24 @@ export const attackSameEpoch = (rules: Rules): Promise<string | undefined> =>
 /** In the next one: the host that lost it is primary again. */
 export const attackOwnEpoch = (rules: Rules): Promise<string | undefined> =>
   Promise.resolve(overwritten(registerAfterLateCopy(rules, 2)));
+
+/**
+ * A host restores a checkpoint that was announced with a table, and is asked for a request that was executed before it.
+ * In the simulation a failover during a request seldom comes to a host that has just restored.
+ */
+export function attackCarried(rules: Rules): Promise<string | undefined> {
+  const request = { run: "0123456789abcdef", count: 1, after: 5 };
+  const primary = new RequestNames(rules);
+  primary.begin({ ...request, isAgain: false }, 5);
+  primary.take();
+  const record = tableSections(primary.table());
+  const restored = new RequestNames(rules);
+  const table = namesTableOf(record);
+  if (table !== undefined) restored.onTable(9, table, 0);
+  restored.isUnknownUntil(8);
+  const { kind } = restored.begin({ ...request, isAgain: true }, 9);
+  return Promise.resolve(kind === "execute" ? "a request of before a checkpoint is executed a second time" : undefined);
+}
 
 /** A peer and a host that say an epoch that no claim will reach, while the primary serves and is then lost. */
 export function attackEpochs(rules: Rules): Promise<string | undefined> {

@@ -14,6 +14,9 @@ import { defaultHttpLimits } from "../../src/http/limits.ts";
 import { HttpServer } from "../../src/http/server/server.ts";
 import type { Exchange, ForwardOptions, ForwardOutcome } from "../../src/http/upstream/exchange.ts";
 import { Upstream } from "../../src/http/upstream/upstream.ts";
+import type { RequestOutcome } from "../../src/core/request-outcome.ts";
+import { recorderOf } from "../../src/host/application/answer-recorder.ts";
+import type { Handover } from "../../src/host/application/handover.ts";
 import type { ServingTerm } from "../../src/host/application/serving-term.ts";
 import { CancellationGroup } from "../../src/runtime/cancellation-group.ts";
 import type { ChunkUse, Piece, TcpSocket, TcpUser } from "../../src/runtime/tcp/tcp.ts";
@@ -34,6 +37,7 @@ interface FrontHttpPorts {
   readonly options: FrontHttpOptions;
   readonly application: () => SimApplication | undefined;
   readonly rules: Rules;
+  readonly handover: Handover;
 }
 
 type Answer = Extract<ApplicationAnswer, { kind: "ok" }>;
@@ -73,13 +77,14 @@ export class FrontHttp {
   readonly #carriages = new Map<number, Carriage>();
   /** Each that was sent. */
   readonly #requests = new Map<number, Request>();
-  /** What applications have said; a body names it. */
-  readonly #answers: Answer[] = [];
+  /** What all applications have said; a body names it. */
+  readonly #answers: Answer[];
   #number = 0;
 
   constructor(ports: FrontHttpPorts) {
     this.#ports = ports;
     const { process, dice, options } = ports;
+    this.#answers = answersIn(process.world);
     this.#tcp = new SimTcp(process, dice, options);
     this.#tcp.serve(applicationPort, {
       isAccepting: () => ports.application()?.process?.isDead === false,
@@ -128,6 +133,7 @@ export class FrontHttp {
       cancellation: end,
       upstreamIsHost: false,
       rules,
+      recordAnswer: ({ target }, head) => recorderOf(this.#ports.handover, this.requestOf(target), head),
       editResponseFields: ({ headers }) => {
         if (asksForCheckpoint(headers)) term.onCheckpointAsked();
         return withoutSteadFields(headers);
@@ -148,10 +154,8 @@ export class FrontHttp {
       let released: Answer | undefined;
       const end = new GatewayEnd(this.#tcp, `${methodOf(request)} ${pathOf(request)}?n=${number} HTTP/1.1`, {
         onText: (text) => {
-          const named = released === undefined ? /^answer (\d+)\n$/.exec(text)?.[1] : undefined;
-          if (named === undefined) return;
-          released = this.#answers[Number(named)];
-          if (released === undefined) throw new Error(`no application has said ${text}`);
+          if (released !== undefined || !text.endsWith("\n")) return;
+          released = this.#answerIn(text);
           onRelease(released);
         },
         onComplete: () => {
@@ -178,10 +182,32 @@ export class FrontHttp {
     return carriage;
   }
 
+  /** What a recorded body names. */
+  recordedAnswer(outcome: RequestOutcome): Answer {
+    if (outcome.kind !== "whole") throw new Error("answers of the simulation are short");
+    return this.#answerIn(Buffer.from(outcome.body).toString("latin1"));
+  }
+
+  #answerIn(text: string): Answer {
+    const named = /^answer (\d+)\n$/.exec(text)?.[1];
+    const answer = named === undefined ? undefined : this.#answers[Number(named)];
+    if (answer === undefined) throw new Error(`no application has said ${text}`);
+    return answer;
+  }
+
   nameOf(answer: Answer): string {
     this.#answers.push(answer);
     return `answer ${this.#answers.length - 1}\n`;
   }
+}
+
+/** Of each simulated world: a host may answer with what another one recorded. */
+const answers = new WeakMap<object, Answer[]>();
+
+function answersIn(world: object): Answer[] {
+  const known = answers.get(world) ?? [];
+  answers.set(world, known);
+  return known;
 }
 
 const numberOf = (target: string): number => Number(/\?n=(\d+)$/.exec(target)?.[1]);

@@ -4,6 +4,7 @@
  */
 import { allRules, type RuleName, type Rules, withoutRule } from "../../src/core/rules.ts";
 import {
+  attackCarried,
   attackChain,
   attackEpochs,
   attackForgery,
@@ -77,6 +78,8 @@ const mutants: readonly Mutant[] = [
   { rule: "replay-named", seedsMax: 200, options: appending },
   { rule: "replay-named-known", seedsMax: 400, options: appending },
   { rule: "replay-named-collected", seedsMax: 400, options: appending },
+  { rule: "replay-outcome-covered", seedsMax: 400, options: appending },
+  { rule: "replay-outcome-durable", seedsMax: 400, options: appending },
   { rule: "replay-outcome", seedsMax: 200, options: impatient },
   { rule: "replay-bound", seedsMax: 200 },
   { rule: "suspects-complete", seedsMax: 200 },
@@ -95,6 +98,7 @@ const mutants: readonly Mutant[] = [
 const direct: readonly { readonly rule: RuleName; readonly attack: (rules: Rules) => Promise<string | undefined> }[] = [
   { rule: "replay-later-epoch", attack: attackSameEpoch },
   { rule: "replay-own-epoch", attack: attackOwnEpoch },
+  { rule: "replay-named-carried", attack: attackCarried },
   { rule: "epoch-proof", attack: attackEpochs },
   { rule: "chain", attack: attackChain },
   { rule: "authentic", attack: attackForgery },

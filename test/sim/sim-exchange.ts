@@ -86,6 +86,10 @@ export class SimExchange implements Exchange {
     return this.#gone.signal;
   }
 
+  wholeBody(): Promise<readonly Buffer[]> {
+    return Promise.resolve([]);
+  }
+
   respond(response: LocalReply): Promise<void> {
     const outcome = response.headers?.find(([name]) => name === "Stead-Outcome")?.[1];
     if (outcome !== "not-executed" && outcome !== "unknown")

@@ -12,9 +12,10 @@ import {
   type RequestStanding,
   Suspects,
 } from "../../src/core/suspects.ts";
+import { Handover } from "../../src/host/application/handover.ts";
 import type { DrainTimes } from "../../src/host/application/drain.ts";
 import { isOfEpoch } from "../../src/core/replay.ts";
-import { RequestNames } from "../../src/core/request-names.ts";
+import { type Beginning, RequestNames } from "../../src/core/request-names.ts";
 import type { Rules } from "../../src/core/rules.ts";
 import type { SeededRandom } from "../../harness/seeded-random.ts";
 import { Probation } from "../../src/host/application/probation.ts";
@@ -88,7 +89,7 @@ const endingsOfSuspect = 2;
 export class SimFront implements FrontPort {
   readonly port = 80;
   readonly suspects: SimSuspects;
-  readonly requestNames: RequestNames;
+  readonly handover: Handover;
   readonly #ports: FrontPorts;
   readonly #probation: Probation;
   readonly #http: FrontHttp;
@@ -99,9 +100,9 @@ export class SimFront implements FrontPort {
   constructor(ports: FrontPorts) {
     this.#ports = ports;
     this.suspects = new SimSuspects(ports.rules);
-    this.requestNames = new RequestNames(ports.rules);
+    this.handover = new Handover(new RequestNames(ports.rules), ports.process.clock);
     this.#probation = new Probation(ports.process.clock);
-    this.#http = new FrontHttp({ ...ports, options: ports.http });
+    this.#http = new FrontHttp({ ...ports, options: ports.http, handover: this.handover });
   }
 
   serve(term: ServingTerm): void {
@@ -204,19 +205,41 @@ export class SimFront implements FrontPort {
   }
 
   async #execute(request: Request, client: ServerEnd<Answer>, { term, epoch, service }: Open): Promise<void> {
-    if (request.named !== undefined && !this.requestNames.begin(request.named, term.position))
-      return client.answer({ kind: "unknown", reason: "an earlier try may be kept", cause: "in-doubt" });
+    if (request.named !== undefined) await this.handover.whenOpen();
+    if (service.isOver) {
+      if (request.named !== undefined) this.handover.decline();
+      return client.reset();
+    }
+    const beginning = this.handover.begin(request, request.named, term.position);
+    if (beginning.kind !== "execute") return this.#answerBefore(request, client, { term, epoch, service }, beginning);
     service.executing.add(request);
     const carried = await this.#http.carry(request, service.http, (answer) => {
       this.#ports.onRelease(epoch, request, answer);
     });
     service.executing.delete(request);
+    if (carried.kind === "failed" && carried.outcome.kind === "not-sent") this.handover.withdraw(request);
+    this.handover.over(request);
     if (carried.kind === "failed") {
-      if (carried.outcome.kind === "not-sent" && request.named !== undefined) this.requestNames.withdraw(request.named);
       return this.#answerFailed(client, service, carried);
     }
     this.suspects.completed(fingerprint(request), this.#ports.process.clock.now());
     client.answer(carried.answer);
+  }
+
+  /** As the front does: an answer that is kept passes the gate as every other. */
+  async #answerBefore(
+    request: Request,
+    client: ServerEnd<Answer>,
+    { term, epoch, service }: Pick<Open, "term" | "epoch" | "service">,
+    beginning: Beginning,
+  ): Promise<void> {
+    await term.gate();
+    if (service.isOver) return client.reset();
+    if (beginning.kind !== "recorded")
+      return client.answer({ kind: "unknown", reason: "an earlier try may be kept", cause: "in-doubt" });
+    const answer = this.#http.recordedAnswer(beginning.outcome);
+    this.#ports.onRelease(epoch, request, answer);
+    client.answer(answer);
   }
 
   #answerFailed(client: ServerEnd<Answer>, service: Service, { hasStarted, outcome }: CarriedFailure): void {

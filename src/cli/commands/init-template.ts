@@ -127,6 +127,8 @@ name = ${quoted(values.service)}
 #match.path = "/"
 # "manual": a failed primary takes part again only after: stead hosts add
 #rejoin = "auto"
+# A POST or PATCH with Idempotency-Key is executed once, however often its client sends it.
+#idempotency_key = false
 # Path prefixes whose responses take longer than gateway.limits.first_byte.
 #first_byte = [{ path = "/export", time = "30m" }]
 # The page in maintenance, and when no primary came in time: "built-in", or an HTML file; retry_after is 30s.
@@ -194,6 +196,9 @@ ${values.bootstrap ? "bootstrap = true" : "#bootstrap = false"}
 #poll = "20ms"
 #drain = "10s"
 #drain_streams = "1s"
+# Answers to POST and PATCH, kept for their repetitions after a failover; keep = "0s": none.
+#outcomes.keep = "10m"
+#outcomes.body = "64KiB"
 #priority = 0
 #nofailover = false
 # Whether a supervisor starts this process again when it ends: restarts = true or false; by default, whether systemd has started it.

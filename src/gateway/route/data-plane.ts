@@ -74,7 +74,6 @@ export class LocalDataPlane implements DataPlane {
   readonly #proxies = new Map<string, Proxy>();
   readonly #shortage: OwnShortage;
   readonly #wholeAnswers: WholeAnswers;
-  readonly #namer: RequestNamer;
   #match: ServiceMatcher<Served> = serviceMatcher<Served>([]);
   #data: Listener | undefined;
 
@@ -82,7 +81,6 @@ export class LocalDataPlane implements DataPlane {
     this.#deps = deps;
     this.#refusals = new BoundedLog(deps.log, deps.clock);
     const { clock, settings } = deps;
-    this.#namer = new RequestNamer(systemRandom, () => settings().replayWrites === "named");
     this.#wholeAnswers = new WholeAnswers({
       clock,
       get bytesMax() {
@@ -171,11 +169,16 @@ export class LocalDataPlane implements DataPlane {
   }
 
   #proxy(service: string, route: LocalRoute, hooks: RouteHooks): Proxy {
-    const { clock, settings } = this.#deps;
+    const { clock, settings, metrics } = this.#deps;
+    const recorded = metrics.counter("stead_requests_recorded_total", { service });
     return new Proxy({
       route,
       clock,
-      namer: this.#namer,
+      namer: new RequestNamer(
+        systemRandom,
+        () => settings().replayWrites === "named",
+        () => settings().services.find(({ name }) => name === service)?.isKeyed === true,
+      ),
       get patienceMs() {
         return settings().hold.timeMs;
       },
@@ -191,6 +194,7 @@ export class LocalDataPlane implements DataPlane {
       },
       hooks: {
         onDone: (end, held, replays) => hooks.onDone(end, held, replays, 1),
+        onRecorded: () => recorded.add(1),
         onTraced: hooks.onTraced === undefined ? undefined : (request) => hooks.onTraced?.(request),
         onRefused: ({ remoteAddress: client, requestId }, status, code, why) =>
           this.#refusals.warn("request not answered by the application", {

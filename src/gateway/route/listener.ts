@@ -34,7 +34,7 @@ export interface DataPlaneSettings
     | "answerWholeBytesMax"
     | "clientHalfClose"
   > {
-  readonly services: readonly Pick<ServiceConfig, "name" | "match" | "firstByte" | "maintenance">[];
+  readonly services: readonly Pick<ServiceConfig, "name" | "match" | "firstByte" | "maintenance" | "isKeyed">[];
 }
 
 export interface ListenerDeps {

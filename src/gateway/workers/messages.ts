@@ -56,6 +56,7 @@ const settingsSchema = v.object({
       match: v.object({ host: v.optional(text), path: v.optional(text) }),
       maintenance: v.optional(v.object({ html: v.optional(text), retryAfterMs: count })),
       firstByte: v.array(v.object({ path: text, timeMs: count })),
+      isKeyed: v.optional(v.boolean()),
       route: count,
       isTraced: v.boolean(),
     }),

@@ -2,9 +2,13 @@
  * Answers of a host's front itself, to the gateway that sent the request (src/http/message/stead-fields.ts reads
  * them).
  */
+import type { Beginning } from "../../core/request-names.ts";
+import type { RequestOutcome } from "../../core/request-outcome.ts";
 import type { CancellationGroup } from "../../runtime/cancellation-group.ts";
-import type { Exchange } from "../../http/upstream/exchange.ts";
-import { putAsideCause, unknownFields, type UnknownCause } from "../../http/message/stead-fields.ts";
+import type { RequestHead } from "../../http/message/head.ts";
+import { errorReply } from "../../http/server/local-reply.ts";
+import type { Exchange, LocalReply } from "../../http/upstream/exchange.ts";
+import { putAsideCause, recordedField, unknownFields, type UnknownCause } from "../../http/message/stead-fields.ts";
 
 const text: [string, string] = ["Content-Type", "text/plain; charset=utf-8"];
 
@@ -38,6 +42,46 @@ function unknown(exchange: Exchange, cause: UnknownCause, reason: string): Promi
     body: `the application did not answer: ${reason}\n`,
   });
 }
+
+/** Answers a repetition of a request that an earlier try of was executed, or may have been. */
+export async function answerBefore(exchange: Exchange, end: CancellationGroup, beginning: Beginning): Promise<void> {
+  switch (beginning.kind) {
+    case "execute":
+      throw new Error("a request that is to be executed has no earlier answer");
+    case "executing":
+      return exchange.respond(keyReply(exchange.request, 409, "idempotency_key_in_use", inUseReason));
+    case "other-request":
+      return exchange.respond(keyReply(exchange.request, 422, "idempotency_key_reused", otherRequestReason));
+    case "in-doubt":
+      return sayUnknown(exchange, end, "in-doubt", inDoubtReasons[beginning.why]);
+    case "recorded": {
+      const { outcome } = beginning;
+      if (outcome.kind === "answered") return sayUnknown(exchange, end, "executed", answeredReason(outcome));
+      if (end.reason !== undefined || exchange.hasResponseStarted) return exchange.abort();
+      const { status, reason, fields, body } = outcome;
+      await exchange.respond({ status, reason, headers: [...fields, recordedField], body });
+    }
+  }
+}
+
+const inUseReason = "the first request with this Idempotency-Key is being executed; send it again later";
+const otherRequestReason =
+  "this Idempotency-Key was used for a request with another method, target, body or other credentials; use a new key";
+
+/** Of a request that is not executed because of its key. */
+export function keyReply({ headers }: RequestHead, status: number, code: string, reason: string): LocalReply {
+  return errorReply(status, code, reason, headers.get("accept"));
+}
+
+const inDoubtReasons = {
+  named:
+    "the host that had it was lost; the request was executing when a flush that was kept was collected, and its answer is in none",
+  "unknown-flush":
+    "the host that had it was lost; it may be in a part of the log from before the checkpoint that this host restored, or of a version that writes no names",
+} as const;
+
+const answeredReason = ({ status, bodyBytes, sha256 }: RequestOutcome & { kind: "answered" }): string =>
+  `the request was executed and answered ${status}; the answer is not kept, because its body is longer than host.outcomes.body or has trailers (${bodyBytes} bytes, SHA-256 ${sha256})`;
 
 /** A host that was cut off must not even report a failure: the next primary decides. */
 export async function sayUnknown(

@@ -10,7 +10,8 @@ import { type Metrics, noMetrics } from "../../metrics/metrics.ts";
 import type { ClusterTls } from "../../control/tls/cluster-tls.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { isOfEpoch } from "../../core/replay.ts";
-import { RequestNames } from "../../core/request-names.ts";
+import { type Beginning, type NamedRequest, RequestNames } from "../../core/request-names.ts";
+import type { OutcomeLimits } from "../../core/request-outcome.ts";
 import type { Rules } from "../../core/rules.ts";
 import { type Fingerprint, fingerprintOf, type RequestStanding, Suspects } from "../../core/suspects.ts";
 import { CancellationGroup } from "../../runtime/cancellation-group.ts";
@@ -27,15 +28,17 @@ import {
 import { HttpServer } from "../../http/server/server.ts";
 import { Upstream } from "../../http/upstream/upstream.ts";
 import { WholeAnswers } from "../../http/upstream/whole-answers.ts";
-import { detectionMs } from "./endings.ts";
 import { drainRequests, type DrainTimes } from "./drain.ts";
-import { putAside, refuse, sayUnknown } from "./front-answers.ts";
+import { recorderOf } from "./answer-recorder.ts";
+import { answerBefore, putAside, refuse, sayUnknown } from "./front-answers.ts";
 import { frontCertificates } from "./front-certificates.ts";
+import { Handover } from "./handover.ts";
+import { KeyedRequests } from "./keyed-requests.ts";
+import { LostRequests } from "./lost-requests.ts";
 import { OpenRequests } from "./open-requests.ts";
 import { Probation } from "./probation.ts";
 import { readyWithin } from "./ready-within.ts";
 import type { ServingTerm } from "./serving-term.ts";
-import { openAttempts } from "../../http/upstream/answer-progress.ts";
 
 interface Open {
   readonly kind: "open";
@@ -67,12 +70,14 @@ export interface FrontOptions {
   readonly metrics?: Metrics;
   /** Only gateways with a certificate of the cluster are served. Undefined: in clear text, every client. */
   readonly tls?: ClusterTls | undefined;
+  /** Of answers that are kept for repetitions. Default: `outcomeLimitsDefault`. */
+  readonly outcomes?: OutcomeLimits;
   /** Requests have become suspect. */
   readonly onSuspects?: (fresh: readonly Fingerprint[]) => void;
 }
 
 /** The part of the front that a host and its terms use; the simulation has its own. */
-export type FrontPort = Pick<Front, "serve" | "abort" | "drain" | "port" | "suspects" | "requestNames">;
+export type FrontPort = Pick<Front, "serve" | "abort" | "drain" | "port" | "suspects" | "handover">;
 
 export class Front {
   readonly #options: FrontOptions;
@@ -82,24 +87,23 @@ export class Front {
   #active = 0;
   readonly #open = new OpenRequests();
   #idle: (() => void) | undefined;
-  /** Lost requests whose cause, an ending of the application, may be noticed in the next moment. */
-  readonly #lost = new Set<RequestHead>();
-  /** In flight at an ending that was noticed before their loss: they belong to that ending. */
-  readonly #counted = new WeakSet<RequestHead>();
+  readonly #lost: LostRequests;
+  readonly #keyed = new KeyedRequests();
   readonly #probation: Probation;
   readonly #wholeAnswers: WholeAnswers;
   #completions = 0;
   /** Requests that end the application, across terms: a host that becomes primary again still knows them. */
   readonly suspects: Suspects;
-  /** Names of requests in the log and in this host's terms (core/request-names.ts). */
-  readonly requestNames: RequestNames;
+  /** Names and outcomes of requests in the log and in this host's terms (core/request-names.ts). */
+  readonly handover: Handover;
 
   private constructor(options: FrontOptions) {
     this.#options = options;
+    this.#lost = new LostRequests(options.clock);
     this.#probation = new Probation(options.clock);
     this.#wholeAnswers = new WholeAnswers({ bytesMax: wholeAnswerBytesMax, clock: options.clock });
     this.suspects = new Suspects(options.rules);
-    this.requestNames = new RequestNames(options.rules);
+    this.handover = new Handover(new RequestNames(options.rules, options.outcomes), options.clock);
   }
 
   /** Starts listening; throws the server's error if the port is in use. */
@@ -159,8 +163,9 @@ export class Front {
       cancellation: end,
       // `Stead-Outcome: not-executed` from an application is ignored: only hosts may say so.
       upstreamIsHost: false,
-      isUpstreamEnding: (request) => this.#counted.has(request) || term.endings.isUnderWay,
+      isUpstreamEnding: (request) => this.#lost.isOfEnding(request) || term.endings.isUnderWay,
       wholeAnswers: this.#wholeAnswers,
+      recordAnswer: (request, head) => recorderOf(this.handover, request, head),
       editRequestFields: withoutSteadFields,
       editResponseFields: ({ headers }) => {
         if (asksForCheckpoint(headers)) term.onCheckpointAsked();
@@ -245,37 +250,60 @@ export class Front {
     }
     this.#active += 1;
     this.#open.begin(exchange, this.#options.clock.now());
-    if (!term.isReady || this.suspects.isWatching) return this.#forwardCarefully(exchange, state);
-    if (!this.requestNames.begin(namedRequestOf(headers), term.position))
-      return this.#refuseInDoubt(exchange, state).finally(() => this.#onOver(exchange));
+    const over = (): void => this.#onOver(exchange);
+    const named = namedRequestOf(headers);
+    if (named?.isKeyed === true) return this.#forwardKeyed(exchange, state, named).finally(over);
+    if (!term.isReady || this.suspects.isWatching) return this.#forwardCarefully(exchange, state).finally(over);
+    if (named !== undefined && !this.handover.isOpen) return this.#forwardNow(exchange, state).finally(over);
+    const beginning = this.handover.begin(exchange.request, named, term.position);
+    if (beginning.kind !== "execute") return this.#answerBefore(exchange, state, beginning).finally(over);
     exchange.forwardTo(this.#currentUpstream(state), forward, user);
     return undefined;
   }
 
-  #refuseInDoubt(exchange: Exchange, { end }: Open): Promise<void> {
-    return sayUnknown(
-      exchange,
-      end,
-      "in-doubt",
-      "the host that had it was lost, and it may have changed something that was kept",
-    );
+  async #forwardKeyed(exchange: Exchange, state: Open, named: NamedRequest): Promise<void> {
+    const refusal = await this.#keyed.prepare(exchange, named);
+    if (exchange.clientGone.aborted) return;
+    if (refusal !== undefined) return exchange.respond(refusal);
+    if (this.#state.kind !== "open" || this.#state.term !== state.term) return refuse(exchange, whyNotReady(state));
+    const isCareful = !state.term.isReady || this.suspects.isWatching;
+    await (isCareful ? this.#forwardCarefully(exchange, state) : this.#forwardNow(exchange, state));
+  }
+
+  /** Waits until a named request may be handed over; false: it was refused. */
+  async #isTurnOf(exchange: Exchange, { end }: Open): Promise<boolean> {
+    if (this.handover.isOpen) return true;
+    await this.handover.whenOpen();
+    if (this.#state.kind === "open" && end.reason === undefined && !exchange.clientGone.aborted) return true;
+    this.handover.decline();
+    if (!exchange.clientGone.aborted) await refuse(exchange, "this host is stepping down");
+    return false;
+  }
+
+  /** An earlier try was executed, or may have been. */
+  async #answerBefore(exchange: Exchange, state: Open, beginning: Beginning): Promise<void> {
+    try {
+      // The answer may show what is not durable yet, as every answer may.
+      await state.term.gate();
+    } catch {
+      return exchange.abort();
+    }
+    const { metrics = noMetrics } = this.#options;
+    const isRecorded = beginning.kind === "recorded" && beginning.outcome.kind === "whole";
+    metrics.counter(isRecorded ? "stead_front_recorded_total" : "stead_front_in_doubt_total", {}).add(1);
+    await answerBefore(exchange, state.end, beginning);
   }
 
   /** While the application restarts, and as long as there are requests that it has not survived. */
   async #forwardCarefully(exchange: Exchange, state: Open): Promise<void> {
     const { method, target } = exchange.request;
     const fingerprint = fingerprintOf(method, target);
-    try {
-      const first = this.#standing(fingerprint, state);
-      if (first.kind === "put-aside") return await putAside(exchange, first.endings, first.forMs);
-      if (first.kind === "free") return await this.#forwardBeside(exchange, state);
-      if (!(await readyWithin(state.term, this.#options.clock, state.end)))
-        return await refuse(exchange, whyNotReady(state));
-      if (this.#standing(fingerprint, state).kind === "free") return await this.#forwardBeside(exchange, state);
-      await this.#forwardOnProbation(exchange, state, fingerprint);
-    } finally {
-      this.#onOver(exchange);
-    }
+    const first = this.#standing(fingerprint, state);
+    if (first.kind === "put-aside") return putAside(exchange, first.endings, first.forMs);
+    if (first.kind === "free") return this.#forwardBeside(exchange, state);
+    if (!(await readyWithin(state.term, this.#options.clock, state.end))) return refuse(exchange, whyNotReady(state));
+    if (this.#standing(fingerprint, state).kind === "free") return this.#forwardBeside(exchange, state);
+    await this.#forwardOnProbation(exchange, state, fingerprint);
   }
 
   /** Other waiting requests may have found the new port already. */
@@ -322,9 +350,11 @@ export class Front {
   }
 
   async #forwardNow(exchange: Exchange, state: Open): Promise<void> {
-    const { headers } = exchange.request;
-    if (!this.requestNames.begin(namedRequestOf(headers), state.term.position))
-      return this.#refuseInDoubt(exchange, state);
+    const { request } = exchange;
+    const named = this.#keyed.nameOf(request);
+    if (named !== undefined && !(await this.#isTurnOf(exchange, state))) return;
+    const beginning = this.handover.begin(request, named, state.term.position);
+    if (beginning.kind !== "execute") return this.#answerBefore(exchange, state, beginning);
     await this.#answer(exchange, state, await exchange.forward(this.#upstreamAfterWait(state), state.forward));
   }
 
@@ -335,6 +365,7 @@ export class Front {
   /** The exchange is no longer in flight to the application. */
   #onOver(exchange: Exchange): void {
     this.#open.remove(exchange);
+    this.handover.over(exchange.request);
     this.#active -= 1;
     if (this.#active === 0) this.#idle?.();
   }
@@ -357,7 +388,7 @@ export class Front {
       case "client-gone":
         return undefined;
       case "not-sent":
-        this.requestNames.withdraw(namedRequestOf(exchange.request.headers));
+        this.handover.withdraw(exchange.request);
         return refuse(exchange, `the application did not take the request: ${outcome.reason}`);
       case "not-executed":
       case "put-aside":
@@ -365,42 +396,12 @@ export class Front {
       case "upstream-invalid":
         return sayUnknown(exchange, end, "invalid-answer", outcome.reason);
       case "lost":
-        return this.#answerLost(exchange, term, end, outcome);
+        return this.#lost.answer(exchange, term, end, outcome);
     }
   }
 
-  /**
-   * Whether the application ended, or is alive and has closed the connection, decides whether the request may be
-   * resent.
-   */
-  #answerLost(
-    exchange: Exchange,
-    term: ServingTerm,
-    end: CancellationGroup,
-    { cause, reason }: ForwardOutcome & { kind: "lost" },
-  ): Handling {
-    const { request } = exchange;
-    if (cause === "timed-out") return sayUnknown(exchange, end, "timed-out", reason);
-    if (this.#counted.delete(request)) return sayUnknown(exchange, end, "application-ended", reason);
-    this.#lost.add(request);
-    this.#options.clock.setTimer(detectionMs, () => this.#lost.delete(request));
-    if (end.reason === undefined && !exchange.hasResponseStarted) return this.#sayWhyLost(exchange, term, end, reason);
-    exchange.abort();
-    return undefined;
-  }
-
-  async #sayWhyLost(exchange: Exchange, term: ServingTerm, end: CancellationGroup, reason: string): Promise<void> {
-    const hasEnded = await term.endings.isNoticed();
-    return sayUnknown(exchange, end, hasEnded ? "application-ended" : "closed", reason);
-  }
-
   #onEnding(end: CancellationGroup): void {
-    const sent = openAttempts(end)
-      .filter(({ isSent }) => isSent)
-      .map(({ request }) => request);
-    const executing = [...sent, ...this.#lost].map(({ method, target }) => fingerprintOf(method, target));
-    this.#lost.clear();
-    for (const request of sent) this.#counted.add(request);
+    const executing = this.#lost.atEnding(end).map(({ method, target }) => fingerprintOf(method, target));
     if (this.#state.kind !== "closed" && this.#state.end === end)
       this.#state.upstream.abortUnused("the application has ended");
     const fresh = this.suspects.ended(executing, this.#options.clock.now());

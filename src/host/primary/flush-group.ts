@@ -13,6 +13,11 @@ export class FlushGroup {
     this.#clock = clock;
   }
 
+  /** Milliseconds of a flush, smoothed; 0 before the first. */
+  get flushMs(): number {
+    return this.#state.flushMs;
+  }
+
   /** A response waits for the flush in progress, or for the one after it. */
   join(which: "current" | "next"): void {
     if (which === "current") this.#current += 1;

@@ -49,7 +49,7 @@ export async function putParts(batch: CaptureBatch, { put, prepare }: PartPorts,
   }
 }
 
-const noSections = new FlushSections(undefined, undefined);
+const noSections = new FlushSections([], undefined);
 
 /** Parts of the flush. */
 export const partCountOf = (batch: CaptureBatch, sections: FlushSections): number =>

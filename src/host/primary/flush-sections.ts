@@ -1,12 +1,10 @@
 /**
- * The sections of a flush's records, part by part: names of requests in the first, and files over as many parts as
- * their contents need.
+ * The sections of a flush's records, part by part: what it has of requests in the first, and files over as many parts
+ * as their contents need.
  */
 import type { FileChange } from "../../core/files/file-change.ts";
 import type { Section } from "../../core/flush.ts";
-import type { FlushNames } from "../../core/request-names.ts";
 import { changeBytes, filesSection } from "../../vault/log/files-section.ts";
-import { requestsSection } from "../../vault/log/request-names-section.ts";
 import type { FilesOfBatch } from "../ports/ports.ts";
 
 /** Of files in one part, unless a single file has more. */
@@ -17,8 +15,8 @@ export class FlushSections {
   readonly #requests: readonly Section[];
   readonly #files: readonly Section[];
 
-  constructor(names: FlushNames | undefined, files: FilesOfBatch | undefined) {
-    this.#requests = names === undefined ? none : [requestsSection(names)];
+  constructor(requests: readonly Section[], files: FilesOfBatch | undefined) {
+    this.#requests = requests;
     this.#files =
       files === undefined
         ? none

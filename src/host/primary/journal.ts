@@ -18,13 +18,9 @@
  *
  * Databases that cannot be captured now (`CaptureSource.uncaptured`): a flush that leaves something out covers no
  * waiter. Its waiters wait for the next one, until nothing is left out, or capture's patience is over and it throws.
- * Everything else continues to be put.
- *
- * Commits that lie in a log and not in its index (`CaptureSource.unfinished`): their writer may be about to complete
- * them, or may have responded. What arrived before they were found waits for them too (unsettled-waiters.ts).
- *
- * Names of requests (core/request-names.ts) are taken for a flush once it is collected: what it carries was committed
- * before, by a request whose name was noted earlier. A suspended machine: suspension.ts.
+ * Everything else continues to be put. Commits that lie in a log and not in its index (`CaptureSource.unfinished`):
+ * their writer may be about to complete them, or may have responded. What arrived before they were found waits for them
+ * too (unsettled-waiters.ts). Requests of a flush: flush-requests.ts. A suspended machine: suspension.ts.
  */
 import type { CaptureError } from "../../capture/capture-error.ts";
 import { mayRelease, renewDueAt } from "../../core/host/lease.ts";
@@ -35,6 +31,7 @@ import { journalEndOf, GateShutError, type JournalEnd, slowVault } from "./journ
 import type { JournalOptions } from "./journal-options.ts";
 import { settleSnapshot, type Job, type SnapshotAt } from "./journal-job.ts";
 import { FlushGroup } from "./flush-group.ts";
+import { FlushRequests, type TakenRequests } from "./flush-requests.ts";
 import { LossWindow } from "./loss-window.ts";
 import type { CaptureBatch, CaptureSource } from "../ports/ports.ts";
 import { type PartPorts, partCountOf, putParts } from "./flush-parts.ts";
@@ -71,6 +68,7 @@ export class Journal {
   #lease: Deferred | undefined;
   readonly #lossWindow: LossWindow | undefined;
   readonly #group: FlushGroup;
+  readonly #requests: FlushRequests;
   readonly #jobs: Job[] = [];
   /** Ends a put that waits for a vault that does not answer. */
   readonly #abort = new AbortController();
@@ -87,6 +85,7 @@ export class Journal {
     this.#lastPutStartedAt = options.writer.startedAtMs;
     this.#lossWindow = options.durability.kind === "async" ? new LossWindow(options.durability.lossMaxMs) : undefined;
     this.#group = new FlushGroup(options.clock);
+    this.#requests = new FlushRequests(options.handover, options.clock, options.rules);
     this.#wallAheadMs = options.wallAheadMs ?? wallAheadOf(options.clock);
     this.#loop = this.#run();
   }
@@ -259,6 +258,7 @@ export class Journal {
       const mayWait = !isHeld && this.#jobs.length === 0 && this.#source?.isSuspicious?.() !== true;
       const waitMs = mayWait ? this.#group.waitMs() : 0;
       if (waitMs > 0 && this.#renewInMs() > 0) return this.#idle(Math.min(waitMs, this.#renewInMs()));
+      await this.#requests.pause(this.#group.flushMs);
       await this.#group.during(() => this.#flush());
       if (!isHeld || !this.#isHeld()) return;
     }
@@ -297,11 +297,11 @@ export class Journal {
   }
 
   async #flush(): Promise<void> {
+    const collect = () => this.#renewingDuring(Promise.resolve(this.#source?.collect()));
     await this.#covering(async () => {
-      const early = this.#options.rules.has("replay-named-collected") ? undefined : this.#options.requestNames?.take();
-      const batch = this.#source === undefined ? undefined : await this.#renewingDuring(this.#source.collect());
+      const { found, requests } = await this.#requests.during(collect, (batch) => batch);
       this.#takeUnfinished();
-      if (batch !== undefined) await this.#putBatch(batch, early);
+      if (found !== undefined) await this.#putBatch(found, requests);
     });
   }
 
@@ -347,10 +347,9 @@ export class Journal {
     });
   }
 
-  /** Its names: those taken now, unless the mutant has taken them already. */
-  async #putBatch(batch: CaptureBatch, names = this.#options.requestNames?.take()): Promise<void> {
+  async #putBatch(batch: CaptureBatch, { sections: requests, onDurable }: TakenRequests): Promise<void> {
     this.#commits += 1;
-    const sections = new FlushSections(names, batch.files);
+    const sections = new FlushSections(requests, batch.files);
     try {
       const put: PartPorts["put"] = ({ body, bytes }) =>
         this.#tidyingDuring(this.#put(body, bytes, sections.of(body.part)));
@@ -359,6 +358,7 @@ export class Journal {
       batch.abort?.();
       throw error;
     }
+    onDurable();
     batch.done();
     batch.files?.done(this.position - partCountOf(batch, sections) + 1);
   }
@@ -379,7 +379,7 @@ export class Journal {
   async #do(job: Job): Promise<void> {
     try {
       if (job.kind === "record") {
-        await this.#put(job.body, 0);
+        await this.#put(job.body, 0, job.body.kind === "checkpoint" ? this.#requests.table() : []);
         job.done(this.position);
       } else await settleSnapshot(job, await this.#sealAndJournal());
     } catch (error) {
@@ -392,10 +392,11 @@ export class Journal {
     const source = this.#source;
     if (source === undefined) throw new Error("there is nothing to take a snapshot of before capture is attached");
     return this.#covering(async () => {
-      const { batch, snapshot } = await this.#renewingDuring(source.beginSnapshot());
+      const begin = () => this.#renewingDuring(source.beginSnapshot());
+      const { found, requests } = await this.#requests.during(begin, ({ batch }) => batch);
       this.#takeUnfinished();
-      if (batch !== undefined) await this.#putBatch(batch);
-      return { snapshot, position: this.position, hash: this.#options.writer.hash };
+      if (found.batch !== undefined) await this.#putBatch(found.batch, requests);
+      return { snapshot: found.snapshot, position: this.position, hash: this.#options.writer.hash };
     });
   }
 

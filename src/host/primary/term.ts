@@ -76,7 +76,7 @@ export class Term {
       leaseMs: config.leaseMs,
       durability: config.durability,
       wallAheadMs: options.wallAheadMs,
-      requestNames: options.front.requestNames,
+      handover: options.front.handover,
       onWarning: options.onWarning,
       onEnd,
       onRecord: (record) => {

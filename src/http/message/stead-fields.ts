@@ -1,9 +1,9 @@
 /**
  * The fields whose names begin with `Stead-`: they pass between gateways, hosts and applications, never to clients.
  *
- * `Stead-Outcome` is a host's verdict in place of a response of its application: 503
- * with `not-executed`, or 502 with `unknown` (504 on a time-out). It decides about a replay, so it is accepted only
- * from a host, never from an application.
+ * `Stead-Outcome` is a host's verdict in place of a response of its application: 503 with `not-executed`, or 502 with
+ * `unknown` (504 on a time-out). It decides about a replay, so it is accepted only from a host, never from an
+ * application. `recorded` stands beside what the application had answered to an earlier try of the request.
  *
  * `Stead-Cause` gives the cause, because only a request whose application *ended* may be resent. An unknown value
  * (another version) is taken for the end of the application, which an unknown outcome has always meant. `Stead-Reason`
@@ -24,30 +24,36 @@ export const epochField = "Stead-Epoch";
 
 /**
  * Request field from a gateway to a host: the name of a request (core/request-names.ts), as `RUN COUNT AFTER first` or
- * `RUN COUNT AFTER again`. With `again`, `Stead-Epoch` is `EPOCH-again`: a host of a version without names takes that
+ * `RUN COUNT AFTER again`; `keyed` and `keyed-again` in their place if the name is made of the client's
+ * `Idempotency-Key`. With all but `first`, `Stead-Epoch` is `EPOCH-again`: a host of a version without names takes that
  * for another epoch and refuses the request, in place of executing it a second time.
  */
 export const requestField = "Stead-Request";
 
 export const epochFieldOf = (epoch: number, named: NamedRequest | undefined): string =>
-  named?.isAgain === true ? `${epoch}-again` : String(epoch);
+  named !== undefined && (named.isAgain || named.isKeyed === true) ? `${epoch}-again` : String(epoch);
 
-export const requestFieldOf = ({ run, count, after, isAgain }: NamedRequest): string =>
-  `${run} ${count} ${after} ${isAgain ? "again" : "first"}`;
+export const requestFieldOf = ({ run, count, after, isAgain, isKeyed = false }: NamedRequest): string =>
+  `${run} ${count} ${after} ${isKeyed ? (isAgain ? "keyed-again" : "keyed") : isAgain ? "again" : "first"}`;
 
 /** The epoch for which a request was routed, as its field says; undefined: for none. */
 export function routedEpochOf(headers: HeaderList): string | undefined {
   if (!headers.mayHave(steadFieldSet)) return undefined;
   const field = headers.get(epochField);
-  return namedRequestOf(headers)?.isAgain === true ? field?.replace(/-again$/, "") : field;
+  const named = namedRequestOf(headers);
+  return named?.isAgain === true || named?.isKeyed === true ? field?.replace(/-again$/, "") : field;
 }
 
 /** Undefined: there is no name, or none of this form. */
 export function namedRequestOf(headers: HeaderList): NamedRequest | undefined {
   if (!headers.mayHave(steadFieldSet)) return undefined;
-  const found = /^([0-9a-f]{16}) (\d{1,14}) (\d{1,15}) (first|again)$/.exec(headers.get(requestField) ?? "");
-  const [, run = "", count, after, how] = found ?? [];
-  return found === null ? undefined : { run, count: Number(count), after: Number(after), isAgain: how === "again" };
+  const found = /^([0-9a-f]{16}) (\d{1,15}) (\d{1,15}) (first|again|keyed|keyed-again)$/.exec(
+    headers.get(requestField) ?? "",
+  );
+  const [, run = "", count, after, how = ""] = found ?? [];
+  if (found === null) return undefined;
+  const named = { run, count: Number(count), after: Number(after), isAgain: how.endsWith("again") };
+  return how.startsWith("keyed") ? { ...named, isKeyed: true } : named;
 }
 
 export const steadFieldSet = fieldSet(STEAD);
@@ -66,15 +72,22 @@ export type HostVerdict =
   | { readonly kind: "invalid" };
 
 /** Causes that a host can give for a request that its application had and did not answer. */
-export type UnknownCause = "application-ended" | "closed" | "timed-out" | "in-doubt" | "invalid-answer";
+export type UnknownCause = "application-ended" | "closed" | "timed-out" | "in-doubt" | "executed" | "invalid-answer";
 
 const verdicts: Readonly<Record<UnknownCause, HostVerdict>> = {
   "application-ended": { kind: "lost", cause: "application-ended" },
   closed: { kind: "lost", cause: "closed" },
   "timed-out": { kind: "lost", cause: "timed-out" },
   "in-doubt": { kind: "lost", cause: "in-doubt" },
+  executed: { kind: "lost", cause: "executed" },
   "invalid-answer": { kind: "invalid" },
 };
+
+/** Of an answer that the application gave to an earlier try, with its own status: `Stead-Outcome: recorded`. */
+export const recordedField: [string, string] = ["Stead-Outcome", "recorded"];
+
+export const isRecordedAnswer = ({ headers }: ResponseHead): boolean =>
+  headers.mayHave(steadFieldSet) && headers.get("stead-outcome") === "recorded";
 
 export const putAsideCause = "suspect-request";
 

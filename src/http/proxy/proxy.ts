@@ -17,9 +17,10 @@ import type {
 } from "../upstream/exchange.ts";
 import type { Hold, HoldResult } from "./hold.ts";
 import { type MaintenancePage, maintenanceReply, retryAfterSeconds } from "./maintenance-reply.ts";
+import type { ProxyHooks } from "./proxy-hooks.ts";
 import type { RequestNamer } from "./request-namer.ts";
 import { outcomeOf, type RequestProgress } from "./request-progress.ts";
-import { type RequestEnd, RequestTrace, type TracedRequest } from "./request-trace.ts";
+import { type RequestEnd, RequestTrace } from "./request-trace.ts";
 import { errorReply } from "../server/local-reply.ts";
 import type { Upstream } from "../upstream/upstream.ts";
 
@@ -36,17 +37,6 @@ export interface Route {
 /** Requests get the maintenance page on purpose. `untilMs`: the announced end, wall time; undefined: none. */
 export interface Maintenance {
   readonly untilMs: number | undefined;
-}
-
-export interface ProxyHooks {
-  /** A request is finished. `held`: it waited for a primary. `replays`: how often it was resent. */
-  onDone?(end: RequestEnd, held: boolean, replays: number): void;
-  /** A request that waited or was resent is finished, and its client records a trace. Undefined: it is not told. */
-  onTraced?: ((request: TracedRequest) => void) | undefined;
-  /** This proxy answered a request instead of the application. */
-  onRefused?(exchange: Exchange, status: number, code: string, why: string): void;
-  /** The upstream refused a connection or lost a request: a reason to probe it at once. */
-  onConnectionError?(upstream: Upstream, reason: string): void;
 }
 
 export interface ProxyOptions {
@@ -188,7 +178,11 @@ export class Proxy implements ForwardUser {
     }
     if (decision.why !== "not-sent" && decision.why !== "not-executed")
       life.maybeExecuted = rules.has("replay-outcome");
-    if (decision.why === "changes-state" || decision.why === "named") life.lostUpstream = upstream;
+    if (decision.why === "changes-state" || decision.why === "named") {
+      life.lostUpstream = upstream;
+      // Another epoch is what it waits for, here or in the hold.
+      life.held = true;
+    }
     if (decision.why === "named") namer?.onLost(request);
     if (life.lostUpstream !== undefined && !(await this.#isReplaced(exchange, life, life.lostUpstream))) {
       await this.#answer(exchange, life, outcome, { kind: "unknown", reason: decision.reason });
@@ -244,6 +238,7 @@ export class Proxy implements ForwardUser {
   ): Promise<void> {
     switch (decision.kind) {
       case "answered":
+        if (outcome.kind === "completed" && outcome.isRecorded === true) this.#options.hooks?.onRecorded?.();
         this.#done(outcome.kind === "client-gone" ? "client-gone" : "ok", life);
         return;
       case "give-up":

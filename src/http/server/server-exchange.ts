@@ -101,6 +101,7 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
   #isGone = false;
   #abort: AbortController | undefined;
   #requestId: string | undefined;
+  #onWholeBody: ((body: readonly Buffer[] | undefined) => void) | undefined;
 
   constructor(connection: ExchangeConnection, request: ParsedRequest) {
     this.connection = connection;
@@ -171,11 +172,13 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
         this.#dropKept();
     }
     if (this.#flow !== "none") this.#attempt?.sendBody(data);
+    else this.#settleWholeBody();
   }
 
   onBodyEnd(trailers: HeaderList | undefined): void {
     this.bodyTrailers = trailers;
     if (this.#flow !== "none") this.#attempt?.sendBodyEnd(trailers);
+    this.#settleWholeBody(true);
     if (this.isResponseDone) this.connection.onProgress();
   }
 
@@ -189,6 +192,27 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
     this.isBodyHeld = false;
     this.#kept = none;
     this.#keptBytes = 0;
+  }
+
+  wholeBody(): Promise<readonly Buffer[] | undefined> {
+    const settled = this.#wholeBodyNow();
+    if (settled !== "not-yet") return Promise.resolve(settled);
+    return new Promise((resolve) => (this.#onWholeBody = resolve));
+  }
+
+  #wholeBodyNow(isDone = this.#reader.isDone): readonly Buffer[] | undefined | "not-yet" {
+    if (this.#isGone || !this.isBodyHeld) return undefined;
+    if (isDone) return this.#kept;
+    const isPaused = this.#keptBytes >= this.limits.keepBodyBytesMax || this.#overTotal();
+    return isPaused || (this.request.expectsContinue && this.bodyBytes === 0) ? undefined : "not-yet";
+  }
+
+  #settleWholeBody(isDone?: boolean): void {
+    const resolve = this.#onWholeBody;
+    const settled = resolve === undefined ? "not-yet" : this.#wholeBodyNow(isDone);
+    if (settled === "not-yet") return;
+    this.#onWholeBody = undefined;
+    resolve?.(settled);
   }
 
   async respond(response: LocalReply): Promise<void> {
@@ -327,6 +351,7 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
     this.#isGone = true;
     this.#abort?.abort(new Error("the client is gone"));
     this.#attempt?.onClientGone();
+    this.#settleWholeBody();
     this.#dropKept();
   }
 

@@ -9,11 +9,11 @@ import type { Buffer } from "node:buffer";
 import { isIdempotent, type LossCause } from "../../core/replay.ts";
 import type { ChunkUse } from "../../runtime/tcp/tcp.ts";
 import { type AnswerProgress, type OpenAttempt, progressOf } from "./answer-progress.ts";
-import type { AttemptClient, CloseMode, ForwardOptions, ForwardOutcome } from "./exchange.ts";
+import type { AnswerRecorder, AttemptClient, CloseMode, ForwardOptions, ForwardOutcome } from "./exchange.ts";
 import type { RequestHead } from "../message/head.ts";
 import { GatedRelease, type ReleaseTarget } from "./gated-release.ts";
 import type { HeaderList } from "../message/headers.ts";
-import { hostVerdict, type HostVerdict } from "../message/stead-fields.ts";
+import { hostVerdict, type HostVerdict, isRecordedAnswer } from "../message/stead-fields.ts";
 import type { Piece } from "../../runtime/tcp/tcp.ts";
 import { brokenRule } from "../message/broken-rule.ts";
 import { PinnedConnections } from "./pinned-connections.ts";
@@ -26,6 +26,7 @@ import { ResponseWriter } from "./response-writer.ts";
 import { Tunnel, type TunnelOwner } from "./tunnel.ts";
 import type { UpstreamConnection, UpstreamUser } from "./upstream-connection.ts";
 import type { ConnectionWaiter, Upstream } from "./upstream.ts";
+import { verdictOutcome } from "./verdict-outcome.ts";
 import type { PartialAnswer } from "./whole-answers.ts";
 
 /** `waiting` for a connection, `open` with one, `complete`: only the gate's answer is missing, `tunnel`, `settled`. */
@@ -55,6 +56,9 @@ export class Attempt
   #response: ParsedResponse | undefined;
   /** The host's verdict in place of a response of its application; it is for the gateway, not for the client. */
   #verdict: HostVerdict | undefined;
+  #isRecorded = false;
+  #recorder: AnswerRecorder | undefined;
+  #trailers: HeaderList | undefined;
   /** Whether the response may wait for its rest (whole-answers.ts) has been decided. */
   #isRestDecided = false;
   readonly #firstByteMs: number;
@@ -177,8 +181,13 @@ export class Attempt
   onFinal(response: ParsedResponse): void {
     this.#response = response;
     if (response.logsInConnection && this.#connection !== undefined) this.#pin(this.#connection);
-    if (this.#options.upstreamIsHost !== false) this.#verdict = hostVerdict(response);
-    if (this.#verdict === undefined) this.#writer.final(response);
+    if (this.#options.upstreamIsHost !== false) {
+      this.#verdict = hostVerdict(response);
+      this.#isRecorded = isRecordedAnswer(response);
+    }
+    if (this.#verdict !== undefined) return;
+    this.#recorder = this.#options.recordAnswer?.(this.request, response);
+    this.#writer.final(response);
   }
 
   onSwitch(response: ParsedResponse, rest: Buffer | undefined): void {
@@ -194,17 +203,22 @@ export class Attempt
   }
 
   onBody(bytes: Buffer, from: number, to: number): void {
-    if (this.#verdict === undefined) this.#writer.body(bytes, from, to);
+    if (this.#verdict !== undefined) return;
+    this.#recorder?.onBody(bytes, from, to);
+    this.#writer.body(bytes, from, to);
   }
 
   onBodyEnd(trailers: HeaderList | undefined): void {
-    if (this.#verdict === undefined) this.#writer.end(trailers);
+    if (this.#verdict !== undefined) return;
+    this.#trailers = trailers;
+    this.#writer.end(trailers);
   }
 
   onComplete(clean: boolean): void {
     this.#giveBack(clean && this.#sender?.isDone === true && this.#response?.keepAlive === true);
     if (this.#verdict !== undefined) return;
     this.#phase = "complete";
+    this.#recorder?.onComplete(this.#trailers);
     this.release.end();
   }
 
@@ -252,8 +266,14 @@ export class Attempt
   }
 
   onReleaseEnd(): void {
-    if (this.#tunnel === undefined) this.#settle({ kind: "completed", status: this.#writer.status }, "no");
+    if (this.#tunnel === undefined) this.#settle(this.#completed(), "no");
     else this.#tunnel.onReleaseEnd();
+  }
+
+  #completed(): ForwardOutcome {
+    const { status } = this.#writer;
+    const isRecorded = this.#isRecorded;
+    return isRecorded ? { kind: "completed", status, isRecorded } : { kind: "completed", status };
   }
 
   onGateFailed(reason: string): void {
@@ -391,30 +411,5 @@ export class Attempt
 
   #expire(ms: number): void {
     this.#connection?.expire(ms);
-  }
-}
-
-function verdictOutcome(
-  verdict: HostVerdict,
-  reason: string | undefined,
-  bodyHeld: boolean,
-  released: boolean,
-): ForwardOutcome {
-  switch (verdict.kind) {
-    case "not-executed":
-      return { kind: "not-executed", bodyHeld, reason: reason ?? "the host did not execute the request" };
-    case "put-aside":
-      return { ...verdict, reason: reason ?? "the host has set this request aside" };
-    case "invalid":
-      return { kind: "upstream-invalid", reason: reason ?? "the host could not understand its application" };
-    case "lost":
-      return {
-        kind: "lost",
-        released,
-        bodyHeld,
-        reused: false,
-        cause: verdict.cause,
-        reason: reason ?? "the host lost its application",
-      };
   }
 }

@@ -26,6 +26,13 @@ export interface LocalReply {
   readonly body?: string | Uint8Array;
 }
 
+/** Keeps a copy of one answer of an upstream, as it arrives. */
+export interface AnswerRecorder {
+  onBody(bytes: Buffer, from: number, to: number): void;
+  /** The answer is complete, and its end has not been released. It is called before the gate is asked for that end. */
+  onComplete(trailers: HeaderList | undefined): void;
+}
+
 export interface ForwardOptions {
   /**
    * Awaited before any chunk is released to the client: status lines including 1xx, body, trailers, tunnel bytes, and
@@ -54,6 +61,8 @@ export interface ForwardOptions {
   readonly wholeAnswers?: WholeAnswers;
   /** Returns the name that a host gets with a request (core/request-names.ts); undefined: none. */
   readonly nameRequest?: (request: RequestHead, upstream: Upstream) => NamedRequest | undefined;
+  /** Asked at the head of a final answer, with its fields as they go to the client; undefined: it is not recorded. */
+  readonly recordAnswer?: (request: RequestHead, head: ResponseHead) => AnswerRecorder | undefined;
   /** Limit for the first byte of the final response to this target; undefined: as in the limits. */
   readonly firstByteMs?: (target: string) => number | undefined;
   /** Ends the attempt at once, together with those of other exchanges; no byte is released after it. */
@@ -61,8 +70,11 @@ export interface ForwardOptions {
 }
 
 export type ForwardOutcome =
-  /** Answered as far as the client read it; 101 after the end of a tunnel. */
-  | { readonly kind: "completed"; readonly status: number }
+  /**
+   * Answered as far as the client read it; 101 after the end of a tunnel. `isRecorded`: a host answered with what its
+   * application had answered to an earlier try.
+   */
+  | { readonly kind: "completed"; readonly status: number; readonly isRecorded?: boolean }
   /** No byte of the request was written. */
   | { readonly kind: "not-sent"; readonly reason: string }
   /** The upstream answered 503 with `Stead-Outcome: not-executed`; no byte of a final response was released. */
@@ -120,6 +132,11 @@ export interface Exchange {
   readonly bodyBytesHeldMax: number;
   /** All body bytes that arrived are still kept, so that `forward` can send the request from its start. */
   readonly isBodyHeld: boolean;
+  /**
+   * Resolves with the request's body once it has arrived; undefined: it is longer than is kept, it waits for 100
+   * (Continue), or the client is gone.
+   */
+  wholeBody(): Promise<readonly Buffer[] | undefined>;
   /** Answers the request itself. The connection stays usable if the rest of the request's body is small. */
   respond(response: LocalReply): Promise<void>;
   /**

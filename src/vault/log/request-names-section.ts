@@ -1,9 +1,10 @@
 /**
  * The section `requests` of a flush's first record: the names of requests that its primary gave to the application
- * since the flush before (src/core/request-names.ts). Big-endian.
+ * since the flush before (src/core/request-names.ts); and of the record of a checkpoint: all names that the primary
+ * knows. Big-endian.
  *
  *     flags u8: bit 0: names are left out; the others are zero
- *     for each run: 8 bytes, number of names u16 (namesPerFlushMax at most), each u48
+ *     for each run: 8 bytes, number of names u16, each u48
  *
  * It is optional, and nothing is lost where a reader skips it: a version that does not know it never decides by names,
  * and one that does takes a flush without it for one whose names are unknown.
@@ -15,6 +16,8 @@ export const requestsKind = "requests";
 const leftOutFlag = 1;
 const runBytes = 8;
 const countBytes = 6;
+/** A run with more stands there again. */
+const runNamesMax = 0xffff;
 
 export function requestsSection({ names, isComplete }: FlushNames): Section {
   const runs = new Map<string, number[]>();
@@ -23,10 +26,15 @@ export function requestsSection({ names, isComplete }: FlushNames): Section {
     if (counts === undefined) runs.set(run, [count]);
     else counts.push(count);
   }
-  const bytes = 1 + runs.size * (runBytes + 2) + names.length * countBytes;
+  const parts = [...runs].flatMap(([run, counts]) =>
+    Array.from({ length: Math.ceil(counts.length / runNamesMax) }, (_, at) => {
+      return { run, counts: counts.slice(at * runNamesMax, (at + 1) * runNamesMax) };
+    }),
+  );
+  const bytes = 1 + parts.length * (runBytes + 2) + names.length * countBytes;
   const content = Buffer.alloc(bytes);
   let at = content.writeUInt8(isComplete ? 0 : leftOutFlag, 0);
-  for (const [run, counts] of runs) {
+  for (const { run, counts } of parts) {
     at += content.write(run, at, runBytes, "hex");
     at = content.writeUInt16BE(counts.length, at);
     for (const count of counts) at = content.writeUIntBE(count, at, countBytes);

@@ -103,22 +103,101 @@ describe("the front", () => {
         response.end("done");
       });
       front.serve(termOf(port));
-      front.requestNames.onFlush(9, { names: [{ run: "00112233445566aa", count: 1 }], isComplete: true });
+      front.handover.names.onFlush(9, { names: [{ run: "00112233445566aa", count: 1 }], isComplete: true });
       expect((await post(url, fields(2, "again"))).status).toBe(200);
       expect(seen).toEqual([]);
-      expect(front.requestNames.take().names).toMatchObject([{ count: 2 }]);
+      expect(front.handover.names.take().names).toMatchObject([{ count: 2 }]);
     });
 
     test("does not execute one that a flush has, or that it had itself, or of which it cannot know", async () => {
+      const inDoubt = [502, "unknown", "in-doubt"];
       const { front, url } = await frontOf();
       const { port, executed } = await counting();
       front.serve(termOf(port));
-      front.requestNames.onFlush(9, { names: [{ run: "00112233445566aa", count: 1 }], isComplete: true });
-      front.requestNames.isUnknownUntil(8);
+      front.handover.names.onFlush(9, { names: [{ run: "00112233445566aa", count: 1 }], isComplete: true });
+      front.handover.names.isUnknownUntil(8);
       expect((await post(url, fields(2, "first"))).status).toBe(200);
-      for (const headers of [fields(1, "again"), fields(2, "again"), fields(3, "again", 7)])
-        expect(outcomeOf(await post(url, headers))).toEqual([502, "unknown", "in-doubt"]);
+      expect(outcomeOf(await post(url, fields(1, "again")))).toEqual(inDoubt);
+      expect(outcomeOf(await post(url, fields(2, "again")))).toEqual([200, "recorded", null] as never);
+      expect(outcomeOf(await post(url, fields(3, "again", 7)))).toEqual(inDoubt);
       expect(executed()).toBe(1);
+    });
+
+    test("answers one whose outcome is known with it, through the gate, and does not execute it", async () => {
+      const { front, url } = await frontOf();
+      const { port, server } = await application((request, response) => {
+        request.resume();
+        response.writeHead(201, "Made", {
+          "Set-Cookie": ["a=1", "b=2"],
+          "Stead-Checkpoint": "later",
+          "Content-Length": 10,
+          "X-Kept": "yes",
+        });
+        response.end("the answer");
+      });
+      let gates = 0;
+      front.serve(termOf(port, { gate: () => void (gates += 1) }));
+      const first = await post(url, fields(1, "first"));
+      const taken = front.handover.names.takeOutcomes();
+      front.handover.names.onDurable(taken, 0);
+      server.close();
+      server.closeAllConnections();
+      const before = gates;
+      const again = await post(url, fields(1, "again"));
+      expect(gates).toBe(before + 1);
+      const seen = async (answer: Response) => [
+        ...[answer.status, answer.statusText, await answer.text()],
+        ...["set-cookie", "x-kept", "content-length", "stead-checkpoint"].map((name) => answer.headers.get(name)),
+      ];
+      expect(again.headers.get("stead-outcome")).toBe("recorded");
+      const whole = await seen(first);
+      expect(await seen(again)).toEqual(whole);
+      expect(whole).toEqual([201, "Made", "the answer", "a=1, b=2", "yes", "10", null]);
+    });
+
+    test("says of one whose answer was too long to be kept that it was executed", async () => {
+      const { front, url } = await frontOf();
+      const { port } = await application((_request, response) => response.end("x".repeat(100_000)));
+      front.serve(termOf(port));
+      expect((await (await post(url, fields(1, "first"))).text()).length).toBe(100_000);
+      front.handover.names.onDurable(front.handover.names.takeOutcomes(), 0);
+      const again = await post(url, fields(1, "again"));
+      expect(outcomeOf(again)).toEqual([502, "unknown", "executed"]);
+      expect(again.headers.get("stead-reason")).toContain("100000 bytes, SHA-256 ");
+    });
+
+    test("executes one with an Idempotency-Key once, and compares its repetitions with it", async () => {
+      const { front, url } = await frontOf();
+      const { port, executed } = await counting();
+      front.serve(termOf(port));
+      const keyed = (body: string, more: Record<string, string> = {}) => {
+        const headers = { "stead-epoch": "4-again", "stead-request": "00112233445566aa 7 9 keyed", ...more };
+        return fetch(url, { method: "POST", body, headers: { "idempotency-key": "k", ...headers } });
+      };
+      expect([(await keyed("x")).status, executed()]).toEqual([200, 1]);
+      const again = await keyed("x");
+      expect([again.status, await again.text(), again.headers.get("stead-outcome")]).toEqual([200, "done", "recorded"]);
+      const others = [keyed("y"), keyed("x", { authorization: "other" }), keyed("x", { "idempotency-key": "" })];
+      expect((await Promise.all(others)).map(({ status }) => status)).toEqual([422, 422, 400]);
+      front.handover.begin({}, { run: "00112233445566aa", count: 8, after: 0, isAgain: false, isKeyed: true }, 1);
+      expect((await keyed("x", { "stead-request": "00112233445566aa 8 9 keyed" })).status).toBe(409);
+      expect(executed()).toBe(1);
+    });
+
+    test("hands named requests over behind a collection, and others at once", async () => {
+      const { front, url } = await frontOf();
+      const { port, executed } = await counting();
+      front.serve(termOf(port));
+      front.handover.begin({}, { run: "00112233445566aa", count: 9, after: 0, isAgain: false }, 1);
+      const pause = front.handover.pause(5);
+      const waiting = post(url, fields(1, "first"));
+      expect((await fetch(url)).status).toBe(200);
+      await pause;
+      expect([front.handover.isOpen, executed()]).toEqual([false, 1]);
+      expect(front.handover.names.take().names.map(({ count }) => count)).toEqual([9]);
+      front.handover.release();
+      expect((await waiting).status).toBe(200);
+      expect(front.handover.names.take().names.map(({ count }) => count)).toEqual([1]);
     });
 
     test("notes no name of a request that it refuses or cannot send, so that it may come again", async () => {
@@ -130,7 +209,7 @@ describe("the front", () => {
       server.closeAllConnections();
       await until(() => !server.listening);
       expect(outcomeOf(await post(url, fields(2, "first")))[1]).toBe("not-executed");
-      expect(front.requestNames.take().names).toEqual([]);
+      expect(front.handover.names.take().names).toEqual([]);
       const { port: next } = await application((_request, response) => response.end("done"));
       front.serve(termOf(next));
       for (const count of [1, 2]) expect((await post(url, fields(count, "again"))).status).toBe(200);

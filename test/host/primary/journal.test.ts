@@ -1,8 +1,11 @@
 import { describe, expect, test } from "bun:test";
+import type { Section } from "../../../src/core/flush.ts";
 import type { RecordFormat } from "../../../src/core/record-format.ts";
 import { RequestNames } from "../../../src/core/request-names.ts";
 import { requestNamesOf } from "../../../src/vault/log/request-names-section.ts";
+import { requestOutcomesOf } from "../../../src/vault/log/request-outcomes-section.ts";
 import { allRules } from "../../../src/core/rules.ts";
+import { Handover } from "../../../src/host/application/handover.ts";
 import { Journal } from "../../../src/host/primary/journal.ts";
 import type { JournalDurability } from "../../../src/host/primary/journal-options.ts";
 import { GateShutError, type JournalEnd } from "../../../src/host/primary/journal-end.ts";
@@ -69,7 +72,7 @@ interface SetUp {
   readonly leaseMs?: number;
   readonly clock?: Clock;
   readonly wallAheadMs?: number;
-  readonly requestNames?: RequestNames;
+  readonly handover?: Handover;
 }
 
 async function setUp(
@@ -77,14 +80,14 @@ async function setUp(
 ): Promise<{ store: SlowStore; source: FakeSource; journal: Journal; ended: Promise<JournalEnd>; warnings: string[] }> {
   const warnings: string[] = [];
   const store = new SlowStore();
-  const writer = await claim(store, "a", options.requestNames === undefined ? 1 : 2);
+  const writer = await claim(store, "a", options.handover === undefined ? 1 : 2);
   const source = new FakeSource();
   const end = Promise.withResolvers<JournalEnd>();
   const journal = new Journal({
     writer,
     clock: options.clock ?? systemClock,
     wallAheadMs: options.wallAheadMs,
-    requestNames: options.requestNames,
+    handover: options.handover,
     onWarning: (text) => warnings.push(text),
     rules: allRules,
     leaseMs: options.leaseMs ?? 60_000,
@@ -515,7 +518,7 @@ describe("names of requests", () => {
   const named = (count: number) => ({ run: "00112233445566aa", count, after: 0, isAgain: false });
 
   /** Of each commit in the log. */
-  async function namesInLog(store: Store): Promise<readonly (readonly number[] | undefined)[]> {
+  async function inLog<T>(store: Store, of: (sections: readonly Section[]) => T): Promise<T[]> {
     const reader = new LogReader({
       log: new StoreLog(store, "notes"),
       start: { position: 0, hash: zeros },
@@ -523,19 +526,23 @@ describe("names of requests", () => {
     });
     const found = [];
     for (let record = await reader.next(); record !== undefined; record = await reader.next())
-      if (record.body.kind === "commit") found.push(requestNamesOf(record.sections)?.names.map(({ count }) => count));
+      if (record.body.kind === "commit") found.push(of(record.sections));
     return found;
   }
+  const namesInLog = (store: Store) =>
+    inLog(store, (sections) => requestNamesOf(sections)?.names.map(({ count }) => count));
+  const outcomesInLog = (store: Store) =>
+    inLog(store, (sections) => requestOutcomesOf(sections).map(({ name }) => name.count));
 
   test("that began before the end of a collection are in its flush, and the next flush has the later ones", async () => {
     const requestNames = new RequestNames();
-    const { journal, source, store } = await setUp({ requestNames });
+    const { journal, source, store } = await setUp({ handover: new Handover(requestNames, systemClock) });
     const collecting = Promise.withResolvers<void>();
     source.collecting = collecting.promise;
     requestNames.begin(named(1), 1);
     source.commit();
     const gate = journal.gate();
-    await until(() => source.collected === 0);
+    await until(() => source.collections > 0);
     requestNames.begin(named(2), 1);
     store.isHolding = true;
     collecting.resolve();
@@ -552,9 +559,36 @@ describe("names of requests", () => {
     expect(await namesInLog(store)).toEqual([[1, 2], [3], []]);
   });
 
+  test("and their answers: those that were complete before a collection are in its flush, the others in the next", async () => {
+    const requestNames = new RequestNames();
+    const { journal, source, store } = await setUp({ handover: new Handover(requestNames, systemClock) });
+    for (const count of [1, 2]) requestNames.begin(named(count), 1);
+    const collecting = Promise.withResolvers<void>();
+    source.collecting = collecting.promise;
+    const outcome = { kind: "whole", status: 201, reason: "Created", fields: [], body: Buffer.from("ok") } as const;
+    requestNames.answered(named(1), outcome);
+    source.commit();
+    store.isHolding = true;
+    const gate = journal.gate();
+    await until(() => source.collections > 0);
+    requestNames.answered(named(2), outcome);
+    collecting.resolve();
+    await until(() => store.held.length === 1);
+    store.isHolding = false;
+    store.release();
+    await gate;
+    source.commit();
+    await journal.gate();
+    journal.abort();
+    expect(await outcomesInLog(store)).toEqual([[1], [2]]);
+    requestNames.beginTerm();
+    const kindOf = (count: number) => requestNames.begin({ ...named(count), isAgain: true }, 2).kind;
+    expect([1, 2].map(kindOf)).toEqual(["recorded", "recorded"]);
+  });
+
   test("wait for a flush: a renewal takes none", async () => {
     const requestNames = new RequestNames();
-    const { journal, source, store } = await setUp({ requestNames });
+    const { journal, source, store } = await setUp({ handover: new Handover(requestNames, systemClock) });
     requestNames.begin(named(1), 1);
     await journal.append({ kind: "renew" });
     source.commit();

@@ -92,7 +92,7 @@ describe("a write with a name", () => {
     expect(await client.until((r) => r.endsWith("ok"))).toBe(ok);
     expect(fieldsOf(second.last.received)).toEqual(["Stead-Epoch: 5-again", "Stead-Request: RUN 1 0 again"]);
     expect(second.last.received.match(/[0-9a-f]{16}/)?.[0]).toBe(first.match(/[0-9a-f]{16}/)?.[0] as string);
-    expect(g.ends).toEqual(["ok replayed 1"]);
+    expect(g.ends).toEqual(["ok held replayed 1"]);
   });
 
   test("that the next primary is in doubt about gets 502 with Stead-Outcome unknown, and is not sent a third time", async () => {
@@ -104,7 +104,7 @@ describe("a write with a name", () => {
     g.serve(await g.backend((c) => c.received.endsWith("data") && void ((asked += 1), c.socket.write(doubt))), 5);
     const received = await client.until((r) => r.includes("outcome_unknown"));
     expect(received).toContain("it may be kept");
-    expect([g.ends, asked]).toEqual([["unknown replayed 1"], 1]);
+    expect([g.ends, asked]).toEqual([["unknown held replayed 1"], 1]);
   });
 
   test("is not sent again in the epoch that lost it", async () => {

@@ -2,8 +2,10 @@
 import { join } from "node:path";
 import type { HostConfig } from "../../../src/config/types.ts";
 import { RequestNames } from "../../../src/core/request-names.ts";
+import { outcomeLimitsDefault } from "../../../src/core/request-outcome.ts";
 import { Suspects } from "../../../src/core/suspects.ts";
 import { Endings } from "../../../src/host/application/endings.ts";
+import { Handover } from "../../../src/host/application/handover.ts";
 import type { FrontPort } from "../../../src/host/application/front.ts";
 import type { ServingTerm } from "../../../src/host/application/serving-term.ts";
 import type { SupervisedApplication } from "../../../src/host/application/supervised-application.ts";
@@ -13,7 +15,7 @@ import { service } from "./log-fixture.ts";
 export class FakeFront implements FrontPort {
   port = 1;
   readonly suspects = new Suspects();
-  readonly requestNames = new RequestNames();
+  readonly handover = new Handover(new RequestNames(), systemClock);
   term: ServingTerm | undefined;
   serve(term: ServingTerm): void {
     this.term = term;
@@ -111,6 +113,7 @@ export function configOf(root: string, changes: Partial<HostConfig>): HostConfig
     ...{
       drainTimeoutMs: 100,
       drainStreamsMs: 100,
+      outcomes: outcomeLimitsDefault,
       priority: 0,
       nofailover: false,
       secret: "s",

@@ -9,6 +9,8 @@ export class FakeSource implements CaptureSource {
   seals = 0;
   /** Names of databases that cannot be captured now. */
   left: string[] = [];
+  /** Begun ones. */
+  collections = 0;
   /** A collection takes until this resolves. */
   collecting: Promise<void> = Promise.resolve();
   /** Something moved that no index shows. */
@@ -39,6 +41,7 @@ export class FakeSource implements CaptureSource {
   }
 
   async collect(): Promise<CaptureBatch | undefined> {
+    this.collections += 1;
     await this.collecting;
     return this.#take();
   }

@@ -1,0 +1,33 @@
+/** What an application answered to a named request (request-names.ts), as the log keeps it for a repetition. */
+
+/** Strings hold one character per byte (latin1). */
+export type RequestOutcome =
+  | {
+      readonly kind: "whole";
+      readonly status: number;
+      readonly reason: string;
+      /** Without those of the connection and of the framing. */
+      readonly fields: readonly (readonly [string, string])[];
+      readonly body: Uint8Array;
+    }
+  /** The answer is too long to be kept: only that it was given is known, and what it was. */
+  | { readonly kind: "answered"; readonly status: number; readonly bodyBytes: number; readonly sha256: string };
+
+/** What one outcome costs in memory and, before compression, in the log. */
+export function outcomeBytes(outcome: RequestOutcome): number {
+  if (outcome.kind === "answered") return fixedBytes;
+  const fields = outcome.fields.reduce((sum, [name, value]) => sum + name.length + value.length + fieldBytes, 0);
+  return fixedBytes + outcome.reason.length + fields + outcome.body.byteLength;
+}
+const fixedBytes = 64;
+const fieldBytes = 4;
+
+/** Bounds of the outcomes that a host keeps. */
+export interface OutcomeLimits {
+  /** Longest body that is kept whole. */
+  readonly bodyBytesMax: number;
+  /** Milliseconds after which an outcome is forgotten. 0: none is recorded. */
+  readonly keepMs: number;
+}
+
+export const outcomeLimitsDefault: OutcomeLimits = { bodyBytesMax: 64 * 1024, keepMs: 600_000 };

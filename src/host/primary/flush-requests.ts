@@ -1,0 +1,78 @@
+/**
+ * The requests of a flush: names and outcomes that go with what one collection found (core/request-names.ts).
+ *
+ * The order is the rule (docs/PROTOCOL.md, "replay-outcome-covered", "replay-named-collected"): outcomes are taken, the
+ * databases are collected, names are taken. An outcome that is taken before was complete before, and so was its commit,
+ * which the collection therefore covers. A name that is taken after was noted before whatever the collection found of
+ * its request.
+ */
+import type { Section } from "../../core/flush.ts";
+import type { NamedOutcome } from "../../core/request-names.ts";
+import type { Rules } from "../../core/rules.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import { outcomesSection } from "../../vault/log/request-outcomes-section.ts";
+import { requestsSection } from "../../vault/log/request-names-section.ts";
+import { tableSections } from "../../vault/log/request-table-sections.ts";
+import type { Handover } from "../application/handover.ts";
+
+/** What one collection found; undefined: nothing. */
+interface Collected<T> {
+  readonly found: T;
+  readonly requests: TakenRequests;
+}
+
+/** Of one flush. */
+export interface TakenRequests {
+  /** For its first part: no part of it is in the log without the names. */
+  readonly sections: readonly Section[];
+  /** Call it when the flush is durable. */
+  readonly onDurable: () => void;
+}
+
+export class FlushRequests {
+  readonly #handover: Handover | undefined;
+  readonly #clock: Clock;
+  readonly #rules: Rules;
+
+  /** `handover` undefined: flushes have no names. */
+  constructor(handover: Handover | undefined, clock: Clock, rules: Rules) {
+    this.#handover = handover;
+    this.#clock = clock;
+    this.#rules = rules;
+    handover?.names.beginTerm();
+  }
+
+  /** For the record of a checkpoint: hosts that restore it learn what came before. */
+  table(): readonly Section[] {
+    return this.#handover === undefined ? [] : tableSections(this.#handover.names.table());
+  }
+
+  /** Before a flush takes its waiters: what completes meanwhile still leaves with it. */
+  async pause(flushMs: number): Promise<void> {
+    await this.#handover?.pause(flushMs);
+  }
+
+  /** Collects, and takes what belongs to it. `batchOf` undefined: there will be no flush of what was found. */
+  async during<T>(collect: () => Promise<T>, batchOf: (found: T) => unknown): Promise<Collected<T>> {
+    const handover = this.#handover;
+    if (handover === undefined) return { found: await collect(), requests: noRequests };
+    const { names } = handover;
+    const early = this.#rules.has("replay-named-collected") ? undefined : names.take();
+    let outcomes: readonly NamedOutcome[] = this.#rules.has("replay-outcome-covered") ? names.takeOutcomes() : [];
+    try {
+      const found = await collect();
+      if (!this.#rules.has("replay-outcome-covered")) outcomes = names.takeOutcomes();
+      if (batchOf(found) !== undefined) {
+        const sections = [requestsSection(early ?? names.take())];
+        if (outcomes.length > 0) sections.push(outcomesSection(outcomes));
+        return { found, requests: { sections, onDurable: () => names.onDurable(outcomes, this.#clock.now()) } };
+      }
+      names.giveBack(outcomes);
+      return { found, requests: noRequests };
+    } finally {
+      handover.release();
+    }
+  }
+}
+
+const noRequests: TakenRequests = { sections: [], onDurable: () => undefined };

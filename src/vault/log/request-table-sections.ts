@@ -1,0 +1,33 @@
+/**
+ * What a primary knows of requests (src/core/request-names.ts), as sections of the record of a checkpoint: `requests`
+ * and `outcomes` as in a flush, and `requests-after`, the position after which those names are complete, u48
+ * big-endian.
+ *
+ * They are optional: a reader that skips them counts requests before the checkpoint as unknown.
+ */
+import type { Section } from "../../core/flush.ts";
+import type { NamesTable } from "../../core/request-names.ts";
+import { requestNamesOf, requestsSection } from "./request-names-section.ts";
+import { outcomesSection, requestOutcomesOf } from "./request-outcomes-section.ts";
+
+export const afterKind = "requests-after";
+const positionBytes = 6;
+
+export function tableSections({ completeAfter, names, outcomes }: NamesTable): Section[] {
+  const content = Buffer.alloc(positionBytes);
+  content.writeUIntBE(completeAfter, 0, positionBytes);
+  return [
+    { kind: afterKind, isRequired: false, content },
+    requestsSection({ names, isComplete: true }),
+    ...(outcomes.length === 0 ? [] : [outcomesSection(outcomes)]),
+  ];
+}
+
+/** Undefined: the record has none, or one that cannot be read. */
+export function namesTableOf(sections: readonly Section[]): NamesTable | undefined {
+  const after = sections.find(({ kind }) => kind === afterKind)?.content;
+  const found = requestNamesOf(sections);
+  if (after?.byteLength !== positionBytes || found === undefined) return undefined;
+  const completeAfter = Buffer.from(after).readUIntBE(0, positionBytes);
+  return { completeAfter, names: found.names, outcomes: requestOutcomesOf(sections) };
+}

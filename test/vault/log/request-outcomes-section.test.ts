@@ -1,0 +1,60 @@
+import { expect, test } from "bun:test";
+import type { NamedOutcome } from "../../../src/core/request-names.ts";
+import { outcomesSection, requestOutcomesOf } from "../../../src/vault/log/request-outcomes-section.ts";
+
+const outcomes: readonly NamedOutcome[] = [
+  {
+    name: { run: "00112233445566aa", count: 2 ** 40 },
+    outcome: {
+      kind: "whole",
+      status: 201,
+      reason: "Created \xe9",
+      fields: [
+        ["Set-Cookie", "a=1"],
+        ["Set-Cookie", "b=2"],
+        ["X-Long", "y".repeat(70_000)],
+      ],
+      body: Buffer.from([0, 255, 10, 13]),
+    },
+  },
+  {
+    name: { run: "ffffffffffffffff", count: 1 },
+    outcome: { kind: "answered", status: 500, bodyBytes: 5_000_000_000, sha256: "ab".repeat(32) },
+  },
+  {
+    name: { run: "ffffffffffffffff", count: 2 },
+    outcome: { kind: "whole", status: 204, reason: "", fields: [], body: new Uint8Array(0) },
+  },
+];
+
+test("outcomes come back byte for byte, from among other sections", () => {
+  const section = outcomesSection(outcomes);
+  expect(section.isRequired).toBe(false);
+  const back = requestOutcomesOf([{ kind: "other", isRequired: false, content: Buffer.from("x") }, section]);
+  expect(back.length).toBe(3);
+  for (const [at, { name, outcome }] of outcomes.entries()) {
+    expect(back[at]?.name).toEqual(name);
+    const found = back[at]?.outcome;
+    if (outcome.kind === "answered" || found?.kind !== "whole") expect(found).toEqual(outcome);
+    else expect({ ...found, body: [...found.body] }).toEqual({ ...outcome, body: [...outcome.body] } as never);
+  }
+});
+
+test("a record without the section has none, and one that is cut or damaged is as good as none", () => {
+  expect(requestOutcomesOf([])).toEqual([]);
+  const section = outcomesSection(outcomes);
+  for (const bytes of [0, 1, section.content.length >> 1, section.content.length - 1])
+    expect(requestOutcomesOf([{ ...section, content: section.content.subarray(0, bytes) }])).toEqual([]);
+  const other = outcomesSection(outcomes.slice(1));
+  const wrong = Buffer.concat([other.content, Buffer.from("rest")]);
+  expect(requestOutcomesOf([{ ...section, content: wrong }]).length).toBeLessThanOrEqual(2);
+});
+
+test("equal answers cost little", () => {
+  const [one] = outcomes;
+  if (one === undefined) throw new Error("there is one");
+  const body = Buffer.from(JSON.stringify({ id: "a", from: 1, to: 2, amount: 3 }));
+  const outcome = { ...one.outcome, kind: "whole", fields: [["Content-Type", "application/json"]], body } as const;
+  const many = Array.from({ length: 16 }, (_, count) => ({ name: { ...one.name, count }, outcome }) as NamedOutcome);
+  expect(outcomesSection(many).content.byteLength).toBeLessThan(16 * 32);
+});
