@@ -358,7 +358,6 @@ export interface HostConfig {
   readonly drainTimeoutMs: number;
   /** The part of it that streams and tunnels get. */
   readonly drainStreamsMs: number;
-  /** Answers to named requests that are kept for their repetitions. */
   readonly outcomes: OutcomeLimits;
   /** Higher is preferred; 0 is the default. */
   readonly priority: number;
