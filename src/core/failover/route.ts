@@ -46,6 +46,12 @@ function wantedRoute(state: ServiceState, now: number): Routed {
   }
 }
 
+/**
+ * True unless the primary is seen serving. Whatever lost a request makes the primary doubtful in the same step, so a
+ * primary that is not doubted was seen well since.
+ */
+export const isPrimaryDoubted = ({ phase }: ServiceState): boolean => phase.kind !== "serving";
+
 function sameRoute(a: Routed, b: Routed): boolean {
   if (a.kind === "hold") return b.kind === "hold" && a.reason === b.reason;
   return b.kind === "host" && a.host === b.host && a.epoch === b.epoch && a.dataUrl === b.dataUrl;

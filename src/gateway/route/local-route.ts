@@ -1,5 +1,5 @@
 /**
- * The destination of one service's requests for the data plane (`Route` of src/http/proxy/proxy.ts): the primary's
+ * The destination of one service's requests for the data plane (`Route` of src/http/proxy/route.ts): the primary's
  * connections, and the hold for requests without one. The state machine's effects drive it; it decides only one thing
  * itself:
  *
@@ -10,7 +10,7 @@
 import { connect } from "node:net";
 import { Hold, holdEnds, type HoldOptions, type HoldWaits } from "../../http/proxy/hold.ts";
 import type { HttpLimits } from "../../http/limits.ts";
-import type { Maintenance, Route } from "../../http/proxy/proxy.ts";
+import type { Maintenance, Route } from "../../http/proxy/route.ts";
 import { Upstream, type UpstreamOptions } from "../../http/upstream/upstream.ts";
 import type { Histogram, Metrics } from "../../metrics/metrics.ts";
 import type { Tcp } from "../../runtime/tcp/tcp.ts";
@@ -63,6 +63,7 @@ export class LocalRoute implements Route, ServiceRoute {
   #waitingForPort: Timer | undefined;
   #wanted: "route" | "hold" = "hold";
   #maintenance: Maintenance | undefined;
+  #isDoubted = true;
 
   constructor(options: LocalRouteOptions) {
     this.#options = options;
@@ -102,6 +103,14 @@ export class LocalRoute implements Route, ServiceRoute {
   heard(epoch: number, position: number): void {
     const upstream = this.#active?.upstream;
     if (upstream?.epoch === epoch) upstream.logPosition = Math.max(upstream.logPosition, position);
+  }
+
+  get isDoubted(): boolean {
+    return this.#isDoubted;
+  }
+
+  doubt(isDoubted: boolean): void {
+    this.#isDoubted = isDoubted;
   }
 
   holdRequests(): void {

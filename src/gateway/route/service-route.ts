@@ -2,7 +2,7 @@
  * The receiver of decisions about a service's route: the data plane of this process (local-route.ts), or worker
  * processes (workers/worker-route.ts).
  */
-import type { Maintenance } from "../../http/proxy/proxy.ts";
+import type { Maintenance } from "../../http/proxy/route.ts";
 import type { RequestEnd, TracedRequest } from "../../http/proxy/request-trace.ts";
 
 export interface ServiceRoute {
@@ -14,6 +14,8 @@ export interface ServiceRoute {
   route(host: string, dataUrl: string, epoch: number | undefined): void;
   /** The host that gets requests has said that its log has this position, in this epoch. */
   heard(epoch: number, position: number): void;
+  /** Whether the host that gets requests may be gone, so that another one may replace it soon or later. */
+  doubt(isDoubted: boolean): void;
   /** Makes new requests wait; those in flight continue. */
   holdRequests(): void;
   /** Ends every connection to a host that is no longer primary. */

@@ -37,6 +37,7 @@ import { Orders } from "./orders.ts";
 import type { HostControl } from "../../control/host-control.ts";
 import type { RestoreTestResult } from "../../control/restore-test.ts";
 import { isPlain, PlainHost, PlainEpochs } from "./plain-host.ts";
+import { isPrimaryDoubted } from "../../core/failover/route.ts";
 import { FailoverImpacts } from "./failover-impacts.ts";
 import { measuredOf } from "./failover-history.ts";
 import type { FailoverRow } from "../state/rows.ts";
@@ -329,6 +330,8 @@ export class ServiceRuntime {
       const restoreTest = status?.restoreTest ?? undefined;
       if (restoreTest !== undefined) this.#options.onRestoreTest?.(event.host, restoreTest);
     }
+    const isDoubted = isPrimaryDoubted(this.#state);
+    if (isDoubted !== isPrimaryDoubted(before)) this.route.doubt(isDoubted);
     if (event.kind === "data-error" && this.#state.phase.kind === "down") this.route.waitForPort();
   }
 

@@ -69,6 +69,7 @@ export const toWorkerSchema = v.variant("kind", [
   v.object({ kind: v.literal("settings"), settings: settingsSchema }),
   v.object({ kind: v.literal("route"), route: count, host: text, dataUrl: text, epoch: v.optional(count) }),
   v.object({ kind: v.literal("heard"), route: count, epoch: count, position: count }),
+  v.object({ kind: v.literal("doubt"), route: count, isDoubted: v.boolean() }),
   v.object({ kind: v.literal("hold"), route: count }),
   v.object({ kind: v.literal("drop"), route: count, host: text, reason: text }),
   v.object({ kind: v.literal("wait-for-port"), route: count }),

@@ -2,7 +2,7 @@
  * One service's route on all workers: each decision goes to all of them, and is kept so that a worker that starts later
  * gets the same state.
  */
-import type { Maintenance } from "../../http/proxy/proxy.ts";
+import type { Maintenance } from "../../http/proxy/route.ts";
 import type { RouteHooks, ServiceRoute } from "../route/service-route.ts";
 import type { ToWorker } from "./messages.ts";
 
@@ -26,6 +26,7 @@ export class WorkerRoute implements ServiceRoute {
   #active: Extract<ToWorker, { kind: "route" }> | undefined;
   /** The last message since the route. */
   #after: "hold" | "wait-for-port" | undefined;
+  #isDoubted = true;
   #maintained: Extract<ToWorker, { kind: "maintain" }> | undefined;
 
   constructor(options: WorkerRouteOptions) {
@@ -48,6 +49,7 @@ export class WorkerRoute implements ServiceRoute {
     return [
       ...(this.#active === undefined ? [] : [this.#active]),
       ...(this.#active === undefined || this.#after === undefined ? [] : [{ kind: this.#after, route: this.id }]),
+      { kind: "doubt", route: this.id, isDoubted: this.#isDoubted },
       ...(this.#maintained === undefined ? [] : [this.#maintained]),
     ];
   }
@@ -61,6 +63,11 @@ export class WorkerRoute implements ServiceRoute {
 
   heard(epoch: number, position: number): void {
     if (this.#active?.epoch === epoch) this.#options.send({ kind: "heard", route: this.id, epoch, position });
+  }
+
+  doubt(isDoubted: boolean): void {
+    this.#isDoubted = isDoubted;
+    this.#options.send({ kind: "doubt", route: this.id, isDoubted });
   }
 
   holdRequests(): void {

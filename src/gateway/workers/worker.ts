@@ -81,6 +81,8 @@ class Worker {
         return this.#routes.get(message.route)?.target.route(message.host, message.dataUrl, message.epoch);
       case "heard":
         return this.#routes.get(message.route)?.target.heard(message.epoch, message.position);
+      case "doubt":
+        return this.#routes.get(message.route)?.target.doubt(message.isDoubted);
       case "hold":
         return this.#routes.get(message.route)?.target.holdRequests();
       case "drop":

@@ -5,6 +5,11 @@
  * databases are collected, names are taken. An outcome that is taken before was complete before, and so was its commit,
  * which the collection therefore covers. A name that is taken after was noted before whatever the collection found of
  * its request.
+ *
+ * A collection that leaves something out covers no outcome, as it covers no response that waits at the gate: a database
+ * that cannot be captured now, or a commit that lies in a log and not in its index, may have what an answer confirms.
+ * The outcomes wait for a later flush. Attacked in
+ * test/host/primary/journal.test.ts: "answers wait for a flush that leaves nothing out".
  */
 import type { Section } from "../../core/flush.ts";
 import type { NamedOutcome } from "../../core/request-names.ts";
@@ -13,6 +18,7 @@ import type { Clock } from "../../runtime/clock.ts";
 import { outcomesSection } from "../../vault/log/request-outcomes-section.ts";
 import { requestsSection } from "../../vault/log/request-names-section.ts";
 import { tableSections } from "../../vault/log/request-table-sections.ts";
+import type { CaptureSource } from "../ports/ports.ts";
 import type { Handover } from "../application/handover.ts";
 
 /** What one collection found; undefined: nothing. */
@@ -33,12 +39,19 @@ export class FlushRequests {
   readonly #handover: Handover | undefined;
   readonly #clock: Clock;
   readonly #rules: Rules;
+  readonly #source: () => Pick<CaptureSource, "uncaptured" | "unfinished"> | undefined;
 
-  /** `handover` undefined: flushes have no names. */
-  constructor(handover: Handover | undefined, clock: Clock, rules: Rules) {
+  /** `handover` undefined: flushes have no names. `source`: what is collected. */
+  constructor(
+    handover: Handover | undefined,
+    clock: Clock,
+    rules: Rules,
+    source: () => Pick<CaptureSource, "uncaptured" | "unfinished"> | undefined,
+  ) {
     this.#handover = handover;
     this.#clock = clock;
     this.#rules = rules;
+    this.#source = source;
     handover?.names.beginTerm();
   }
 
@@ -62,6 +75,10 @@ export class FlushRequests {
     try {
       const found = await collect();
       if (!this.#rules.has("replay-outcome-covered")) outcomes = names.takeOutcomes();
+      else if (this.#leavesOut()) {
+        names.giveBack(outcomes);
+        outcomes = [];
+      }
       if (batchOf(found) !== undefined) {
         const sections = [requestsSection(early ?? names.take())];
         if (outcomes.length > 0) sections.push(outcomesSection(outcomes));
@@ -72,6 +89,13 @@ export class FlushRequests {
     } finally {
       handover.release();
     }
+  }
+
+  /** True if the collection that has just ended does not cover everything that was committed before it. */
+  #leavesOut(): boolean {
+    const source = this.#source();
+    const isHeld = (source?.uncaptured?.() ?? []).length > 0;
+    return isHeld || (source?.unfinished?.() ?? []).some(({ isSettled }) => !isSettled);
   }
 }
 

@@ -85,7 +85,7 @@ export class Journal {
     this.#lastPutStartedAt = options.writer.startedAtMs;
     this.#lossWindow = options.durability.kind === "async" ? new LossWindow(options.durability.lossMaxMs) : undefined;
     this.#group = new FlushGroup(options.clock);
-    this.#requests = new FlushRequests(options.handover, options.clock, options.rules);
+    this.#requests = new FlushRequests(options.handover, options.clock, options.rules, () => this.#source);
     this.#wallAheadMs = options.wallAheadMs ?? wallAheadOf(options.clock);
     this.#loop = this.#run();
   }

@@ -15,29 +15,16 @@ import type {
   Handling,
   LocalReply,
 } from "../upstream/exchange.ts";
-import type { Hold, HoldResult } from "./hold.ts";
+import type { HoldResult } from "./hold.ts";
 import { type MaintenancePage, maintenanceReply, retryAfterSeconds } from "./maintenance-reply.ts";
 import type { ProxyHooks } from "./proxy-hooks.ts";
+import { isReplaced, isSameTerm } from "./replacement.ts";
 import type { RequestNamer } from "./request-namer.ts";
 import { outcomeOf, type RequestProgress } from "./request-progress.ts";
 import { type RequestEnd, RequestTrace } from "./request-trace.ts";
+import type { Route } from "./route.ts";
 import { errorReply } from "../server/local-reply.ts";
 import type { Upstream } from "../upstream/upstream.ts";
-
-/** The present destination of a service's requests. */
-export interface Route {
-  /** The primary's connections, or undefined while there is none. */
-  current(): Upstream | undefined;
-  /** The hold for requests without a primary; open exactly while there is one. */
-  whenServing(): Hold;
-  /** Why the hold refuses everything; undefined: it does not. */
-  maintenance?(): Maintenance | undefined;
-}
-
-/** Requests get the maintenance page on purpose. `untilMs`: the announced end, wall time; undefined: none. */
-export interface Maintenance {
-  readonly untilMs: number | undefined;
-}
 
 export interface ProxyOptions {
   readonly route: Route;
@@ -69,9 +56,6 @@ export interface ProxyOptions {
 const againDelayMsMax = 250;
 /** Pause, in units of `againDelayMs`, before a request is resent to a host that lost one. */
 const lostHostDelays = 13;
-/** How long a request that may have changed something waits for another primary before it is answered as "unknown". */
-const replacementWaitMs = 3_000;
-const replacementLookMs = 20;
 
 export class Proxy implements ForwardUser {
   readonly #options: ProxyOptions;
@@ -184,7 +168,7 @@ export class Proxy implements ForwardUser {
       life.held = true;
     }
     if (decision.why === "named") namer?.onLost(request);
-    if (life.lostUpstream !== undefined && !(await this.#isReplaced(exchange, life, life.lostUpstream))) {
+    if (life.lostUpstream !== undefined && !(await isReplaced(route, clock, life.lostUpstream, exchange, life.until))) {
       await this.#answer(exchange, life, outcome, { kind: "unknown", reason: decision.reason });
       return;
     }
@@ -211,23 +195,6 @@ export class Proxy implements ForwardUser {
     const until = clock.now() + delayMs * lostHostDelays;
     while (clock.now() < until && route.current() === upstream && route.whenServing().isPassable)
       await clock.sleep(delayMs);
-  }
-
-  /**
-   * Waits until the service is served in an epoch other than the one in which the request was lost (core/replay.ts). A
-   * healthy host keeps its epoch; the wait for it is short.
-   */
-  async #isReplaced(exchange: Exchange, life: RequestProgress, lostOn: Upstream): Promise<boolean> {
-    const { route, clock } = this.#options;
-    const giveUpAt = clock.now() + replacementWaitMs;
-    for (;;) {
-      const current = route.current();
-      if (current !== undefined && !isSameTerm(current, lostOn)) return true;
-      const stays = current !== undefined && route.whenServing().isPassable;
-      if (exchange.clientGone.aborted || clock.now() >= (stays ? Math.min(giveUpAt, life.until) : life.until))
-        return false;
-      await clock.sleep(replacementLookMs);
-    }
   }
 
   async #answer(
@@ -398,8 +365,6 @@ interface Refused {
   readonly outcome: "unknown" | "not-executed";
   readonly retryAfterSeconds?: number;
 }
-
-const isSameTerm = (a: Upstream, b: Upstream): boolean => a === b || (a.epoch !== undefined && a.epoch === b.epoch);
 
 function withHeadHook(options: ForwardOptions, onHead: () => void): ForwardOptions {
   return {

@@ -586,6 +586,32 @@ describe("names of requests", () => {
     expect([1, 2].map(kindOf)).toEqual(["recorded", "recorded"]);
   });
 
+  describe("answers wait for a flush that leaves nothing out, because what they confirm may be in that", () => {
+    test.each([
+      ["a database that cannot be captured", true],
+      ["a commit that its index does not have", false],
+    ])("%s; names do not wait", async (_, isDatabase) => {
+      const requestNames = new RequestNames();
+      const { journal, source, store } = await setUp({ handover: new Handover(requestNames, systemClock) });
+      requestNames.begin(named(1), 1);
+      requestNames.answered(named(1), { kind: "whole", status: 201, reason: "", fields: [], body: Buffer.alloc(0) });
+      const unsettled = { isSettled: isDatabase };
+      source.unsettled = [unsettled];
+      source.left = isDatabase ? ["b.db"] : [];
+      source.commit();
+      const gate = journal.gate();
+      await until(() => source.durable === 1);
+      unsettled.isSettled = true;
+      source.left = [];
+      source.commit();
+      await journal.gate();
+      await gate;
+      journal.abort();
+      expect(await namesInLog(store)).toEqual([[1], []]);
+      expect(await outcomesInLog(store)).toEqual([[], [1]]);
+    });
+  });
+
   test("wait for a flush: a renewal takes none", async () => {
     const requestNames = new RequestNames();
     const { journal, source, store } = await setUp({ handover: new Handover(requestNames, systemClock) });

@@ -110,6 +110,7 @@ const noRoute = {
   waiting: { requests: 0, bytes: 0 },
   route: () => undefined,
   heard: () => undefined,
+  doubt: () => undefined,
   holdRequests: () => undefined,
   abortHost: () => undefined,
   waitForPort: () => undefined,
