@@ -37,8 +37,8 @@ const accounts = 20;
 const openingBalance = 1000;
 const wholeWithinMs = 60_000;
 const requestTimeoutMs = 60_000;
-/** Load before each kill. */
-const [loadMsMin, loadMsMax] = [200, 900] as const;
+/** Load before each kill: more than two seconds after a takeover it is none that the brake waits for. */
+const [loadMsMin, loadMsMax] = [1_000, 2_000] as const;
 const shareMax = 1 / 200;
 const reportEvery = 10;
 
