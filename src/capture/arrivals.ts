@@ -13,7 +13,7 @@ import type { Newcomers } from "./newcomers.ts";
 import type { OpenFiles } from "./open-identities.ts";
 import type { PageHashes } from "./page-hashes.ts";
 import type { Housekeeping } from "./seal.ts";
-import { EventLoopBudget } from "./event-loop-budget.ts";
+import { EventLoopBudget } from "../runtime/event-loop-budget.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
 import type { Uncaptured } from "./uncaptured.ts";
 import type { CaptureError } from "./capture-error.ts";

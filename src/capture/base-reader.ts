@@ -4,7 +4,7 @@
  */
 import { fstatSync } from "node:fs";
 import { hashPage, lockPage, PageHashes } from "./page-hashes.ts";
-import type { EventLoopBudget } from "./event-loop-budget.ts";
+import type { EventLoopBudget } from "../runtime/event-loop-budget.ts";
 import type { Changes, TrackedDatabase } from "./tracked-database.ts";
 import type { WalIndex } from "./wal-index.ts";
 import { readFrames } from "./wal-reader.ts";

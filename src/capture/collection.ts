@@ -5,7 +5,7 @@
 import { type DatabaseChanges, databaseChanges } from "./batch.ts";
 import type { Cut } from "./consistent-cut.ts";
 import { naming } from "./fault.ts";
-import { EventLoopBudget } from "./event-loop-budget.ts";
+import { EventLoopBudget } from "../runtime/event-loop-budget.ts";
 import type { Changes, Reading, TrackedDatabase } from "./tracked-database.ts";
 import { samePosition } from "./wal-index.ts";
 

@@ -21,7 +21,7 @@ import { type FileIdentity, fileIdentityKey } from "./file-identity.ts";
 import { auditMs, listMs } from "./limits.ts";
 import { hasOpen } from "./open-files.ts";
 import { writtenAfterDeletion } from "./refusals.ts";
-import type { EventLoopBudget } from "./event-loop-budget.ts";
+import type { EventLoopBudget } from "../runtime/event-loop-budget.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
 import type { WalPosition } from "./wal-reader.ts";
 

@@ -17,7 +17,7 @@ import type { FoundFile } from "./discovery.ts";
 import { type FileIdentity, sameFile } from "./file-identity.ts";
 import { processesWithOpen } from "./open-files.ts";
 import { moved, replaced, writtenAfterDeletion, writtenAfterRename } from "./refusals.ts";
-import { EventLoopBudget } from "./event-loop-budget.ts";
+import { EventLoopBudget } from "../runtime/event-loop-budget.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
 import type { Uncaptured } from "./uncaptured.ts";
 

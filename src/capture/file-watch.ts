@@ -29,7 +29,7 @@ import { IndexStrangers } from "./index-strangers.ts";
 import { elsewhereMsMax, writerTrustMs } from "./limits.ts";
 import { processName } from "./open-files.ts";
 import { linked, openedByOtherName, uncoordinated, usedElsewhere } from "./refusals.ts";
-import type { EventLoopBudget } from "./event-loop-budget.ts";
+import type { EventLoopBudget } from "../runtime/event-loop-budget.ts";
 import { frameBytes } from "./wal-frames.ts";
 import type { FoundCommit, UnfinishedCommits } from "./unfinished-commits.ts";
 import type { WalIndex, WalIndexReader } from "./wal-index.ts";

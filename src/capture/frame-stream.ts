@@ -21,7 +21,7 @@
 import { lostContinuity } from "./capture-error.ts";
 import { readChunkBytes } from "./limits.ts";
 import { hashPage } from "./page-hashes.ts";
-import type { EventLoopBudget } from "./event-loop-budget.ts";
+import type { EventLoopBudget } from "../runtime/event-loop-budget.ts";
 import { frameBytes, frameHeaderBytes, frameOffset, takeFrame, type WalChecksum } from "./wal-frames.ts";
 import { type FrameRange, generationSeed, readFully } from "./wal-reader.ts";
 

@@ -82,8 +82,6 @@ export const busyPollMsMax = 110;
 export const stagingAtOnceMax = 3;
 /** Staged parts of one transaction; what is beyond them is read after the commit. 4 GiB. */
 export const stagedPartsMax = 512;
-/** Longest run on the event loop without a yield while large amounts are read, milliseconds. */
-export const sliceMs = 4;
 /** One read of WAL frames or database pages, bytes. */
 export const readChunkBytes = 512 * 1024;
 /**

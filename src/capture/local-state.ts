@@ -11,7 +11,7 @@ import { type FilePath, withSuffix } from "./data-path.ts";
 import { Discovery } from "./discovery.ts";
 import { readChunkBytes } from "./limits.ts";
 import { hashPage, lockPage, PageHashes } from "./page-hashes.ts";
-import { EventLoopBudget } from "./event-loop-budget.ts";
+import { EventLoopBudget } from "../runtime/event-loop-budget.ts";
 import { frameBytes, frameHeaderBytes, frameOffset, parseWalHeader, takeFrame, walHeaderBytes } from "./wal-frames.ts";
 import { readFully } from "./wal-reader.ts";
 

@@ -4,7 +4,7 @@
  */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { type FileIdentity, fileIdentityKey, identityAt, sameFile } from "./file-identity.ts";
-import type { EventLoopBudget } from "./event-loop-budget.ts";
+import type { EventLoopBudget } from "../runtime/event-loop-budget.ts";
 
 const entriesPerSlice = 64;
 

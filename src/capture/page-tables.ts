@@ -9,7 +9,7 @@ import { isDatabaseName } from "../core/database-name.ts";
 import type { DatabaseChecksum, DatabaseDelta, Page } from "../core/delta.ts";
 import { checksumText, hashPage, PageHashes, sameChecksum } from "./page-hashes.ts";
 import { ReplicaError } from "./replica-error.ts";
-import { EventLoopBudget } from "./event-loop-budget.ts";
+import { EventLoopBudget } from "../runtime/event-loop-budget.ts";
 
 /** A database of a checkpoint, in pieces of any size. */
 export interface LoadedDatabase {

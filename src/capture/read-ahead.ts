@@ -34,7 +34,7 @@
 import type { StagedBytes } from "../core/delta.ts";
 import type { FrameLog, FrameThread, TakenFrames } from "./frame-thread.ts";
 import { stagedPartsMax, stagingAtOnceMax } from "./limits.ts";
-import type { EventLoopBudget } from "./event-loop-budget.ts";
+import type { EventLoopBudget } from "../runtime/event-loop-budget.ts";
 import type { Changes, TrackedDatabase } from "./tracked-database.ts";
 import { type CommittedPages, mergeParts, type TakenPages } from "./staged-pages.ts";
 import { markOf } from "./staged-part.ts";

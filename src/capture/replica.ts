@@ -26,7 +26,7 @@ import type { PageHashes } from "./page-hashes.ts";
 import { assertName, type LoadedDatabase, pagesPerBreath, PageTables, type ProvedChange } from "./page-tables.ts";
 import { ReplicaError } from "./replica-error.ts";
 import { type FileAccess, linkOnTheWay, ReplicaFile } from "./replica-file.ts";
-import { EventLoopBudget } from "./event-loop-budget.ts";
+import { EventLoopBudget } from "../runtime/event-loop-budget.ts";
 
 const groupReadsAndWrites = 0o060;
 

@@ -5,7 +5,7 @@
 import type { Clock } from "../runtime/clock.ts";
 import { holdersOf } from "./open-files.ts";
 import type { OpenFiles } from "./open-identities.ts";
-import { EventLoopBudget } from "./event-loop-budget.ts";
+import { EventLoopBudget } from "../runtime/event-loop-budget.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
 
 export class RetiredDatabases {

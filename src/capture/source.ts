@@ -25,7 +25,7 @@ import { acceptChanges, backlogBytes, beginPins, readCut } from "./collection.ts
 import { type Housekeeping, isSealDue } from "./seal.ts";
 import { sealAll } from "./seal-all.ts";
 import type { CapturedDatabase } from "./set-types.ts";
-import { EventLoopBudget } from "./event-loop-budget.ts";
+import { EventLoopBudget } from "../runtime/event-loop-budget.ts";
 import { type Snapshot, snapshotOf } from "./snapshot.ts";
 import type { SourceOptions } from "./source-options.ts";
 import { filesNeverSettle } from "./refusals.ts";

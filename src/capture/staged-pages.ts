@@ -9,7 +9,7 @@
  */
 import type { StagedBytes } from "../core/delta.ts";
 import { pageHashBytes } from "./page-hashes.ts";
-import type { EventLoopBudget } from "./event-loop-budget.ts";
+import type { EventLoopBudget } from "../runtime/event-loop-budget.ts";
 
 /** Frames as they were taken. */
 export interface TakenPages {

@@ -20,7 +20,7 @@ import { busyPollMsMax } from "./limits.ts";
 import { Pin } from "./pin.ts";
 import { changesReadAhead, type ReadAhead } from "./read-ahead.ts";
 import { otherPageSize, overwritten } from "./refusals.ts";
-import type { EventLoopBudget } from "./event-loop-budget.ts";
+import type { EventLoopBudget } from "../runtime/event-loop-budget.ts";
 import type { UnfinishedCommits } from "./unfinished-commits.ts";
 import type { StagedPages } from "./staged-pages.ts";
 import type { WholeFile } from "./whole-file.ts";

@@ -6,7 +6,7 @@
 import { readSync } from "node:fs";
 import { lostContinuity } from "./capture-error.ts";
 import { readChunkBytes } from "./limits.ts";
-import type { EventLoopBudget } from "./event-loop-budget.ts";
+import type { EventLoopBudget } from "../runtime/event-loop-budget.ts";
 import {
   frameBytes,
   frameHeaderBytes,

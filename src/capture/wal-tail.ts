@@ -25,7 +25,7 @@
  */
 import { fstatSync, type Stats } from "node:fs";
 import { readChunkBytes } from "./limits.ts";
-import type { EventLoopBudget } from "./event-loop-budget.ts";
+import type { EventLoopBudget } from "../runtime/event-loop-budget.ts";
 import {
   frameBytes,
   frameHeaderBytes,

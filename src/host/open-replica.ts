@@ -3,7 +3,7 @@ import { Replica } from "../capture/replica.ts";
 import type { HostConfig } from "../config/types.ts";
 import { nameMatcher } from "../core/database-pattern.ts";
 import { fileUserOf } from "../core/files/file-owner.ts";
-import { readPlacedPiece } from "../vault/checkpoint/file-chunks.ts";
+import { PieceReader } from "../vault/checkpoint/piece-reader.ts";
 import type { Log } from "../vault/log/log.ts";
 import type { Store } from "../vault/store/store.ts";
 import type { ApplicationUser } from "./application/application-user.ts";
@@ -29,11 +29,9 @@ export const replicaOpener =
       accessBefore: (name) => local.accessBefore(name, user),
       isListed: nameMatcher(config.databases, config.databasesExcept),
     });
+    const pieces = new PieceReader({ store, log });
     return new ReplicaWithFiles(databases, {
       ...{ root: config.dataFolder, matcher: matcherOf(config), user: fileUserOf(process.geteuid?.() === 0, user) },
-      ...{
-        previousFolder: local.previousFolder,
-        fetch: (place, hash, path) => readPlacedPiece({ store, log }, place, hash, path),
-      },
+      ...{ previousFolder: local.previousFolder, fetch: (wanted) => pieces.read(wanted) },
     });
   };

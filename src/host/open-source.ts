@@ -10,7 +10,7 @@ import { allRules } from "../core/rules.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { openFileLimit } from "../runtime/open-file-limit.ts";
-import { readPlacedPiece } from "../vault/checkpoint/file-chunks.ts";
+import { PieceReader } from "../vault/checkpoint/piece-reader.ts";
 import type { Log } from "../vault/log/log.ts";
 import type { Store } from "../vault/store/store.ts";
 import type { HostPorts } from "./host-ports.ts";
@@ -99,7 +99,7 @@ function openFiles(
     bounds,
     over,
     patienceMs: config.uncapturedPatienceMs,
-    fetch: (place, hash, path) => readPlacedPiece({ store, log: vaultLog }, place, hash, path),
+    fetch: (wanted) => new PieceReader({ store, log: vaultLog }).read(wanted),
     onWarning: (text) => warnings.warn(text),
   });
 }

@@ -3,7 +3,7 @@ import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
 import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { EventLoopBudget } from "../../src/capture/event-loop-budget.ts";
+import { EventLoopBudget } from "../../src/runtime/event-loop-budget.ts";
 import { addChecksum, parseWalHeader, type WalHeader } from "../../src/capture/wal-frames.ts";
 import { WalTail } from "../../src/capture/wal-tail.ts";
 import { temporaryFolder } from "../support/capture/pair.ts";

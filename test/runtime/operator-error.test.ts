@@ -16,6 +16,7 @@ const others = [
     "WrittenMeanwhileError",
     "DivergedCopyError",
     "ForeignChange",
+    "FilesBeganError",
   ],
   ...["HranaRefusal", "SqlFailure", "CallRefused"], // answers to a client, which have a shape of their own
   "DamagedDatabaseError", // the gateway sets the database aside, and a notice says so

@@ -12,7 +12,7 @@ import type { FileMatcher } from "../../core/files/file-pattern.ts";
 import type { FileTree } from "../../core/files/file-tree.ts";
 import { messageOf } from "../../runtime/operator-error.ts";
 import { type FilePath, pathOf } from "../data-path.ts";
-import { EventLoopBudget } from "../event-loop-budget.ts";
+import { EventLoopBudget } from "../../runtime/event-loop-budget.ts";
 import { namesIn } from "./file-auditor.ts";
 import { FlushDraft } from "./file-draft.ts";
 import type { FileEvents } from "./file-events.ts";

@@ -2,14 +2,14 @@
  * The files at one position, readable while the application continues: for a checkpoint. A piece is read from the
  * folder as long as it is still there, which its hash shows, and otherwise from where the vault has it.
  */
-import { type FilePiece, pieceLength, type PiecePlace } from "../../core/files/file-entry.ts";
+import { type FilePiece, pieceLength, type WantedPiece } from "../../core/files/file-entry.ts";
 import type { FileTree } from "../../core/files/file-tree.ts";
 import { sha256 } from "../../runtime/sha256.ts";
 import { pathOf } from "../data-path.ts";
 import { readPieceAt } from "./read-pieces.ts";
 
-/** Resolves with the bytes of a piece in the vault, proven by the hash. */
-export type FetchPiece = (place: PiecePlace, hash: string, path: string) => Promise<Uint8Array>;
+/** Resolves with the bytes of a piece in the vault, proven by its hash. */
+export type FetchPiece = (wanted: WantedPiece) => Promise<Uint8Array>;
 
 export interface FilesSnapshot {
   readonly tree: FileTree;
@@ -24,9 +24,10 @@ export function snapshotOfFiles(root: string, tree: FileTree, fetch: FetchPiece)
       const entry = tree.get(path);
       const piece: FilePiece | undefined = entry?.kind === "file" ? entry.pieces[index] : undefined;
       if (entry?.kind !== "file" || piece === undefined) throw new RangeError(`${path} has no piece ${index}`);
-      const local = await readPieceAt(pathOf(root, path), index, pieceLength(entry.size, index)).catch(() => undefined);
+      const length = pieceLength(entry.size, index);
+      const local = await readPieceAt(pathOf(root, path), index, length).catch(() => undefined);
       if (local !== undefined && sha256(local).toString("hex") === piece.hash) return local;
-      return fetch(piece.place, piece.hash, path);
+      return fetch({ ...piece, length, path });
     },
   };
 }

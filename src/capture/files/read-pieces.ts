@@ -9,10 +9,12 @@ import { promisify } from "node:util";
 import { type FileAttributes, filePieceBytes } from "../../core/files/file-entry.ts";
 import { sha256 } from "../../runtime/sha256.ts";
 import type { FilePath } from "../data-path.ts";
-import { EventLoopBudget } from "../event-loop-budget.ts";
+import { EventLoopBudget } from "../../runtime/event-loop-budget.ts";
 import { attributesOf, type FileStamp, isAbsent, fileStampOf } from "./file-look.ts";
 
 const readAsync = promisify(read);
+/** Read on the event loop: what a thread would cost is more. */
+const readAtOnceBytesMax = 64 * 1024;
 // Never waits for the other end of a pipe, and never follows a link.
 const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
@@ -46,7 +48,7 @@ export async function readPieceAt(path: FilePath, index: number, length: number)
   if (fd === undefined) return undefined;
   try {
     const bytes = Buffer.allocUnsafe(length);
-    return bytes.subarray(0, await fill(fd, bytes, index * filePieceBytes, false));
+    return bytes.subarray(0, await fill(fd, bytes, index * filePieceBytes, length <= readAtOnceBytesMax));
   } finally {
     closeSync(fd);
   }

@@ -11,8 +11,8 @@ export const filePieceBytes = 256 * 1024;
 
 /** Where the bytes of a piece are. */
 export type PiecePlace =
-  /** In the vault, under this key. */
-  | { readonly kind: "chunk"; readonly key: string }
+  /** In the vault, under this key; `offset`: bytes of the content before it, 0 if left out. */
+  | { readonly kind: "chunk"; readonly key: string; readonly offset?: number }
   /** In the section `files` of the flush whose first record has this position. */
   | { readonly kind: "record"; readonly position: number };
 
@@ -20,6 +20,17 @@ export interface FilePiece {
   /** SHA-256 of its bytes, hex. */
   readonly hash: string;
   readonly place: PiecePlace;
+}
+
+/** A piece that is read from the vault. */
+export interface WantedPiece {
+  readonly place: PiecePlace;
+  /** SHA-256, hex. */
+  readonly hash: string;
+  /** Bytes. */
+  readonly length: number;
+  /** Of the file, for messages. */
+  readonly path: string;
 }
 
 /** Permissions and owner of a file or folder. */

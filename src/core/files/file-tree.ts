@@ -35,6 +35,11 @@ export class FileTree {
     for (const [path, entry] of entries) this.#set(path, entry);
   }
 
+  /** Adds an entry to a tree that is being made; it has none at this path. */
+  add(path: string, entry: FileEntry): void {
+    this.#set(path, entry);
+  }
+
   /** Number of entries. */
   get size(): number {
     return this.#entries.size;
@@ -70,6 +75,16 @@ export class FileTree {
     for (const [folder, children] of this.#children) copy.#children.set(folder, new Set(children));
     copy.#checksum.set(this.#checksum);
     copy.#bytes = this.#bytes;
+    return copy;
+  }
+
+  /**
+   * A copy whose pieces have other places, which are no part of the checksum. `placed`: of the entries with pieces,
+   * those that differ, by their paths.
+   */
+  withPlaces(placed: ReadonlyMap<string, FileEntry>): FileTree {
+    const copy = this.copy();
+    for (const [path, entry] of placed) copy.#entries.set(path, entry);
     return copy;
   }
 

@@ -1,7 +1,7 @@
 /** The files beside the databases in the copy of a rehearsal: an application may not start without them. */
 import { chmodSync, lstatSync, mkdirSync, rmSync, symlinkSync } from "node:fs";
 import { folderOf, pathOf } from "../../capture/data-path.ts";
-import { EventLoopBudget } from "../../capture/event-loop-budget.ts";
+import { EventLoopBudget } from "../../runtime/event-loop-budget.ts";
 import { bytesOfName } from "../../core/database-name.ts";
 import type { FileTree } from "../../core/files/file-tree.ts";
 

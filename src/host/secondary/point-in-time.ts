@@ -25,7 +25,7 @@ import {
   readManifest,
   startOf,
 } from "../../vault/checkpoint/checkpoint.ts";
-import { readPlacedPiece } from "../../vault/checkpoint/file-chunks.ts";
+import { PieceReader } from "../../vault/checkpoint/piece-reader.ts";
 import { readTree } from "../../vault/checkpoint/checkpoint-files.ts";
 import { databaseBytes } from "../../vault/checkpoint/checkpoint-manifest.ts";
 import { CorruptRecordError, DamagedChunkError, DamagedManifestError } from "../../vault/errors.ts";
@@ -37,7 +37,6 @@ import type { LogRecord, Position } from "../../vault/record.ts";
 import type { Store } from "../../vault/store/store.ts";
 import { type DiskSpace, mountPointOf, systemDiskSpace } from "./disk-space.ts";
 import { Footprint } from "./restore-room.ts";
-import type { FileReplicaOptions } from "./files/file-replica.ts";
 import { ReplicaWithFiles } from "./files/replica-with-files.ts";
 import { EmptyVaultError } from "./restorer.ts";
 import { applyFlush, UnappliableFlushError } from "./unappliable-flush.ts";
@@ -229,10 +228,10 @@ async function loadCheckpoint(
     if (moment.kind === "position" && position > moment.position) continue;
     const spoolFolder = spoolFolderOf(root);
     await mkdir(spoolFolder, { recursive: true });
-    const fetch: FileReplicaOptions["fetch"] = (place, hash, path) =>
-      readPlacedPiece({ store, log }, place, hash, path);
+    const pieces = new PieceReader({ store, log });
     const replica = new ReplicaWithFiles(await Replica.open({ root, spoolFolder }), {
-      ...{ root, matcher: everything, user: fileUserOf(process.geteuid?.() === 0, undefined), fetch },
+      ...{ root, matcher: everything, user: fileUserOf(process.geteuid?.() === 0, undefined) },
+      ...{ fetch: (wanted) => pieces.read(wanted), isDurable: true },
     });
     try {
       const checkpoint = await readManifest(store, position);

@@ -16,7 +16,8 @@
 import type { DatabaseChecksum } from "../../core/delta.ts";
 import type { FileTree } from "../../core/files/file-tree.ts";
 import { zstdCompression, type Compression } from "./chunk-codec.ts";
-import { type CheckpointFiles, chunksOfFiles, keysOfPieces, storeFiles, treeBefore } from "./checkpoint-files.ts";
+import { type CheckpointFiles, chunksOfFiles, keysOfPieces, treeBefore } from "./checkpoint-files.ts";
+import { storeFiles } from "./store-files.ts";
 import {
   type CheckpointManifest,
   chunkCountOf,
@@ -26,7 +27,7 @@ import {
   type ManifestDatabase,
   readManifest,
 } from "./checkpoint-manifest.ts";
-import { inParallel } from "./in-parallel.ts";
+import { inParallel } from "../../runtime/in-parallel.ts";
 import { Reuse } from "./reuse.ts";
 import { readChunkOf, writeChunkOf } from "./stored-chunk.ts";
 import { CheckpointExistsError, DamagedManifestError, UnknownFormatError } from "../errors.ts";
@@ -100,7 +101,8 @@ export async function writeCheckpoint(options: WriteCheckpointOptions): Promise<
   const reuse = new Reuse(store);
   const filesBefore = beside === undefined ? undefined : await treeBefore(store, base, options.baseFiles);
   const inBase = base?.databases.flatMap(({ chunks }) => chunks) ?? [];
-  const ofFiles = beside === undefined ? [] : [...chunksOfFiles(base, filesBefore), ...keysOfPieces(beside.tree)];
+  const ofFiles =
+    beside === undefined ? [] : [...(await chunksOfFiles(base, filesBefore)), ...(await keysOfPieces(beside.tree))];
   await reuse.load(new Set([...inBase, ...ofFiles]), base?.scrubbedTo ?? "");
   const jobs = options.databases.map((database) => ({
     database,

@@ -39,14 +39,15 @@ export class Reuse {
 
   /**
    * Returns the key of a chunk that is known by its key; undefined if its content must be read and written again.
+   * `length`: of the content, if it is known.
    */
-  again(key: string | undefined, length: number, owner: string): Promise<string | undefined> {
+  again(key: string | undefined, length: number | undefined, owner: string): Promise<string | undefined> {
     const name = key === undefined ? undefined : parseChunkKey(key)?.name;
     return name === undefined ? Promise.resolve(undefined) : this.find([name], length, owner);
   }
 
   /** Returns the key of a chunk with one of these names of a content, or undefined if it must be written. */
-  async find(names: readonly string[], length: number, owner: string): Promise<string | undefined> {
+  async find(names: readonly string[], length: number | undefined, owner: string): Promise<string | undefined> {
     const name = names.find((each) => this.#keys.has(each));
     const key = name === undefined ? undefined : this.#keys.get(name);
     if (name === undefined || key === undefined || !this.#due.delete(name)) return key;

@@ -276,7 +276,7 @@ export class VaultCopier {
     const present = new Set(await listChunks(copy));
     const tree = await readTree(this.#source, manifest);
     const ofDatabases = manifest.databases.flatMap(({ chunks }) => chunks);
-    const wanted = new Set([...ofDatabases, ...chunksOfFiles(manifest, tree)]);
+    const wanted = new Set([...ofDatabases, ...(await chunksOfFiles(manifest, tree))]);
     await this.#copyChunks(
       [...wanted].filter((key) => !present.has(key)),
       signal,

@@ -11,7 +11,8 @@ import {
   readManifest,
 } from "../checkpoint/checkpoint-manifest.ts";
 import { readChunk } from "../checkpoint/checkpoint.ts";
-import { verifyFiles, type VerifiedPieces } from "./verify-files.ts";
+import { readTree } from "../checkpoint/checkpoint-files.ts";
+import { piecesOf, verifyFiles, type VerifiedPieces } from "./verify-files.ts";
 import { DamagedChunkError, DamagedManifestError, UnknownFormatError } from "../errors.ts";
 import type { PageProof } from "../checkpoint/flush-proof.ts";
 import { type CheckpointReport, damage, type Finding, notice } from "./finding.ts";
@@ -56,7 +57,9 @@ export async function verifyCheckpoints(
     }
     manifests.push(manifest);
     const work = { ...options, store, manifest, verified, findings, onRead };
-    const whole = (await verifyChunks(work)) && (await verifyFiles(work, verifiedPieces));
+    // Both: damage in one says nothing of the other.
+    const areDatabasesWhole = await verifyChunks(work);
+    const whole = (await verifyFiles(work, verifiedPieces)) && areDatabasesWhole;
     const bytes = manifest.databases.reduce((sum, database) => sum + databaseBytes(database), 0);
     const { wallTimeMs, databases, files } = manifest;
     const beside = files === undefined ? {} : { files: { count: files.count, bytes: files.bytes } };
@@ -198,6 +201,12 @@ async function progressOver(
         places.add(place);
         total += chunkLength(database, index);
       }
+    const tree = manifest === undefined ? undefined : await readTree(store, manifest).catch(() => undefined);
+    for (const { place, length } of piecesOf(tree)) {
+      const at = `${place.key} ${place.offset ?? 0}`;
+      if (!places.has(at)) total += length;
+      places.add(at);
+    }
   }
   let done = 0;
   return (bytes) => onProgress((done += bytes), total);

@@ -8,7 +8,7 @@ import { endianness } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { CaptureError } from "../../../src/capture/capture-error.ts";
-import { EventLoopBudget } from "../../../src/capture/event-loop-budget.ts";
+import { EventLoopBudget } from "../../../src/runtime/event-loop-budget.ts";
 import { type WalIndexLook, WalIndexReader, walIndexBytes } from "../../../src/capture/wal-index.ts";
 import { readFrames } from "../../../src/capture/wal-reader.ts";
 import { SeededRandom } from "../../../harness/seeded-random.ts";

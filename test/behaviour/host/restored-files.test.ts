@@ -28,7 +28,7 @@ import { FilesBeganError } from "../../../src/host/secondary/files/file-replica.
 import { freshMemory } from "../../../src/host/secondary/restore-room.ts";
 import { restore, type Restored } from "../../../src/host/secondary/restorer.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
-import { readPlacedPiece } from "../../../src/vault/checkpoint/file-chunks.ts";
+import { PieceReader } from "../../../src/vault/checkpoint/piece-reader.ts";
 import { type CheckpointManifest, writeCheckpoint } from "../../../src/vault/checkpoint/checkpoint.ts";
 import { noCompression } from "../../../src/vault/checkpoint/chunk-codec.ts";
 import { putFileChunk } from "../../../src/vault/checkpoint/file-chunks.ts";
@@ -148,9 +148,9 @@ class Place {
       openTarget: async () =>
         new ReplicaWithFiles(await Replica.open({ root: this.data }), {
           ...{ root: this.data, matcher, user, previousFolder: this.local.previousFolder },
-          fetch: (place, hash, path) => {
-            this.fetched.push(path);
-            return readPlacedPiece({ store, log: logIn(store) }, place, hash, path);
+          fetch: (wanted) => {
+            this.fetched.push(wanted.path);
+            return new PieceReader({ store, log: logIn(store) }).read(wanted);
           },
         }),
       localChunk: () => Promise.resolve(undefined),

@@ -377,7 +377,7 @@ describe("files beside the databases", () => {
   test("a snapshot is read from the folder, and from the vault when the file has changed since", async () => {
     const places: unknown[] = [];
     capture = await open(journaled(capture.snapshot().tree), {
-      fetch: (place) => {
+      fetch: ({ place }) => {
         places.push(place);
         return Promise.resolve(Buffer.from("from the vault"));
       },

@@ -1,17 +1,21 @@
 import { describe, expect, test } from "bun:test";
 import { allRules } from "../../../src/core/rules.ts";
-import { readPiece, readTree } from "../../../src/vault/checkpoint/checkpoint-files.ts";
+import { keysOfPieces, readTree } from "../../../src/vault/checkpoint/checkpoint-files.ts";
+import { PieceReader } from "../../../src/vault/checkpoint/piece-reader.ts";
 import { type CheckpointManifest, readManifest, writeCheckpoint } from "../../../src/vault/checkpoint/checkpoint.ts";
 import { decodeManifest, encodeManifest } from "../../../src/vault/checkpoint/checkpoint-manifest.ts";
 import { noCompression } from "../../../src/vault/checkpoint/chunk-codec.ts";
 import { collectGarbage, listChunks } from "../../../src/vault/checkpoint/retention.ts";
-import { encodeTree } from "../../../src/vault/checkpoint/tree-codec.ts";
+import { decodeTree, encodeTree, joinEntries, type NamedEntry } from "../../../src/vault/checkpoint/tree-codec.ts";
+import { filePieceBytes } from "../../../src/core/files/file-entry.ts";
+import { chunkBytes } from "../../../src/vault/limits.ts";
+import { MalformedBytes } from "../../../src/vault/log/bytes.ts";
 import { DamagedChunkError } from "../../../src/vault/errors.ts";
 import { parseChunkKey } from "../../../src/vault/keys.ts";
 import { MemoryStore } from "../../../src/vault/store/memory-store.ts";
 import { StoreLog } from "../../../src/vault/log/store-log.ts";
 import { verifyCheckpoints } from "../../../src/vault/verify/verify-checkpoints.ts";
-import { MemoryFiles } from "../../support/vault/files-fixture.ts";
+import { hexHash, MemoryFiles } from "../../support/vault/files-fixture.ts";
 import { failureOf } from "../../support/vault/log-fixture.ts";
 
 const write = (store: MemoryStore, position: number, files: MemoryFiles) =>
@@ -49,9 +53,8 @@ describe("files of a checkpoint", () => {
     if (large?.kind !== "file") throw new Error("no file");
     const contents: Uint8Array[] = [];
     for (const [index, { hash, place }] of large.pieces.entries()) {
-      if (place.kind !== "chunk") throw new Error("in no chunk");
       const length = index < 2 ? 262_144 : 600_000 - 2 * 262_144;
-      contents.push(await readPiece(store, { key: place.key, hash, length, path: "x" }));
+      contents.push(await new PieceReader({ store }).read({ place, hash, length, path: "x" }));
     }
     expect(Buffer.concat(contents).equals(Buffer.alloc(600_000, 7))).toBe(true);
   });
@@ -68,6 +71,65 @@ describe("files of a checkpoint", () => {
     expect(files.reads).toBe(4);
     const before = await readTree(store, await manifestAt(store, 5));
     expect(tree?.get("copy.bin")).toEqual(before?.get("copy.bin") as never);
+  });
+
+  test("small contents share chunks, come back one by one, and are named again by the next checkpoint", async () => {
+    const store = new MemoryStore();
+    const files = new MemoryFiles();
+    for (let at = 0; at < 3000; at++) files.put(`uploads/${at}`, `content ${at} `.repeat(60), 1);
+    const { chunksWritten, tree } = await write(store, 5, files);
+    // 2.3 MB in chunks of 1 MiB, and the tree.
+    expect(chunksWritten).toBeLessThan(25);
+    const reader = new PieceReader({ store });
+    for (const [path, entry] of tree?.entries() ?? [])
+      for (const { hash, place } of entry.kind === "file" ? entry.pieces : []) {
+        const length = files.contents.get(path)?.length ?? 0;
+        expect(
+          Buffer.from(await reader.read({ place, hash, length, path })).equals(
+            files.contents.get(path) ?? new Uint8Array(0),
+          ),
+        ).toBe(true);
+      }
+    files.put("uploads/7", "another", 6);
+    expect((await write(store, 7, files)).chunksWritten).toBeLessThanOrEqual(2);
+    expect(files.reads).toBe(3001);
+    // One of them is damaged: what shares it is written again.
+    const piece = tree?.get("uploads/8");
+    const key = piece?.kind === "file" && piece.pieces[0]?.place.kind === "chunk" ? piece.pieces[0].place.key : "";
+    store.overwrite(key, Buffer.from("nonsense that is not a chunk"));
+    expect((await verifyCheckpoints(store)).findings.map(({ key: where }) => where)).toEqual([key]);
+    await write(store, 9, files);
+    expect((await verifyCheckpoints(store)).checkpoints.map(({ whole }) => whole)).toEqual([false, false, true]);
+  });
+
+  test("chunks of which little is used are written again once there are many", async () => {
+    const store = new MemoryStore();
+    const files = new MemoryFiles();
+    for (let at = 1; at <= 66; at++) {
+      files.put(`uploads/${at}`, `content ${at}`, at);
+      await write(store, at, files);
+    }
+    const reads = files.reads;
+    expect(reads).toBe(66 + 65);
+    const { tree } = await write(store, 100, files);
+    expect(files.reads).toBe(reads);
+    expect((await keysOfPieces(tree)).size).toBe(1);
+  });
+
+  test("the entry of a file whose pieces do not fit into one chunk continues in the next", () => {
+    const place = { kind: "chunk", key: `chunks/0000000000000005/${"ab".repeat(32)}` } as const;
+    const pieces = Array.from({ length: 20_000 }, (_, at) => ({ hash: hexHash(Buffer.from([at])), place }));
+    const attributes = { mode: 0o600, uid: 1, gid: 2 };
+    const entries: NamedEntry[] = [
+      ["a", { kind: "folder", ...attributes }],
+      ["large", { kind: "file", ...attributes, mtimeMs: 5, size: 20_000 * filePieceBytes - 1, pieces }],
+      ["z", { kind: "link", target: "a" }],
+    ];
+    const parts = [...encodeTree(entries)];
+    expect(parts.length).toBeGreaterThan(1);
+    for (const part of parts) expect(part.length).toBeLessThanOrEqual(chunkBytes);
+    expect(joinEntries(parts.flatMap(decodeTree))).toEqual(entries);
+    expect(() => joinEntries(parts.slice(0, 1).flatMap(decodeTree))).toThrow(MalformedBytes);
   });
 
   test("a content that differs from the tree is refused", async () => {
@@ -103,10 +165,11 @@ describe("files of a checkpoint", () => {
   });
 
   test("most chunks of a large tree are those of the one before, whatever was added in its middle", () => {
-    const names = Array.from({ length: 20_000 }, (_, index) => `uploads/${index}`);
-    const entries = names.map((name) => [name, { kind: "link", target: "x" }] as const);
-    const before = new Set(encodeTree(entries).map((part) => Bun.hash(part)));
-    const after = encodeTree([...entries, ["uploads/10000a", { kind: "link", target: "y" }]]);
+    const names = Array.from({ length: 20_000 }, (_, index) => `uploads/${index}`).sort();
+    const entries = names.map((name): NamedEntry => [name, { kind: "link", target: "x" }]);
+    const before = new Set([...encodeTree(entries)].map((part) => Bun.hash(part)));
+    const middle = names.indexOf("uploads/10000") + 1;
+    const after = [...encodeTree(entries.toSpliced(middle, 0, ["uploads/10000a", { kind: "link", target: "y" }]))];
     expect(before.size).toBeGreaterThan(20);
     expect(after.filter((part) => !before.has(Bun.hash(part))).length).toBeLessThanOrEqual(2);
   });

@@ -2,7 +2,8 @@ import { beforeEach, describe, expect, test } from "bun:test";
 import { pageProof } from "../../../src/host/secondary/page-proof.ts";
 import type { FileChange } from "../../../src/core/files/file-change.ts";
 import { systemRandom } from "../../../src/runtime/random.ts";
-import { putFileChunk, readPlacedPiece } from "../../../src/vault/checkpoint/file-chunks.ts";
+import { putFileChunk } from "../../../src/vault/checkpoint/file-chunks.ts";
+import { PieceReader } from "../../../src/vault/checkpoint/piece-reader.ts";
 import { filesSection } from "../../../src/vault/log/files-section.ts";
 import { hexHash, putOf } from "../../support/vault/files-fixture.ts";
 import { VaultCopier } from "../../../src/vault/copy/vault-copier.ts";
@@ -91,9 +92,9 @@ describe("a copy of a vault", () => {
     const sections = [filesSection({ changes: [put], checksum: new Uint8Array(16) })];
     await vault.writer.append({ kind: "commit", part: 1, parts: 1, databases: [] }, { sections });
     await copyAll(vault.copier(copy));
-    expect(
-      Buffer.from((await readPlacedPiece(vault, { kind: "chunk", key }, hexHash(content), "uploads/a")) ?? ""),
-    ).toEqual(content);
+    const place = { kind: "chunk", key } as const;
+    const wanted = { place, hash: hexHash(content), length: content.length, path: "uploads/a" };
+    expect(Buffer.from(await new PieceReader(vault).read(wanted))).toEqual(content);
     expect(await copy.get(key)).toEqual(await vault.raw.get(key));
   });
 

@@ -3,12 +3,14 @@
  *
  * A flush is taken in steps. `prepare` proves it: its changes, made to the tree as it was, must give the checksum that
  * the primary had. Then the content of each file is made under a temporary name, from the flush, the vault, or the
- * files as they were before the flush, each piece proven by its hash, and synced. Until then nothing can be seen.
+ * files as they were before the flush, each piece proven by its hash. Until then nothing can be seen.
  * `commit` puts them in place in the order of the journal, each by one rename, so a file is always one that the
  * primary had, whole.
  *
  * A crash in between leaves some files of the flush and not others. They are not trusted: a restart moves all of them
  * away and takes back what the journal has, by hash (local-files.ts), so no position is recorded and none can be wrong.
+ * For the same reason nothing is synced here: what a power failure leaves of a file is no piece of the journal, and the
+ * vault has them all. Only a restore for an operator, after which no host looks again, is durable.
  *
  * The vault says which files there are, and this host's configuration which of them it has: the others are proven and
  * carried along in the tree, but not written or removed, so who can write into the vault cannot make a host change
@@ -20,7 +22,8 @@
  */
 import { closeSync, fdatasync, ftruncateSync, openSync, rmSync, utimesSync, writeSync } from "node:fs";
 import { promisify } from "node:util";
-import { EventLoopBudget } from "../../../capture/event-loop-budget.ts";
+import { EventLoopBudget } from "../../../runtime/event-loop-budget.ts";
+import type { FetchPiece } from "../../../capture/files/files-snapshot.ts";
 import { ReplicaError } from "../../../capture/replica-error.ts";
 import type { FileChange, PutFile } from "../../../core/files/file-change.ts";
 import { filePieceBytes, type FilePiece, pieceLength, type PiecePlace } from "../../../core/files/file-entry.ts";
@@ -28,11 +31,11 @@ import type { FileUser } from "../../../core/files/file-owner.ts";
 import { incomingFolderName, type FileMatcher } from "../../../core/files/file-pattern.ts";
 import { FileTree, folderOfPath, ForeignChange } from "../../../core/files/file-tree.ts";
 import { sha256 } from "../../../runtime/sha256.ts";
-import { inLanes } from "./in-lanes.ts";
+import { inParallel } from "../../../runtime/in-parallel.ts";
 import { FileGround } from "./file-ground.ts";
 import { LeftFiles } from "./left-files.ts";
 import { LocalFiles } from "./local-files.ts";
-import { type PieceReader, openPieces } from "./local-pieces.ts";
+import { type LocalPieces, openPieces } from "./local-pieces.ts";
 
 /** What a flush says about files (src/vault/log/files-section.ts). */
 export interface FilesOfFlush {
@@ -46,9 +49,11 @@ export interface FileReplicaOptions {
   /** What this host has of the files; undefined: none. */
   readonly matcher: FileMatcher | undefined;
   /** Returns a piece from where the vault has it, proven by its hash. Rejects if it is not there any more. */
-  readonly fetch: (place: PiecePlace, hash: string, path: string) => Promise<Uint8Array>;
+  readonly fetch: FetchPiece;
   /** A folder with files of an earlier run, which may be taken from there. */
   readonly previousFolder?: string | undefined;
+  /** Each file is synced before it is put in place; default: not. */
+  readonly isDurable?: boolean;
   /** Who has the files of the journal that are its owner's. */
   readonly user: FileUser;
 }
@@ -141,7 +146,7 @@ export class FileReplica {
     for (const [path, { kind }] of entries) this.#mind(path, kind === "folder");
     const ours = entries.filter(([path, entry]) => this.#isOurs(path, entry.kind === "folder"));
     for (const [path, entry] of ours) if (entry.kind === "folder") this.#ground.putFolder(path, entry);
-    await inLanes(filesAtOnce, ours, async ([path, entry]) => {
+    await inParallel(filesAtOnce, ours, async ([path, entry]) => {
       signal?.throwIfAborted();
       if (entry.kind === "link") this.#ground.putLink(path, entry.target);
       if (entry.kind !== "file") return;
@@ -166,7 +171,7 @@ export class FileReplica {
     proveFiles(this.#tree, { changes, checksum }, position);
     const made = new Map<PutFile, MadeFile>();
     const puts = [...before.keys()].filter(({ path }) => this.#isOurs(path, false));
-    await inLanes(filesAtOnce, puts, async (put) => {
+    await inParallel(filesAtOnce, puts, async (put) => {
       const base = put.base === undefined ? undefined : openPieces(this.#options.root, put.base, undefined);
       try {
         made.set(put, await this.#make(put, base, before.get(put) ?? []));
@@ -305,7 +310,7 @@ export class FileReplica {
   }
 
   /** Makes the content of a file, synced, at a temporary path. `places`: where the vault has pieces, by index. */
-  async #make(put: PutFile, local: PieceReader | undefined, places: readonly FilePiece[]): Promise<MadeFile> {
+  async #make(put: PutFile, local: LocalPieces | undefined, places: readonly FilePiece[]): Promise<MadeFile> {
     const { path, size, mtimeMs } = put;
     const temporary = this.#ground.newTemporary();
     if (local !== undefined && local.mayMove && (await isSame(put, local)) && local.hasMovedTo(temporary)) {
@@ -315,14 +320,14 @@ export class FileReplica {
     const fd = openSync(temporary, "wx", 0o600);
     try {
       ftruncateSync(fd, size);
-      await inLanes(piecesAtOnce, [...put.pieces.keys()], async (index) => {
+      await inParallel(piecesAtOnce, [...put.pieces.keys()], async (index) => {
         const bytes = await this.#pieceOf(put, index, local, places[index]);
         if (bytes.length !== pieceLength(size, index))
           throw refused(`piece ${index} of ${path} with ${bytes.length} bytes`, `${pieceLength(size, index)}`);
         // What was a hole stays one.
         if (!isZero(bytes)) writeAll(fd, bytes, index * filePieceBytes);
       });
-      await sync(fd);
+      if (this.#options.isDurable === true) await sync(fd);
     } finally {
       closeSync(fd);
     }
@@ -331,9 +336,9 @@ export class FileReplica {
   }
 
   async #pieceOf(
-    { path, base, pieces }: PutFile,
+    { path, size, base, pieces }: PutFile,
     index: number,
-    local: PieceReader | undefined,
+    local: LocalPieces | undefined,
     before: FilePiece | undefined,
   ): Promise<Uint8Array> {
     const piece = pieces[index];
@@ -342,10 +347,12 @@ export class FileReplica {
     if (source.kind === "inline") return source.bytes;
     const here = local?.read(source.kind === "same" ? source.index : index, hash);
     if (here !== undefined) return here;
-    const place = source.kind === "chunk" ? source : before?.place;
+    const place = source.kind === "chunk" && before?.place.kind !== "chunk" ? source : before?.place;
     // This host leaves out the file from which this one was renamed, and so has nothing of it.
     const isElsewhere = base !== undefined && !this.#isOurs(base, false) && place !== nowhere;
-    if (place !== undefined && (place.kind === "chunk" || isElsewhere)) return this.#options.fetch(place, hash, path);
+    const length = pieceLength(size, index);
+    if (place !== undefined && (place.kind === "chunk" || isElsewhere))
+      return this.#options.fetch({ place, hash, length, path });
     throw new ReplicaError(
       base ?? path,
       "a file that was changed by something other than this host",
@@ -380,7 +387,7 @@ const asChunk = ({ hash, place }: FilePiece): PutFile["pieces"][number] => {
 };
 
 /** True if a file of an earlier run has exactly this content. */
-async function isSame({ size, pieces }: PutFile, local: PieceReader): Promise<boolean> {
+async function isSame({ size, pieces }: PutFile, local: LocalPieces): Promise<boolean> {
   if (local.size !== size) return false;
   const budget = new EventLoopBudget();
   for (const [index, { hash }] of pieces.entries()) {

@@ -22,7 +22,7 @@ import {
   unlinkSync,
   type Stats,
 } from "node:fs";
-import { EventLoopBudget } from "../../../capture/event-loop-budget.ts";
+import { EventLoopBudget } from "../../../runtime/event-loop-budget.ts";
 import { type FilePath, pathOf } from "../../../capture/data-path.ts";
 import { nameOfBytes } from "../../../core/database-name.ts";
 import {

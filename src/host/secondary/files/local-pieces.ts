@@ -4,7 +4,7 @@ import { pathOf } from "../../../capture/data-path.ts";
 import { filePieceBytes, pieceCountOf, pieceLength } from "../../../core/files/file-entry.ts";
 import { sha256 } from "../../../runtime/sha256.ts";
 
-export interface PieceReader {
+export interface LocalPieces {
   readonly size: number;
   /**
    * True if the file itself may be moved, because nothing else needs it, and changed: it has no other name (a hard
@@ -23,7 +23,7 @@ export function openPieces(
   folder: string | undefined,
   path: string,
   movedSize: number | undefined,
-): PieceReader | undefined {
+): LocalPieces | undefined {
   if (folder === undefined) return undefined;
   const from = pathOf(folder, path);
   let fd: number;

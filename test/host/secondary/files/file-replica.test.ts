@@ -255,7 +255,7 @@ describe("what must not be", () => {
     const content = new Uint8Array(300_000).fill(5);
     const asked: string[] = [];
     const pair = new Pair({
-      fetch: (place, hash, path) => {
+      fetch: ({ place, hash, path }) => {
         asked.push(`${path} ${JSON.stringify(place)}`);
         return Promise.resolve(piecesOf(content).find((piece) => hexHash(piece) === hash) ?? new Uint8Array());
       },
@@ -345,7 +345,7 @@ describe("a checkpoint", () => {
       tree.apply([{ ...put, pieces }], 1);
     }
     const fetched: string[] = [];
-    const fetch: FileReplicaOptions["fetch"] = (place, _, path) => {
+    const fetch: FileReplicaOptions["fetch"] = ({ place, path }) => {
       fetched.push(path);
       const bytes = place.kind === "chunk" ? chunks.get(place.key) : undefined;
       return bytes === undefined ? Promise.reject(new Error("none")) : Promise.resolve(bytes);

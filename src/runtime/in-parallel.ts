@@ -21,6 +21,6 @@ export async function inParallel<T>(
       }
     }
   };
-  await Promise.all(Array.from({ length: Math.max(1, width) }, lane));
+  await Promise.all(Array.from({ length: Math.max(1, Math.min(width, items.length)) }, lane));
   if (failures.length > 0) throw failures[0];
 }

@@ -1,6 +1,8 @@
 /** Gives the event loop a turn whenever work on it has lasted a few milliseconds. */
 import { setImmediate as immediate } from "node:timers/promises";
-import { sliceMs } from "./limits.ts";
+
+/** Work on the event loop without a turn for anything else. */
+const sliceMs = 4;
 
 export class EventLoopBudget {
   #started = performance.now();
