@@ -69,7 +69,7 @@ export const rooms: Readonly<Record<string, Readonly<Record<string, readonly str
     upstream: ["", "message"],
     server: ["", "message", "upstream"],
     proxy: ["message", "upstream", "server"],
-    embed: ["message", "upstream", "server"],
+    embed: ["", "message", "upstream", "server"],
   },
   // Clients import contracts, not the servers of these.
   control: { channel: [], tls: ["channel"], "": ["channel"], server: ["", "channel", "tls"] },

@@ -123,6 +123,15 @@ export async function startContenders(
     String(backend),
     pem,
   ]);
+  await start("app", (port, tlsPort) => [
+    process.execPath,
+    join(here, "stead.ts"),
+    String(port),
+    String(tlsPort),
+    String(backend),
+    pem,
+    "app",
+  ]);
   await start("pump", (port, tlsPort) => [
     process.execPath,
     join(here, "pump.ts"),

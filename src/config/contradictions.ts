@@ -6,6 +6,7 @@ import { isAbsolute, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { collide, formatAddress, isWildcard, urlOf } from "./address.ts";
 import { checkBucket, logTimes } from "./bucket.ts";
+import { checkDataPlane } from "./data-plane.ts";
 import { checkFiles } from "./files.ts";
 import type { KeyPath } from "./locate.ts";
 import type { Problems } from "./problems.ts";
@@ -51,6 +52,10 @@ function checkListeners({ gateway, host }: PartialContent, problems: Problems): 
     listeners.push(
       { path: ["gateway", "listen"], address: gateway.listen },
       { path: ["gateway", "admin"], address: gateway.admin },
+      ...gateway.listener.map(({ listen }, index) => ({
+        path: ["gateway", "listener", index, "listen"],
+        address: listen,
+      })),
     );
   if (host !== undefined)
     listeners.push(
@@ -223,31 +228,6 @@ function checkPeers(
 }
 
 const isLoopback = (url: string): boolean => /^(localhost|127\.|\[::1\])/.test(new URL(url).hostname);
-
-function checkDataPlane(
-  { tls, proxy_protocol_from: balancers }: NonNullable<FileContent["gateway"]>,
-  problems: Problems,
-): void {
-  if (tls === undefined) return;
-  if (balancers.length > 0) {
-    problems.add(["gateway", "proxy_protocol_from"], {
-      found: "the PROXY protocol together with [gateway.tls]",
-      accepted: "one of the two",
-      advice:
-        "let the load balancer that sends the PROXY protocol terminate TLS, or let it pass TLS without the PROXY protocol",
-    });
-  }
-  const names = new Set<string>();
-  tls.certificate.forEach(({ server_name: name }, index) => {
-    if (names.has(name))
-      problems.add(["gateway", "tls", "certificate", index, "server_name"], {
-        found: `"${name}", which has a certificate already`,
-        accepted: "one certificate for each server name",
-        advice: "remove one of them",
-      });
-    names.add(name);
-  });
-}
 
 function checkReachable(host: NonNullable<FileContent["host"]>, problems: Problems): void {
   const pairs = [

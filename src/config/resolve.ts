@@ -293,6 +293,11 @@ export function resolveHealth({ ready, health }: HostContent["application"]): Ap
   };
 }
 
+/** Of the first listener with TLS: contradictions.ts has checked that there is one. */
+function httpsPort({ listen, listener }: GatewayContent): number {
+  return (listener.find(({ serve }) => serve === "tls")?.listen ?? listen).port;
+}
+
 function resolveDataPlane(file: string, gateway: GatewayContent): DataPlaneConfig {
   const { tls } = gateway;
   const at = (path: string): string => resolve(dirname(file), path);
@@ -306,6 +311,15 @@ function resolveDataPlane(file: string, gateway: GatewayContent): DataPlaneConfi
             ...files(tls),
             names: tls.certificate.map((entry) => ({ serverName: entry.server_name, ...files(entry) })),
           },
+    http2: tls?.http2 ?? false,
+    app: gateway.app,
+    listeners: gateway.listener.map((each) => ({
+      address: each.listen,
+      serve:
+        each.serve === "redirect"
+          ? { kind: each.serve, port: each.https_port ?? httpsPort(gateway) }
+          : { kind: each.serve },
+    })),
     proxyProtocolFrom: gateway.proxy_protocol_from,
     trustedProxies: gateway.trusted_proxies,
     underscoreFields: gateway.underscore_fields,

@@ -46,6 +46,7 @@ const serverNameMessage = message(
 );
 const tls = table("gateway.tls", {
   ...certificateFiles,
+  http2: v.optional(flag, false),
   certificate: v.optional(
     tables(
       "gateway.tls.certificate",
@@ -59,6 +60,12 @@ const tls = table("gateway.tls", {
     ),
     [],
   ),
+});
+
+const listener = table("[gateway.listener]", {
+  listen: listenAddress,
+  serve: v.optional(choice(["plain", "tls", "redirect"]), "plain"),
+  https_port: v.optional(whole(1, 65_535)),
 });
 
 const rangesMessage = message(
@@ -136,6 +143,8 @@ const gateway = table("gateway", {
   workers: v.optional(v.union([v.literal("auto"), whole(1, workersMax)], workersMessage), 1),
   limits: v.optional(table("gateway.limits", limitEntries(gatewayLimits)), {}),
   tls: v.optional(tls),
+  app: v.optional(flag, false),
+  listener: v.optional(tables("gateway.listener", listener), []),
   proxy_protocol_from: v.optional(addressRanges, []),
   trusted_proxies: v.optional(addressRanges, []),
   underscore_fields: v.optional(choice(["drop", "keep"]), "drop"),

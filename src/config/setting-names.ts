@@ -2,6 +2,7 @@
  * The settings of a gateway by the keys of its file: what a refused reload, a difference and the page name is what an
  * operator can look for. Values are written as in a file, with their units.
  */
+import { formatAddress } from "./address.ts";
 import type { GatewayConfig } from "./types.ts";
 import { gatewayLimits } from "./limits.ts";
 import { formatDuration, formatSize } from "./units.ts";
@@ -40,6 +41,10 @@ const limitSettings = (limits: GatewayConfig["limits"]): Settings =>
 
 function dataPlaneSettings({ tls, accessLog, ...rest }: GatewayConfig["dataPlane"]): Settings {
   const { target, format } = accessLog;
+  const listeners = rest.listeners.map(({ address, serve }) => [
+    `gateway.listener ${formatAddress(address)}`,
+    serve.kind === "redirect" ? `redirect to port ${serve.port}` : serve.kind,
+  ]);
   return {
     ...(tls === undefined ? {} : { "gateway.tls.cert": tls.certPath, "gateway.tls.key": tls.keyPath }),
     ...Object.fromEntries(
@@ -48,6 +53,9 @@ function dataPlaneSettings({ tls, accessLog, ...rest }: GatewayConfig["dataPlane
         `${certPath}, ${keyPath}`,
       ]),
     ),
+    ...(tls === undefined ? {} : { "gateway.tls.http2": String(rest.http2) }),
+    "gateway.app": String(rest.app),
+    ...Object.fromEntries(listeners),
     "gateway.proxy_protocol_from": JSON.stringify(rest.proxyProtocolFrom),
     "gateway.trusted_proxies": JSON.stringify(rest.trustedProxies),
     "gateway.underscore_fields": rest.underscoreFields,

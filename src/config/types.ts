@@ -13,6 +13,7 @@ import type { SmtpReceiver } from "./smtp-receiver.ts";
 import type { S3Settings } from "../core/s3-place.ts";
 import type { GatewayLimits, HostLimits } from "../http/limits.ts";
 import type { FilesConfig } from "./files-config.ts";
+import type { ListenerProtocols } from "./further-listener.ts";
 import type { RestoreTestConfig } from "./restore-test-config.ts";
 import type { VaultCopyConfig } from "./vault-copy.ts";
 
@@ -42,7 +43,7 @@ export type AccessLogTarget =
   | { readonly kind: "file"; readonly path: string };
 
 /** How the gateway's listener treats its clients, apart from its limits. */
-export interface DataPlaneConfig {
+export interface DataPlaneConfig extends ListenerProtocols {
   /** undefined: plain HTTP. */
   readonly tls?: TlsConfig | undefined;
   /** Addresses and ranges whose connections begin with a PROXY protocol header. */

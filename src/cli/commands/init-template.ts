@@ -91,6 +91,8 @@ database = ${quoted(values.database ?? "gateway.db")}
 #proxy_protocol_from = []
 #trusted_proxies = []
 #underscore_fields = "drop"
+# true: HTTP/1.1 passes the Hono app, as HTTP/2 does, in place of the faster listener.
+#app = false
 #traceparent = "pass"
 
 # Failovers, and requests that waited for one, as OpenTelemetry traces: [gateway.traces] with endpoint, the URL of an

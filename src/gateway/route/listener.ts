@@ -8,7 +8,10 @@ import type { HttpLimits } from "../../http/limits.ts";
 import { withoutSteadFields } from "../../http/message/stead-fields.ts";
 import { requestIdFields } from "../../http/server/request-id.ts";
 import { fittingConnections } from "../../http/server/descriptor-room.ts";
-import { HttpServer, type CloseOptions } from "../../http/server/server.ts";
+import type { AppProtocol } from "../../http/server/app-connection.ts";
+import { redirectToHttps } from "../../http/server/redirect.ts";
+import type { TlsCertificates } from "../../http/server/server-tls.ts";
+import { type FurtherEntrance, HttpServer, type CloseOptions } from "../../http/server/server.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 import type { BoundedLog } from "../../runtime/bounded-log.ts";
 import type { Clock } from "../../runtime/clock.ts";
@@ -17,6 +20,7 @@ import { systemRandom } from "../../runtime/random.ts";
 import { AccessLogFile } from "./access-log-file.ts";
 import { CrowdWatch } from "./crowd-watch.ts";
 import { CertificateWatch, fingerprint, readCertificates } from "./certificate-files.ts";
+import { proxyAppServer } from "./proxy-app.ts";
 import type { GatewayConfig, ServiceConfig } from "../../config/types.ts";
 
 /** The settings that a data plane needs. */
@@ -58,6 +62,7 @@ export class Listener {
   static async listen(config: DataPlaneSettings, deps: ListenerDeps): Promise<Listener> {
     const { clock, log, refusals, metrics } = deps;
     const { tls, proxyProtocolFrom, trustedProxies, accessLog } = config.dataPlane;
+    const protocols = appProtocols(config.dataPlane);
     const limits = { ...httpLimitsOf(config), connectionsMax: fittingConnections(config.limits.connectionsMax) };
     const crowd = new CrowdWatch(clock, refusals, { ...config.limits, connectionsMax: limits.connectionsMax });
     const seen = tls === undefined ? "" : fingerprint(tls);
@@ -82,6 +87,8 @@ export class Listener {
       onProtocolError: ({ status, code, message }, client) =>
         refusals.warn("request refused", { client, status, code, why: message }),
       ...(certificates === undefined ? {} : { tls: certificates }),
+      further: furtherEntrances(config, certificates),
+      app: protocols.length === 0 ? undefined : (own) => proxyAppServer(own, protocols),
       ...(proxyProtocolFrom.length === 0 ? {} : { proxyProtocolFrom }),
       ...(lines === undefined ? {} : { onAccess: (entry) => lines.add(entry) }),
     });
@@ -116,6 +123,28 @@ export class Listener {
     await this.server.close(options);
     await this.#accessLog?.close();
   }
+}
+
+/** What the Hono app serves: HTTP/2 in any case, HTTP/1.1 if it is to. */
+const appProtocols = ({ app, http2 }: DataPlaneSettings["dataPlane"]): readonly AppProtocol[] => [
+  ...(http2 ? (["h2"] as const) : []),
+  ...(app ? (["http/1.1"] as const) : []),
+];
+
+/**
+ * Workers, and the process of an upgrade, open them beside this one: only the first listening socket is passed on.
+ */
+function furtherEntrances(
+  { dataPlane }: DataPlaneSettings,
+  certificates: TlsCertificates | undefined,
+): FurtherEntrance[] {
+  return dataPlane.listeners.map(({ address, serve }) => ({
+    ...{ ...address, reusePort: true },
+    ...(serve.kind === "tls" && certificates !== undefined ? { tls: certificates } : {}),
+    ...(serve.kind === "redirect"
+      ? { onExchange: (exchange: Exchange) => exchange.respond(redirectToHttps(exchange, serve.port)) }
+      : {}),
+  }));
 }
 
 /** Options for each request: the client's identity, and a request id. */

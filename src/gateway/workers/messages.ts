@@ -43,6 +43,17 @@ const settingsSchema = v.object({
   hold: v.object({ requestsMax: count, bytesMax: count, timeMs: count }),
   dataPlane: v.object({
     tls: v.optional(v.object({ ...files, names: v.array(v.object({ serverName: text, ...files })) })),
+    http2: v.boolean(),
+    app: v.boolean(),
+    listeners: v.array(
+      v.object({
+        address: v.object({ host: text, port: count }),
+        serve: v.variant("kind", [
+          v.object({ kind: v.picklist(["plain", "tls"]) }),
+          v.object({ kind: v.literal("redirect"), port: count }),
+        ]),
+      }),
+    ),
     proxyProtocolFrom: v.array(text),
     trustedProxies: v.array(text),
     underscoreFields: v.picklist(["drop", "keep"]),

@@ -4,13 +4,15 @@
  *
  * The request is replayed as HTTP/1.1 over an in-memory connection to the same server, so there is one parser, one set
  * of limits, one hold and one replay, not a second set of rules that could differ. Parts that `Request` and `Response`
- * cannot carry are lost (docs/DATA-PLANE.md): header case and order, 1xx, trailers, upgrades, the target's exact bytes.
+ * cannot carry are lost (docs/DATA-PLANE.md), unless the embedding server passes the messages of Node beside them.
  */
-import { Buffer } from "node:buffer";
+import type { Buffer } from "node:buffer";
 import { once } from "node:events";
 import type { HeaderList } from "../message/headers.ts";
 import { MemorySocket } from "../../runtime/tcp/memory-socket.ts";
 import { ProtocolError } from "../message/protocol-error.ts";
+import { addTrailers, abortAnswer, type NodeMessages, sendEarlyHints } from "./node-messages.ts";
+import { requestBytes, type BodyFraming, type RequestBytes } from "./request-bytes.ts";
 import { type ParsedRequest, readRequest } from "../message/read-request.ts";
 import type { ParsedResponse } from "../message/read-response.ts";
 import { errorReply } from "../server/local-reply.ts";
@@ -22,53 +24,61 @@ export interface FetchClient {
   readonly address: string;
   readonly port: number;
   readonly secure: boolean;
+  /** Its connection counts already (`HttpServer`'s own listeners). */
+  readonly isCounted?: boolean;
 }
 
-/** Fields that are regenerated for this hop, or not possible on it. */
-const notCopied = new Set([
-  "host",
-  "connection",
-  "keep-alive",
-  "proxy-connection",
-  "transfer-encoding",
-  "content-length",
-  "upgrade",
-  "te",
-  "trailer",
-  "expect",
-]);
-
-/** Answers `request` with `server`. Never rejects because of the client or the upstream. */
-export async function fetchThrough(server: HttpServer, request: Request, client: FetchClient): Promise<Response> {
-  const head = headOf(request);
-  const parsed = checked(head.bytes, server);
-  if (parsed instanceof ProtocolError)
-    return refused(parsed.status, parsed.code, parsed.message, request.headers.get("accept"));
+/**
+ * Answers `request` with `server`. Never rejects because of the client or the upstream. `messages`: those that the
+ * request came as, where the embedding server has them.
+ */
+export async function fetchThrough(
+  server: HttpServer,
+  request: Request,
+  client: FetchClient,
+  messages?: NodeMessages,
+): Promise<Response> {
+  const read = checked(request, messages, server);
+  if (read instanceof ProtocolError)
+    return refused(read.status, read.code, read.message, request.headers.get("accept"));
   const [near, far] = MemorySocket.pair(client.address, client.port);
-  server.adopt(far, { secure: client.secure });
+  server.adopt(far, { secure: client.secure, isCounted: client.isCounted === true });
   const onAbort = (): void => void near.destroy();
   request.signal.addEventListener("abort", onAbort, { once: true });
   near.once("close", () => request.signal.removeEventListener("abort", onAbort));
   const answer = new Promise<Response>((resolve) => {
-    const sink = new FetchSink(near, request.method, resolve);
-    const reader = new ResponseReader(parsed, server.limits, sink);
+    const sink = new FetchSink(near, request.method, messages, resolve);
+    const reader = new ResponseReader(read.parsed, server.limits, sink);
     near.on("data", (chunk: Buffer) => sink.guard(() => reader.read(chunk)));
     near.on("end", () => sink.guard(() => reader.onEnd()));
     near.on("error", () => undefined); // `close` follows, and says all there is to say
     near.on("close", () => sink.onClose());
   });
-  near.write(head.bytes);
-  const [response] = await Promise.all([answer, sendBody(near, request, head.chunked, answer)]);
-  return response;
+  near.write(read.bytes.head);
+  // Both directions at once: an application may answer before it has the whole body.
+  if (read.bytes.framing.kind !== "none")
+    sendBody(near, bodyOf(request, messages), read.bytes.framing).catch(() => near.destroy());
+  return answer;
+}
+
+/** Leaves what is not read to the embedding server. */
+function bodyOf(request: Request, messages: NodeMessages | undefined): AsyncIterable<Uint8Array> {
+  if (messages !== undefined) return messages.incoming.iterator({ destroyOnReturn: false });
+  return (request.body ?? new ReadableStream()).values({ preventCancel: true });
 }
 
 /** The same check as on a listener's connection, so that a refusal has the same status and code. */
-function checked(bytes: Buffer, server: HttpServer): ParsedRequest | ProtocolError {
+function checked(
+  request: Request,
+  messages: NodeMessages | undefined,
+  server: HttpServer,
+): { readonly bytes: RequestBytes; readonly parsed: ParsedRequest } | ProtocolError {
   try {
-    const found = readRequest(bytes, 0, bytes.length, server.limits);
-    return (
-      found?.request ?? new ProtocolError(431, "head_too_large", "the request head is larger than this server accepts")
-    );
+    const bytes = requestBytes(request, messages);
+    const found = readRequest(bytes.head, 0, bytes.head.length, server.limits);
+    return found === undefined
+      ? new ProtocolError(431, "head_too_large", "the request head is larger than this server accepts")
+      : { bytes, parsed: found.request };
   } catch (error) {
     if (error instanceof ProtocolError) return error;
     throw error;
@@ -86,62 +96,45 @@ function refused(
   return new Response(body ?? null, { status, headers: [...((headers ?? []) as [string, string][]), ...more] });
 }
 
-function headOf(request: Request): { bytes: Buffer; chunked: boolean } {
-  const { pathname, search, host } = new URL(request.url);
-  let text = `${request.method} ${pathname}${search} HTTP/1.1\r\nHost: ${request.headers.get("host") ?? host}\r\nConnection: close\r\n`;
-  for (const [name, value] of request.headers) if (!notCopied.has(name)) text += `${name}: ${value}\r\n`;
-  const length = request.headers.get("content-length");
-  const chunked = request.body !== null && length === null;
-  if (chunked) text += "Transfer-Encoding: chunked\r\n";
-  else if (length !== null) text += `Content-Length: ${length}\r\n`;
-  return { bytes: Buffer.from(`${text}\r\n`, "latin1"), chunked };
+/** Resolves once the body is sent, or is not wanted any more. Rejects if the client breaks it off. */
+async function sendBody(near: MemorySocket, body: AsyncIterable<Uint8Array>, framing: BodyFraming): Promise<void> {
+  let sent = 0;
+  for await (const piece of body) {
+    if (near.destroyed) return;
+    if (piece.length === 0) continue;
+    sent += piece.length;
+    if (framing.kind === "length" && sent > framing.bytes) break;
+    if (framing.kind === "chunked") near.write(`${piece.length.toString(16)}\r\n`, "latin1");
+    let mayContinue = near.write(piece);
+    if (framing.kind === "chunked") mayContinue = near.write("\r\n", "latin1");
+    if (!mayContinue) await Promise.race([once(near, "drain").catch(() => undefined), once(near, "close")]);
+  }
+  if (near.destroyed) return;
+  if (framing.kind === "chunked") near.write("0\r\n\r\n", "latin1");
+  else if (framing.kind === "length" && sent !== framing.bytes) near.destroy();
 }
 
-/**
- * Resolves once the body is sent, or the response has arrived: the server then reads or drops the rest as on any
- * connection.
- */
-async function sendBody(
-  near: MemorySocket,
-  request: Request,
-  chunked: boolean,
-  answer: Promise<Response>,
-): Promise<void> {
-  if (request.body === null) return;
-  const reader = request.body.getReader() as ReadableStreamDefaultReader<Uint8Array>;
-  let answered = false;
-  const stop = answer.then(() => {
-    answered = true;
-  });
-  try {
-    for (;;) {
-      const next = await reader.read();
-      if (near.destroyed) return;
-      if (next.done) break;
-      if (next.value.length === 0) continue;
-      if (chunked) near.write(`${next.value.length.toString(16)}\r\n`, "latin1");
-      let goesOn = near.write(next.value);
-      if (chunked) goesOn = near.write("\r\n", "latin1");
-      if (!goesOn) await Promise.race([once(near, "drain").catch(() => undefined), once(near, "close"), stop]);
-      if (answered && !near.writable) return;
-    }
-    if (chunked && !near.destroyed) near.write("0\r\n\r\n", "latin1");
-  } catch {
-    near.destroy(); // the client broke off its body
-  }
-}
+/** Fields of a response that are this hop's own. */
+const ofConnection = new Set(["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"]);
 
 /** Turns what the reader finds into one `Response`. */
 class FetchSink implements ResponseSink {
   readonly #socket: MemorySocket;
   readonly #method: string;
+  readonly #messages: NodeMessages | undefined;
   readonly #resolve: (response: Response) => void;
   #state: "waiting" | "body" | "done" = "waiting";
   #body: ReadableStreamDefaultController<Uint8Array> | undefined;
 
-  constructor(socket: MemorySocket, method: string, resolve: (response: Response) => void) {
+  constructor(
+    socket: MemorySocket,
+    method: string,
+    messages: NodeMessages | undefined,
+    resolve: (response: Response) => void,
+  ) {
     this.#socket = socket;
     this.#method = method;
+    this.#messages = messages;
     this.#resolve = resolve;
   }
 
@@ -153,8 +146,9 @@ class FetchSink implements ResponseSink {
     }
   }
 
-  onInterim(): void {
-    // A Response has no place for trailers or interim responses.
+  /** A Response has no place for it. */
+  onInterim(response: ParsedResponse): void {
+    if (this.#messages !== undefined && response.status === 103) sendEarlyHints(this.#messages, response.headers);
   }
 
   onSwitch(): void {
@@ -166,8 +160,7 @@ class FetchSink implements ResponseSink {
     const headers = new Headers();
     for (const [name, value] of response.headers) {
       const lower = name.toLowerCase();
-      if (lower !== "connection" && lower !== "transfer-encoding" && lower !== "keep-alive")
-        headers.append(name, value);
+      if (!ofConnection.has(lower)) headers.append(name, value);
     }
     const bodyless =
       this.#method === "HEAD" || status === 204 || status === 205 || status === 304 || framing.kind === "none";
@@ -193,17 +186,32 @@ class FetchSink implements ResponseSink {
     if ((body.desiredSize ?? 1) <= 0) this.#socket.pause();
   }
 
-  onBodyEnd(_trailers: HeaderList | undefined): void {
+  onBodyEnd(trailers: HeaderList | undefined): void {
+    if (trailers !== undefined && this.#messages !== undefined) addTrailers(this.#messages, trailers);
+    this.#complete();
+  }
+
+  /** Also of a response whose length is 0: it has no body that could end. */
+  onComplete(): void {
+    this.#complete();
+  }
+
+  #complete(): void {
     if (this.#state === "body") this.#body?.close();
     this.#state = "done";
   }
 
-  onComplete(): void {
-    this.#state = "done";
+  /**
+   * The end of a part must not look like the end of the whole: @hono/node-server would write the error's text behind
+   * the part, and end it.
+   */
+  #abort(): void {
+    if (this.#messages === undefined) this.#body?.error(new Error("the response was cut"));
+    else abortAnswer(this.#messages); // which cancels the body
   }
 
   onClose(): void {
-    if (this.#state === "body") this.#body?.error(new Error("the response was cut"));
+    if (this.#state === "body") this.#abort();
     if (this.#state !== "waiting") return;
     this.#resolve(
       refused(

@@ -12,7 +12,7 @@ import { authority } from "../message/head.ts";
 import { BodyRate, WriteStall } from "./slow-client.ts";
 import type { ConnectionOwner, OwnedConnection } from "./connection-owner.ts";
 import type { Timed } from "../../runtime/deadlines.ts";
-import type { ClientTunnel, Handling } from "../upstream/exchange.ts";
+import type { ClientTunnel, Exchange, Handling } from "../upstream/exchange.ts";
 import type { PinnedConnections } from "../upstream/pinned-connections.ts";
 import type { HttpLimits } from "../limits.ts";
 import { localReplyBytes, errorReply } from "./local-reply.ts";
@@ -35,6 +35,7 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
   readonly limits: HttpLimits;
   readonly owner: ConnectionOwner;
   readonly #socket: TcpSocket;
+  readonly #handle: ((exchange: Exchange) => Handling) | undefined;
   #state: State = "idle";
   #exchange: ServerExchange | undefined;
   readonly #input: RequestParser;
@@ -56,9 +57,12 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
       readonly proxyHeaderDue: boolean;
       /** End of the time for the first byte of a request, if it began before (a TLS handshake). */
       readonly firstRequestBy?: number;
+      /** Answers its requests. Default: the owner. */
+      readonly onExchange?: ((exchange: Exchange) => Handling) | undefined;
     },
   ) {
     this.owner = owner;
+    this.#handle = how.onExchange;
     this.limits = owner.limits;
     this.#socket = socket;
     this.isSecure = how.secure;
@@ -224,7 +228,7 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
       if (!exchange.isBodyDone && this.#rate.start(exchange.bodyBytes)) this.#expire(this.limits.bodyRateWindowMs);
     }
     if (at < bytes.length) this.#input.keep(bytes.subarray(at));
-    const handling = this.owner.onExchange(exchange);
+    const handling = this.owner.onExchange(exchange, this.#handle);
     if (handling !== undefined) this.onHandling(exchange, handling);
     this.updateFlow();
   }

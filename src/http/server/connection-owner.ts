@@ -1,6 +1,6 @@
 /** The ports between a client connection and its server, so that neither file imports the other. */
 import type { Deadlines } from "../../runtime/deadlines.ts";
-import type { Handling } from "../upstream/exchange.ts";
+import type { Exchange, Handling } from "../upstream/exchange.ts";
 import type { HttpLimits } from "../limits.ts";
 import type { ProtocolError } from "../message/protocol-error.ts";
 import type { RandomNames } from "../../runtime/random-names.ts";
@@ -25,7 +25,8 @@ export interface ConnectionOwner {
   readonly halfClose: HalfClose;
   readonly names: RandomNames;
   wallTime(): number;
-  onExchange(exchange: ServerExchange): Handling;
+  /** `handle`: of the connection's listener, in place of the owner's. */
+  onExchange(exchange: ServerExchange, handle?: (exchange: Exchange) => Handling): Handling;
   onExchangeEnd(exchange: ServerExchange): void;
   onProtocolError(error: ProtocolError, remoteAddress: string): void;
   onHandlerError(error: unknown): void;

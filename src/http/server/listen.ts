@@ -12,15 +12,21 @@ export class ListenError extends OperatorError {
   }
 }
 
-export async function listenOn(
+export const listenOn = (
   tcp: Pick<Tcp, "listen">,
   options: TcpListenOptions,
   onSocket: (socket: TcpSocket) => void,
+): Promise<TcpListener> => explained(() => tcp.listen(options, onSocket), options);
+
+/** `listen` rejects with the system's error. */
+export async function explained(
+  listen: () => Promise<TcpListener>,
+  { host, port }: Pick<TcpListenOptions, "host" | "port">,
 ): Promise<TcpListener> {
   try {
-    return await tcp.listen(options, onSocket);
+    return await listen();
   } catch (error) {
-    throw explain(error as NodeJS.ErrnoException, options.host, options.port);
+    throw explain(error as NodeJS.ErrnoException, host, port);
   }
 }
 

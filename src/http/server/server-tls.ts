@@ -9,6 +9,7 @@ import { createSecureContext, createServer, type SecureContext, type Server, typ
 import { messageOf, OperatorError } from "../../runtime/operator-error.ts";
 import { listenWith, nodeSocket, nodeSocketOptions } from "../../runtime/tcp/node-tcp.ts";
 import type { Tcp, TcpListener, TcpListenOptions, TcpSocket } from "../../runtime/tcp/tcp.ts";
+import type { AppProtocol } from "./app-connection.ts";
 import type { AcceptedSocket } from "./handshake.ts";
 
 export interface Certificate {
@@ -50,21 +51,23 @@ interface Watched {
 
 export class ServerTls<Handshake extends Watched> implements Pick<Tcp, "listen"> {
   readonly #server: Server;
+  readonly #app: readonly AppProtocol[];
   /** Handshakes in progress, by the client's address and port. */
   readonly #handshakes = new Map<string, Handshake>();
   #names: ReadonlyMap<string, SecureContext>;
   /** Demanded from the start, or never: a replacement only changes which. */
   #clients: ClientCertificates | undefined;
 
-  /** Throws `CertificateError`. */
-  constructor(certificates: TlsCertificates) {
+  /** `app`: what it takes is offered and passed on by `listen`. Throws `CertificateError`. */
+  constructor(certificates: TlsCertificates, app: readonly AppProtocol[] = []) {
+    this.#app = app;
     this.#names = checked(certificates);
     this.#clients = certificates.clients;
     const options = {
       ...contextOptions(certificates),
       ...(certificates.clients === undefined ? {} : { requestCert: true, rejectUnauthorized: true }),
       ...nodeSocketOptions,
-      ALPNProtocols: ["http/1.1"],
+      ALPNProtocols: [...app.filter((protocol) => protocol === "h2"), "http/1.1"],
       SNICallback: (name: string, done: (error: Error | null, context?: SecureContext) => void) =>
         done(null, this.#contextOf(name.toLowerCase())),
     };
@@ -88,10 +91,16 @@ export class ServerTls<Handshake extends Watched> implements Pick<Tcp, "listen">
     });
   }
 
-  /** Sockets are passed on once their handshake is done. */
-  listen(options: TcpListenOptions, onSocket: (socket: TcpSocket) => void): Promise<TcpListener> {
+  /** Sockets are passed on once their handshake is done; `onAppSocket` gets those of the app's protocols. */
+  listen(
+    options: TcpListenOptions,
+    onSocket: (socket: TcpSocket) => void,
+    onAppSocket?: (socket: TLSSocket, protocol: AppProtocol) => void,
+  ): Promise<TcpListener> {
     this.#server.on("secureConnection", (socket) => {
+      const protocol = socket.alpnProtocol === "h2" ? "h2" : "http/1.1";
       if (this.#clients?.accepts(socket) === false) socket.destroy();
+      else if (this.#app.includes(protocol)) onAppSocket?.(socket, protocol);
       else onSocket(nodeSocket(socket));
     });
     // A failed handshake: not every runtime closes its socket.
@@ -100,7 +109,7 @@ export class ServerTls<Handshake extends Watched> implements Pick<Tcp, "listen">
   }
 
   /** Returns the handshake that has led to `socket`, once. */
-  takeHandshake(socket: TcpSocket): Handshake | undefined {
+  takeHandshake(socket: Pick<Socket, "remoteAddress" | "remotePort">): Handshake | undefined {
     const key = clientOf(socket);
     const handshake = this.#handshakes.get(key);
     this.#handshakes.delete(key);

@@ -4,19 +4,20 @@
 import type { Socket } from "node:net";
 import type { Counter } from "../../metrics/metrics.ts";
 import type { Clock } from "../../runtime/clock.ts";
-import { nodeSocket } from "../../runtime/tcp/node-tcp.ts";
+import { listenForStreams, nodeSocket } from "../../runtime/tcp/node-tcp.ts";
 import { systemRandom, type Random } from "../../runtime/random.ts";
 import { systemTcp } from "../../runtime/tcp/system-tcp.ts";
 import type { Tcp, TcpListener, TcpSocket } from "../../runtime/tcp/tcp.ts";
 import { Admission, type Crowd } from "./admission.ts";
 import type { AccessEntry } from "./access-log.ts";
+import { AppConnection, type AppProtocol, type AppServer } from "./app-connection.ts";
 import { ClientConnection } from "./client-connection.ts";
 import type { ConnectionOwner, HalfClose, NamedConnection, OwnedConnection } from "./connection-owner.ts";
 import { Deadlines } from "../../runtime/deadlines.ts";
 import { type AcceptedSocket, Handshake } from "./handshake.ts";
 import type { Exchange, Handling } from "../upstream/exchange.ts";
 import { httpLimits, type HttpLimits } from "../limits.ts";
-import { listenOn } from "./listen.ts";
+import { explained } from "./listen.ts";
 import { Overflow } from "./overflow.ts";
 import type { MemorySocket } from "../../runtime/tcp/memory-socket.ts";
 import type { ProtocolError } from "../message/protocol-error.ts";
@@ -27,12 +28,30 @@ import { plainAddress, TrustedProxies } from "./trusted-proxies.ts";
 
 export { ListenError } from "./listen.ts";
 
-export interface HttpServerOptions {
-  /** Address to listen on; port 0 takes any free port. */
+/** One address to listen on. */
+export interface EntranceOptions {
+  /** Port 0 takes any free port. */
   readonly host: string;
   readonly port: number;
   /** An inherited listening socket to use instead of opening one. */
   readonly descriptor?: number | undefined;
+  /** Other processes may listen there too. Default: false. */
+  readonly reusePort?: boolean;
+  /** Terminates TLS with these certificates. */
+  readonly tls?: TlsCertificates;
+}
+
+/** An address beside the first one. */
+export interface FurtherEntrance extends EntranceOptions {
+  /** Answers its requests. Default: the server's. */
+  onExchange?(exchange: Exchange): Handling;
+}
+
+export interface HttpServerOptions extends EntranceOptions {
+  /** With the limits and the bounds of the first one. Default: none. */
+  readonly further?: readonly FurtherEntrance[];
+  /** Reads the requests of these protocols in place of this server, from then on by `adopt`. Default: none. */
+  readonly app?: ((server: HttpServer) => AppServer) | undefined;
   readonly limits?: Partial<HttpLimits>;
   readonly clock: Clock;
   /** Default: the runtime's. */
@@ -54,8 +73,6 @@ export interface HttpServerOptions {
    * From them it is required, from others it is refused. Not together with `tls`. Default: none.
    */
   readonly proxyProtocolFrom?: readonly string[];
-  /** Terminates TLS with these certificates. */
-  readonly tls?: TlsCertificates;
   /** Addresses and ranges that stand for many clients: the bound of one address is not theirs. Default: none. */
   readonly proxies?: readonly string[];
   /** Connections; default: they are not counted. `displaced`: idle ones that were closed to make room. */
@@ -79,6 +96,12 @@ export interface CloseOptions {
   readonly idle?: "close" | "serve-once";
 }
 
+/** Where it listens. */
+interface Entrance {
+  readonly tls: ServerTls<Handshake> | undefined;
+  readonly listener: TcpListener;
+}
+
 export class HttpServer implements ConnectionOwner {
   readonly limits: HttpLimits;
   readonly deadlines: Deadlines;
@@ -87,8 +110,8 @@ export class HttpServer implements ConnectionOwner {
   readonly names: RandomNames;
   readonly halfClose: HalfClose;
   readonly #options: HttpServerOptions;
-  #listener: TcpListener | undefined;
-  readonly #tls: ServerTls<Handshake> | undefined;
+  readonly #app: AppServer | undefined;
+  readonly #entrances: Entrance[] = [];
   readonly #connections: Admission;
   readonly #balancers: TrustedProxies;
   readonly #overflow: Overflow | undefined;
@@ -97,16 +120,19 @@ export class HttpServer implements ConnectionOwner {
   #refusedConnections = 0;
   #onEmpty: (() => void) | undefined;
 
-  /** Starts listening. Throws `ListenError` with what to do if the address cannot be used. */
+  /**
+   * Starts listening. Throws `ListenError` with what to do if an address cannot be used, and `CertificateError`; then
+   * it listens nowhere.
+   */
   static async listen(options: HttpServerOptions): Promise<HttpServer> {
     const server = new HttpServer(options);
-    const { host, port, descriptor, tcp = systemTcp } = options;
-    server.#tls?.watchHandshakes((socket) => server.#onHandshake(socket));
-    server.#listener = await listenOn(
-      server.#tls ?? tcp,
-      { host, port, ...(descriptor === undefined ? {} : { descriptor }) },
-      (socket) => server.#accept(socket),
-    );
+    const { onExchange: _own, ...first } = options;
+    try {
+      for (const entrance of [first, ...(options.further ?? [])]) await server.#open(entrance);
+    } catch (error) {
+      server.abort();
+      throw error;
+    }
     return server;
   }
 
@@ -128,16 +154,22 @@ export class HttpServer implements ConnectionOwner {
       throw new RangeError(
         "proxyProtocolFrom and tls cannot be used together: the header would come before the handshake",
       );
-    this.#tls = options.tls === undefined ? undefined : new ServerTls(options.tls);
+    this.#app = options.app?.(this);
   }
 
+  /** Of the first address. */
   get port(): number {
-    return this.#listener?.port ?? 0;
+    return this.ports[0] ?? 0;
   }
 
-  /** Descriptor of the listening socket; -1 if the runtime does not report it. */
+  /** In the order of the addresses. */
+  get ports(): readonly number[] {
+    return this.#entrances.map(({ listener }) => listener.port);
+  }
+
+  /** Descriptor of the first listening socket; -1 if the runtime does not report it. */
   get descriptor(): number {
-    return this.#listener?.descriptor ?? -1;
+    return this.#entrances[0]?.listener.descriptor ?? -1;
   }
 
   get mayServeOnceMore(): boolean {
@@ -165,7 +197,7 @@ export class HttpServer implements ConnectionOwner {
   async close(options: CloseOptions): Promise<void> {
     this.isDraining = true;
     this.#isRefusing = options.idle !== "serve-once";
-    this.#listener?.close();
+    this.#closeListeners();
     if (options.idle !== "serve-once") for (const connection of [...this.#connections]) connection.drain();
     if (this.#connections.size > 0 && options.drainMs > 0) {
       const empty = new Promise<void>((resolve) => (this.#onEmpty = resolve));
@@ -180,7 +212,7 @@ export class HttpServer implements ConnectionOwner {
   abort(): void {
     this.isDraining = true;
     this.#isRefusing = true;
-    this.#listener?.close();
+    this.#closeListeners();
     for (const connection of [...this.#connections]) connection.abort("destroy");
     this.#overflow?.abort();
   }
@@ -190,27 +222,32 @@ export class HttpServer implements ConnectionOwner {
    * used.
    */
   replaceCertificates(certificates: TlsCertificates): void {
-    if (this.#tls === undefined) throw new Error("this server was not started with TLS");
-    this.#tls.replace(certificates);
+    const secured = this.#entrances.flatMap(({ tls }) => (tls === undefined ? [] : [tls]));
+    if (secured.length === 0) throw new Error("this server was not started with TLS");
+    for (const tls of secured) tls.replace(certificates);
   }
 
-  /** Serves a connection that did not come through the listener (fetch-adapter.ts), with the same limits. */
-  adopt(socket: MemorySocket, { secure }: { readonly secure: boolean }): void {
+  /**
+   * Serves a connection that did not come through the listener (fetch-adapter.ts), with the same limits. `isCounted`:
+   * the connection that its request came by counts already.
+   */
+  adopt(socket: MemorySocket, { secure, isCounted }: { readonly secure: boolean; readonly isCounted: boolean }): void {
     const adopted = nodeSocket(socket as unknown as Socket);
-    if (this.#mayEnter(adopted))
-      this.#connections.add(new ClientConnection(this, adopted, { secure, proxyHeaderDue: false }));
+    if (!isCounted && !this.#mayEnter(adopted)) return;
+    const connection = new ClientConnection(this, adopted, { secure, proxyHeaderDue: false });
+    if (!isCounted) this.#connections.add(connection);
   }
 
   wallTime(): number {
     return this.#options.clock.wallTime();
   }
 
-  onExchange(exchange: ServerExchange): Handling {
+  onExchange(exchange: ServerExchange, handle = this.#options.onExchange): Handling {
     this.#activeExchanges++;
     if (this.#options.onAccess !== undefined)
       exchange.arrivedAt = { now: this.#options.clock.now(), wallTime: this.wallTime() };
     try {
-      return this.#options.onExchange(exchange);
+      return handle(exchange);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -272,18 +309,62 @@ export class HttpServer implements ConnectionOwner {
     return handshake;
   }
 
-  #accept(socket: TcpSocket): void {
-    const handshake = this.#tls?.takeHandshake(socket);
+  async #open({ host, port, descriptor, reusePort, tls, onExchange }: FurtherEntrance): Promise<void> {
+    const { tcp = systemTcp } = this.#options;
+    const app = this.#app?.protocols ?? [];
+    const address = { host, port, ...(descriptor === undefined ? {} : { descriptor }), reusePort: reusePort ?? false };
+    const secured = tls === undefined ? undefined : new ServerTls<Handshake>(tls, app);
+    secured?.watchHandshakes((socket) => this.#onHandshake(socket));
+    const listen = (): Promise<TcpListener> => {
+      if (secured !== undefined)
+        return secured.listen(
+          address,
+          (socket) => this.#onSecured(secured, socket, onExchange),
+          (socket, protocol) => this.#onSecuredForApp(secured, socket, protocol),
+        );
+      // A redirect is answered here in any case.
+      if (app.includes("http/1.1") && onExchange === undefined)
+        return listenForStreams(address, (socket) => this.#acceptForApp(socket));
+      return tcp.listen(address, (socket) => this.#accept(socket, onExchange));
+    };
+    this.#entrances.push({ tls: secured, listener: await explained(listen, address) });
+  }
+
+  #closeListeners(): void {
+    for (const { listener } of this.#entrances) listener.close();
+  }
+
+  #accept(socket: TcpSocket, onExchange: FurtherEntrance["onExchange"]): void {
+    if (!this.#mayEnter(socket, () => this.#overflow?.take(socket))) return;
+    const proxyHeaderDue = this.#balancers.has(socket.remoteAddress);
+    this.#connections.add(new ClientConnection(this, socket, { secure: false, proxyHeaderDue, onExchange }));
+  }
+
+  #acceptForApp(socket: Socket): void {
+    if (this.#app === undefined || !this.#mayEnter(nodeSocket(socket))) return;
+    this.#connections.add(new AppConnection(this, socket, { app: this.#app, protocol: "http/1.1" }));
+  }
+
+  #onSecured(tls: ServerTls<Handshake>, socket: TcpSocket, onExchange: FurtherEntrance["onExchange"]): void {
+    const handshake = tls.takeHandshake(socket);
     if (handshake === undefined) {
-      if (this.#tls !== undefined) socket.destroy();
-      if (this.#tls !== undefined || !this.#mayEnter(socket, () => this.#overflow?.take(socket))) return;
-      const proxyHeaderDue = this.#balancers.has(socket.remoteAddress);
-      this.#connections.add(new ClientConnection(this, socket, { secure: false, proxyHeaderDue }));
+      socket.destroy();
       return;
     }
     // Counted before the handshake is not, so that the server is never empty in between.
-    const how = { secure: true, proxyHeaderDue: false, firstRequestBy: handshake.deadlineAt };
+    const how = { secure: true, proxyHeaderDue: false, firstRequestBy: handshake.deadlineAt, onExchange };
     this.#connections.add(new ClientConnection(this, socket, how));
+    handshake.onGone();
+  }
+
+  #onSecuredForApp(tls: ServerTls<Handshake>, socket: Socket, protocol: AppProtocol): void {
+    const handshake = tls.takeHandshake(socket);
+    if (handshake === undefined || this.#app === undefined) {
+      socket.destroy();
+      return;
+    }
+    const how = { app: this.#app, protocol, firstRequestBy: handshake.deadlineAt };
+    this.#connections.add(new AppConnection(this, socket, how));
     handshake.onGone();
   }
 

@@ -34,6 +34,10 @@ export const nodeTcp: Tcp = {
   },
 };
 
+/** Listens for those who need streams. `onSocket` must attach a listener of errors. */
+export const listenForStreams = (options: TcpListenOptions, onSocket: (socket: Socket) => void): Promise<TcpListener> =>
+  listenWith(createServer(nodeSocketOptions, onSocket), options);
+
 /** Starts listening with `server`. */
 export function listenWith(
   server: Server,

@@ -36,6 +36,9 @@ export const defaultGatewayLimits: GatewayLimits = {
 
 export const defaultDataPlane: DataPlaneConfig = {
   tls: undefined,
+  http2: false,
+  app: false,
+  listeners: [],
   proxyProtocolFrom: [],
   trustedProxies: [],
   underscoreFields: "drop",

@@ -23,6 +23,8 @@ export interface ProxiedOptions {
   readonly forward?: ForwardOptions;
   readonly onExchange?: (upstream: Upstream, outcomes: ForwardOutcome[]) => HttpServerOptions["onExchange"];
   readonly halfClose?: HttpServerOptions["halfClose"];
+  /** Further options of the server. */
+  readonly server?: Partial<HttpServerOptions>;
   readonly onPort?: (upstreamPort: number) => number;
 }
 
@@ -43,6 +45,7 @@ export async function proxied(options: ProxiedOptions = {}): Promise<Proxied> {
     clock: systemClock,
     ...(options.limits ? { limits: options.limits } : {}),
     ...(options.halfClose ? { halfClose: options.halfClose } : {}),
+    ...options.server,
     onProtocolError: (error) => errors.push(error.code),
     onExchange:
       options.onExchange?.(upstream, outcomes) ??

@@ -1,0 +1,30 @@
+/**
+ * A request that asks for another protocol: it goes around the app, since `Request` and `Response` have no place for a
+ * connection. Its bytes and all that follow pass the same server's own code.
+ */
+import { Buffer } from "node:buffer";
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import { MemorySocket } from "../../runtime/tcp/memory-socket.ts";
+import { isEncrypted } from "./node-messages.ts";
+import type { HttpServer } from "../server/server.ts";
+
+/** `rest`: what came after the head. */
+export function upgradeThrough(server: HttpServer, request: IncomingMessage, socket: Duplex, rest: Buffer): void {
+  const { remoteAddress = "", remotePort = 0 } = request.socket;
+  const [near, far] = MemorySocket.pair(remoteAddress, remotePort);
+  server.adopt(far, { secure: isEncrypted(request.socket), isCounted: true });
+  let head = `${request.method ?? "GET"} ${request.url ?? "/"} HTTP/${request.httpVersion}\r\n`;
+  const raw = request.rawHeaders;
+  for (let at = 0; at + 1 < raw.length; at += 2) head += `${raw[at]}: ${raw[at + 1]}\r\n`;
+  near.write(Buffer.from(`${head}\r\n`, "latin1"));
+  if (rest.length > 0) near.write(rest);
+  for (const [end, other] of [
+    [socket, near],
+    [near, socket],
+  ] as const) {
+    end.on("error", () => undefined); // `close` follows
+    end.once("close", () => other.destroy());
+    end.pipe(other);
+  }
+}
