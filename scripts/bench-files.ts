@@ -5,13 +5,14 @@
  * service that has two. `--seconds N` of a turn (3; 0: costs are not measured), `--turns N` (3), `--clients N` (4),
  * `--files N` (100000; 0: not measured), `--json`.
  */
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Cluster } from "../harness/cluster.ts";
 import { ProcessKeeper } from "../harness/processes.ts";
 import { systemClock } from "../src/runtime/clock.ts";
+import type { LogKind } from "../src/vault/store/identity.ts";
 import { freePort } from "../src/runtime/free-ports.ts";
 import { FilesClient, filesApplication, filesKeys } from "../test/e2e/files/client.ts";
 import { median, parseBenchArguments, rounded } from "./bench-support.ts";
@@ -25,9 +26,15 @@ const { seconds, turns, clients, files, json } = parseBenchArguments({
 const never = new AbortController().signal;
 const wholeWithinMs = 300_000;
 const uploadBytes = 100_000;
+/**
+ * The cost beside the application as in bench:gate, with its log in segments: without a proxy, and without another host
+ * on the same machine.
+ */
+const alone = { hosts: 1, gateways: 0, log: "segments" } as const;
 /** Uploads so far: each has a name of its own. */
 let nth = 0;
 
+const bare: ChildProcess[] = [];
 const folder = mkdtempSync(join(tmpdir(), "stead-bench-files-"));
 const keeper = new ProcessKeeper(folder);
 const say = (text: string): void => void (json || console.log(text));
@@ -36,14 +43,21 @@ try {
   const many = files === 0 ? undefined : await measureMany();
   if (json) console.log(JSON.stringify({ costs, many }));
 } finally {
+  for (const child of bare) child.kill("SIGKILL");
   await keeper.close(3000);
 }
 
-async function openCluster(name: string, keys: string): Promise<Cluster> {
+interface Members {
+  readonly hosts: number;
+  readonly gateways: number;
+  readonly log?: LogKind;
+}
+
+async function openCluster(name: string, keys: string, members: Members = { hosts: 2, gateways: 1 }): Promise<Cluster> {
   const own = join(folder, name);
   mkdirSync(own);
   return Cluster.create({
-    ...{ folder: own, keeper, service: "files", hosts: 2, gateways: 1, clock: systemClock, lookEveryMs: 100 },
+    ...{ folder: own, keeper, service: "files", ...members, clock: systemClock, lookEveryMs: 100 },
     application: filesApplication,
     hostKeys: keys,
   });
@@ -52,7 +66,7 @@ async function openCluster(name: string, keys: string): Promise<Cluster> {
 async function begin(cluster: Cluster): Promise<string> {
   await Promise.all([...cluster.gateways, ...cluster.hosts].map((member) => cluster.start(member)));
   await cluster.whenWhole(wholeWithinMs, never);
-  return cluster.gateways[0]?.url ?? "";
+  return cluster.gateways[0]?.url ?? cluster.hosts[0]?.dataUrl ?? "";
 }
 
 async function startBare(): Promise<string> {
@@ -61,7 +75,7 @@ async function startBare(): Promise<string> {
   const port = await freePort("applications");
   const [program, ...args] = filesApplication.command;
   const child = spawn(program, args, { env: { ...process.env, PORT: String(port), DATA_DIR: data }, stdio: "ignore" });
-  process.once("exit", () => child.kill("SIGKILL"));
+  bare.push(child);
   const url = `http://127.0.0.1:${port}`;
   while ((await new FilesClient(url).call("GET", "/health")) !== 200) await systemClock.sleep(20);
   return url;
@@ -85,8 +99,8 @@ async function rate(url: string, ask: (client: FilesClient, nth: number) => Prom
 async function measureCosts(): Promise<Record<string, number>> {
   const [bare, without, withFiles] = [
     await startBare(),
-    await begin(await openCluster("a", "")),
-    await begin(await openCluster("b", filesKeys)),
+    await begin(await openCluster("a", "", alone)),
+    await begin(await openCluster("b", filesKeys, alone)),
   ];
   const bytes = Buffer.alloc(uploadBytes);
   const upload = (client: FilesClient, at: number): Promise<number> => {
