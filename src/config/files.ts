@@ -1,4 +1,5 @@
 /** `host.files` and the keys that belong to it. */
+import { fileDefaults } from "./files-schema.ts";
 import type { FilesConfig } from "./files-config.ts";
 import type { Problems } from "./problems.ts";
 import type { FileContent } from "./schema.ts";
@@ -26,16 +27,22 @@ export function resolveFiles(host: HostContent): FilesConfig | undefined {
   };
 }
 
+/** What is written for files, and covers none, is a mistake: uploads would be lost without a word. */
+function checkWithoutFiles(host: HostContent, problems: Problems): void {
+  const others = (Object.keys(fileDefaults) as (keyof typeof fileDefaults)[]).filter(
+    (key) => host[key] !== fileDefaults[key],
+  );
+  const lossMax = host.files_loss_max === undefined ? [] : ["files_loss_max"];
+  for (const key of [...(host.files_except.length > 0 ? ["files_except"] : []), ...lossMax, ...others])
+    problems.add(["host", key], {
+      found: `${key} without \`files\``,
+      accepted: `\`${key}\` together with \`files\``,
+      advice: 'add files = ["uploads/**"] with the files that fail over, or remove it',
+    });
+}
+
 export function checkFiles(host: HostContent, problems: Problems): void {
-  if (host.files.length === 0) {
-    if (host.files_except.length > 0)
-      problems.add(["host", "files_except"], {
-        found: "exceptions without `files`",
-        accepted: "`files_except` together with `files`",
-        advice: 'add files = ["uploads/**"] with the files that fail over, or remove it',
-      });
-    return;
-  }
+  if (host.files.length === 0) return checkWithoutFiles(host, problems);
   if (host.files_durability === "background" && host.files_loss_max === undefined)
     problems.add(["host", "files_durability"], {
       found: '"background" without files_loss_max',
