@@ -13,6 +13,7 @@ import type { SmtpReceiver } from "./smtp-receiver.ts";
 import type { S3Settings } from "../core/s3-place.ts";
 import type { GatewayLimits, HostLimits } from "../http/limits.ts";
 import type { FilesConfig } from "./files-config.ts";
+import type { HooksConfig } from "./hooks-config.ts";
 import type { ListenerProtocols } from "./further-listener.ts";
 import type { RestoreTestConfig } from "./restore-test-config.ts";
 import type { VaultCopyConfig } from "./vault-copy.ts";
@@ -289,16 +290,6 @@ export interface CheckpointConfig {
   readonly keepMin: number;
   /** How far back point-in-time restore reaches. */
   readonly windowMs: number;
-}
-
-/** Programs of an operator at the changes of a host's role (src/host/hooks.ts). */
-export interface HooksConfig {
-  readonly commands: Readonly<
-    Partial<Record<"before_start" | "on_promote" | "on_demote", readonly string[] | undefined>>
-  >;
-  /** Absolute. */
-  readonly cwd: string;
-  readonly timeoutMs: number;
 }
 
 export interface HostConfig {

@@ -153,7 +153,6 @@ export class Journal {
 
   /** Journals everything committed, then `vacate`, then ends. The application is gone by then. */
   async vacate(reason: string, successor: string | undefined): Promise<number> {
-    this.#source?.hurry?.();
     const position = await this.append({ kind: "vacate", reason, successor });
     this.abort();
     await this.#loop;

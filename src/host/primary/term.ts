@@ -230,6 +230,7 @@ export class Term {
     phase("drain");
     await application.stop();
     phase("stop");
+    this.#source?.hurry?.();
     await this.#journal.gate();
     phase("flush");
     const position = await this.#journal.vacate(reason, successor);
