@@ -96,6 +96,8 @@ export class ProcessKeeper {
     const timer = setTimeout(() => running.forEach((one) => one.signal("SIGKILL")), graceMs);
     await Promise.all(running.map((one) => one.ended));
     clearTimeout(timer);
+    // Nothing else may keep this process until then, and under Node it would end with this call pending.
+    this.#reaper.ref();
     const gone = new Promise<void>((resolve) => this.#reaper.once("exit", () => resolve()));
     if (this.#reaper.exitCode !== null) return;
     this.#reaper.stdin?.end();

@@ -1,6 +1,7 @@
 /** `stead demo`: a whole cluster on this machine, deliberate failures, and a verdict. `stead demo-app`: its parts. */
 import { buildCommand } from "@stricli/core";
 import { parseDuration, durationAccepted } from "../../config/units.ts";
+import { assertHostPlatform } from "../../host/host-platform.ts";
 import type { VerdictObject } from "../../demo/verdict.ts";
 import { systemClock } from "../../runtime/clock.ts";
 import { systemRandom } from "../../runtime/random.ts";
@@ -114,6 +115,7 @@ export const demoCommand = buildCommand<DemoFlags, [], CliContext>({
     },
   },
   async func(flags) {
+    assertHostPlatform("stead demo, which has hosts,");
     const { runDemo } = await import("../../demo/run.ts");
     const { isGood } = await import("../../demo/verdict.ts");
     let verdict: VerdictObject | undefined;

@@ -5,6 +5,7 @@ import { loadConfig } from "../../config/load.ts";
 import { formatProblems } from "../../config/problems.ts";
 import type { HostConfig } from "../../config/types.ts";
 import { selfCommand } from "../../runtime/self-command.ts";
+import { assertHostPlatform } from "../../host/host-platform.ts";
 import type { RunningHost } from "../../host/run-host.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
 import { configFileParameter, requireConfig } from "./config.ts";
@@ -70,6 +71,7 @@ export const hostCommand = buildCommand<HostFlags, [file?: string], CliContext>(
         accepted: "--json together with --explain",
         advice: "for a log in JSON write --log-format json",
       });
+    assertHostPlatform("stead host");
     const { runHost } = await import("../../host/run-host.ts");
     const load = (): HostConfig | string => {
       const result = loadConfig(config.file, { env: this.process.env, folder: this.cwd });

@@ -17,7 +17,7 @@ import { type FsCalls, O_CAREFUL, O_CREAT, O_DIRECTORY, O_RDONLY, O_RDWR, system
 import { StrangeObjectError } from "../errors.ts";
 import { objectBytesMax } from "../limits.ts";
 import { errnoOf, storeErrorOf } from "./fs-error.ts";
-import { type JobContext, JobThread } from "./job-thread.ts";
+import { hasJobThreads, type JobContext, JobThread } from "./job-thread.ts";
 import { assertSize, isStrangeFile } from "./object-size.ts";
 import {
   type Append,
@@ -69,7 +69,8 @@ export class FsSegments implements SegmentFiles, AppendParts {
     this.#folder = folder;
     this.#store = store;
     this.#calls = calls ?? systemCalls;
-    this.#thread = calls === undefined ? new JobThread(appendInThread, threadAppendBytesMax) : undefined;
+    this.#thread =
+      calls === undefined && hasJobThreads ? new JobThread(appendInThread, threadAppendBytesMax) : undefined;
   }
 
   async create(key: string, bytes: number): Promise<void> {

@@ -37,6 +37,7 @@ import { objectBytesMax } from "../limits.ts";
 import { StrangeObjectError } from "../errors.ts";
 import { FsSegments } from "./fs-segments.ts";
 import { assertSize, isStrangeFile } from "./object-size.ts";
+import { hasJobThreads } from "./job-thread.ts";
 import { PutThread, type SmallPuts, type ThreadPut } from "./put-thread.ts";
 import { StoreError, type PutOutcome, type StagedPut, type Store } from "./store.ts";
 import { assertKey, assertPrefix, isKey, pageOf } from "./store-key.ts";
@@ -70,7 +71,7 @@ export class FsStore implements Store {
     this.#temporaries = new Temporaries(options.folder, this.#calls, this.#work);
     this.#folders = new Folders(options.folder, this.#calls, this.#work);
     const { smallPuts, calls } = options;
-    this.#smallPuts = smallPuts ?? (calls === undefined ? new PutThread() : undefined);
+    this.#smallPuts = smallPuts ?? (calls === undefined && hasJobThreads ? new PutThread() : undefined);
     this.url = `file://${options.folder}`;
     const { folder, network } = options;
     this.files = network

@@ -7,11 +7,15 @@
  * 9 kB, p50 of a put: 20 us with shared memory, 26 us with messages, 40 us with the pool; processor time 35, 45 and 80
  * us.
  *
- * Descriptors belong to the whole process, so the caller may open and close what a job uses. A server that hangs blocks
+ * Descriptors belong to the whole process, so the caller may open and close what a job uses; under Deno each thread has
+ * its own (`hasJobThreads`). A server that hangs blocks
  * the thread and the job that waits for it, as it blocks a thread of the pool. `isFree` is false meanwhile.
  */
 import type FileSystem from "node:fs";
 import { Worker } from "node:worker_threads";
+
+/** False under Deno, where a thread cannot use what another one has opened: the pool does the same. */
+export const hasJobThreads = !("Deno" in globalThis);
 
 const textBytesMax = 4096;
 const headBytes = 72;
