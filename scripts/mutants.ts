@@ -5,8 +5,8 @@
  *
  * `--files A,B`: files, or folders with all their files, below src. `--draw N`: only so many of their mutants, drawn by
  * `--seed N`; default: all. `--tests N`: for each file the N nearest files of tests that import it, directly or not
- * (20). Tests of the whole program (test/e2e) and of the simulation (test/sim, which has mutants of its own) reach
- * everything, take long, and are not among them. `--json`.
+ * (20), its own first. Tests of the whole program (test/e2e) and of the simulation (test/sim, which has mutants of its
+ * own) reach everything, take long, and are not among them. `--json`.
  *
  * Tests run in a copy of the tree. Which of them reach a line is measured first (bun's coverage): a mutant in a line
  * that none reaches survives without a run. A run that takes five times as long as without a mutant, and at least 20 s,
@@ -260,9 +260,11 @@ function targetOf(file: string, testsMax: number): Target {
       sourcesBelow(join(root, part)).map((path) => [relative(root, path), readFileSync(path, "utf8")] as const),
     ),
   );
+  // The file's own tests may reach it through a helper, and others directly: its own are always among them.
+  const own = file.replace(/^src\//, "test/").replace(/\.tsx?$/, ".test.ts");
   const tests = [...reachersOf(file, texts)]
     .filter(([path]) => path.endsWith(".test.ts") && !/^test\/(e2e|sim)\//.test(path))
-    .sort(([, a], [, b]) => a - b)
+    .sort(([path, a], [other, b]) => Number(other === own) - Number(path === own) || a - b)
     .slice(0, testsMax)
     .map(([path]) => path);
   return { file, text: texts.get(file) ?? "", tests };

@@ -1,6 +1,6 @@
 /**
- * The npm package under Node and Deno, unpacked as a package manager does it, with its dependencies beside it: the whole
- * demo, hosts and gateway with a failover, from its command.
+ * The npm package under Node and Deno, unpacked as a package manager does it, with its dependencies beside it: the
+ * whole demo, hosts and gateway with a failover, from its command.
  */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";

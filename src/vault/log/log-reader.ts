@@ -124,22 +124,14 @@ export class LogReader {
   }
 
   async #lookUp(position: Position): Promise<Uint8Array | undefined> {
+    // After a failure the next call meets a look-ahead of another position, and drops them all.
     const ahead = this.#ahead.shift();
-    const early = ahead?.position === position ? await this.#orForget(ahead.bytes) : undefined;
+    const early = ahead?.position === position ? await ahead.bytes : undefined;
     if (early === undefined) this.#ahead = [];
     const bytes = early ?? (await this.log.get(position));
     this.#found = bytes === undefined ? 0 : this.#found + 1;
     if (bytes !== undefined) this.#lookAhead(position, bytes.byteLength);
     return bytes;
-  }
-
-  async #orForget(bytes: Promise<Uint8Array | undefined>): Promise<Uint8Array | undefined> {
-    try {
-      return await bytes;
-    } catch (error) {
-      this.#ahead = [];
-      throw error;
-    }
   }
 
   /** Looks further ahead the more records were found in a row, within the bytes that they seem to need. */

@@ -3,7 +3,7 @@ import { withoutRule } from "../../../src/core/rules.ts";
 import { CorruptRecordError, LeftBehindError } from "../../../src/vault/errors.ts";
 import { FlushAssembler } from "../../../src/vault/log/flush-assembler.ts";
 import { logKey } from "../../../src/vault/log/log-key.ts";
-import { endsOfLogPerBoundaryCheck } from "../../../src/vault/limits.ts";
+import { endsOfLogPerBoundaryCheck, readAheadBytesMax, readAheadRecordsMax } from "../../../src/vault/limits.ts";
 import { MemoryStore } from "../../../src/vault/store/memory-store.ts";
 import { encodeRecord, genesisHash, serviceTagOf } from "../../../src/vault/log/record-codec.ts";
 import type { RecordBody } from "../../../src/vault/record.ts";
@@ -19,6 +19,7 @@ import {
 } from "../../support/vault/log-fixture.ts";
 
 const renew: RecordBody = { kind: "renew" };
+const claimOf = (): RecordBody => ({ kind: "epoch", leaseMs: 1000, controlUrl: "", instance: "" });
 const tag = serviceTagOf(service);
 
 async function logOf(commits: number): Promise<MemoryStore> {
@@ -181,6 +182,191 @@ describe("a reader", () => {
     await readToEnd(reader);
     await raiseBoundary(store, 3);
     for (let look = 0; look <= 2 * endsOfLogPerBoundaryCheck; look += 1) expect(await reader.next()).toBeUndefined();
+  });
+});
+
+describe("what a reader knows", () => {
+  test("nothing of the epoch before its first record if the start does not say it, and everything after it", async () => {
+    const store = await logOf(3);
+    const [, second, third] = await readToEnd(readerOf(store));
+    if (second === undefined || third === undefined) throw new Error("no record");
+    const reader = readerOf(store, { position: 2, hash: second.hash });
+    expect([reader.isEpochKnown, reader.epoch, reader.last, reader.lastBytes]).toEqual([
+      false,
+      0,
+      undefined,
+      undefined,
+    ]);
+    expect(await reader.next()).toEqual(third);
+    expect([reader.isEpochKnown, reader.epoch, reader.hash]).toEqual([true, 1, third.hash]);
+    expect(reader.lastBytes).toEqual((await store.get(logKey(3))) as Uint8Array);
+    const fromBegin = readerOf(store);
+    expect([fromBegin.isEpochKnown, fromBegin.epoch]).toEqual([true, 0]);
+  });
+
+  test("any epoch may be the first if the start does not say it; one that the start says must continue", async () => {
+    const store = await logOf(1);
+    const last = (await readToEnd(readerOf(store))).at(-1);
+    if (last === undefined) throw new Error("no record");
+    const header = { ...last.header, position: 3, previousHash: last.hash, epoch: 7 };
+    for (const body of [renew, claimOf()]) {
+      store.overwrite(logKey(3), encodeRecord(tag, { ...header, nonce: "77".repeat(16) }, body).bytes);
+      const start = { position: 2, hash: last.hash };
+      expect((await readerOf(store, start).next())?.header.epoch).toBe(7);
+      const failure = await failureOf(readerOf(store, { ...start, epoch: 5 }).next());
+      expect(failure).toMatchObject({
+        ...{ kind: "corrupt-record", position: 3 },
+        message: expect.stringContaining(
+          body === renew ? "a record of epoch 7; accepted is epoch 5" : "a claim of epoch 7; accepted is epoch 6",
+        ),
+      });
+    }
+  });
+
+  test("each refusal says what was found, what was expected, and where", async () => {
+    const store = await logOf(1);
+    const last = (await readToEnd(readerOf(store))).at(-1);
+    if (last === undefined) throw new Error("no record");
+    const next = { ...last.header, position: 3, previousHash: last.hash };
+    const other = "77".repeat(16);
+    const wrong = [
+      [{ ...next, epoch: 2 }, claimOf(), "a claim with the nonce of the claim before", "a new nonce"],
+      [{ ...next, nonce: other }, renew, `a record of the writer ${other}`, `the writer of the epoch, ${next.nonce}`],
+      [
+        { ...next, previousHash: "ee".repeat(32) },
+        renew,
+        `a record that follows ${"ee".repeat(32)}`,
+        `one that follows ${last.hash}`,
+      ],
+    ] as const;
+    for (const [header, body, found, expected] of wrong) {
+      store.overwrite(logKey(3), encodeRecord(tag, header, body).bytes);
+      expect(await failureOf(readToEnd(readerOf(store)))).toMatchObject({
+        position: 3,
+        message: expect.stringContaining(`(${logKey(3)}) is damaged: ${found}; accepted is ${expected}`),
+      });
+    }
+  });
+
+  test("a claim at or below the boundary is of a writer in a hole, and refused; one above it is not (R4)", async () => {
+    const store = await logOf(2);
+    const first = (await readToEnd(readerOf(store)))[0];
+    if (first === undefined) throw new Error("no record");
+    await makeHost("b", store).lead(); // position 4
+    await raiseBoundary(store, 3);
+    const start = {
+      position: 3,
+      hash: (await readToEnd(readerOf(store, undefined, withoutRule("R4-boundary-check"))))[2]?.hash ?? "",
+      epoch: 1,
+    };
+    expect((await readerOf(store, start).next())?.body.kind).toBe("epoch");
+    await raiseBoundary(store, 4);
+    const reader = readerOf(store, start);
+    expect(await failureOf(reader.next())).toMatchObject({ kind: "left-behind", position: 3, boundary: 4 });
+    expect([reader.position, reader.isAtEnd]).toEqual([3, false]);
+    expect((await readerOf(store, start, withoutRule("R4-boundary-check")).next())?.body.kind).toBe("epoch");
+  });
+
+  test("it can be asked whether retention has passed the next record", async () => {
+    const store = await logOf(3);
+    const reader = readerOf(store);
+    await reader.next();
+    await reader.next();
+    await raiseBoundary(store, 2);
+    await reader.assertNotLeftBehind();
+    await raiseBoundary(store, 3);
+    expect(await failureOf(reader.assertNotLeftBehind())).toMatchObject({
+      kind: "left-behind",
+      position: 2,
+      boundary: 3,
+    });
+  });
+});
+
+describe("a reader that is behind", () => {
+  /** Positions that were looked up by each call of `next`. */
+  async function lookUps(commits: number, calls: number): Promise<number[][]> {
+    const log = logIn(await logOf(commits));
+    const asked = spyOn(log, "get");
+    const reader = readerOf(log);
+    const found: number[][] = [];
+    for (let call = 0; call < calls; call += 1) {
+      asked.mockClear();
+      await reader.next();
+      found.push(asked.mock.calls.map(([position]) => position));
+    }
+    return found;
+  }
+
+  test("looks further ahead with each record: not after the first, then 1, 2, 4 and so on up to a bound", async () => {
+    const perCall = await lookUps(60, 9);
+    expect(perCall.slice(0, 5)).toEqual([[1], [2, 3], [4, 5], [6, 7, 8], [9, 10, 11, 12, 13]]);
+    // Of call n: up to position n + what is wanted ahead.
+    const furthest = perCall.map((positions, index) => Math.max(...positions) - (index + 1));
+    expect(furthest).toEqual([0, 1, 2, 4, 8, readAheadRecordsMax, ...Array<number>(3).fill(readAheadRecordsMax)]);
+    expect(perCall.flat().toSorted((a, b) => a - b)).toEqual(
+      Array.from({ length: perCall.flat().length }, (_, at) => at + 1),
+    );
+  });
+
+  test("looks no further ahead than records of this size fill the bytes for it", async () => {
+    const log = logIn(await logOf(40));
+    const { get } = log;
+    const asked = spyOn(log, "get").mockImplementation(async (position) => {
+      const bytes = await get.call(log, position);
+      // A false length, for which the record is refused: only how far ahead it lets the reader look counts.
+      if (bytes !== undefined)
+        Object.defineProperty(bytes, "byteLength", { value: Math.floor(readAheadBytesMax / 2.5) });
+      return bytes;
+    });
+    const reader = readerOf(log);
+    for (let call = 0; call < 8; call += 1) await reader.next().catch(() => undefined);
+    const furthest = Math.max(...asked.mock.calls.map(([position]) => position));
+    expect(furthest - (reader.position + 1)).toBe(2);
+  });
+
+  test("that is given up leaves no failed look ahead as an error of the process", async () => {
+    const log = logIn(await logOf(6));
+    const { get } = log;
+    spyOn(log, "get").mockImplementation((position) =>
+      position === 5 ? Promise.reject(new Error("the disk is away")) : get.call(log, position),
+    );
+    const unhandled: unknown[] = [];
+    const hear = (error: unknown): void => void unhandled.push(error);
+    process.on("unhandledRejection", hear);
+    const reader = readerOf(log);
+    for (let position = 1; position <= 3; position += 1) await reader.next();
+    await new Promise((resolve) => setImmediate(resolve));
+    process.removeListener("unhandledRejection", hear);
+    expect(unhandled).toEqual([]);
+  });
+
+  test("begins again after an end: nothing is looked up ahead until two records were found in a row", async () => {
+    const store = new MemoryStore();
+    const writer = await makeHost("a", store).lead();
+    for (let fill = 1; fill <= 6; fill += 1) await writer.append(commit(fill));
+    const log = logIn(store);
+    const reader = readerOf(log);
+    await readToEnd(reader);
+    for (let fill = 7; fill <= 9; fill += 1) await writer.append(commit(fill));
+    const asked = spyOn(log, "get");
+    await reader.next();
+    expect(asked.mock.calls.map(([position]) => position)).toEqual([8]);
+    await reader.next();
+    expect(asked.mock.calls.map(([position]) => position)).toEqual([8, 9, 10]);
+  });
+
+  test("looks again, at the time of the call, for what a look ahead did not find", async () => {
+    const store = await logOf(3);
+    const log = logIn(store);
+    const reader = readerOf(log);
+    for (let position = 1; position <= 4; position += 1) await reader.next();
+    // Position 5 was looked up ahead, and was not there.
+    const last = reader.last;
+    if (last === undefined) throw new Error("no record");
+    const header = { ...last.header, position: 5, previousHash: last.hash };
+    await store.putIfAbsent(logKey(5), encodeRecord(tag, header, renew).bytes);
+    expect((await reader.next())?.header.position).toBe(5);
   });
 });
 
