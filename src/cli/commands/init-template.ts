@@ -112,7 +112,8 @@ database = ${quoted(values.database ?? "gateway.db")}
 #concurrency = 64
 
 # TLS for clients, reloaded when the files change: [gateway.tls] with cert = "gateway.pem" and key = "gateway.key", and for
-# other names [[gateway.tls.certificate]] with server_name = "notes.example", cert and key.
+# other names [[gateway.tls.certificate]] with server_name = "notes.example", cert and key. http2 = true offers HTTP/2.
+# Further addresses: [[gateway.listener]] with listen, and serve = "plain", "tls" or "redirect" (to https, at https_port).
 
 [gateway.access_log]
 # "off", "stderr" or a file.

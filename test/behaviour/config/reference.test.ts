@@ -28,7 +28,7 @@ test("the manual names the default that holds", () => {
             ? ["host", 0]
             : part === "first_byte" && parts[index - 1] === "service"
               ? ["first_byte", 0]
-              : part === "certificate" || part === "vault_copy"
+              : part === "certificate" || part === "vault_copy" || part === "listener"
                 ? [part, 0]
                 : [part],
       );
