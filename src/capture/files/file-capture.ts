@@ -235,6 +235,9 @@ export class FileCapture {
     if (begin.kind === "unjournaled") return;
     await this.#examiner.examine(Number.POSITIVE_INFINITY);
     this.take();
+    // A vault does not begin with less than is covered: no term would last longer than the patience.
+    this.#assertBounds();
+    this.#uncovered.assertPatience(-1);
   }
 
   #storePiece(bytes: Uint8Array): Promise<string> {

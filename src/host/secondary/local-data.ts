@@ -152,7 +152,7 @@ export class LocalData {
         for (const suffix of companions) await rm(withSuffix(pathOf(dataFolder, name), suffix), { force: true });
       if (before.hasFiles === true) await beside?.clear(dataFolder);
       else if (beside !== undefined) await this.#moveFiles(beside, before);
-      beside?.makeOwnable(this.previousFolder);
+      await beside?.makeOwnable(this.previousFolder);
       return readMarker(markerFile);
     }
     const marker = await this.marker();
@@ -166,7 +166,7 @@ export class LocalData {
     await mkdir(this.previousFolder, { recursive: true });
     await this.#moveFiles(beside, marker);
     // After their checksum, which has the modes that the application gave.
-    beside?.makeOwnable(this.previousFolder);
+    await beside?.makeOwnable(this.previousFolder);
     return readMarker(markerFile);
   }
 
@@ -220,7 +220,7 @@ export class LocalData {
    */
   async setAsideUnknownFiles(isKnown: (path: string) => boolean, wallTimeMs: number): Promise<string | undefined> {
     if (this.#beside === undefined) return undefined;
-    const left = [...this.#beside.files(this.previousFolder)];
+    const left = await this.#beside.files(this.previousFolder);
     if (left.every(({ path }) => isKnown(path))) return undefined;
     await this.#removeMovedDatabases();
     for (const { path } of left) if (isKnown(path)) await rm(pathOf(this.previousFolder, path), { force: true });
@@ -244,14 +244,16 @@ export class LocalData {
    */
   async makeRoom(tree: FileTree | undefined): Promise<void> {
     await this.#removeMovedDatabases();
-    for (const { path } of this.#outdatedFiles(tree)) await rm(pathOf(this.previousFolder, path), { force: true });
+    for (const { path } of await this.#outdatedFiles(tree))
+      await rm(pathOf(this.previousFolder, path), { force: true });
   }
 
-  *#outdatedFiles(tree: FileTree | undefined): Generator<MovedFile> {
-    for (const file of this.#beside?.files(this.previousFolder) ?? []) {
-      const entry = tree?.get(file.path);
-      if (entry?.kind === "file" && entry.size !== file.size) yield file;
-    }
+  async #outdatedFiles(tree: FileTree | undefined): Promise<MovedFile[]> {
+    const files = (await this.#beside?.files(this.previousFolder)) ?? [];
+    return files.filter(({ path, size }) => {
+      const entry = tree?.get(path);
+      return entry?.kind === "file" && entry.size !== size;
+    });
   }
 
   /** Bytes of moved files that are taken back, and so need no room, if they are what the tree has. */
@@ -259,7 +261,7 @@ export class LocalData {
     const { dataFolder } = this.#folders;
     if ((await this.#disk.device(dataFolder)) !== (await this.#disk.device(this.previousFolder))) return 0;
     let bytes = 0;
-    for (const { path, size } of this.#beside?.files(this.previousFolder) ?? []) {
+    for (const { path, size } of (await this.#beside?.files(this.previousFolder)) ?? []) {
       const entry = tree.get(path);
       if (entry?.kind === "file" && entry.size === size) bytes += size;
     }
@@ -310,7 +312,7 @@ export class LocalData {
         const path = withSuffix(pathOf(this.previousFolder, name), suffix);
         bytes += statSync(path, { throwIfNoEntry: false })?.size ?? 0;
       }
-    for (const { size } of this.#outdatedFiles(tree)) bytes += size;
+    for (const { size } of await this.#outdatedFiles(tree)) bytes += size;
     return bytes;
   }
 

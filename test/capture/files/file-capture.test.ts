@@ -185,6 +185,14 @@ describe("files beside the databases", () => {
     expect(again.isAhead()).toBe(false);
   });
 
+  test("a vault does not begin with files beyond a bound, unless those may be left out", async () => {
+    mkdirSync(at("uploads"), { recursive: true });
+    for (const name of ["a", "b", "c"]) writeFileSync(at(`uploads/${name}`), name);
+    const bounds = { filesMax: 2, bytesMax: 1 << 30, fileBytesMax: 1 << 28, bytesPerSecondMax: 1 << 30 };
+    await expect(open({ kind: "bootstrap" }, { bounds, over: "refuse" })).rejects.toThrow("files_max");
+    await open({ kind: "bootstrap" }, { bounds, over: "warn" });
+  });
+
   test("what no journal has yet is in the first flush", async () => {
     mkdirSync(at("uploads"), { recursive: true });
     writeFileSync(at("uploads/a"), "a");

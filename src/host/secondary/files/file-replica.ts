@@ -30,6 +30,7 @@ import { filePieceBytes, type FilePiece, pieceLength, type PiecePlace } from "..
 import type { FileUser } from "../../../core/files/file-owner.ts";
 import { incomingFolderName, type FileMatcher } from "../../../core/files/file-pattern.ts";
 import { FileTree, folderOfPath, ForeignChange } from "../../../core/files/file-tree.ts";
+import { sortInTurns } from "../../../runtime/sort-in-turns.ts";
 import { sha256 } from "../../../runtime/sha256.ts";
 import { inParallel } from "../../../runtime/in-parallel.ts";
 import { FileGround } from "./file-ground.ts";
@@ -142,12 +143,19 @@ export class FileReplica {
     this.#tree = tree;
     this.#isBegun = true;
     this.#addFoldersBesides("");
-    const entries = [...tree.entries()].sort(([a], [b]) => (a < b ? -1 : 1));
-    for (const [path, { kind }] of entries) this.#mind(path, kind === "folder");
-    const ours = entries.filter(([path, entry]) => this.#isOurs(path, entry.kind === "folder"));
+    const entries = await sortInTurns(tree.entries(), ([a], [b]) => (a < b ? -1 : 1));
+    const budget = new EventLoopBudget();
+    const ours: typeof entries = [];
+    for (const each of entries) {
+      const [path, { kind }] = each;
+      this.#mind(path, kind === "folder");
+      if (this.#isOurs(path, kind === "folder")) ours.push(each);
+      await budget.yieldIfDue();
+    }
     for (const [path, entry] of ours) if (entry.kind === "folder") this.#ground.putFolder(path, entry);
     await inParallel(filesAtOnce, ours, async ([path, entry]) => {
       signal?.throwIfAborted();
+      await budget.yieldIfDue();
       if (entry.kind === "link") this.#ground.putLink(path, entry.target);
       if (entry.kind !== "file") return;
       const put: PutFile = { ...entry, kind: "put-file", path, pieces: entry.pieces.map(asChunk) };
@@ -171,7 +179,9 @@ export class FileReplica {
     proveFiles(this.#tree, { changes, checksum }, position);
     const made = new Map<PutFile, MadeFile>();
     const puts = [...before.keys()].filter(({ path }) => this.#isOurs(path, false));
+    const budget = new EventLoopBudget();
     await inParallel(filesAtOnce, puts, async (put) => {
+      await budget.yieldIfDue();
       const base = put.base === undefined ? undefined : openPieces(this.#options.root, put.base, undefined);
       try {
         made.set(put, await this.#make(put, base, before.get(put) ?? []));

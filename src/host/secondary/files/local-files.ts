@@ -65,7 +65,7 @@ export class LocalFiles {
   async moveAway(from: string, to: string): Promise<void> {
     const budget = new EventLoopBudget();
     rmSync(`${from}/${incomingFolderName}`, { recursive: true, force: true });
-    const entries = [...this.#entriesIn(from)];
+    const entries = await this.#entries(from);
     for (const { path, stats } of entries) {
       if (stats.isDirectory()) {
         mkdirSync(pathOf(to, path), { recursive: true, mode: 0o700 });
@@ -86,7 +86,7 @@ export class LocalFiles {
   async clear(folder: string): Promise<void> {
     const budget = new EventLoopBudget();
     rmSync(`${folder}/${incomingFolderName}`, { recursive: true, force: true });
-    const entries = [...this.#entriesIn(folder)];
+    const entries = await this.#entries(folder);
     for (const { path, stats } of entries) if (stats.isDirectory()) makeOwnable(pathOf(folder, path), stats);
     for (const { path, stats } of entries.toReversed()) {
       if (stats.isDirectory()) removeIfEmpty(pathOf(folder, path), stats);
@@ -96,8 +96,9 @@ export class LocalFiles {
   }
 
   /** Lets this host move and remove what is in a folder that is its own, whatever modes the application gave. */
-  makeOwnable(folder: string): void {
-    for (const { path, stats } of [...this.#entriesIn(folder)])
+  async makeOwnable(folder: string): Promise<void> {
+    if (process.geteuid?.() === 0) return;
+    for (const { path, stats } of await this.#entries(folder))
       if (stats.isDirectory()) makeOwnable(pathOf(folder, path), stats);
   }
 
@@ -108,8 +109,9 @@ export class LocalFiles {
   }
 
   /** Covered files and links. */
-  *files(folder: string): Generator<MovedFile> {
-    for (const { path, stats } of this.#entriesIn(folder)) if (!stats.isDirectory()) yield { path, size: stats.size };
+  async files(folder: string): Promise<MovedFile[]> {
+    const entries = await this.#entries(folder);
+    return entries.flatMap(({ path, stats }) => (stats.isDirectory() ? [] : [{ path, size: stats.size }]));
   }
 
   /** Returns the checksum of the files in a folder, as the journal would have it; reads all of them. */
@@ -121,6 +123,17 @@ export class LocalFiles {
       await budget.yieldIfDue();
     }
     return new FileTree(sha256, tree).checksum;
+  }
+
+  /** There may be a hundred thousand: others get their turns meanwhile. */
+  async #entries(root: string): Promise<FoundEntry[]> {
+    const budget = new EventLoopBudget();
+    const entries: FoundEntry[] = [];
+    for (const entry of this.#entriesIn(root)) {
+      entries.push(entry);
+      await budget.yieldIfDue();
+    }
+    return entries;
   }
 
   /** Folders before what is in them. */
