@@ -1,7 +1,7 @@
 /** Files beside the database fail over with it: real processes, and the primary killed. */
 import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
 import { createHash, randomBytes } from "node:crypto";
-import { readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Bench, never, openBench } from "../harness.ts";
 import { FilesClient, filesApplication, filesKeys } from "./client.ts";
@@ -63,4 +63,44 @@ test("uploads that were acknowledged are there bit for bit after kill -9 of the 
   contents.set("ee-second", hashOf(Buffer.from("by the second")));
   expect(new Map((await client.everything()).rows.map(({ id, found }) => [id, found ?? ""]))).toEqual(contents);
   expect(readFileSync(join(first.folder, "data/.migrate"), "utf8")).toContain("001-uploads");
+});
+
+test("files of a service that runs without them fail over once its primary has begun with them, and nothing is lost on the way", async () => {
+  bench = openBench();
+  const cluster = await bench.cluster({ application: filesApplication, service: "files", hostKeys: "" });
+  await Promise.all([...cluster.gateways, ...cluster.hosts].map((member) => cluster.start(member)));
+  const first = await cluster.whenWhole(wholeWithinMs, never);
+  const second = cluster.hosts.find((host) => host !== first);
+  if (second === undefined) throw new Error("the cluster has one host");
+  const client = new FilesClient(cluster.gateways[0]?.url ?? "");
+  const content = randomBytes(300_000);
+  expect(await client.call("PUT", "/uploads/aa-before", content)).toBe(201);
+
+  // As OPERATIONS.md says: the patterns on all hosts, the secondaries stopped, the primary restarted, then the others.
+  for (const { configFile } of [first, second]) {
+    const text = readFileSync(configFile, "utf8");
+    writeFileSync(configFile, text.replace("[host]\n", `[host]\n${filesKeys}`));
+    expect(readFileSync(configFile, "utf8")).toContain(filesKeys);
+  }
+  for (const host of [second, first]) {
+    host.process?.signal("SIGTERM");
+    await host.process?.ended;
+  }
+  await cluster.start(first);
+  expect(await client.call("PUT", "/uploads/bb-after", "after")).toBe(201);
+  await cluster.start(second);
+  await cluster.whenWhole(wholeWithinMs, never);
+  expect(existsSync(join(second.folder, "data/.migrate"))).toBe(true);
+
+  first.process?.signal("SIGKILL");
+  await first.process?.ended;
+  const { rows } = await client.everything().catch((error: unknown) => {
+    throw new Error(cluster.logTails(), { cause: error });
+  });
+  expect(new Map(rows.map(({ id, found }) => [id, found ?? ""]))).toEqual(
+    new Map([
+      ["aa-before", hashOf(content)],
+      ["bb-after", hashOf(Buffer.from("after"))],
+    ]),
+  );
 });
