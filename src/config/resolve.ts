@@ -63,6 +63,7 @@ export function resolveServices(
         : { html: pages.get(service.maintenance.page), retryAfterMs: service.maintenance.retry_after },
     firstByte: service.first_byte.map(({ path, time }) => ({ path, timeMs: time })),
     ...(service.idempotency_key ? { isKeyed: true } : {}),
+    ...(service.replay_writes === undefined ? {} : { replayWrites: service.replay_writes }),
   }));
 }
 

@@ -205,6 +205,7 @@ const service = table("[service]", {
     }),
     {},
   ),
+  replay_writes: v.optional(choice(["named", "never"])),
   idempotency_key: v.optional(flag, false),
   first_byte: v.optional(
     tables(

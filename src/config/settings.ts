@@ -123,6 +123,7 @@ export function serviceSettings(services: readonly ServiceConfig[]): Readonly<Re
     if (service.probe !== undefined) settings[`${prefix}: objective.probe`] = probeText(service.probe);
     if (service.drill !== undefined)
       settings[`${prefix}: drill`] = `${service.drill.kind} at ${formatDueTime(service.drill.at)}`;
+    if (service.replayWrites !== undefined) settings[`${prefix}: replay_writes`] = service.replayWrites;
     if (service.isKeyed === true) settings[`${prefix}: idempotency_key`] = "true";
     for (const { path, timeMs } of service.firstByte) settings[`${prefix}: first_byte ${path}`] = timeMs;
     for (const host of service.hosts) settings[hostKey(service.name, host.id)] = hostText(host);

@@ -18,10 +18,7 @@ import type { ListenerProtocols } from "./further-listener.ts";
 import type { RestoreTestConfig } from "./restore-test-config.ts";
 import type { VaultCopyConfig } from "./vault-copy.ts";
 
-/**
- * Address to listen on. `host` is an address (`0.0.0.0`, `::1`) or `localhost`, without brackets; port 0 lets the
- * system choose.
- */
+/** To listen on. `host`: an address (`0.0.0.0`, `::1`) or `localhost`, without brackets; port 0: the system chooses. */
 export interface Address {
   readonly host: string;
   readonly port: number;
@@ -119,6 +116,8 @@ export interface ServiceConfig {
   readonly firstByte: readonly { readonly path: string; readonly timeMs: number }[];
   /** A POST or PATCH with `Idempotency-Key` is executed once, however often it is sent. Left out: no. */
   readonly isKeyed?: boolean | undefined;
+  /** Left out: as the gateway's. */
+  readonly replayWrites?: "named" | "never" | undefined;
 }
 
 /** Absolute paths of PEM files. */

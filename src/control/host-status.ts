@@ -209,6 +209,8 @@ export const hostStatusSchema = v.object({
   hooks: v.optional(v.array(hookRunSchema), []),
   /** null: an earlier version, which reads and writes format 1. */
   recordFormat: v.optional(v.nullable(recordFormatSchema), null),
+  /** It knows requests by their names, and writes these into the log (src/core/request-names.ts). */
+  takesNames: v.optional(v.boolean(), false),
   /** The secrets that this host knows. null: an earlier version. */
   secret: v.optional(v.nullable(secretStatusSchema), null),
   /** null: an earlier version. */
@@ -234,6 +236,7 @@ export const untold = {
   vaultCopies: [],
   hooks: [],
   recordFormat: null,
+  takesNames: false,
   secret: null,
   program: null,
 } satisfies Partial<HostStatus>;

@@ -107,6 +107,8 @@ interface Known {
   readonly name: RequestName;
   /** Before this position the name does not count as forgotten. */
   readonly position: number;
+  /** Noted by this host itself, and in no flush that it knows to be durable. */
+  isOwn: boolean;
   outcome?: RequestOutcome;
   /** Of this host's own term, and not durable yet. */
   pending?: RequestOutcome;
@@ -157,7 +159,7 @@ export class RequestNames {
       if (known !== undefined) return inDoubt("named");
       if (request.isAgain && request.after < this.#completeAfter) return inDoubt("unknown-flush");
     }
-    this.#remember(request, position + 1);
+    this.#remember(request, position + 1, true);
     if (this.#unwritten.length < namesPerFlushMax) this.#unwritten.push(request);
     else this.#isUnwrittenComplete = false;
     return execute;
@@ -171,9 +173,15 @@ export class RequestNames {
     if (at >= 0) this.#unwritten.splice(at, 1);
   }
 
-  /** A term as primary begins: what an earlier one answered and did not write is not in the log, and never will be. */
+  /**
+   * A term as primary begins, and this host has read the log to its end: what an earlier term of it began or answered,
+   * and is in no flush by now, never will be in one.
+   */
   beginTerm(): void {
     if (this.#rules.has("replay-outcome-durable")) for (const known of this.#pendings) this.#settle(known);
+    for (const [key, known] of this.#known) if (known.isOwn && known.pending === undefined) this.#known.delete(key);
+    this.#unwritten = [];
+    this.#isUnwrittenComplete = true;
     this.#unwrittenOutcomes = [];
     this.#unwrittenBytes = 0;
   }
@@ -219,8 +227,9 @@ export class RequestNames {
     for (const { outcome } of outcomes) this.#unwrittenBytes += outcomeBytes(outcome);
   }
 
-  /** Their flush is durable. */
-  onDurable(outcomes: readonly NamedOutcome[], nowMs: number): void {
+  /** The flush that has them is durable. */
+  onDurable(names: readonly RequestName[], outcomes: readonly NamedOutcome[], nowMs: number): void {
+    for (const name of names) this.#confirm(name);
     for (const outcome of outcomes) this.#know(outcome, nowMs);
   }
 
@@ -279,10 +288,19 @@ export class RequestNames {
     this.onOutcomes(position, table.outcomes, nowMs);
   }
 
-  #remember(name: RequestName, position: number): void {
+  #confirm(name: RequestName): void {
+    const known = this.#known.get(keyOfName(name));
+    if (known !== undefined) known.isOwn = false;
+  }
+
+  #remember(name: RequestName, position: number, isOwn = false): void {
     const key = keyOfName(name);
-    if (this.#known.has(key)) return;
-    this.#known.set(key, { name: { run: name.run, count: name.count }, position });
+    const known = this.#known.get(key);
+    if (known !== undefined) {
+      if (!isOwn) known.isOwn = false;
+      return;
+    }
+    this.#known.set(key, { name: { run: name.run, count: name.count }, position, isOwn });
     if (this.#known.size <= knownMax) return;
     for (const [oldest, forgotten] of this.#known) {
       this.#forgetOutcome(oldest, forgotten);
@@ -299,6 +317,7 @@ export class RequestNames {
     const known = this.#known.get(key);
     if (known === undefined || known.outcome !== undefined) return;
     this.#settle(known);
+    known.isOwn = false;
     known.outcome = outcome;
     known.fingerprint = fingerprint;
     known.outcomeAtMs = nowMs;

@@ -28,6 +28,7 @@ export type RuleName =
   | "replay-named-known"
   | "replay-named-collected"
   | "replay-named-carried"
+  | "replay-named-run"
   | "replay-outcome-covered"
   | "replay-outcome-durable"
   | "replay-outcome"

@@ -120,6 +120,7 @@ export function selfReport({
     vaultCopies: [...vaultCopies],
     hooks: hooks.runs.map(withNulls),
     recordFormat: { reads: newestRecordFormat, writes: term === undefined ? null : recordFormat },
+    takesNames: true,
     secret: secret?.status() ?? null,
     program: { version: versionText(), wallTimeMs: Math.floor(wallTimeMs), vaultUrl: config.vaultUrl },
     warnings: [...warnings.texts, ...certificateWarnings, ...(secret?.warnings ?? [])],

@@ -119,11 +119,24 @@ describe("outcomes of requests", () => {
     names.answered(named(1), outcomeOf("one"));
     const taken = names.takeOutcomes();
     names.answered(named(2), outcomeOf("two"));
-    names.onDurable(taken, 0);
+    names.onDurable(names.take().names, taken, 0);
     expect([1, 2].map((count) => names.begin(again(count), 4).kind)).toEqual(["recorded", "recorded"]);
     names.beginTerm();
     expect(names.takeOutcomes()).toEqual([]);
     expect([1, 2].map((count) => names.begin(again(count), 9).kind)).toEqual(["recorded", "in-doubt"]);
+  });
+
+  test("a name of an own term that has ended, and that is in no flush by then, is as good as one that never began", () => {
+    const names = new RequestNames();
+    for (const count of [1, 2, 3]) names.begin(named(count), 3);
+    names.withdraw(named(2));
+    const lost = names.take().names;
+    names.begin(named(2), 3);
+    // Its put was lost or not: the log says so to this host too, which reads it before its next term.
+    names.onFlush(5, { names: lost.slice(0, 1), isComplete: true });
+    names.beginTerm();
+    expect(names.take().names).toEqual([]);
+    expect([1, 2, 3].map((count) => names.begin(again(count), 9).kind)).toEqual(["in-doubt", "execute", "execute"]);
   });
 
   test("wait for the next flush if there was nothing to put", () => {

@@ -145,6 +145,7 @@ export class Cluster {
         keys: options.keys,
       },
       http: options.http,
+      pausesHandover: options.pausesHandover,
       httpDice: new SeededRandom(`http ${options.seed} ${machine.name} ${world.now}`),
       hookMs: options.hookMs,
       watch: checker,

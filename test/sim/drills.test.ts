@@ -23,6 +23,7 @@ async function cluster(seed: number, change: Partial<SimOptions>) {
     ...drawn,
     ...drawSegments(seed, drawn, "objects"),
     isEncrypted: false,
+    pausesHandover: true,
     http: drawHttp(seed),
     ...change,
   };

@@ -33,7 +33,11 @@ export function storeOfEarlierVersion(store: Store): Store {
   };
 }
 
-export const statusOfEarlierVersion = (status: HostStatus): HostStatus => ({ ...status, recordFormat: null });
+export const statusOfEarlierVersion = (status: HostStatus): HostStatus => ({
+  ...status,
+  recordFormat: null,
+  takesNames: false,
+});
 
 export const requestOfEarlierVersion = (request: PromoteRequest): PromoteRequest => ({
   ...request,

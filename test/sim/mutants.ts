@@ -56,6 +56,12 @@ const appending: Partial<SimOptions> = {
   ...{ clientTimeoutMs: 12_000, poisonShare: 0, longShare: 0, isWell: false },
 };
 
+/** Requests begin, commit and are answered while a flush is collected. */
+const overlapping: Partial<SimOptions> = {
+  ...appending,
+  ...{ pausesHandover: false, diskMs: 3, applicationExecMs: 0.5, clients: 12, thinkMs: 1 },
+};
+
 /** A log in segments whose vault's syncs fail, and whose hosts stand still within appends and claims. */
 const powerless: Partial<SimOptions> = {
   ...{ log: "segments", staleMissMs: 0, syncFailShare: 0.1, standStillShare: 0.05, standStillMs: 300 },
@@ -77,8 +83,9 @@ const mutants: readonly Mutant[] = [
   { rule: "replay", seedsMax: 200 },
   { rule: "replay-named", seedsMax: 200, options: appending },
   { rule: "replay-named-known", seedsMax: 400, options: appending },
-  { rule: "replay-named-collected", seedsMax: 400, options: appending },
-  { rule: "replay-outcome-covered", seedsMax: 400, options: appending },
+  { rule: "replay-named-collected", seedsMax: 400, options: overlapping },
+  { rule: "replay-named-run", seedsMax: 200, options: appending },
+  { rule: "replay-outcome-covered", seedsMax: 400, options: overlapping },
   { rule: "replay-outcome-durable", seedsMax: 400, options: appending },
   { rule: "replay-outcome", seedsMax: 200, options: impatient },
   { rule: "replay-bound", seedsMax: 200 },

@@ -13,6 +13,8 @@ export interface SimOptions {
   /** The vault has keys; a host of an earlier version cannot read one that has. */
   readonly hasKeys: boolean;
   readonly isEncrypted: boolean;
+  /** Hosts hold requests back before a flush; otherwise many execute while one is collected. */
+  readonly pausesHandover: boolean;
   readonly gateways: number;
   readonly clients: number;
   readonly keys: number;
@@ -138,8 +140,9 @@ export function drawHttp(seed: number): FrontHttpOptions {
 
 /** Not drawn with the rest, so that every seed keeps the history that it had. */
 export const isEncryptedIn = (seed: number): boolean => seed % 3 === 1;
+export const pausesHandoverIn = (seed: number): boolean => seed % 4 !== 2;
 
-type DrawnOptions = Omit<SimOptions, keyof SegmentOptions | "isEncrypted" | "http">;
+type DrawnOptions = Omit<SimOptions, keyof SegmentOptions | "isEncrypted" | "pausesHandover" | "http">;
 
 export function drawOptions(dice: SeededRandom): DrawnOptions {
   const leaseMs = dice.pick([300, 500, 1_000, 2_000]);

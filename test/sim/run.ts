@@ -11,7 +11,15 @@ import { SeededRandom } from "../../harness/seeded-random.ts";
 import { drawFaults, type Fault } from "./faults.ts";
 import type { Operation } from "./history.ts";
 import { Nemesis } from "./nemesis.ts";
-import { drawHttp, drawOptions, drawSegments, healMsMax, isEncryptedIn, type SimOptions } from "./options.ts";
+import {
+  drawHttp,
+  drawOptions,
+  drawSegments,
+  healMsMax,
+  isEncryptedIn,
+  pausesHandoverIn,
+  type SimOptions,
+} from "./options.ts";
 import { SimClient } from "./sim-client.ts";
 import { gatewayOf } from "./sim-gateway.ts";
 import type { TraceLine } from "./trace.ts";
@@ -76,6 +84,7 @@ export async function run(request: RunOptions): Promise<RunResult> {
     ...drawn,
     ...drawSegments(request.seed, drawn, request.options?.log),
     isEncrypted: isEncryptedIn(request.seed),
+    pausesHandover: pausesHandoverIn(request.seed),
     http: drawHttp(request.seed),
     ...request.options,
   };

@@ -25,6 +25,7 @@ const calm: Omit<SimOptions, keyof SegmentOptions> & { readonly log: "objects" }
     earlierHosts: 0,
     hasKeys: true,
     isEncrypted: false,
+    pausesHandover: true,
     gateways: 2,
     clients: 4,
     keys: 3,

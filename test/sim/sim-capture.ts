@@ -102,9 +102,12 @@ export class SimSource implements CaptureSource {
     return this.#database?.isDirty ?? false;
   }
 
-  collect(): Promise<CaptureBatch | undefined> {
+  async collect(): Promise<CaptureBatch | undefined> {
     const { process, options } = this.#ports;
-    return process.answer(options.diskMs, "collect", () => this.#take());
+    // The cut is somewhere in a collection: what is committed behind it is not in its batch.
+    const batch = await process.answer(options.diskMs / 2, "collect", () => this.#take());
+    await process.answer(options.diskMs / 2, "collected", () => undefined);
+    return batch;
   }
 
   tick(): Promise<void> {

@@ -29,6 +29,7 @@ export interface FrontPorts {
   readonly process: SimProcess;
   readonly dice: SeededRandom;
   readonly http: FrontHttpOptions;
+  readonly pausesHandover: boolean;
   readonly application: () => SimApplication | undefined;
   readonly epoch: () => number;
   /** It knows nothing of names: a request that is sent again by name is for another epoch. */
@@ -83,6 +84,13 @@ class SimSuspects extends Suspects {
   }
 }
 
+/** No promise rests on the pause: requests begin, commit and complete while a flush is collected. */
+class Unpaused extends Handover {
+  override pause(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
 const keyOf = ({ method, path }: Fingerprint): string => `${method} ${path}`;
 const endingsOfSuspect = 2;
 
@@ -100,7 +108,10 @@ export class SimFront implements FrontPort {
   constructor(ports: FrontPorts) {
     this.#ports = ports;
     this.suspects = new SimSuspects(ports.rules);
-    this.handover = new Handover(new RequestNames(ports.rules), ports.process.clock);
+    this.handover = new (ports.pausesHandover ? Handover : Unpaused)(
+      new RequestNames(ports.rules),
+      ports.process.clock,
+    );
     this.#probation = new Probation(ports.process.clock);
     this.#http = new FrontHttp({ ...ports, options: ports.http, handover: this.handover });
   }

@@ -204,7 +204,7 @@ export class SimGateway {
       route,
       clock,
       rules,
-      namer: new RequestNamer(this.#setup.dice),
+      namer: new RequestNamer(this.#setup.dice, undefined, undefined, rules),
       patienceMs: options.holdMs,
       hooks: {
         onDone: (end, held, replays) => hooks.onDone(end, held, replays, 1),

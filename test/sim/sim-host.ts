@@ -62,6 +62,7 @@ export interface HostSetup {
   readonly capture: CaptureOptions;
   readonly application: ApplicationOptions;
   readonly http: FrontHttpOptions;
+  readonly pausesHandover: boolean;
   /** Of the bytes between front and application; apart from the others. */
   readonly httpDice: SeededRandom;
   /** The limit of its hooks; undefined: it has none. */
@@ -101,6 +102,7 @@ export class SimHost {
       process,
       dice: setup.httpDice,
       http: setup.http,
+      pausesHandover: setup.pausesHandover,
       application: () => this.#application,
       epoch: () => this.host.status().epoch,
       isEarlier: machine.isEarlier,

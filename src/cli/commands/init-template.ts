@@ -130,6 +130,8 @@ name = ${quoted(values.service)}
 #match.path = "/"
 # "manual": a failed primary takes part again only after: stead hosts add
 #rejoin = "auto"
+# "named": the next primary executes a POST or PATCH that was lost with its host, if nothing of it was kept.
+#replay_writes = "never"
 # A POST or PATCH with Idempotency-Key is executed once, however often its client sends it.
 #idempotency_key = false
 # Path prefixes whose responses take longer than gateway.limits.first_byte.

@@ -170,14 +170,15 @@ export class LocalDataPlane implements DataPlane {
 
   #proxy(service: string, route: LocalRoute, hooks: RouteHooks): Proxy {
     const { clock, settings, metrics } = this.#deps;
+    const own = () => settings().services.find(({ name }) => name === service);
     const recorded = metrics.counter("stead_requests_recorded_total", { service });
     return new Proxy({
       route,
       clock,
       namer: new RequestNamer(
         systemRandom,
-        () => settings().replayWrites === "named",
-        () => settings().services.find(({ name }) => name === service)?.isKeyed === true,
+        () => (own()?.replayWrites ?? settings().replayWrites) === "named",
+        () => own()?.isKeyed === true,
       ),
       get patienceMs() {
         return settings().hold.timeMs;

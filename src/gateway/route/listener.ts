@@ -38,7 +38,10 @@ export interface DataPlaneSettings
     | "answerWholeBytesMax"
     | "clientHalfClose"
   > {
-  readonly services: readonly Pick<ServiceConfig, "name" | "match" | "firstByte" | "maintenance" | "isKeyed">[];
+  readonly services: readonly Pick<
+    ServiceConfig,
+    "name" | "match" | "firstByte" | "maintenance" | "isKeyed" | "replayWrites"
+  >[];
 }
 
 export interface ListenerDeps {

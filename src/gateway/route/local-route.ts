@@ -11,7 +11,7 @@ import { connect } from "node:net";
 import { Hold, holdEnds, type HoldOptions, type HoldWaits } from "../../http/proxy/hold.ts";
 import type { HttpLimits } from "../../http/limits.ts";
 import type { Maintenance, Route } from "../../http/proxy/route.ts";
-import { Upstream, type UpstreamOptions } from "../../http/upstream/upstream.ts";
+import { type HeardOfHost, Upstream, type UpstreamOptions } from "../../http/upstream/upstream.ts";
 import type { Histogram, Metrics } from "../../metrics/metrics.ts";
 import type { Tcp } from "../../runtime/tcp/tcp.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
@@ -86,7 +86,7 @@ export class LocalRoute implements Route, ServiceRoute {
     return { requests: this.#hold.waiting, bytes: this.#hold.waitingBytes };
   }
 
-  route(host: string, dataUrl: string, epoch: number | undefined): void {
+  route(host: string, dataUrl: string, epoch: number | undefined, heard?: HeardOfHost): void {
     if (
       this.#active !== undefined &&
       (this.#active.dataUrl !== dataUrl || this.#active.epoch !== epoch || this.#active.upstream.isClosed)
@@ -95,14 +95,20 @@ export class LocalRoute implements Route, ServiceRoute {
       this.#active = undefined;
     }
     this.#active = { host, dataUrl, epoch, upstream: this.#active?.upstream ?? this.#upstream(host, dataUrl, epoch) };
+    if (heard !== undefined) this.#hear(this.#active.upstream, heard);
     this.#wanted = "route";
     this.#cancelWaitForPort();
     this.#hold.open();
   }
 
-  heard(epoch: number, position: number): void {
+  heard(epoch: number, heard: HeardOfHost): void {
     const upstream = this.#active?.upstream;
-    if (upstream?.epoch === epoch) upstream.logPosition = Math.max(upstream.logPosition, position);
+    if (upstream?.epoch === epoch) this.#hear(upstream, heard);
+  }
+
+  /** A report may overtake an earlier one. */
+  #hear(upstream: Upstream, heard: HeardOfHost): void {
+    upstream.heard = { ...heard, position: Math.max(upstream.heard.position, heard.position) };
   }
 
   get isDoubted(): boolean {

@@ -3,6 +3,7 @@
  * processes (workers/worker-route.ts).
  */
 import type { Maintenance } from "../../http/proxy/route.ts";
+import type { HeardOfHost } from "../../http/upstream/upstream.ts";
 import type { RequestEnd, TracedRequest } from "../../http/proxy/request-trace.ts";
 
 export interface ServiceRoute {
@@ -10,10 +11,13 @@ export interface ServiceRoute {
   readonly host: string | undefined;
   /** Requests that wait for a primary. */
   readonly waiting: { readonly requests: number; readonly bytes: number };
-  /** Sends requests there, waiting ones first. Another epoch is another upstream. Epoch undefined: a plain host. */
-  route(host: string, dataUrl: string, epoch: number | undefined): void;
-  /** The host that gets requests has said that its log has this position, in this epoch. */
-  heard(epoch: number, position: number): void;
+  /**
+   * Sends requests there, waiting ones first. Another epoch is another upstream. Epoch undefined: a plain host.
+   * `heard`: what the host has said of itself so far.
+   */
+  route(host: string, dataUrl: string, epoch: number | undefined, heard?: HeardOfHost): void;
+  /** The host that gets requests has said more of itself, in this epoch. */
+  heard(epoch: number, heard: HeardOfHost): void;
   /** Whether the host that gets requests may be gone, so that another one may replace it soon or later. */
   doubt(isDoubted: boolean): void;
   /** Makes new requests wait; those in flight continue. */

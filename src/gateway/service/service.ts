@@ -47,6 +47,8 @@ import { RehearsalEvents } from "./rehearsal-events.ts";
 import { SuspectEvents } from "./suspect-events.ts";
 import { RemovedHosts } from "./removed-hosts.ts";
 import type { OwnShortage } from "../route/own-shortage.ts";
+import type { HeardOfHost } from "../../http/upstream/upstream.ts";
+import type { HostStatus } from "../../control/host-status.ts";
 import type { ServiceRoute } from "../route/service-route.ts";
 import type { Traffic } from "../route/traffic.ts";
 import type { FailoverSettings } from "../../core/failover/settings.ts";
@@ -325,7 +327,7 @@ export class ServiceRuntime {
       this.#suspects.heard(event.host, status?.suspects ?? []);
       for (const { hook, epoch, detail } of this.#hooks.heard(event.host, status?.hooks ?? []))
         this.recorder.recordEvent("warning", "hook-failed", event.host, `${hook} of epoch ${epoch} ${detail ?? ""}`);
-      if (status?.role === "primary" && event.host === this.route.host) this.route.heard(status.epoch, status.position);
+      if (status?.role === "primary" && event.host === this.route.host) this.route.heard(status.epoch, heardIn(status));
       if (status !== undefined) this.#rehearsals.heard(event.host, status.rehearsal ?? undefined);
       const restoreTest = status?.restoreTest ?? undefined;
       if (restoreTest !== undefined) this.#options.onRestoreTest?.(event.host, restoreTest);
@@ -349,7 +351,7 @@ export class ServiceRuntime {
       case "cancel":
         return this.#orders.cancel(effect.call);
       case "route":
-        this.route.route(effect.host, effect.dataUrl, this.#isPlainHost(effect.host) ? undefined : effect.epoch);
+        this.#route(effect);
         return this.send({ kind: "routed", epoch: effect.epoch });
       case "hold":
         return this.route.holdRequests();
@@ -364,6 +366,12 @@ export class ServiceRuntime {
       case "reply":
         return this.#waiting.get(effect.id)?.(effect.outcome);
     }
+  }
+
+  #route({ host, dataUrl, epoch }: Extract<FailoverEffect, { kind: "route" }>): void {
+    if (this.#isPlainHost(host)) return this.route.route(host, dataUrl, undefined);
+    const status = this.monitorOf(host)?.status;
+    this.route.route(host, dataUrl, epoch, status === undefined ? undefined : heardIn(status));
   }
 
   /** Of all registered hosts, heard or not. */
@@ -402,3 +410,8 @@ export class ServiceRuntime {
     this.#timer = clock.setTimer(at - now, () => this.send({ kind: "time" }));
   }
 }
+
+/** What requests with names rest on; of a host in any role, for it reads the log that it writes as primary. */
+const heardIn = ({ position, vault, takesNames }: HostStatus): HeardOfHost => ({
+  ...{ position, vault: vault?.id ?? undefined, takesNames },
+});

@@ -17,6 +17,8 @@ const text = v.string();
 const limits = v.object(
   Object.fromEntries(gatewayLimits.map(({ name }) => [name, count])) as Record<GatewayLimitName, typeof count>,
 );
+/** As `HeardOfHost` (src/http/upstream/upstream.ts). */
+const heard = v.object({ position: count, vault: v.optional(text), takesNames: v.boolean() });
 const files = { certPath: text, keyPath: text };
 const target = v.variant("kind", [
   v.object({ kind: v.literal("off") }),
@@ -68,6 +70,7 @@ const settingsSchema = v.object({
       maintenance: v.optional(v.object({ html: v.optional(text), retryAfterMs: count })),
       firstByte: v.array(v.object({ path: text, timeMs: count })),
       isKeyed: v.optional(v.boolean()),
+      replayWrites: v.optional(v.picklist(["named", "never"])),
       route: count,
       isTraced: v.boolean(),
     }),
@@ -78,8 +81,11 @@ export type WorkerSettings = v.InferOutput<typeof settingsSchema>;
 export const toWorkerSchema = v.variant("kind", [
   /** The first message, and again when a setting has changed. */
   v.object({ kind: v.literal("settings"), settings: settingsSchema }),
-  v.object({ kind: v.literal("route"), route: count, host: text, dataUrl: text, epoch: v.optional(count) }),
-  v.object({ kind: v.literal("heard"), route: count, epoch: count, position: count }),
+  v.object({
+    ...{ kind: v.literal("route"), route: count, host: text, dataUrl: text, epoch: v.optional(count) },
+    heard: v.optional(heard),
+  }),
+  v.object({ kind: v.literal("heard"), route: count, epoch: count, heard }),
   v.object({ kind: v.literal("doubt"), route: count, isDoubted: v.boolean() }),
   v.object({ kind: v.literal("hold"), route: count }),
   v.object({ kind: v.literal("drop"), route: count, host: text, reason: text }),

@@ -140,7 +140,7 @@ export class WorkerPool implements DataPlane {
     const { count, drainMs, settings } = this.#options;
     const { id, cluster, listen, limits, hold, dataPlane, services, ...shared } = shareOf(settings(), count);
     const { replayAgainMax, replayWrites, answerWholeBytesMax, clientHalfClose } = shared;
-    const routed = services.flatMap(({ name, match, firstByte, maintenance, isKeyed }): WorkerSettings["services"] => {
+    const routed = services.flatMap(({ name, match, firstByte, maintenance, ...own }): WorkerSettings["services"] => {
       const route = [...this.#routes.values()].findLast((each) => each.service === name);
       return route === undefined
         ? []
@@ -149,7 +149,8 @@ export class WorkerPool implements DataPlane {
               name,
               match,
               maintenance,
-              isKeyed,
+              isKeyed: own.isKeyed,
+              replayWrites: own.replayWrites,
               firstByte: firstByte.map((each) => ({ ...each })),
               route: route.id,
               isTraced: route.hooks.onTraced !== undefined,

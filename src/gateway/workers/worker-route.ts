@@ -3,6 +3,7 @@
  * gets the same state.
  */
 import type { Maintenance } from "../../http/proxy/route.ts";
+import type { HeardOfHost } from "../../http/upstream/upstream.ts";
 import type { RouteHooks, ServiceRoute } from "../route/service-route.ts";
 import type { ToWorker } from "./messages.ts";
 
@@ -54,15 +55,17 @@ export class WorkerRoute implements ServiceRoute {
     ];
   }
 
-  route(host: string, dataUrl: string, epoch: number | undefined): void {
-    const active = { kind: "route", route: this.id, host, dataUrl, epoch } as const;
+  route(host: string, dataUrl: string, epoch: number | undefined, heard?: HeardOfHost): void {
+    const active = { kind: "route", route: this.id, host, dataUrl, epoch, heard } as const;
     this.#active = active;
     this.#after = undefined;
     this.#options.send(active);
   }
 
-  heard(epoch: number, position: number): void {
-    if (this.#active?.epoch === epoch) this.#options.send({ kind: "heard", route: this.id, epoch, position });
+  heard(epoch: number, heard: HeardOfHost): void {
+    if (this.#active?.epoch !== epoch) return;
+    this.#active = { ...this.#active, heard };
+    this.#options.send({ kind: "heard", route: this.id, epoch, heard });
   }
 
   doubt(isDoubted: boolean): void {

@@ -78,9 +78,11 @@ class Worker {
       case "settings":
         return this.#reconfigure(message.settings);
       case "route":
-        return this.#routes.get(message.route)?.target.route(message.host, message.dataUrl, message.epoch);
+        return this.#routes
+          .get(message.route)
+          ?.target.route(message.host, message.dataUrl, message.epoch, message.heard);
       case "heard":
-        return this.#routes.get(message.route)?.target.heard(message.epoch, message.position);
+        return this.#routes.get(message.route)?.target.heard(message.epoch, message.heard);
       case "doubt":
         return this.#routes.get(message.route)?.target.doubt(message.isDoubted);
       case "hold":

@@ -80,9 +80,11 @@ export class FlushRequests {
         outcomes = [];
       }
       if (batchOf(found) !== undefined) {
-        const sections = [requestsSection(early ?? names.take())];
+        const taken = early ?? names.take();
+        const sections = [requestsSection(taken)];
         if (outcomes.length > 0) sections.push(outcomesSection(outcomes));
-        return { found, requests: { sections, onDurable: () => names.onDurable(outcomes, this.#clock.now()) } };
+        const onDurable = (): void => names.onDurable(taken.names, outcomes, this.#clock.now());
+        return { found, requests: { sections, onDurable } };
       }
       names.giveBack(outcomes);
       return { found, requests: noRequests };

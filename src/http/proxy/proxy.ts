@@ -118,6 +118,7 @@ export class Proxy implements ForwardUser {
       onItsWay = false;
     };
     const upstream = route.current();
+    const whyNot = upstream && this.#options.namer?.whyNotAgain(exchange.request, upstream);
     let outcome: ForwardOutcome = { kind: "not-sent", reason: "there is no primary" };
     try {
       // The primary may have changed back meanwhile: a request lost in an epoch is never resent in that epoch.
@@ -130,6 +131,8 @@ export class Proxy implements ForwardUser {
           cause: "host-lost",
           reason: "the primary that lost it is still primary",
         };
+      } else if (upstream !== undefined && whyNot !== undefined) {
+        outcome = { kind: "lost", released: false, bodyHeld: true, reused: false, cause: "in-doubt", reason: whyNot };
       } else if (upstream !== undefined) {
         outcome = await exchange.forward(upstream, withHeadHook(this.#forward, arrived));
       }

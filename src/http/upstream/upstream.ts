@@ -32,6 +32,18 @@ export interface UpstreamOptions {
   readonly firstByte?: Histogram | undefined;
 }
 
+/** What a gateway has heard of a host, for requests with names (core/request-names.ts). */
+export interface HeardOfHost {
+  /** A position of the log, from before anything that is sent to the host now; 0: none yet. */
+  readonly position: number;
+  /** Identity of the vault that has that log; undefined: unknown. */
+  readonly vault?: string | undefined;
+  /** Its version knows requests by their names. */
+  readonly takesNames: boolean;
+}
+
+const nothingHeard: HeardOfHost = { position: 0, takesNames: false };
+
 const ownNames: readonly string[] = [epochField.toLowerCase(), requestField.toLowerCase()];
 const ownFields = fieldSet(STEAD);
 
@@ -61,8 +73,8 @@ export class Upstream implements UpstreamPool {
   readonly host: string;
   readonly port: number;
   readonly epoch: number | undefined;
-  /** A position of its host's log in this epoch that was heard of; 0: none yet. */
-  logPosition = 0;
+  /** What is heard of its host that requests with names rest on. */
+  heard: HeardOfHost = nothingHeard;
   readonly #epochLine: string | undefined;
   readonly limits: HttpLimits;
   readonly clock: Clock;

@@ -139,7 +139,7 @@ describe("the front", () => {
       front.serve(termOf(port, { gate: () => void (gates += 1) }));
       const first = await post(url, fields(1, "first"));
       const taken = front.handover.names.takeOutcomes();
-      front.handover.names.onDurable(taken, 0);
+      front.handover.names.onDurable([], taken, 0);
       server.close();
       server.closeAllConnections();
       const before = gates;
@@ -160,7 +160,7 @@ describe("the front", () => {
       const { port } = await application((_request, response) => response.end("x".repeat(100_000)));
       front.serve(termOf(port));
       expect((await (await post(url, fields(1, "first"))).text()).length).toBe(100_000);
-      front.handover.names.onDurable(front.handover.names.takeOutcomes(), 0);
+      front.handover.names.onDurable([], front.handover.names.takeOutcomes(), 0);
       const again = await post(url, fields(1, "again"));
       expect(outcomeOf(again)).toEqual([502, "unknown", "executed"]);
       expect(again.headers.get("stead-reason")).toContain("100000 bytes, SHA-256 ");

@@ -4,7 +4,7 @@ import { Proxy } from "../../../src/http/proxy/proxy.ts";
 import type { RequestNamer } from "../../../src/http/proxy/request-namer.ts";
 import type { RequestEnd, TracedRequest } from "../../../src/http/proxy/request-trace.ts";
 import { HttpServer } from "../../../src/http/server/server.ts";
-import { Upstream } from "../../../src/http/upstream/upstream.ts";
+import { type HeardOfHost, Upstream } from "../../../src/http/upstream/upstream.ts";
 import type { WholeAnswers } from "../../../src/http/upstream/whole-answers.ts";
 import { type Clock, systemClock } from "../../../src/runtime/clock.ts";
 import { RawBackend, type BackendConnection } from "./raw-backend.ts";
@@ -70,9 +70,10 @@ export async function oneService(
       return backend;
     },
     /** `epoch` undefined: as a plain host. */
-    serve(backend: RawBackend, epoch?: number): void {
+    serve(backend: RawBackend, epoch?: number, heard: Partial<HeardOfHost> = { takesNames: true }): void {
       current?.abort("no longer primary");
       current = new Upstream({ host: "127.0.0.1", port: backend.port, epoch, clock: systemClock });
+      current.heard = { ...current.heard, ...heard };
       hold.open();
     },
     stop(): void {
