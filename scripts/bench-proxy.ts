@@ -18,7 +18,8 @@
  * clear text: CPU time of both processes, and the ratio of mutual TLS to clear text, without a goal. Clients use clear
  * text.
  *
- * nginx, haproxy and wrk are the Debian packages of that name; a missing proxy is reported and left out.
+ * nginx, haproxy and wrk are the Debian packages of that name; a missing proxy is reported and left out, and without
+ * wrk nothing is measured. `app`: our data plane through the Hono app.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -27,6 +28,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { certificateA } from "../test/support/http/certificates.ts";
 import { median, parseBenchArguments, rounded } from "./bench-support.ts";
+import { orEnd, requirePrograms } from "./lib/options.ts";
 import { cpuSeconds, startContenders, startPairs, type Contender } from "./proxy-bench/contenders.ts";
 import type { RuntimeName } from "./proxy-bench/runtimes.ts";
 
@@ -68,6 +70,7 @@ const runtimes = takeRuntimes(process.argv);
 const isTls = takeFlag(process.argv, "--tls");
 const measuredCases = isTls ? cases.filter(({ tls }) => tls !== true).map((each) => ({ ...each, goal: null })) : cases;
 const { rounds, seconds, json } = parseBenchArguments({ rounds: 5, seconds: 1 });
+orEnd(() => requirePrograms({ wrk: "wrk" }));
 const folder = mkdtempSync(join(tmpdir(), "stead-bench-proxy-"));
 const pem = join(folder, "both.pem");
 writeFileSync(pem, certificateA.cert + certificateA.key, { mode: 0o600 });

@@ -59,6 +59,16 @@ export function oneOf<T extends string>(name: string, text: string, accepted: re
   return found;
 }
 
+/** Throws OptionError that names the first program that is not here, and what brings it. */
+export function requirePrograms(packages: Readonly<Record<string, string>>): void {
+  for (const [program, packageName] of Object.entries(packages))
+    if (Bun.which(program) === null)
+      throw new OptionError(
+        `no ${program} on the PATH`,
+        `Debian's package ${packageName}: apt-get install ${packageName}`,
+      );
+}
+
 /** Returns what `read` returns; an OptionError ends the process with exit code 2. */
 export function orEnd<T>(read: () => T): T {
   try {

@@ -1,5 +1,12 @@
 import { expect, test } from "bun:test";
-import { numberWithin, oneOf, OptionError, parseOptions, wholeNumber } from "../../scripts/lib/options.ts";
+import {
+  numberWithin,
+  oneOf,
+  OptionError,
+  parseOptions,
+  wholeNumber,
+  requirePrograms,
+} from "../../scripts/lib/options.ts";
 
 const options = { seeds: { type: "string", default: "30" }, json: { type: "boolean", default: false } } as const;
 
@@ -40,4 +47,9 @@ test("numbers and words outside of what is accepted are refused", () => {
   expect(refusalOf(() => oneOf("log", "x", ["objects", "segments"]))).toBe(
     "found --log x; accepted: objects, segments",
   );
+});
+
+test("a program that is not here is named with the package that brings it", () => {
+  expect(() => requirePrograms({ sh: "dash" })).not.toThrow();
+  expect(() => requirePrograms({ sh: "dash", "no-such-program": "its-package" })).toThrow("no no-such-program");
 });

@@ -101,3 +101,13 @@ describe("a log over a store", () => {
     expect(await logIn(store).isEmpty()).toBe(false);
   });
 });
+
+test("a removal that is called off changes nothing, not even the boundary", async () => {
+  const store = new MemoryStore();
+  const log = logIn(store);
+  const writer = await makeHost("a", store).lead();
+  for (let fill = 1; fill <= 3; fill += 1) await writer.append(commit(fill));
+  const before = await log.positions();
+  await expect(log.removeUpTo(3, { signal: AbortSignal.abort(new Error("called off")) })).rejects.toThrow("called off");
+  expect([await log.positions(), await log.boundary()]).toEqual([before, 0]);
+});
