@@ -9,15 +9,18 @@
  */
 import { checksumText, sameChecksum } from "../../src/capture/page-hashes.ts";
 import type { DatabaseDelta } from "../../src/core/delta.ts";
+import type { Section } from "../../src/core/flush.ts";
 import { positionOfKey } from "../../src/vault/keys.ts";
 import { boundaryPrefix, logPrefix } from "../../src/vault/log/log-key.ts";
 import type { RecordFormat } from "../../src/core/record-format.ts";
 import { decodeRecord, serviceTagOf } from "../../src/vault/log/record-codec.ts";
+import { FileChecker } from "./file-checker.ts";
 import type { Operation } from "./history.ts";
 import { checkLinearizable, type Event, type Model } from "./linearizability.ts";
 import type { Answer, Request } from "./messages.ts";
 import { checkRegister } from "./registers.ts";
 import { emptyReading, type Reading, readingAfter, registerPage, SimDatabase } from "./sim-database.ts";
+import type { SimFiles } from "./sim-files.ts";
 import type { HostWatch } from "./sim-host.ts";
 import { checkerKeys } from "./sim-vault.ts";
 import type { World } from "./world.ts";
@@ -27,6 +30,8 @@ export interface CheckerOptions {
   readonly service: string;
   readonly pageSize: number;
   readonly keys: number;
+  /** One request of so many has a file; 0: none has. */
+  readonly fileEvery: number;
 }
 
 export interface Claim {
@@ -57,6 +62,7 @@ export class Checker implements HostWatch {
   readonly #given = new Map<number, number>();
   /** Of each put. */
   readonly #executions = new Map<number, number>();
+  readonly #files: FileChecker;
   #parts: DatabaseDelta[] = [];
   #releasedEpoch = 0;
   #position = 0;
@@ -67,7 +73,9 @@ export class Checker implements HostWatch {
     this.#options = options;
     this.#serviceTag = serviceTagOf(options.service);
     this.log = new SimDatabase(options.pageSize, options.keys);
-    this.#states.add(checksumText(this.log.hashes.checksum()));
+    const onWrong = (what: string): void => this.onViolation(`${what}, as of position ${this.#position}`);
+    this.#files = new FileChecker({ log: this.log, every: options.fileEvery, onWrong });
+    this.#states.add(this.#stateOf(this.log, this.#files.checksum));
   }
 
   /** Of the last record of the log. */
@@ -84,7 +92,13 @@ export class Checker implements HostWatch {
     this.#boundary = Math.max(this.#boundary, positionOfKey(boundaryPrefix, key) ?? 0);
     const position = positionOfKey(logPrefix, key);
     if (position === undefined) return;
-    const { header, body, format, hash } = decodeRecord(this.#serviceTag, position, bytes, undefined, checkerKeys);
+    const { header, body, sections, format, hash } = decodeRecord(
+      this.#serviceTag,
+      position,
+      bytes,
+      undefined,
+      checkerKeys,
+    );
     const before = this.#hashes.get(position);
     if (before !== undefined) {
       // A claim may land where retention has deleted a record: it is void (R4), and nothing may follow it.
@@ -102,10 +116,11 @@ export class Checker implements HostWatch {
     this.#noteFormat(position, body.kind, format);
     if (body.kind === "epoch") {
       this.#parts = [];
+      this.#files.beginFlush();
       this.claims.push({ atMs: this.#options.world.now, epoch: header.epoch, host: header.host });
       this.#options.world.say("log", `${position}: ${header.host} claims epoch ${header.epoch}`);
     } else if (body.kind === "commit") {
-      this.#onCommit(body.part, body.parts, body.databases);
+      this.#onCommit(body, sections);
     } else if (body.kind === "vacate") {
       this.#options.world.say("log", `${position}: ${header.host} vacates`);
     }
@@ -128,12 +143,14 @@ export class Checker implements HostWatch {
       );
   }
 
-  onExecuted({ id, kind }: Request): void {
+  onExecuted(host: string, { id, kind }: Request): void {
+    this.#files.onExecuted(host, id);
     if (kind === "put") this.#executions.set(id, (this.#executions.get(id) ?? 0) + 1);
   }
 
   onRelease(host: string, epoch: number, request: Request, answer: Answer): void {
     this.released += 1;
+    if (answer.kind === "ok") this.#files.onReleased(host, request.id);
     if (epoch < this.#releasedEpoch)
       this.onViolation(
         `${host} released request ${request.id} in epoch ${epoch} after epoch ${this.#releasedEpoch} had served`,
@@ -146,11 +163,27 @@ export class Checker implements HostWatch {
       this.onViolation(`${host} released put ${answer.register.puts}, and ${this.log.puts} are in the log`);
   }
 
-  onForgotten(host: string, database: SimDatabase): void {
+  onUploaded(path: string): void {
+    this.#files.onUploaded(path);
+  }
+
+  onRemoved(host: string, { id }: Request, path: string): void {
+    this.#files.onRemoved(host, id, path);
+  }
+
+  /** True if they are the files of the log. */
+  hasFilesOf({ checksum }: SimFiles): boolean {
+    return checksumText(checksum) === checksumText(this.#files.checksum);
+  }
+
+  #stateOf({ hashes }: SimDatabase, files: Uint8Array): string {
+    return `${checksumText(hashes.checksum())} ${checksumText(files)}`;
+  }
+
+  onForgotten(host: string, database: SimDatabase, files: SimFiles): void {
     if (!database.isWritten || database.isDamaged) return;
-    const sum = checksumText(database.hashes.checksum());
-    if (!this.#states.has(sum))
-      this.onViolation(`${host} threw away commits that are not in the log and were not set aside`);
+    if (!this.#states.has(this.#stateOf(database, files.checksum)))
+      this.onViolation(`${host} threw away commits or files that are not in the log and were not set aside`);
   }
 
   onSetAside(): void {
@@ -159,6 +192,7 @@ export class Checker implements HostWatch {
 
   /** After the last read of all: what the clients were told, against the log. */
   finish(operations: readonly Operation[]): void {
+    this.#files.finish();
     const final = new Map<number, number>();
     for (let key = 0; key < this.#options.keys; key++)
       for (const id of this.log.ids(key)) final.set(id, (final.get(id) ?? 0) + 1);
@@ -204,8 +238,15 @@ export class Checker implements HostWatch {
     );
   }
 
-  #onCommit(part: number, parts: number, databases: readonly DatabaseDelta[]): void {
-    if (part === 1) this.#parts = [];
+  #onCommit(
+    { part, parts, databases }: { part: number; parts: number; databases: readonly DatabaseDelta[] },
+    sections: readonly Section[],
+  ): void {
+    if (part === 1) {
+      this.#parts = [];
+      this.#files.beginFlush();
+    }
+    this.#files.addPart(sections);
     this.#parts.push(...databases);
     if (part < parts) return;
     for (const delta of this.#parts) {
@@ -216,7 +257,8 @@ export class Checker implements HostWatch {
     if (wanted !== undefined && !sameChecksum(wanted, this.log.hashes.checksum()))
       this.onViolation(`the flush at position ${this.#position} does not give the checksum that it states`);
     this.#parts = [];
-    this.#states.add(checksumText(this.log.hashes.checksum()));
+    this.#files.endFlush();
+    this.#states.add(this.#stateOf(this.log, this.#files.checksum));
   }
 
   /**
@@ -230,7 +272,9 @@ export class Checker implements HostWatch {
     const count = isRegisters ? this.#options.keys - 1 : Math.min(view.getUint32(0, true), content.byteLength / 4 - 1);
     for (let i = isRegisters ? 0 : 1; i <= count; i++) {
       const id = view.getUint32(i * 4, true);
-      if (id !== 0) this.#durable.add(id);
+      if (id === 0) continue;
+      this.#durable.add(id);
+      this.#files.onRow(id);
     }
   }
 }

@@ -130,6 +130,7 @@ export class Cluster {
         keys: options.keys,
         pagesPerPart: options.pagesPerPart,
         diskMs: options.diskMs,
+        hasFiles: options.fileEvery > 0,
       },
       application: {
         startMs: options.applicationStartMs,
@@ -143,6 +144,7 @@ export class Cluster {
         escapeShare: options.escapeShare,
         pageSize: options.pageSize,
         keys: options.keys,
+        fileEvery: options.fileEvery,
       },
       http: options.http,
       pausesHandover: options.pausesHandover,

@@ -25,10 +25,11 @@ async function cluster(seed: number, change: Partial<SimOptions>) {
     isEncrypted: false,
     pausesHandover: true,
     http: drawHttp(seed),
+    fileEvery: 0,
     ...change,
   };
   const world = new World({ keepTrace: false });
-  const checker = new Checker({ world, service, pageSize: options.pageSize, keys: options.keys });
+  const checker = new Checker({ world, service, pageSize: options.pageSize, keys: options.keys, fileEvery: 0 });
   const all = new Cluster({ world, dice: dice.fork("cluster"), options, rules: allRules, checker });
   const isSafe = (): boolean =>
     all.gateways.every(({ process }) => {

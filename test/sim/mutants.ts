@@ -13,7 +13,7 @@ import {
   attackSameEpoch,
 } from "./direct-mutants.ts";
 import { attackEarlyRemoval, attackLateRow, attackOverflow, attackRename } from "./file-mutants.ts";
-import type { SimOptions } from "./options.ts";
+import { type SimOptions, uploading } from "./options.ts";
 import { applicationScenarios } from "./application-scenarios.ts";
 import { run } from "./run.ts";
 import { runScenario, type Scenario, scenarios } from "./scenarios.ts";
@@ -98,6 +98,9 @@ const mutants: readonly Mutant[] = [
   { rule: "segment-only-what-counts", seedsMax: 400, options: powerless },
   { rule: "segment-failed-file-left", seedsMax: 400, options: powerless },
   { rule: "segment-carried-record", seedsMax: 400, options: powerless },
+  { rule: "files-with-rows", seedsMax: 200, options: uploading },
+  { rule: "files-at-checkpoint", seedsMax: 200, options: uploading },
+  { rule: "files-in-state", seedsMax: 200, options: uploading },
   { rule: "common-format", seedsMax: 6, scenario: scenarioCalled("upgraded one by one") },
   { rule: "brake", seedsMax: 6, scenario: scenarioCalled("an epoch a second") },
 ];
@@ -123,7 +126,7 @@ let survived = 0;
 async function whatIsWrong({ options, scenario }: Mutant, seed: number, rules: Rules): Promise<string | undefined> {
   const result =
     scenario === undefined
-      ? await run({ seed, rules, ...(options === undefined ? {} : { options }) })
+      ? await run({ seed, rules, options: { fileEvery: 0, ...options } })
       : await runScenario(scenario, seed, rules);
   return result.violations[0] ?? scenario?.always?.(result);
 }

@@ -75,6 +75,8 @@ export interface SimOptions {
   readonly isWell: boolean;
   /** Mean time between faults. */
   readonly faultEveryMs: number;
+  /** One request of so many has a file, if it is a write; 0: the service has no files. */
+  readonly fileEvery: number;
   /** Of bytes between a host's front and its application: how they are split, and when they begin. */
   readonly http: FrontHttpOptions;
   /** The limit of an operator's hooks; left out: hosts have none. Only in scenarios. */
@@ -128,6 +130,18 @@ export type SegmentOptions = Pick<
   "log" | "seed" | "segmentBytes" | "recordMost" | "syncFailShare" | "standStillShare" | "standStillMs"
 >;
 
+/** For mutants of files: each write uploads one, and takes long enough for faults to come in between. */
+export const uploading: Partial<SimOptions> = {
+  fileEvery: 1,
+  writeShare: 0.8,
+  applicationExecMs: 10,
+  faultEveryMs: 300,
+  isWell: false,
+};
+
+/** Drawn apart from everything else. A host of an earlier version has no files beside its databases. */
+export const drawFileEvery = (seed: number): number => new SeededRandom(`files ${seed}`).pick([0, 0, 0, 3, 10, 30]);
+
 /** Drawn apart from everything else. */
 export function drawHttp(seed: number): FrontHttpOptions {
   const dice = new SeededRandom(`http ${seed}`);
@@ -142,7 +156,7 @@ export function drawHttp(seed: number): FrontHttpOptions {
 export const isEncryptedIn = (seed: number): boolean => seed % 3 === 1;
 export const pausesHandoverIn = (seed: number): boolean => seed % 4 !== 2;
 
-type DrawnOptions = Omit<SimOptions, keyof SegmentOptions | "isEncrypted" | "pausesHandover" | "http">;
+type DrawnOptions = Omit<SimOptions, keyof SegmentOptions | "isEncrypted" | "pausesHandover" | "http" | "fileEvery">;
 
 export function drawOptions(dice: SeededRandom): DrawnOptions {
   const leaseMs = dice.pick([300, 500, 1_000, 2_000]);

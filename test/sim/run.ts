@@ -12,6 +12,7 @@ import { drawFaults, type Fault } from "./faults.ts";
 import type { Operation } from "./history.ts";
 import { Nemesis } from "./nemesis.ts";
 import {
+  drawFileEvery,
   drawHttp,
   drawOptions,
   drawSegments,
@@ -23,6 +24,7 @@ import {
 import { SimClient } from "./sim-client.ts";
 import { gatewayOf } from "./sim-gateway.ts";
 import type { TraceLine } from "./trace.ts";
+import { withoutTurns } from "./without-turns.ts";
 import { World } from "./world.ts";
 
 export interface RunOptions {
@@ -78,6 +80,7 @@ const readsMsMax = 15_000;
 const askAgainMs = 100;
 
 export async function run(request: RunOptions): Promise<RunResult> {
+  using _still = withoutTurns();
   const dice = new SeededRandom(request.seed);
   const drawn = drawOptions(dice.fork("options"));
   const options: SimOptions = {
@@ -86,11 +89,13 @@ export async function run(request: RunOptions): Promise<RunResult> {
     isEncrypted: isEncryptedIn(request.seed),
     pausesHandover: pausesHandoverIn(request.seed),
     http: drawHttp(request.seed),
+    fileEvery: drawFileEvery(request.seed),
     ...request.options,
   };
   const faults = request.faults ?? drawFaults(dice.fork("faults"), options, 2_000);
   const world = new World({ keepTrace: request.keepTrace ?? false });
-  const checker = new Checker({ world, service, pageSize: options.pageSize, keys: options.keys });
+  const { pageSize, keys, fileEvery } = options;
+  const checker = new Checker({ world, service, pageSize, keys, fileEvery });
   const rules = request.rules ?? allRules;
   const cluster = new Cluster({ world, dice: dice.fork("cluster"), options, rules, checker });
   const operations: Operation[] = [];
@@ -203,6 +208,8 @@ function unsettled({ cluster, checker }: Pick<Parts, "cluster" | "checker">): st
     ({ disk }) => checksumText(disk.database?.hashes.checksum() ?? new Uint8Array(16)) !== wanted,
   );
   if (differing !== undefined) return `the databases of ${differing.name} are not what the log says`;
+  const unlike = cluster.hosts.find(({ disk }) => !checker.hasFilesOf(disk.files));
+  if (unlike !== undefined) return `the files of ${unlike.name} are not what the log says`;
   const disagreement = cluster.disagreement();
   return disagreement === undefined ? undefined : `gateways do not agree: ${disagreement}`;
 }

@@ -68,6 +68,7 @@ const calm: Omit<SimOptions, keyof SegmentOptions> & { readonly log: "objects" }
     syncShare: 0.1,
     checkpointShare: 0,
     escapeShare: 0,
+    fileEvery: 0,
     http: { splitShare: 0.2, pieceDelayMs: 0.2, earlyHeadShare: 0.1 },
   },
   ...{

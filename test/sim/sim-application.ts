@@ -16,6 +16,7 @@ import type { SupervisedApplication } from "../../src/host/application/supervise
 import type { SeededRandom } from "../../harness/seeded-random.ts";
 import type { ApplicationAnswer, Request } from "./messages.ts";
 import { SimDatabase } from "./sim-database.ts";
+import { contentOf, hasFile, incomingOf, isIncoming, uploadOf, wrongFile } from "./sim-files.ts";
 import { escape } from "./sim-leftovers.ts";
 import type { SimMachine } from "./sim-machine.ts";
 import { SimProcess } from "./sim-process.ts";
@@ -36,6 +37,8 @@ export interface ApplicationOptions {
   readonly escapeShare: number;
   readonly pageSize: number;
   readonly keys: number;
+  /** One request of so many has a file; 0: none has. */
+  readonly fileEvery: number;
 }
 
 export interface ApplicationPorts {
@@ -50,6 +53,8 @@ export interface ApplicationPorts {
   readonly onWrong: (what: string) => void;
   readonly onGiven: (request: Request) => void;
   readonly onExecuted: (request: Request) => void;
+  readonly onUploaded: (path: string) => void;
+  readonly onRemoved: (request: Request, path: string) => void;
 }
 
 /** `undefined`: the application died on it. */
@@ -170,10 +175,11 @@ export class SimApplication implements SupervisedApplication {
     const leave = application.whenDead(() => settle("application died", undefined));
     this.#compute(application, request.isLong === true ? options.longMs : dice.around(options.execMs), () => {
       if (isOver) return;
-      const answer = this.#execute(request);
       if (request.poison === "ends") return this.#dies(application);
-      this.#traffic += 1;
-      settle("application answers", { answer, wantsCheckpoint: dice.chance(options.checkpointShare) });
+      this.#execute(application, request, (answer) => {
+        this.#traffic += 1;
+        settle("application answers", { answer, wantsCheckpoint: dice.chance(options.checkpointShare) });
+      });
     });
     return () => {
       if (!isOver) this.#openRequests -= 1;
@@ -232,16 +238,44 @@ export class SimApplication implements SupervisedApplication {
     this.#onEnded(application, "stuck");
   }
 
-  #execute(request: Request): ApplicationAnswer {
+  /** Step by step where it has files: others get their turn between two of them, and the process may die there. */
+  #execute(application: SimProcess, request: Request, then: (answer: ApplicationAnswer) => void): void {
+    const { machine, options, onRemoved } = this.#ports;
+    const { kind, key, id, poison } = request;
+    if (poison !== undefined) return then({ kind: "invalid" });
+    const { files } = machine.disk;
+    const isUpload = kind !== "read" && hasFile(id, options.fileEvery);
+    const commit = (): void => {
+      if (isUpload) {
+        files.rename(incomingOf(id), uploadOf(id));
+        this.#ports.onUploaded(uploadOf(id));
+      }
+      const before = machine.disk.database?.register(key).value ?? 0;
+      const answer = this.#commit(request);
+      if (kind !== "put" || before === id || !hasFile(before, options.fileEvery)) return then(answer);
+      this.#compute(application, options.execMs / 2, () => {
+        files.remove(uploadOf(before));
+        onRemoved(request, uploadOf(before));
+        then(answer);
+      });
+    };
+    if (!isUpload) return commit();
+    files.write(incomingOf(id), contentOf(id));
+    this.#compute(application, options.execMs / 2, commit);
+  }
+
+  #commit(request: Request): ApplicationAnswer {
     const { machine, dice, options } = this.#ports;
-    if (request.poison !== undefined) return { kind: "invalid" };
-    const database = machine.disk.database;
+    const { database, files } = machine.disk;
     if (database === undefined) throw new Error("the application runs without a database");
     if (database.isTorn) this.#ports.onWrong(`the database on ${machine.name} is of two moments`);
     const { kind, key, id } = request;
     if (kind === "put") database.put(key, id);
     const reading = kind === "append" ? database.append(key, id) : database.read(key);
-    if (kind !== "read" && dice.chance(options.syncShare)) database.sync();
+    if (kind !== "read" && dice.chance(options.syncShare)) {
+      database.sync();
+      files.sync();
+    }
     this.#ports.onExecuted(request);
     return { kind: "ok", reading, register: database.register(key) };
   }
@@ -267,6 +301,7 @@ export class SimApplication implements SupervisedApplication {
             machine.disk.database = new SimDatabase(options.pageSize, options.keys);
             machine.disk.database.create();
           }
+          this.#findFiles();
           host.enter(resolve);
         }),
       );
@@ -283,6 +318,15 @@ export class SimApplication implements SupervisedApplication {
         "application crashes",
         () => process === this.#process && this.crash(),
       );
+  }
+
+  /** Each row has its file; uploads that an end interrupted are cleared away. */
+  #findFiles(): void {
+    const { machine, options, onWrong } = this.#ports;
+    const { database, files } = machine.disk;
+    const wrong = database === undefined ? undefined : wrongFile(database, options.fileEvery, files.hashOf);
+    if (wrong !== undefined) onWrong(`the application of ${machine.name} starts, and ${wrong}`);
+    for (const path of [...files.contents.keys()].filter(isIncoming)) files.remove(path);
   }
 
   #onEnded(application: SimProcess, cause: Restart["cause"]): void {

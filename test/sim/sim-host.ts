@@ -27,6 +27,7 @@ import { SimApplication, type ApplicationOptions } from "./sim-application.ts";
 import type { SegmentOracle } from "./segment-oracle.ts";
 import { type CaptureOptions, SimReplica, SimSource } from "./sim-capture.ts";
 import type { SimDatabase } from "./sim-database.ts";
+import type { SimFiles } from "./sim-files.ts";
 import { SimFront } from "./sim-front.ts";
 import { SimProcesses } from "./sim-leftovers.ts";
 import { simHooks } from "./sim-hooks.ts";
@@ -41,10 +42,13 @@ import type { World } from "./world.ts";
 export interface HostWatch {
   /** An application that runs has got it. */
   onGiven(request: Request): void;
-  onExecuted(request: Request): void;
+  onExecuted(host: string, request: Request): void;
   onRelease(host: string, epoch: number, request: Request, answer: Answer): void;
   onViolation(what: string): void;
-  onForgotten(host: string, database: SimDatabase): void;
+  onForgotten(host: string, database: SimDatabase, files: SimFiles): void;
+  /** Its application has made a file, or has removed one for a request. */
+  onUploaded(path: string): void;
+  onRemoved(host: string, request: Request, path: string): void;
   onSetAside(host: string): void;
 }
 
@@ -116,7 +120,7 @@ export class SimHost {
     const store = machine.isEarlier ? storeOfEarlierVersion(mount) : keyed(mount, keys);
     const [segments, cleaned] = [0, 1].map(() => setup.oracle?.open(process, machine.name, mount, dice));
     const onDiverged = (what: string): void => watch.onViolation(`${machine.name}: ${what}`);
-    const capturePorts = { machine, process, dice, options: capture, onDiverged };
+    const capturePorts = { machine, process, dice, options: capture, onDiverged, store };
     const say = (level: string) => (what: string, fields?: object) => {
       setup.onTransition(what, fields);
       world.say(
@@ -151,13 +155,13 @@ export class SimHost {
         process,
         dice,
         diskMs: capture.diskMs,
-        onForgotten: (database) => watch.onForgotten(machine.name, database),
+        onForgotten: (database, files) => watch.onForgotten(machine.name, database, files),
         onSetAside: () => watch.onSetAside(machine.name),
       }),
       predecessor: { ask: (predecessor, signal) => this.#askPredecessor(predecessor, signal) },
       openReplica: () => Promise.resolve(new SimReplica(capturePorts)),
-      openSource: () =>
-        process.answer(capture.diskMs, "open source", () => (this.#source = new SimSource(capturePorts))),
+      openSource: (_known, _warnings, files) =>
+        process.answer(capture.diskMs, "open source", () => (this.#source = new SimSource(capturePorts, files?.tree))),
       localChunk: () => Promise.resolve(undefined),
       application: ({ onGaveUp }) =>
         (this.#application = new SimApplication({
@@ -170,7 +174,9 @@ export class SimHost {
           onGaveUp,
           onWrong: onDiverged,
           onGiven: (request) => watch.onGiven(request),
-          onExecuted: (request) => watch.onExecuted(request),
+          onExecuted: (request) => watch.onExecuted(machine.name, request),
+          onUploaded: (path) => watch.onUploaded(path),
+          onRemoved: (request, path) => watch.onRemoved(machine.name, request, path),
         })),
       leftovers,
       ...(setup.hookMs === undefined

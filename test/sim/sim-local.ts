@@ -3,9 +3,11 @@
  * files are moved, and the marker that vouches for what was moved is written last.
  */
 import type { DatabaseChecksum } from "../../src/core/delta.ts";
+import { wholeState } from "../../src/core/files/whole-state.ts";
 import type { LocalPort, Marker } from "../../src/host/secondary/local-data.ts";
 import type { SeededRandom } from "../../harness/seeded-random.ts";
 import { databaseName, type SimDatabase } from "./sim-database.ts";
+import { SimFiles } from "./sim-files.ts";
 import type { SimMachine } from "./sim-machine.ts";
 import type { SimProcess } from "./sim-process.ts";
 
@@ -15,7 +17,7 @@ export interface LocalPorts {
   readonly dice: SeededRandom;
   readonly diskMs: number;
   /** What was moved away is deleted for good. */
-  readonly onForgotten: (database: SimDatabase) => void;
+  readonly onForgotten: (database: SimDatabase, files: SimFiles) => void;
   readonly onSetAside: () => void;
 }
 
@@ -36,24 +38,28 @@ export class SimLocal implements LocalPort {
     return this.#step("move away", (disk) => {
       if (disk.previous === undefined) {
         const marker: Marker = disk.database === undefined ? { kind: "secondary" } : disk.marker;
-        disk.previous = { database: disk.database, marker };
+        disk.previous = { database: disk.database, files: disk.files, marker };
       }
       disk.database = undefined;
+      disk.files = new SimFiles();
       return disk.previous.marker;
     });
   }
 
   previousChecksums(): Promise<ReadonlyMap<string, DatabaseChecksum> | undefined> {
     return this.#step("previous checksums", ({ previous }) => {
-      const database = previous?.database;
-      if (database === undefined) return new Map<string, DatabaseChecksum>();
-      return database.isDamaged ? undefined : new Map([[databaseName, database.hashes.checksum()]]);
+      if (previous === undefined) return new Map<string, DatabaseChecksum>();
+      const { database, files } = previous;
+      if (database?.isDamaged === true) return undefined;
+      const databases = database === undefined ? [] : ([[databaseName, database.hashes.checksum()]] as const);
+      return wholeState(new Map(databases), files.checksum);
     });
   }
 
   forgetPrevious(): Promise<void> {
     return this.#step("forget previous", (disk) => {
-      if (disk.previous?.database !== undefined) this.#ports.onForgotten(disk.previous.database);
+      const { previous } = disk;
+      if (previous?.database !== undefined) this.#ports.onForgotten(previous.database, previous.files);
       disk.previous = undefined;
     });
   }

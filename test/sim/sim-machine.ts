@@ -3,13 +3,18 @@ import type { Marker } from "../../src/host/secondary/local-data.ts";
 import type { SeededRandom } from "../../harness/seeded-random.ts";
 import type { Node } from "./network.ts";
 import type { SimDatabase } from "./sim-database.ts";
+import { SimFiles } from "./sim-files.ts";
 import type { ClockKind, SimProcess } from "./sim-process.ts";
 
 export interface Disk {
   /** In the data folder. */
   database: SimDatabase | undefined;
+  /** Beside the database. */
+  files: SimFiles;
   marker: Marker;
-  previous: { readonly database: SimDatabase | undefined; readonly marker: Marker } | undefined;
+  previous:
+    | { readonly database: SimDatabase | undefined; readonly files: SimFiles; readonly marker: Marker }
+    | undefined;
   setAsides: string[];
 }
 
@@ -28,7 +33,13 @@ export type HookTrouble = "none" | "start-fails" | "start-hangs" | "others-fail"
 export class SimMachine implements Node {
   readonly name: string;
   readonly clock: ClockKind;
-  readonly disk: Disk = { database: undefined, marker: { kind: "unknown" }, previous: undefined, setAsides: [] };
+  readonly disk: Disk = {
+    database: undefined,
+    files: new SimFiles(),
+    marker: { kind: "unknown" },
+    previous: undefined,
+    setAsides: [],
+  };
   process: SimProcess | undefined;
   /** Of its application, outside of the application's group. */
   readonly escaped = new Set<SimProcess>();
@@ -49,5 +60,6 @@ export class SimMachine implements Node {
     this.process?.kill("power");
     for (const process of [...this.escaped]) process.kill("power");
     this.disk.database?.losePower(dice.chance(0.2));
+    this.disk.files.losePower();
   }
 }

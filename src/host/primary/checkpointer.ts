@@ -22,6 +22,7 @@ import { WrittenMeanwhileError } from "../../capture/written-meanwhile.ts";
 import { checkpointDue, type CheckpointThresholds, replayBytesPerMsDefault } from "../../core/host/checkpoint-due.ts";
 import type { FileTree } from "../../core/files/file-tree.ts";
 import type { HostState } from "../../core/host/life.ts";
+import type { Rules } from "../../core/rules.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Logger } from "../../runtime/log.ts";
 import type { CheckpointDone } from "../../control/host-api.ts";
@@ -32,7 +33,7 @@ import type { Store } from "../../vault/store/store.ts";
 import type { Journal } from "./journal.ts";
 import { messageOf } from "../../runtime/operator-error.ts";
 import { type WorkProgress, workProgress, ProgressReport } from "../../runtime/progress-report.ts";
-import type { Outcome } from "../ports/ports.ts";
+import type { CaptureSnapshot, Outcome } from "../ports/ports.ts";
 import type { SnapshotDatabase } from "../../capture/snapshot.ts";
 
 export interface CheckpointerOptions {
@@ -41,6 +42,7 @@ export interface CheckpointerOptions {
   readonly canBegin?: () => boolean;
   readonly store: Store;
   readonly clock: Clock;
+  readonly rules: Rules;
   readonly log: Logger;
   readonly host: string;
   readonly epoch: number;
@@ -159,6 +161,12 @@ export class Checkpointer {
     return { name, pageSize, pageCount, checksum, read, release: () => database.release?.() };
   }
 
+  /** Rule files-at-checkpoint: as they are at the position of the checkpoint, like the databases. */
+  #filesOf({ files }: CaptureSnapshot): CaptureSnapshot["files"] {
+    if (files === undefined || this.#options.rules.has("files-at-checkpoint")) return files;
+    return { ...files, tree: this.#baseFiles ?? files.tree };
+  }
+
   async #writeOne(because: string): Promise<CheckpointDone> {
     try {
       return await this.#write(because);
@@ -215,7 +223,7 @@ export class Checkpointer {
         epochPosition,
         wallTimeMs: clock.wallTime(),
         databases,
-        files: snapshot.files,
+        files: this.#filesOf(snapshot),
         baseFiles: this.#baseFiles,
         ...base,
         ...gently,

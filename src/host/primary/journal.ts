@@ -348,7 +348,7 @@ export class Journal {
 
   async #putBatch(batch: CaptureBatch, { sections: requests, onDurable }: TakenRequests): Promise<void> {
     this.#commits += 1;
-    const sections = new FlushSections(requests, batch.files);
+    const sections = new FlushSections(requests, this.#options.rules.has("files-with-rows") ? batch.files : undefined);
     try {
       const put: PartPorts["put"] = ({ body, bytes }) =>
         this.#tidyingDuring(this.#put(body, bytes, sections.of(body.part)));

@@ -90,6 +90,7 @@ export class Term {
       journal: this.#journal,
       store: options.store,
       clock,
+      rules,
       log: options.log,
       host: config.id,
       epoch: writer.epoch,

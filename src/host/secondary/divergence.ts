@@ -9,7 +9,7 @@
  * set aside, which is always safe.
  */
 import type { DatabaseChecksum } from "../../core/delta.ts";
-import { wholeState } from "../../core/files/whole-state.ts";
+import { filesStateName, wholeState } from "../../core/files/whole-state.ts";
 import type { Rules } from "../../core/rules.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { type CheckpointManifest, listCheckpoints, readManifest, startOf } from "../../vault/checkpoint/checkpoint.ts";
@@ -36,10 +36,12 @@ const historySearchMsMax = 10_000;
 export class Divergence {
   #isRefuted = false;
   readonly #wanted: Checksums | undefined;
+  readonly #rules: Rules;
 
   /** `wanted`: checksums of the data left; undefined if it cannot be read, and then nothing refutes divergence. */
-  constructor(wanted: Checksums | undefined) {
-    this.#wanted = wanted;
+  constructor(wanted: Checksums | undefined, rules: Rules) {
+    this.#wanted = wanted === undefined ? undefined : compared(wanted, rules);
+    this.#rules = rules;
   }
 
   /** True if the journal has exactly that state. */
@@ -48,8 +50,10 @@ export class Divergence {
   }
 
   /** Compares a state of the journal. */
-  compare(state: Checksums): void {
-    if (this.#isRefuted || this.#wanted === undefined || state.size !== this.#wanted.size) return;
+  compare(whole: Checksums): void {
+    if (this.#isRefuted || this.#wanted === undefined) return;
+    const state = compared(whole, this.#rules);
+    if (state.size !== this.#wanted.size) return;
     for (const [name, sum] of this.#wanted) {
       const other = state.get(name);
       if (other === undefined || Buffer.compare(sum, other) !== 0) return;
@@ -101,3 +105,7 @@ export class Divergence {
     }
   }
 }
+
+/** Rule files-in-state: the files beside the databases count as one of them does. */
+const compared = (state: Checksums, rules: Rules): Checksums =>
+  rules.has("files-in-state") ? state : new Map([...state].filter(([name]) => name !== filesStateName));

@@ -112,7 +112,7 @@ export async function restore<Target extends RestoreTarget>(
 ): Promise<Restored<Target>> {
   const { local, memory = freshMemory(), onWarning } = options;
   const isPreviousJournaled = async (): Promise<boolean> => {
-    const divergence = new Divergence(await local.previousChecksums());
+    const divergence = new Divergence(await local.previousChecksums(), options.rules);
     await divergence.searchBefore(Infinity, options);
     return divergence.isRefuted;
   };
@@ -122,7 +122,8 @@ export async function restore<Target extends RestoreTarget>(
     throw await room.after(error);
   });
   try {
-    const divergence = room.previous.kind === "secondary" ? undefined : new Divergence(await local.previousChecksums());
+    const divergence =
+      room.previous.kind === "secondary" ? undefined : new Divergence(await local.previousChecksums(), options.rules);
     const compare = (): void => divergence?.compare(wholeState(target.checksums(), target.filesChecksum?.()));
     compare();
     const follower = new Follower({
