@@ -28,6 +28,8 @@ export interface OutcomeLimits {
   readonly bodyBytesMax: number;
   /** Milliseconds after which an outcome is forgotten. 0: none is recorded. */
   readonly keepMs: number;
+  /** How outcomes are deflated in the log; 0: not, the same bytes under every runtime (the simulation). Default: 1. */
+  readonly deflateLevel?: 0 | 1;
 }
 
 export const outcomeLimitsDefault: OutcomeLimits = { bodyBytesMax: 64 * 1024, keepMs: 600_000 };

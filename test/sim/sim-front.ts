@@ -16,6 +16,7 @@ import { Handover } from "../../src/host/application/handover.ts";
 import type { DrainTimes } from "../../src/host/application/drain.ts";
 import { isOfEpoch } from "../../src/core/replay.ts";
 import { type Beginning, RequestNames } from "../../src/core/request-names.ts";
+import { outcomeLimitsDefault } from "../../src/core/request-outcome.ts";
 import type { Rules } from "../../src/core/rules.ts";
 import type { SeededRandom } from "../../harness/seeded-random.ts";
 import { Probation } from "../../src/host/application/probation.ts";
@@ -109,7 +110,8 @@ export class SimFront implements FrontPort {
     this.#ports = ports;
     this.suspects = new SimSuspects(ports.rules);
     this.handover = new (ports.pausesHandover ? Handover : Unpaused)(
-      new RequestNames(ports.rules),
+      // Each runtime has a deflate of its own, and the length of a record takes time here.
+      new RequestNames(ports.rules, { ...outcomeLimitsDefault, deflateLevel: 0 }),
       ports.process.clock,
     );
     this.#probation = new Probation(ports.process.clock);

@@ -57,7 +57,9 @@ export class FlushRequests {
 
   /** For the record of a checkpoint: hosts that restore it learn what came before. */
   table(): readonly Section[] {
-    return this.#handover === undefined ? [] : tableSections(this.#handover.names.table());
+    if (this.#handover === undefined) return [];
+    const { names } = this.#handover;
+    return tableSections(names.table(), names.limits.deflateLevel);
   }
 
   /** Before a flush takes its waiters: what completes meanwhile still leaves with it. */
@@ -82,7 +84,7 @@ export class FlushRequests {
       if (batchOf(found) !== undefined) {
         const taken = early ?? names.take();
         const sections = [requestsSection(taken)];
-        if (outcomes.length > 0) sections.push(outcomesSection(outcomes));
+        if (outcomes.length > 0) sections.push(outcomesSection(outcomes, names.limits.deflateLevel));
         const onDurable = (): void => names.onDurable(taken.names, outcomes, this.#clock.now());
         return { found, requests: { sections, onDurable } };
       }

@@ -25,9 +25,9 @@ const hashBytes = 32;
 const [wholeTag, answeredTag, printedFlag] = [0, 1, 0x80];
 const fingerprintBytes = 16;
 
-export function outcomesSection(outcomes: readonly NamedOutcome[]): Section {
+export function outcomesSection(outcomes: readonly NamedOutcome[], level: 0 | 1 = 1): Section {
   const plain = Buffer.concat(outcomes.flatMap(partsOf));
-  return { kind: outcomesKind, isRequired: false, content: deflateRawSync(plain, { level: 1 }) };
+  return { kind: outcomesKind, isRequired: false, content: deflateRawSync(plain, { level }) };
 }
 
 function partsOf({ name, outcome, fingerprint }: NamedOutcome): Buffer[] {

@@ -13,13 +13,13 @@ import { outcomesSection, requestOutcomesOf } from "./request-outcomes-section.t
 export const afterKind = "requests-after";
 const positionBytes = 6;
 
-export function tableSections({ completeAfter, names, outcomes }: NamesTable): Section[] {
+export function tableSections({ completeAfter, names, outcomes }: NamesTable, level: 0 | 1 = 1): Section[] {
   const content = Buffer.alloc(positionBytes);
   content.writeUIntBE(completeAfter, 0, positionBytes);
   return [
     { kind: afterKind, isRequired: false, content },
     requestsSection({ names, isComplete: true }),
-    ...(outcomes.length === 0 ? [] : [outcomesSection(outcomes)]),
+    ...(outcomes.length === 0 ? [] : [outcomesSection(outcomes, level)]),
   ];
 }
 

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import type { NamedOutcome } from "../../../src/core/request-names.ts";
+import type { Section } from "../../../src/core/flush.ts";
 import { outcomesSection, requestOutcomesOf } from "../../../src/vault/log/request-outcomes-section.ts";
 
 const outcomes: readonly NamedOutcome[] = [
@@ -57,4 +58,13 @@ test("equal answers cost little", () => {
   const outcome = { ...one.outcome, kind: "whole", fields: [["Content-Type", "application/json"]], body } as const;
   const many = Array.from({ length: 16 }, (_, count) => ({ name: { ...one.name, count }, outcome }) as NamedOutcome);
   expect(outcomesSection(many).content.byteLength).toBeLessThan(16 * 32);
+});
+
+test("what is not deflated is read as well, and is the same under every runtime", () => {
+  const stored = outcomesSection(outcomes, 0);
+  expect(requestOutcomesOf([stored])).toEqual(requestOutcomesOf([outcomesSection(outcomes)]));
+  // Stored blocks have type 0 in bits 1 and 2 (RFC 1951, 3.2.3).
+  const typeOf = ({ content }: Section): number => ((content[0] ?? 0) >> 1) & 3;
+  expect(typeOf(stored)).toBe(0);
+  expect(typeOf(outcomesSection(outcomes))).not.toBe(0);
 });
