@@ -99,14 +99,14 @@ export async function startContenders(
     if (await Promise.race([failed, answers(port)])) contenders.push({ name, port, tlsPort, process: child });
     else missing.push(name);
   };
-  await start("stead", (port, tlsPort) => [
-    process.execPath,
-    join(here, "stead.ts"),
-    String(port),
-    String(tlsPort),
-    String(backend),
-    pem,
-  ]);
+  const own =
+    (program: string, ...more: readonly string[]) =>
+    (port: number, tlsPort: number): [string, ...string[]] => [
+      process.execPath,
+      ...[join(here, program), String(port), String(tlsPort), String(backend), pem],
+      ...more,
+    ];
+  await start("stead", own("stead.ts"));
   await start("nginx", (port, tlsPort) => {
     writeFileSync(join(folder, "nginx.conf"), nginxConfig(folder, port, tlsPort, backend, pem));
     return ["nginx", "-p", folder, "-c", join(folder, "nginx.conf")];
@@ -115,31 +115,9 @@ export async function startContenders(
     writeFileSync(join(folder, "haproxy.cfg"), haproxyConfig(port, tlsPort, backend, pem));
     return ["haproxy", "-db", "-f", join(folder, "haproxy.cfg")];
   });
-  await start("hono", (port, tlsPort) => [
-    process.execPath,
-    join(here, "hono.ts"),
-    String(port),
-    String(tlsPort),
-    String(backend),
-    pem,
-  ]);
-  await start("app", (port, tlsPort) => [
-    process.execPath,
-    join(here, "stead.ts"),
-    String(port),
-    String(tlsPort),
-    String(backend),
-    pem,
-    "app",
-  ]);
-  await start("pump", (port, tlsPort) => [
-    process.execPath,
-    join(here, "pump.ts"),
-    String(port),
-    String(tlsPort),
-    String(backend),
-    pem,
-  ]);
+  await start("hono", own("hono.ts"));
+  await start("app", own("stead.ts", "app"));
+  await start("pump", own("pump.ts"));
   for (const runtime of runtimes) {
     const found = findRuntime(runtime);
     if (found === undefined) {

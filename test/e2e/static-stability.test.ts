@@ -178,7 +178,9 @@ test.skipIf(missing !== undefined)(
       );
     });
     expect(whole.services[0]).toMatchObject({ primary, epoch: service?.epoch });
-    expect(whole.services[0]?.failovers.filter(({ outcome }) => outcome === "done")).toEqual([]);
+    // The first promotion may be in the history: a gateway orders it if it looks before the host has claimed by itself.
+    const later = whole.services[0]?.failovers.filter(({ kind, outcome }) => outcome === "done" && kind !== "first");
+    expect(later).toEqual([]);
     expect(await write()).toBe(201);
   },
 );

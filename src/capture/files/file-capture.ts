@@ -237,7 +237,7 @@ export class FileCapture {
     this.take();
     // A vault does not begin with less than is covered: no term would last longer than the patience.
     this.#assertBounds();
-    this.#uncovered.assertPatience(-1);
+    this.#uncovered.assertNone();
   }
 
   #storePiece(bytes: Uint8Array): Promise<string> {

@@ -69,7 +69,16 @@ export class UncoveredFiles {
 
   /** Throws the reason of a file that holds responses for longer than the patience. */
   assertPatience(patienceMs: number): void {
+    this.#assert(({ sinceMs }) => this.#now() - sinceMs <= patienceMs);
+  }
+
+  /** Throws the reason of a file that holds responses. */
+  assertNone(): void {
+    this.#assert(() => false);
+  }
+
+  #assert(isBearable: (file: Uncovered) => boolean): void {
     if (this.#mode === "warn") return;
-    for (const { error, sinceMs } of this.#files.values()) if (this.#now() - sinceMs > patienceMs) throw error;
+    for (const file of this.#files.values()) if (!isBearable(file)) throw file.error;
   }
 }

@@ -75,7 +75,7 @@ export class RestoreRoom {
     if (local.shortageOf === undefined) return;
     const reusable = tree === undefined ? 0 : ((await local.reusableBytes?.(tree)) ?? 0);
     const needed = Math.max(bytes, memory.neededBytes) - reusable;
-    const look = local.shortageOf.bind(local, needed, tree);
+    const look = (): Promise<Shortage | undefined> => local.shortageOf?.(needed, tree) ?? Promise.resolve(undefined);
     let shortage = await look();
     if (shortage === undefined) return;
     // Data whose removal would not be enough stays: it helps once there is room.

@@ -116,10 +116,15 @@ export async function restore<Target extends RestoreTarget>(
     await divergence.searchBefore(Infinity, options);
     return divergence.isRefuted;
   };
-  const previous = await local.moveAway(() => hasFilesInJournal(options.store, memory));
+  let hasFiles: boolean | undefined;
+  const previous = await local.moveAway(async () => (hasFiles = await hasFilesInJournal(options.store, memory)));
   const room = new RestoreRoom({ local, previous, memory, isPreviousJournaled, onWarning });
-  const { target, checkpoint } = await loadNewest(options, room).catch(async (error: unknown) => {
-    throw await room.after(error);
+  const failed = async (error: unknown): Promise<unknown> => {
+    if (error instanceof FilesBeganError) memory.hasJournalFiles = true;
+    return room.after(error);
+  };
+  const { target, checkpoint } = await loadNewest(options, room, hasFiles === false).catch(async (error: unknown) => {
+    throw await failed(error);
   });
   try {
     const divergence =
@@ -146,8 +151,7 @@ export async function restore<Target extends RestoreTarget>(
     return { target, follower, checkpoint, setAside };
   } catch (error) {
     await target.close();
-    if (error instanceof FilesBeganError) memory.hasJournalFiles = true;
-    throw await room.after(error);
+    throw await failed(error);
   }
 }
 
@@ -195,9 +199,11 @@ async function catchUpPatiently(
   }
 }
 
+/** `haveFilesStayed`: those of this host are in the data folder, because no checkpoint had files until now. */
 async function loadNewest<Target extends RestoreTarget>(
   options: RestoreOptions<Target>,
   room: RestoreRoom,
+  haveFilesStayed: boolean,
 ): Promise<{ target: Target; checkpoint: CheckpointManifest }> {
   const positions = await listCheckpoints(options.store);
   if (positions.length === 0) throw new EmptyVaultError();
@@ -208,8 +214,10 @@ async function loadNewest<Target extends RestoreTarget>(
     try {
       const checkpoint = await readManifest(options.store, position);
       if (checkpoint === undefined) throw new Error("it was removed meanwhile: there is a newer one");
-      // Later ones find what the previous one left, and overwrite it.
       const tree = await readTree(options.store, checkpoint);
+      // It was written since the look before: files may not be mixed with others.
+      if (tree !== undefined && haveFilesStayed) throw new FilesBeganError();
+      // Later ones find what the previous one left, and overwrite it.
       if (failure === undefined) await room.ensure(new Footprint(checkpoint).total, tree);
       const loading = loadingOf(options, checkpoint);
       for (const database of checkpoint.databases) {
@@ -223,6 +231,7 @@ async function loadNewest<Target extends RestoreTarget>(
       await target.close();
       // Only damage justifies an older checkpoint: a vault that does not answer and a full disk do not.
       if (options.signal.aborted || isTransient(error) || isLocalFailure(error)) throw error;
+      if (error instanceof FilesBeganError) throw error;
       failure ??= error;
       options.onWarning(`checkpoint at position ${position} cannot be used: ${messageOf(error)}`);
     }

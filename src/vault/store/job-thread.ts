@@ -8,8 +8,8 @@
  * us.
  *
  * Descriptors belong to the whole process, so the caller may open and close what a job uses; under Deno each thread has
- * its own (`hasJobThreads`). A server that hangs blocks
- * the thread and the job that waits for it, as it blocks a thread of the pool. `isFree` is false meanwhile.
+ * its own (`hasJobThreads`). A server that hangs blocks the thread and the job that waits for it, as it blocks a thread
+ * of the pool. `isFree` is false meanwhile.
  */
 import type FileSystem from "node:fs";
 import { Worker } from "node:worker_threads";

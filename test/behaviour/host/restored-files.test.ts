@@ -303,6 +303,32 @@ describe("a restore", () => {
     expect(contentsOf(second.setAside?.folder ?? "")["uploads/mine"]).toBe("mine");
   });
 
+  test("does not mix its own files with those of a checkpoint that appears while it begins", async () => {
+    const plain = new Primary();
+    await plain.begin(false);
+    const place = new Place();
+    mkdirSync(join(place.data, "uploads"), { recursive: true });
+    writeFileSync(join(place.data, "uploads/mine"), "mine");
+    await place.local.prepare();
+    const memory = freshMemory();
+    // Between the look whether a checkpoint has files and its loading.
+    const moveAway = place.local.moveAway.bind(place.local);
+    place.local.moveAway = async (hasFiles) => {
+      place.local.moveAway = moveAway;
+      const marker = await moveAway(hasFiles);
+      await plain.flush(putOf("uploads/theirs", "theirs"));
+      await plain.checkpoint();
+      return marker;
+    };
+    expect(await failureOf(place.restore(undefined, plain.store, memory))).toBeInstanceOf(FilesBeganError);
+    expect(contentsOf(place.data)).toEqual({ "uploads/": "", "uploads/mine": "mine" });
+    const { target, setAside } = await place.restore(undefined, plain.store, memory);
+    await target.close();
+    expect(contentsOf(place.data)).toMatchObject({ "uploads/theirs": "theirs" });
+    expect(contentsOf(place.data)["uploads/mine"]).toBeUndefined();
+    expect(contentsOf(setAside?.folder ?? "")["uploads/mine"]).toBe("mine");
+  });
+
   test("moves files that stayed in place only once, also after a crash in between", async () => {
     const place = new Place();
     mkdirSync(join(place.data, "uploads"), { recursive: true });

@@ -6,7 +6,7 @@ import { proxyAppServer } from "../../../src/gateway/route/proxy-app.ts";
 import { forwardedFields } from "../../../src/http/proxy/forwarded-fields.ts";
 import { certificateA } from "../../support/http/certificates.ts";
 import { proxied, type Proxied } from "../../support/http/proxied.ts";
-import type { BackendConnection } from "../../support/http/raw-backend.ts";
+import { answerEach, type BackendConnection } from "../../support/http/raw-backend.ts";
 import { waitFor } from "../../support/http/raw-client.ts";
 
 let proxy: Proxied;
@@ -41,12 +41,7 @@ beforeEach(() => {
 
 /** Answers each whole request without a body. */
 const answering = (answer: string): void => {
-  onData = (connection) => {
-    if (!connection.received.includes("\r\n\r\n")) return;
-    seen = connection.received;
-    connection.received = "";
-    connection.socket.write(answer, "latin1");
-  };
+  onData = answerEach(answer, (request) => (seen = request));
 };
 
 interface Answer {

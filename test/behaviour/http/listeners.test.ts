@@ -10,7 +10,7 @@ import { freePorts } from "../../../src/runtime/free-ports.ts";
 import { defaultDataPlane } from "../../support/config/data-plane.ts";
 import { TestCluster, testLimits, until } from "../../support/gateway/cluster.ts";
 import { certificateA } from "../../support/http/certificates.ts";
-import { RawClient } from "../../support/http/raw-client.ts";
+import { exchange, RawClient } from "../../support/http/raw-client.ts";
 
 let cluster: TestCluster;
 beforeEach(() => {
@@ -30,14 +30,6 @@ function certificate(): NonNullable<DataPlaneConfig["tls"]> {
   writeFileSync(certPath, certificateA.cert);
   writeFileSync(keyPath, certificateA.key);
   return { certPath, keyPath, names: [] };
-}
-
-async function exchange(port: number, text: string): Promise<string> {
-  const client = await RawClient.connect(port);
-  client.send(text);
-  const received = await client.untilEnd();
-  client.destroy();
-  return received;
 }
 
 const get = "GET /fields HTTP/1.1\r\nHost: notes.example:8000\r\nConnection: close\r\n\r\n";

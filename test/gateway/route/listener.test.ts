@@ -7,7 +7,7 @@ import type { DataPlaneConfig } from "../../../src/config/types.ts";
 import { type Gateway } from "../../../src/gateway/gateway.ts";
 import type { GatewayLimits } from "../../../src/http/limits.ts";
 import { certificateA, certificateB } from "../../support/http/certificates.ts";
-import { RawClient } from "../../support/http/raw-client.ts";
+import { exchange, RawClient } from "../../support/http/raw-client.ts";
 import { defaultDataPlane } from "../../support/config/data-plane.ts";
 import { TestCluster, testLimits, until } from "../../support/gateway/cluster.ts";
 
@@ -28,14 +28,6 @@ async function start(change: Partial<DataPlaneConfig>, limits: Partial<GatewayLi
 }
 
 const withLimits = (limits: Partial<GatewayLimits>): Promise<Gateway> => start({}, limits);
-
-async function exchange(port: number, text: string): Promise<string> {
-  const client = await RawClient.connect(port);
-  client.send(text);
-  const received = await client.untilEnd();
-  client.destroy();
-  return received;
-}
 
 const get = (fields = ""): string =>
   `GET /fields HTTP/1.1\r\nHost: notes.example\r\nConnection: close\r\n${fields}\r\n`;

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import { proxyAppServer } from "../../../src/gateway/route/proxy-app.ts";
 import { proxied, type Proxied, roundTrip } from "../../support/http/proxied.ts";
-import type { BackendConnection } from "../../support/http/raw-backend.ts";
+import { answerEach, type BackendConnection } from "../../support/http/raw-backend.ts";
 import { RawClient, waitFor } from "../../support/http/raw-client.ts";
 
 let proxy: Proxied;
@@ -28,12 +28,7 @@ beforeEach(() => {
 });
 
 const answering = (answer: string): void => {
-  onData = (connection) => {
-    if (!connection.received.includes("\r\n\r\n")) return;
-    seen = connection.received;
-    connection.received = "";
-    connection.socket.write(answer, "latin1");
-  };
+  onData = answerEach(answer, (request) => (seen = request));
 };
 
 test("target, order, case and duplicates of fields, and the reason phrase are kept", async () => {

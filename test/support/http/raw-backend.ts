@@ -79,3 +79,16 @@ export class RawBackend {
 export async function waitForConnections(backend: RawBackend, count: number): Promise<void> {
   await waitFor(() => backend.connections.length >= count);
 }
+
+/** Answers each whole request without a body, and tells it. */
+export function answerEach(
+  answer: string,
+  onRequest: (request: string) => void,
+): (connection: BackendConnection) => void {
+  return (connection) => {
+    if (!connection.received.includes("\r\n\r\n")) return;
+    onRequest(connection.received);
+    connection.received = "";
+    connection.socket.write(answer, "latin1");
+  };
+}

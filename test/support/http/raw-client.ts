@@ -69,3 +69,12 @@ export async function waitFor(
     await new Promise<void>((resolve) => setTimeout(resolve, 1));
   }
 }
+
+/** Sends this on a connection of its own, and returns everything received until the other side ends it, latin1. */
+export async function exchange(port: number, text: string): Promise<string> {
+  const client = await RawClient.connect(port);
+  client.send(text);
+  const received = await client.untilEnd();
+  client.destroy();
+  return received;
+}
