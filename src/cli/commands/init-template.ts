@@ -7,6 +7,9 @@ import { gatewayLimits, hostLimits, limitLines } from "../../config/limits.ts";
 
 export type InitRole = "gateway" | "host" | "both";
 
+/** In force where no databases are found. */
+export const defaultDatabases: readonly string[] = ["*.db"];
+
 export interface InitValues {
   readonly role: InitRole;
   readonly service: string;
@@ -162,7 +165,7 @@ listen = "${addressOf(values)}:8001"
 #advertise_data = "http://${addressOf(values)}:8001"
 # The data folder, on a local disk. Databases are relative to it: "notes.db", "tenants/*.db"; * and ? match within one folder, ** any folders.
 data = ${quoted(values.data ?? "data")}
-databases = ${quotedList(values.databases ?? ["*.db"])}
+databases = ${quotedList(values.databases ?? defaultDatabases)}
 #databases_except = []
 #databases_max = 10000
 # Files beside the databases that fail over with them: uploads, keys that the application generated, its list of migrations.

@@ -23,7 +23,13 @@ import { machineFiles, makeCertificates } from "./ca.ts";
 import { clearTextWarning, connectionFlags, jsonFlag, parseUrl, tokenOf } from "./gateway-connection.ts";
 import { type Joined, joinCluster, registerHost } from "./init-join.ts";
 import { findAccount, giveFiles, systemFolder, systemPlaces, systemState } from "./init-system.ts";
-import { configTemplate, gatewayIdOfTemplate, type InitRole, type InitValues } from "./init-template.ts";
+import {
+  configTemplate,
+  defaultDatabases,
+  gatewayIdOfTemplate,
+  type InitRole,
+  type InitValues,
+} from "./init-template.ts";
 import { secretIn } from "./vault-argument.ts";
 import { giveKeys, makeVault } from "./vault-create.ts";
 
@@ -258,6 +264,14 @@ interface PlanInput {
   readonly joined: Joined | undefined;
 }
 
+/** A folder may have keys or uploads before its application has made a database. */
+function fittingBeside(dataFolder: string, databases: readonly string[] | undefined): FittingFiles | undefined {
+  const { entries } = surveyFolder(dataFolder);
+  // Databases that no pattern fits must not be taken for files.
+  if (databases === undefined && entries.some(({ isDatabase }) => isDatabase)) return undefined;
+  return fittingFiles(entries, databases ?? defaultDatabases);
+}
+
 /** On the command line folders are relative to the working folder, in the file to the file's folder. */
 function planOf(flags: InitFlags, { cwd, folder, target, joined }: PlanInput): Plan {
   const service = joined?.service ?? flags.service ?? "app";
@@ -269,7 +283,7 @@ function planOf(flags: InitFlags, { cwd, folder, target, joined }: PlanInput): P
   const data = flags.data === undefined ? (system?.data ?? "data") : inFile(flags.data);
   const dataFolder = resolve(target, data);
   const found = flags.role === "gateway" ? undefined : fittingPatterns(dataFolder);
-  const beside = found === undefined ? undefined : fittingFiles(surveyFolder(dataFolder).entries, found);
+  const beside = flags.role === "gateway" ? undefined : fittingBeside(dataFolder, found);
   return {
     ...{ found, beside, dataFolder, vaultPlace: isUrl ? vault : resolve(cwd, vault) },
     controlUrl: controlUrlAt(flags.address),
@@ -326,7 +340,7 @@ async function writeFiles(flags: InitFlags, { target, configPath, text, plan }: 
     ...(found === undefined ? [] : [`found databases in ${dataFolder}: databases = ${JSON.stringify(found)}`]),
     ...(beside === undefined || beside.files.length === 0
       ? []
-      : [`found files beside them that fail over too: files = ${JSON.stringify(beside.files)}`]),
+      : [`found files beside the databases that fail over too: files = ${JSON.stringify(beside.files)}`]),
     `wrote ${configPath}`,
     hasSecret
       ? `kept ${secretPath}`

@@ -202,6 +202,17 @@ test("the databases of an existing data folder are found and their patterns writ
   expect(host).toMatchObject({ databases: ["*.sqlite", "tenants/*.db"], dataFolder: "/etc/files" });
 });
 
+test("so are files beside the databases, also before the application has made one", async () => {
+  for (const name of ["uploads", "secrets"]) mkdirSync(join(folder, "data", name), { recursive: true });
+  writeFileSync(join(folder, "data/uploads/1.png"), "a picture");
+  writeFileSync(join(folder, "data/secrets/session.key"), "a key");
+  writeFileSync(join(folder, "data/debug.log"), "passing");
+  const result = await runStead(["init", "--data", join(folder, "data")], { cwd: folder });
+  expect(result).toMatchObject({ code: 0, out: expect.stringContaining("found files beside the databases") });
+  const { host } = parsed(readFileSync(join(folder, "stead.toml"), "utf8"));
+  expect(host).toMatchObject({ databases: ["*.db"], files: { patterns: ["secrets/**", "uploads/**"] } });
+});
+
 test("the application's command and this machine's address are in the file as given", async () => {
   const given = ["--command", `python3 -m "my app" --name='a b'`, "--address", "10.0.0.7"];
   expect(await runStead(["init", ...given], { cwd: folder })).toMatchObject({ code: 0, err: "" });
