@@ -5,7 +5,6 @@
  */
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
-import { isIP } from "node:net";
 import { join, relative, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { buildCommand } from "@stricli/core";
@@ -20,41 +19,16 @@ import { surveyFolder } from "../../host/machine/folder-survey.ts";
 import { fittingPatterns } from "./fitting-patterns.ts";
 import { hostParty, type Party } from "../../control/channel/transcript.ts";
 import { machineFiles, makeCertificates } from "./ca.ts";
-import { clearTextWarning, connectionFlags, jsonFlag, parseUrl, tokenOf } from "./gateway-connection.ts";
+import { clearTextWarning, tokenOf } from "./gateway-connection.ts";
+import { type InitFlags, initParameters } from "./init-flags.ts";
 import { type Joined, joinCluster, registerHost } from "./init-join.ts";
-import { findAccount, giveFiles, systemFolder, systemPlaces, systemState } from "./init-system.ts";
-import {
-  configTemplate,
-  defaultDatabases,
-  gatewayIdOfTemplate,
-  type InitRole,
-  type InitValues,
-} from "./init-template.ts";
+import { findAccount, giveFiles, systemFolder, systemPlaces } from "./init-system.ts";
+import { configTemplate, defaultDatabases, gatewayIdOfTemplate, type InitValues } from "./init-template.ts";
 import { secretIn } from "./vault-argument.ts";
 import { giveKeys, makeVault } from "./vault-create.ts";
 
 const secretFile = "stead.secret";
 const secretBytes = 32;
-
-interface InitFlags {
-  readonly role: InitRole;
-  readonly service: string | undefined;
-  readonly host: string | undefined;
-  readonly id: string | undefined;
-  readonly peers: readonly string[] | undefined;
-  readonly join: string | undefined;
-  readonly tokenFile: string | undefined;
-  readonly etc: boolean;
-  readonly user: string;
-  readonly state: string;
-  readonly vault: string | undefined;
-  readonly createVault: boolean;
-  readonly tls: boolean;
-  readonly data: string | undefined;
-  readonly command: readonly string[] | undefined;
-  readonly address: string;
-  readonly json: boolean;
-}
 
 export const initCommand = buildCommand<InitFlags, [folder?: string], CliContext>({
   docs: {
@@ -80,94 +54,7 @@ export const initCommand = buildCommand<InitFlags, [folder?: string], CliContext
       "  sudo stead init --etc --role host --join http://10.0.0.1:7700 --token-file admin.token --address 10.0.0.8",
     ].join("\n"),
   },
-  parameters: {
-    flags: {
-      role: {
-        kind: "enum",
-        values: ["gateway", "host", "both"],
-        default: "both",
-        brief: "Role that the file configures",
-      },
-      service: textFlag("name", 'Name of the service (default: that of the cluster, else "app")'),
-      host: textFlag("id", 'Id of this host (default: the next letter, from "a")'),
-      id: textFlag("id", `Id of this gateway (default: the next of ${gatewayIdOfTemplate}, …)`),
-      peers: {
-        kind: "parsed",
-        parse: (text: string) => text.split(",").map(parseUrl),
-        optional: true,
-        placeholder: "urls",
-        brief: "Admin addresses of other gateways, with commas between them",
-      },
-      join: {
-        kind: "parsed",
-        parse: parseUrl,
-        optional: true,
-        placeholder: "url",
-        brief: "Admin address of a gateway of the cluster that this machine joins",
-      },
-      tokenFile: connectionFlags.tokenFile,
-      etc: {
-        kind: "boolean",
-        default: false,
-        withNegated: false,
-        brief: `Write into ${systemFolder} for the units in examples/systemd`,
-      },
-      user: {
-        kind: "parsed",
-        parse: String,
-        default: "stead",
-        placeholder: "name",
-        brief: "With --etc: the user that the units run as",
-      },
-      state: {
-        kind: "parsed",
-        parse: String,
-        default: systemState,
-        placeholder: "folder",
-        brief: "With --etc: the folder of that user, for databases",
-      },
-      vault: textFlag("folder", "Vault that all hosts of the service share (default: the cluster's, else vault)"),
-      data: textFlag("folder", "The application's data folder; its databases are listed in the file (default: data)"),
-      command: {
-        kind: "parsed",
-        parse: wordsOf,
-        optional: true,
-        placeholder: "command",
-        brief: 'The application\'s command, for example "bun app.ts"; quotes hold a word together',
-      },
-      address: {
-        kind: "parsed",
-        parse: addressOf,
-        default: "127.0.0.1",
-        placeholder: "address",
-        brief: "Address at which other machines reach this one",
-      },
-      createVault: {
-        kind: "boolean",
-        default: false,
-        withNegated: false,
-        brief: "Make that folder a new vault; do this once, on one host",
-      },
-      tls: {
-        kind: "boolean",
-        default: false,
-        withNegated: false,
-        brief: "Make certificates for this machine, and on the first one their authority (ca.pem, ca.key)",
-      },
-      ...jsonFlag,
-    },
-    positional: {
-      kind: "tuple",
-      parameters: [
-        {
-          brief: "Folder for the files (default: the working folder)",
-          placeholder: "folder",
-          parse: String,
-          optional: true,
-        },
-      ],
-    },
-  },
+  parameters: initParameters,
   async func(flags, folder) {
     const target = resolve(this.cwd, folder ?? (flags.etc ? systemFolder : "."));
     const account = flags.etc ? findAccount(flags.user) : undefined;
@@ -212,10 +99,6 @@ export const initCommand = buildCommand<InitFlags, [folder?: string], CliContext
     });
   },
 });
-
-function textFlag(placeholder: string, brief: string) {
-  return { kind: "parsed", parse: String, optional: true, placeholder, brief } as const;
-}
 
 async function askCluster(context: CliContext, flags: InitFlags, target: string): Promise<Joined | undefined> {
   const { join: url, role, service, host, address, id: gatewayId } = flags;
@@ -371,19 +254,6 @@ const unitsFrom = (): string =>
   existsSync("/usr/lib/systemd/system/stead-host.service")
     ? ""
     : ", with the units of examples/systemd in /etc/systemd/system";
-
-/** Splits as a shell does, without its other rules: single or double quotes hold a word together. */
-function wordsOf(text: string): readonly string[] {
-  const words = [...text.matchAll(/(?:[^\s"']|"[^"]*"|'[^']*')+/g)].map(([word]) => word);
-  const isWhole = text.replace(/"[^"]*"|'[^']*'/g, "").search(/["']/) < 0;
-  if (words.length > 0 && isWhole) return words.map((word) => word.replaceAll(/"([^"]*)"|'([^']*)'/g, "$1$2"));
-  throw new Error(`expected a program and its arguments, quotes closed, found ${JSON.stringify(text)}`);
-}
-
-function addressOf(text: string): string {
-  if (isIP(text) !== 0 && text !== "0.0.0.0" && text !== "::") return text;
-  throw new Error(`expected the numeric address of this machine in its network, found ${JSON.stringify(text)}`);
-}
 
 /** What runs by the file: a gateway under the id of the template, a host, or both. */
 function partiesOf({ role, service, hostId, gatewayId = gatewayIdOfTemplate }: InitValues): [Party, ...Party[]] {
