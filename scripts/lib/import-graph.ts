@@ -13,11 +13,23 @@ export function importsOf(path: string, text: string): string[] {
   });
 }
 
-/** Returns the files that reach `target`, nearest first; each with its number of steps. `files`: path to text. */
-export function reachersOf(target: string, files: ReadonlyMap<string, string>): ReadonlyMap<string, number> {
+/** Returns for each file the files that import it. `files`: path to text. */
+export function importersOf(files: ReadonlyMap<string, string>): ReadonlyMap<string, readonly string[]> {
   const importers = new Map<string, string[]>();
   for (const [path, text] of files)
-    for (const imported of importsOf(path, text)) importers.set(imported, [...(importers.get(imported) ?? []), path]);
+    for (const imported of importsOf(path, text)) {
+      const known = importers.get(imported);
+      if (known === undefined) importers.set(imported, [path]);
+      else known.push(path);
+    }
+  return importers;
+}
+
+/** Returns the files that reach `target`, nearest first; each with its number of steps. */
+export function reachersOf(
+  target: string,
+  importers: ReadonlyMap<string, readonly string[]>,
+): ReadonlyMap<string, number> {
   const steps = new Map([[target, 0]]);
   for (const [path, step] of steps)
     for (const importer of importers.get(path) ?? []) if (!steps.has(importer)) steps.set(importer, step + 1);

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { importsOf, reachersOf } from "../../scripts/lib/import-graph.ts";
+import { importersOf, importsOf, reachersOf } from "../../scripts/lib/import-graph.ts";
 
 test("imports are resolved from the file; types and packages are none", () => {
   const text = [
@@ -22,7 +22,7 @@ test("files that reach another one are found with their distance", () => {
     ["test/a.test.ts", 'import { a } from "../src/a.ts";'],
     ["test/c.test.ts", ""],
   ]);
-  expect([...reachersOf("src/a.ts", files)]).toEqual([
+  expect([...reachersOf("src/a.ts", importersOf(files))]).toEqual([
     ["src/b.ts", 1],
     ["test/a.test.ts", 1],
     ["test/b.test.ts", 2],
