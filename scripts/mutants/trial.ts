@@ -1,4 +1,4 @@
-/** A copy of the tree in which a mutant is tried: it runs files of tests there, and knows which of them reach a line. */
+/** A copy of the tree in which mutants are tried: it runs files of tests, and knows which of them reach a line. */
 import { spawn } from "node:child_process";
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

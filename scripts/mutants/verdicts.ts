@@ -1,5 +1,5 @@
 /**
- * What became of each mutant, in a file that a run which is started again goes on from. A mutant that was noticed is
+ * What became of each mutant, in a file from which a run that is started again continues. A mutant that was noticed is
  * not tried again while its file is the same: tests are only added to. One that survived is, since a test may have
  * been added for it.
  */

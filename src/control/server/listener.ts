@@ -6,7 +6,7 @@
  * it has sent something, and those that never do could be any number.
  */
 import { createAdaptorServer } from "@hono/node-server";
-import type { Server } from "node:http";
+import type { IncomingMessage, Server } from "node:http";
 import { createServer, type AddressInfo, type Server as SocketServer, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 import { OperatorError } from "../../runtime/operator-error.ts";
@@ -37,7 +37,10 @@ export function listenApi(
     // The adaptor returns an HTTP/1.1 server unless its options ask for another one.
     const http = createAdaptorServer({ fetch: app.fetch, overrideGlobalObjects: false }) as Server;
     const connections = new ApiConnections(systemClock, limits);
-    http.prependListener("request", (request, response) => connections.onRequest(request, response));
+    http.prependListener("request", (request, response) => {
+      nameHost(request);
+      connections.onRequest(request, response);
+    });
     const serve = (socket: Socket): void => void http.emit("connection", socket);
     const secure = tls === undefined ? undefined : secureServer(tls, connections, serve);
     const server = secure?.server ?? plainServer(http, connections, serve);
@@ -58,6 +61,11 @@ export function listenApi(
       }),
     );
   });
+}
+
+/** HTTP/1.0 asks without a host, as HAProxy's health checks do; the adaptor refuses what names none. */
+function nameHost({ httpVersion, headers }: IncomingMessage): void {
+  if (httpVersion === "1.0") headers.host ??= "localhost";
 }
 
 function plainServer(http: Server, connections: ApiConnections, serve: (socket: Socket) => void): SocketServer {

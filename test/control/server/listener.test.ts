@@ -3,6 +3,7 @@ import { stream } from "hono/streaming";
 import { createApi } from "../../../src/control/server/api.ts";
 import { listenApi } from "../../../src/control/server/listener.ts";
 import { systemLog } from "../../../src/runtime/log.ts";
+import { exchange } from "../../support/http/raw-client.ts";
 
 function appWithStream() {
   const app = createApi({ part: "host", manual: "docs/CONTROL-API.md", log: systemLog("test") });
@@ -37,4 +38,14 @@ test("closing ends a stream that would never end by itself, and the port is free
   const again = await listenApi(appWithStream(), { host: "127.0.0.1", port: listener.port });
   expect(again.port).toBe(listener.port);
   await again.close();
+});
+
+test("HTTP/1.0 needs to name no host, as HAProxy's health checks do not; HTTP/1.1 has to", async () => {
+  const listener = await listenApi(appWithStream(), { host: "127.0.0.1", port: 0 });
+  const first = async (request: string): Promise<string> =>
+    (await exchange(listener.port, request)).split("\r\n")[0] ?? "";
+  expect(await first("GET /none HTTP/1.0\r\n\r\n")).toBe("HTTP/1.1 404 Not Found");
+  expect(await first("GET /none HTTP/1.0\r\nHost: a b\r\n\r\n")).toBe("HTTP/1.1 400 Bad Request");
+  expect(await first("GET /none HTTP/1.1\r\nConnection: close\r\n\r\n")).toBe("HTTP/1.1 400 Bad Request");
+  await listener.close();
 });
