@@ -96,9 +96,9 @@ export class S3Server {
     server.on("connection", (socket) => this.#serve(socket));
   }
 
-  static async start(): Promise<S3Server> {
+  static async start(port = 0, host = "127.0.0.1"): Promise<S3Server> {
     const server = createServer({ noDelay: true });
-    server.listen(0, "127.0.0.1");
+    server.listen(port, host);
     await once(server, "listening");
     return new S3Server(server);
   }
