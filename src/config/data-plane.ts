@@ -3,24 +3,9 @@ import type { Problems } from "./problems.ts";
 import type { FileContent } from "./schema.ts";
 
 export function checkDataPlane(gateway: NonNullable<FileContent["gateway"]>, problems: Problems): void {
-  const { tls, app, proxy_protocol_from: balancers } = gateway;
+  const { tls } = gateway;
   checkFurther(gateway, problems);
-  if (app && balancers.length > 0)
-    problems.add(["gateway", "app"], {
-      found: "gateway.app together with the PROXY protocol, which that listener does not read",
-      accepted: "one of the two",
-      advice:
-        "remove gateway.app, or let the load balancer name the client in X-Forwarded-For (gateway.trusted_proxies)",
-    });
   if (tls === undefined) return;
-  if (balancers.length > 0) {
-    problems.add(["gateway", "proxy_protocol_from"], {
-      found: "the PROXY protocol together with [gateway.tls]",
-      accepted: "one of the two",
-      advice:
-        "let the load balancer that sends the PROXY protocol terminate TLS, or let it pass TLS without the PROXY protocol",
-    });
-  }
   const names = new Set<string>();
   tls.certificate.forEach(({ server_name: name }, index) => {
     if (names.has(name))

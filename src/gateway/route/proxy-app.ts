@@ -36,12 +36,13 @@ export function proxyAppServer(server: HttpServer, protocols: readonly AppProtoc
   return new NodeAppServer({
     ...{ protocols, limits: server.limits },
     fetch: (request, environment) => app.fetch(request, environment),
-    onUpgrade: (request, socket, rest) => upgradeThrough(server, request, socket, rest),
+    onUpgrade: (upgrade) => upgradeThrough(server, upgrade),
   });
 }
 
 function clientOfMessage(context: Context): FetchClient {
-  const { socket } = (context.env as Pick<NodeMessages, "incoming">).incoming;
-  const { remoteAddress = "", remotePort = 0 } = socket;
-  return { address: remoteAddress, port: remotePort, secure: isEncrypted(socket), isCounted: true };
+  const { incoming, client } = context.env as Pick<NodeMessages, "incoming" | "client">;
+  const { socket } = incoming;
+  const { address, port } = client ?? { address: socket.remoteAddress ?? "", port: socket.remotePort ?? 0 };
+  return { address, port, secure: isEncrypted(socket), isCounted: true };
 }

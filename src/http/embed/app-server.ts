@@ -7,7 +7,7 @@
  * field section, and streams that it opens only to cancel them (CVE-2023-44487), each of which could cost an attempt
  * upstream: beyond a burst the connection ends.
  */
-import { createServer, type IncomingMessage, type Server } from "node:http";
+import { createServer, type Server } from "node:http";
 import {
   constants,
   createServer as createHttp2Server,
@@ -16,11 +16,12 @@ import {
   type ServerHttp2Session,
 } from "node:http2";
 import type { Socket } from "node:net";
-import type { Duplex } from "node:stream";
 import { type AppFetch, answerBy } from "./node-adapter.ts";
 import { abortAnswer, type NodeMessages, whenClosed } from "./node-messages.ts";
 import type { HttpLimits } from "../limits.ts";
-import type { AppProtocol, AppServer, AppSession } from "../server/app-connection.ts";
+import type { AppProtocol, AppServer, AppSession, AppStream } from "../server/app-connection.ts";
+import type { ProxySource } from "../server/proxy-protocol.ts";
+import type { Upgrade } from "./upgrade.ts";
 
 /** Of one connection at a time. As in nginx. */
 export const http2StreamsMax = 128;
@@ -32,11 +33,12 @@ export interface AppServerOptions {
   readonly fetch: AppFetch;
   readonly limits: Pick<HttpLimits, "headBytesMax">;
   /** A connection that asks for another protocol (WebSocket) in HTTP/1.1, with the bytes after its head. */
-  onUpgrade(request: IncomingMessage, socket: Duplex, rest: Buffer): void;
+  onUpgrade(upgrade: Upgrade): void;
 }
 
 /** What this has of one connection. */
 interface Served {
+  readonly client: ProxySource | undefined;
   requests: number;
   isLast: boolean;
   readonly onRequests: (count: number) => void;
@@ -63,7 +65,7 @@ export class NodeAppServer implements AppServer {
       // Until it ends; its limits are those of the in-memory connection.
       const served = this.#served.get(nameOf(request.socket));
       if (served !== undefined) served.onRequests(++served.requests);
-      onUpgrade(request, socket, rest);
+      onUpgrade({ request, socket, rest, client: served?.client });
     });
     this.#http2 = createHttp2Server(
       {
@@ -78,8 +80,8 @@ export class NodeAppServer implements AppServer {
     this.#http2.on("sessionError", () => undefined);
   }
 
-  serve(socket: Socket, protocol: AppProtocol, onRequests: (count: number) => void): AppSession {
-    const served: Served = { requests: 0, isLast: false, onRequests };
+  serve({ socket, protocol, client }: AppStream, onRequests: (count: number) => void): AppSession {
+    const served: Served = { client, requests: 0, isLast: false, onRequests };
     socket.on("error", () => undefined); // `close` follows
     return protocol === "h2" ? this.#serveHttp2(socket, served) : this.#serveHttp1(socket, served);
   }
@@ -124,8 +126,8 @@ export class NodeAppServer implements AppServer {
     };
   }
 
-  #begin(served: Served | undefined, messages: NodeMessages): void {
-    const { outgoing } = messages;
+  #begin(served: Served | undefined, { incoming, outgoing }: NodeMessages): void {
+    const messages = { incoming, outgoing, client: served?.client };
     if (served === undefined) {
       // Its connection has ended meanwhile.
       abortAnswer(messages);

@@ -7,16 +7,19 @@ import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { HeaderList } from "../message/headers.ts";
+import type { ProxySource } from "../server/proxy-protocol.ts";
 
 export interface NodeMessages {
   readonly incoming: IncomingMessage | Http2ServerRequest;
   readonly outgoing: ServerResponse | Http2ServerResponse;
+  /** Named by a load balancer. Default: the other end of the messages' connection. */
+  readonly client?: ProxySource | undefined;
 }
 
 /** Undefined: the embedding server passes none. */
 export function nodeMessages(environment: unknown): NodeMessages | undefined {
-  const { incoming, outgoing } = (environment ?? {}) as Partial<NodeMessages>;
-  return incoming === undefined || outgoing === undefined ? undefined : { incoming, outgoing };
+  const { incoming, outgoing, client } = (environment ?? {}) as Partial<NodeMessages>;
+  return incoming === undefined || outgoing === undefined ? undefined : { incoming, outgoing, client };
 }
 
 /** By TLS. HTTP/2 shows its connection's socket through a stand-in, which tells of its properties all the same. */

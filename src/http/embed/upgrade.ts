@@ -7,12 +7,21 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { MemorySocket } from "../../runtime/tcp/memory-socket.ts";
 import { isEncrypted } from "./node-messages.ts";
+import type { ProxySource } from "../server/proxy-protocol.ts";
 import type { HttpServer } from "../server/server.ts";
 
-/** `rest`: what came after the head. */
-export function upgradeThrough(server: HttpServer, request: IncomingMessage, socket: Duplex, rest: Buffer): void {
+export interface Upgrade {
+  readonly request: IncomingMessage;
+  readonly socket: Duplex;
+  /** What came after the head. */
+  readonly rest: Buffer;
+  /** Named by a load balancer. Undefined: the other end. */
+  readonly client: ProxySource | undefined;
+}
+
+export function upgradeThrough(server: HttpServer, { request, socket, rest, client }: Upgrade): void {
   const { remoteAddress = "", remotePort = 0 } = request.socket;
-  const [near, far] = MemorySocket.pair(remoteAddress, remotePort);
+  const [near, far] = MemorySocket.pair(client?.address ?? remoteAddress, client?.port ?? remotePort);
   server.adopt(far, { secure: isEncrypted(request.socket), isCounted: true });
   let head = `${request.method ?? "GET"} ${request.url ?? "/"} HTTP/${request.httpVersion}\r\n`;
   const raw = request.rawHeaders;

@@ -9,6 +9,7 @@
 import type { Socket } from "node:net";
 import type { Timed } from "../../runtime/deadlines.ts";
 import type { ConnectionOwner, OwnedConnection } from "./connection-owner.ts";
+import type { ProxySource } from "./proxy-protocol.ts";
 
 export type AppProtocol = "http/1.1" | "h2";
 
@@ -18,10 +19,18 @@ export interface AppSession {
   drain(): void;
 }
 
+/** A connection for another server. */
+export interface AppStream {
+  readonly socket: Socket;
+  readonly protocol: AppProtocol;
+  /** Named by a load balancer. Undefined: the other end of `socket`. */
+  readonly client: ProxySource | undefined;
+}
+
 export interface AppServer {
   readonly protocols: readonly AppProtocol[];
   /** Serves a connection from now on. `onRequests` is told the number of requests in progress when it changes. */
-  serve(socket: Socket, protocol: AppProtocol, onRequests: (count: number) => void): AppSession;
+  serve(stream: AppStream, onRequests: (count: number) => void): AppSession;
 }
 
 export class AppConnection implements Timed, OwnedConnection {
@@ -34,25 +43,18 @@ export class AppConnection implements Timed, OwnedConnection {
   #idleSince: number;
   #isClosed = false;
 
-  constructor(
-    owner: ConnectionOwner,
-    socket: Socket,
-    how: {
-      readonly app: AppServer;
-      readonly protocol: AppProtocol;
-      /** End of the time for the first request, if it began before (a TLS handshake). */
-      readonly firstRequestBy?: number;
-    },
-  ) {
+  /** `firstRequestBy`: end of the time for the first request, which began with the connection (a TLS handshake). */
+  constructor(owner: ConnectionOwner, app: AppServer, stream: AppStream, firstRequestBy: number) {
+    const { socket, client } = stream;
     this.#owner = owner;
     this.#socket = socket;
-    this.countedAddress = socket.remoteAddress ?? "";
+    this.countedAddress = client?.address ?? socket.remoteAddress ?? "";
     owner.deadlines.add(this);
     this.#idleSince = owner.deadlines.now;
     this.#expire(Math.min(owner.limits.idleMs, owner.limits.firstRequestMs));
-    this.deadlineAt = Math.min(this.deadlineAt, how.firstRequestBy ?? Infinity);
+    this.deadlineAt = Math.min(this.deadlineAt, firstRequestBy);
     socket.once("close", () => this.#onClose());
-    this.#session = how.app.serve(socket, how.protocol, (count) => this.#onRequests(count));
+    this.#session = app.serve(stream, (count) => this.#onRequests(count));
   }
 
   get idleSince(): number {

@@ -17,6 +17,7 @@ import type { PinnedConnections } from "../upstream/pinned-connections.ts";
 import type { HttpLimits } from "../limits.ts";
 import { localReplyBytes, errorReply } from "./local-reply.ts";
 import { ProtocolError } from "../message/protocol-error.ts";
+import type { ProxySource } from "./proxy-protocol.ts";
 import { RequestParser, type NextRequest } from "./request-parser.ts";
 import { type ExchangeConnection, ServerExchange } from "./server-exchange.ts";
 
@@ -57,6 +58,8 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
       readonly proxyHeaderDue: boolean;
       /** End of the time for the first byte of a request, if it began before (a TLS handshake). */
       readonly firstRequestBy?: number;
+      /** Named by a load balancer before the handshake. Default: the other end. */
+      readonly client?: ProxySource | undefined;
       /** Answers its requests. Default: the owner. */
       readonly onExchange?: ((exchange: Exchange) => Handling) | undefined;
     },
@@ -74,9 +77,10 @@ export class ClientConnection implements Timed, TcpUser, ExchangeConnection, Own
         throw new ProtocolError(429, "too_many_connections", "this address has too many connections open");
     });
     this.#rate = new BodyRate(owner.limits);
-    this.countedAddress = socket.remoteAddress;
-    this.remoteAddress = this.countedAddress;
-    this.remotePort = socket.remotePort;
+    const { address, port } = how.client ?? { address: socket.remoteAddress, port: socket.remotePort };
+    this.countedAddress = address;
+    this.remoteAddress = address;
+    this.remotePort = port;
     owner.deadlines.add(this);
     this.#expire(Math.min(owner.limits.idleMs, owner.limits.firstRequestMs));
     this.deadlineAt = Math.min(this.deadlineAt, how.firstRequestBy ?? Infinity);

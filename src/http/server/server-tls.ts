@@ -7,7 +7,7 @@
 import type { Socket } from "node:net";
 import { createSecureContext, createServer, type SecureContext, type Server, type TLSSocket } from "node:tls";
 import { messageOf, OperatorError } from "../../runtime/operator-error.ts";
-import { listenWith, nodeSocket, nodeSocketOptions } from "../../runtime/tcp/node-tcp.ts";
+import { listenForStreams, listenWith, nodeSocket, nodeSocketOptions } from "../../runtime/tcp/node-tcp.ts";
 import type { Tcp, TcpListener, TcpListenOptions, TcpSocket } from "../../runtime/tcp/tcp.ts";
 import type { AppProtocol } from "./app-connection.ts";
 import type { AcceptedSocket } from "./handshake.ts";
@@ -80,14 +80,24 @@ export class ServerTls<Handshake extends Watched> implements Pick<Tcp, "listen">
    */
   watchHandshakes(admit: (socket: AcceptedSocket) => Handshake | undefined): void {
     this.#server.on("connection", (socket: Socket) => {
-      const key = clientOf(socket);
+      if (this.#handshakes.has(clientOf(socket))) return; // `begin`
       const handshake = admit(nodeSocket(socket));
-      if (handshake === undefined) return;
-      this.#handshakes.set(key, handshake);
-      socket.once("close", () => {
-        if (this.#handshakes.get(key) === handshake) this.#handshakes.delete(key);
-        handshake.onGone();
-      });
+      if (handshake !== undefined) this.#watch(socket, handshake);
+    });
+  }
+
+  /** Begins the handshake on a connection that `listenBehind` accepted. */
+  begin(socket: Socket, handshake: Handshake): void {
+    this.#watch(socket, handshake);
+    this.#server.emit("connection", socket);
+  }
+
+  #watch(socket: Socket, handshake: Handshake): void {
+    const key = clientOf(socket);
+    this.#handshakes.set(key, handshake);
+    socket.once("close", () => {
+      if (this.#handshakes.get(key) === handshake) this.#handshakes.delete(key);
+      handshake.onGone();
     });
   }
 
@@ -97,6 +107,25 @@ export class ServerTls<Handshake extends Watched> implements Pick<Tcp, "listen">
     onSocket: (socket: TcpSocket) => void,
     onAppSocket?: (socket: TLSSocket, protocol: AppProtocol) => void,
   ): Promise<TcpListener> {
+    this.#passOn(onSocket, onAppSocket);
+    return listenWith(this.#server, options);
+  }
+
+  /** Something comes before the handshake: `onAccepted` reads it and calls `begin`. */
+  listenBehind(
+    options: TcpListenOptions,
+    onAccepted: (socket: Socket) => void,
+    onSocket: (socket: TcpSocket) => void,
+    onAppSocket: (socket: TLSSocket, protocol: AppProtocol) => void,
+  ): Promise<TcpListener> {
+    this.#passOn(onSocket, onAppSocket);
+    return listenForStreams(options, onAccepted);
+  }
+
+  #passOn(
+    onSocket: (socket: TcpSocket) => void,
+    onAppSocket?: (socket: TLSSocket, protocol: AppProtocol) => void,
+  ): void {
     this.#server.on("secureConnection", (socket) => {
       const protocol = socket.alpnProtocol === "h2" ? "h2" : "http/1.1";
       if (this.#clients?.accepts(socket) === false) socket.destroy();
@@ -105,7 +134,6 @@ export class ServerTls<Handshake extends Watched> implements Pick<Tcp, "listen">
     });
     // A failed handshake: not every runtime closes its socket.
     this.#server.on("tlsClientError", (_error, socket: Socket) => socket.destroy());
-    return listenWith(this.#server, options);
   }
 
   /** Returns the handshake that has led to `socket`, once. */

@@ -18,6 +18,7 @@ import { type AcceptedSocket, Handshake } from "./handshake.ts";
 import type { Exchange, Handling } from "../upstream/exchange.ts";
 import { httpLimits, type HttpLimits } from "../limits.ts";
 import { explained } from "./listen.ts";
+import { errorReply, localReplyBytes } from "./local-reply.ts";
 import { Overflow } from "./overflow.ts";
 import type { MemorySocket } from "../../runtime/tcp/memory-socket.ts";
 import type { ProtocolError } from "../message/protocol-error.ts";
@@ -69,8 +70,8 @@ export interface HttpServerOptions extends EntranceOptions {
   /** `onExchange` rejected: a programming error. Default: thrown as an uncaught exception, never swallowed. */
   onHandlerError?(error: unknown): void;
   /**
-   * Addresses and ranges of load balancers that start each connection with a PROXY protocol header (version 1 or 2).
-   * From them it is required, from others it is refused. Not together with `tls`. Default: none.
+   * Addresses and ranges of load balancers that start each connection with a PROXY protocol header (version 1 or 2),
+   * before the TLS handshake if there is one. From them it is required, from others it is refused. Default: none.
    */
   readonly proxyProtocolFrom?: readonly string[];
   /** Addresses and ranges that stand for many clients: the bound of one address is not theirs. Default: none. */
@@ -150,10 +151,6 @@ export class HttpServer implements ConnectionOwner {
       exempt: [...proxies, ...proxyProtocolFrom],
       onCrowd: (crowd, address, closed) => this.#onCrowd(crowd, address, closed),
     });
-    if (options.tls !== undefined && options.proxyProtocolFrom !== undefined)
-      throw new RangeError(
-        "proxyProtocolFrom and tls cannot be used together: the header would come before the handshake",
-      );
     this.#app = options.app?.(this);
   }
 
@@ -301,7 +298,7 @@ export class HttpServer implements ConnectionOwner {
     return hasRoom;
   }
 
-  /** A TLS handshake begins; returns undefined if there is no room for the connection. */
+  /** What comes before the first request begins; returns undefined if there is no room for the connection. */
   #onHandshake(socket: AcceptedSocket): Handshake | undefined {
     if (!this.#mayEnter(socket)) return undefined;
     const handshake = new Handshake(this, socket);
@@ -316,12 +313,14 @@ export class HttpServer implements ConnectionOwner {
     const secured = tls === undefined ? undefined : new ServerTls<Handshake>(tls, app);
     secured?.watchHandshakes((socket) => this.#onHandshake(socket));
     const listen = (): Promise<TcpListener> => {
-      if (secured !== undefined)
-        return secured.listen(
-          address,
-          (socket) => this.#onSecured(secured, socket, onExchange),
-          (socket, protocol) => this.#onSecuredForApp(secured, socket, protocol),
-        );
+      if (secured !== undefined) {
+        const onSocket = (socket: TcpSocket): void => this.#onSecured(secured, socket, onExchange);
+        const onAppSocket = (socket: Socket, protocol: AppProtocol): void =>
+          this.#onSecuredForApp(secured, socket, protocol);
+        return this.#balancers.isEmpty
+          ? secured.listen(address, onSocket, onAppSocket)
+          : secured.listenBehind(address, (socket) => this.#acceptForTls(secured, socket), onSocket, onAppSocket);
+      }
       // A redirect is answered here in any case.
       if (app.includes("http/1.1") && onExchange === undefined)
         return listenForStreams(address, (socket) => this.#acceptForApp(socket));
@@ -341,8 +340,36 @@ export class HttpServer implements ConnectionOwner {
   }
 
   #acceptForApp(socket: Socket): void {
-    if (this.#app === undefined || !this.#mayEnter(nodeSocket(socket))) return;
-    this.#connections.add(new AppConnection(this, socket, { app: this.#app, protocol: "http/1.1" }));
+    const app = this.#app;
+    const handshake = this.#onHandshake(nodeSocket(socket));
+    if (app === undefined || handshake === undefined) return;
+    const serve = (): void => {
+      this.#serveByApp(handshake, socket, "http/1.1");
+      socket.resume(); // `readHeader` has paused it
+    };
+    if (!this.#balancers.has(socket.remoteAddress ?? "")) serve();
+    else handshake.readHeader(socket, serve, (error) => this.#refuseHeader(handshake, error, socket));
+  }
+
+  #acceptForTls(tls: ServerTls<Handshake>, socket: Socket): void {
+    const handshake = this.#onHandshake(nodeSocket(socket));
+    if (handshake === undefined) return;
+    const begin = (): void => tls.begin(socket, handshake);
+    if (!this.#balancers.has(socket.remoteAddress ?? "")) begin();
+    else handshake.readHeader(socket, begin, (error) => this.#refuseHeader(handshake, error));
+  }
+
+  /** `plain`: it can be answered. It is read on for as long as the first request may take (RFC 9112, 9.6). */
+  #refuseHeader(handshake: Handshake, error: ProtocolError, plain?: Socket): void {
+    this.onProtocolError(error, handshake.countedAddress);
+    if (plain === undefined) {
+      handshake.abort();
+      return;
+    }
+    const reply = errorReply(error.status, error.code, error.message, undefined);
+    nodeSocket(plain).writeAll(localReplyBytes(reply, "GET", "close", this.wallTime()));
+    plain.end();
+    plain.resume();
   }
 
   #onSecured(tls: ServerTls<Handshake>, socket: TcpSocket, onExchange: FurtherEntrance["onExchange"]): void {
@@ -352,19 +379,22 @@ export class HttpServer implements ConnectionOwner {
       return;
     }
     // Counted before the handshake is not, so that the server is never empty in between.
-    const how = { secure: true, proxyHeaderDue: false, firstRequestBy: handshake.deadlineAt, onExchange };
+    const { deadlineAt, client } = handshake;
+    const how = { secure: true, proxyHeaderDue: false, firstRequestBy: deadlineAt, client, onExchange };
     this.#connections.add(new ClientConnection(this, socket, how));
     handshake.onGone();
   }
 
   #onSecuredForApp(tls: ServerTls<Handshake>, socket: Socket, protocol: AppProtocol): void {
     const handshake = tls.takeHandshake(socket);
-    if (handshake === undefined || this.#app === undefined) {
-      socket.destroy();
-      return;
-    }
-    const how = { app: this.#app, protocol, firstRequestBy: handshake.deadlineAt };
-    this.#connections.add(new AppConnection(this, socket, how));
+    if (handshake === undefined) socket.destroy();
+    else this.#serveByApp(handshake, socket, protocol);
+  }
+
+  #serveByApp(handshake: Handshake, socket: Socket, protocol: AppProtocol): void {
+    const { deadlineAt, client } = handshake;
+    if (this.#app !== undefined)
+      this.#connections.add(new AppConnection(this, this.#app, { socket, protocol, client }, deadlineAt));
     handshake.onGone();
   }
 

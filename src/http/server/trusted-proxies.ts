@@ -3,16 +3,16 @@ import { BlockList, isIP } from "node:net";
 
 export class TrustedProxies {
   readonly #list = new BlockList();
-  readonly #isEmpty: boolean;
+  readonly isEmpty: boolean;
 
   /** Throws a RangeError that names an entry which is not an address or range. */
   constructor(entries: readonly string[]) {
-    this.#isEmpty = entries.length === 0;
+    this.isEmpty = entries.length === 0;
     for (const entry of entries) this.#add(entry);
   }
 
   has(address: string): boolean {
-    if (this.#isEmpty) return false;
+    if (this.isEmpty) return false;
     const plain = plainAddress(address);
     const family = isIP(plain);
     return family !== 0 && this.#list.check(plain, family === 4 ? "ipv4" : "ipv6");
