@@ -1,4 +1,4 @@
-/** Figures of benches: the numbers of the object that each prints as its last line, several runs of them beside others. */
+/** Figures of benches: the numbers of the object that is their last line, and several runs of them beside others. */
 import { median, rounded } from "../bench-support.ts";
 
 /** Of one run, by their place in the object: `results.clients=4.ratio.p50`. */
