@@ -42,7 +42,7 @@ export class FileAuditor {
   tick(nowMs: number): void {
     if (nowMs < this.#dueAtMs) return;
     const { tree, pending } = this.#parts;
-    if (this.#paths.length === 0) this.#paths = ["", ...[...tree.entries()].map(([path]) => path)];
+    if (this.#paths.length === 0) this.#paths = ["", ...tree.paths()];
     let bytes = 0;
     for (let count = 0; count < entriesMax && bytes < readBytesMax && !pending.isAny; count++) {
       const path = this.#paths.pop();

@@ -205,6 +205,7 @@ export class FileCapture {
       checksum: this.#tree.checksum,
       done: (firstPosition) => {
         place.position = firstPosition;
+        this.#tree.settle(changes);
       },
     };
   }
@@ -225,8 +226,9 @@ export class FileCapture {
 
   async #begin(begin: FilesBegin): Promise<void> {
     if (begin.kind === "journaled") {
-      const folders = [...foldersOf(this.#tree)].filter((folder) => this.#options.matcher.coversFolder(folder));
-      for (const folder of ["", ...folders]) this.#examiner.watch(folder);
+      this.#examiner.watch("");
+      for (const folder of this.#tree.folders())
+        if (this.#options.matcher.coversFolder(folder)) this.#examiner.watch(folder);
       for (const folder of begin.foldersBesides) this.#examiner.enterAlso(folder);
       for (const path of begin.excepted) this.#pending.noteGone(path);
       return;
@@ -234,7 +236,8 @@ export class FileCapture {
     this.#examiner.enter("");
     if (begin.kind === "unjournaled") return;
     await this.#examiner.examine(Number.POSITIVE_INFINITY);
-    this.take();
+    // The first checkpoint has everything: no record does.
+    this.#tree.apply(this.#examiner.take(), 0);
     // A vault does not begin with less than is covered: no term would last longer than the patience.
     this.#assertBounds();
     this.#uncovered.assertNone();
@@ -280,8 +283,4 @@ export class FilesUnavailableError extends OperatorError {
       advice: "run the host with the stead binary on Linux, or remove `files`",
     });
   }
-}
-
-function* foldersOf(tree: FileTree): Generator<string> {
-  for (const [path, entry] of tree.entries()) if (entry.kind === "folder") yield path;
 }

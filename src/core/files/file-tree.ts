@@ -11,6 +11,7 @@
  */
 import type { FileChange, PutFile } from "./file-change.ts";
 import type { FileEntry, FilePiece, PiecePlace } from "./file-entry.ts";
+import { PackedEntries } from "./packed-entries.ts";
 
 export const treeChecksumBytes = 16;
 
@@ -24,20 +25,25 @@ export class ForeignChange extends Error {
 
 export class FileTree {
   readonly #sha256: Sha256;
-  readonly #entries = new Map<string, FileEntry>();
+  readonly #entries: PackedEntries;
   /** Paths below each folder, directly. */
   readonly #children = new Map<string, Set<string>>();
   readonly #checksum = new Uint8Array(treeChecksumBytes);
   #bytes = 0;
 
-  constructor(sha256: Sha256, entries: Iterable<readonly [path: string, entry: FileEntry]> = []) {
+  constructor(
+    sha256: Sha256,
+    entries: Iterable<readonly [path: string, entry: FileEntry]> = [],
+    packed?: PackedEntries,
+  ) {
     this.#sha256 = sha256;
-    for (const [path, entry] of entries) this.#set(path, entry);
+    this.#entries = new PackedEntries(packed);
+    for (const [path, entry] of entries) this.#set(path, entry, true);
   }
 
   /** Adds an entry to a tree that is being made; it has none at this path. */
   add(path: string, entry: FileEntry): void {
-    this.#set(path, entry);
+    this.#set(path, entry, true);
   }
 
   /** Number of entries. */
@@ -60,8 +66,17 @@ export class FileTree {
   }
 
   /** In no particular order. */
-  entries(): IterableIterator<[string, FileEntry]> {
-    return this.#entries.entries();
+  entries(): Iterable<[string, FileEntry]> {
+    return this.#entries;
+  }
+
+  paths(): IterableIterator<string> {
+    return this.#entries.paths();
+  }
+
+  /** Paths of the entries that are folders. Takes no longer the more files there are. */
+  folders(): Iterable<string> {
+    return this.#entries.folders;
   }
 
   /** Returns the paths directly below a folder; "" is the data folder itself. */
@@ -70,8 +85,7 @@ export class FileTree {
   }
 
   copy(): FileTree {
-    const copy = new FileTree(this.#sha256);
-    for (const [path, entry] of this.#entries) copy.#entries.set(path, entry);
+    const copy = new FileTree(this.#sha256, [], this.#entries);
     for (const [folder, children] of this.#children) copy.#children.set(folder, new Set(children));
     copy.#checksum.set(this.#checksum);
     copy.#bytes = this.#bytes;
@@ -84,7 +98,7 @@ export class FileTree {
    */
   withPlaces(placed: ReadonlyMap<string, FileEntry>): FileTree {
     const copy = this.copy();
-    for (const [path, entry] of placed) copy.#entries.set(path, entry);
+    for (const [path, entry] of placed) copy.#entries.set(path, entry, true);
     return copy;
   }
 
@@ -97,27 +111,34 @@ export class FileTree {
     const place: PiecePlace = typeof at === "number" ? { kind: "record", position: at } : at;
     const contents = new Map<PutFile, readonly FilePiece[]>();
     for (const change of changes) if (change.kind === "put-file") contents.set(change, this.#piecesOf(change, place));
-    for (const change of changes) this.#take(change, contents);
+    const isSettled = typeof at === "number";
+    for (const change of changes) this.#take(change, contents, isSettled);
   }
 
-  #take(change: FileChange, contents: ReadonlyMap<PutFile, readonly FilePiece[]>): void {
+  /** The place that `apply` was given for these changes is known. */
+  settle(changes: readonly FileChange[]): void {
+    for (const { path } of changes) this.#entries.pack(path);
+  }
+
+  #take(change: FileChange, contents: ReadonlyMap<PutFile, readonly FilePiece[]>, isSettled: boolean): void {
     switch (change.kind) {
       case "put-file": {
         const { mode, uid, gid, mtimeMs, size } = change;
         this.#remove(change.path);
-        this.#set(change.path, { kind: "file", mode, uid, gid, mtimeMs, size, pieces: contents.get(change) ?? [] });
+        const pieces = contents.get(change) ?? [];
+        this.#set(change.path, { kind: "file", mode, uid, gid, mtimeMs, size, pieces }, isSettled);
         return;
       }
       case "put-link":
         this.#remove(change.path);
-        this.#set(change.path, { kind: "link", target: change.target });
+        this.#set(change.path, { kind: "link", target: change.target }, true);
         return;
       case "put-folder": {
         const { path, mode, uid, gid } = change;
         const before = this.#entries.get(path);
         if (before?.kind === "folder") this.#forget(path, before);
         else this.#remove(path);
-        this.#set(path, { kind: "folder", mode, uid, gid });
+        this.#set(path, { kind: "folder", mode, uid, gid }, true);
         return;
       }
       case "remove":
@@ -162,8 +183,8 @@ export class FileTree {
     if (parent?.size === 0) this.#forgetFolder(folderOfPath(folder));
   }
 
-  #set(path: string, entry: FileEntry): void {
-    this.#entries.set(path, entry);
+  #set(path: string, entry: FileEntry, isSettled: boolean): void {
+    this.#entries.set(path, entry, isSettled);
     this.#count(path, entry, 1);
     for (let at = path; at !== ""; at = folderOfPath(at)) {
       const folder = folderOfPath(at);
