@@ -8,14 +8,15 @@ import { nameOfBytes } from "../../core/database-name.ts";
 import type { FileMatcher } from "../../core/files/file-pattern.ts";
 import type { FileTree } from "../../core/files/file-tree.ts";
 import { type FilePath, pathOf } from "../data-path.ts";
-import { isAbsent, type FileStamp, findAt, sameStamp } from "./file-look.ts";
+import { isAbsent, findAt, sameStamp } from "./file-look.ts";
+import type { FileStamps } from "./file-stamps.ts";
 import type { PendingPaths } from "./pending-paths.ts";
 
 export interface FileAuditorParts {
   readonly root: string;
   readonly matcher: FileMatcher;
   readonly tree: FileTree;
-  readonly stamps: ReadonlyMap<string, FileStamp>;
+  readonly stamps: Pick<FileStamps, "get">;
   readonly pending: PendingPaths;
 }
 

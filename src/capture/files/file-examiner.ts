@@ -16,7 +16,8 @@ import { EventLoopBudget } from "../../runtime/event-loop-budget.ts";
 import { namesIn } from "./file-auditor.ts";
 import { FlushDraft } from "./file-draft.ts";
 import type { FileEvents } from "./file-events.ts";
-import { type FileStamp, type Found, findAt, mtimeMsOf, sameStamp } from "./file-look.ts";
+import { type Found, findAt, mtimeMsOf, sameStamp } from "./file-look.ts";
+import { FileStamps } from "./file-stamps.ts";
 import { MovedFiles } from "./moved-files.ts";
 import type { PendingPath, PendingPaths } from "./pending-paths.ts";
 import type { PieceContents } from "./piece-contents.ts";
@@ -57,7 +58,7 @@ export class FileExaminer {
   readonly #parts: FileExaminerParts;
   readonly draft = new FlushDraft();
   /** How files were when they were read last. */
-  readonly stamps = new Map<string, FileStamp>();
+  readonly stamps = new FileStamps();
   readonly #moved = new MovedFiles();
   /** Gone, by a removal that is later than the cut. */
   readonly #deferred = new Map<string, PendingPath>();

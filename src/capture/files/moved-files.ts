@@ -8,6 +8,7 @@
  */
 import type { FileTree } from "../../core/files/file-tree.ts";
 import { type FileStamp, sameContentStamp } from "./file-look.ts";
+import type { FileStamps } from "./file-stamps.ts";
 
 interface Moved {
   readonly path: string;
@@ -19,12 +20,7 @@ export class MovedFiles {
   readonly #byContent = new Map<string, string>();
 
   /** `isWritten`: the kernel told of a write to one of these files since they were read. */
-  add(
-    path: string,
-    tree: FileTree,
-    stamps: ReadonlyMap<string, FileStamp>,
-    isWritten: (path: string) => boolean,
-  ): void {
+  add(path: string, tree: FileTree, stamps: Pick<FileStamps, "get">, isWritten: (path: string) => boolean): void {
     for (const child of tree.below(path)) this.add(child, tree, stamps, isWritten);
     const entry = tree.get(path);
     if (entry?.kind !== "file") return;
