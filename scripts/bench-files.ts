@@ -6,7 +6,7 @@
  * `--files N` (100000; 0: not measured), `--json`.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Cluster } from "../harness/cluster.ts";
@@ -31,6 +31,8 @@ const uploadBytes = 100_000;
  * on the same machine.
  */
 const alone = { hosts: 1, gateways: 0, log: "segments" } as const;
+/** From one takeover to the next kill. */
+const tenureMs = 3_000;
 /** Uploads so far: each has a name of its own. */
 let nth = 0;
 
@@ -152,12 +154,15 @@ async function measureMany(): Promise<Record<string, number>> {
   say(
     `failover from a warm secondary: with two files ${without.failoverMs} ms, with ${files} files ${withFiles.failoverMs} ms (${rounded(withFiles.failoverMs / without.failoverMs)})`,
   );
+  say(`memory of the primary: with two files ${without.primaryMb} MB, with ${files} files ${withFiles.primaryMb} MB`);
   return {
     start_without_ms: without.startMs,
     start_with_ms: withFiles.startMs,
     failover_without_ms: without.failoverMs,
     failover_with_ms: withFiles.failoverMs,
     failover_ratio: rounded(withFiles.failoverMs / without.failoverMs),
+    primary_mb_without: without.primaryMb,
+    primary_mb_with: withFiles.primaryMb,
   };
 }
 
@@ -165,7 +170,7 @@ async function startAndFail(
   name: string,
   keys: string,
   count: number,
-): Promise<{ startMs: number; failoverMs: number }> {
+): Promise<{ startMs: number; failoverMs: number; primaryMb: number }> {
   const cluster = await openCluster(name, keys);
   const data = join(cluster.hosts[0]?.folder ?? "", "data", "uploads");
   for (let at = 0; at < count; at++) {
@@ -178,9 +183,13 @@ async function startAndFail(
   const startMs = Math.round(performance.now() - startedAt);
   const client = new FilesClient(url);
   const failovers: number[] = [];
+  const primaryMb: number[] = [];
   for (let turn = 0; turn < turns; turn++) {
+    // A primary that dies sooner after its takeover is braked (core/failover/brake.ts).
+    await systemClock.sleep(tenureMs);
     await client.call("POST", "/notes", "before");
     const primary = await cluster.primary();
+    primaryMb.push(Math.round(residentBytes(primary?.host.process?.pid) / 2 ** 20));
     const killedAt = performance.now();
     primary?.host.process?.signal("SIGKILL");
     while ((await client.call("POST", "/notes", "after")) !== 201);
@@ -190,5 +199,11 @@ async function startAndFail(
     await cluster.whenWhole(wholeWithinMs, never);
   }
   for (const member of [...cluster.gateways, ...cluster.hosts]) member.process?.signal("SIGKILL");
-  return { startMs, failoverMs: Math.round(median(failovers)) };
+  return { startMs, failoverMs: Math.round(median(failovers)), primaryMb: median(primaryMb) };
+}
+
+/** Resident memory of a process. */
+function residentBytes(pid: number | undefined): number {
+  const pages = pid === undefined ? undefined : readFileSync(`/proc/${pid}/statm`, "utf8").split(" ")[1];
+  return Number(pages ?? 0) * 4096;
 }

@@ -1,4 +1,5 @@
 /** Opens what a secondary writes: the databases of its data folder, and the files beside them. */
+import type { KeptEvents } from "../capture/files/kept-events.ts";
 import { Replica } from "../capture/replica.ts";
 import type { HostConfig } from "../config/types.ts";
 import { nameMatcher } from "../core/database-pattern.ts";
@@ -18,10 +19,12 @@ export interface ReplicaParts {
   readonly user: ApplicationUser | undefined;
   readonly store: Store;
   readonly vaultLog: Log;
+  /** Of this host. */
+  readonly kept: KeptEvents;
 }
 
 export const replicaOpener =
-  ({ config, local, user, store, vaultLog: log }: ReplicaParts) =>
+  ({ config, local, user, store, vaultLog: log, kept }: ReplicaParts) =>
   async (): Promise<ReplicaWithFiles> => {
     const databases = await Replica.open({
       root: config.dataFolder,
@@ -30,8 +33,10 @@ export const replicaOpener =
       isListed: nameMatcher(config.databases, config.databasesExcept),
     });
     const pieces = new PieceReader({ store, log });
+    const matcher = matcherOf(config);
+    if (matcher !== undefined) await kept.begin();
     return new ReplicaWithFiles(databases, {
-      ...{ root: config.dataFolder, matcher: matcherOf(config), user: fileUserOf(process.geteuid?.() === 0, user) },
+      ...{ root: config.dataFolder, matcher, kept, user: fileUserOf(process.geteuid?.() === 0, user) },
       ...{ previousFolder: local.previousFolder, fetch: (wanted) => pieces.read(wanted) },
     });
   };

@@ -1,5 +1,6 @@
 /** Opens capture on the data folder of this host: its databases, and the files beside them if the service has any. */
 import { FileCapture, type FilesBegin } from "../capture/files/file-capture.ts";
+import type { KeptEvents } from "../capture/files/kept-events.ts";
 import { SourceWithFiles } from "../capture/files/source-with-files.ts";
 import { Source } from "../capture/source.ts";
 import type { HostConfig } from "../config/types.ts";
@@ -29,6 +30,8 @@ export interface SourceParts {
   readonly store: Store;
   readonly vaultLog: Log;
   readonly user: FileUser;
+  /** Of this host. */
+  readonly kept: KeptEvents;
 }
 
 type SourceWarnings = Pick<Warnings, "warn" | "over">;
@@ -41,7 +44,7 @@ export function sourceOpener(parts: SourceParts): HostPorts["openSource"] {
     const matcher = matcherOf(parts.config);
     if (files === undefined || matcher === undefined) return databases;
     try {
-      const begin = known === undefined ? ({ kind: "bootstrap" } as const) : beginOf(knownFiles);
+      const begin = known === undefined ? ({ kind: "bootstrap" } as const) : beginOf(knownFiles, parts.kept);
       const capture = await openFiles(parts, { files, matcher, begin }, warnings);
       const { clock } = parts;
       return new SourceWithFiles(databases, capture, files.durability, () => clock.now());
@@ -80,8 +83,8 @@ async function openDatabases(
   return known === undefined ? source : verifyHandoff(source, known, exclusions.names);
 }
 
-const beginOf = (files: JournaledFiles | undefined): FilesBegin =>
-  files === undefined ? { kind: "unjournaled" } : { kind: "journaled", ...files };
+const beginOf = (files: JournaledFiles | undefined, kept: KeptEvents): FilesBegin =>
+  files === undefined ? { kind: "unjournaled" } : { kind: "journaled", ...files, events: kept.take() };
 
 function openFiles(
   { config, clock, store, vaultLog, user }: SourceParts,

@@ -59,6 +59,7 @@ import { sourceOpener } from "./open-source.ts";
 import { databaseCheck } from "./secondary/database-check.ts";
 import { checkDatabases } from "./secondary/integrity-check.ts";
 import { readLocalChunk } from "./secondary/local-chunk.ts";
+import { KeptEvents } from "../capture/files/kept-events.ts";
 import { fileUserOf } from "../core/files/file-owner.ts";
 import { localFilesOf } from "./secondary/files/local-files.ts";
 import { LocalData } from "./secondary/local-data.ts";
@@ -130,6 +131,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
   const setAside = { keep: config.setAsideKeep, bytesMax: config.setAsideBytesMax, onWarning, onRemoved };
   const user = assertMachine(config, await findDatabases(), onWarning);
   const fileUser = fileUserOf(process.geteuid?.() === 0, user);
+  const kept = new KeptEvents(config.dataFolder);
   const local = new LocalData(config, databases, setAside, { beside: localFilesOf(config, fileUser) });
   await local.prepare(user);
   const closeVault = vault.own(lockFolders(config));
@@ -161,8 +163,8 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     ...callsToHosts(config, channel.caller, clock),
     checkDatabases: bootstrapCheck(config, options, findDatabases),
     uncoveredFiles: () => describeUncovered(config),
-    openReplica: replicaOpener({ config, local, user, store, vaultLog }),
-    openSource: sourceOpener({ config, clock, metrics, exclusions, store, vaultLog, user: fileUser }),
+    openReplica: replicaOpener({ config, local, user, store, vaultLog, kept }),
+    openSource: sourceOpener({ config, clock, metrics, exclusions, store, vaultLog, user: fileUser, kept }),
     localChunk: (name, offset, length, chunk) =>
       readLocalChunk(local.previousFolder, { name, offset, length, chunk }, chunkNamesOf(store)),
     application: (owner) =>

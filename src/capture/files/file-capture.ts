@@ -58,6 +58,8 @@ export type FilesBegin =
       readonly foldersBesides: readonly string[];
       /** Paths of the tree that are not covered any more, on purpose. */
       readonly excepted: readonly string[];
+      /** Which of its folders are watched already; undefined: none. */
+      readonly events?: FileEvents | undefined;
     }
   /** Files of which the journal has none yet: the first flush has them all. */
   | { readonly kind: "unjournaled" };
@@ -127,13 +129,14 @@ export class FileCapture {
     this.#auditor = new FileAuditor({ root, matcher, tree: this.#tree, stamps, pending: this.#pending }, clock.now());
   }
 
-  /** Watches all folders. Before the application starts. Files of the journal are not read. */
+  /** Watches all folders that are not watched yet. Before the application starts. Files of the journal are not read. */
   static async open(options: FileCaptureOptions): Promise<FileCapture> {
-    const events = await FileEvents.open();
+    const { begin } = options;
+    const events = (begin.kind === "journaled" ? begin.events : undefined) ?? (await FileEvents.open());
     if (typeof events === "string") throw new FilesUnavailableError(events);
     const capture = new FileCapture(options, events);
     try {
-      await capture.#begin(options.begin);
+      await capture.#begin(begin);
       return capture;
     } catch (error) {
       events.close();
@@ -226,9 +229,10 @@ export class FileCapture {
 
   async #begin(begin: FilesBegin): Promise<void> {
     if (begin.kind === "journaled") {
-      this.#examiner.watch("");
+      const { coversFolder } = this.#options.matcher;
+      if (!this.#events.watches("")) this.#examiner.watch("");
       for (const folder of this.#tree.folders())
-        if (this.#options.matcher.coversFolder(folder)) this.#examiner.watch(folder);
+        if (coversFolder(folder) && !this.#events.watches(folder)) this.#examiner.watch(folder);
       for (const folder of begin.foldersBesides) this.#examiner.enterAlso(folder);
       for (const path of begin.excepted) this.#pending.noteGone(path);
       return;

@@ -47,6 +47,11 @@ export class FileEvents {
     return this.#folders.size;
   }
 
+  /** True if the kernel tells of this folder. */
+  watches(folder: string): boolean {
+    return this.#numbers.has(folder);
+  }
+
   /** Asks for events of a folder from here on; false: it is gone, no folder, or the kernel's limit is reached. */
   watch(folder: string, path: FilePath): boolean {
     const number = this.#inotify.watch(path, "everything");
@@ -66,6 +71,12 @@ export class FileEvents {
       this.#folders.delete(number);
       this.#inotify.unwatch(number);
     }
+  }
+
+  forgetAll(): void {
+    for (const number of this.#folders.keys()) this.#inotify.unwatch(number);
+    this.#folders.clear();
+    this.#numbers.clear();
   }
 
   /** Visits what happened since the last call; true: events were lost, and anything may have happened. Sync. */

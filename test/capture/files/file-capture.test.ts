@@ -17,6 +17,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type FilesBegin, FileCapture, type FilesBatch } from "../../../src/capture/files/file-capture.ts";
+import { FileEvents } from "../../../src/capture/files/file-events.ts";
 import type { PutFile } from "../../../src/core/files/file-change.ts";
 import { filePieceBytes } from "../../../src/core/files/file-entry.ts";
 import { fileMatcher } from "../../../src/core/files/file-pattern.ts";
@@ -164,6 +165,31 @@ describe("files beside the databases", () => {
     ]);
     writeFileSync(at("uploads/left/later"), "later");
     expect(again.isAhead()).toBe(true);
+  });
+
+  test("watches that a secondary kept are taken over, and what it did not watch is watched", async () => {
+    const folders = ["uploads", "uploads/kept", "uploads/other"];
+    const tree = new FileTree(sha256);
+    const attributes = { mode: 0o755, uid: 0, gid: 0 };
+    for (const folder of folders) {
+      mkdirSync(at(folder), { recursive: true });
+      tree.add(folder, { kind: "folder", ...attributes });
+    }
+    const events = await FileEvents.open();
+    if (typeof events === "string") throw new Error(events);
+    events.watch("uploads/kept", at("uploads/kept"));
+    writeFileSync(at("uploads/kept/heard"), "before the hand-over");
+    events.hear(() => undefined);
+    const again = await open({ ...journaled(tree), events });
+    expect([again.isAhead(), events.watched]).toEqual([false, 4]);
+    for (const folder of folders) writeFileSync(at(`${folder}/new`), "new");
+    again.begin();
+    await again.settle(() => false);
+    expect(again.take()?.changes.map(({ path }) => path)).toEqual([
+      "uploads/kept/new",
+      "uploads/new",
+      "uploads/other/new",
+    ]);
   });
 
   test("what the patterns except from now on is removed from the journal, and stays where it is", async () => {

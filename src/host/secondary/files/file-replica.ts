@@ -23,6 +23,7 @@
 import { closeSync, fdatasync, ftruncateSync, openSync, rmSync, utimesSync, writeSync } from "node:fs";
 import { promisify } from "node:util";
 import { EventLoopBudget } from "../../../runtime/event-loop-budget.ts";
+import type { KeptEvents } from "../../../capture/files/kept-events.ts";
 import type { FetchPiece } from "../../../capture/files/files-snapshot.ts";
 import { ReplicaError } from "../../../capture/replica-error.ts";
 import type { FileChange, PutFile } from "../../../core/files/file-change.ts";
@@ -57,6 +58,8 @@ export interface FileReplicaOptions {
   readonly isDurable?: boolean;
   /** Who has the files of the journal that are its owner's. */
   readonly user: FileUser;
+  /** Watches the folders for a promotion; default: the promotion does. */
+  readonly kept?: KeptEvents | undefined;
 }
 
 /** What a term gets of the files. */
@@ -209,7 +212,9 @@ export class FileReplica {
 
   /** Looks whether some of the files are as they were left, in turn. Throws ReplicaError if one is not. */
   look(count: number): void {
+    const { kept, matcher } = this.#options;
     this.#left.look(count);
+    if (matcher !== undefined) kept?.look(this.#tree, matcher);
   }
 
   /** Returns the files for the term that takes them over; undefined: the journal has none. Throws ReplicaError. */
