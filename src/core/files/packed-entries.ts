@@ -1,5 +1,5 @@
 /**
- * Entries of a tree by their paths, in as little memory as a hundred thousand of them allow: each is one string. Objects
+ * Entries of a tree by their paths, in as little memory as a hundred thousand of them need: each is one string. Objects
  * for entries, pieces and places would be the larger part of a host's memory, and what a process holds counts twice at
  * a failover: the kernel releases the memory of a killed primary before its connections, and a collection of garbage in
  * the next one takes the processor from the application that starts.

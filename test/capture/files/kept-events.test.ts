@@ -87,7 +87,7 @@ describe("folders of a secondary", () => {
     expect(toldOf("away/b")).toEqual([]);
   });
 
-  test("are watched anew after events were lost", () => {
+  test("that the kernel may have told of in events that were lost are not handed over", () => {
     const tree = treeOf("up", "up/a");
     kept.look(tree, matcher);
     // More different events than the kernel keeps.
