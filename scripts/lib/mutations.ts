@@ -95,7 +95,7 @@ function conditionOf(node: ts.Node): ts.Expression | undefined {
 function isCounted(node: ts.NumericLiteral): boolean {
   if (!ts.isBinaryExpression(node.parent) && !ts.isCallExpression(node.parent)) return false;
   let at: ts.Node = node.parent;
-  while (ts.isBinaryExpression(at)) at = at.parent;
+  while (ts.isBinaryExpression(at) || ts.isPropertyAssignment(at) || ts.isObjectLiteralExpression(at)) at = at.parent;
   return !(ts.isVariableDeclaration(at) && ts.isSourceFile(at.parent.parent.parent));
 }
 

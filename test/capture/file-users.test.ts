@@ -51,3 +51,8 @@ test.if(hasPython)(
     expect(usersElsewhere(it.files, () => new FileLocks("", process.pid))).toEqual([]);
   },
 );
+
+test.if(hasPython)("where there is no list of locks, no process is accused of another log", async () => {
+  await using it = await begin();
+  expect(usersElsewhere(it.files, () => undefined)).toEqual([]);
+});

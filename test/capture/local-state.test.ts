@@ -95,3 +95,33 @@ test("local databases are found by the service's patterns", async () => {
   expect(await databases.find(folder.path)).toEqual(["app.db", "tenants/a.db"]);
   expect(await databases.find(join(folder.path, "missing"))).toEqual([]);
 });
+
+/** A file that begins as a database does, with these numbers in its header (fileformat.html, section 1.3). */
+function headed(path: string, fields: Readonly<Record<number, [bytes: 2 | 4, value: number]>>): void {
+  const content = Buffer.alloc(4 * 4096);
+  content.write("SQLite format 3\0", "latin1");
+  for (const [at, [bytes, value]] of Object.entries(fields)) content.writeUIntBE(value, Number(at), bytes);
+  writeFileSync(path, content);
+}
+
+test("a page size that SQLite does not have is that of no database", async () => {
+  using folder = temporaryFolder();
+  const path = join(folder.path, "a.db");
+  for (const pageSize of [0, 256, 3000]) {
+    headed(path, { 16: [2, pageSize] });
+    expect(await verifyLocalState(path)).toMatchObject({ kind: "unknown" });
+  }
+});
+
+test("the header's page count counts if it was written together with the file, and is not 0", async () => {
+  using folder = temporaryFolder();
+  const path = join(folder.path, "a.db");
+  const pageCount = async (changed: number, written: number, count: number): Promise<unknown> => {
+    headed(path, { 16: [2, 4096], 24: [4, changed], 92: [4, written], 28: [4, count] });
+    const state = await verifyLocalState(path);
+    return state.kind === "state" ? state.pageCount : state;
+  };
+  expect(await pageCount(7, 7, 2)).toBe(2);
+  expect(await pageCount(7, 6, 2)).toBe(4);
+  expect(await pageCount(7, 7, 0)).toBe(4);
+});

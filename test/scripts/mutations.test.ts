@@ -31,6 +31,7 @@ test("statements with effects change places, declarations do not", () => {
 
 test("a number of a calculation is counted up, a constant of the file is not", () => {
   expect(all("const max = 2 * 60;")).toEqual([]);
+  expect(all("const limits = { bytesMax: 2 * 60 };")).toEqual([]);
   expect(all("const f = () => 2 * a;")).toEqual(["off-by-one: const f = () => (2 + 1) * a;"]);
 });
 

@@ -4,7 +4,7 @@ import { filePieceBytes } from "../../../src/core/files/file-entry.ts";
 import { sha256 } from "../../../src/runtime/sha256.ts";
 import { chunkKey } from "../../../src/vault/keys.ts";
 import { MalformedBytes } from "../../../src/vault/log/bytes.ts";
-import { filesOf, filesSection } from "../../../src/vault/log/files-section.ts";
+import { filesChecksumIn, filesOf, filesSection } from "../../../src/vault/log/files-section.ts";
 
 const owner = { mode: 0o4755, uid: 1000, gid: 0xffff_fffe };
 const bytes = Buffer.alloc(filePieceBytes, 7);
@@ -91,3 +91,10 @@ const plain = (change: FileChange): unknown =>
           source: source.kind === "inline" ? Buffer.from(source.bytes).toString("hex") : source,
         })),
       };
+
+test("the checksum is read without the rest", () => {
+  const section = filesSection({ changes, checksum });
+  const other = { kind: "requests", isRequired: false, content: new Uint8Array(3) };
+  expect(filesChecksumIn([other, section])).toEqual(checksum);
+  expect(filesChecksumIn([other])).toBeUndefined();
+});

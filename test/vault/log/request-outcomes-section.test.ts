@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { deflateRawSync } from "node:zlib";
 import type { NamedOutcome } from "../../../src/core/request-names.ts";
 import type { Section } from "../../../src/core/flush.ts";
 import { outcomesSection, requestOutcomesOf } from "../../../src/vault/log/request-outcomes-section.ts";
@@ -67,4 +68,9 @@ test("what is not deflated is read as well, and is the same under every runtime"
   const typeOf = ({ content }: Section): number => ((content[0] ?? 0) >> 1) & 3;
   expect(typeOf(stored)).toBe(0);
   expect(typeOf(outcomesSection(outcomes))).not.toBe(0);
+});
+
+test("a section that would fill the memory is as good as none", () => {
+  const content = deflateRawSync(Buffer.alloc(2 ** 28));
+  expect(requestOutcomesOf([{ ...outcomesSection(outcomes), content }])).toEqual([]);
 });
