@@ -6,34 +6,55 @@
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
 import { waitFor } from "../support/http/raw-client.ts";
 import { type ProgramRun, runProgram } from "../support/run-program.ts";
 
 const suite = "bookworm";
-const base = join(import.meta.dirname, "../../.bun", `debian-${suite}`);
+/** What a machine has beside Debian's smallest system and systemd. */
+export type Base = "plain" | "cloud-init";
+const baseOf = (base: Base): string =>
+  join(import.meta.dirname, "../../.bun", `debian-${suite}${base === "plain" ? "" : `-${base}`}`);
 const env = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C.UTF-8" };
 
 /** Undefined: machines can be booted here. */
-export function missingForMachines(): string | undefined {
+export function missingForMachines(base: Base = "plain"): string | undefined {
   if (process.geteuid?.() !== 0) return "root";
-  if (!existsSync(base) && Bun.which("debootstrap") === null) return "debootstrap (Debian's package debootstrap)";
+  if (!existsSync(baseOf(base)) && Bun.which("debootstrap") === null)
+    return "debootstrap (Debian's package debootstrap)";
   if (!readFileSync("/proc/filesystems", "utf8").includes("\toverlay\n")) return "overlayfs";
   if (spawnSync("unshare", ["-m", "-p", "-f", "-n", "-C", "true"]).status !== 0) return "namespaces (unshare)";
   return undefined;
 }
 
 /** Makes the root that all machines have below their own. */
-export async function makeBase(): Promise<void> {
-  if (existsSync(base)) return;
-  const making = `${base}.${process.pid}`;
-  const packages = "systemd,systemd-sysv,dbus";
-  const made = await runProgram("debootstrap", ["--variant=minbase", `--include=${packages}`, suite, making], {
-    ...{ cwd: "/", env },
-  });
-  if (made.code !== 0) throw new Error(`debootstrap failed:\n${made.out.slice(-2000)}${made.err}`);
-  renameSync(making, base);
+export async function makeBase(base: Base = "plain"): Promise<void> {
+  if (existsSync(baseOf(base))) return;
+  const making = `${baseOf(base)}.${process.pid}`;
+  if (base === "plain") {
+    await succeed("debootstrap", "--variant=minbase", "--include=systemd,systemd-sysv,dbus", suite, making);
+  } else {
+    await makeBase();
+    await succeed("cp", "--archive", baseOf("plain"), making);
+    const install = `apt-get update -qq && apt-get install -y -qq --no-install-recommends ${base} && apt-get clean`;
+    await succeed("chroot", making, "env", "DEBIAN_FRONTEND=noninteractive", "sh", "-c", install);
+  }
+  renameSync(making, baseOf(base));
+}
+
+async function succeed(program: string, ...args: readonly string[]): Promise<void> {
+  const { code, out, err } = await runProgram(program, args, { cwd: "/", env });
+  if (code !== 0) throw new Error(`${program} failed:\n${out.slice(-2000)}${err}`);
 }
 
 interface MachineOptions {
@@ -42,6 +63,9 @@ interface MachineOptions {
   readonly folder: string;
   /** A folder of this machine that it has at /mnt/vault, as a share that is mounted. */
   readonly share: string;
+  readonly base?: Base;
+  /** Path to content, written before it boots. */
+  readonly files?: Readonly<Record<string, string | Uint8Array>>;
 }
 
 interface NetworkEnd {
@@ -62,10 +86,14 @@ export class FreshMachine {
     this.#cgroup = cgroup;
   }
 
-  static async boot({ name, folder, share }: MachineOptions): Promise<FreshMachine> {
+  static async boot({ name, folder, share, base = "plain", files = {} }: MachineOptions): Promise<FreshMachine> {
     const [upper, work, root] = ["upper", "work", "root"].map((each) => join(folder, name, each));
     for (const each of [upper, work, root]) mkdirSync(each ?? "", { recursive: true });
-    mount("-t", "overlay", "-o", `lowerdir=${base},upperdir=${upper},workdir=${work}`, "overlay", root ?? "");
+    mount("-t", "overlay", "-o", `lowerdir=${baseOf(base)},upperdir=${upper},workdir=${work}`, "overlay", root ?? "");
+    for (const [path, content] of Object.entries(files)) {
+      mkdirSync(dirname(join(root ?? "", path)), { recursive: true });
+      writeFileSync(join(root ?? "", path), content);
+    }
     const cgroup = `stead-fresh-${process.pid}-${name}`;
     const script = join(import.meta.dirname, "boot.sh");
     const child = spawn("sh", [script, root ?? "", cgroup, share, "/mnt/vault"], { env, stdio: "ignore" });
@@ -78,10 +106,11 @@ export class FreshMachine {
       20_000,
     );
     const machine = new FreshMachine(child, readFileSync(children, "utf8").trim(), root ?? "", cgroup);
-    for (let state = ""; state !== "running"; ) {
-      const answered = await machine.run("systemctl is-system-running --wait");
-      state = answered.out.trim();
-      if (state === "degraded") throw new Error((await machine.run("systemctl --failed --no-pager")).out);
+    try {
+      await machine.#whenBooted();
+    } catch (error) {
+      await machine.kill();
+      throw error;
     }
     return machine;
   }
@@ -94,6 +123,35 @@ export class FreshMachine {
       const inNetwork = ["nsenter", "-t", machine.#first, "-n", "ip"] as const;
       command(...inNetwork, "address", "add", `${address}/24`, "dev", "lan0");
       command(...inNetwork, "link", "set", "lan0", "up");
+    }
+  }
+
+  /** Joins the networks of several machines: the first one's has the bridge. */
+  static join(ends: readonly [NetworkEnd, ...NetworkEnd[]]): void {
+    const [{ machine: hub }] = ends;
+    const inNetwork = (machine: FreshMachine) => ["nsenter", "-t", machine.#first, "-n", "ip"] as const;
+    command(...inNetwork(hub), "link", "add", "lan0", "type", "bridge");
+    for (const [at, { machine, address }] of ends.entries()) {
+      if (machine !== hub) {
+        const port = `port${at}`;
+        command(
+          "ip",
+          "link",
+          "add",
+          "lan0",
+          "netns",
+          machine.#first,
+          "type",
+          "veth",
+          "peer",
+          port,
+          "netns",
+          hub.#first,
+        );
+        command(...inNetwork(hub), "link", "set", port, "master", "lan0", "up");
+      }
+      command(...inNetwork(machine), "address", "add", `${address}/24`, "dev", "lan0");
+      command(...inNetwork(machine), "link", "set", "lan0", "up");
     }
   }
 
@@ -111,6 +169,13 @@ export class FreshMachine {
   /** A path of that machine as one of this. */
   path(inside: string): string {
     return join(this.#root, inside);
+  }
+
+  async #whenBooted(): Promise<void> {
+    for (let state = ""; state !== "running"; ) {
+      state = (await this.run("systemctl is-system-running --wait")).out.trim();
+      if (state === "degraded") throw new Error((await this.run("systemctl --failed --no-pager")).out);
+    }
   }
 
   async kill(): Promise<void> {
