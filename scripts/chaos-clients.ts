@@ -3,7 +3,7 @@
  * ClientOptions.
  *
  * One load through every gateway and one at every host directly, past the gateways, so that a replaced primary gets
- * requests that it could answer wrongly. They share one history. Prints `{"kind":"started"}`, then
+ * requests that it could answer wrongly. They share one history. Notes also get attachments (chaos-attachments.ts). Prints `{"kind":"started"}`, then
  * `{"kind":"progress",...}` a few times a second. When its input ends the load stops, everything is read back and
  * judged, and `{"kind":"result",...}` is printed.
  */
@@ -11,6 +11,7 @@ import { demoApplication, type DemoApplicationName } from "../harness/applicatio
 import { History } from "../harness/history.ts";
 import { Load } from "../harness/load.ts";
 import { systemClock } from "../src/runtime/clock.ts";
+import { type AttachmentCounts, ChaosAttachments } from "./chaos-attachments.ts";
 import { RecordingModel } from "./chaos-recorder.ts";
 import { checkVersions, type ChaosOperation } from "./chaos-versions.ts";
 
@@ -45,10 +46,13 @@ export interface ClientResult {
   readonly breaches: readonly string[];
   readonly broken: string | undefined;
   readonly failures: readonly string[];
+  /** Undefined: the application has none. */
+  readonly attachments: (AttachmentCounts & { readonly deletedFiles: readonly string[] }) | undefined;
 }
 
 const workersPerGateway = 8;
 const workersPerHost = 2;
+const attachingWorkers = 3;
 const directPerSecond = 15;
 /** Short: clients give up in the middle of outages, and their writes may still happen. */
 const timeoutMs = 5_000;
@@ -84,6 +88,8 @@ async function main(): Promise<void> {
   await Promise.all(loads.map(startPatiently));
   // A secondary refuses: its load starts once it can be prepared, or never.
   const direct = Promise.all(directs.map((one) => startPatiently(one).catch(() => undefined)));
+  const attaching = options.app === "notes" ? attachingTo(options) : undefined;
+  attaching?.start();
   const startedAt = systemClock.now();
   say({ kind: "started" });
   const timer = setInterval(
@@ -94,12 +100,14 @@ async function main(): Promise<void> {
   clearInterval(timer);
   isStopping = true;
   await direct;
+  await attaching?.stop();
   await Promise.all([...loads, ...directs].map((one) => one.stop()));
   const stoppedAt = systemClock.now();
   const reader = load(options.gatewayUrls[0] ?? "", 1, 1, 60_000);
   const model = demoApplication(options.app, options.folder).makeModel("read-back", 1);
   const { entries, broken } = await model.readBack((path) => reader.get(path));
   const { acknowledged, missing, phantom } = history.finish(entries);
+  const attachmentsWrong = (await attaching?.judge()) ?? [];
   const sum = (of: readonly Load[], pick: (one: Load) => number): number =>
     of.reduce((total, one) => total + pick(one), 0);
   say({
@@ -113,12 +121,18 @@ async function main(): Promise<void> {
     direct: sum(directs, ({ counts }) => counts.ok),
     operations: operations.length,
     longestGapMs: Math.round(Math.max(...loads.map(({ meter }) => meter.longestGap(startedAt, stoppedAt).ms))),
-    violations: history.violations.map(({ kind, detail }) => `${kind}: ${detail}`),
+    violations: [...history.violations.map(({ kind, detail }) => `${kind}: ${detail}`), ...attachmentsWrong],
+    attachments: attaching && { ...attaching.counts, deletedFiles: attaching.deletedFiles },
     breaches: checkVersions(operations, entries),
     broken,
     failures: loads.flatMap(({ failures }) => failures).slice(0, 10),
   });
   await Promise.all([...loads, ...directs, reader].map((one) => one.close()));
+}
+
+function attachingTo({ gatewayUrls, seed }: ClientOptions): ChaosAttachments {
+  const url = gatewayUrls[0] ?? "";
+  return new ChaosAttachments({ url, seed, workers: attachingWorkers, timeoutMs, clock: systemClock });
 }
 
 let isStopping = false;

@@ -171,6 +171,7 @@ async function prepare(
     keeper,
     clock: systemClock,
     hostExtra,
+    hostKeys: app === "notes" ? 'files = ["attachments/**"]\n' : "",
     program: options.program,
     ...places,
   });
@@ -222,7 +223,12 @@ async function play(folder: string, world: ChaosWorld, options: ChaosOptions): P
     const strays = await straysOf(world);
     const epochs = ((await cluster.primary())?.status.epoch ?? 0) - firstEpoch;
     const client = await clients.finish();
-    const wrong = [...(trouble === undefined ? [] : [`not whole: ${trouble}`]), ...strays, ...wrongOf(client)];
+    const wrong = [
+      ...(trouble === undefined ? [] : [`not whole: ${trouble}`]),
+      ...strays,
+      ...wrongOf(client),
+      ...(await deletedAndThere(world, client)),
+    ];
     return { faults, epochs, exits: manager.exits, convergedMs, client, wrong };
   } finally {
     await manager.close();
@@ -278,12 +284,22 @@ async function whole({ cluster, service }: ChaosWorld, clients: Clients, until: 
   }
 }
 
+/** Files of attachments whose deletion was acknowledged. */
+async function deletedAndThere({ cluster }: ChaosWorld, client: ClientResult | undefined): Promise<string[]> {
+  const deleted = client?.attachments?.deletedFiles ?? [];
+  const primary = await cluster.primary();
+  if (primary === undefined || deleted.length === 0) return [];
+  const there = new Set(readdirSync(join(primary.host.folder, "data", "attachments")));
+  return deleted.filter((file) => there.has(file)).map((file) => `the file of a deleted attachment is there: ${file}`);
+}
+
 function wrongOf(client: ClientResult | undefined): string[] {
   if (client === undefined) return ["the clients did not come to a result"];
   const wrong = [...client.violations.slice(0, 20), ...client.breaches.map((breach) => `not linearizable: ${breach}`)];
   if (client.missing > 0) wrong.unshift(`${client.missing} acknowledged writes are missing`);
   if (client.broken !== undefined) wrong.push(`invariant: ${client.broken}`);
   if (client.acknowledged === 0) wrong.push("no write was acknowledged at all");
+  if (client.attachments?.uploaded === 0) wrong.push("no attachment was acknowledged at all");
   return wrong;
 }
 

@@ -16,7 +16,7 @@
  * {"chaos":1,"good":B,"minutes":N,"seed":N,"runs":[{"app","good","faults":{kind:count},"failovers",
  * "converged_ms","longest_gap_ms","requests":{"ok","unknown","failed","direct"},
  * "writes":{"acknowledged","missing","phantom"},
- * "operations","linearizable","exits":[…],"wrong":[…]}]}. Exit code 0 when every run was good.
+ * "attachments":{"uploaded","downloaded","deleted"},"operations","linearizable","exits":[…],"wrong":[…]}]}. Exit code 0 when every run was good.
  */
 import { randomInt } from "node:crypto";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
@@ -80,10 +80,10 @@ async function runOne(app: DemoApplicationName, program: readonly [string, ...st
   });
   const summary = summaryOf(app, result);
   for (const line of result.wrong) say(`  WRONG ${line}`);
-  const { requests, writes, failovers, longest_gap_ms: gap, converged_ms: converged } = summary;
+  const { requests, writes, failovers, attachments, longest_gap_ms: gap, converged_ms: converged } = summary;
   say(
     `${app}: ${summary.good ? "good" : "NOT GOOD"}; ${JSON.stringify(result.faults)}; ${failovers} failovers; ${writes.acknowledged} writes acknowledged, ` +
-      `${writes.missing} missing, ${writes.phantom} unknown that happened; ${requests.ok} answers, ${requests.failed} failed, ${requests.unknown} unknown, ${requests.direct} by hosts directly; ` +
+      `${writes.missing} missing, ${writes.phantom} unknown that happened; ${attachments.uploaded} attachments made, ${attachments.downloaded} read, ${attachments.deleted} deleted; ${requests.ok} answers, ${requests.failed} failed, ${requests.unknown} unknown, ${requests.direct} by hosts directly; ` +
       `longest gap ${gap} ms; converged after ${converged} ms; ${summary.exits.length} ended by themselves`,
   );
   return summary;
@@ -120,6 +120,11 @@ function summaryOf(app: DemoApplicationName, { faults, epochs, exits, convergedM
       direct: client?.direct ?? 0,
     },
     writes: { acknowledged: client?.acknowledged ?? 0, missing: client?.missing ?? 0, phantom: client?.phantom ?? 0 },
+    attachments: {
+      uploaded: client?.attachments?.uploaded ?? 0,
+      downloaded: client?.attachments?.downloaded ?? 0,
+      deleted: client?.attachments?.deleted ?? 0,
+    },
     operations: client?.operations ?? 0,
     linearizable: client !== undefined && client.breaches.length === 0 && client.violations.length === 0,
     exits,

@@ -1,5 +1,5 @@
 /**
- * A small notes application: Hono and one SQLite file, on Bun, Node or Deno. It knows nothing of stead: it reads `PORT`
+ * A small notes application: Hono, one SQLite file, and attachments beside it, on Bun, Node or Deno. It knows nothing of stead: it reads `PORT`
  * and `DATA_DIR`, commits with `synchronous=FULL`, and answers when SQLite says that the commit is done.
  *
  * Every change gets a revision, one after the other, and stays in the history. Saving a text that a note has already is
@@ -8,6 +8,7 @@
 import { type Context, Hono } from "hono";
 import { streamSSE } from "hono/streaming";
 import type { UpgradeWebSocket } from "hono/ws";
+import { type Attachments, attachmentBytesMax } from "./attachments.ts";
 import { openSqlite, type SqliteFile } from "./sqlite.ts";
 
 const textBytesMax = 64 * 1024;
@@ -43,6 +44,10 @@ export class Notebook {
 
   static async open(file: string): Promise<Notebook> {
     return new Notebook(await openSqlite(file));
+  }
+
+  get database(): SqliteFile {
+    return this.#database;
   }
 
   private constructor(database: SqliteFile) {
@@ -128,10 +133,33 @@ async function readText(c: Context): Promise<string | Response> {
   return text;
 }
 
+function addAttachments(app: Hono, notebook: Notebook, attachments: Attachments): void {
+  app.get("/attachments", (c) => c.json({ attachments: attachments.all() }));
+
+  app.post("/notes/:id{[0-9]+}/attachments", async (c) => {
+    const note = notebook.get(Number(c.req.param("id")));
+    if (note === null) return c.json({ error: "no such note" }, 404);
+    const bytes = new Uint8Array(await c.req.arrayBuffer());
+    if (bytes.length > attachmentBytesMax)
+      return c.json({ error: `an attachment has at most ${attachmentBytesMax} bytes` }, 413);
+    return c.json(attachments.add(note.id, bytes), 201);
+  });
+
+  app.get("/attachments/:id{[0-9]+}", (c) => {
+    const attachment = attachments.get(Number(c.req.param("id")));
+    return attachment === null ? c.json({ error: "no such attachment" }, 404) : c.body(attachments.read(attachment));
+  });
+
+  app.delete("/attachments/:id{[0-9]+}", (c) =>
+    attachments.delete(Number(c.req.param("id"))) ? c.body(null, 204) : c.json({ error: "no such attachment" }, 404),
+  );
+}
+
 /** The routes of the application; `/echo` where the runtime's server has WebSockets. */
-export function notesApp(notebook: Notebook, upgradeWebSocket?: UpgradeWebSocket): Hono {
+export function notesApp(notebook: Notebook, attachments: Attachments, upgradeWebSocket?: UpgradeWebSocket): Hono {
   const app = new Hono();
   app.get("/health", (c) => c.text("ok\n"));
+  addAttachments(app, notebook, attachments);
 
   app.post("/notes", async (c) => {
     const text = await readText(c);

@@ -1,7 +1,7 @@
 /** The example applications by themselves, as anyone would write them: no word of stead. */
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type DemoApplicationName, demoApplication } from "../../harness/applications.ts";
@@ -48,13 +48,35 @@ async function json(response: Response | Promise<Response>): Promise<unknown> {
 }
 
 test("neither example names stead outside of its comments", () => {
-  for (const path of ["examples/notes/notes.ts", "examples/notes/main.ts", "examples/ledger/ledger.py"]) {
+  for (const path of [
+    "examples/notes/notes.ts",
+    "examples/notes/attachments.ts",
+    "examples/notes/main.ts",
+    "examples/ledger/ledger.py",
+  ]) {
     const code = readFileSync(repositoryFile(path) ?? "", "utf8").replace(/\/\*[^]*?\*\/|"""[^]*?"""/g, "");
     expect(code.toLowerCase()).not.toContain("stead");
   }
 });
 
 describe("notes", () => {
+  test("have attachments, each a row and a file, and no file is left without its row", async () => {
+    const { url, folder } = await startApplication("notes");
+    const names = (): string[] => readdirSync(join(folder, "attachments"));
+    const upload = (note: number): Promise<Response> =>
+      fetch(`${url}/notes/${note}/attachments`, { method: "POST", body: new Uint8Array([0, 255, 10]) });
+    await send("POST", `${url}/notes`, { text: "a" });
+    expect((await upload(2)).status).toBe(404);
+    const attachment = await json(upload(1));
+    expect(attachment).toMatchObject({ id: 1, note: 1, size: 3, file: names()[0] });
+    expect(await json(fetch(`${url}/attachments`))).toEqual({ attachments: [attachment] });
+    expect(await (await fetch(`${url}/attachments/1`)).bytes()).toEqual(new Uint8Array([0, 255, 10]));
+    expect((await fetch(`${url}/attachments/1`, { method: "DELETE" })).status).toBe(204);
+    expect((await fetch(`${url}/attachments/1`, { method: "DELETE" })).status).toBe(404);
+    expect((await fetch(`${url}/attachments/1`)).status).toBe(404);
+    expect(names()).toEqual([]);
+  });
+
   test("keeps notes with their history, and a repeated PUT is no change", async () => {
     const { url } = await startApplication("notes");
     expect(await json(send("POST", `${url}/notes`, { text: "a" }))).toEqual({ id: 1, text: "a", revision: 1 });
