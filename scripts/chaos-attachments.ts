@@ -102,7 +102,7 @@ export class ChaosAttachments {
     while (!signal.aborted) {
       await clock.sleep(pauseMsMax * dice.fraction(), signal).catch(() => undefined);
       if (signal.aborted) return;
-      note ??= await this.#newNote();
+      note ??= await this.#firstNote();
       if (note === undefined) continue;
       const drawn = dice.fraction();
       const id = mine[dice.below(mine.length)];
@@ -117,9 +117,11 @@ export class ChaosAttachments {
     }
   }
 
-  async #newNote(): Promise<number | undefined> {
-    const answer = await this.#fetch("POST", "/notes", JSON.stringify({ text: "with attachments" }));
-    return answer?.status === 201 ? ((await answer.json()) as { id: number }).id : undefined;
+  /** The first note of the load: it is never deleted. */
+  async #firstNote(): Promise<number | undefined> {
+    const answer = await this.#fetch("GET", "/changes?after=0&limit=1");
+    if (answer?.status !== 200) return undefined;
+    return ((await answer.json()) as { changes: readonly { note: number }[] }).changes[0]?.note;
   }
 
   async #upload(note: number, dice: SeededRandom): Promise<number | undefined> {
