@@ -3,7 +3,7 @@
  * (1; may be a fraction), `--seed N` (drawn), `--app notes|ledger|both` (both: half of the time each), `--hosts N` (3),
  * `--gateways N` (1), `--rate N` requests per second (150), `--logs FOLDER` for the logs of a run that was not good,
  * `--faults A,B` to draw only some, `--sources` to run those in place of a compiled binary that is made first,
- * `--json`.
+ * `--json`. Notes get attachments, which are files beside their database (`host.files`).
  *
  * Faults: SIGKILL and SIGSTOP of hosts and gateways, SIGKILL of the application or its watcher, power failure of
  * everything, switchover, network cut both or one way, one host's vault hanging, failing, read-only or unmounted, the
