@@ -42,7 +42,7 @@ export class ChaosAttachments {
   readonly #options: AttachmentsOptions;
   readonly #stop = new AbortController();
   #working: Promise<unknown> = Promise.resolve();
-  /** Acknowledged, and nobody has asked for its deletion. */
+  /** Acknowledged, and its deletion is not asked for. */
   readonly #kept = new Map<number, Attachment>();
   /** Its deletion is asked for, or was not answered. */
   readonly #doubtful = new Set<number>();

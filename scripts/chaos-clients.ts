@@ -3,9 +3,9 @@
  * ClientOptions.
  *
  * One load through every gateway and one at every host directly, past the gateways, so that a replaced primary gets
- * requests that it could answer wrongly. They share one history. Notes also get attachments (chaos-attachments.ts). Prints `{"kind":"started"}`, then
- * `{"kind":"progress",...}` a few times a second. When its input ends the load stops, everything is read back and
- * judged, and `{"kind":"result",...}` is printed.
+ * requests that it could answer wrongly. They share one history. Notes also get attachments (chaos-attachments.ts).
+ * Prints `{"kind":"started"}`, then `{"kind":"progress",...}` a few times a second. When its input ends the load stops,
+ * everything is read back and judged, and `{"kind":"result",...}` is printed.
  */
 import { demoApplication, type DemoApplicationName } from "../harness/applications.ts";
 import { History } from "../harness/history.ts";

@@ -16,7 +16,8 @@
  * {"chaos":1,"good":B,"minutes":N,"seed":N,"runs":[{"app","good","faults":{kind:count},"failovers",
  * "converged_ms","longest_gap_ms","requests":{"ok","unknown","failed","direct"},
  * "writes":{"acknowledged","missing","phantom"},
- * "attachments":{"uploaded","downloaded","deleted"},"operations","linearizable","exits":[…],"wrong":[…]}]}. Exit code 0 when every run was good.
+ * "attachments":{"uploaded","downloaded","deleted"},
+ * "operations","linearizable","exits":[…],"wrong":[…]}]}. Exit code 0 when every run was good.
  */
 import { randomInt } from "node:crypto";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";

@@ -3,7 +3,7 @@
  * users upload.
  *
  * A file is written whole under another name before it gets its own, and its row is committed after that; a deletion
- * commits first and removes the file then. So there is no row without its file at any moment, and a process that dies in
+ * commits first and removes the file then. So no row is without its file at any moment, and a process that dies in
  * between leaves a file without a row, which is removed at the next start.
  */
 import { createHash, randomUUID } from "node:crypto";

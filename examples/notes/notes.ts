@@ -1,6 +1,7 @@
 /**
- * A small notes application: Hono, one SQLite file, and attachments beside it, on Bun, Node or Deno. It knows nothing of stead: it reads `PORT`
- * and `DATA_DIR`, commits with `synchronous=FULL`, and answers when SQLite says that the commit is done.
+ * A small notes application: Hono, one SQLite file, and attachments beside it, on Bun, Node or Deno. It knows nothing
+ * of stead: it reads `PORT` and `DATA_DIR`, commits with `synchronous=FULL`, and answers when SQLite says that the
+ * commit is done.
  *
  * Every change gets a revision, one after the other, and stays in the history. Saving a text that a note has already is
  * no change, so a repeated PUT leaves one entry only; a repeated POST makes a second note, as anywhere.
