@@ -51,6 +51,7 @@ const isKind = (expression: ts.Node): boolean => /(?:^|\.)kind$/.test(expression
  * undefined. Comparisons with null are allowed, since the platform returns it.
  */
 export const nullPlaces: Readonly<Record<string, string>> = {
+  "src/gateway/acme/certificate-orders.ts": "rows of SQL",
   "src/gateway/page/": "answers of the API as they are; null as an element of JSX renders nothing",
   "src/embed/client-of.ts": "Bun's server has no address of a request whose connection is gone",
   "src/control/": "schemas of the APIs, and what turns null and undefined into each other",

@@ -93,7 +93,8 @@ export const rooms: Readonly<Record<string, Readonly<Record<string, readonly str
     // What a browser sees: calls of the admin API, given as a function.
     page: [],
     workers: ["route"],
-    "": ["route", "state", "service", "peers", "notify", "traces", "admin", "page", "workers"],
+    acme: ["route", "state"],
+    "": ["route", "state", "service", "peers", "notify", "traces", "admin", "page", "workers", "acme"],
     upgrade: ["", "workers"],
   },
   cli: {

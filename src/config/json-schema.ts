@@ -76,6 +76,8 @@ function stageOf(stage: Schema & Parts): JsonSchema {
       return { minLength: 1 };
     case "min_length":
       return { minItems: requirement };
+    case "max_length":
+      return { maxItems: requirement };
     case "integer":
       return { type: "integer" };
     case "min_value":

@@ -3,7 +3,7 @@
  * folder of the file), derives addresses from other addresses, and fills in defaults that depend on other values.
  */
 import { availableParallelism } from "node:os";
-import { dirname, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { plainPrefix } from "../core/base-url.ts";
 import { parseDueTime } from "../core/due-time.ts";
@@ -27,6 +27,7 @@ import type {
   HostConfig,
   SecretSource,
   ServiceConfig,
+  TlsConfig,
   VaultServerConfig,
 } from "./types.ts";
 import { resolveVaultCopies } from "./vault-copies.ts";
@@ -299,19 +300,28 @@ function httpsPort({ listen, listener }: GatewayContent): number {
   return (listener.find(({ serve }) => serve === "tls")?.listen ?? listen).port;
 }
 
+/** schema.ts and data-plane.ts have checked that there are files, or an authority. */
+function resolveTls(tls: NonNullable<GatewayContent["tls"]>, at: (path: string) => string): TlsConfig {
+  const files = ({ cert = "", key = "" }: { cert?: string | undefined; key?: string | undefined }) => ({
+    certPath: at(cert),
+    keyPath: at(key),
+  });
+  const names = tls.certificate.map((entry) => ({ serverName: entry.server_name, ...files(entry) }));
+  if (tls.acme === undefined) return { ...files(tls), names };
+  const { directory, domains, email, challenge, folder, ca } = tls.acme;
+  const path = at(join(folder, "certificate.pem"));
+  return {
+    ...{ certPath: path, keyPath: path, names },
+    acme: { directory, domains, email, challenge, folder: at(folder), caPath: ca === undefined ? undefined : at(ca) },
+  };
+}
+
 function resolveDataPlane(file: string, gateway: GatewayContent): DataPlaneConfig {
   const { tls } = gateway;
   const at = (path: string): string => resolve(dirname(file), path);
-  const files = ({ cert, key }: { cert: string; key: string }) => ({ certPath: at(cert), keyPath: at(key) });
   const { to, format } = gateway.access_log;
   return {
-    tls:
-      tls === undefined
-        ? undefined
-        : {
-            ...files(tls),
-            names: tls.certificate.map((entry) => ({ serverName: entry.server_name, ...files(entry) })),
-          },
+    tls: tls === undefined ? undefined : resolveTls(tls, at),
     http2: tls?.http2 ?? false,
     app: gateway.app,
     listeners: gateway.listener.map((each) => ({

@@ -22,6 +22,7 @@ import {
   text,
   whole,
 } from "./fields.ts";
+import { acme } from "./acme-schema.ts";
 import { fileEntries } from "./files-schema.ts";
 import { plannedDrill, probe } from "./drill-schema.ts";
 import { gatewayLimits, hostLimits, limitEntries } from "./limits.ts";
@@ -45,7 +46,9 @@ const serverNameMessage = message(
   "write it without a port",
 );
 const tls = table("gateway.tls", {
-  ...certificateFiles,
+  cert: v.optional(certificateFiles.cert),
+  key: v.optional(certificateFiles.key),
+  acme: v.optional(acme),
   http2: v.optional(flag, false),
   certificate: v.optional(
     tables(

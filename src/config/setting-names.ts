@@ -39,6 +39,19 @@ const limitSettings = (limits: GatewayConfig["limits"]): Settings =>
     }),
   );
 
+function certificateSettings({ certPath, keyPath, acme }: NonNullable<GatewayConfig["dataPlane"]["tls"]>): Settings {
+  if (acme === undefined) return { "gateway.tls.cert": certPath, "gateway.tls.key": keyPath };
+  const { directory, domains, email = "", challenge, folder, caPath = "" } = acme;
+  return {
+    "gateway.tls.acme.directory": directory,
+    "gateway.tls.acme.domains": JSON.stringify(domains),
+    "gateway.tls.acme.email": email,
+    "gateway.tls.acme.challenge": challenge,
+    "gateway.tls.acme.folder": folder,
+    "gateway.tls.acme.ca": caPath,
+  };
+}
+
 function dataPlaneSettings({ tls, accessLog, ...rest }: GatewayConfig["dataPlane"]): Settings {
   const { target, format } = accessLog;
   const listeners = rest.listeners.map(({ address, serve }) => [
@@ -46,7 +59,7 @@ function dataPlaneSettings({ tls, accessLog, ...rest }: GatewayConfig["dataPlane
     serve.kind === "redirect" ? `redirect to port ${serve.port}` : serve.kind,
   ]);
   return {
-    ...(tls === undefined ? {} : { "gateway.tls.cert": tls.certPath, "gateway.tls.key": tls.keyPath }),
+    ...(tls === undefined ? {} : certificateSettings(tls)),
     ...Object.fromEntries(
       (tls?.names ?? []).map(({ serverName, certPath, keyPath }) => [
         `gateway.tls.certificate ${serverName}`,

@@ -12,6 +12,7 @@ import type { MessageFormat, NotificationFilter } from "../core/notify/notificat
 import type { SmtpReceiver } from "./smtp-receiver.ts";
 import type { S3Settings } from "../core/s3-place.ts";
 import type { GatewayLimits, HostLimits } from "../http/limits.ts";
+import type { AcmeConfig } from "./acme-config.ts";
 import type { FilesConfig } from "./files-config.ts";
 import type { HooksConfig } from "./hooks-config.ts";
 import type { ListenerProtocols } from "./further-listener.ts";
@@ -31,6 +32,8 @@ export interface CertificateFiles {
 }
 
 export interface TlsConfig extends CertificateFiles {
+  /** Where the files come from; undefined: an operator has them. */
+  readonly acme?: AcmeConfig | undefined;
   /** Certificates for other server names; `*.` and a domain covers one label. */
   readonly names: readonly (CertificateFiles & { readonly serverName: string })[];
 }

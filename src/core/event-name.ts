@@ -60,5 +60,7 @@ export type EventName =
   | "drill-missed"
   | "drill-failed"
   | "certificate-expiring"
+  | "certificate-issued"
+  | "certificate-refused"
   | "worker-lost"
   | "defect";

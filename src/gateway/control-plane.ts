@@ -84,6 +84,8 @@ export interface ControlPlaneOptions {
   readonly send?: Send;
   /** Default: as `gateway.traces` says. */
   readonly exportSpans?: ExportSpans;
+  /** Called for every row that changes, here or at another gateway. */
+  heard?(row: ReplicatedRow): void;
   /** Called after each turn of a service's state machine. */
   moved?(runtime: ServiceRuntime): void;
 }
@@ -132,6 +134,7 @@ export class ControlPlane {
       this.peers.wrote(row);
       this.notifier.heard(row);
       this.#traces?.heard(row);
+      options.heard?.(row);
       if (row.table === "drills") this.#planned.follow();
     };
     store.onApplied = (rows) => this.#onApplied(rows);
@@ -373,6 +376,7 @@ export class ControlPlane {
     for (const row of rows) {
       this.notifier.heard(row);
       this.#traces?.heard(row);
+      this.#options.heard?.(row);
       if (row.table === "hosts") {
         this.registry.applyRemote(fromValues<typeof hostsTable.$inferSelect>(row));
         changed.add(String(row.values["service"]));

@@ -44,7 +44,9 @@ import { PeerClient } from "./peers/peer-client.ts";
 import { peerSyncPath } from "../control/peer-api.ts";
 import type { Peers } from "./peers/peers.ts";
 import { ReloadHistory } from "./reload-history.ts";
-import { LocalDataPlane, type DataPlane } from "./route/data-plane.ts";
+import type { CertificateOrders } from "./acme/certificate-orders.ts";
+import { certificateOrdersOf, dataPlaneOf } from "./planes.ts";
+import type { DataPlane } from "./route/data-plane.ts";
 import { createProxyApp } from "./route/proxy-app.ts";
 import { secretWarnings, steadHosts } from "./secret-warnings.ts";
 import type { ServiceRuntime } from "./service/service.ts";
@@ -54,7 +56,6 @@ import { SqlQueries } from "./state/sql-queries.ts";
 import type { ReaderAnswer, ReaderRequest } from "./state/sql-reader.ts";
 import { StateStore, type Remembered } from "./state/store.ts";
 import { TokenBook } from "./state/token-book.ts";
-import { WorkerPool } from "./workers/worker-pool.ts";
 import { withNulls } from "../control/nulls.ts";
 
 export interface GatewayDeps {
@@ -94,6 +95,7 @@ export class Gateway implements AdminTarget {
   readonly #startedAtMs: number;
   readonly #startedAt: number;
   #admin: ApiListener | undefined;
+  #orders: CertificateOrders | undefined;
 
   /**
    * Throws `ConnectionLimitError` if the configured connections need more descriptors than there are, `ListenError` if
@@ -138,7 +140,12 @@ export class Gateway implements AdminTarget {
       cluster.tls === undefined
         ? undefined
         : new ClusterTls({ config: cluster.tls, cluster: cluster.name, self: [self], clock, log }).watch();
-    this.#plane = this.#makePlane();
+    this.#plane = dataPlaneOf({
+      ...{ clock, log, settings: () => this.#config, metrics: this.metrics, tls: this.tls, worker: deps.worker },
+      onWorkerLost: (detail) => {
+        for (const { recorder } of this.services()) recorder.recordEvent("warning", "worker-lost", undefined, detail);
+      },
+    });
     const caller = new ChannelClient(keyring, self, clock, this.tls);
     const strangers = new StrangerLog({ keyring, place: () => secrets.place, clock, log });
     this.channel = new ChannelServer(keyring, self, clock, strangers);
@@ -160,6 +167,7 @@ export class Gateway implements AdminTarget {
           host: hostParty(service, host),
         }),
       transport: (url) => new PeerClient(url, caller, clock),
+      heard: (row) => this.#orders?.heard(row),
     });
     this.samples = new StateSamples({
       clock,
@@ -229,6 +237,7 @@ export class Gateway implements AdminTarget {
         ...(this.configuration.warning === undefined ? [] : [this.configuration.warning]),
         ...(this.#config.cluster.acceptBearer ? [bearerAccepted] : []),
         ...(this.tls?.warnings ?? []),
+        ...(this.#orders?.warnings ?? []),
         ...this.#secrets.warnings,
         ...secretWarnings({
           ...{ doubt: this.secretDoubt, secrets: this.#secrets, keyring: this.#keyring },
@@ -343,6 +352,7 @@ export class Gateway implements AdminTarget {
   /** Stops accepting connections, finishes requests within `drainMs`, writes pending rows, and ends. */
   async close(drainMs: number): Promise<void> {
     this.samples.close();
+    await this.#orders?.close();
     await this.#plane.close({ drainMs });
     await this.#closeAdmin();
     await this.#control.close();
@@ -357,6 +367,7 @@ export class Gateway implements AdminTarget {
    * on it orders and stores nothing; it serves clients, and follows the primary that hosts report.
    */
   async handOver(): Promise<void> {
+    await this.#orders?.close();
     await this.#control.handOver();
     this.samples.close();
     await this.#closeAdmin();
@@ -381,6 +392,9 @@ export class Gateway implements AdminTarget {
 
   async #listen(descriptor: number | undefined): Promise<void> {
     const { adminListen } = this.#config;
+    const { clock, log } = this.#deps;
+    const parts = { clock, log, metrics: this.metrics, store: this.#store, confirm: () => this.peers.confirm() };
+    this.#orders = await certificateOrdersOf(this.#config, parts);
     await this.#plane.listen(descriptor);
     const api = createAdminApp(this);
     const page = createPage({
@@ -394,26 +408,6 @@ export class Gateway implements AdminTarget {
     this.#admin = await listenApi(page, adminListen, { tls: this.tls });
     this.peers.start();
     this.samples.start();
-  }
-
-  #makePlane(): DataPlane {
-    const { clock, log, worker } = this.#deps;
-    const settings = (): GatewayConfig => this.#config;
-    const count = this.#config.workers;
-    if (count === 1) return new LocalDataPlane({ settings, clock, log, metrics: this.metrics, tls: this.tls });
-    if (worker === undefined) throw new Error("more than one worker, and no command to start them");
-    const onLost = (detail: string): void => {
-      for (const { recorder } of this.services()) recorder.recordEvent("warning", "worker-lost", undefined, detail);
-    };
-    return new WorkerPool({
-      settings,
-      clock,
-      log,
-      metrics: this.metrics,
-      count,
-      command: worker,
-      drainMs: () => this.#config.drainTimeoutMs,
-      onLost,
-    });
+    this.#orders?.start();
   }
 }

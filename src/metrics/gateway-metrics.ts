@@ -17,6 +17,16 @@ export const gatewayMetrics = {
     labels: [],
     help: "When the certificate of [cluster.tls], or its authority, expires; absent without it",
   },
+  stead_client_certificate_expiry_timestamp_seconds: {
+    kind: "gauge",
+    labels: [],
+    help: "When the certificate of [gateway.tls.acme] expires; absent without it",
+  },
+  stead_certificate_orders_total: {
+    kind: "counter",
+    labels: ["result"],
+    help: "Orders of [gateway.tls.acme] by result: issued or refused",
+  },
   stead_connections: { kind: "gauge", labels: [], help: "Open client connections" },
   stead_connections_accepted_total: { kind: "counter", labels: [], help: "Accepted client connections" },
   stead_connections_refused_total: {

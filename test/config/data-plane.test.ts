@@ -10,6 +10,44 @@ const parsed = (lines: readonly string[]) =>
 const tls = ["[gateway.tls]", 'cert = "a.pem"', 'key = "a.key"'];
 const listener = (...lines: readonly string[]) => ["[[gateway.listener]]", ...lines];
 
+const acme = (...lines: readonly string[]) => [
+  ...["[gateway.tls.acme]", 'directory = "https://ca.example/dir"', 'domains = ["notes.example"]'],
+  ...['folder = "acme"', "agree_terms = true", ...lines],
+];
+const port80 = ["[[gateway.listener]]", 'listen = "0.0.0.0:80"', 'serve = "redirect"'];
+
+describe("certificates of an authority", () => {
+  test("are one file in its folder", () => {
+    const found = parsed([...acme('challenge = "tls-alpn-01"')]);
+    if (found.kind !== "ok") throw new Error(JSON.stringify(found.problems));
+    expect(found.config.gateway?.dataPlane.tls).toMatchObject({
+      ...{ certPath: "/etc/stead/acme/certificate.pem", keyPath: "/etc/stead/acme/certificate.pem" },
+      acme: { directory: "https://ca.example/dir", domains: ["notes.example"], challenge: "tls-alpn-01" },
+    });
+    expect(parsed([...acme(), ...port80]).kind).toBe("ok");
+  });
+
+  test.each([
+    ["http-01 without port 80", acme(), "gateway.tls.acme.challenge", "0.0.0.0:80"],
+    ["files too", [...tls, ...acme(), ...port80], "gateway.tls.cert", "remove"],
+    [
+      "terms that are not agreed to",
+      acme().map((line) => line.replace("true", "false")),
+      "gateway.tls.acme.agree_terms",
+      "agree_terms = true",
+    ],
+    ["a wildcard", acme().map((line) => line.replace("notes", "*")), "gateway.tls.acme.domains", "wildcard"],
+    ["clear text", acme().map((line) => line.replace("https", "http")), "gateway.tls.acme.directory", "URL"],
+    ["neither files nor an authority", ["[gateway.tls]"], "gateway.tls", "authority"],
+    ["a certificate without its key", ["[gateway.tls]", 'cert = "a.pem"'], "gateway.tls.cert", "key"],
+  ] as const)("%s: refused", (_name, lines, key, advice) => {
+    const found = parsed(lines);
+    if (found.kind === "ok") throw new Error("accepted");
+    expect(found.problems.map((problem) => problem.key?.replace(/\[\d+\]|\.\d+$/g, ""))).toContain(key);
+    expect(found.problems.map((problem) => problem.advice).join()).toContain(advice);
+  });
+});
+
 describe("listeners beside the first", () => {
   test("are plain, with TLS, or a redirect to the first that has TLS, or to the port that is named", () => {
     const found = parsed([

@@ -116,6 +116,8 @@ database = ${quoted(values.database ?? "gateway.db")}
 
 # TLS for clients, reloaded when the files change: [gateway.tls] with cert = "gateway.pem" and key = "gateway.key", and for
 # other names [[gateway.tls.certificate]] with server_name = "notes.example", cert and key. http2 = true offers HTTP/2.
+# From an authority (ACME), with renewal: [gateway.tls.acme] with directory, domains, email, folder, agree_terms = true, and
+# challenge = "http-01" or "tls-alpn-01"; see the manual.
 # Further addresses: [[gateway.listener]] with listen, and serve = "plain", "tls" or "redirect" (to https, at https_port).
 
 [gateway.access_log]

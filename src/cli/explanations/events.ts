@@ -258,6 +258,16 @@ export const eventExplanations: Readonly<Record<EventName, CodeMeaning>> = {
     "Nothing yet; from then on the other processes of the cluster refuse this gateway.",
     "Issue a new one with `stead ca issue` and replace the files: they are read again without a restart.",
   ),
+  "certificate-issued": codeMeaning(
+    "The authority of [gateway.tls.acme] has issued a certificate, and the gateway uses it for new connections.",
+    nothing,
+    noAction,
+  ),
+  "certificate-refused": codeMeaning(
+    "The authority of [gateway.tls.acme] issued no certificate. The detail has its words, and when the gateway tries again.",
+    "None while the present certificate is valid; after that, and without one, clients refuse the connection.",
+    "Look whether every name leads to the gateways, at port 80 (http-01) or 443 (tls-alpn-01), and wait where a limit of the authority was reached.",
+  ),
   "worker-lost": codeMeaning(
     "A worker process of the gateway ended and is started again.",
     "The connections that it carried are closed.",

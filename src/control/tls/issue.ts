@@ -42,7 +42,7 @@ const earlierMs = 3_600_000;
 
 const algorithm = { name: "ECDSA", namedCurve: "P-256" } as const;
 const signature = { name: "ECDSA", hash: "SHA-256" } as const;
-const ecdsaWithSha256 = sequence(object("1.2.840.10045.4.3.2"));
+export const ecdsaWithSha256 = sequence(object("1.2.840.10045.4.3.2"));
 const coordinateBytes = 32;
 const serialBytes = 16;
 
@@ -50,7 +50,7 @@ const keyUsage = { digitalSignature: bits(Buffer.from([0x80]), 7), signCertifica
 
 /** Returns a new authority. Its certificate can sign those of processes only, not other authorities. */
 export async function makeAuthority(cluster: string, validity: Validity): Promise<Issued> {
-  const { publicKey, privateKey } = await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+  const { publicKey, privateKey } = await makeKeyPair();
   const info = await publicKeyInfo(publicKey);
   // The suffix tells two authorities of a cluster apart, in chains and to people.
   const name = commonName(`stead cluster ${cluster} ${randomBytes(4).toString("hex")}`);
@@ -69,7 +69,7 @@ export async function issueCertificate(
   identities: readonly [TlsIdentity, ...TlsIdentity[]],
   validity: Validity,
 ): Promise<Issued> {
-  const { publicKey, privateKey } = await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+  const { publicKey, privateKey } = await makeKeyPair();
   const info = await publicKeyInfo(publicKey);
   const issuer = subjectOf(authority.cert);
   const uris = identities.map(identityUri);
@@ -109,25 +109,30 @@ function toBeSigned({ issuer, subject, info, validity: { nowMs, days }, extensio
   );
 }
 
-async function signed(body: Buffer, key: CryptoKey): Promise<string> {
+const signed = async (body: Buffer, key: CryptoKey): Promise<string> =>
+  pem("CERTIFICATE", sequence(body, ecdsaWithSha256, await signatureBits(body, key)));
+
+export const makeKeyPair = (): Promise<CryptoKeyPair> => crypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+
+/** Encoded, with `ecdsaWithSha256`. */
+export async function signatureBits(body: Uint8Array, key: CryptoKey): Promise<Buffer> {
   const raw = Buffer.from(await crypto.subtle.sign(signature, key, new Uint8Array(body)));
-  const value = sequence(integer(raw.subarray(0, coordinateBytes)), integer(raw.subarray(coordinateBytes)));
-  return pem("CERTIFICATE", sequence(body, ecdsaWithSha256, bits(value)));
+  return bits(sequence(integer(raw.subarray(0, coordinateBytes)), integer(raw.subarray(coordinateBytes))));
 }
 
-const extension = (id: string, isCritical: boolean, value: Uint8Array): Buffer =>
+export const extension = (id: string, isCritical: boolean, value: Uint8Array): Buffer =>
   sequence(object(id), ...(isCritical ? [boolean(true)] : []), octets(value));
 
 const commonNameLengthMax = 64;
 
 /** A name longer than X.520 allows is cut: identities are compared by their URI. */
-const commonName = (text: string): Buffer =>
+export const commonName = (text: string): Buffer =>
   sequence(set(sequence(object("2.5.4.3"), utf8([...text].slice(0, commonNameLengthMax).join("")))));
 
-const publicKeyInfo = async (key: CryptoKey): Promise<Buffer> =>
+export const publicKeyInfo = async (key: CryptoKey): Promise<Buffer> =>
   Buffer.from(await crypto.subtle.exportKey("spki", key));
 
-const privatePem = async (key: CryptoKey): Promise<string> =>
+export const privatePem = async (key: CryptoKey): Promise<string> =>
   pem("PRIVATE KEY", Buffer.from(await crypto.subtle.exportKey("pkcs8", key)));
 
 /** Takes any PEM form of a P-256 key, such as one that OpenSSL has written. */
@@ -163,7 +168,7 @@ function contentAt(bytes: Buffer, at: number): { readonly start: number; readonl
   return { start, end: start + bytes.readUIntBE(at + 2, lengthBytes) };
 }
 
-function pem(label: string, der: Buffer): string {
+export function pem(label: string, der: Buffer): string {
   const lines = der.toString("base64").match(/.{1,64}/g) ?? [];
   return [`-----BEGIN ${label}-----`, ...lines, `-----END ${label}-----`, ""].join("\n");
 }

@@ -76,6 +76,7 @@ const eventRules: Readonly<Partial<Record<string, EventRule>>> = {
   "failover-braked": { kind: "brake", severity: "critical", isSeenByAll: true },
   "host-down": { kind: "host-failed", severity: "warning", isSeenByAll: true },
   "certificate-expiring": { kind: "certificate", severity: "warning", isSeenByAll: false },
+  "certificate-refused": { kind: "certificate", severity: "warning", isSeenByAll: false },
   "drill-passed": { kind: "drill-passed", severity: "info", isSeenByAll: false },
   "drill-missed": { kind: "drill-failed", severity: "warning", isSeenByAll: false },
   "drill-failed": { kind: "drill-failed", severity: "warning", isSeenByAll: false },

@@ -4,7 +4,11 @@
  * Polling instead of watching: renewals replace files, folders and symbolic links, and a watch follows only some of
  * them. Unreadable or mismatched files (half of a renewal) leave the old certificates in use and are reported once; the
  * next check tries again.
+ *
+ * Operators are told of the end of a certificate two weeks before it. Those of an authority are renewed earlier, and
+ * have warnings of their own (acme/certificate-orders.ts).
  */
+import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { CertificateFiles, TlsConfig } from "../../config/types.ts";
 import { CertificateError, type Certificate, type TlsCertificates } from "../../http/server/server-tls.ts";
@@ -14,6 +18,7 @@ import type { Logger } from "../../runtime/log.ts";
 import { messageOf } from "../../runtime/operator-error.ts";
 
 const lookMs = 1_000;
+const warnBeforeMs = 14 * 86_400_000;
 
 /** Throws `CertificateError` when a file cannot be read. */
 export function readCertificates(config: TlsConfig): TlsCertificates {
@@ -38,23 +43,42 @@ export class CertificateWatch {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #replace: (certificates: TlsCertificates) => void;
+  #used: TlsCertificates;
   #seen: string;
   #timer: Timer | undefined;
   /** Why the present files are not in use; undefined if they are. */
-  warning: string | undefined;
+  #defect: string | undefined;
 
   /** `seen`: the state of the files when those in use were read, from `fingerprint` before reading. */
   constructor(
     config: TlsConfig,
-    seen: string,
+    { used, seen }: { readonly used: TlsCertificates; readonly seen: string },
     options: { clock: Clock; log: Logger; replace: (certificates: TlsCertificates) => void },
   ) {
     this.#config = config;
+    this.#used = used;
     this.#seen = seen;
     this.#clock = options.clock;
     this.#log = options.log;
     this.#replace = options.replace;
     this.#lookLater();
+  }
+
+  /** For the operator, one sentence each. */
+  get warnings(): readonly string[] {
+    const now = this.#clock.wallTime();
+    const { acme } = this.#config;
+    const files = [
+      ...(acme === undefined ? [{ name: "the default name", cert: this.#used.cert }] : []),
+      ...Object.entries(this.#used.names ?? {}).map(([name, { cert }]) => ({ name, cert })),
+    ];
+    const ends = files.flatMap(({ name, cert }) => {
+      const endsAtMs = Date.parse(new X509Certificate(cert).validTo);
+      if (endsAtMs - now > warnBeforeMs) return [];
+      const when = `${endsAtMs <= now ? "has expired" : "expires"} at ${new Date(endsAtMs).toISOString()}`;
+      return [`the certificate for ${name} ${when}: replace the files of [gateway.tls]`];
+    });
+    return [...(this.#defect === undefined ? [] : [this.#defect]), ...ends];
   }
 
   close(): void {
@@ -72,15 +96,17 @@ export class CertificateWatch {
     const now = fingerprint(this.#config);
     if (now === this.#seen) return;
     try {
-      this.#replace(readCertificates(this.#config));
+      const fresh = readCertificates(this.#config);
+      this.#replace(fresh);
+      this.#used = fresh;
       this.#seen = now;
-      this.warning = undefined;
+      this.#defect = undefined;
       this.#log.info("certificates reloaded");
     } catch (error) {
       if (!(error instanceof CertificateError)) throw error;
       const why = messageOf(error);
-      if (this.warning !== why) this.#log.error("certificates not reloaded, the previous ones stay in use", { why });
-      this.warning = why;
+      if (this.#defect !== why) this.#log.error("certificates not reloaded, the previous ones stay in use", { why });
+      this.#defect = why;
     }
   }
 }

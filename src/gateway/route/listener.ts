@@ -8,6 +8,7 @@ import type { HttpLimits } from "../../http/limits.ts";
 import { withoutSteadFields } from "../../http/message/stead-fields.ts";
 import { requestIdFields } from "../../http/server/request-id.ts";
 import { fittingConnections } from "../../http/server/descriptor-room.ts";
+import type { AlpnChallenges } from "../../http/server/alpn-challenge.ts";
 import type { AppProtocol } from "../../http/server/app-connection.ts";
 import { redirectToHttps } from "../../http/server/redirect.ts";
 import type { TlsCertificates } from "../../http/server/server-tls.ts";
@@ -20,7 +21,10 @@ import { systemRandom } from "../../runtime/random.ts";
 import { AccessLogFile } from "./access-log-file.ts";
 import { CrowdWatch } from "./crowd-watch.ts";
 import { CertificateWatch, fingerprint, readCertificates } from "./certificate-files.ts";
+import { challengeReply, hasChallenges, keyAuthorizationOf } from "./challenge-files.ts";
+import { challengeCertificate } from "./self-signed.ts";
 import { proxyAppServer } from "./proxy-app.ts";
+import type { AcmeConfig } from "../../config/acme-config.ts";
 import type { GatewayConfig, ServiceConfig } from "../../config/types.ts";
 
 /** The settings that a data plane needs. */
@@ -86,7 +90,8 @@ export class Listener {
         displaced: metrics.counter("stead_connections_displaced_total", {}),
       },
       onCrowd: (bound, address, closed) => crowd.add(bound, address, closed),
-      onExchange: (exchange) => deps.onExchange(exchange),
+      onExchange: answeringChallenges(tls?.acme, (exchange) => deps.onExchange(exchange)),
+      challenges: tls?.acme?.challenge === "tls-alpn-01" ? challengesIn(tls.acme, clock) : undefined,
       onProtocolError: ({ status, code, message }, client) =>
         refusals.warn("request refused", { client, status, code, why: message }),
       ...(certificates === undefined ? {} : { tls: certificates }),
@@ -96,9 +101,13 @@ export class Listener {
       ...(lines === undefined ? {} : { onAccess: (entry) => lines.add(entry) }),
     });
     const watch =
-      tls === undefined
+      tls === undefined || certificates === undefined
         ? undefined
-        : new CertificateWatch(tls, seen, { clock, log, replace: (fresh) => server.replaceCertificates(fresh) });
+        : new CertificateWatch(
+            tls,
+            { used: certificates, seen },
+            { clock, log, replace: (fresh) => server.replaceCertificates(fresh) },
+          );
     return new Listener(server, lines, watch, crowd);
   }
 
@@ -116,7 +125,7 @@ export class Listener {
 
   /** Warnings for the operator, one sentence each. */
   get warnings(): string[] {
-    return [this.#accessLog?.warning, this.#certificates?.warning, ...this.#crowd.warnings].filter(
+    return [this.#accessLog?.warning, ...(this.#certificates?.warnings ?? []), ...this.#crowd.warnings].filter(
       (warning) => typeof warning === "string",
     );
   }
@@ -145,10 +154,33 @@ function furtherEntrances(
     ...{ ...address, reusePort: true },
     ...(serve.kind === "tls" && certificates !== undefined ? { tls: certificates } : {}),
     ...(serve.kind === "redirect"
-      ? { onExchange: (exchange: Exchange) => exchange.respond(redirectToHttps(exchange, serve.port)) }
+      ? {
+          onExchange: answeringChallenges(dataPlane.tls?.acme, (exchange) =>
+            exchange.respond(redirectToHttps(exchange, serve.port)),
+          ),
+        }
       : {}),
   }));
 }
+
+type Answer = (exchange: Exchange) => Handling;
+
+/** Requests of a certificate authority are answered here; all others as by `answer`. */
+const answeringChallenges = (acme: AcmeConfig | undefined, answer: Answer): Answer =>
+  acme === undefined
+    ? answer
+    : (exchange) => {
+        const reply = challengeReply(acme, exchange.request);
+        return reply === undefined ? answer(exchange) : exchange.respond(reply);
+      };
+
+const challengesIn = (acme: AcmeConfig, clock: Clock): AlpnChallenges => ({
+  areOpen: () => hasChallenges(acme),
+  async certificateOf(name) {
+    const keyAuthorization = keyAuthorizationOf(acme, name);
+    return keyAuthorization === undefined ? undefined : challengeCertificate(name, keyAuthorization, clock.wallTime());
+  },
+});
 
 /** Options for each request: the client's identity, and a request id. */
 export function forwardOptionsOf({ dataPlane }: Pick<DataPlaneSettings, "dataPlane">): ForwardOptions {

@@ -10,6 +10,7 @@ import { isBaseUrl, isHostAddress } from "../../core/base-url.ts";
 import type { Cell, ReplicatedRow } from "../../core/replication/row.ts";
 import {
   audit,
+  challenges,
   deliveries,
   drills,
   epochs,
@@ -42,6 +43,7 @@ const tables = {
   notifications,
   deliveries,
   restoreTests,
+  challenges,
 } as const;
 export type TableName = keyof typeof tables;
 

@@ -36,7 +36,9 @@ export function outlivedRows(replica: RowReplica, wallTimeMs: number): readonly 
     ...oldest("notifications", "at_ms", notificationsKept),
     ...oldest("deliveries", "ended_at_ms", deliveriesKept),
     ...auditClasses.flatMap((name) => oldest("audit", "at_ms", auditKept[name], (row) => auditClassOf(row) === name)),
-    ...["hosts", "gateways", "health"].flatMap((table) => [...replica.rowsOf(table)].filter(isExpiredTombstone)),
+    ...["hosts", "gateways", "health", "challenges"].flatMap((table) =>
+      [...replica.rowsOf(table)].filter(isExpiredTombstone),
+    ),
     ...[...replica.rowsOf("tokens")].filter(isLongExpired),
   ];
 }

@@ -3,6 +3,7 @@ import type { InferInsertModel, InferSelectModel } from "drizzle-orm";
 import type { TableName } from "./replication-tables.ts";
 import type {
   audit,
+  challenges,
   deliveries,
   drills,
   epochs,
@@ -34,6 +35,7 @@ export type AuditRow = Row<typeof audit>;
 export type DrillRow = Row<typeof drills>;
 export type RestoreTestRow = Row<typeof restoreTests>;
 export type MaintenanceRow = Row<typeof maintenance>;
+export type ChallengeRow = Row<typeof challenges>;
 export type NotificationRow = Row<typeof notifications>;
 export type DeliveryRow = Row<typeof deliveries>;
 
@@ -59,6 +61,7 @@ export const putAudit = (row: AuditRow): RowWrite => ({ table: "audit", row });
 export const putNotification = (row: NotificationRow): RowWrite => ({ table: "notifications", row });
 export const putDelivery = (row: DeliveryRow): RowWrite => ({ table: "deliveries", row });
 
+export const putChallenge = (row: ChallengeRow): RowWrite => ({ table: "challenges", row });
 export const putMaintenance = (row: MaintenanceRow): RowWrite => ({ table: "maintenance", row });
 export const putRestoreTest = (row: RestoreTestRow): RowWrite => ({ table: "restoreTests", row });
 export const putDrill = (row: DrillRow): RowWrite => ({ table: "drills", row });

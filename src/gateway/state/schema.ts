@@ -219,6 +219,18 @@ export const maintenance = sqliteTable("t_maintenance", {
   ...provenance,
 });
 
+/** Open challenges of certificate authorities (src/gateway/acme/certificate-orders.ts). */
+export const challenges = sqliteTable("t_challenges", {
+  token: text("token").primaryKey(),
+  /** `http-01` or `tls-alpn-01`. */
+  kind: text("kind").notNull(),
+  domain: text("domain").notNull(),
+  keyAuthorization: text("key_authorization").notNull(),
+  gateway: text("gateway").notNull(),
+  atMs: integer("at_ms").notNull(),
+  ...provenance,
+});
+
 export const drills = sqliteTable("t_drills", {
   id: text("id").primaryKey(),
   service: text("service").notNull(),

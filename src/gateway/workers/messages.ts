@@ -20,6 +20,10 @@ const limits = v.object(
 /** As `HeardOfHost` (src/http/upstream/upstream.ts). */
 const heard = v.object({ position: count, vault: v.optional(text), takesNames: v.boolean() });
 const files = { certPath: text, keyPath: text };
+const acme = v.object({
+  ...{ directory: text, email: v.optional(text), domains: v.array(text), folder: text, caPath: v.optional(text) },
+  challenge: v.picklist(["http-01", "tls-alpn-01"]),
+});
 const target = v.variant("kind", [
   v.object({ kind: v.literal("off") }),
   v.object({ kind: v.literal("stderr") }),
@@ -44,7 +48,9 @@ const settingsSchema = v.object({
   }),
   hold: v.object({ requestsMax: count, bytesMax: count, timeMs: count }),
   dataPlane: v.object({
-    tls: v.optional(v.object({ ...files, names: v.array(v.object({ serverName: text, ...files })) })),
+    tls: v.optional(
+      v.object({ ...files, acme: v.optional(acme), names: v.array(v.object({ serverName: text, ...files })) }),
+    ),
     http2: v.boolean(),
     app: v.boolean(),
     listeners: v.array(

@@ -10,6 +10,7 @@ import { systemTcp } from "../../runtime/tcp/system-tcp.ts";
 import type { Tcp, TcpListener, TcpSocket } from "../../runtime/tcp/tcp.ts";
 import { Admission, type Crowd } from "./admission.ts";
 import type { AccessEntry } from "./access-log.ts";
+import { type AlpnChallenges, answerChallenge, isChallenge } from "./alpn-challenge.ts";
 import { AppConnection, type AppProtocol, type AppServer } from "./app-connection.ts";
 import { ClientConnection } from "./client-connection.ts";
 import type { ConnectionOwner, HalfClose, NamedConnection, OwnedConnection } from "./connection-owner.ts";
@@ -18,7 +19,6 @@ import { type AcceptedSocket, Handshake } from "./handshake.ts";
 import type { Exchange, Handling } from "../upstream/exchange.ts";
 import { httpLimits, type HttpLimits } from "../limits.ts";
 import { explained } from "./listen.ts";
-import { errorReply, localReplyBytes } from "./local-reply.ts";
 import { Overflow } from "./overflow.ts";
 import type { MemorySocket } from "../../runtime/tcp/memory-socket.ts";
 import type { ProtocolError } from "../message/protocol-error.ts";
@@ -74,6 +74,8 @@ export interface HttpServerOptions extends EntranceOptions {
    * before the TLS handshake if there is one. From them it is required, from others it is refused. Default: none.
    */
   readonly proxyProtocolFrom?: readonly string[];
+  /** Of a certificate authority, to be answered on the addresses with TLS. Default: none. */
+  readonly challenges?: AlpnChallenges | undefined;
   /** Addresses and ranges that stand for many clients: the bound of one address is not theirs. Default: none. */
   readonly proxies?: readonly string[];
   /** Connections; default: they are not counted. `displaced`: idle ones that were closed to make room. */
@@ -317,7 +319,7 @@ export class HttpServer implements ConnectionOwner {
         const onSocket = (socket: TcpSocket): void => this.#onSecured(secured, socket, onExchange);
         const onAppSocket = (socket: Socket, protocol: AppProtocol): void =>
           this.#onSecuredForApp(secured, socket, protocol);
-        return this.#balancers.isEmpty
+        return this.#balancers.isEmpty && this.#options.challenges === undefined
           ? secured.listen(address, onSocket, onAppSocket)
           : secured.listenBehind(address, (socket) => this.#acceptForTls(secured, socket), onSocket, onAppSocket);
       }
@@ -348,28 +350,23 @@ export class HttpServer implements ConnectionOwner {
       socket.resume(); // `readHeader` has paused it
     };
     if (!this.#balancers.has(socket.remoteAddress ?? "")) serve();
-    else handshake.readHeader(socket, serve, (error) => this.#refuseHeader(handshake, error, socket));
+    else handshake.readHeader(socket, true, serve);
   }
 
   #acceptForTls(tls: ServerTls<Handshake>, socket: Socket): void {
     const handshake = this.#onHandshake(nodeSocket(socket));
     if (handshake === undefined) return;
-    const begin = (): void => tls.begin(socket, handshake);
+    const { challenges } = this.#options;
+    const begin = (): void => {
+      if (challenges?.areOpen() !== true) tls.begin(socket, handshake);
+      else
+        handshake.readHello(socket, (hello) => {
+          if (!isChallenge(hello)) tls.begin(socket, handshake);
+          else answerChallenge(socket, hello, challenges).catch((error: unknown) => this.onHandlerError(error));
+        });
+    };
     if (!this.#balancers.has(socket.remoteAddress ?? "")) begin();
-    else handshake.readHeader(socket, begin, (error) => this.#refuseHeader(handshake, error));
-  }
-
-  /** `plain`: it can be answered. It is read on for as long as the first request may take (RFC 9112, 9.6). */
-  #refuseHeader(handshake: Handshake, error: ProtocolError, plain?: Socket): void {
-    this.onProtocolError(error, handshake.countedAddress);
-    if (plain === undefined) {
-      handshake.abort();
-      return;
-    }
-    const reply = errorReply(error.status, error.code, error.message, undefined);
-    nodeSocket(plain).writeAll(localReplyBytes(reply, "GET", "close", this.wallTime()));
-    plain.end();
-    plain.resume();
+    else handshake.readHeader(socket, false, begin);
   }
 
   #onSecured(tls: ServerTls<Handshake>, socket: TcpSocket, onExchange: FurtherEntrance["onExchange"]): void {

@@ -124,7 +124,7 @@ test("an earlier gateway gets all rows of the tables that it has, and the others
   await until(refreshed(() => hasService(old, "after")));
   expect([has(old, "tokens"), has(old, "audit")]).toEqual([false, false]);
   expect(a.peers.status().find(({ id }) => id === "g2")?.trouble).toMatch(
-    /does not have the tables audit, deliveries, drills, impacts, maintenance, notifications, restoreTests, tokens: .*\([1-9]\d* so far\)/,
+    /does not have the tables audit, challenges, deliveries, drills, impacts, maintenance, notifications, restoreTests, tokens: .*\([1-9]\d* so far\)/,
   );
 
   // It hears of the first one's rows by the one in the middle alone, which claims to know them all.
@@ -149,7 +149,7 @@ test("a gateway knows a table if it has all of its columns", () => {
   expect(missingIn({ ...ownTables, later: ["id"] })).toBe("");
   expect(missingIn({ ...ownTables, hosts: ["service", "id"] })).toBe("hosts");
   expect(missingIn(undefined)).toBe(
-    "audit, deliveries, drills, impacts, maintenance, notifications, restoreTests, tokens",
+    "audit, challenges, deliveries, drills, impacts, maintenance, notifications, restoreTests, tokens",
   );
 });
 
