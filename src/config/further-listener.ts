@@ -9,6 +9,15 @@ export interface FurtherListener {
     | { readonly kind: "redirect"; readonly port: number };
 }
 
+/** All addresses of a gateway for clients, in the order of its listening sockets. */
+export const addressesOf = ({
+  listen,
+  dataPlane,
+}: {
+  readonly listen: FurtherListener["address"];
+  readonly dataPlane: Pick<ListenerProtocols, "listeners">;
+}): readonly FurtherListener["address"][] => [listen, ...dataPlane.listeners.map(({ address }) => address)];
+
 /** What a gateway's listeners serve, and by which code. */
 export interface ListenerProtocols {
   /** Those with TLS offer HTTP/2 too. */

@@ -3,7 +3,7 @@
  * process that has its listening socket (upgrade/keeper.ts).
  */
 import type { ConfigResult, GatewayConfig } from "../config/types.ts";
-import { duplicateDescriptor } from "../runtime/descriptors.ts";
+import { duplicateDescriptors } from "../runtime/descriptors.ts";
 import { ConfigWatch } from "./config-watch.ts";
 import { Gateway, type GatewayDeps } from "./gateway.ts";
 
@@ -13,8 +13,8 @@ export interface GatewayProcessOptions extends GatewayDeps {
   readonly configFile: string;
   /** Reads the file. */
   readonly load: () => ConfigResult;
-  /** A listening socket that was inherited. */
-  readonly descriptor?: number;
+  /** Listening sockets that were inherited. */
+  readonly descriptors?: readonly number[];
 }
 
 /** The serving process, as its successor sees it. The steps come in this order. */
@@ -37,7 +37,7 @@ export class GatewayProcess implements Incumbent {
 
   /** Throws what `Gateway.start` throws. */
   static async start(options: GatewayProcessOptions): Promise<GatewayProcess> {
-    const gateway = await Gateway.start(options.config, options, options.descriptor);
+    const gateway = await Gateway.start(options.config, options, options.descriptors);
     return new GatewayProcess(options, gateway, await startWatch(options, gateway));
   }
 
@@ -48,9 +48,9 @@ export class GatewayProcess implements Incumbent {
     this.#sayServing();
   }
 
-  /** Descriptor of the socket for clients. */
-  get descriptor(): number {
-    return this.#gateway.descriptor;
+  /** Descriptors of the sockets for clients. */
+  get descriptors(): readonly number[] {
+    return this.#gateway.descriptors;
   }
 
   get port(): number {
@@ -79,7 +79,7 @@ export class GatewayProcess implements Incumbent {
   async resume(): Promise<void> {
     const before = this.#gateway;
     const { config } = before;
-    this.#gateway = await Gateway.start(config, this.#options, await duplicateDescriptor(before.descriptor));
+    this.#gateway = await Gateway.start(config, this.#options, await duplicateDescriptors(before.descriptors));
     this.#watch = await startWatch(this.#options, this.#gateway);
     this.#isHandedOver = false;
     this.#sayServing();

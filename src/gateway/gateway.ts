@@ -100,9 +100,9 @@ export class Gateway implements AdminTarget {
   /**
    * Throws `ConnectionLimitError` if the configured connections need more descriptors than there are, `ListenError` if
    * an address cannot be used, and `DatabaseInUseError` if another gateway has the database; an unusable database is
-   * shown in the status instead. `descriptor`: an inherited listening socket for clients.
+   * shown in the status instead. `descriptors`: inherited listening sockets for clients.
    */
-  static async start(config: GatewayConfig, deps: GatewayDeps, descriptor?: number): Promise<Gateway> {
+  static async start(config: GatewayConfig, deps: GatewayDeps, descriptors?: readonly number[]): Promise<Gateway> {
     assertConnections("gateway.limits.connections", config.limits.connectionsMax);
     const store = new StateStore({
       disk: fileDisk(config.databasePath),
@@ -112,7 +112,7 @@ export class Gateway implements AdminTarget {
     });
     const gateway = new Gateway(config, deps, store, await store.open());
     try {
-      await gateway.#listen(descriptor);
+      await gateway.#listen(descriptors);
     } catch (error) {
       await gateway.close(0);
       throw error;
@@ -182,9 +182,9 @@ export class Gateway implements AdminTarget {
     return this.#config;
   }
 
-  /** Descriptor of the socket for clients. */
-  get descriptor(): number {
-    return this.#plane.descriptor;
+  /** Descriptors of the sockets for clients. */
+  get descriptors(): readonly number[] {
+    return this.#plane.descriptors;
   }
 
   get clock(): Clock {
@@ -390,12 +390,12 @@ export class Gateway implements AdminTarget {
     this.audit.close();
   }
 
-  async #listen(descriptor: number | undefined): Promise<void> {
+  async #listen(descriptors: readonly number[] | undefined): Promise<void> {
     const { adminListen } = this.#config;
     const { clock, log } = this.#deps;
     const parts = { clock, log, metrics: this.metrics, store: this.#store, confirm: () => this.peers.confirm() };
     this.#orders = await certificateOrdersOf(this.#config, parts);
-    await this.#plane.listen(descriptor);
+    await this.#plane.listen(descriptors);
     const api = createAdminApp(this);
     const page = createPage({
       gateway: this.#config.id,

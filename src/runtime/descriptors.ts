@@ -22,6 +22,10 @@ const libraries: Readonly<Record<string, readonly string[]>> = {
   darwin: ["libSystem.B.dylib"],
 };
 
+/** Throws `DescriptorError` if that is not possible for one of them. */
+export const duplicateDescriptors = (descriptors: readonly number[]): Promise<readonly number[]> =>
+  Promise.all(descriptors.map(duplicateDescriptor));
+
 /**
  * Returns another descriptor for the same open file or socket, not inherited by accident. Throws `DescriptorError` if
  * that is not possible.
@@ -44,3 +48,7 @@ export async function duplicateDescriptor(descriptor: number): Promise<number> {
   }
   throw new DescriptorError(failures.join("; "));
 }
+
+/** What a process finds in place of `stdio` behind the first three: `count` descriptors that it was started with. */
+export const inheritedDescriptors = (count: number): readonly number[] =>
+  Array.from({ length: count }, (_, index) => index + 3);

@@ -7,10 +7,12 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { join } from "node:path";
 import type { AddressInfo } from "node:net";
+import { connect } from "node:tls";
 import { freePorts } from "../../src/runtime/free-ports.ts";
 import { descendantsOf, livingOf } from "../../harness/process-table.ts";
 import type { GroupProcess } from "../../harness/processes.ts";
 import { selfCommand } from "../../src/runtime/self-command.ts";
+import { certificateA } from "../support/http/certificates.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { type Bench, openBench, runStead } from "./harness.ts";
 import { exchange, open, RawLoad } from "./raw-load.ts";
@@ -75,15 +77,16 @@ async function until(condition: () => boolean | Promise<boolean>): Promise<void>
   while (!(await condition())) await systemClock.sleep(5);
 }
 
-async function startGateway(workers: number): Promise<GroupProcess> {
-  configFile = bench.write("gateway.toml", configText(workers));
+/** `ready`: an address without TLS. */
+async function startGateway(workers: number, more = "", ready = port): Promise<GroupProcess> {
+  configFile = bench.write("gateway.toml", configText(workers, more));
   const gateway = await bench.keeper.start(
     [...selfCommand(), "gateway", configFile],
     bench.folder,
     join(bench.folder, "gateway.log"),
   );
   await until(async () => {
-    const socket = await open(port).catch(() => null);
+    const socket = await open(ready).catch(() => null);
     if (socket === null) return false;
     const head = await exchange(socket, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     socket.destroy();
@@ -133,6 +136,71 @@ for (const workers of [1, 2]) {
     process.kill(gateway.pid, "SIGTERM");
     expect(await gateway.ended).toEqual({ code: 0, signal: null });
     expect(livingOf(family)).toEqual([]);
+  });
+}
+
+/** New connections one after the other, until it is ended: what was answered, and why not. */
+function tlsLoad(tlsPort: number): { readonly answered: () => number; end(): Promise<readonly string[]> } {
+  let answered = 0;
+  let going = true;
+  const failures: string[] = [];
+  const once = (): Promise<void> =>
+    new Promise((resolve) => {
+      let received = "";
+      const socket = connect({ port: tlsPort, host: "127.0.0.1", rejectUnauthorized: false });
+      socket.on("data", (chunk: Buffer) => (received += chunk.toString("latin1")));
+      socket.on("error", (error) => failures.push(error.message));
+      socket.on("close", () => {
+        if (received.startsWith("HTTP/1.1 200")) answered++;
+        else failures.push(`got ${JSON.stringify(received.slice(0, 40))}`);
+        resolve();
+      });
+      socket.write("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    });
+  const clients = Array.from({ length: 4 }, async () => {
+    while (going) await once();
+  });
+  return {
+    answered: () => answered,
+    async end() {
+      going = false;
+      await Promise.all(clients);
+      return failures;
+    },
+  };
+}
+
+for (const workers of [1, 2]) {
+  test(`listeners beside the first are passed on too: upgrades under load on a plain and a TLS one with ${workers} workers`, async () => {
+    const [plain = 0, secure = 0] = await freePorts(2);
+    const pem = bench.write("gateway.pem", `${certificateA.cert}${certificateA.key}`);
+    const gateway = await startGateway(
+      workers,
+      [
+        ...["[[gateway.listener]]", `listen = "127.0.0.1:${plain}"`],
+        ...["[[gateway.listener]]", `listen = "127.0.0.1:${secure}"`, 'serve = "tls"'],
+        ...["[gateway.tls]", `cert = "${pem}"`, `key = "${pem}"`],
+      ].join("\n"),
+      plain,
+    );
+    const [load, secured] = [new RawLoad(plain, 16), tlsLoad(secure)];
+    await until(() => load.answered > 100 && secured.answered() > 20);
+    for (let nth = 1; nth <= 3; nth++) {
+      upgrade(gateway);
+      await until(() => countOf("upgraded: the previous process is done") === nth);
+      const [served, securely] = [load.answered, secured.answered()];
+      await until(() => load.answered > served + 100 && secured.answered() > securely + 20);
+    }
+    await load.stop();
+    expect(load.failures).toEqual([]);
+    expect(await secured.end()).toEqual([]);
+    // The list of addresses is what the new process has inherited.
+    writeFileSync(configFile, configText(workers));
+    upgrade(gateway);
+    await until(() => countOf(`this gateway listens on 127.0.0.1:${port}, 127.0.0.1:${plain}`) > 0);
+    expect(await exchange(await open(plain), "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")).toStartWith(
+      "HTTP/1.1 200",
+    );
   });
 }
 

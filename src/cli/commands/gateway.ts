@@ -1,7 +1,9 @@
 /** `stead gateway`: runs a gateway until it is told to stop. The other commands are processes that a gateway starts. */
 import { buildCommand } from "@stricli/core";
 import { formatAddress } from "../../config/address.ts";
+import { addressesOf } from "../../config/further-listener.ts";
 import { loadConfig } from "../../config/load.ts";
+import { inheritedDescriptors } from "../../runtime/descriptors.ts";
 import { selfCommand } from "../../runtime/self-command.ts";
 import { BackgroundTasks } from "../../runtime/background-tasks.ts";
 import { systemClock } from "../../runtime/clock.ts";
@@ -33,11 +35,11 @@ export const gatewayCommand = buildCommand<LogFormatFlag, [file?: string], CliCo
     const { Keeper } = await import("../../gateway/upgrade/keeper.ts");
     const { clock, log } = options;
     const run = await GatewayProcess.start(options);
-    const { id, listen } = config.gateway;
+    const { id } = config.gateway;
     const keeper = new Keeper({
       run,
       gateway: id,
-      listen: formatAddress(listen),
+      listen: addressesText(config.gateway),
       command: [...selfCommand(), "gateway-successor", config.file, ...logFormatArguments(logFormat)],
       clock,
       log,
@@ -67,7 +69,7 @@ export const gatewaySuccessorCommand = buildCommand<LogFormatFlag, [file: string
   async func({ logFormat }, file) {
     const { config, options } = await prepare(this, file, logFormat);
     const { GatewayProcess: GatewayProcess } = await import("../../gateway/gateway-process.ts");
-    const { runSuccessor, successorDescriptor } = await import("../../gateway/upgrade/successor.ts");
+    const { runSuccessor } = await import("../../gateway/upgrade/successor.ts");
     const { log } = options;
     // Only the keeper starts an upgrade: it has the listening socket and the published process id.
     this.onUpgrade?.(() =>
@@ -75,12 +77,16 @@ export const gatewaySuccessorCommand = buildCommand<LogFormatFlag, [file: string
     );
     await runSuccessor({
       ...{ input: process.stdin, output: process.stdout, log, signal: this.signal },
-      ready: { gateway: config.gateway.id, listen: formatAddress(config.gateway.listen), version: versionText() },
-      start: () => GatewayProcess.start({ ...options, descriptor: successorDescriptor }),
+      ready: { gateway: config.gateway.id, listen: addressesText(config.gateway), version: versionText() },
+      start: () =>
+        GatewayProcess.start({ ...options, descriptors: inheritedDescriptors(addressesOf(config.gateway).length) }),
       onRun: (run) => this.onReload?.(() => run.reloadNow()),
     });
   },
 });
+
+const addressesText = (gateway: Parameters<typeof addressesOf>[0]): string =>
+  addressesOf(gateway).map(formatAddress).join(", ");
 
 /** Loads the configuration and what a gateway's process supplies. */
 async function prepare(context: CliContext, file: string | undefined, logFormat: LogFormat) {
@@ -132,13 +138,12 @@ export const gatewayWorkerCommand = buildCommand<LogFormatFlag, [gateway: string
     },
   },
   async func({ logFormat }, gateway, number) {
-    const { listenDescriptor, runWorker } = await import("../../gateway/workers/worker.ts");
+    const { runWorker } = await import("../../gateway/workers/worker.ts");
     const { systemLog } = await import("../../runtime/log.ts");
     const log = systemLog(`gateway ${gateway} worker ${number}`, logFormat);
     await runWorker({
       input: process.stdin,
       output: process.stdout,
-      descriptor: listenDescriptor,
       clock: systemClock,
       log,
     });

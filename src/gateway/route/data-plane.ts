@@ -38,16 +38,16 @@ export interface DataPlane {
   /** Warnings for the operator, one sentence each. */
   readonly warnings: readonly string[];
   readonly workers: readonly WorkerStatus[];
-  /** Descriptor of the listening socket, to be duplicated for a process that takes over. */
-  readonly descriptor: number;
+  /** Descriptors of the listening sockets, to be duplicated for a process that takes over (`addressesOf`). */
+  readonly descriptors: readonly number[];
   /** For embedding; undefined where the data plane is not in this process. */
   readonly server: HttpServer | undefined;
   /** Returns the route of a service that `settings` has, or will have at the next `follow`. */
   route(service: string, hooks: RouteHooks): ServiceRoute;
   /** The services or the settings have changed. */
   reconfigure(): void;
-  /** `descriptor`: an inherited listening socket. Throws what Listener.listen throws. */
-  listen(descriptor?: number): Promise<void>;
+  /** `descriptors`: inherited listening sockets. Throws what Listener.listen throws. */
+  listen(descriptors?: readonly number[]): Promise<void>;
   close(options: CloseOptions): Promise<void>;
 }
 
@@ -103,8 +103,8 @@ export class LocalDataPlane implements DataPlane {
     return [...(this.#data?.warnings ?? []), ...(warning === undefined ? [] : [warning])];
   }
 
-  get descriptor(): number {
-    return this.#data?.server.descriptor ?? -1;
+  get descriptors(): readonly number[] {
+    return this.#data?.server.descriptors ?? [];
   }
 
   get server(): HttpServer | undefined {
@@ -142,14 +142,14 @@ export class LocalDataPlane implements DataPlane {
     this.#match = serviceMatcher<Served>(served);
   }
 
-  async listen(descriptor?: number): Promise<void> {
+  async listen(descriptors?: readonly number[]): Promise<void> {
     const { clock, log, settings, metrics } = this.#deps;
     this.#data = await Listener.listen(settings(), {
       clock,
       log,
       metrics,
       refusals: this.#refusals,
-      descriptor,
+      descriptors,
       onExchange: (exchange) => this.#onExchange(exchange),
     });
   }

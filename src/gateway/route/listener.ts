@@ -54,8 +54,8 @@ export interface ListenerDeps {
   readonly metrics: Metrics;
   /** For messages that clients can cause without limit. */
   readonly refusals: BoundedLog;
-  /** A listening socket that this process has inherited. */
-  readonly descriptor?: number | undefined;
+  /** Listening sockets that this process has inherited: of `listen`, then of the listeners beside it. */
+  readonly descriptors?: readonly number[] | undefined;
   onExchange(exchange: Exchange): Handling;
 }
 
@@ -79,7 +79,7 @@ export class Listener {
     const server = await HttpServer.listen({
       host: config.listen.host,
       port: config.listen.port,
-      descriptor: deps.descriptor,
+      descriptor: deps.descriptors?.[0],
       limits,
       clock,
       proxies: trustedProxies,
@@ -95,7 +95,7 @@ export class Listener {
       onProtocolError: ({ status, code, message }, client) =>
         refusals.warn("request refused", { client, status, code, why: message }),
       ...(certificates === undefined ? {} : { tls: certificates }),
-      further: furtherEntrances(config, certificates),
+      further: furtherEntrances(config, certificates, deps.descriptors),
       app: protocols.length === 0 ? undefined : (own) => proxyAppServer(own, protocols),
       ...(proxyProtocolFrom.length === 0 ? {} : { proxyProtocolFrom }),
       ...(lines === undefined ? {} : { onAccess: (entry) => lines.add(entry) }),
@@ -143,15 +143,13 @@ const appProtocols = ({ app, http2 }: DataPlaneSettings["dataPlane"]): readonly 
   ...(app ? (["http/1.1"] as const) : []),
 ];
 
-/**
- * Workers, and the process of an upgrade, open them beside this one: only the first listening socket is passed on.
- */
 function furtherEntrances(
   { dataPlane }: DataPlaneSettings,
   certificates: TlsCertificates | undefined,
+  descriptors: readonly number[] | undefined,
 ): FurtherEntrance[] {
-  return dataPlane.listeners.map(({ address, serve }) => ({
-    ...{ ...address, reusePort: true },
+  return dataPlane.listeners.map(({ address, serve }, index) => ({
+    ...{ ...address, descriptor: descriptors?.[index + 1] },
     ...(serve.kind === "tls" && certificates !== undefined ? { tls: certificates } : {}),
     ...(serve.kind === "redirect"
       ? {

@@ -3,18 +3,18 @@
  * hands over, finishes its requests, and stays as the keeper of the serving process. Its process id, which a service
  * manager or a container knows, thus stays the same through any number of upgrades.
  *
- * No connection is refused or reset, because the listening socket is never closed: the new process inherits it. Both
- * accept from its one queue until the old one stops, and closing one descriptor of a shared socket removes nothing from
- * the queue. (With one socket per process, SO_REUSEPORT, Linux resets what waits in the queue of the socket that
- * closes, and handshakes that it had begun, unless net.ipv4.tcp_migrate_req is set.) Kept-alive connections get one
- * more response, with `Connection: close`: a client that had the head of its last answer before the drain was not told
- * that the connection ends.
+ * No connection is refused or reset, because no listening socket is ever closed: the new process inherits all. Both
+ * accept from the one queue of each until the old one stops, and closing one descriptor of a shared socket removes
+ * nothing from the queue. (With one socket per process, SO_REUSEPORT, Linux resets what waits in the queue of the
+ * socket that closes, and handshakes that it had begun, unless net.ipv4.tcp_migrate_req is set.) Kept-alive
+ * connections get one more response, with `Connection: close`: a client that had the head of its last answer before
+ * the drain was not told that the connection ends.
  *
  * There is one control plane at any time: the old one has closed its database, its admin listener and its links to
  * peers before the new one opens them, and orders nothing from then on; it still follows the primary that hosts report,
  * for its remaining requests. If the new process cannot begin, it is killed, and the old one takes everything back.
  */
-import { duplicateDescriptor } from "../../runtime/descriptors.ts";
+import { duplicateDescriptors } from "../../runtime/descriptors.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Logger } from "../../runtime/log.ts";
 import { messageOf } from "../../runtime/operator-error.ts";
@@ -24,7 +24,7 @@ import { SuccessorProcess, UpgradeError } from "./successor-process.ts";
 export interface KeeperOptions {
   readonly run: GatewayProcess;
   readonly gateway: string;
-  /** The configured address for clients. */
+  /** The configured addresses for clients. */
   readonly listen: string;
   /** Program and arguments of a process that takes over. */
   readonly command: readonly [string, ...string[]];
@@ -37,7 +37,7 @@ export class Keeper {
   readonly lost: Promise<string>;
   readonly #options: KeeperOptions;
   #successor: SuccessorProcess | undefined;
-  #descriptor: number | undefined;
+  #descriptors: readonly number[] | undefined;
   #isUpgrading = false;
   #isStopping = false;
   #onLost: (how: string) => void = () => undefined;
@@ -78,9 +78,9 @@ export class Keeper {
   async #replace(): Promise<void> {
     const { command, clock, log, run } = this.#options;
     const before = this.#successor ?? run;
-    this.#descriptor ??= await duplicateDescriptor(run.descriptor);
+    this.#descriptors ??= await duplicateDescriptors(run.descriptors);
     log.info("upgrading: starting the new process");
-    const successor = new SuccessorProcess(command, this.#descriptor, clock);
+    const successor = new SuccessorProcess(command, this.#descriptors, clock);
     let version = "";
     try {
       const ready = await successor.ready();
@@ -118,7 +118,7 @@ export class Keeper {
       throw new UpgradeError(`the configuration now has gateway.id = "${gateway}", this is ${ownId}`, "restart it");
     if (listen !== ownListen)
       throw new UpgradeError(
-        `the configuration now has gateway.listen = "${listen}", this gateway listens on ${ownListen}`,
+        `the configuration now has the addresses ${listen}, this gateway listens on ${ownListen}`,
         "restart it",
       );
   }

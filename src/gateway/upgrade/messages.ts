@@ -14,7 +14,7 @@ export const toSuccessorSchema = v.variant("kind", [
 export type ToSuccessor = v.InferOutput<typeof toSuccessorSchema>;
 
 export const fromSuccessorSchema = v.variant("kind", [
-  /** It has read its configuration, and could serve. */
+  /** It has read its configuration, and could serve. `listen`: the addresses for clients, separated by ", ". */
   v.object({ kind: v.literal("ready"), gateway: v.string(), listen: v.string(), version: v.string() }),
   v.object({ kind: v.literal("serving") }),
   v.object({ kind: v.literal("handed-over") }),

@@ -32,11 +32,11 @@ export class SuccessorProcess implements Incumbent {
   #waiting: Waiting | undefined;
   #end: string | undefined;
 
-  /** `descriptor`: the listening socket that it inherits. */
-  constructor(command: readonly [string, ...string[]], descriptor: number, clock: Clock) {
+  /** `descriptors`: the listening sockets that it inherits. */
+  constructor(command: readonly [string, ...string[]], descriptors: readonly number[], clock: Clock) {
     const [program, ...args] = command;
     this.#clock = clock;
-    this.#child = spawn(program, args, { stdio: ["pipe", "pipe", "inherit", descriptor] });
+    this.#child = spawn(program, args, { stdio: ["pipe", "pipe", "inherit", ...descriptors] });
     this.ended = new Promise((resolve) => {
       const onEnded = (how: string): void => {
         this.#end ??= how;

@@ -9,9 +9,6 @@ import type { GatewayProcess } from "../gateway-process.ts";
 import { readMessages, sendMessage } from "../workers/line-channel.ts";
 import { toSuccessorSchema, type FromSuccessor, type ToSuccessor } from "./messages.ts";
 
-/** Number of the listening socket, from the order of `stdio` in successor-process.ts. */
-export const successorDescriptor = 3;
-
 export interface SuccessorOptions {
   readonly input: Readable;
   readonly output: Writable;

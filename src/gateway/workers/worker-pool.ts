@@ -1,9 +1,10 @@
 /**
- * The data plane in several processes. One listening socket is opened here and inherited by all of them: they accept
- * from one queue, so a worker that ends loses only what it had accepted, and a hung one gets no more. One socket per
- * worker (SO_REUSEPORT) would be worse: Linux resets what waits in the queue of a socket that is closed.
+ * The data plane in several processes. The listening sockets are opened here and inherited by all of them: they accept
+ * from one queue each, so a worker that ends loses only what it had accepted, and a hung one gets no more. One socket
+ * per worker (SO_REUSEPORT) would be worse: Linux resets what waits in the queue of a socket that is closed.
  */
 import { closeSync } from "node:fs";
+import { addressesOf } from "../../config/further-listener.ts";
 import type { CloseOptions } from "../../http/server/server.ts";
 import { listenOn } from "../../http/server/listen.ts";
 import { addDelta } from "../../metrics/deltas.ts";
@@ -44,7 +45,7 @@ export class WorkerPool implements DataPlane {
   readonly #routes = new Map<number, WorkerRoute>();
   #processes: readonly WorkerProcess[] = [];
   #lastRoute = 0;
-  #descriptor = -1;
+  #descriptors: readonly number[] = [];
   #port = 0;
   #onStart: { resolve(): void; reject(error: Error): void } | undefined = undefined;
 
@@ -56,8 +57,8 @@ export class WorkerPool implements DataPlane {
     return this.#port;
   }
 
-  get descriptor(): number {
-    return this.#descriptor;
+  get descriptors(): readonly number[] {
+    return this.#descriptors;
   }
 
   get connections(): number {
@@ -95,10 +96,9 @@ export class WorkerPool implements DataPlane {
     this.#tellAll(this.#settingsMessage());
   }
 
-  async listen(descriptor?: number): Promise<void> {
-    const { listen } = this.#options.settings();
-    this.#port = listen.port;
-    this.#descriptor = descriptor ?? (await this.#open(listen));
+  async listen(descriptors?: readonly number[]): Promise<void> {
+    this.#port = this.#options.settings().listen.port;
+    this.#descriptors = descriptors ?? (await this.#open());
     const started = new Promise<void>((resolve, reject) => (this.#onStart = { resolve, reject }));
     const { command, clock, log, count } = this.#options;
     const onLost = (detail: string): void => {
@@ -109,7 +109,7 @@ export class WorkerPool implements DataPlane {
       { length: count },
       (_, index) =>
         new WorkerProcess({
-          ...{ number: index + 1, command, descriptor: this.#descriptor, clock, log, onLost },
+          ...{ number: index + 1, command, descriptors: this.#descriptors, clock, log, onLost },
           greeting: () => [this.#settingsMessage(), ...[...this.#routes.values()].flatMap(({ history }) => history)],
           onMessage: (message) => this.#heard(message),
         }),
@@ -120,20 +120,29 @@ export class WorkerPool implements DataPlane {
   async close({ drainMs, idle = "close" }: CloseOptions): Promise<void> {
     // First: once no process accepts connections they must be refused, not wait in the queue of a socket that is still
     // open here.
-    if (this.#descriptor >= 0) closeSync(this.#descriptor);
-    this.#descriptor = -1;
+    for (const descriptor of this.#descriptors) closeSync(descriptor);
+    this.#descriptors = [];
     await Promise.all(this.#processes.map((process) => process.stop(drainMs, idle)));
   }
 
-  /** Opened by the event loop, but kept as a descriptor that the loop does not know: nothing is accepted here. */
-  async #open({ host, port }: DataPlaneSettings["listen"]): Promise<number> {
-    const listener = await listenOn(systemTcp, { host, port }, (socket) => socket.destroy());
+  /** Opened by the event loop, but kept as descriptors that the loop does not know: nothing is accepted here. */
+  async #open(): Promise<readonly number[]> {
+    const opened: number[] = [];
     try {
-      this.#port = listener.port;
-      return await duplicateDescriptor(listener.descriptor);
-    } finally {
-      listener.close();
+      for (const { host, port } of addressesOf(this.#options.settings())) {
+        const listener = await listenOn(systemTcp, { host, port }, (socket) => socket.destroy());
+        try {
+          if (opened.length === 0) this.#port = listener.port;
+          opened.push(await duplicateDescriptor(listener.descriptor));
+        } finally {
+          listener.close();
+        }
+      }
+    } catch (error) {
+      for (const descriptor of opened) closeSync(descriptor);
+      throw error;
     }
+    return opened;
   }
 
   #settingsMessage(): ToWorker {

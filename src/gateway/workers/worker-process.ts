@@ -16,8 +16,8 @@ export interface WorkerProcessOptions {
   /** Counts from 1. */
   readonly number: number;
   readonly command: readonly [string, ...string[]];
-  /** The listening socket. */
-  readonly descriptor: number;
+  /** The listening sockets. */
+  readonly descriptors: readonly number[];
   readonly clock: Clock;
   readonly log: Logger;
   /** The messages for a process that has just started, in order. */
@@ -92,10 +92,10 @@ export class WorkerProcess {
     const {
       command: [program, ...args],
       number,
-      descriptor,
+      descriptors,
       clock,
     } = this.#options;
-    const child = spawn(program, [...args, String(number)], { stdio: ["pipe", "pipe", "inherit", descriptor] });
+    const child = spawn(program, [...args, String(number)], { stdio: ["pipe", "pipe", "inherit", ...descriptors] });
     const running: Running = { child, startedAt: clock.now(), listening: false, silence: undefined };
     this.#running = running;
     child.once("error", (error) => this.#onEnd(running, `it cannot be started: ${error.message}`));

@@ -1,5 +1,5 @@
 /**
- * A worker process: the data plane of one gateway on an inherited listening socket, without any decision of its own.
+ * A worker process: the data plane of one gateway on inherited listening sockets, without any decision of its own.
  * Messages tell it where requests go (messages.ts); it reports their outcomes.
  *
  * Without its control plane it would not hear of a failover, and its port must be free for a restarted gateway: it
@@ -7,10 +7,12 @@
  * dead gateway, with workers as without.
  */
 import type { Readable, Writable } from "node:stream";
+import { addressesOf } from "../../config/further-listener.ts";
 import type { CloseOptions } from "../../http/server/server.ts";
 import { ClusterTls } from "../../control/tls/cluster-tls.ts";
 import { DeltaMetrics } from "../../metrics/deltas.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
+import { inheritedDescriptors } from "../../runtime/descriptors.ts";
 import { messageOf, OperatorError } from "../../runtime/operator-error.ts";
 import type { Logger } from "../../runtime/log.ts";
 import { LocalDataPlane } from "../route/data-plane.ts";
@@ -29,13 +31,9 @@ import {
   type WorkerSettings,
 } from "./messages.ts";
 
-/** Number of the listening socket, from the order of `stdio` in worker-process.ts. */
-export const listenDescriptor = 3;
-
 export interface WorkerOptions {
   readonly input: Readable;
   readonly output: Writable;
-  readonly descriptor: number;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -132,7 +130,7 @@ class Worker {
       this.#routes.set(route, { target: plane.route(name, hooks), ended, traced });
     }
     plane.reconfigure();
-    if (isFirst) this.#listen(plane);
+    if (isFirst) this.#listen(plane, settings);
   }
 
   /** Its own copy of the files, which it looks at itself. */
@@ -143,8 +141,8 @@ class Worker {
     return new ClusterTls({ config, cluster: name, self: [{ role: "gateway", id }], clock, log }).watch();
   }
 
-  #listen(plane: LocalDataPlane): void {
-    plane.listen(this.#options.descriptor).then(
+  #listen(plane: LocalDataPlane, settings: WorkerSettings): void {
+    plane.listen(inheritedDescriptors(addressesOf(settings).length)).then(
       () => {
         this.#send({ kind: "listening" });
         this.#report();

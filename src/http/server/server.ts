@@ -166,9 +166,9 @@ export class HttpServer implements ConnectionOwner {
     return this.#entrances.map(({ listener }) => listener.port);
   }
 
-  /** Descriptor of the first listening socket; -1 if the runtime does not report it. */
-  get descriptor(): number {
-    return this.#entrances[0]?.listener.descriptor ?? -1;
+  /** Of the listening sockets, in the order of the addresses; -1 where the runtime does not report it. */
+  get descriptors(): readonly number[] {
+    return this.#entrances.map(({ listener }) => listener.descriptor);
   }
 
   get mayServeOnceMore(): boolean {
