@@ -3,16 +3,17 @@
  * (scripts/proxy-bench/runtimes.ts): every malformed request, every good one, bytes kept as they came, and TLS.
  */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect } from "node:tls";
-import { bundleFor, findRuntime, type RuntimeName } from "../../../scripts/proxy-bench/runtimes.ts";
+import { findRuntime, type RuntimeName } from "../../../scripts/proxy-bench/runtimes.ts";
 import { requestCases } from "../../http/conformance/request-cases.ts";
 import { RawBackend } from "../../support/http/raw-backend.ts";
 import { RawClient } from "../../support/http/raw-client.ts";
+import { startRuntime } from "../../support/http/runtime-process.ts";
 
 setDefaultTimeout(30_000);
 
@@ -48,18 +49,10 @@ for (const name of ["node", "deno"] satisfies RuntimeName[]) {
           "HTTP/1.1 201 Made Up\r\nX-Odd-CASE: 1\r\nx-odd-case: 2\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n5\r\nhello\r\n0\r\nX-T: end\r\n\r\n",
         );
       });
-      const [program, ...leading] = runtime.command;
-      child = spawn(
-        program,
-        [
-          ...leading,
-          await bundleFor(join(import.meta.dirname, "../../support/http/runtime-child.ts"), folder),
-          String(backend.port),
-        ],
-        { stdio: ["ignore", "pipe", "inherit"] },
-      );
-      const [line] = (await once(child.stdout as NonNullable<ChildProcess["stdout"]>, "data")) as [Buffer];
-      [port = 0, tlsPort = 0] = line.toString().trim().split(" ").map(Number);
+      ({
+        child,
+        ports: [port = 0, tlsPort = 0],
+      } = await startRuntime(runtime, folder, backend.port));
     });
     afterAll(async () => {
       child.kill("SIGKILL");
