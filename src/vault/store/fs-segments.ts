@@ -171,8 +171,8 @@ export class FsSegments implements SegmentFiles, AppendParts {
     { key, offset, bytes, rival, mark }: Append,
   ): Promise<AppendOutcome> {
     const path = join(this.#folder, rival);
-    const content = Buffer.concat([encodeMark(mark.position), bytes]);
-    const reply = await thread?.run({ numbers: [fd, markFd, offset], texts: [dirname(path), path], content });
+    const [texts, before] = [[dirname(path), path], encodeMark(mark.position)];
+    const reply = await thread?.run({ numbers: [fd, markFd, offset], texts, before, content: bytes });
     if (reply?.kind === "done") return { kind: reply.result === "rival" ? "rival" : "counts" };
     const isFileLost = reply?.at !== "look";
     if (isFileLost) this.#forget(key);

@@ -26,8 +26,10 @@ export interface ThreadJob {
   /** Descriptors, lengths, offsets: at most 12, each below 2^31. */
   readonly numbers: readonly number[];
   readonly texts: readonly string[];
-  /** At most the thread's `contentBytesMax`. */
+  /** At most the thread's `contentBytesMax`, with `before`. */
   readonly content: Uint8Array;
+  /** Bytes of the content before `content`; default: none. */
+  readonly before?: Uint8Array;
 }
 
 /** What a job replies. `at`: its step that failed. */
@@ -64,6 +66,7 @@ type Answer =
   | { readonly result: string }
   | { readonly at: string; readonly code: string | undefined; readonly message: string };
 
+const nothing = new Uint8Array(0);
 /** What the thread is told: bits of the first word. */
 const asked = 1;
 const closing = 2;
@@ -141,13 +144,14 @@ export class JobThread {
     return this.isPosted ? -1 : Atomics.exchange(this.#head, resultWord, -1);
   }
 
-  #give({ numbers, texts, content }: ThreadJob): boolean {
+  #give({ numbers, texts, content, before = nothing }: ThreadJob): boolean {
     const text = Buffer.from(texts.join("\0"));
     if (text.length > textBytesMax) return false;
     this.#texts.set(text);
-    this.#content.set(content);
+    this.#content.set(before);
+    this.#content.set(content, before.length);
     this.#head[1] = text.length;
-    this.#head[2] = content.length;
+    this.#head[2] = before.length + content.length;
     this.#head[3] = numbers.length;
     this.#head.set(numbers, 4);
     return true;

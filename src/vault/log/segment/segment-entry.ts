@@ -52,7 +52,10 @@ export const tagOf = (claim: Uint8Array): number => crc32(claim);
 export const sealTag = 0;
 
 export function encodeEntry(kind: EntryKind, position: Position, content: Uint8Array, tag: number): Uint8Array {
-  const entry = Buffer.alloc(entryBytes(content.length));
+  // An upload is some hundred kilobytes: only what the content leaves is zeroed.
+  const entry = Buffer.allocUnsafe(entryBytes(content.length));
+  entry.fill(0, 0, entryHeaderBytes);
+  entry.fill(0, entryHeaderBytes + content.length);
   entry.writeUInt32LE(magic, 0);
   entry.writeUInt8(kindNumbers[kind], 4);
   entry.writeUInt32LE(content.length, 8);
