@@ -1,7 +1,8 @@
 /**
  * `bun run bench:files`: what files that fail over cost. In turns, by as many clients, with the same application:
  * uploads of 100 KB, and commits without a file, sent to the bare application, to a host without `files`, and to one
- * with it. Then, with many files in the folder: how long the first start and a failover take, and a failover of a
+ * with it; uploads also to the application behind the floor (files-bench/floor.ts), which passes bytes on and syncs
+ * them, and does nothing else. Then, with many files in the folder: how long the first start and a failover take, and a failover of a
  * service that has two. `--seconds N` of a turn (3; 0: costs are not measured), `--turns N` (3), `--clients N` (4),
  * `--files N` (100000; 0: not measured), `--json`.
  */
@@ -71,16 +72,32 @@ async function begin(cluster: Cluster): Promise<string> {
   return cluster.gateways[0]?.url ?? cluster.hosts[0]?.dataUrl ?? "";
 }
 
-async function startBare(): Promise<string> {
-  const data = join(folder, "bare");
+async function startBare(name: string): Promise<{ url: string; port: number }> {
+  const data = join(folder, name);
   mkdirSync(data);
   const port = await freePort("applications");
   const [program, ...args] = filesApplication.command;
   const child = spawn(program, args, { env: { ...process.env, PORT: String(port), DATA_DIR: data }, stdio: "ignore" });
   bare.push(child);
   const url = `http://127.0.0.1:${port}`;
-  while ((await new FilesClient(url).call("GET", "/health")) !== 200) await systemClock.sleep(20);
+  await whenHealthy(url);
+  return { url, port };
+}
+
+/** Starts an application of its own behind the floor. */
+async function startFloor(): Promise<string> {
+  const application = await startBare("behind-floor");
+  const port = await freePort("applications");
+  const script = join(import.meta.dirname, "files-bench/floor.ts");
+  const args = [script, String(port), String(application.port), join(folder, "floor-journal")];
+  bare.push(spawn(process.execPath, args, { stdio: ["ignore", "ignore", "inherit"] }));
+  const url = `http://127.0.0.1:${port}`;
+  await whenHealthy(url);
   return url;
+}
+
+async function whenHealthy(url: string): Promise<void> {
+  while ((await new FilesClient(url).call("GET", "/health")) !== 200) await systemClock.sleep(20);
 }
 
 /** Requests per second. */
@@ -99,8 +116,9 @@ async function rate(url: string, ask: (client: FilesClient, nth: number) => Prom
   return done / seconds;
 }
 async function measureCosts(): Promise<Record<string, number>> {
-  const [bare, without, withFiles] = [
-    await startBare(),
+  const [bare, floor, without, withFiles] = [
+    (await startBare("bare")).url,
+    await startFloor(),
     await begin(await openCluster("a", "", alone)),
     await begin(await openCluster("b", filesKeys, alone)),
   ];
@@ -114,12 +132,14 @@ async function measureCosts(): Promise<Record<string, number>> {
     uploads: { bare: [], without: [], with: [] },
     notes: { bare: [], without: [], with: [] },
   };
+  const floors: number[] = [];
   for (let turn = 0; turn < turns; turn++)
     for (const [what, ask] of [
       ["uploads", upload],
       ["notes", note],
     ] as const) {
       found[what].bare.push(await rate(bare, ask));
+      if (what === "uploads") floors.push(await rate(floor, ask));
       // Each is first as often as the other.
       const both = [
         (): Promise<unknown> => rate(without, ask).then((per) => found[what].without.push(per)),
@@ -132,6 +152,9 @@ async function measureCosts(): Promise<Record<string, number>> {
     uploads_without: rounded(median(found.uploads.without)),
     uploads_with: rounded(median(found.uploads.with)),
     uploads_of_bare: rounded(median(found.uploads.with) / median(found.uploads.bare)),
+    uploads_floor: rounded(median(floors)),
+    uploads_floor_of_bare: rounded(median(floors) / median(found.uploads.bare)),
+    uploads_of_floor: rounded(median(found.uploads.with) / median(floors)),
     notes_bare: rounded(median(found.notes.bare)),
     notes_without: rounded(median(found.notes.without)),
     notes_with: rounded(median(found.notes.with)),
@@ -139,6 +162,9 @@ async function measureCosts(): Promise<Record<string, number>> {
   };
   say(
     `uploads of 100 KB per second: bare ${result.uploads_bare}, host without files ${result.uploads_without}, with files ${result.uploads_with} (${result.uploads_of_bare} of bare)`,
+  );
+  say(
+    `the floor, a pump of bytes that syncs them before each answer: ${result.uploads_floor} (${result.uploads_floor_of_bare} of bare); the host with files is at ${result.uploads_of_floor} of it`,
   );
   say(
     `commits without a file per second: bare ${result.notes_bare}, host without files ${result.notes_without}, with files ${result.notes_with} (${result.notes_of_without} of without)`,
