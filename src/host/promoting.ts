@@ -137,11 +137,12 @@ export class Promoting {
   /** Creates the term of a claim. Its lease is renewed from now on. */
   newTerm({ writer, wallAheadMs }: Claimed, { known, files }: HandedOverState): Term {
     const { ports, logStatus, warnings, onEvent, onChange } = this.#options;
-    const { config, clock, rules, log, metrics, store, front, openSource, application, freePort, clean, compression } =
-      ports;
+    const { config, clock, random, rules, log, metrics, store, front, openSource, application, freePort } = ports;
+    const { clean, compression } = ports;
     const term: Term = new Term({
       config,
       clock,
+      random,
       rules,
       log,
       metrics,

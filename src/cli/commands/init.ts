@@ -15,7 +15,7 @@ import { OperatorError } from "../../runtime/operator-error.ts";
 import { defaultConfigFile } from "./config.ts";
 import type { CliContext } from "../output/context.ts";
 import { type FittingFiles, fittingFiles } from "../../core/files/coverage.ts";
-import { surveyFolder } from "../../host/machine/folder-survey.ts";
+import { type FolderSurvey, surveyFolder } from "../../host/machine/folder-survey.ts";
 import { fittingPatterns } from "./fitting-patterns.ts";
 import { hostParty, type Party } from "../../control/channel/transcript.ts";
 import { machineFiles, makeCertificates } from "./ca.ts";
@@ -148,8 +148,7 @@ interface PlanInput {
 }
 
 /** A folder may have keys or uploads before its application has made a database. */
-function fittingBeside(dataFolder: string, databases: readonly string[] | undefined): FittingFiles | undefined {
-  const { entries } = surveyFolder(dataFolder);
+function fittingBeside({ entries }: FolderSurvey, databases: readonly string[] | undefined): FittingFiles | undefined {
   // Databases that no pattern fits must not be taken for files.
   if (databases === undefined && entries.some(({ isDatabase }) => isDatabase)) return undefined;
   return fittingFiles(entries, databases ?? defaultDatabases);
@@ -165,8 +164,9 @@ function planOf(flags: InitFlags, { cwd, folder, target, joined }: PlanInput): P
   const isUrl = /^[a-z0-9]+:\/\//.test(vault);
   const data = flags.data === undefined ? (system?.data ?? "data") : inFile(flags.data);
   const dataFolder = resolve(target, data);
-  const found = flags.role === "gateway" ? undefined : fittingPatterns(dataFolder);
-  const beside = flags.role === "gateway" ? undefined : fittingBeside(dataFolder, found);
+  const survey = flags.role === "gateway" ? undefined : surveyFolder(dataFolder);
+  const found = survey && fittingPatterns(survey);
+  const beside = survey && fittingBeside(survey, found);
   return {
     ...{ found, beside, dataFolder, vaultPlace: isUrl ? vault : resolve(cwd, vault) },
     controlUrl: controlUrlAt(flags.address),

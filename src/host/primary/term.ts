@@ -16,7 +16,7 @@ import type { Compression } from "../../vault/checkpoint/chunk-codec.ts";
 import type { LogWriter } from "../../vault/log/log-writer.ts";
 import type { Store } from "../../vault/store/store.ts";
 import { putFileChunk } from "../../vault/checkpoint/file-chunks.ts";
-import { systemRandom } from "../../runtime/random.ts";
+import type { Random } from "../../runtime/random.ts";
 import { ApplicationError } from "../application/application-error.ts";
 import { AskedCheckpoints } from "./asked-checkpoints.ts";
 import { Checkpointer } from "./checkpointer.ts";
@@ -30,6 +30,7 @@ import type { SupervisedApplication } from "../application/supervised-applicatio
 export interface TermOptions {
   readonly config: HostConfig;
   readonly clock: Clock;
+  readonly random: Random;
   readonly rules: Rules;
   readonly log: Logger;
   readonly metrics: Metrics;
@@ -138,9 +139,9 @@ export class Term {
 
   /** Opens the databases for capture: existing ones are in WAL mode before the application sees them. */
   async openDatabases(): Promise<void> {
-    const { store, writer, compression, clock, openSource } = this.#options;
+    const { store, writer, compression, clock, random, openSource } = this.#options;
     this.#source = await openSource();
-    const ports = { store, compression, clock, random: systemRandom, signal: this.#aborted.signal };
+    const ports = { store, compression, clock, random, signal: this.#aborted.signal };
     this.#source.storeFilesIn?.((bytes) => putFileChunk({ ...ports, position: writer.position + 1 }, bytes));
     this.#journal.attach(this.#source);
   }

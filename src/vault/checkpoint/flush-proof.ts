@@ -13,7 +13,7 @@ import { wholeState } from "../../core/files/whole-state.ts";
 import { readTree } from "./checkpoint-files.ts";
 import { readChunkOf } from "./stored-chunk.ts";
 import { MalformedBytes } from "../log/bytes.ts";
-import { filesOf } from "../log/files-section.ts";
+import { chunksNamedIn } from "../log/files-section.ts";
 import { DamagedChunkError } from "../errors.ts";
 import { type CheckpointManifest, readChunk } from "./checkpoint.ts";
 import type { PageKeeper } from "../log/flush-assembler.ts";
@@ -167,15 +167,9 @@ export class JournalProof {
   }
 }
 
-function chunksIn(sections: Flush["sections"]): { readonly path: string; readonly key: string }[] {
+function chunksIn(sections: Flush["sections"]): ReturnType<typeof chunksNamedIn> {
   try {
-    return (filesOf(sections)?.changes ?? []).flatMap((change) =>
-      change.kind === "put-file"
-        ? change.pieces.flatMap(({ source }) =>
-            source.kind === "chunk" ? [{ path: change.path, key: source.key }] : [],
-          )
-        : [],
-    );
+    return chunksNamedIn(sections);
   } catch (error) {
     if (error instanceof MalformedBytes) return [];
     throw error;

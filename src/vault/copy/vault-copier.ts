@@ -220,7 +220,10 @@ export class VaultCopier {
       const record = await reader.next();
       if (record === undefined || reader.lastBytes === undefined) break;
       await this.#copyKeyringOf(reader.lastBytes, signal);
-      await this.#copyChunks(chunksNamedIn(record.sections), signal);
+      await this.#copyChunks(
+        chunksNamedIn(record.sections).map(({ key }) => key),
+        signal,
+      );
       if (record.body.kind === "checkpoint") {
         await put();
         copied = (await this.#copyAnnounced(record.body.checkpointPosition, signal)) ?? copied;

@@ -68,11 +68,11 @@ export function filesChecksumIn(sections: readonly Section[]): Uint8Array | unde
   return sections.find(({ kind }) => kind === filesKind)?.content.slice(0, treeChecksumBytes);
 }
 
-/** Returns the keys of chunks that a record names. Throws MalformedBytes. */
-export const chunksNamedIn = (sections: readonly Section[]): string[] =>
+/** Returns the chunks that a record or a flush names, each with the path of its file. Throws MalformedBytes. */
+export const chunksNamedIn = (sections: readonly Section[]): { readonly key: string; readonly path: string }[] =>
   (filesOf(sections)?.changes ?? []).flatMap((change) =>
     change.kind === "put-file"
-      ? change.pieces.flatMap(({ source }) => (source.kind === "chunk" ? [source.key] : []))
+      ? change.pieces.flatMap(({ source }) => (source.kind === "chunk" ? [{ key: source.key, path: change.path }] : []))
       : [],
   );
 

@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fittingPatterns } from "../../../src/cli/commands/fitting-patterns.ts";
+import { surveyFolder } from "../../../src/host/machine/folder-survey.ts";
 
 const database = "SQLite format 3\0 and more";
 
@@ -14,7 +15,7 @@ function patternsOf(databases: readonly string[], others: readonly string[] = []
       mkdirSync(dirname(join(folder, name)), { recursive: true });
       writeFileSync(join(folder, name), databases.includes(name) ? database : "x");
     }
-    return fittingPatterns(folder);
+    return fittingPatterns(surveyFolder(folder));
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -36,7 +37,14 @@ test("many folders become **, if that matches nothing else", () => {
   expect(patternsOf(tenants, ["thumbs.db"])?.length).toBe(12);
 });
 
+test("a folder that was not looked at whole has no patterns: one might match what was not seen", () => {
+  const entry = { name: "a.db", kind: "file", bytes: 16, isDatabase: true } as const;
+  const survey = { entries: [entry], unreadable: [] };
+  expect(fittingPatterns({ ...survey, isCut: false })).toEqual(["*.db"]);
+  expect(fittingPatterns({ ...survey, isCut: true })).toBeUndefined();
+});
+
 test("a folder without databases, or none, has no patterns", () => {
   expect(patternsOf([], ["notes.txt", "empty.db"])).toBeUndefined();
-  expect(fittingPatterns("/nonexistent/stead")).toBeUndefined();
+  expect(fittingPatterns(surveyFolder("/nonexistent/stead"))).toBeUndefined();
 });
