@@ -2,9 +2,9 @@
  * `bun run bench:files`: what files that fail over cost. In turns, by as many clients, with the same application:
  * uploads of 100 KB, and commits without a file, sent to the bare application, to a host without `files`, and to one
  * with it; uploads also to the application behind the floor (files-bench/floor.ts), which passes bytes on and syncs
- * them, and does nothing else. Then, with many files in the folder: how long the first start and a failover take, and a failover of a
- * service that has two. `--seconds N` of a turn (3; 0: costs are not measured), `--turns N` (3), `--clients N` (4),
- * `--files N` (100000; 0: not measured), `--json`.
+ * them, and does nothing else. Then, with many files in the folder: how long the first start and a failover take, and a
+ * failover of a service that has two. `--seconds N` of a turn (3; 0: costs are not measured), `--turns N` (3),
+ * `--clients N` (4), `--files N` (100000; 0: not measured), `--json`.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";

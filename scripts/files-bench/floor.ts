@@ -1,7 +1,7 @@
 /**
- * The floor of `bench:files`: what no host can cost less than on this runtime and machine. Our own sockets pass bytes
- * on unread, and before an answer goes on, what its client has sent until then is written to one preallocated file and
- * synced, once for all that wait. Nothing is parsed, hashed, or read from the application's folder. Arguments: port,
+ * The floor of `bench:files`: no host can cost less on this runtime and machine. Our own sockets pass bytes on unread,
+ * and before an answer is passed on, what clients have sent until then is written to one preallocated file and synced,
+ * once for all that wait. Nothing is parsed, hashed, or read from the application's folder. Arguments: port,
  * the application's port, the file.
  */
 import { fdatasync, openSync, write, writeSync } from "node:fs";
@@ -35,7 +35,7 @@ class Journal {
   /** Calls back when everything that was added until now is durable. */
   whenDurable(done: () => void): void {
     this.#waiting.push(done);
-    if (!this.#isWriting) void this.#write();
+    if (!this.#isWriting) this.#write().catch(() => process.exit(1));
   }
 
   async #write(): Promise<void> {
