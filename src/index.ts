@@ -1,2 +1,3 @@
 /** The library: what `import … from "stead"` gives. The program is main.ts. */
-export { gateway, type EmbeddedGateway, type EmbeddedGatewayOptions } from "./embed/gateway.ts";
+export type { EmbeddedGateway, EmbeddedGatewayOptions } from "./embed/embedded-gateway.ts";
+export { gateway } from "./embed/gateway.ts";

@@ -35,29 +35,9 @@ export async function npmPackage(commit: string, timeSeconds: number): Promise<B
   return gzipSync(tar(withFolders(files), timeSeconds), { level: 9 });
 }
 
-/** As src/embed/gateway.ts has them; a test compares them. */
-export const types = `import type { Context, Hono } from "hono";
-
-export interface EmbeddedGatewayOptions {
-  /** Path of the configuration file. */
-  readonly config: string;
-  /** Who sent a request; default: what the runtime's server says. */
-  readonly clientOf?: (context: Context) => { readonly address: string; readonly port: number; readonly secure: boolean };
-}
-
-export interface EmbeddedGateway {
-  /** Every request, whatever its method and path, goes to the primary of its service. */
-  readonly app: Hono;
-  /** Of the gateway's own listener, which serves too. */
-  readonly port: number;
-  readonly adminPort: number;
-  /** Rereads the configuration file; it is also reread when it changes. */
-  reload(): void;
-  /** Stops after the requests in flight. */
-  close(): Promise<void>;
-}
-
-export declare function gateway(options: EmbeddedGatewayOptions): Promise<EmbeddedGateway>;
+/** Those of the sources, and the one value. */
+export const types = `${readFileSync(join(root, "src/embed/embedded-gateway.ts"), "utf8")}
+export declare const gateway: StartGateway;
 `;
 
 const file = (path: string, content: string | Uint8Array, mode = 0o644): TarEntry => ({

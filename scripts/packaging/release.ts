@@ -19,7 +19,7 @@ import { npmPackage } from "./npm-package.ts";
 import { hasRpmbuild, rpm } from "./rpm.ts";
 import { licenceIn, sbom } from "./sbom.ts";
 import { tar } from "./tar.ts";
-import type { ReleaseTarget } from "./targets.ts";
+import { glibcMin, type ReleaseTarget } from "./targets.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 const { version } = packageFile;
@@ -118,7 +118,7 @@ const debControl = (architecture: string): readonly string[] => [
   "Maintainer: The authors of stead <stead@localhost>",
   "Section: net",
   "Priority: optional",
-  "Depends: libc6 (>= 2.18), libgcc-s1, passwd",
+  `Depends: libc6 (>= ${glibcMin}), libgcc-s1, passwd`,
   `Description: ${packageFile.description}`,
   ...description.split("\n").map((line) => ` ${line}`),
 ];

@@ -6,6 +6,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSyn
 import { dirname, join } from "node:path";
 import { runCommand } from "../lib/command.ts";
 import type { TarEntry } from "./tar.ts";
+import { glibcMin } from "./targets.ts";
 
 export interface Rpm {
   readonly version: string;
@@ -63,7 +64,7 @@ Release: 1
 Summary: ${options.summary}
 License: Apache-2.0
 AutoReqProv: no
-Requires: glibc >= 2.18, libgcc, shadow-utils
+Requires: glibc >= ${glibcMin}, libgcc, shadow-utils
 
 %description
 ${options.description}

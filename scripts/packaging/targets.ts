@@ -14,6 +14,9 @@ export interface ReleaseTarget {
   readonly roles: string;
 }
 
+/** The oldest C library that Bun's executable runs with. */
+export const glibcMin = "2.18";
+
 const all = "gateway, host, vault server, commands";
 /** Without /proc, inotify and open file description locks nothing can be captured. */
 const noHost = "gateway, vault server, commands; not a host, since capture needs Linux";
@@ -21,11 +24,11 @@ const noHost = "gateway, vault server, commands; not a host, since capture needs
 export const releaseTargets: readonly ReleaseTarget[] = [
   {
     ...{ name: "linux-x64", build: "bun-linux-x64", executable: "stead", roles: all },
-    ...{ deb: "amd64", rpm: "x86_64", oci: "amd64", needs: "glibc 2.18, libgcc_s; SSE4.2" },
+    ...{ deb: "amd64", rpm: "x86_64", oci: "amd64", needs: `glibc ${glibcMin}, libgcc_s; SSE4.2` },
   },
   {
     ...{ name: "linux-arm64", build: "bun-linux-arm64", executable: "stead", roles: all },
-    ...{ deb: "arm64", rpm: "aarch64", oci: "arm64", needs: "glibc 2.18, libgcc_s" },
+    ...{ deb: "arm64", rpm: "aarch64", oci: "arm64", needs: `glibc ${glibcMin}, libgcc_s` },
   },
   {
     ...{ name: "linux-x64-musl", build: "bun-linux-x64-musl", executable: "stead", roles: all },

@@ -7,39 +7,19 @@
  *   const front = await gateway({ config: "stead.toml" });
  *   Bun.serve({ port: 8080, fetch: front.app.fetch });
  */
-import type { Context, Hono } from "hono";
 import { resolve } from "node:path";
 import { loadConfig } from "../config/load.ts";
 import { formatProblems } from "../config/problems.ts";
 import { GatewayProcess } from "../gateway/gateway-process.ts";
-import type { FetchClient } from "../http/embed/fetch-adapter.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { systemLog } from "../runtime/log.ts";
 import { OperatorError } from "../runtime/operator-error.ts";
 import { selfCommand } from "../runtime/self-command.ts";
 import { clientOf } from "./client-of.ts";
+import type { StartGateway } from "./embedded-gateway.ts";
 
-export interface EmbeddedGatewayOptions {
-  /** Path of the configuration file. */
-  readonly config: string;
-  /** Who sent a request; default: what the runtime's server says. */
-  readonly clientOf?: (context: Context) => FetchClient;
-}
-
-export interface EmbeddedGateway {
-  /** Every request, whatever its method and path, goes to the primary of its service. */
-  readonly app: Hono;
-  /** Of the gateway's own listener, which serves too. */
-  readonly port: number;
-  readonly adminPort: number;
-  /** Rereads the configuration file; it is also reread when it changes. */
-  reload(): void;
-  /** Stops after the requests in flight, as SIGTERM does with `stead gateway`. */
-  close(): Promise<void>;
-}
-
-/** Throws an OperatorError for what is wrong with the configuration or with this machine. */
-export async function gateway(options: EmbeddedGatewayOptions): Promise<EmbeddedGateway> {
+/** Rejects with an OperatorError. */
+export const gateway: StartGateway = async function startGateway(options) {
   const load = () => loadConfig(options.config, { env: process.env, folder: process.cwd() });
   const loaded = load();
   if (loaded.kind !== "ok")
@@ -65,4 +45,4 @@ export async function gateway(options: EmbeddedGatewayOptions): Promise<Embedded
     reload: () => running.reloadNow(),
     close: () => running.stop(),
   };
-}
+};

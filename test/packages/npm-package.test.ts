@@ -24,6 +24,25 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
+test("a program in TypeScript compiles with the package's types, and one that misuses them does not", async () => {
+  const program = join(folder, "program");
+  mkdirSync(join(program, "node_modules"), { recursive: true });
+  symlinkSync(join(folder, "package"), join(program, "node_modules", "stead"));
+  const compile = async (text: string): Promise<string> => {
+    writeFileSync(join(program, "main.ts"), text);
+    const options = ["--noEmit", "--strict", "--module", "nodenext", "--skipLibCheck", "--preserveSymlinks", "main.ts"];
+    const tsc = join(import.meta.dirname, "../../node_modules/typescript/bin/tsc");
+    const { out, err } = await runProgram(process.execPath, [tsc, ...options], { cwd: program, env });
+    return out + err;
+  };
+  symlinkSync(join(import.meta.dirname, "../../node_modules/hono"), join(program, "node_modules", "hono"));
+  const right =
+    'import { gateway } from "stead";\nconst front = await gateway({ config: "stead.toml" });\nfront.app.fetch;\n';
+  writeFileSync(join(program, "package.json"), '{ "type": "module" }');
+  expect(await compile(`${right}export const port: number = front.port;\n`)).toBe("");
+  expect(await compile(`${right}export const port: string = front.port;\n`)).toContain("TS2322");
+});
+
 for (const name of ["node", "deno"] satisfies RuntimeName[]) {
   const runtime = findRuntime(name);
   if (runtime.kind === "missing") {
