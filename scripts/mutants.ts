@@ -6,8 +6,10 @@
  * `--files A,B`: files, or folders with all their files, below src. `--draw N`: only so many of their mutants, drawn by
  * `--seed N`; default: all. `--tests N`: for each file the N nearest files of tests that import it, directly or not
  * (20), its own first. Tests of the whole program (test/e2e) and of the simulation (test/sim, which has mutants of its
- * own) reach everything, take long, and are not among them. `--report FILE`: verdicts and figures are written there
- * after each mutant; a run that is started again continues from them, and tries what survived again. `--json`.
+ * own) reach everything, take long, and are not among them. `--histories N` (0): what these tests do not notice is tried
+ * with so many histories of the simulator. `--report FILE`: verdicts and figures are written there
+ * after each mutant; a run that is started again continues from them, and tries what survived again if its
+ * tests have changed. `--json`.
  *
  * Tests run in a copy of the tree. Which of them reach a line is measured (bun's coverage). A line that none reaches is
  * tried with the three nearest alone, whose processes and threads may reach it. A run that takes five times as long as
@@ -35,6 +37,7 @@ const values = readOptions({
   draw: { type: "string", default: "1000000" },
   seed: { type: "string", default: "1" },
   tests: { type: "string", default: "20" },
+  histories: { type: "string", default: "0" },
   report: { type: "string" },
   json: { type: "boolean", default: false },
 });
@@ -53,15 +56,16 @@ const { equivalent } = v.parse(
   equivalentSchema,
   parse(readFileSync(join(root, "scripts/equivalent-mutants.toml"), "utf8")),
 );
-const { drawn, verdicts } = orEnd(() => {
+const { drawn, verdicts, histories } = orEnd(() => {
   const tests = wholeNumber("tests", values.tests, 1, 500);
   const count = wholeNumber("draw", values.draw, 1);
   const seed = wholeNumber("seed", values.seed, 0);
   const drawn = draw(targetsNamed(root, values.files, tests), count, seed);
   const sample = { commit: commit(), files: values.files, draw: drawn.length, seed, tests };
-  return { drawn, verdicts: new Verdicts(sample, drawn, values.report) };
+  const histories = wholeNumber("histories", values.histories, 0, 10_000);
+  return { drawn, histories, verdicts: new Verdicts(sample, drawn, values.report) };
 });
-const trial = new Trial(root, (test) => {
+const trial = new Trial(root, histories, (test) => {
   say(`${test} does not pass without a mutant: it is left out`);
   verdicts.leaveOut(test);
 });

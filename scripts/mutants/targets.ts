@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { SeededRandom } from "../../harness/seeded-random.ts";
+import { sha256 } from "../../src/runtime/sha256.ts";
 import { importersOf, reachersOf } from "../lib/import-graph.ts";
 import { type Mutation, mutationsOf } from "../lib/mutations.ts";
 import { OptionError } from "../lib/options.ts";
@@ -12,6 +13,8 @@ export interface Target {
   readonly text: string;
   /** Nearest first. */
   readonly tests: readonly string[];
+  /** Changes with these tests. */
+  readonly testsHash: string;
 }
 
 export interface Mutant extends Mutation {
@@ -44,7 +47,8 @@ export function targetsNamed(root: string, names: string, testsMax: number): Tar
       .sort(([path, a], [other, b]) => Number(other === own) - Number(path === own) || a - b)
       .slice(0, testsMax)
       .map(([path]) => path);
-    return { file, text: texts.get(file) ?? "", tests };
+    const testsHash = hexHash(JSON.stringify(tests.map((test) => [test, texts.get(test)])));
+    return { file, text: texts.get(file) ?? "", tests, testsHash };
   });
 }
 
@@ -66,6 +70,8 @@ export function draw(targets: readonly Target[], count: number, seed: number): M
   const chosen = new Set(ranked.toSorted((a, b) => a.rank - b.rank).slice(0, count));
   return ranked.filter((one) => chosen.has(one)).map(({ mutant }) => mutant);
 }
+
+export const hexHash = (text: string): string => sha256(new TextEncoder().encode(text)).toString("hex");
 
 /** Returns the line of text that a mutant begins in. */
 export const lineOf = ({ target, line }: Mutant): string => (target.text.split("\n")[line - 1] ?? "").trim();

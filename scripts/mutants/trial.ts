@@ -14,6 +14,8 @@ const linkedParts = ["node_modules", ".bun"];
 const endlessMs = 20_000;
 const testTimeoutMs = 10_000;
 const coverageMsMax = 300_000;
+/** Of one history of the simulator, on a busy machine. */
+const historyMsMax = 20_000;
 /** How many files of tests run in one process, from the nearest on; the last number is for all that follow. */
 const batchSizes: readonly number[] = [2, 4, 16];
 /** Tests that are tried on a line that none of them reaches itself: a process or a thread that they start may. */
@@ -27,6 +29,12 @@ interface TestRun {
   readonly failed: string;
 }
 
+interface Judgement {
+  readonly verdict: Verdict;
+  /** The test that noticed the mutant. */
+  readonly by: string;
+}
+
 /** What one file of tests executes. */
 interface Reach {
   readonly lines: ReadonlyMap<string, ReadonlySet<number>>;
@@ -36,13 +44,18 @@ interface Reach {
 export class Trial {
   readonly #copy: string;
   readonly #onUnfit: (test: string) => void;
+  readonly #histories: number;
   /** Undefined: the file of tests fails without a mutant. */
   readonly #reaches = new Map<string, Reach | undefined>();
   #endRun = (): void => undefined;
 
-  /** `onUnfit` is told of a file of tests that fails without a mutant; it is not used. */
-  constructor(root: string, onUnfit: (test: string) => void) {
+  /**
+   * `onUnfit` is told of a file of tests that fails without a mutant; it is not used. `histories`: so many of the
+   * simulator are tried on a mutant that tests did not notice.
+   */
+  constructor(root: string, histories: number, onUnfit: (test: string) => void) {
     this.#onUnfit = onUnfit;
+    this.#histories = histories;
     this.#copy = mkdtempSync(join(tmpdir(), "stead-mutants-"));
     for (const part of [...copiedParts, ...copiedFiles])
       cpSync(join(root, part), join(this.#copy, part), { recursive: true });
@@ -56,8 +69,17 @@ export class Trial {
     rmSync(this.#copy, { recursive: true, force: true });
   }
 
-  /** Runs the tests that reach the mutant's line, nearest first, until one fails. */
-  async judge(mutant: Mutant): Promise<{ readonly verdict: Verdict; readonly by: string }> {
+  /** Runs the tests that reach the mutant's line, nearest first, until one fails; then the simulator. */
+  async judge(mutant: Mutant): Promise<Judgement> {
+    const judged = await this.#judgeByTests(mutant);
+    if (this.#histories === 0 || judged.verdict === "caught" || judged.verdict === "endless") return judged;
+    const command = ["test/sim/main.ts", "--seeds", `${this.#histories}`, "--no-shrink"];
+    const { kind } = await this.#mutated(mutant, () => this.#execute(command, historyMsMax * this.#histories));
+    if (kind === "passed") return judged;
+    return { verdict: kind === "failed" ? "caught" : "endless", by: `bun ${command.join(" ")}` };
+  }
+
+  async #judgeByTests(mutant: Mutant): Promise<Judgement> {
     const left = [...mutant.target.tests];
     let tried = 0;
     for (let batch = 0; left.length > 0; batch++) {
@@ -88,12 +110,17 @@ export class Trial {
   }
 
   async #runMutated(mutant: Mutant, tests: readonly string[]): Promise<TestRun> {
-    const { file, text } = mutant.target;
     const took = tests.map((test) => this.#reaches.get(test)?.tookMs ?? 0);
     const withinMs = Math.max(endlessMs, 5 * took.reduce((sum, ms) => sum + ms, 0));
+    const timeoutMs = Math.max(testTimeoutMs, ...took);
+    return this.#mutated(mutant, () => this.#run(tests, { withinMs, timeoutMs, flags: ["--bail"] }));
+  }
+
+  async #mutated(mutant: Mutant, run: () => Promise<TestRun>): Promise<TestRun> {
+    const { file, text } = mutant.target;
     writeFileSync(join(this.#copy, file), mutated(text, mutant));
     try {
-      return await this.#run(tests, { withinMs, timeoutMs: Math.max(testTimeoutMs, ...took), flags: ["--bail"] });
+      return await run();
     } finally {
       writeFileSync(join(this.#copy, file), text);
     }
@@ -122,17 +149,20 @@ export class Trial {
     }
   }
 
-  async #run(
+  #run(
     tests: readonly string[],
     { withinMs, timeoutMs, flags }: { withinMs: number; timeoutMs: number; flags: readonly string[] },
   ): Promise<TestRun> {
+    const files = tests.map((test) => `./${test}`);
+    return this.#execute(["test", "--timeout", `${Math.round(timeoutMs)}`, ...flags, ...files], withinMs);
+  }
+
+  async #execute(args: readonly string[], withinMs: number): Promise<TestRun> {
     const startedMs = performance.now();
-    const child = spawn(
-      process.execPath,
-      ["test", "--timeout", `${Math.round(timeoutMs)}`, ...flags, ...tests.map((test) => `./${test}`)],
-      // A group of its own: what a test has started ends with it.
-      { cwd: this.#copy, stdio: ["ignore", "ignore", "pipe"], detached: true },
-    );
+    // A group of its own: what a test has started ends with it.
+    const child = spawn(process.execPath, args, {
+      ...{ cwd: this.#copy, stdio: ["ignore", "ignore", "pipe"], detached: true },
+    });
     let output = "";
     child.stderr.on("data", (chunk: Buffer) => {
       output = (output + chunk.toString()).slice(-outputCharactersMax);

@@ -1,13 +1,12 @@
 /**
  * What became of each mutant, in a file from which a run that is started again continues. A mutant that was noticed is
- * not tried again while its file is the same: tests are only added to. One that survived is, since a test may have
- * been added for it.
+ * not tried again while its file is the same: tests are only added to. One that survived is, once its tests have
+ * changed.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import * as v from "valibot";
-import { sha256 } from "../../src/runtime/sha256.ts";
 import { OptionError } from "../lib/options.ts";
-import { lineOf, type Mutant } from "./targets.ts";
+import { hexHash, lineOf, type Mutant } from "./targets.ts";
 
 const verdictSchema = v.picklist(["caught", "endless", "survived", "equivalent", "unreached"]);
 export type Verdict = v.InferOutput<typeof verdictSchema>;
@@ -24,6 +23,8 @@ const entrySchema = v.object({
   span: v.tuple([v.number(), v.number()]),
   /** Of the file without the mutation. */
   sha256: v.string(),
+  /** Of the tests that were tried. */
+  tests: v.optional(v.string(), ""),
   verdict: verdictSchema,
   /** The test that noticed it, or the reason why none can. */
   by: v.string(),
@@ -53,7 +54,7 @@ export class Verdicts {
     const keys = new Set(drawn.map((mutant) => keyOf(entryOf(mutant, "survived", ""))));
     this.#before = new Map(
       (file !== undefined && existsSync(file) ? entriesIn(file) : [])
-        .filter(({ verdict }) => verdict === "caught" || verdict === "endless")
+        .filter(({ verdict }) => verdict !== "equivalent")
         .map((entry) => [keyOf(entry), entry] as const)
         .filter(([key]) => keys.has(key)),
     );
@@ -61,7 +62,10 @@ export class Verdicts {
 
   /** What an earlier run found of this mutant, if that still holds. */
   known(mutant: Mutant): Entry | undefined {
-    return this.#before.get(keyOf(entryOf(mutant, "survived", "")));
+    const entry = entryOf(mutant, "survived", "");
+    const before = this.#before.get(keyOf(entry));
+    const isNoticed = before?.verdict === "caught" || before?.verdict === "endless";
+    return isNoticed || before?.tests === entry.tests ? before : undefined;
   }
 
   add(mutant: Mutant, verdict: Verdict, by: string): void {
@@ -114,9 +118,8 @@ export class Verdicts {
 
 function entryOf(mutant: Mutant, verdict: Verdict, by: string): Entry {
   const { target, line, kind, before, after, start, end } = mutant;
-  const hash = sha256(new TextEncoder().encode(target.text)).toString("hex");
-  const place = { file: target.file, line, in: lineOf(mutant), span: [start, end] as [number, number], sha256: hash };
-  return { ...place, kind, before, after, verdict, by };
+  const place = { file: target.file, line, in: lineOf(mutant), span: [start, end] as [number, number] };
+  return { ...place, sha256: hexHash(target.text), tests: target.testsHash, kind, before, after, verdict, by };
 }
 
 const keyOf = ({ file, sha256, span, after }: Entry): string => JSON.stringify([file, sha256, span, after]);

@@ -4,7 +4,7 @@ import { draw, type Target, targetsNamed } from "../../../scripts/mutants/target
 import { join } from "node:path";
 
 const root = join(import.meta.dirname, "../../..");
-const target = (file: string, text: string): Target => ({ file, text, tests: [] });
+const target = (file: string, text: string): Target => ({ file, text, tests: [], testsHash: "" });
 const first = target("src/a.ts", "if (a < 1) f();\nif (b < 2) g();\nif (b < 2) g();\n");
 const second = target("src/b.ts", "while (c > 3) h();\n");
 const named = (targets: readonly Target[], count: number, seed: number): string[] =>

@@ -10,17 +10,20 @@ const folder = mkdtempSync(join(tmpdir(), "stead-verdicts-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const file = join(folder, "report.json");
 const sample = { commit: "abc", files: "src/a.ts", draw: 3, seed: 1, tests: 20 };
-const mutantsOf = (text: string): [Mutant, Mutant, Mutant] =>
-  draw([{ file: "src/a.ts", text, tests: [] }], 3, 1) as [Mutant, Mutant, Mutant];
+const mutantsOf = (text: string, testsHash = "1"): [Mutant, Mutant, Mutant] =>
+  draw([{ file: "src/a.ts", text, tests: [], testsHash }], 3, 1) as [Mutant, Mutant, Mutant];
 
-test("a run that is started again knows what was noticed, and tries what survived again", () => {
+test("a run that is started again knows what was noticed, and tries what survived when its tests have changed", () => {
   const [one, two, three] = mutantsOf("if (a) f();\ng();\n");
   const before = new Verdicts(sample, [one, two, three], file);
   before.add(one, "caught", "a test");
   before.add(two, "survived", "");
   const after = new Verdicts(sample, [one, two, three], file);
   expect(after.known(one)).toMatchObject({ verdict: "caught", by: "a test" });
-  expect(after.known(two)).toBeUndefined();
+  expect(after.known(two)?.verdict).toBe("survived");
+  const [first, second] = mutantsOf("if (a) f();\ng();\n", "2");
+  expect(after.known(first)?.verdict).toBe("caught");
+  expect(after.known(second)).toBeUndefined();
   expect(after.known(three)).toBeUndefined();
   after.add(three, "unreached", "");
   expect(after.open).toHaveLength(1);
