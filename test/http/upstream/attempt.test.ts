@@ -104,6 +104,12 @@ test("interim responses pass, and the body follows the 100", async () => {
   );
 });
 
+test("a client of HTTP/1.0 gets no interim response, which that version does not have", async () => {
+  const early = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
+  await using proxy = await proxied({ backend: await RawBackend.answering(`${early}${ok}`) });
+  expect(await roundTrip(proxy, "GET / HTTP/1.0\r\n\r\n")).toStartWith("HTTP/1.1 200 Fine Indeed\r\n");
+});
+
 test("HEAD, 204 and 304 have no body and keep their fields", async () => {
   const responses = [
     "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n",
