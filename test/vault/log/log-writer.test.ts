@@ -1,17 +1,19 @@
 import { describe, expect, test } from "bun:test";
 import { withoutRule } from "../../../src/core/rules.ts";
+import type { DatabaseDelta } from "../../../src/core/delta.ts";
 import type { RecordFormat } from "../../../src/core/record-format.ts";
 import { CorruptRecordError, FencedError, WriterEndedError } from "../../../src/vault/errors.ts";
 import { logKey } from "../../../src/vault/log/log-key.ts";
+import type { StagedPut } from "../../../src/vault/store/store.ts";
 import { MemoryStore } from "../../../src/vault/store/memory-store.ts";
 import { LogWriter } from "../../../src/vault/log/log-writer.ts";
 import type { RecordBody } from "../../../src/vault/record.ts";
 import { FaultyStore } from "../../support/vault/faulty-store.ts";
-import { commit, failureOf, logIn, makeHost, readerOf, readToEnd } from "../../support/vault/log-fixture.ts";
+import { commit, delta, failureOf, logIn, makeHost, readerOf, readToEnd } from "../../support/vault/log-fixture.ts";
 
 /** A store that notes what is announced to it, and the very bytes that are put. */
 function announcedTo(inner: MemoryStore) {
-  const announced: { key: string; bytes: Uint8Array }[] = [];
+  const announced: { key: string; bytes: Uint8Array; ahead: StagedPut | undefined }[] = [];
   const putBytes: Uint8Array[] = [];
   const { url } = inner;
   const store = {
@@ -19,7 +21,7 @@ function announcedTo(inner: MemoryStore) {
     files: undefined,
     inner,
     putBytes,
-    prepare: (key: string, bytes: Uint8Array) => void announced.push({ key, bytes }),
+    prepare: (key: string, bytes: Uint8Array, ahead?: StagedPut) => void announced.push({ key, bytes, ahead }),
     stage: inner.stage.bind(inner),
     putIfAbsent: (key: string, bytes: Uint8Array) => (putBytes.push(bytes), inner.putIfAbsent(key, bytes)),
     get: inner.get.bind(inner),
@@ -339,6 +341,36 @@ describe("an append", () => {
           `${header.position} ${body.kind} ${written} ${sections.length}`,
       ),
     ).toEqual(["1 epoch 1 0", "2 renew 2 0", "3 commit 2 0", "4 commit 2 1", "5 commit 1 0"]);
+  });
+
+  test("is put from what was staged if its pages stand there, and from its own bytes otherwise", async () => {
+    const { store, announced } = announcedTo(new MemoryStore());
+    const writer = await makeHost("a", store).lead();
+    /** A commit whose page is laid out behind so many bytes. */
+    const laidOut = (headBytes: number, ...others: readonly DatabaseDelta[]): RecordBody => {
+      const plain = delta(7);
+      const bytes = new Uint8Array(headBytes + 4 + plain.pageSize);
+      new DataView(bytes.buffer).setUint32(headBytes, 1, true);
+      const content = bytes.subarray(headBytes + 4).fill(7);
+      const staged = { read: () => Promise.resolve(), drop: () => undefined };
+      const own = { ...plain, pages: [{ number: 1, content }], laidOut: { bytes, headBytes, staged } };
+      return { kind: "commit", part: 1, parts: 1, databases: [own, ...others] };
+    };
+    const head = writer.bytesBeforePages("app.db");
+    const [there, elsewhere, two] = [laidOut(head), laidOut(head + 8), laidOut(head, delta(8, { name: "other.db" }))];
+    for (const body of [there, elsewhere, two, commit(9)]) {
+      writer.prepare(body);
+      await writer.append(body);
+    }
+    const staged = there.kind === "commit" ? there.databases[0]?.laidOut : undefined;
+    expect(announced.map(({ ahead }) => ahead)).toEqual([staged, undefined, undefined, undefined]);
+    expect(staged).toBeDefined();
+    writer.prepare(renew);
+    expect(announced.at(-1)?.ahead).toBeUndefined();
+    const pages = (await readToEnd(readerOf(store.inner))).flatMap(({ body }) =>
+      body.kind === "commit" ? body.databases.map(({ pages: [page] }) => page?.content[0]) : [],
+    );
+    expect(pages).toEqual([7, 7, 7, 8, 9]);
   });
 
   test("R2: that was prepared by a primary which was succeeded meanwhile is not in the log", async () => {
