@@ -23,10 +23,3 @@ test("a dry run of a paused service says until when: for ever, or then", () => {
   const ending = sent(Scenario.serving(), { kind: "pause", terms });
   expect(dryRun(ending.state, ending.now).obstacles[0]).toContain("by itself until then, or `stead resume`");
 });
-
-test("a doubted primary is suspect for the reason that raised the doubt", () => {
-  const failed = Scenario.serving().refused("a");
-  expect(failed.state.phase).toMatchObject({ kind: "suspect", cause: expect.stringContaining("a probe failed") });
-  const unheard = new Scenario().register("a", "b").hears("b", { epoch: 4, epochHost: "a" });
-  expect(unheard.state.phase).toMatchObject({ kind: "suspect", cause: "it was not heard yet" });
-});

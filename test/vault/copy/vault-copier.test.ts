@@ -7,6 +7,7 @@ import { PieceReader } from "../../../src/vault/checkpoint/piece-reader.ts";
 import { filesSection } from "../../../src/vault/log/files-section.ts";
 import { hexHash, putOf } from "../../support/vault/files-fixture.ts";
 import { VaultCopier } from "../../../src/vault/copy/vault-copier.ts";
+import { copiedRecordsMax } from "../../../src/vault/limits.ts";
 import { CopyDiffersError, CopyOfVaultError, CopyPlaceError } from "../../../src/vault/errors.ts";
 import { logKey } from "../../../src/vault/log/log-key.ts";
 import { ForwardingStore } from "../../../src/vault/store/forwarding-store.ts";
@@ -43,6 +44,23 @@ class FullStore extends ForwardingStore {
   }
 }
 
+/** Counts the records that are put at the same time. */
+class CrowdedStore extends ForwardingStore {
+  mostAtOnce = 0;
+  #now = 0;
+
+  override async putIfAbsent(key: string, bytes: Uint8Array): Promise<PutOutcome> {
+    this.#now += 1;
+    this.mostAtOnce = Math.max(this.mostAtOnce, this.#now);
+    try {
+      await new Promise((resolve) => setImmediate(resolve));
+      return await super.putIfAbsent(key, bytes);
+    } finally {
+      this.#now -= 1;
+    }
+  }
+}
+
 describe("a copy of a vault", () => {
   let vault: FilledVault;
   let copy: MemoryStore;
@@ -59,6 +77,14 @@ describe("a copy of a vault", () => {
     expect(await restorableOf(copy)).toBe(6);
     expect((await readIdentity(copy))?.isCopy).toBe(true);
     await expect(ensureIdentity(copy, service)).rejects.toBeInstanceOf(CopyOfVaultError);
+  });
+
+  test("is made with a bounded number of puts at the same time", async () => {
+    await vault.commit(3 * copiedRecordsMax);
+    const crowded = new CrowdedStore(copy);
+    await copyAll(vault.copier(crowded));
+    expect(crowded.mostAtOnce).toBe(copiedRecordsMax);
+    expect(await restorableOf(copy)).toBe(vault.writer.position);
   });
 
   test("of a log in segments has its log in objects", async () => {
