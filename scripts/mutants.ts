@@ -6,10 +6,10 @@
  * `--files A,B`: files, or folders with all their files, below src. `--draw N`: only so many of their mutants, drawn by
  * `--seed N`; default: all. `--tests N`: for each file the N nearest files of tests that import it, directly or not
  * (20), its own first. Tests of the whole program (test/e2e) and of the simulation (test/sim, which has mutants of its
- * own) reach everything, take long, and are not among them. `--histories N` (0): what these tests do not notice is tried
- * with so many histories of the simulator. `--report FILE`: verdicts and figures are written there
- * after each mutant; a run that is started again continues from them, and tries what survived again if its
- * tests have changed. `--json`.
+ * own) reach everything, take long, and are not among them. `--histories N` (0): what these tests do not notice is
+ * tried with so many histories of the simulator. `--report FILE`: verdicts and figures are written there after each
+ * mutant; a run that is started again continues from them, and tries what survived again if its tests have changed.
+ * `--json`.
  *
  * Tests run in a copy of the tree. Which of them reach a line is measured (bun's coverage). A line that none reaches is
  * tried with the three nearest alone, whose processes and threads may reach it. A run that takes five times as long as

@@ -16,7 +16,7 @@ test("an order that no host can carry out says to start one; one for a host says
   ]);
 });
 
-test("a dry run of a paused service says until when: for ever, or then", () => {
+test("a dry run of a paused service says until when: an order to resume, or a time", () => {
   const forever = sent(Scenario.serving(), { kind: "pause" });
   expect(dryRun(forever.state, forever.now).obstacles[0]).toContain("by itself until `stead resume`");
   const terms = { reason: undefined, untilMs: 5_000, words: "for a moment" };
