@@ -16,7 +16,7 @@ import { logIn, makeHost, service } from "../../support/vault/log-fixture.ts";
 import { makeTemporaryVault, type TemporaryVault } from "../../support/vault/temporary-vault.ts";
 
 /** Positions: 1 claim, 2-4 commits, 5 announces checkpoint 4, 6-7 commits, 8 announces checkpoint 7, 9 commit. */
-async function fill(vault: TemporaryVault): Promise<{ writer: LogWriter; newest: CheckpointManifest }> {
+async function fill(vault: TemporaryVault, first = 10): Promise<{ writer: LogWriter; newest: CheckpointManifest }> {
   const { store } = vault;
   const database = new PageDatabase("app.db", 600);
   const checkpoint = (position: number, hash: string, epoch: number): Promise<CheckpointManifest> =>
@@ -26,7 +26,7 @@ async function fill(vault: TemporaryVault): Promise<{ writer: LogWriter; newest:
   let newest = await checkpoint(0, "0".repeat(64), 0);
   const writer = await makeHost("a", store).lead();
   for (const commits of [3, 2]) {
-    for (let count = 1; count <= commits; count += 1) await append(writer, database.change(count, commits * 10));
+    for (let count = 1; count <= commits; count += 1) await append(writer, database.change(count, commits * first));
     newest = await checkpoint(writer.position, writer.hash, 1);
     await writer.append({ kind: "checkpoint", checkpointPosition: newest.position, manifestHash: newest.manifestHash });
   }
@@ -96,6 +96,25 @@ describe("verifying a vault", () => {
       restorable: { checkpoint: 7, upTo: 10 },
       findings: [],
     });
+  });
+
+  test("whose first record after the boundary does not follow the checkpoint names that record", async () => {
+    const { newest } = filled;
+    const retained = { policy: { checkpointsMin: 1, windowMs: 0 }, nowMs: 9000, rules: allRules };
+    await collectGarbage({ store: vault.store, log: logIn(vault.store), newest, logPosition: 9, ...retained });
+    // Another vault's, which follow each other.
+    const other = await makeTemporaryVault(service);
+    await fill(other, 11);
+    for (const position of [8, 9]) {
+      const name = `log/${String(position).padStart(16, "0")}`;
+      await writeFile(log(position), await readFile(join(other.folder, name)));
+    }
+    await other.dispose();
+    const report = await verify(vault.store);
+    expect(report.findings).toContainEqual(
+      expect.objectContaining({ severity: "damage", key: "log/0000000000000008" }),
+    );
+    expect(report.restorable).toEqual({ checkpoint: 7, upTo: 7 });
   });
 
   test("with a flipped byte in any record names that record and says up to where a restore reaches", async () => {
