@@ -10,6 +10,7 @@ import { type CheckpointManifest, writeCheckpoint } from "../../../src/vault/che
 import type { LogWriter } from "../../../src/vault/log/log-writer.ts";
 import { collectGarbage } from "../../../src/vault/checkpoint/retention.ts";
 import type { Store } from "../../../src/vault/store/store.ts";
+import { chunkBytes } from "../../../src/vault/limits.ts";
 import { isDamaged, type VaultReport, type VerifyOptions, verifyVault } from "../../../src/vault/verify/verify.ts";
 import { PageDatabase } from "../../support/vault/checkpoint-fixture.ts";
 import { logIn, makeHost, service } from "../../support/vault/log-fixture.ts";
@@ -96,6 +97,20 @@ describe("verifying a vault", () => {
       restorable: { checkpoint: 7, upTo: 10 },
       findings: [],
     });
+  });
+
+  test("with one chunk at several places of a database proves each place by itself", async () => {
+    const same = await makeTemporaryVault(service);
+    const database = new PageDatabase("app.db", 3 * (chunkBytes / 4096));
+    database.bytes.fill(7);
+    const { store } = same;
+    const at = { store, position: 0, hash: "0".repeat(64), epoch: 0, wallTimeMs: 1000, databases: [database] };
+    const { manifest } = await writeCheckpoint(at);
+    expect(new Set(manifest.databases[0]?.chunks).size).toBe(1);
+    await makeHost("a", store).lead();
+    const report = await verify(store);
+    await same.dispose();
+    expect(report).toMatchObject({ findings: [], restorable: { checkpoint: 0 } });
   });
 
   test("whose first record after the boundary does not follow the checkpoint names that record", async () => {
