@@ -346,31 +346,32 @@ describe("an append", () => {
   test("is put from what was staged if its pages stand there, and from its own bytes otherwise", async () => {
     const { store, announced } = announcedTo(new MemoryStore());
     const writer = await makeHost("a", store).lead();
-    /** A commit whose page is laid out behind so many bytes. */
-    const laidOut = (headBytes: number, ...others: readonly DatabaseDelta[]): RecordBody => {
+    /** A commit whose page is laid out behind so many bytes, and before so many. */
+    const laidOut = (headBytes: number, tailBytes: number, ...others: readonly DatabaseDelta[]): RecordBody => {
       const plain = delta(7);
-      const bytes = new Uint8Array(headBytes + 4 + plain.pageSize);
+      const bytes = new Uint8Array(headBytes + 4 + plain.pageSize + tailBytes);
       new DataView(bytes.buffer).setUint32(headBytes, 1, true);
-      const content = bytes.subarray(headBytes + 4).fill(7);
+      const content = bytes.subarray(headBytes + 4, headBytes + 4 + plain.pageSize).fill(7);
       const staged = { read: () => Promise.resolve(), drop: () => undefined };
       const own = { ...plain, pages: [{ number: 1, content }], laidOut: { bytes, headBytes, staged } };
       return { kind: "commit", part: 1, parts: 1, databases: [own, ...others] };
     };
     const head = writer.bytesBeforePages("app.db");
-    const [there, elsewhere, two] = [laidOut(head), laidOut(head + 8), laidOut(head, delta(8, { name: "other.db" }))];
-    for (const body of [there, elsewhere, two, commit(9)]) {
+    const there = laidOut(head, 0);
+    const elsewhere = [laidOut(head + 8, 0), laidOut(head - 8, 8), laidOut(head, 8)];
+    for (const body of [there, ...elsewhere, laidOut(head, 0, delta(8, { name: "other.db" })), commit(9)]) {
       writer.prepare(body);
       await writer.append(body);
     }
     const staged = there.kind === "commit" ? there.databases[0]?.laidOut : undefined;
-    expect(announced.map(({ ahead }) => ahead)).toEqual([staged, undefined, undefined, undefined]);
+    expect(announced.map(({ ahead }) => ahead)).toEqual([staged, ...Array<undefined>(5).fill(undefined)]);
     expect(staged).toBeDefined();
     writer.prepare(renew);
     expect(announced.at(-1)?.ahead).toBeUndefined();
     const pages = (await readToEnd(readerOf(store.inner))).flatMap(({ body }) =>
       body.kind === "commit" ? body.databases.map(({ pages: [page] }) => page?.content[0]) : [],
     );
-    expect(pages).toEqual([7, 7, 7, 8, 9]);
+    expect(pages).toEqual([7, 7, 7, 7, 7, 8, 9]);
   });
 
   test("R2: that was prepared by a primary which was succeeded meanwhile is not in the log", async () => {
