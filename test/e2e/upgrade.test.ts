@@ -201,7 +201,7 @@ for (const workers of [1, 2]) {
     expect(await exchange(await open(plain), "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")).toStartWith(
       "HTTP/1.1 200",
     );
-  });
+  }, 150_000);
 }
 
 test("a configuration that does not fit is refused, and the old process continues as if nothing had been asked", async () => {
