@@ -96,6 +96,11 @@ export class AcmeClient {
     this.#options = options;
   }
 
+  /** The account's URL, for CAA records (RFC 8657); undefined before the first order. */
+  get account(): string | undefined {
+    return this.#account;
+  }
+
   /** Returns a certificate for these names. Rejects with `AcmeError`, or with the reason of `signal`. */
   async order(domains: readonly string[], steps: OrderSteps, signal: AbortSignal): Promise<Certificate> {
     const directory = await this.#open(signal);

@@ -156,7 +156,7 @@ export class CertificateOrders {
       this.#folder.keepAttempt({ failures: 0, notBeforeMs: Math.floor(clock.wallTime() + ordersApartMsMin) });
       this.#failure = undefined;
       const until = new Date(this.#folder.current()?.notAfterMs ?? 0).toISOString();
-      log.info("certificate issued", { names: config.domains.join(" "), until });
+      log.info("certificate issued", { names: config.domains.join(" "), until, account: this.#client.account ?? "" });
       this.#record("certificate-issued", "info", `for ${config.domains.join(", ")}, until ${until}`);
     } catch (error) {
       if (!signal.aborted) this.#onFailure(error);
