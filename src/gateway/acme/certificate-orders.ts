@@ -19,7 +19,7 @@ import { showClientCertificate } from "../../metrics/show-certificate.ts";
 import { BackgroundTasks } from "../../runtime/background-tasks.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import type { Logger } from "../../runtime/log.ts";
-import { messageOf } from "../../runtime/operator-error.ts";
+import { messageOf, OperatorError } from "../../runtime/operator-error.ts";
 import { fromValues } from "../state/replication-tables.ts";
 import { addEvent, putChallenge } from "../state/rows.ts";
 import type { challenges } from "../state/schema.ts";
@@ -64,9 +64,10 @@ export class CertificateOrders {
   /** Why the last attempt failed; undefined: it did not. */
   #failure: string | undefined;
 
-  /** Makes the folder and what a listener needs to start. Throws `AcmeFolderError`. */
+  /** Makes the folder and what a listener needs to start. Throws `OperatorError`. */
   static async prepare(options: CertificateOrdersOptions): Promise<CertificateOrders> {
     const { config, certificatePath, clock } = options;
+    assertAnswerable(config.challenge);
     const folder = new AcmeFolder(config, certificatePath);
     await folder.prepare(clock.wallTime());
     return new CertificateOrders(options, folder);
@@ -213,6 +214,16 @@ export class CertificateOrders {
     const endsAtMs = current?.isPlaceholder === false ? current.notAfterMs : undefined;
     showClientCertificate(this.#options.metrics, endsAtMs);
   }
+}
+
+/** Deno's TLS serves no certificate with an extension that is critical and unknown to it, as RFC 8737 wants. */
+export function assertAnswerable(challenge: AcmeConfig["challenge"], isDeno = "Deno" in globalThis): void {
+  if (challenge === "tls-alpn-01" && isDeno)
+    throw new OperatorError("configuration", {
+      found: 'gateway.tls.acme.challenge = "tls-alpn-01" under Deno, which cannot show the certificate that it needs',
+      accepted: "http-01; or tls-alpn-01 with the executable, Bun or Node",
+      advice: 'set challenge = "http-01", and add a [[gateway.listener]] at port 80',
+    });
 }
 
 function answerOf(row: ReplicatedRow): ChallengeAnswer {
