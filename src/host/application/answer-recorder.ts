@@ -62,7 +62,7 @@ class OutcomeRecorder implements AnswerRecorder {
   }
 
   #keepHashOnly(): void {
-    this.#hash = createHash("sha256");
+    this.#hash ??= createHash("sha256");
     for (const part of this.#parts.splice(0)) this.#hash.update(part);
   }
 }
