@@ -1,8 +1,8 @@
 /**
  * `bun run bench:failover`: how long clients wait when the primary is killed (SIGKILL to its process group), hangs
- * (SIGSTOP), is switched over, and when its application alone hangs (SIGSTOP). One cluster at default settings but for
- * `gateway.replay.writes = "named"` (one gateway, three hosts), under one steady load all the time; the events in
- * turns, each to its end, and everything read back at last.
+ * (SIGSTOP), is switched over, and when its application alone hangs (SIGSTOP). One cluster at default settings (one
+ * gateway, three hosts), under one steady load all the time; the events in turns, each to its end, and everything read
+ * back at last.
  *
  * `--app notes|ledger` (notes), `--repetitions N` of each kind (20), `--rate N` requests per second (200), `--seed N`
  * (1), `--patience 1s` sets `host.application.health.patience` (left out: its default), `--kinds kill,hang-application`
@@ -171,7 +171,6 @@ async function measure(
     lookEveryMs,
     hostExtra: healthTable(options.patience),
     isTls,
-    gatewayExtra: 'replay.writes = "named"',
   });
   const [gateway] = cluster.gateways;
   if (gateway === undefined) throw new Error("the cluster has no gateway");

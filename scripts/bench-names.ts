@@ -35,7 +35,7 @@ try {
   const results = [];
   for (const app of apps.filter((each) => (options.app ?? ["notes"]).includes(each))) {
     const [plain, keeping] = [await start(app, "0s"), await start(app, "10m")];
-    const urls: Readonly<Record<Side, string>> = { none: keeping, names: plain, outcomes: keeping };
+    const urls: Readonly<Record<Side, Started>> = { none: keeping, names: plain, outcomes: keeping };
     for (const clients of clientCounts) results.push(await compare(app, clients, urls));
   }
   const { rounds, seconds } = options;
@@ -44,7 +44,12 @@ try {
   await keeper.close(2000);
 }
 
-async function start(app: DemoApplicationName, keep: string): Promise<string> {
+interface Started {
+  readonly url: string;
+  readonly epoch: number;
+}
+
+async function start(app: DemoApplicationName, keep: string): Promise<Started> {
   const own = join(folder, `${app}-${keep}`);
   mkdirSync(own);
   const cluster = await Cluster.create({
@@ -55,13 +60,15 @@ async function start(app: DemoApplicationName, keep: string): Promise<string> {
   if (host === undefined) throw new Error("the cluster has no host");
   await cluster.start(host);
   await cluster.whenWhole(30_000, new AbortController().signal);
-  return host.dataUrl;
+  const primary = await cluster.primary();
+  if (primary === undefined) throw new Error("the cluster has no primary");
+  return { url: host.dataUrl, epoch: primary.status.epoch };
 }
 
 async function compare(
   app: DemoApplicationName,
   clients: number,
-  urls: Readonly<Record<Side, string>>,
+  urls: Readonly<Record<Side, Started>>,
 ): Promise<object> {
   const rounds: Record<Side, WriteFigures[]> = { none: [], names: [], outcomes: [] };
   for (const side of sides) await write(app, side, urls[side], clients, 500);
@@ -75,14 +82,23 @@ async function compare(
   return { app, clients, ...found };
 }
 
-function write(app: DemoApplicationName, side: Side, url: string, clients: number, forMs: number): Promise<number[]> {
+function write(
+  app: DemoApplicationName,
+  side: Side,
+  { url, epoch }: Started,
+  clients: number,
+  forMs: number,
+): Promise<number[]> {
   const path = app === "notes" ? "/notes" : "/transfer";
   const body = (nth: number): string =>
     app === "notes"
       ? JSON.stringify({ text: `${nth} `.padEnd(200, "x") })
       : JSON.stringify({ id: `${run}-${(written += 1)}`, from: 1 + (nth % 20), to: 1 + ((nth + 1) % 20), amount: 1 });
-  const headers = (): Record<string, string> => ({ "Stead-Request": `${run} ${(named += 1)} 0 first` });
-  return writeFor(`${url}${path}`, clients, forMs, body, side === "none" ? undefined : headers);
+  // A gateway sends the epoch with each request, the name with some.
+  const routed = { "Stead-Epoch": String(epoch) };
+  const headers = (): Record<string, string> =>
+    side === "none" ? routed : { ...routed, "Stead-Request": `${run} ${(named += 1)} 0 first` };
+  return writeFor(`${url}${path}`, clients, forMs, body, headers);
 }
 
 function summary(side: Side, rounds: readonly WriteFigures[], bare: readonly WriteFigures[]): object {

@@ -176,7 +176,7 @@ const keeper = new ProcessKeeper(folder);
 try {
   const cluster = await Cluster.create({
     ...{ folder, service: "ledger", application: demoApplication("ledger", folder), hosts: hostCount, gateways: 1 },
-    ...{ keeper, clock, gatewayExtra: 'replay.writes = "named"' },
+    ...{ keeper, clock },
   });
   const { signal } = new AbortController();
   const [gateway] = cluster.gateways;

@@ -136,7 +136,7 @@ const gateway = table("gateway", {
   replay: v.optional(
     table("gateway.replay", {
       again: v.optional(whole(0, 3), 1),
-      writes: v.optional(choice(["named", "never"]), "never"),
+      writes: v.optional(choice(["named", "never"]), "named"),
     }),
     {},
   ),

@@ -32,6 +32,7 @@
  * test/core/request-names.test.ts: "are forgotten when they are too many".
  */
 import { type OutcomeLimits, outcomeBytes, outcomeLimitsDefault, type RequestOutcome } from "./request-outcome.ts";
+import { Fifo } from "./fifo.ts";
 import { allRules, type Rules } from "./rules.ts";
 
 /** Of one try; `run` and `count` together are never given twice. */
@@ -125,10 +126,11 @@ const inDoubt = (why: "named" | "unknown-flush"): Beginning => ({ kind: "in-doub
 export class RequestNames {
   readonly #rules: Rules;
   readonly limits: OutcomeLimits;
-  /** In order of arrival. */
   readonly #known = new Map<string, Known>();
-  /** Names with an outcome, in order of their arrival. */
-  readonly #withOutcome = new Set<string>();
+  /** The same, in order of arrival, and some that are not known any more. */
+  readonly #inOrder = new Fifo<Known>();
+  /** Those with an outcome, in its order of arrival, and some that have none any more. */
+  readonly #withOutcome = new Fifo<Known>();
   readonly #pendings = new Set<Known>();
   #outcomeBytes = 0;
   #unwritten: RequestName[] = [];
@@ -266,9 +268,8 @@ export class RequestNames {
     const names = [...this.#known.values()].map(({ name }) => name);
     const outcomes: NamedOutcome[] = [];
     let bytes = 0;
-    for (const key of [...this.#withOutcome].reverse()) {
-      const { name, outcome, fingerprint } = this.#known.get(key) ?? {};
-      if (name === undefined || outcome === undefined) continue;
+    for (const { name, outcome, fingerprint } of [...this.#withOutcome].reverse()) {
+      if (outcome === undefined) continue;
       bytes += outcomeBytes(outcome);
       if (bytes > tableOutcomeBytesMax) break;
       outcomes.push({ name, outcome, fingerprint });
@@ -300,28 +301,39 @@ export class RequestNames {
       if (!isOwn) known.isOwn = false;
       return;
     }
-    this.#known.set(key, { name: { run: name.run, count: name.count }, position, isOwn });
-    if (this.#known.size <= knownMax) return;
-    for (const [oldest, forgotten] of this.#known) {
-      this.#forgetOutcome(oldest, forgotten);
-      this.#settle(forgotten);
-      this.#known.delete(oldest);
-      this.#completeAfter = Math.max(this.#completeAfter, forgotten.position);
-      break;
+    const added = { name: { run: name.run, count: name.count }, position, isOwn };
+    this.#known.set(key, added);
+    this.#inOrder.push(added);
+    if (this.#known.size > knownMax) this.#forgetOldest();
+    else if (this.#inOrder.size > 2 * knownMax) this.#inOrder.filter((known) => this.#isKnown(known));
+  }
+
+  /** The oldest ones that are not known any more go with it. */
+  #forgetOldest(): void {
+    for (let oldest = this.#inOrder.shift(); oldest !== undefined; oldest = this.#inOrder.shift()) {
+      if (!this.#isKnown(oldest)) continue;
+      this.#forgetOutcome(oldest);
+      this.#settle(oldest);
+      this.#known.delete(keyOfName(oldest.name));
+      this.#completeAfter = Math.max(this.#completeAfter, oldest.position);
+      return;
     }
+  }
+
+  #isKnown(known: Known): boolean {
+    return this.#known.get(keyOfName(known.name)) === known;
   }
 
   /** An outcome whose name this host has forgotten is of no use: its request counts as executed. */
   #know({ name, outcome, fingerprint }: NamedOutcome, nowMs: number): void {
-    const key = keyOfName(name);
-    const known = this.#known.get(key);
+    const known = this.#known.get(keyOfName(name));
     if (known === undefined || known.outcome !== undefined) return;
     this.#settle(known);
     known.isOwn = false;
     known.outcome = outcome;
     known.fingerprint = fingerprint;
     known.outcomeAtMs = nowMs;
-    this.#withOutcome.add(key);
+    this.#withOutcome.push(known);
     this.#outcomeBytes += outcomeBytes(outcome);
     this.#forgetOld(nowMs);
   }
@@ -333,19 +345,17 @@ export class RequestNames {
 
   /** The name stays known. */
   #forgetOld(nowMs: number): void {
-    for (const key of this.#withOutcome) {
-      const known = this.#known.get(key);
-      const isOld = known?.outcomeAtMs === undefined || nowMs - known.outcomeAtMs > this.limits.keepMs;
+    for (let known = this.#withOutcome.first; known !== undefined; known = this.#withOutcome.first) {
+      const isOld = known.outcomeAtMs === undefined || nowMs - known.outcomeAtMs > this.limits.keepMs;
       if (!isOld && this.#outcomeBytes <= outcomeBytesMax) return;
-      if (known === undefined) this.#withOutcome.delete(key);
-      else this.#forgetOutcome(key, known);
+      this.#withOutcome.shift();
+      this.#forgetOutcome(known);
     }
   }
 
-  #forgetOutcome(key: string, known: Known): void {
+  #forgetOutcome(known: Known): void {
     if (known.outcome === undefined) return;
     this.#outcomeBytes -= outcomeBytes(known.outcome);
-    this.#withOutcome.delete(key);
     delete known.outcome;
     delete known.outcomeAtMs;
   }

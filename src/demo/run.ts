@@ -58,8 +58,6 @@ const convergeWithinMs = 30_000;
 const closeGraceMs = 3000;
 const stripBuckets = 50;
 const stripMs = 5000;
-/** The examples do nothing outside their databases. */
-const namedWrites = 'replay.writes = "named"';
 
 export async function runDemo(options: DemoOptions, onVerdict: OnVerdict): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "stead-demo-"));
@@ -85,7 +83,6 @@ async function runIn(folder: string, keeper: ProcessKeeper, options: DemoOptions
     clock,
     isVaultServed: options.vault === "serve",
     isTls: options.tls,
-    gatewayExtra: namedWrites,
   });
   const dice = new SeededRandom(seed);
   const history = new History();

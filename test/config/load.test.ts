@@ -109,7 +109,7 @@ describe("an accepted configuration", () => {
       hold: { requestsMax: 10_000, bytesMax: 67_108_864, timeMs: 30_000 },
       workers: 1,
       replayAgainMax: 1,
-      replayWrites: "never",
+      replayWrites: "named",
       answerWholeBytesMax: 64 * 1024,
       clientHalfClose: "gone",
       drainTimeoutMs: 10_000,

@@ -86,7 +86,7 @@ database = ${quoted(values.database ?? "gateway.db")}
 #workers = 1
 #drain = "10s"
 # How often to resend a request whose host ended before it answered; how to treat a client that half-closes: "gone" or "serve".
-#replay = { again = 1, writes = "never" }
+#replay = { again = 1, writes = "named" }
 # Up to which length an answer leaves only when it is complete, so that its request can be resent if its host ends in the middle; "0B": never.
 #answer_whole = "64KiB"
 #client_half_close = "gone"
@@ -135,8 +135,8 @@ name = ${quoted(values.service)}
 #match.path = "/"
 # "manual": a failed primary takes part again only after: stead hosts add
 #rejoin = "auto"
-# "named": the next primary executes a POST or PATCH that was lost with its host, if nothing of it was kept.
-#replay_writes = "never"
+# "never": a POST or PATCH that was lost with its host is not sent again; for an application that charges cards, say.
+#replay_writes = "named"
 # A POST or PATCH with Idempotency-Key is executed once, however often its client sends it.
 #idempotency_key = false
 # Path prefixes whose responses take longer than gateway.limits.first_byte.

@@ -241,7 +241,8 @@ export class Front {
       );
     const { term, forward, user } = state;
     const { headers } = exchange.request;
-    const routedFor = routedEpochOf(headers);
+    const named = namedRequestOf(headers);
+    const routedFor = routedEpochOf(headers, named);
     if (!isOfEpoch(routedFor, term.epoch)) {
       return refuse(
         exchange,
@@ -251,7 +252,6 @@ export class Front {
     this.#active += 1;
     this.#open.begin(exchange, this.#options.clock.now());
     const over = (): void => this.#onOver(exchange);
-    const named = namedRequestOf(headers);
     if (named?.isKeyed === true) return this.#forwardKeyed(exchange, state, named).finally(over);
     if (!term.isReady || this.suspects.isWatching) return this.#forwardCarefully(exchange, state).finally(over);
     if (named !== undefined && !this.handover.isOpen) return this.#forwardNow(exchange, state).finally(over);

@@ -9,12 +9,13 @@
  */
 import {
   firstQuietCut,
-  isLeftAlone,
-  mayHandOver,
   onAnswer,
+  onFlush,
   onWaited,
   type QuietCut,
   quietWaitMs,
+  waitsForQuiet,
+  windowOf,
 } from "../../core/host/quiet-cut.ts";
 import type { Beginning, NamedRequest, RequestNames } from "../../core/request-names.ts";
 import type { RequestOutcome } from "../../core/request-outcome.ts";
@@ -24,17 +25,28 @@ interface Executing {
   readonly named: NamedRequest;
   /** Monotonic milliseconds. */
   readonly sinceMs: number;
+  /** Young ones when it began, itself included. */
+  readonly among: number;
 }
+
+/** With fewer in flight a flush is put off for more: halves of them would be single requests. */
+const takingTurnsFrom = 3;
+const inFlightSmoothing = 1 / 4;
 
 /** A request is any object of its own. */
 export class Handover {
   readonly names: RequestNames;
   readonly #clock: Clock;
-  /** In order of their beginning. */
-  readonly #executing = new Map<object, Executing>();
+  /** In order of their beginning; those that have been executing for longer than a flush waits are `#old`. */
+  readonly #young = new Map<object, Executing>();
+  readonly #old = new Map<object, Executing>();
   readonly #waiting: (() => void)[] = [];
   /** Let through, and not begun yet. */
   #admitted = 0;
+  /** Answered since the last collection began. */
+  #answered = 0;
+  /** Named requests, here, in the application or answered since the collection before; smoothed. */
+  #inFlight = 0;
   #isPaused = false;
   /** Those that a flush waits for, and what ends its wait. */
   readonly #awaited = new Set<object>();
@@ -51,6 +63,16 @@ export class Handover {
   /** A named request may begin at once. */
   get isOpen(): boolean {
     return this.#waiting.length === 0 && this.#hasRoom();
+  }
+
+  /** One half of the requests in flight executes while the other waits for a flush, which is not put off for more. */
+  get isTakingTurns(): boolean {
+    return this.#isWaitingForQuiet && this.#state.mode.manner === "queue" && this.#inFlight >= takingTurnsFrom;
+  }
+
+  /** Without outcomes an answered request is in doubt too: nothing would be gained. */
+  get #isWaitingForQuiet(): boolean {
+    return this.names.limits.keepMs > 0 && waitsForQuiet(this.#state);
   }
 
   /** Resolves when the next named request may begin: with `begin`, or `decline` if it does not. In order. */
@@ -75,54 +97,67 @@ export class Handover {
     if (named !== undefined && this.#admitted > 0) this.#admitted -= 1;
     if (named?.isKeyed === true && this.#isNameExecuting(named)) return { kind: "executing" };
     const beginning = this.names.begin(named, position, nowMs);
-    if (named !== undefined && beginning.kind === "execute") this.#executing.set(request, { named, sinceMs: nowMs });
+    if (named === undefined || beginning.kind !== "execute") return beginning;
+    this.#age(nowMs);
+    this.#young.set(request, { named, sinceMs: nowMs, among: this.#young.size + 1 });
     return beginning;
   }
 
   #isNameExecuting({ run, count }: NamedRequest): boolean {
-    for (const { named } of this.#executing.values()) if (named.count === count && named.run === run) return true;
+    for (const executing of [this.#young, this.#old])
+      for (const { named } of executing.values()) if (named.count === count && named.run === run) return true;
     return false;
   }
 
   isExecuting(request: object): boolean {
-    return this.#executing.has(request);
+    return this.#executing(request) !== undefined;
+  }
+
+  #executing(request: object): Executing | undefined {
+    return this.#young.get(request) ?? this.#old.get(request);
   }
 
   /** Its answer is complete, and the end of it has not been released. */
   answered(request: object, outcome: RequestOutcome): void {
-    const named = this.#executing.get(request)?.named;
-    if (named === undefined) return;
-    this.names.answered(named, outcome);
+    const executing = this.#executing(request);
+    if (executing === undefined) return;
+    this.names.answered(executing.named, outcome);
+    this.#state = onAnswer(this.#state, executing.among, this.#clock.now() - executing.sinceMs);
+    this.#answered += 1;
     this.over(request);
   }
 
   /** No byte of it was sent. */
   withdraw(request: object): void {
-    this.names.withdraw(this.#executing.get(request)?.named);
+    this.names.withdraw(this.#executing(request)?.named);
     this.over(request);
   }
 
   /** The application is not asked for its answer any more. */
   over(request: object): void {
-    if (!this.#executing.delete(request)) return;
-    this.#state = onAnswer(this.#state);
+    if (!this.#young.delete(request) && !this.#old.delete(request)) return;
     if (this.#awaited.delete(request) && this.#awaited.size === 0) this.#onQuiet?.();
     this.#admit();
   }
 
   /** Pauses the hand-over for a flush that takes `flushMs`, and waits for what has begun. `release` must follow. */
   async pause(flushMs: number): Promise<void> {
+    const nowMs = this.#clock.now();
     this.#waitMs = quietWaitMs(flushMs);
-    if (isLeftAlone(this.#state)) {
-      this.#state = onWaited(this.#state, 0, true);
-      return;
+    this.#state = onFlush(this.#state, nowMs);
+    if (this.#isWaitingForQuiet) {
+      this.#isPaused = true;
+      this.#age(nowMs);
+      for (const request of this.#young.keys()) this.#awaited.add(request);
+      if (this.#awaited.size > 0) {
+        await this.#whenQuiet();
+        this.#state = onWaited(this.#state, this.#awaited.size === 0);
+        this.#awaited.clear();
+      }
     }
-    this.#isPaused = true;
-    for (const request of this.#young()) this.#awaited.add(request);
-    const young = this.#awaited.size;
-    if (young > 0) await this.#whenQuiet();
-    this.#state = onWaited(this.#state, young, this.#awaited.size === 0);
-    this.#awaited.clear();
+    const inFlight = this.#waiting.length + this.#admitted + this.#young.size + this.#answered;
+    this.#inFlight += inFlightSmoothing * (inFlight - this.#inFlight);
+    this.#answered = 0;
   }
 
   async #whenQuiet(): Promise<void> {
@@ -140,16 +175,19 @@ export class Handover {
     this.#admit();
   }
 
-  #young(): object[] {
-    const youngMs = this.#clock.now() - this.#waitMs;
-    const young: object[] = [];
-    for (const [request, { sinceMs }] of this.#executing) if (sinceMs > youngMs) young.push(request);
-    return young;
+  #age(nowMs: number): void {
+    for (const [request, executing] of this.#young) {
+      if (executing.sinceMs > nowMs - this.#waitMs) return;
+      this.#young.delete(request);
+      this.#old.set(request, executing);
+    }
   }
 
   #hasRoom(): boolean {
     if (this.#isPaused) return false;
-    return isLeftAlone(this.#state) || mayHandOver(this.#state, this.#young().length + this.#admitted);
+    if (!this.#isWaitingForQuiet) return true;
+    this.#age(this.#clock.now());
+    return this.#young.size + this.#admitted < windowOf(this.#state, this.#inFlight, this.#waitMs);
   }
 
   #admit(): void {

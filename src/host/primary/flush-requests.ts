@@ -62,6 +62,11 @@ export class FlushRequests {
     return tableSections(names.table(), names.limits.deflateLevel);
   }
 
+  /** No flush is put off for more requests (host/application/handover.ts). */
+  get isTakingTurns(): boolean {
+    return this.#handover?.isTakingTurns ?? false;
+  }
+
   /** Before a flush takes its waiters: what completes meanwhile still leaves with it. */
   async pause(flushMs: number): Promise<void> {
     await this.#handover?.pause(flushMs);

@@ -255,7 +255,7 @@ export class Journal {
     if (this.#next !== undefined || this.#isAwaited || (isLookDue && this.#isAhead())) {
       // A commit that no index shows is examined at once: another writer may overwrite it.
       const mayWait = !isHeld && this.#jobs.length === 0 && this.#source?.isSuspicious?.() !== true;
-      const waitMs = mayWait ? this.#group.waitMs() : 0;
+      const waitMs = mayWait && !this.#requests.isTakingTurns ? this.#group.waitMs() : 0;
       if (waitMs > 0 && this.#renewInMs() > 0) return this.#idle(Math.min(waitMs, this.#renewInMs()));
       await this.#requests.pause(this.#group.flushMs);
       await this.#group.during(() => this.#flush());

@@ -36,11 +36,10 @@ export const epochFieldOf = (epoch: number, named: NamedRequest | undefined): st
 export const requestFieldOf = ({ run, count, after, isAgain, isKeyed = false }: NamedRequest): string =>
   `${run} ${count} ${after} ${isKeyed ? (isAgain ? "keyed-again" : "keyed") : isAgain ? "again" : "first"}`;
 
-/** The epoch for which a request was routed, as its field says; undefined: for none. */
-export function routedEpochOf(headers: HeaderList): string | undefined {
+/** The epoch for which a request of this name was routed, as its field says; undefined: for none. */
+export function routedEpochOf(headers: HeaderList, named: NamedRequest | undefined): string | undefined {
   if (!headers.mayHave(steadFieldSet)) return undefined;
   const field = headers.get(epochField);
-  const named = namedRequestOf(headers);
   return named?.isAgain === true || named?.isKeyed === true ? field?.replace(/-again$/, "") : field;
 }
 

@@ -20,26 +20,37 @@ const countBytes = 6;
 const runNamesMax = 0xffff;
 
 export function requestsSection({ names, isComplete }: FlushNames): Section {
-  const runs = new Map<string, number[]>();
-  for (const { run, count } of names) {
-    const counts = runs.get(run);
-    if (counts === undefined) runs.set(run, [count]);
-    else counts.push(count);
-  }
-  const parts = [...runs].flatMap(([run, counts]) =>
-    Array.from({ length: Math.ceil(counts.length / runNamesMax) }, (_, at) => {
-      return { run, counts: counts.slice(at * runNamesMax, (at + 1) * runNamesMax) };
-    }),
-  );
-  const bytes = 1 + parts.length * (runBytes + 2) + names.length * countBytes;
-  const content = Buffer.alloc(bytes);
+  const groups = groupByRun(names);
+  const content = Buffer.allocUnsafe(1 + groups.length * (runBytes + 2) + names.length * countBytes);
   let at = content.writeUInt8(isComplete ? 0 : leftOutFlag, 0);
-  for (const { run, counts } of parts) {
+  for (const { run, counts } of groups) {
     at += content.write(run, at, runBytes, "hex");
     at = content.writeUInt16BE(counts.length, at);
     for (const count of counts) at = content.writeUIntBE(count, at, countBytes);
   }
   return { kind: requestsKind, isRequired: false, content };
+}
+
+interface RunGroup {
+  readonly run: string;
+  readonly counts: number[];
+}
+
+/** Mostly all are of one gateway. */
+function groupByRun(names: readonly RequestName[]): readonly RunGroup[] {
+  const groups: RunGroup[] = [];
+  const open = new Map<string, RunGroup>();
+  let group: RunGroup | undefined;
+  for (const { run, count } of names) {
+    if (group?.run !== run) group = open.get(run);
+    if (group === undefined || group.counts.length === runNamesMax) {
+      group = { run, counts: [] };
+      groups.push(group);
+      open.set(run, group);
+    }
+    group.counts.push(count);
+  }
+  return groups;
 }
 
 /** Undefined: the record has no such section, or one that cannot be read. */

@@ -1,7 +1,7 @@
 /**
  * The section `outcomes` of a flush's first record: what the application answered to named requests whose commits are
- * in this flush or an earlier one (src/core/request-names.ts). Raw deflate of the outcomes, one behind the other;
- * big-endian:
+ * in this flush or an earlier one (src/core/request-names.ts). Raw deflate of the outcomes, one behind the other (few
+ * are stored, not compressed); big-endian:
  *
  *     run 8 bytes, count u48, status u16, kind u8 (bit 7: with a fingerprint), fingerprint 16 bytes if so
  *     kind 0 (whole): length of reason u16, reason, number of fields u16, for each: length u16, name, length u32, value,
@@ -20,49 +20,62 @@ import { MalformedBytes } from "./bytes.ts";
 export const outcomesKind = "outcomes";
 /** Of all outcomes of a flush, before compression: a damaged section must not take all memory. */
 const inflatedBytesMax = 64 * 1024 * 1024;
+/** Fewer bytes are not deflated: that would take longer than everything else about them, in each flush. */
+const deflatedFrom = 8 * 1024;
 const runBytes = 8;
 const hashBytes = 32;
 const [wholeTag, answeredTag, printedFlag] = [0, 1, 0x80];
 const fingerprintBytes = 16;
 
 export function outcomesSection(outcomes: readonly NamedOutcome[], level: 0 | 1 = 1): Section {
-  const plain = Buffer.concat(outcomes.flatMap(partsOf));
-  return { kind: outcomesKind, isRequired: false, content: deflateRawSync(plain, { level }) };
+  const plain = Buffer.allocUnsafe(outcomes.reduce((sum, each) => sum + bytesOf(each), 0));
+  outcomes.reduce((at, each) => writeOutcome(plain, at, each), 0);
+  const content = plain.length < deflatedFrom ? storedDeflate(plain) : deflateRawSync(plain, { level });
+  return { kind: outcomesKind, isRequired: false, content };
 }
 
-function partsOf({ name, outcome, fingerprint }: NamedOutcome): Buffer[] {
-  const head = Buffer.alloc(runBytes + 6 + 3);
-  head.write(name.run, 0, runBytes, "hex");
-  head.writeUIntBE(name.count, runBytes, 6);
-  head.writeUInt16BE(outcome.status, runBytes + 6);
-  const isPrinted = fingerprint !== undefined;
-  const print = Buffer.from(fingerprint ?? "", "hex");
-  head.writeUInt8((outcome.kind === "whole" ? wholeTag : answeredTag) | (isPrinted ? printedFlag : 0), runBytes + 8);
-  if (outcome.kind === "answered")
-    return [head, print, number(outcome.bodyBytes, 6), Buffer.from(outcome.sha256, "hex")];
-  const fields = outcome.fields.flatMap(([field, value]) => [...text(field, 2), ...text(value, 4)]);
-  const body = Buffer.from(outcome.body.buffer, outcome.body.byteOffset, outcome.body.byteLength);
-  return [
-    head,
-    print,
-    ...text(outcome.reason, 2),
-    number(outcome.fields.length, 2),
-    ...fields,
-    number(body.length, 4),
-    body,
-  ];
+/** Deflate without compression: one stored block, the last one (RFC 1951, 3.2.4). Little-endian. */
+function storedDeflate(plain: Buffer): Buffer {
+  const head = Buffer.allocUnsafe(5);
+  head.writeUInt8(1, 0);
+  head.writeUInt16LE(plain.length, 1);
+  head.writeUInt16LE(~plain.length & 0xffff, 3);
+  return Buffer.concat([head, plain]);
 }
 
-function number(value: number, bytes: number): Buffer {
-  const buffer = Buffer.alloc(bytes);
-  buffer.writeUIntBE(value, 0, bytes);
-  return buffer;
+function bytesOf({ outcome, fingerprint }: NamedOutcome): number {
+  const head = runBytes + 6 + 2 + 1 + (fingerprint === undefined ? 0 : fingerprintBytes);
+  if (outcome.kind === "answered") return head + 6 + hashBytes;
+  let fieldBytes = 0;
+  for (const [field, value] of outcome.fields) fieldBytes += 2 + field.length + 4 + value.length;
+  return head + 2 + outcome.reason.length + 2 + fieldBytes + 4 + outcome.body.byteLength;
 }
 
-const text = (value: string, lengthBytes: number): Buffer[] => [
-  number(value.length, lengthBytes),
-  Buffer.from(value, "latin1"),
-];
+/** One after the other, because this runs for each answer: returns the place behind it. */
+function writeOutcome(plain: Buffer, from: number, { name, outcome, fingerprint }: NamedOutcome): number {
+  let at = from + plain.write(name.run, from, runBytes, "hex");
+  at = plain.writeUIntBE(name.count, at, 6);
+  at = plain.writeUInt16BE(outcome.status, at);
+  const tag = outcome.kind === "answered" ? answeredTag : wholeTag;
+  at = plain.writeUInt8(fingerprint === undefined ? tag : tag | printedFlag, at);
+  if (fingerprint !== undefined) at += plain.write(fingerprint, at, fingerprintBytes, "hex");
+  if (outcome.kind === "answered") {
+    at = plain.writeUIntBE(outcome.bodyBytes, at, 6);
+    return at + plain.write(outcome.sha256, at, hashBytes, "hex");
+  }
+  at = plain.writeUInt16BE(outcome.reason.length, at);
+  at += plain.write(outcome.reason, at, "latin1");
+  at = plain.writeUInt16BE(outcome.fields.length, at);
+  for (const [field, value] of outcome.fields) {
+    at = plain.writeUInt16BE(field.length, at);
+    at += plain.write(field, at, "latin1");
+    at = plain.writeUInt32BE(value.length, at);
+    at += plain.write(value, at, "latin1");
+  }
+  at = plain.writeUInt32BE(outcome.body.byteLength, at);
+  plain.set(outcome.body, at);
+  return at + outcome.body.byteLength;
+}
 
 /** Empty: the record has no such section, or one that cannot be read. */
 export function requestOutcomesOf(sections: readonly Section[]): NamedOutcome[] {

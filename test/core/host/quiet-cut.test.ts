@@ -1,41 +1,107 @@
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import {
   firstQuietCut,
-  isLeftAlone,
-  mayHandOver,
+  type Manner,
   onAnswer,
+  onFlush,
   onWaited,
   type QuietCut,
   quietWaitMs,
+  waitsForQuiet,
+  windowOf,
 } from "../../../src/core/host/quiet-cut.ts";
 
-const after = (state: QuietCut, answers: number): QuietCut =>
-  Array.from({ length: answers }).reduce<QuietCut>((now) => onAnswer(now), state);
+/** Answers of an application of which each request takes `tookMs` among so many. */
+function after(state: QuietCut, answers: number, tookMs: (among: number) => number): QuietCut {
+  let now = state;
+  for (let nth = 0; nth < answers; nth++) now = onAnswer(now, 1 + (nth % 4), tookMs(1 + (nth % 4)));
+  return now;
+}
 
-test("a flush waits for twice as long as one takes, within 10 and 100 ms", () => {
-  expect([0, 2, 6, 12, 80].map(quietWaitMs)).toEqual([10, 10, 12, 24, 100]);
+const oneByOne = (among: number): number => 0.3 + 1.4 * among;
+const sideBySide = (): number => 5;
+
+test("a flush waits for four times as long as one takes, within 20 and 100 ms", () => {
+  expect([0, 5, 6, 12, 80].map(quietWaitMs)).toEqual([20, 20, 24, 48, 100]);
 });
 
-test("the window grows with each answer until a wait finds no quiet, and slowly from half of it on", () => {
-  const grown = after(firstQuietCut, 12);
-  expect([mayHandOver(grown, 15), mayHandOver(grown, 16)]).toEqual([true, false]);
-  const halved = onWaited(grown, 10, false);
-  expect([halved.window, mayHandOver(halved, 4), mayHandOver(halved, 5)]).toEqual([5, true, false]);
-  expect([Math.floor(after(halved, 200).window), Math.floor(after(halved, 300).window)]).toEqual([5, 6]);
-  expect(onWaited(halved, 3, true).window).toBe(5);
+describe("a host begins with a queue", () => {
+  test("of which the application has one half, and two requests at least", () => {
+    expect([0, 3, 16, 17].map((inFlight) => windowOf(firstQuietCut, inFlight, 20))).toEqual([2, 2, 8, 9]);
+  });
+
+  test("and no more than it answers within half of a wait", () => {
+    const known = after(firstQuietCut, 1_000, oneByOne);
+    expect([20, 60].map((waitMs) => windowOf(known, 1_000, waitMs))).toEqual([7, 21]);
+  });
+
+  test("and keeps it for an application that works one by one", () => {
+    const known = after(firstQuietCut, 1_000, oneByOne);
+    expect([known.mode, waitsForQuiet(known)]).toEqual([{ kind: "run", manner: "queue", left: undefined }, true]);
+    expect(onFlush(known, 1).mode).toBe(known.mode);
+  });
+
+  test("and keeps it as long as all requests find the application with as many", () => {
+    let known = firstQuietCut;
+    for (let nth = 0; nth < 1_000; nth++) known = onAnswer(known, 2, 5);
+    expect(known.mode.kind).toBe("run");
+  });
 });
 
-test("an application that is not quiet in time with one request is left alone, for longer each time", () => {
-  let state = firstQuietCut;
-  const skipped: number[] = [];
-  for (let time = 1; time <= 8; time++) {
-    state = onWaited(state, 1, false);
-    expect(mayHandOver(state, 1_000)).toBe(true);
-    let skips = 0;
-    for (; isLeftAlone(state); skips++) state = onWaited(state, 0, true);
-    skipped.push(skips);
+/** Runs a trial with flushes of 4 ms until it is decided; `answers` per flush of each manner. */
+function decide(answers: Readonly<Record<Manner, number>>): { state: QuietCut; turns: Manner[] } {
+  let state = after(firstQuietCut, 200, sideBySide);
+  const turns: Manner[] = [];
+  for (let nowMs = 1; state.mode.kind === "trial"; nowMs += 4) {
+    state = onFlush(state, nowMs);
+    if (state.mode.kind === "trial" && turns.at(-1) !== state.mode.manner) turns.push(state.mode.manner);
+    for (let nth = 0; nth < answers[state.mode.manner]; nth++) state = onAnswer(state, 4, 5);
   }
-  expect(skipped).toEqual([8, 16, 32, 64, 128, 256, 512, 1024]);
-  expect(state.window).toBe(firstQuietCut.window);
-  expect(onWaited(state, 1, true).nextSkips).toBe(firstQuietCut.nextSkips);
+  return { state, turns };
+}
+
+describe("an application that works side by side is tried", () => {
+  test("and flushes do not wait if it answers much less in both manners: each is tried once", () => {
+    const { state, turns } = decide({ free: 20, queue: 8, batch: 6 });
+    expect(turns).toEqual(["free", "queue", "batch"]);
+    expect([state.mode, waitsForQuiet(state)]).toEqual([{ kind: "run", manner: "free", left: 256 }, false]);
+    expect(windowOf(state, 16, 20)).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  test("and they do not wait if it answers a little less, again and again", () => {
+    const { state, turns } = decide({ free: 20, queue: 18, batch: 18 });
+    expect(turns.filter((manner) => manner === "queue").length).toBe(3);
+    expect(state.mode.manner).toBe("free");
+  });
+
+  test("and the manner that is as fast is kept, each time beside a free turn", () => {
+    const { state, turns } = decide({ free: 20, queue: 8, batch: 20 });
+    expect(turns).toEqual(["free", "queue", "batch", "free", "batch", "free", "batch"]);
+    expect([state.mode.manner, windowOf(state, 16, 20)]).toEqual(["batch", Number.POSITIVE_INFINITY]);
+    expect(decide({ free: 20, queue: 20, batch: 20 }).state.mode.manner).toBe("queue");
+  });
+
+  test("again after a run, which is longer each time that the result is the same", () => {
+    let { state } = decide({ free: 20, queue: 8, batch: 6 });
+    const lengths: number[] = [];
+    for (let nowMs = 10_000; lengths.length < 5; nowMs += 4) {
+      const { mode } = state;
+      state = onFlush(state, nowMs);
+      if (mode.kind === "trial" && state.mode.kind === "run") lengths.push(state.mode.left ?? 0);
+      if (mode.kind === "run" && state.mode.kind === "trial") expect(mode.left).toBe(1);
+      const answers = { free: 20, queue: 8, batch: 6 }[state.mode.manner];
+      for (let nth = 0; nth < answers; nth++) state = onAnswer(state, 4, 5);
+    }
+    expect(lengths).toEqual([1_024, 4_096, 16_384, 32_768, 32_768]);
+  });
+});
+
+test("flushes that wait in vain more often than not wait no more for a run", () => {
+  let state = firstQuietCut;
+  for (let nth = 0; nth < 40; nth++) state = onWaited(state, nth % 2 === 0);
+  expect(state.mode.manner).toBe("queue");
+  let misses = 0;
+  for (; waitsForQuiet(state); misses++) state = onWaited(state, false);
+  expect(misses).toBeLessThan(12);
+  expect(state.mode).toEqual({ kind: "run", manner: "free", left: 256 });
 });

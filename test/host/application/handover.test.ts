@@ -52,41 +52,77 @@ describe("the hand-over of named requests", () => {
     handover.begin(other, named(2), 1);
     const pause = handover.pause(8);
     expect(await isSettled(pause)).toBe(false);
-    clock.advance(16);
+    clock.advance(31);
+    expect(await isSettled(pause)).toBe(false);
+    clock.advance(1);
     expect(await isSettled(pause)).toBe(true);
     handover.release();
     expect(await isSettled(handover.pause(8))).toBe(true);
   });
 
-  test("gives the application no more than the window at a time, in order, and one more for each that is answered", async () => {
+  test("gives the application no more than the window at a time, in order, and one for each that is answered", async () => {
     const { clock, handover } = setUp();
     const begun: number[] = [];
-    const requests = Array.from({ length: 10 }, () => ({}));
+    const requests = Array.from({ length: 8 }, () => ({}));
     const handOver = async (count: number): Promise<void> => {
       await handover.whenOpen();
       begun.push(count);
       handover.begin(requests[count] as object, named(count), 1);
     };
     const all = Promise.all(requests.map((_, count) => handOver(count)));
-    expect([await isSettled(all), begun]).toEqual([false, [0, 1, 2, 3]]);
+    expect([await isSettled(all), begun]).toEqual([false, [0, 1]]);
     handover.answered(requests[0] as object, outcome);
     await isSettled(all);
-    // One for the answer, and one because the window has grown.
-    expect(begun).toEqual([0, 1, 2, 3, 4, 5]);
+    expect(begun).toEqual([0, 1, 2]);
     // What executes for longer than a flush would wait counts no more.
-    clock.advance(10);
-    expect([await isSettled(all), begun.length]).toEqual([true, 10]);
+    clock.advance(20);
+    await isSettled(all);
+    expect(begun).toEqual([0, 1, 2, 3, 4]);
+  });
+
+  test("learns at each flush how many are in flight: half of them is the window, and both halves take turns", async () => {
+    const { handover } = setUp();
+    const requests = Array.from({ length: 16 }, () => ({}));
+    const begun: number[] = [];
+    for (const [count, request] of requests.entries())
+      void handover.whenOpen().then(() => {
+        begun.push(count);
+        handover.begin(request, named(count), 1);
+      });
+    const flush = async (): Promise<void> => {
+      const pause = handover.pause(2);
+      await isSettled(pause);
+      for (const count of begun.splice(0)) handover.answered(requests[count] as object, outcome);
+      await pause;
+      handover.release();
+    };
+    await isSettled(Promise.resolve());
+    expect([begun.length, handover.isTakingTurns]).toEqual([2, false]);
+    await flush();
+    await isSettled(Promise.resolve());
+    expect([begun.length, handover.isTakingTurns]).toEqual([2, true]);
+    await flush();
+    await isSettled(Promise.resolve());
+    expect(begun.length).toBe(4);
+  });
+
+  test("holds nothing back where no outcomes are kept: those that were answered are in doubt all the same", async () => {
+    const { outcomeLimitsDefault } = await import("../../../src/core/request-outcome.ts");
+    const names = new RequestNames(undefined, { ...outcomeLimitsDefault, keepMs: 0 });
+    const handover = new Handover(names, new ManualClock());
+    for (let count = 1; count <= 20; count++) handover.begin({}, named(count), 1);
+    expect([await isSettled(handover.pause(2)), handover.isOpen, handover.isTakingTurns]).toEqual([true, true, false]);
   });
 
   test("passes the place on of one that does not begin", async () => {
     const { handover } = setUp();
-    const executing = Array.from({ length: 4 }, () => ({}));
+    const executing = [{}, {}];
     for (const [count, request] of executing.entries()) handover.begin(request, named(count), 1);
     const [first, next, last] = [handover.whenOpen(), handover.whenOpen(), handover.whenOpen()];
     handover.over(executing[0] as object);
-    expect([await isSettled(first), await isSettled(next), await isSettled(last)]).toEqual([true, true, false]);
+    expect([await isSettled(first), await isSettled(next), await isSettled(last)]).toEqual([true, false, false]);
     handover.decline();
-    expect(await isSettled(last)).toBe(true);
+    expect([await isSettled(next), await isSettled(last)]).toEqual([true, false]);
   });
 
   test("notes an answer once, of a request that it handed over and that is not given up", () => {

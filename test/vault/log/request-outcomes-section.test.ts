@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { deflateRawSync } from "node:zlib";
+import { deflateRawSync, inflateRawSync } from "node:zlib";
 import type { NamedOutcome } from "../../../src/core/request-names.ts";
 import type { Section } from "../../../src/core/flush.ts";
 import { outcomesSection, requestOutcomesOf } from "../../../src/vault/log/request-outcomes-section.ts";
@@ -57,8 +57,8 @@ test("equal answers cost little", () => {
   if (one === undefined) throw new Error("there is one");
   const body = Buffer.from(JSON.stringify({ id: "a", from: 1, to: 2, amount: 3 }));
   const outcome = { ...one.outcome, kind: "whole", fields: [["Content-Type", "application/json"]], body } as const;
-  const many = Array.from({ length: 16 }, (_, count) => ({ name: { ...one.name, count }, outcome }) as NamedOutcome);
-  expect(outcomesSection(many).content.byteLength).toBeLessThan(16 * 32);
+  const many = Array.from({ length: 100 }, (_, count) => ({ name: { ...one.name, count }, outcome }) as NamedOutcome);
+  expect(outcomesSection(many).content.byteLength).toBeLessThan(100 * 32);
 });
 
 test("what is not deflated is read as well, and is the same under every runtime", () => {
@@ -73,4 +73,21 @@ test("what is not deflated is read as well, and is the same under every runtime"
 test("a section that would fill the memory is as good as none", () => {
   const content = deflateRawSync(Buffer.alloc(2 ** 28));
   expect(requestOutcomesOf([{ ...outcomesSection(outcomes), content }])).toEqual([]);
+});
+
+test("few bytes are stored, as a block that every inflater reads, and many are deflated", () => {
+  const of = (bytes: number) => ({
+    name: { run: "00112233445566aa", count: 7 },
+    outcome: { kind: "whole" as const, status: 201, reason: "Created", fields: [], body: new Uint8Array(bytes) },
+  });
+  const [few, many] = [outcomesSection([of(900)]), outcomesSection([of(9_000)])];
+  expect([few.content.length > 900, many.content.length < 200]).toEqual([true, true]);
+  expect(inflateRawSync(few.content).length).toBe(few.content.length - 5);
+  for (const [section, bytes] of [
+    [few, 900],
+    [many, 9_000],
+  ] as const)
+    expect(requestOutcomesOf([section]).map(({ outcome }) => outcome.kind === "whole" && outcome.body.length)).toEqual([
+      bytes,
+    ]);
 });
