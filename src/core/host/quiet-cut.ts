@@ -6,8 +6,7 @@
  * What that costs depends on how the application works, and what is known of that are response times. If it executes
  * its requests one by one, as those do that write to one SQLite file, a request takes longer the more others it has
  * before it. If it executes them side by side, it takes as long as one alone. Response time over the number in the
- * application is a straight line: its slope is work that queues, its intercept work that does not. There are three
- * manners:
+ * application is a straight line, and its slope is work that queues. There are three manners:
  *
  * - `queue`: the window is half of what is in flight. One half executes while the other waits for its flush and comes
  *   back; a queue in the front takes the place of one in the application, which is as busy as before. A host begins
@@ -17,19 +16,38 @@
  * - `free`: no flush waits. With 64 clients, side by side, and requests of 5 ms that vary, waiting would cost five
  *   sixths of the throughput; such requests are in doubt when they are lost, as without names.
  *
- * Once the line says that requests are executed side by side, `trial` finds the manner: the answers of some flushes are
- * counted for each in turns, always beside those of a free turn right before. A manner that is as fast as the free one
- * several times runs for a number of flushes; if none is, the free one does, longer each time. Flushes that wait in
- * vain lead to a free run too.
+ * A `trial` finds the manner: for a while the answers are counted in turns of each manner, beside those of a free turn
+ * right before. It runs for a number of flushes then, longer each time that the result is the same. During the free
+ * turns requests may be in doubt, so there is none without need. Flushes that wait in vain lead to a free run too.
+ *
+ * How a trial becomes due: by the times from one answer to the next. They are equal, on average, if requests are executed
+ * one by one. Side by side they are longer when few are left than when the window is full, or, where all take equally
+ * long, longest before the first. Or response times are constant. (Otherwise they say less: on a busy machine most of them is not the application's.)
  */
 
-/** Sums for the regression of response time (y, milliseconds) over the number in the application (x, itself too). */
-interface Line {
+/** Sums over answers of the number in the application (x, itself too) and the response time (y, milliseconds). */
+interface Sums {
   readonly n: number;
   readonly x: number;
   readonly y: number;
   readonly xx: number;
   readonly xy: number;
+  readonly yy: number;
+}
+
+/** `xx`, `xy`: about the means of the time between two flushes to which they belong, as times change otherwise too. */
+type Line = Sums;
+
+interface Gaps {
+  readonly n: number;
+  readonly ms: number;
+}
+
+/** Times before an answer: the first one of an application that had nothing, and the others by how many it had. */
+interface GapsByPlace {
+  readonly first: Gaps;
+  readonly full: Gaps;
+  readonly draining: Gaps;
 }
 
 export type Manner = "free" | "queue" | "batch";
@@ -41,93 +59,149 @@ interface Run {
   readonly left: number | undefined;
 }
 
+interface Turns {
+  readonly answers: number;
+  readonly forMs: number;
+}
+
 interface Trial {
   readonly kind: "trial";
   /** Of this turn. */
   readonly manner: Manner;
   readonly turn: { readonly flushes: number; readonly answers: number; readonly sinceMs: number } | undefined;
-  /** The free turn before it: answers per millisecond, and how long it was. */
-  readonly free: { readonly rate: number; readonly forMs: number } | undefined;
-  readonly scores: { readonly queue: number; readonly batch: number };
+  /** The free turn of this round. */
+  readonly free: Turns | undefined;
+  /** All turns of a manner, and the free ones of the same rounds. */
+  readonly tried: Readonly<Record<Waiting, { readonly own: Turns; readonly free: Turns; readonly rounds: number }>>;
+  readonly ruledOut: readonly Waiting[];
 }
+
+type Waiting = Exclude<Manner, "free">;
 
 export interface QuietCut {
   readonly mode: Run | Trial;
   readonly line: Line;
-  /** Answers since the line was judged. */
-  readonly unjudged: number;
+  /** Answers since the last flush. */
+  readonly recent: Sums;
+  /** While no trial has been needed. */
+  readonly gaps: GapsByPlace;
   /** Share of the last waits that found no quiet. */
   readonly missed: number;
   /** Flushes of the next run. */
   readonly nextRun: { readonly free: number; readonly waiting: number };
 }
 
+/** Of each answer. */
 const lineForgets = 1 / 512;
-const judgedAnswers = 128;
+const [fittedAnswers, constantAnswers] = [64, 256];
+/** Shares of the mean response time: its standard deviation, and what grows with the number in the application. */
+const constantWithin = 0.3;
 /** Variance of the number in the application, from which on there is a line. */
 const varianceMin = 0.05;
-/** Requests that the application seems to execute beside one, from which on there is a trial. */
-const besideMax = 1;
-/** A turn has this many flushes at least, and this many answers or milliseconds. */
+/** Gaps of each kind before they are compared, and of all before they are halved. */
+const [gapsMin, gapsMax] = [24, 1024];
+/** Gaps say nothing about one in the application. */
+const fullFrom = 2;
+/** Draining takes so much longer than being full, or the first so much longer than all others: a trial is due. */
+const [drainingMax, firstMax] = [1.7, 5];
+/** A free turn has this many flushes at least, and this many answers or milliseconds; the others are as long as it. */
 const [turnFlushes, turnAnswers, turnMs] = [16, 200, 250];
-/** Of the answers of the free turn: below the first a manner is slower, below the second it is out of question. */
+const rounds = 5;
+/** Of the answers of the free turns: below the first a manner is slower, below the second it is out of question. */
 const [slowerBelow, ruledOutBelow] = [0.94, 0.7];
-const scoreDecides = 3;
 const [runFirst, runMax] = [256, 32_768];
 const [missForgets, missedMax] = [1 / 16, 0.5];
 const windowMin = 2;
+/** With fewer in flight, halves are too small. */
+const halvedFrom = 3;
 const [waitMsMin, waitMsMax] = [20, 100];
+
+const noSums: Sums = { n: 0, x: 0, y: 0, xx: 0, xy: 0, yy: 0 };
+const noGaps: Gaps = { n: 0, ms: 0 };
+const noTurns: Turns = { answers: 0, forMs: 0 };
 
 export const firstQuietCut: QuietCut = {
   mode: { kind: "run", manner: "queue", left: undefined },
-  line: { n: 0, x: 0, y: 0, xx: 0, xy: 0 },
-  unjudged: 0,
+  ...{ line: noSums, recent: noSums },
+  gaps: { first: noGaps, full: noGaps, draining: noGaps },
   missed: 0,
   nextRun: { free: runFirst, waiting: runFirst },
 };
 
+const untried = { own: noTurns, free: noTurns, rounds: 0 };
 const firstTrial: Trial = {
   ...{ kind: "trial", manner: "free", turn: undefined, free: undefined },
-  scores: { queue: 0, batch: 0 },
+  ...{ tried: { queue: untried, batch: untried }, ruledOut: [] },
 };
 
 /** Milliseconds for which a flush that takes `flushMs` may wait. A request that executes for longer is not young. */
 export const quietWaitMs = (flushMs: number): number => Math.min(waitMsMax, Math.max(waitMsMin, 4 * flushMs));
 
-export const waitsForQuiet = ({ mode }: QuietCut): boolean => mode.manner !== "free";
+export const isWaiting = ({ mode }: QuietCut): boolean => mode.manner !== "free";
 
 /**
- * Young named requests that the application may have, of as many as are in flight, so that it is quiet within half of
- * `waitMs`.
+ * Young named requests that the application may have, of as many as are in flight (0: not known yet), so that it is
+ * quiet within half of `waitMs`.
  */
 export function windowOf({ mode, line }: QuietCut, inFlight: number, waitMs: number): number {
-  if (mode.manner !== "queue") return Number.POSITIVE_INFINITY;
-  const quietWithin = waitMs / 2 / (fit(line)?.slope ?? 0);
+  if (mode.manner !== "queue" || (inFlight < halvedFrom && inFlight > 0)) return Number.POSITIVE_INFINITY;
+  const quietWithin = waitMs / 2 / (slopeOf(line) ?? 0);
   return Math.max(windowMin, Math.min(Math.ceil(inFlight / 2), Math.floor(quietWithin)));
 }
 
 /** Undefined: too few answers, or all found the application with as many. */
-function fit({ n, x, y, xx, xy }: Line): { readonly slope: number; readonly intercept: number } | undefined {
-  const spread = n * xx - x * x;
-  if (n < judgedAnswers / 2 || spread < varianceMin * n * n) return undefined;
-  const slope = Math.max(0, (n * xy - x * y) / spread);
-  return { slope, intercept: Math.max(0, (y - slope * x) / n) };
+function slopeOf({ n, xx, xy }: Line): number | undefined {
+  return n < fittedAnswers || xx < varianceMin * n ? undefined : Math.max(0, xy / xx);
 }
 
-/** An answer to a request that took `tookMs` and began as the last of `among` in the application. */
-export function onAnswer(state: QuietCut, among: number, tookMs: number): QuietCut {
-  const { line, mode } = state;
-  const keep = 1 - lineForgets;
-  const next: QuietCut = {
+/** An answer to a named request. */
+export interface Answered {
+  /** It began as the last of so many in the application. */
+  readonly among: number;
+  readonly tookMs: number;
+  /** So many the application had before the answer. */
+  readonly executing: number;
+  /** Since the answer before, or since the application got its first request after it had none. */
+  readonly gapMs: number;
+  readonly isFirst: boolean;
+}
+
+export function onAnswer(state: QuietCut, answer: Answered, window: number): QuietCut {
+  const { recent, mode } = state;
+  const { n, x, y, xx, xy, yy } = recent;
+  const { among, tookMs } = answer;
+  return {
     ...state,
     mode: mode.kind === "run" || mode.turn === undefined ? mode : counted(mode, mode.turn),
-    line: {
-      ...{ n: line.n * keep + 1, x: line.x * keep + among, y: line.y * keep + tookMs },
-      ...{ xx: line.xx * keep + among * among, xy: line.xy * keep + among * tookMs },
+    recent: {
+      ...{ n: n + 1, x: x + among, y: y + tookMs },
+      ...{ xx: xx + among * among, xy: xy + among * tookMs, yy: yy + tookMs * tookMs },
     },
-    unjudged: state.unjudged + 1,
+    gaps: mode.kind === "run" && mode.left === undefined ? withGap(state.gaps, answer, window) : state.gaps,
   };
-  return next.unjudged < judgedAnswers ? next : judged({ ...next, unjudged: 0 });
+}
+
+function withGap(gaps: GapsByPlace, { executing, gapMs, isFirst }: Answered, window: number): GapsByPlace {
+  if (window < fullFrom) return gaps;
+  const place = isFirst ? "first" : 2 * executing > window ? "full" : "draining";
+  const { n, ms } = gaps[place];
+  const next = { ...gaps, [place]: { n: n + 1, ms: ms + gapMs } };
+  const { first, full, draining } = next;
+  if (first.n + full.n + draining.n < gapsMax) return next;
+  return { first: halved(first), full: halved(full), draining: halved(draining) };
+}
+
+const halved = ({ n, ms }: Gaps): Gaps => ({ n: n / 2, ms: ms / 2 });
+const meanOf = ({ n, ms }: Gaps): number => ms / n;
+
+/** With what was answered since the last flush. */
+function lengthened({ line, recent: { n, x, y, xx, xy, yy } }: QuietCut): Line {
+  if (n === 0) return line;
+  const keep = (1 - lineForgets) ** n;
+  return {
+    ...{ n: line.n * keep + n, x: line.x * keep + x, y: line.y * keep + y },
+    ...{ xx: line.xx * keep + xx - (x * x) / n, xy: line.xy * keep + xy - (x * y) / n, yy: line.yy * keep + yy },
+  };
 }
 
 const counted = (trial: Trial, turn: NonNullable<Trial["turn"]>): Trial => ({
@@ -135,12 +209,20 @@ const counted = (trial: Trial, turn: NonNullable<Trial["turn"]>): Trial => ({
   turn: { ...turn, answers: turn.answers + 1 },
 });
 
-function judged(state: QuietCut): QuietCut {
-  const { mode, line } = state;
-  if (mode.kind === "trial" || mode.left !== undefined) return state;
-  const found = fit(line);
-  const isSideBySide = found !== undefined && found.intercept >= besideMax * found.slope;
-  return isSideBySide ? { ...state, mode: firstTrial } : state;
+function isTrialDue({ line, gaps: { first, full, draining } }: QuietCut): boolean {
+  if (isConstant(line)) return true;
+  if (Math.min(first.n, full.n, draining.n) < gapsMin) return false;
+  const others = meanOf({ n: full.n + draining.n, ms: full.ms + draining.ms });
+  return meanOf(draining) > drainingMax * meanOf(full) || meanOf(first) > firstMax * others;
+}
+
+/** Response times are nearly equal, however many the application has. */
+function isConstant(line: Line): boolean {
+  const slope = line.n < constantAnswers ? undefined : slopeOf(line);
+  if (slope === undefined) return false;
+  const mean = line.y / line.n;
+  const deviation = Math.sqrt(Math.max(0, line.yy / line.n - mean * mean));
+  return deviation < constantWithin * mean && (slope * line.x) / line.y < constantWithin;
 }
 
 /** A flush has waited. */
@@ -151,15 +233,17 @@ export function onWaited(state: QuietCut, isQuiet: boolean): QuietCut {
 }
 
 /** Before a flush. */
-export function onFlush(state: QuietCut, nowMs: number): QuietCut {
+export function onFlush(before: QuietCut, nowMs: number): QuietCut {
+  const state = { ...before, line: lengthened(before), recent: noSums };
   const { mode } = state;
   if (mode.kind === "trial") return onTrialFlush(state, mode, nowMs);
-  if (mode.left === undefined) return state;
-  return { ...state, mode: mode.left > 1 ? { ...mode, left: mode.left - 1 } : begunTurn(firstTrial, nowMs) };
+  if (mode.left === undefined && !isTrialDue(state)) return state;
+  const isOver = mode.left === undefined || mode.left <= 1;
+  return { ...state, mode: isOver ? begunTurn(firstTrial, nowMs) : { ...mode, left: mode.left - 1 } };
 }
 
 function onTrialFlush(state: QuietCut, trial: Trial, nowMs: number): QuietCut {
-  const { turn, free, manner, scores } = trial;
+  const { turn, free, manner } = trial;
   if (turn === undefined) return { ...state, mode: begunTurn(trial, nowMs) };
   const forMs = nowMs - turn.sinceMs;
   const flushes = turn.flushes + 1;
@@ -168,28 +252,43 @@ function onTrialFlush(state: QuietCut, trial: Trial, nowMs: number): QuietCut {
       ? flushes >= turnFlushes && (turn.answers >= turnAnswers || forMs >= turnMs)
       : forMs >= free.forMs;
   if (!isOver) return { ...state, mode: { ...trial, turn: { ...turn, flushes } } };
-  const rate = turn.answers / Math.max(1, forMs);
+  const { answers } = turn;
   if (free === undefined || manner === "free")
-    return { ...state, mode: begunTurn(nextManner({ ...trial, free: { rate, forMs } }), nowMs) };
-  const score = scores[manner] + scoreOf(rate / free.rate);
-  return decided(state, { ...trial, scores: { ...scores, [manner]: score } }, nowMs);
+    return { ...state, mode: begunTurn(nextManner({ ...trial, free: { answers, forMs } }), nowMs) };
+  return decided(state, triedOnce(trial, manner, { answers, forMs }, free), nowMs);
 }
 
-function scoreOf(ratio: number): number {
-  if (ratio < ruledOutBelow) return -scoreDecides;
-  return ratio < slowerBelow ? -1 : 1;
+function triedOnce(trial: Trial, manner: Waiting, own: Turns, free: Turns): Trial {
+  const before = trial.tried[manner];
+  const tried = {
+    ...trial.tried,
+    [manner]: { own: together(before.own, own), free: together(before.free, free), rounds: before.rounds + 1 },
+  };
+  const ratio = ratioOf(tried[manner]);
+  const isRuledOut = ratio < ruledOutBelow || (tried[manner].rounds >= rounds && ratio < slowerBelow);
+  return { ...trial, tried, ruledOut: isRuledOut ? [...trial.ruledOut, manner] : trial.ruledOut };
 }
+
+const together = (one: Turns, other: Turns): Turns => ({
+  answers: one.answers + other.answers,
+  forMs: one.forMs + other.forMs,
+});
+
+const rateOf = ({ answers, forMs }: Turns): number => answers / Math.max(1, forMs);
+const ratioOf = ({ own, free }: Trial["tried"][Waiting]): number =>
+  free.answers === 0 ? 1 : rateOf(own) / rateOf(free);
 
 function decided(state: QuietCut, trial: Trial, nowMs: number): QuietCut {
-  const { queue, batch } = trial.scores;
-  if (queue <= -scoreDecides && batch <= -scoreDecides) return runFreely(state);
-  if (queue < scoreDecides && batch < scoreDecides) return { ...state, mode: begunTurn(nextManner(trial), nowMs) };
+  if (trial.ruledOut.length === 2) return runFreely(state);
+  const manner = waitingManners.find((each) => !trial.ruledOut.includes(each) && trial.tried[each].rounds >= rounds);
+  if (manner === undefined) return { ...state, mode: begunTurn(nextManner(trial), nowMs) };
   const { waiting } = state.nextRun;
   return {
     ...{ ...state, nextRun: { free: runFirst, waiting: Math.min(runMax, 4 * waiting) } },
-    mode: { kind: "run", manner: queue >= scoreDecides ? "queue" : "batch", left: waiting },
+    mode: { kind: "run", manner, left: waiting },
   };
 }
+const waitingManners: readonly Waiting[] = ["queue", "batch"];
 
 function runFreely(state: QuietCut): QuietCut {
   const { free } = state.nextRun;
@@ -203,8 +302,8 @@ const begunTurn = (trial: Trial, sinceMs: number): Trial => ({ ...trial, turn: {
 
 /** The next manner of this round that is not ruled out; after the last one the next round begins, with a free turn. */
 function nextManner(trial: Trial): Trial {
-  const { manner, scores } = trial;
-  if (manner === "free" && scores.queue > -scoreDecides) return { ...trial, manner: "queue" };
-  if (manner !== "batch" && scores.batch > -scoreDecides) return { ...trial, manner: "batch" };
+  const { manner, ruledOut } = trial;
+  if (manner === "free" && !ruledOut.includes("queue")) return { ...trial, manner: "queue" };
+  if (manner !== "batch" && !ruledOut.includes("batch")) return { ...trial, manner: "batch" };
   return { ...trial, manner: "free", free: undefined };
 }

@@ -14,7 +14,7 @@ import {
   onWaited,
   type QuietCut,
   quietWaitMs,
-  waitsForQuiet,
+  isWaiting,
   windowOf,
 } from "../../core/host/quiet-cut.ts";
 import type { Beginning, NamedRequest, RequestNames } from "../../core/request-names.ts";
@@ -43,6 +43,9 @@ export class Handover {
   readonly #waiting: (() => void)[] = [];
   /** Let through, and not begun yet. */
   #admitted = 0;
+  /** The application got the first of its young requests, and has answered last: monotonic milliseconds. */
+  #busySinceMs = 0;
+  #answeredAtMs = 0;
   /** Answered since the last collection began. */
   #answered = 0;
   /** Named requests, here, in the application or answered since the collection before; smoothed. */
@@ -72,7 +75,7 @@ export class Handover {
 
   /** Without outcomes an answered request is in doubt too: nothing would be gained. */
   get #isWaitingForQuiet(): boolean {
-    return this.names.limits.keepMs > 0 && waitsForQuiet(this.#state);
+    return this.names.limits.keepMs > 0 && isWaiting(this.#state);
   }
 
   /** Resolves when the next named request may begin: with `begin`, or `decline` if it does not. In order. */
@@ -99,6 +102,7 @@ export class Handover {
     const beginning = this.names.begin(named, position, nowMs);
     if (named === undefined || beginning.kind !== "execute") return beginning;
     this.#age(nowMs);
+    if (this.#young.size === 0) this.#busySinceMs = nowMs;
     this.#young.set(request, { named, sinceMs: nowMs, among: this.#young.size + 1 });
     return beginning;
   }
@@ -122,9 +126,22 @@ export class Handover {
     const executing = this.#executing(request);
     if (executing === undefined) return;
     this.names.answered(executing.named, outcome);
-    this.#state = onAnswer(this.#state, executing.among, this.#clock.now() - executing.sinceMs);
+    this.#learn(executing);
     this.#answered += 1;
     this.over(request);
+  }
+
+  #learn({ among, sinceMs }: Executing): void {
+    const nowMs = this.#clock.now();
+    const isFirst = this.#busySinceMs > this.#answeredAtMs;
+    const gapMs = nowMs - Math.max(this.#busySinceMs, this.#answeredAtMs);
+    const answer = { among, tookMs: nowMs - sinceMs, executing: this.#young.size, gapMs, isFirst };
+    this.#state = onAnswer(this.#state, answer, Math.min(this.#window, this.#inFlight));
+    this.#answeredAtMs = nowMs;
+  }
+
+  get #window(): number {
+    return windowOf(this.#state, this.#inFlight, this.#waitMs);
   }
 
   /** No byte of it was sent. */
@@ -187,7 +204,7 @@ export class Handover {
     if (this.#isPaused) return false;
     if (!this.#isWaitingForQuiet) return true;
     this.#age(this.#clock.now());
-    return this.#young.size + this.#admitted < windowOf(this.#state, this.#inFlight, this.#waitMs);
+    return this.#young.size + this.#admitted < this.#window;
   }
 
   #admit(): void {

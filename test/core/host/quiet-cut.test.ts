@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { SeededRandom } from "../../../harness/seeded-random.ts";
 import {
   firstQuietCut,
   type Manner,
@@ -7,19 +8,29 @@ import {
   onWaited,
   type QuietCut,
   quietWaitMs,
-  waitsForQuiet,
+  isWaiting,
   windowOf,
 } from "../../../src/core/host/quiet-cut.ts";
 
-/** Answers of an application of which each request takes `tookMs` among so many. */
-function after(state: QuietCut, answers: number, tookMs: (among: number) => number): QuietCut {
+/**
+ * An application with a window of four. Each time it gets four requests at once, and answers them at these times; then
+ * there is a flush.
+ */
+function after(state: QuietCut, flushes: number, atMs: readonly [number, number, number, number]): QuietCut {
   let now = state;
-  for (let nth = 0; nth < answers; nth++) now = onAnswer(now, 1 + (nth % 4), tookMs(1 + (nth % 4)));
+  for (let flush = 0; flush < flushes; flush++) {
+    now = onFlush(now, 10 * flush);
+    for (const [place, tookMs] of atMs.entries()) {
+      const gapMs = tookMs - (atMs[place - 1] ?? 0);
+      const answer = { among: place + 1, tookMs, executing: 4 - place, gapMs, isFirst: place === 0 };
+      now = onAnswer(now, answer, 4);
+    }
+  }
   return now;
 }
 
-const oneByOne = (among: number): number => 0.3 + 1.4 * among;
-const sideBySide = (): number => 5;
+const oneByOne = [1.7, 3.1, 4.5, 5.9] as const;
+const evenly = [5, 5.1, 5.2, 5.3] as const;
 
 test("a flush waits for four times as long as one takes, within 20 and 100 ms", () => {
   expect([0, 5, 6, 12, 80].map(quietWaitMs)).toEqual([20, 20, 24, 48, 100]);
@@ -31,31 +42,64 @@ describe("a host begins with a queue", () => {
   });
 
   test("and no more than it answers within half of a wait", () => {
-    const known = after(firstQuietCut, 1_000, oneByOne);
+    const known = after(firstQuietCut, 250, oneByOne);
     expect([20, 60].map((waitMs) => windowOf(known, 1_000, waitMs))).toEqual([7, 21]);
   });
 
   test("and keeps it for an application that works one by one", () => {
-    const known = after(firstQuietCut, 1_000, oneByOne);
-    expect([known.mode, waitsForQuiet(known)]).toEqual([{ kind: "run", manner: "queue", left: undefined }, true]);
+    const known = after(firstQuietCut, 250, oneByOne);
+    expect([known.mode, isWaiting(known)]).toEqual([{ kind: "run", manner: "queue", left: undefined }, true]);
     expect(onFlush(known, 1).mode).toBe(known.mode);
   });
 
-  test("and keeps it as long as all requests find the application with as many", () => {
+  test("and keeps it although the machine is busier from flush to flush, or it answers at random times", () => {
     let known = firstQuietCut;
-    for (let nth = 0; nth < 1_000; nth++) known = onAnswer(known, 2, 5);
+    for (let flush = 0; flush < 400; flush++) {
+      const ms = 3 + flush / 200;
+      known = after(known, 1, [ms, ms + 2, ms + 4, ms + 6]);
+    }
+    expect([known.mode.kind, windowOf(known, 1_000, 41)]).toEqual(["run", 10]);
+    const dice = new SeededRandom(1);
+    for (let flush = 0; flush < 1_000; flush++) {
+      const [a, b, c, d] = [dice.fraction(), dice.fraction(), dice.fraction(), dice.fraction()].map((x) => 20 * x * x);
+      known = after(known, 1, [
+        a ?? 0,
+        (a ?? 0) + (b ?? 0),
+        (a ?? 0) + (b ?? 0) + (c ?? 0),
+        (a ?? 0) + (b ?? 0) + (c ?? 0) + (d ?? 0),
+      ]);
+    }
     expect(known.mode.kind).toBe("run");
+  });
+
+  test.each([
+    ["takes longest before the first answer", [6, 6.5, 7, 7.5]],
+    ["takes longer the fewer it has left", [1, 2, 5, 9]],
+    ["answers at once, always after the same time", [5, 5, 5, 5]],
+  ] as const)("and tries it where the application %s", (_, atMs) => {
+    expect(after(firstQuietCut, 10, atMs).mode.kind).toBe("run");
+    expect(after(firstQuietCut, 200, atMs).mode.kind).toBe("trial");
   });
 });
 
-/** Runs a trial with flushes of 4 ms until it is decided; `answers` per flush of each manner. */
-function decide(answers: Readonly<Record<Manner, number>>): { state: QuietCut; turns: Manner[] } {
-  let state = after(firstQuietCut, 200, sideBySide);
+type Answers = Readonly<Record<Manner, number>>;
+
+/** One flush of 4 ms, with as many answers as there are in this manner. */
+function flush(state: QuietCut, nowMs: number, answers: Answers): QuietCut {
+  let now = onFlush(state, nowMs);
+  for (let nth = 0; nth < answers[now.mode.manner]; nth++)
+    now = onAnswer(now, { among: 1 + (nth % 8), tookMs: 5, executing: 4, gapMs: 0.2, isFirst: false }, 4);
+  return now;
+}
+
+/** Runs a trial until it is decided. */
+function decide(answers: Answers): { state: QuietCut; turns: Manner[] } {
+  let state = firstQuietCut;
+  while (state.mode.kind === "run") state = after(state, 1, evenly);
   const turns: Manner[] = [];
-  for (let nowMs = 1; state.mode.kind === "trial"; nowMs += 4) {
-    state = onFlush(state, nowMs);
-    if (state.mode.kind === "trial" && turns.at(-1) !== state.mode.manner) turns.push(state.mode.manner);
-    for (let nth = 0; nth < answers[state.mode.manner]; nth++) state = onAnswer(state, 4, 5);
+  for (let nowMs = 10; state.mode.kind === "trial"; nowMs += 4) {
+    if (turns.at(-1) !== state.mode.manner) turns.push(state.mode.manner);
+    state = flush(state, nowMs, answers);
   }
   return { state, turns };
 }
@@ -64,33 +108,38 @@ describe("an application that works side by side is tried", () => {
   test("and flushes do not wait if it answers much less in both manners: each is tried once", () => {
     const { state, turns } = decide({ free: 20, queue: 8, batch: 6 });
     expect(turns).toEqual(["free", "queue", "batch"]);
-    expect([state.mode, waitsForQuiet(state)]).toEqual([{ kind: "run", manner: "free", left: 256 }, false]);
+    expect([state.mode, isWaiting(state)]).toEqual([{ kind: "run", manner: "free", left: 256 }, false]);
     expect(windowOf(state, 16, 20)).toBe(Number.POSITIVE_INFINITY);
   });
 
-  test("and they do not wait if it answers a little less, again and again", () => {
+  test("and they do not wait if it answers a little less, in five rounds", () => {
     const { state, turns } = decide({ free: 20, queue: 18, batch: 18 });
-    expect(turns.filter((manner) => manner === "queue").length).toBe(3);
+    expect(turns.filter((manner) => manner === "queue").length).toBe(5);
     expect(state.mode.manner).toBe("free");
   });
 
   test("and the manner that is as fast is kept, each time beside a free turn", () => {
     const { state, turns } = decide({ free: 20, queue: 8, batch: 20 });
-    expect(turns).toEqual(["free", "queue", "batch", "free", "batch", "free", "batch"]);
+    expect(turns).toEqual([
+      "free",
+      "queue",
+      ...Array.from({ length: 5 }, () => ["batch", "free"])
+        .flat()
+        .slice(0, -1),
+    ] as Manner[]);
     expect([state.mode.manner, windowOf(state, 16, 20)]).toEqual(["batch", Number.POSITIVE_INFINITY]);
     expect(decide({ free: 20, queue: 20, batch: 20 }).state.mode.manner).toBe("queue");
   });
 
   test("again after a run, which is longer each time that the result is the same", () => {
-    let { state } = decide({ free: 20, queue: 8, batch: 6 });
+    const answers = { free: 20, queue: 8, batch: 6 };
+    let { state } = decide(answers);
     const lengths: number[] = [];
-    for (let nowMs = 10_000; lengths.length < 5; nowMs += 4) {
+    for (let nowMs = 100_000; lengths.length < 5; nowMs += 4) {
       const { mode } = state;
-      state = onFlush(state, nowMs);
+      state = flush(state, nowMs, answers);
       if (mode.kind === "trial" && state.mode.kind === "run") lengths.push(state.mode.left ?? 0);
       if (mode.kind === "run" && state.mode.kind === "trial") expect(mode.left).toBe(1);
-      const answers = { free: 20, queue: 8, batch: 6 }[state.mode.manner];
-      for (let nth = 0; nth < answers; nth++) state = onAnswer(state, 4, 5);
     }
     expect(lengths).toEqual([1_024, 4_096, 16_384, 32_768, 32_768]);
   });
@@ -101,7 +150,7 @@ test("flushes that wait in vain more often than not wait no more for a run", () 
   for (let nth = 0; nth < 40; nth++) state = onWaited(state, nth % 2 === 0);
   expect(state.mode.manner).toBe("queue");
   let misses = 0;
-  for (; waitsForQuiet(state); misses++) state = onWaited(state, false);
+  for (; isWaiting(state); misses++) state = onWaited(state, false);
   expect(misses).toBeLessThan(12);
   expect(state.mode).toEqual({ kind: "run", manner: "free", left: 256 });
 });
