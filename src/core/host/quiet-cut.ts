@@ -20,9 +20,10 @@
  * right before. It runs for a number of flushes then, longer each time that the result is the same. During the free
  * turns requests may be in doubt, so there is none without need. Flushes that wait in vain lead to a free run too.
  *
- * How a trial becomes due: by the times from one answer to the next. They are equal, on average, if requests are executed
- * one by one. Side by side they are longer when few are left than when the window is full, or, where all take equally
- * long, longest before the first. Or response times are constant. (Otherwise they say less: on a busy machine most of them is not the application's.)
+ * How a trial becomes due: by the times from one answer to the next. They are equal, on average, if requests are
+ * executed one by one. Side by side they are longer when few are left than when the window is full, or, where all take
+ * equally long, longest before the first; or response times are constant. (That response times hardly grow says less: on
+ * a busy machine most of them is not the application's.)
  */
 
 /** Sums over answers of the number in the application (x, itself too) and the response time (y, milliseconds). */
