@@ -22,8 +22,8 @@
  *
  * How a trial becomes due: by the times from one answer to the next. They are equal, on average, if requests are
  * executed one by one. Side by side they are longer when few are left than when the window is full, or, where all take
- * equally long, longest before the first; or response times are constant. (That response times hardly grow says less: on
- * a busy machine most of them is not the application's.)
+ * equally long, longest before the first; or response times are constant. (That response times hardly grow says less:
+ * on a busy machine most of them is not the application's.)
  */
 
 /** Sums over answers of the number in the application (x, itself too) and the response time (y, milliseconds). */
