@@ -104,7 +104,7 @@ const [gapsMin, gapsMax] = [24, 1024];
 /** Gaps say nothing about one in the application. */
 const fullFrom = 2;
 /** Draining takes so much longer than being full, or the first so much longer than all others: a trial is due. */
-const [drainingMax, firstMax] = [1.7, 5];
+const [drainingMax, firstMax] = [1.7, 10];
 /** A free turn has this many flushes at least, and this many answers or milliseconds; the others are as long as it. */
 const [turnFlushes, turnAnswers, turnMs] = [16, 200, 250];
 const rounds = 5;
