@@ -48,8 +48,8 @@ export interface ClusterOptions {
   readonly hostExtra?: string;
   /** More keys of the hosts' table `[host]`. */
   readonly hostKeys?: string;
-  /** More settings of `[gateway]`, a line each. */
-  readonly gatewayExtra?: string;
+  /** More settings of the service, a line each. */
+  readonly serviceExtra?: string;
   /** How often `until` looks; a measurement looks less often, so that it is not disturbed. */
   readonly lookEveryMs?: number;
   /** The program that runs the members; this program by default. */
@@ -226,7 +226,7 @@ export class Cluster {
         place.id,
         "gateway",
         gatewayConfigText(place, service, hostPlaces, {
-          ...{ peers: peersOf(place), isTls: options.isTls, extra: options.gatewayExtra },
+          ...{ peers: peersOf(place), isTls: options.isTls, serviceExtra: options.serviceExtra },
         }),
       );
       return {

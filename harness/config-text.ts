@@ -86,15 +86,15 @@ listen = ${quoted(addressAt(port, address))}
 interface GatewayConfigParts {
   readonly peers?: readonly GatewayPlace[];
   readonly isTls?: boolean | undefined;
-  /** More settings of `[gateway]`, a line each. */
-  readonly extra?: string | undefined;
+  /** More settings of the service, a line each. */
+  readonly serviceExtra?: string | undefined;
 }
 
 export function gatewayConfigText(
   place: GatewayPlace,
   service: string,
   hosts: readonly HostPlace[],
-  { peers = [], isTls, extra = "" }: GatewayConfigParts = {},
+  { peers = [], isTls, serviceExtra = "" }: GatewayConfigParts = {},
 ): string {
   const hostTables = hosts.map(
     (host) => `
@@ -109,8 +109,8 @@ id = ${quoted(place.id)}
 listen = ${quoted(addressAt(place.port, place.address))}
 admin = ${quoted(addressAt(place.adminPort, place.address))}
 database = "gateway.db"
-${peers.length === 0 ? "" : `peers = [${peers.map((peer) => quoted(urlAt(peer.adminPort, peer.address))).join(", ")}]\n`}${extra}
+${peers.length === 0 ? "" : `peers = [${peers.map((peer) => quoted(urlAt(peer.adminPort, peer.address))).join(", ")}]\n`}
 [[service]]
 name = ${quoted(service)}
-${hostTables.join("")}`;
+${serviceExtra}${hostTables.join("")}`;
 }
