@@ -24,6 +24,7 @@ const others = [
   ...["GatewayViewError", "AnswerError", "CutOffError"], // what a measurement saw go wrong, for its report
   "WrongIdentityError", // ends a TLS handshake; the call that made the connection reports it
   ...["AttemptError", "LongAnswerError"], // one attempt of a call to a bucket; its store passes it on as its own
+  "AcmeError", // a failed order for a certificate: an event and a warning pass it on, with the time of the next one
   "CallError", // one attempt of a call to the vault server; the store and the log pass it on as their own, with its advice
 ];
 
