@@ -1,6 +1,6 @@
 /**
- * A client that repeats a request with its `Idempotency-Key`: after failovers, by another gateway, by a gateway that was
- * killed and started again. It is executed once, and each answer is the first one, byte for byte.
+ * A client that repeats a request with its `Idempotency-Key`: after failovers, by another gateway, by a gateway that
+ * was killed and started again. It is executed once, and each answer is the first one, byte for byte.
  */
 import { afterEach, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
 import { demoApplication } from "../../harness/applications.ts";

@@ -86,6 +86,9 @@ test("a gateway and its hosts tell all of their metrics, to those that have the 
   const failovers = sampleOf(before, 'stead_failovers_total{service="notes"}') ?? 0;
 
   first.process?.signal("SIGKILL");
+  await first.process?.ended;
+  // Those that find no connection wait in the hold; one that was lost with its connection waits for another epoch.
+  await Promise.all(Array.from({ length: 8 }, write));
   await until(async () => (await write()) && (await cluster.primary())?.host.id !== first.id);
   // A gap ends with an answer after the failover; the workers tell of it with their next report.
   const gaps = async (): Promise<number> =>
