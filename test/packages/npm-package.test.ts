@@ -61,7 +61,8 @@ for (const name of ["node", "deno"] satisfies RuntimeName[]) {
     test("stead demo: a killed primary, its successor, nothing lost, and a clean end", async () => {
       const { code, out, err } = await run("demo", "--kills", "1", "--duration", "3s", "--seed", "1");
       expect({ code, err, out: code === 0 ? "" : out }).toEqual({ code: 0, err: "", out: "" });
-      expect(out).toContain("host-1 killed");
+      // Not always host-1: one that starts slowly may have been replaced already.
+      expect(out).toMatch(/host-\d killed, host-\d serves/);
       expect(out).toContain(" 0 missing");
     });
   });
