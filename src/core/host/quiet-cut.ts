@@ -3,10 +3,8 @@
  *
  * A request that executes at the collection stands in the flush with its name alone: lost then, it is in doubt. So no
  * further request is handed over from before the collection to its end, and the flush waits for those that have begun.
- * What that costs depends on how the application works, and what is known of that are response times. If it executes
- * its requests one by one, as those do that write to one SQLite file, a request takes longer the more others it has
- * before it. If it executes them side by side, it takes as long as one alone. Response time over the number in the
- * application is a straight line, and its slope is work that queues. There are three manners:
+ * What that costs depends on how the application works: one request after the other, as those do that write to one
+ * SQLite file, or side by side. There are three manners:
  *
  * - `queue`: the window is half of what is in flight. One half executes while the other waits for its flush and comes
  *   back; a queue in the front takes the place of one in the application, which is as busy as before. A host begins

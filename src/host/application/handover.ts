@@ -90,7 +90,8 @@ export class Handover {
 
   /** What was let through does not begin. */
   decline(): void {
-    this.#admitted -= 1;
+    // One that found room has taken the place of one that was let through.
+    this.#admitted = Math.max(0, this.#admitted - 1);
     this.#admit();
   }
 

@@ -28,7 +28,7 @@ import {
 } from "./segment-files.ts";
 import type { Store } from "./store.ts";
 
-/** Content of one append by the thread, bytes. */
+/** Of one append by the thread, bytes, without its mark. */
 const threadAppendBytesMax = 512 * 1024;
 /** Files that are kept open. */
 const openMax = 16;
@@ -70,7 +70,9 @@ export class FsSegments implements SegmentFiles, AppendParts {
     this.#store = store;
     this.#calls = calls ?? systemCalls;
     this.#thread =
-      calls === undefined && hasJobThreads ? new JobThread(appendInThread, threadAppendBytesMax) : undefined;
+      calls === undefined && hasJobThreads
+        ? new JobThread(appendInThread, markBytes + threadAppendBytesMax)
+        : undefined;
   }
 
   async create(key: string, bytes: number): Promise<void> {
@@ -110,7 +112,7 @@ export class FsSegments implements SegmentFiles, AppendParts {
   async append(append: Append): Promise<AppendOutcome> {
     const canMark = await this.#use(append.mark.key, O_RDWR | O_CREAT, async () => true).catch(() => false);
     // Without a mark the pool appends: a mark is a hint, and its failure no failure of the append.
-    if (!canMark || this.#thread?.isFree(append.bytes.length) !== true) return appendInOrder(this, append);
+    if (!canMark || this.#thread?.isFree(markBytes + append.bytes.length) !== true) return appendInOrder(this, append);
     try {
       return await this.#use(append.key, O_RDWR, (fd) =>
         this.#use(append.mark.key, O_RDWR | O_CREAT, (markFd) =>

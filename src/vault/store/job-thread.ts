@@ -67,6 +67,8 @@ type Answer =
   | { readonly at: string; readonly code: string | undefined; readonly message: string };
 
 const nothing = new Uint8Array(0);
+const contentBytesOf = ({ before = nothing, content }: Pick<ThreadJob, "before" | "content">): number =>
+  before.length + content.length;
 /** What the thread is told: bits of the first word. */
 const asked = 1;
 const closing = 2;
@@ -133,7 +135,7 @@ export class JobThread {
    * false if it cannot. Its result is a number, or empty: then the last one stays (`takeResult`).
    */
   post(job: ThreadJob): boolean {
-    if (!this.isFree(job.content.length) || this.isPosted || !this.#give(job)) return false;
+    if (!this.isFree(contentBytesOf(job)) || this.isPosted || !this.#give(job)) return false;
     Atomics.store(this.#head, postedWord, 1);
     this.#tell(asked);
     return true;
@@ -151,7 +153,7 @@ export class JobThread {
     this.#content.set(before);
     this.#content.set(content, before.length);
     this.#head[1] = text.length;
-    this.#head[2] = before.length + content.length;
+    this.#head[2] = contentBytesOf({ before, content });
     this.#head[3] = numbers.length;
     this.#head.set(numbers, 4);
     return true;

@@ -57,6 +57,8 @@ export class Scene {
       application: scriptApplication("", { command, database: "*.db" }),
       hosts,
       ...(program === undefined ? {} : { program }),
+      // Where no host can take over, a write that is lost with its host would wait as long as the hold does.
+      ...(hosts === 1 ? { serviceExtra: 'replay_writes = "never"\n' } : {}),
     });
     if (host !== "")
       for (const { configFile } of cluster.hosts)

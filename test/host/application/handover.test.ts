@@ -125,6 +125,16 @@ describe("the hand-over of named requests", () => {
     expect([await isSettled(next), await isSettled(last)]).toEqual([true, false]);
   });
 
+  test("gives no place twice: one that found room at once has taken that of one that is declined after it", async () => {
+    const { handover } = setUp();
+    await handover.whenOpen();
+    handover.begin({}, named(1), 1);
+    handover.decline();
+    expect(handover.isOpen).toBe(true);
+    handover.begin({}, named(2), 1);
+    expect(handover.isOpen).toBe(false);
+  });
+
   test("notes an answer once, of a request that it handed over and that is not given up", () => {
     const { handover } = setUp();
     const [one, other] = [{}, {}];

@@ -55,6 +55,17 @@ describe("segment files in a folder", () => {
     }
   });
 
+  test("take appends of every length around what the thread takes at once", async () => {
+    await append(many);
+    await files.create("segments/large", 4 * 1024 * 1024);
+    for (const length of [-1, 0, 1].map((blocks) => 512 * 1024 + blocks * blockBytes)) {
+      const bytes = new Uint8Array(length).fill(7);
+      const large = { ...appendOf(many), key: "segments/large", offset: 0, bytes };
+      expect([length, await files.append(large)]).toEqual([length, { kind: "counts" }]);
+      expect(await files.read("segments/large", 0, length)).toEqual(bytes);
+    }
+  });
+
   test("do not let a vault that was moved away count as one without a rival", async () => {
     await append(many);
     await rename(vault.folder, `${vault.folder}.away`);
