@@ -67,6 +67,8 @@ export interface FlushNames {
   readonly names: readonly RequestName[];
   /** False: there were more than a record takes. */
   readonly isComplete: boolean;
+  /** The service has keyed requests: they must not be left out of a record. Left out: it has none. */
+  readonly isKeyed?: boolean;
 }
 
 /** What a host knows at a position of the log, for hosts that restore the checkpoint announced there. */
@@ -76,6 +78,8 @@ export interface NamesTable {
   readonly names: readonly RequestName[];
   /** The newest ones, not all. */
   readonly outcomes: readonly NamedOutcome[];
+  /** As in `FlushNames`. */
+  readonly isKeyed?: boolean;
 }
 
 /**
@@ -138,6 +142,7 @@ export class RequestNames {
   #unwrittenOutcomes: NamedOutcome[] = [];
   #unwrittenBytes = 0;
   #completeAfter = 0;
+  #isKeyed = false;
   /** Position of the last table that was read: what is unknown up to it, its writer has taken into account. */
   #tableAt = 0;
 
@@ -147,11 +152,20 @@ export class RequestNames {
   }
 
   /**
+   * This host has had a keyed request, or read of one. Such a request is repeated by its client, which is told nothing
+   * if its name is lost: from then on all records have names and outcomes, in whatever format others are written.
+   */
+  get isKeyed(): boolean {
+    return this.#isKeyed;
+  }
+
+  /**
    * Before the application gets the first byte of a request. `position`: of the last durable record. Undefined: it has
    * no name.
    */
   begin(request: NamedRequest | undefined, position: number, nowMs = 0): Beginning {
     if (request === undefined) return execute;
+    this.#isKeyed ||= request.isKeyed === true;
     if ((request.isAgain || request.isKeyed === true) && this.#rules.has("replay-named")) {
       this.#forgetOld(nowMs);
       const known = this.#known.get(keyOfName(request));
@@ -237,7 +251,7 @@ export class RequestNames {
 
   /** The names for a flush that has just been collected; each is taken once. */
   take(): FlushNames {
-    const taken = { names: this.#unwritten, isComplete: this.#isUnwrittenComplete };
+    const taken = { names: this.#unwritten, isComplete: this.#isUnwrittenComplete, isKeyed: this.#isKeyed };
     this.#unwritten = [];
     this.#isUnwrittenComplete = true;
     return taken;
@@ -246,6 +260,7 @@ export class RequestNames {
   /** A flush was read from the log. `flush` undefined: its writer does not write names. */
   onFlush(position: number, flush: FlushNames | undefined): void {
     if (flush?.isComplete !== true) this.isUnknownUntil(position);
+    this.#isKeyed ||= flush?.isKeyed === true;
     for (const name of flush?.names ?? []) this.#remember(name, position);
   }
 
@@ -275,7 +290,10 @@ export class RequestNames {
       outcomes.push({ name, outcome, fingerprint });
     }
     const completeAfter = this.#completeAfter;
-    return { completeAfter, names: this.#rules.has("replay-named-carried") ? names : [], outcomes: outcomes.reverse() };
+    return {
+      ...{ completeAfter, names: this.#rules.has("replay-named-carried") ? names : [] },
+      ...{ outcomes: outcomes.reverse(), isKeyed: this.#isKeyed },
+    };
   }
 
   /**
@@ -285,6 +303,7 @@ export class RequestNames {
   onTable(position: number, table: NamesTable, nowMs: number): void {
     if (this.#completeAfter <= position) this.#completeAfter = table.completeAfter;
     this.#tableAt = Math.max(this.#tableAt, position);
+    this.#isKeyed ||= table.isKeyed === true;
     for (const name of table.names) this.#remember(name, position);
     this.onOutcomes(position, table.outcomes, nowMs);
   }

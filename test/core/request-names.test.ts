@@ -54,7 +54,7 @@ describe("names of requests", () => {
     names.begin(named(1), 3);
     names.begin(named(2), 3);
     expect(names.take().names.map(({ count }) => count)).toEqual([1, 2]);
-    expect(names.take()).toEqual({ names: [], isComplete: true });
+    expect(names.take()).toEqual({ names: [], isComplete: true, isKeyed: false });
   });
 
   test("that are too many for a flush make it one that is not complete, and the next one is again", () => {

@@ -89,7 +89,7 @@ export class FlushRequests {
       if (batchOf(found) !== undefined) {
         const taken = early ?? names.take();
         const sections = [requestsSection(taken)];
-        if (outcomes.length > 0) sections.push(outcomesSection(outcomes, names.limits.deflateLevel));
+        if (outcomes.length > 0) sections.push(outcomesSection(outcomes, names.limits.deflateLevel, names.isKeyed));
         const onDurable = (): void => names.onDurable(taken.names, outcomes, this.#clock.now());
         return { found, requests: { sections, onDurable } };
       }

@@ -49,6 +49,9 @@ import { sha256 } from "../../runtime/sha256.ts";
 import { ByteWriter, loneSurrogate, MalformedBytes, UnknownSection } from "./bytes.ts";
 import { CorruptRecordError, quoteFound, UnknownFormatError, type WrittenBy } from "../errors.ts";
 import { filesKind } from "./files-section.ts";
+import { requestsKind } from "./request-names-section.ts";
+import { outcomesKind } from "./request-outcomes-section.ts";
+import { afterKind } from "./request-table-sections.ts";
 import { logKey } from "./log-key.ts";
 import { hostIdBytesMax, recordBytesMax } from "../limits.ts";
 import {
@@ -79,7 +82,7 @@ const kindNumbers: Readonly<Record<RecordKind, number>> = { epoch: 1, commit: 2,
 const kindNames: readonly (RecordKind | undefined)[] = [undefined, "epoch", "commit", "renew", "checkpoint", "vacate"];
 
 /** Kinds of sections that this version understands, beside the body. */
-const knownSections: ReadonlySet<string> = new Set([filesKind]);
+const knownSections: ReadonlySet<string> = new Set([filesKind, requestsKind, outcomesKind, afterKind]);
 
 /** How a record is written. */
 export type RecordLayout =

@@ -7,7 +7,9 @@
  *     for each run: 8 bytes, number of names u16, each u48
  *
  * It is optional, and nothing is lost where a reader skips it: a version that does not know it never decides by names,
- * and one that does takes a flush without it for one whose names are unknown.
+ * and one that does takes a flush without it for one whose names are unknown. It is required where requests are named
+ * by their clients' keys: a client that repeats such a request does not know of a first try, so an unknown name would
+ * be executed a second time.
  */
 import type { Section } from "../../core/flush.ts";
 import type { FlushNames, RequestName } from "../../core/request-names.ts";
@@ -19,7 +21,7 @@ const countBytes = 6;
 /** A run with more stands there again. */
 const runNamesMax = 0xffff;
 
-export function requestsSection({ names, isComplete }: FlushNames): Section {
+export function requestsSection({ names, isComplete, isKeyed = false }: FlushNames): Section {
   const groups = groupByRun(names);
   const content = Buffer.allocUnsafe(1 + groups.length * (runBytes + 2) + names.length * countBytes);
   let at = content.writeUInt8(isComplete ? 0 : leftOutFlag, 0);
@@ -28,7 +30,7 @@ export function requestsSection({ names, isComplete }: FlushNames): Section {
     at = content.writeUInt16BE(counts.length, at);
     for (const count of counts) at = content.writeUIntBE(count, at, countBytes);
   }
-  return { kind: requestsKind, isRequired: false, content };
+  return { kind: requestsKind, isRequired: isKeyed, content };
 }
 
 interface RunGroup {
@@ -67,7 +69,7 @@ export function requestNamesOf(sections: readonly Section[]): FlushNames | undef
       for (at += runBytes + 2; at < end; at += countBytes)
         names.push({ run, count: content.readUIntBE(at, countBytes) });
     }
-    return { names, isComplete: (content.readUInt8(0) & leftOutFlag) === 0 };
+    return { names, isComplete: (content.readUInt8(0) & leftOutFlag) === 0, isKeyed: section.isRequired };
   } catch (error) {
     if (error instanceof RangeError) return undefined;
     throw error;

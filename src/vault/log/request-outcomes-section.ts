@@ -27,11 +27,12 @@ const hashBytes = 32;
 const [wholeTag, answeredTag, printedFlag] = [0, 1, 0x80];
 const fingerprintBytes = 16;
 
-export function outcomesSection(outcomes: readonly NamedOutcome[], level: 0 | 1 = 1): Section {
+/** `isKeyed`: as in `FlushNames`. */
+export function outcomesSection(outcomes: readonly NamedOutcome[], level: 0 | 1 = 1, isKeyed = false): Section {
   const plain = Buffer.allocUnsafe(outcomes.reduce((sum, each) => sum + bytesOf(each), 0));
   outcomes.reduce((at, each) => writeOutcome(plain, at, each), 0);
   const content = plain.length < deflatedFrom ? storedDeflate(plain) : deflateRawSync(plain, { level });
-  return { kind: outcomesKind, isRequired: false, content };
+  return { kind: outcomesKind, isRequired: isKeyed, content };
 }
 
 /** Deflate without compression: one stored block, the last one (RFC 1951, 3.2.4). Little-endian. */

@@ -13,13 +13,14 @@ import { outcomesSection, requestOutcomesOf } from "./request-outcomes-section.t
 export const afterKind = "requests-after";
 const positionBytes = 6;
 
-export function tableSections({ completeAfter, names, outcomes }: NamesTable, level: 0 | 1 = 1): Section[] {
+export function tableSections(table: NamesTable, level: 0 | 1 = 1): Section[] {
+  const { completeAfter, names, outcomes, isKeyed = false } = table;
   const content = Buffer.alloc(positionBytes);
   content.writeUIntBE(completeAfter, 0, positionBytes);
   return [
-    { kind: afterKind, isRequired: false, content },
-    requestsSection({ names, isComplete: true }),
-    ...(outcomes.length === 0 ? [] : [outcomesSection(outcomes, level)]),
+    { kind: afterKind, isRequired: isKeyed, content },
+    requestsSection({ names, isComplete: true, isKeyed }),
+    ...(outcomes.length === 0 ? [] : [outcomesSection(outcomes, level, isKeyed)]),
   ];
 }
 
@@ -29,5 +30,6 @@ export function namesTableOf(sections: readonly Section[]): NamesTable | undefin
   const found = requestNamesOf(sections);
   if (after?.byteLength !== positionBytes || found === undefined) return undefined;
   const completeAfter = Buffer.from(after).readUIntBE(0, positionBytes);
-  return { completeAfter, names: found.names, outcomes: requestOutcomesOf(sections) };
+  const { names, isKeyed = false } = found;
+  return { completeAfter, names, outcomes: requestOutcomesOf(sections), isKeyed };
 }

@@ -73,6 +73,7 @@ interface SetUp {
   readonly clock?: Clock;
   readonly wallAheadMs?: number;
   readonly handover?: Handover;
+  readonly format?: RecordFormat;
 }
 
 async function setUp(
@@ -80,7 +81,7 @@ async function setUp(
 ): Promise<{ store: SlowStore; source: FakeSource; journal: Journal; ended: Promise<JournalEnd>; warnings: string[] }> {
   const warnings: string[] = [];
   const store = new SlowStore();
-  const writer = await claim(store, "a", options.handover === undefined ? 1 : 2);
+  const writer = await claim(store, "a", options.format ?? (options.handover === undefined ? 1 : 2));
   const source = new FakeSource();
   const end = Promise.withResolvers<JournalEnd>();
   const journal = new Journal({
@@ -584,6 +585,24 @@ describe("names of requests", () => {
     requestNames.beginTerm();
     const kindOf = (count: number) => requestNames.begin({ ...named(count), isAgain: true }, 2).kind;
     expect([1, 2].map(kindOf)).toEqual(["recorded", "recorded"]);
+  });
+
+  test("are in the log in whatever format records are, from the first one on that is a client's key", async () => {
+    const requestNames = new RequestNames();
+    const { journal, source, store } = await setUp({ handover: new Handover(requestNames, systemClock), format: 1 });
+    const answer = { kind: "whole", status: 201, reason: "", fields: [], body: Buffer.alloc(0) } as const;
+    for (const name of [named(1), { ...named(2), isKeyed: true, fingerprint: "0".repeat(32) }, named(3)]) {
+      requestNames.begin(name, 1);
+      requestNames.answered(name, answer);
+      source.commit();
+      await journal.gate();
+    }
+    expect(await namesInLog(store)).toEqual([undefined, [2], [3]]);
+    expect(await outcomesInLog(store)).toEqual([[], [2], [3]]);
+    const follower = new RequestNames();
+    for (const names of await inLog(store, requestNamesOf)) follower.onFlush(2, names);
+    expect([follower.isKeyed, follower.table().isKeyed]).toEqual([true, true]);
+    journal.abort();
   });
 
   describe("answers wait for a flush that leaves nothing out, because what they confirm may be in that", () => {

@@ -15,7 +15,11 @@ test("names come back from the section, whatever stands beside it", () => {
 });
 
 test("a flush without names says so, and one whose names were left out too", () => {
-  expect(requestNamesOf([requestsSection({ names: [], isComplete: true })])).toEqual({ names: [], isComplete: true });
+  expect(requestNamesOf([requestsSection({ names: [], isComplete: true })])).toEqual({
+    names: [],
+    isComplete: true,
+    isKeyed: false,
+  });
   expect(requestNamesOf([requestsSection({ names: [], isComplete: false })])?.isComplete).toBe(false);
 });
 
