@@ -295,13 +295,13 @@ export class Cluster {
   }
 
   /**
-   * Waits until every host runs, one as primary and the others as secondaries of the same epoch, and every gateway that
-   * runs takes connections. No request is sent to a gateway, which would be held.
+   * Waits until one host is primary and the others, or at least `secondariesMin`, are secondaries of its epoch, and
+   * every gateway that runs takes connections. No request is sent to a gateway, which would be held.
    */
-  async whenWhole(withinMs: number, signal: AbortSignal): Promise<HostMember> {
+  async whenWhole(withinMs: number, signal: AbortSignal, secondariesMin = this.hosts.length - 1): Promise<HostMember> {
     let said = "";
     return this.until(
-      `one primary and ${this.hosts.length - 1} secondaries`,
+      `one primary and ${secondariesMin} secondaries`,
       withinMs,
       signal,
       () => said,
@@ -309,9 +309,9 @@ export class Cluster {
         const statuses = await Promise.all(this.hosts.map((host) => this.statusOf(host)));
         said = this.hosts.map((host, index) => `${host.id} ${describe(statuses[index])}`).join(", ");
         const primaries = this.hosts.filter((_, index) => statuses[index]?.role === "primary");
-        const epochs = new Set(statuses.map((status) => status?.epoch));
-        const secondaries = statuses.filter((status) => status?.role === "secondary").length;
-        if (primaries.length !== 1 || secondaries !== this.hosts.length - 1 || epochs.size !== 1) return undefined;
+        const ready = statuses.filter((status) => status?.role === "primary" || status?.role === "secondary");
+        const epochs = new Set(ready.map((status) => status?.epoch));
+        if (primaries.length !== 1 || ready.length <= secondariesMin || epochs.size !== 1) return undefined;
         const deaf = await this.#deafGateway();
         if (deaf !== undefined) said += `; ${deaf} takes no connections`;
         return deaf === undefined ? primaries[0] : undefined;

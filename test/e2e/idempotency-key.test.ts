@@ -3,6 +3,8 @@
  * was killed and started again. It is executed once, and each answer is the first one, byte for byte.
  */
 import { afterEach, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { demoApplication } from "../../harness/applications.ts";
 import type { Cluster, GatewayMember } from "../../harness/cluster.ts";
 import { type Bench, never, openBench } from "./harness.ts";
@@ -73,4 +75,34 @@ test("is executed once across two failovers and a gateway's restart, and answere
 
   const stored = await Promise.all(["1", "2"].map((id) => fetch(`${one.url}/notes/${id}`)));
   expect(stored.map(({ status }) => status)).toEqual([200, 404]);
+});
+
+test("outlives the gateway that sent it: its repetition by another one gets the answer", async () => {
+  const ledger = demoApplication("ledger", bench.folder);
+  const command = [ledger.command[0], join(import.meta.dirname, "slow-orders.py"), bench.folder] as const;
+  const cluster = await bench.cluster({
+    ...{ hosts: 2, gateways: 2, application: { ...ledger, command, readyPath: "/" } },
+    serviceExtra: "idempotency_key = true\n",
+  });
+  const [one, other] = cluster.gateways;
+  if (one === undefined || other === undefined) throw new Error("no gateways");
+  await Promise.all([...cluster.hosts, one, other].map((member) => cluster.start(member)));
+  await cluster.whenWhole(withinMs, never);
+  const send = (gateway: GatewayMember): Promise<Response> =>
+    fetch(`${gateway.url}/orders`, { method: "POST", headers: { "Idempotency-Key": "order-1" }, body: "an order" });
+
+  const cut = send(one).then(
+    ({ status }) => status,
+    () => "cut",
+  );
+  while ((await (await fetch(other.url)).text()) !== "1") await new Promise((resolve) => setTimeout(resolve, 10));
+  one.process?.signal("SIGKILL");
+  expect(await cut).toBe("cut");
+  // The application has it still.
+  expect((await send(other)).status).toBe(409);
+  writeFileSync(join(bench.folder, "answer"), "");
+  let answer = await send(other);
+  for (; answer.status === 409; answer = await send(other)) await new Promise((resolve) => setTimeout(resolve, 10));
+  expect([answer.status, await answer.text()]).toEqual([201, "1"]);
+  expect(await (await fetch(other.url)).text()).toBe("1");
 });

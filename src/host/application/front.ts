@@ -109,9 +109,8 @@ export class Front {
   /** Starts listening; throws the server's error if the port is in use. */
   static async listen(options: FrontOptions): Promise<Front> {
     const front = new Front(options);
-    const { metrics = noMetrics } = options;
+    const { metrics = noMetrics, tls } = options;
     const connectionsMax = fittingConnections(options.limits.connectionsMax);
-    const { tls } = options;
     const server = await HttpServer.listen({
       ...(tls === undefined ? {} : { tls: frontCertificates(tls.cluster, tls.files) }),
       host: options.listen.host,
@@ -166,6 +165,7 @@ export class Front {
       isUpstreamEnding: (request) => this.#lost.isOfEnding(request) || term.endings.isUnderWay,
       wholeAnswers: this.#wholeAnswers,
       recordAnswer: (request, head) => recorderOf(this.handover, request, head),
+      outlivesClient: (request) => this.#keyed.outlivesClient(request),
       editRequestFields: withoutSteadFields,
       editResponseFields: ({ headers }) => {
         if (asksForCheckpoint(headers)) term.onCheckpointAsked();

@@ -24,6 +24,11 @@ export class KeyedRequests {
     return this.#named.get(request) ?? namedRequestOf(request.headers);
   }
 
+  /** Its client, or the gateway between, may end before its answer: its repetition gets that. */
+  outlivesClient(request: RequestHead): boolean {
+    return this.nameOf(request)?.isKeyed === true;
+  }
+
   /** Reads the body. Returns the answer to a request that cannot be executed under its key. */
   async prepare(exchange: Exchange, named: NamedRequest): Promise<LocalReply | undefined> {
     const { request } = exchange;

@@ -21,8 +21,8 @@ export interface OpenAttempt extends Cancellable {
   readonly released: number;
 }
 
-export function progressOf(response: ParsedResponse | undefined): AnswerProgress {
-  if (response === undefined) return "none";
+/** Of a response whose fields can still be read: before they have left. */
+export function progressOf(response: ParsedResponse): Exclude<AnswerProgress, "none"> {
   if (response.headers.get("content-type")?.toLowerCase().startsWith("text/event-stream") === true) return "stream";
   return response.framing.kind === "chunked" || response.framing.kind === "close" ? "open" : "bounded";
 }

@@ -11,6 +11,7 @@ import type { ChunkUse } from "../../runtime/tcp/tcp.ts";
 import { type AnswerProgress, type OpenAttempt, progressOf } from "./answer-progress.ts";
 import type { AnswerRecorder, AttemptClient, CloseMode, ForwardOptions, ForwardOutcome } from "./exchange.ts";
 import type { RequestHead } from "../message/head.ts";
+import { LoneAnswer } from "./lone-answer.ts";
 import { GatedRelease, type ReleaseTarget } from "./gated-release.ts";
 import type { HeaderList } from "../message/headers.ts";
 import { hostVerdict, type HostVerdict, isRecordedAnswer } from "../message/stead-fields.ts";
@@ -19,18 +20,18 @@ import { brokenRule } from "../message/broken-rule.ts";
 import { PinnedConnections } from "./pinned-connections.ts";
 import { ProtocolError } from "../message/protocol-error.ts";
 import type { ParsedResponse } from "../message/read-response.ts";
-import { RequestSender } from "./request-sender.ts";
+import { requestFields, RequestSender } from "./request-sender.ts";
 import { ResponseFlow } from "./response-flow.ts";
 import { ResponseReader, type ResponseSink } from "./response-reader.ts";
 import { ResponseWriter } from "./response-writer.ts";
 import { Tunnel, type TunnelOwner } from "./tunnel.ts";
 import type { UpstreamConnection, UpstreamUser } from "./upstream-connection.ts";
 import type { ConnectionWaiter, Upstream } from "./upstream.ts";
-import { verdictOutcome } from "./verdict-outcome.ts";
+import { completedOutcome, verdictOutcome } from "./verdict-outcome.ts";
 import type { PartialAnswer } from "./whole-answers.ts";
 
-/** `waiting` for a connection, `open` with one, `complete`: only the gate's answer is missing, `tunnel`, `settled`. */
-type AttemptPhase = "waiting" | "open" | "complete" | "tunnel" | "settled";
+/** `complete`: only the gate's answer is missing. `alone`: its client is gone (lone-answer.ts). */
+type AttemptPhase = "waiting" | "open" | "complete" | "tunnel" | "alone" | "settled";
 
 export class Attempt
   implements UpstreamUser, ConnectionWaiter, ResponseSink, ReleaseTarget, TunnelOwner, OpenAttempt, PartialAnswer
@@ -59,8 +60,8 @@ export class Attempt
   #isRecorded = false;
   #recorder: AnswerRecorder | undefined;
   #trailers: HeaderList | undefined;
-  /** Whether the response may wait for its rest (whole-answers.ts) has been decided. */
-  #isRestDecided = false;
+  /** Of a response that has arrived in part; decided before any of it leaves. */
+  #progress: AnswerProgress = "none";
   readonly #firstByteMs: number;
   #sentAt = 0;
 
@@ -86,7 +87,7 @@ export class Attempt
   }
 
   get answer(): AnswerProgress {
-    return this.#tunnel === undefined ? progressOf(this.#response) : "stream";
+    return this.#tunnel === undefined ? this.#progress : "stream";
   }
 
   start(): void {
@@ -115,10 +116,7 @@ export class Attempt
     const sender = new RequestSender(client, connection);
     this.#sender = sender;
     try {
-      const { headers } = client.request;
-      const edited = this.#options.editRequestFields?.(headers, client) ?? headers;
-      const named = this.#options.nameRequest?.(client.request, this.#upstream);
-      sender.start(this.#upstream.nameRequest(edited, named));
+      sender.start(requestFields(client, this.#upstream, this.#options));
     } catch (error) {
       this.#fail(error);
       return;
@@ -224,14 +222,15 @@ export class Attempt
 
   /** Holds back a response that has arrived in part, and lets a complete one go. */
   #awaitRest(): void {
-    const { wholeAnswers } = this.#options;
     const response = this.#response;
-    if (wholeAnswers === undefined || response === undefined) return;
+    if (response === undefined) return;
     if (this.#phase !== "open") this.#settleRest();
-    else if (!this.#isRestDecided) {
-      this.#isRestDecided = true;
+    else if (this.#progress === "none") {
+      // Its fields cannot be read any more once they have left.
+      this.#progress = progressOf(response);
       const restBytes = response.framing.kind === "length" ? response.framing.bytes : 0;
-      this.release.isHeldBack = wholeAnswers.begin(this, response, this.release.waitingBytes + restBytes);
+      const waitingBytes = this.release.waitingBytes + restBytes;
+      this.release.isHeldBack = this.#options.wholeAnswers?.begin(this, response, waitingBytes) === true;
     }
   }
 
@@ -266,14 +265,8 @@ export class Attempt
   }
 
   onReleaseEnd(): void {
-    if (this.#tunnel === undefined) this.#settle(this.#completed(), "no");
+    if (this.#tunnel === undefined) this.#settle(completedOutcome(this.#writer.status, this.#isRecorded), "no");
     else this.#tunnel.onReleaseEnd();
-  }
-
-  #completed(): ForwardOutcome {
-    const { status } = this.#writer;
-    const isRecorded = this.#isRecorded;
-    return isRecorded ? { kind: "completed", status, isRecorded } : { kind: "completed", status };
   }
 
   onGateFailed(reason: string): void {
@@ -290,27 +283,21 @@ export class Attempt
     this.#balance();
   }
 
-  // The tunnel.
-
   onTunnelOver(): void {
-    this.#settle({ kind: "completed", status: 101 }, "no");
+    this.#settle(completedOutcome(101), "no");
   }
 
   // Ends.
 
   onEnd(): void {
-    const isCut = this.#phase === "open" && this.#response?.framing.kind === "close" && this.#isUpstreamEnding();
-    if (isCut || !this.#reader.onEnd()) {
+    const isUnended = this.#phase === "open" && this.#response?.framing.kind === "close";
+    if ((isUnended && this.#options.isUpstreamEnding?.(this.request) === true) || !this.#reader.onEnd()) {
       const started = this.#response === undefined ? "without an answer" : "before its response was complete";
       this.#abort(this.#lost(`the upstream closed the connection ${started}`), this.#closeMode());
       return;
     }
     if (this.#verdict !== undefined) this.#settleVerdict(this.#verdict);
     else this.release.flush();
-  }
-
-  #isUpstreamEnding(): boolean {
-    return this.#options.isUpstreamEnding?.(this.request) === true;
   }
 
   onGone(reason: string): void {
@@ -326,12 +313,32 @@ export class Attempt
   }
 
   onClientGone(): void {
-    this.#abort(this.#phase === "tunnel" ? { kind: "completed", status: 101 } : { kind: "client-gone" }, "no");
+    if (this.#goOnAlone()) return;
+    if (this.#phase === "waiting" && this.#options.outlivesClient !== undefined) this.onAbort("its client is gone");
+    else this.#abort(this.#phase === "tunnel" ? completedOutcome(101) : { kind: "client-gone" }, "no");
+  }
+
+  #goOnAlone(): boolean {
+    const [connection, options] = [this.#connection, this.#options];
+    const isWhole = this.#phase === "open" && this.#sender?.isDone === true && this.answer !== "stream";
+    if (connection === undefined || !isWhole || options.outlivesClient?.(this.request) !== true) return false;
+    this.#phase = "alone";
+    this.#settleRest();
+    this.release.abort();
+    this.flow.resume(connection);
+    const arrived = { reader: this.#reader, response: this.#response, recorder: this.#recorder };
+    new LoneAnswer({ client: this.client, options, connection, ...arrived }, (last) => {
+      this.#response = last;
+      this.#giveBack(last !== undefined);
+      this.#settle({ kind: "client-gone" }, "no");
+    }).start();
+    return true;
   }
 
   onAbort(reason: string): void {
     if (this.#phase === "waiting") this.#abort({ kind: "not-sent", reason }, "no");
-    else if (this.#phase === "tunnel") this.#abort({ kind: "completed", status: 101 }, "destroy");
+    else if (this.#phase === "tunnel") this.#abort(completedOutcome(101), "destroy");
+    else if (this.#phase === "alone") this.#abort({ kind: "client-gone" }, "no");
     else this.#abort(this.#lost(reason), this.#isFinalReleased ? "destroy" : "no");
   }
 
@@ -363,10 +370,7 @@ export class Attempt
     };
   }
 
-  /**
-   * Returns how the client can see that its response is incomplete: as a reset if only the end of the connection ends
-   * it.
-   */
+  /** Returns how the client can see that its response is incomplete. */
   #closeMode(): CloseMode {
     return !this.#isFinalReleased ? "no" : this.#writer.isEndedByConnection ? "reset" : "destroy";
   }

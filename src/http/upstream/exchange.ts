@@ -63,6 +63,11 @@ export interface ForwardOptions {
   readonly nameRequest?: (request: RequestHead, upstream: Upstream) => NamedRequest | undefined;
   /** Asked at the head of a final answer, with its fields as they go to the client; undefined: it is not recorded. */
   readonly recordAnswer?: (request: RequestHead, head: ResponseHead) => AnswerRecorder | undefined;
+  /**
+   * Asked when the client of a request that was sent is gone. True: its answer is read to its end for `recordAnswer`,
+   * and the attempt ends with `client-gone` then. Default: it ends at once.
+   */
+  readonly outlivesClient?: (request: RequestHead) => boolean;
   /** Limit for the first byte of the final response to this target; undefined: as in the limits. */
   readonly firstByteMs?: (target: string) => number | undefined;
   /** Ends the attempt at once, together with those of other exchanges; no byte is released after it. */

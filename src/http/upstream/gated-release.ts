@@ -61,6 +61,7 @@ export class GatedRelease {
 
   /** Collects a piece until `flush`. */
   push(piece: Piece): void {
+    if (this.#isDead) return;
     this.#closeRun();
     this.#add(piece);
     this.#batchBytes += piece.length;
@@ -68,6 +69,7 @@ export class GatedRelease {
 
   /** Adds a part of `bytes`. Adjacent parts leave as one piece: a head and its body that arrived in one read. */
   pushBytes(bytes: Buffer, from: number, to: number): void {
+    if (this.#isDead) return;
     this.#batchBytes += to - from;
     if (this.#run !== bytes || this.#runTo !== from) {
       this.#closeRun();

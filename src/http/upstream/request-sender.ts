@@ -1,10 +1,18 @@
 /** Writes one request to an upstream connection: head and kept body at once, the rest as it arrives. */
 import type { Buffer } from "node:buffer";
 import type { Piece } from "../../runtime/tcp/tcp.ts";
-import type { AttemptClient } from "./exchange.ts";
+import type { AttemptClient, ForwardOptions } from "./exchange.ts";
 import type { HeaderList } from "../message/headers.ts";
 import { lastChunk, pushChunk, pushRequestHead } from "../message/serialize.ts";
 import type { UpstreamConnection } from "./upstream-connection.ts";
+import type { Upstream } from "./upstream.ts";
+
+/** Returns the fields of a request as they go to `upstream`: as edited, with the name that a host gets. */
+export function requestFields(client: AttemptClient, upstream: Upstream, options: ForwardOptions): HeaderList {
+  const { headers } = client.request;
+  const edited = options.editRequestFields?.(headers, client) ?? headers;
+  return upstream.nameRequest(edited, options.nameRequest?.(client.request, upstream));
+}
 
 export class RequestSender {
   readonly #client: AttemptClient;

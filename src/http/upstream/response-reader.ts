@@ -20,9 +20,10 @@ export interface ResponseSink extends BodySink {
 }
 
 export class ResponseReader {
+  /** What is read is reported to it. */
+  sink: ResponseSink;
   readonly #request: ParsedRequest;
   readonly #limits: HttpLimits;
-  readonly #sink: ResponseSink;
   #headBytes: Buffer | undefined;
   #interimCount = 0;
   #body: BodyReader | undefined;
@@ -32,7 +33,7 @@ export class ResponseReader {
   constructor(request: ParsedRequest, limits: HttpLimits, sink: ResponseSink) {
     this.#request = request;
     this.#limits = limits;
-    this.#sink = sink;
+    this.sink = sink;
   }
 
   /** True if a part of the last chunk is kept, because its message part is not complete. */
@@ -62,7 +63,7 @@ export class ResponseReader {
       }
       this.#onHead(found.response);
     }
-    if (!this.#body.isDone) at = this.#body.read(bytes, at, this.#sink);
+    if (!this.#body.isDone) at = this.#body.read(bytes, at, this.sink);
     if (this.#body.isDone) this.#complete(at === bytes.length);
   }
 
@@ -72,7 +73,7 @@ export class ResponseReader {
    */
   onEnd(): boolean {
     if (this.#isDone || !this.#isUntilEnd) return this.#isDone;
-    this.#sink.onBodyEnd(undefined);
+    this.sink.onBodyEnd(undefined);
     this.#complete(false);
     return true;
   }
@@ -82,13 +83,13 @@ export class ResponseReader {
       // Responses may have any length; only requests are bounded.
       this.#body = new BodyReader(response.framing, this.#limits, Number.MAX_SAFE_INTEGER);
       this.#isUntilEnd = response.framing.kind === "close";
-      this.#sink.onFinal(response);
+      this.sink.onFinal(response);
       return;
     }
     if (++this.#interimCount > this.#limits.interimResponsesMax) {
       throw new ProtocolError(400, "too_many_interim_responses", "more interim responses than accepted");
     }
-    this.#sink.onInterim(response);
+    this.sink.onInterim(response);
   }
 
   #switch(response: ParsedResponse, rest: Buffer | undefined): void {
@@ -99,12 +100,12 @@ export class ResponseReader {
         "the upstream switched protocols without being asked, or does not say to which",
       );
     }
-    this.#sink.onSwitch(response, rest);
+    this.sink.onSwitch(response, rest);
   }
 
   #complete(clean: boolean): void {
     if (this.#isDone) return;
     this.#isDone = true;
-    this.#sink.onComplete(clean);
+    this.sink.onComplete(clean);
   }
 }

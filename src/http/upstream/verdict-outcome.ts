@@ -26,3 +26,6 @@ export function verdictOutcome(
       };
   }
 }
+
+export const completedOutcome = (status: number, isRecorded = false): ForwardOutcome =>
+  isRecorded ? { kind: "completed", status, isRecorded } : { kind: "completed", status };

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, createServer as createTcpServer, type Socket } from "node:net";
 import { Endings } from "../../../src/host/application/endings.ts";
 import { isOfEpoch } from "../../../src/core/replay.ts";
 import { Front } from "../../../src/host/application/front.ts";
@@ -355,6 +355,26 @@ describe("the front", () => {
     expect([refused.status, refused.headers.get("stead-outcome")]).toEqual([503, "not-executed"]);
     responses[0]?.end("finished");
     expect(await (await inFlight).text()).toBe("finished");
+    expect(await drained).toEqual({ cut: 0 });
+  });
+
+  test("finishes a long answer of which a part has left", async () => {
+    const { front, url } = await frontOf();
+    const sockets: Socket[] = [];
+    // In one piece of more than 4 KiB, whose memory is given back as soon as it has left (runtime/tcp/bun-tcp.ts).
+    const first = `HTTP/1.1 200 OK\r\nContent-Length: 220000\r\n\r\n${"x".repeat(20_000)}`;
+    const server = createTcpServer((socket) => {
+      sockets.push(socket);
+      socket.once("data", () => socket.write(first));
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    closers.push(() => server.close());
+    front.serve(termOf((server.address() as AddressInfo).port));
+    const reader = (await fetch(url)).body?.getReader();
+    expect((await reader?.read())?.done).toBe(false);
+    const drained = front.drain({ drainMs: minute, streamsMs: minute });
+    sockets[0]?.end("y".repeat(200_000));
+    while ((await reader?.read())?.done === false);
     expect(await drained).toEqual({ cut: 0 });
   });
 
