@@ -97,8 +97,11 @@ const [fittedAnswers, constantAnswers] = [64, 256];
 const constantWithin = 0.3;
 /** Variance of the number in the application, from which on there is a line. */
 const varianceMin = 0.05;
-/** Gaps of each kind before they are compared, and of all before they are halved. */
-const [gapsMin, gapsMax] = [24, 1024];
+/**
+ * Gaps of each kind before they are compared, and of all before they are halved. With a quarter of them the stalls of a
+ * machine with a load of 10 looked like work side by side, and a trial's free turns left requests in doubt.
+ */
+const [gapsMin, gapsMax] = [96, 4096];
 /** Gaps say nothing about one in the application. */
 const fullFrom = 2;
 /** Draining takes so much longer than being full, or the first so much longer than all others: a trial is due. */
