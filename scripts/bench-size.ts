@@ -14,11 +14,9 @@
  * "checkpoint":{"mib","ms","chunks_written","chunks_reused","before":{"writes_per_second","p50_ms","p99_ms"},
  * "during":{…},"p99_ratio":during/before (goal: at most 2)}}
  */
-import { Database } from "bun:sqlite";
 import { mkdirSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Notebook } from "../examples/notes/notes.ts";
 import { demoApplication } from "../harness/applications.ts";
 import { Cluster, type HostMember } from "../harness/cluster.ts";
 import { GatewayView } from "../harness/gateway-view.ts";
@@ -27,10 +25,10 @@ import { Load } from "../harness/load.ts";
 import { ProcessKeeper } from "../harness/processes.ts";
 import { systemClock as clock } from "../src/runtime/clock.ts";
 import { figures, median, parseBenchArguments, rounded, type WriteFigures, writePaced } from "./bench-support.ts";
+import { fill, rewrite } from "./size-bench/filler.ts";
 
 const never = new AbortController().signal;
 const withinMs = 180_000;
-const blobBytes = 2 ** 20;
 const writers = 4;
 /** Only the checkpoint that is asked for: nothing is due by itself. */
 const hostExtra = `\n[host.checkpoint]\ninterval = "1d"\njournal = "100GiB"\nrestore_budget = "1d"\n`;
@@ -105,21 +103,6 @@ async function openSide(mib: number): Promise<Side> {
   );
   say(`${mib} MiB: bootstrapped, one secondary warm, after ${((clock.now() - startedAt) / 1000).toFixed(1)} s`);
   return { mib, cluster, view, url: gateway.url, gaps: [], starts: [], runs: 0 };
-}
-
-/** Creates the application's own tables, and fills them with content that no compression makes smaller. */
-async function fill(file: string, mib: number): Promise<void> {
-  (await Notebook.open(file)).close();
-  const database = new Database(file);
-  database.run("CREATE TABLE filler (id INTEGER PRIMARY KEY, content BLOB)");
-  const insert = database.query<null, [number]>("INSERT INTO filler (content) VALUES (randomblob(?))");
-  for (let done = 0; done < mib; done += 64) {
-    database.transaction(() => {
-      for (let one = done; one < Math.min(mib, done + 64); one += 1) insert.run(blobBytes);
-    })();
-  }
-  database.run("PRAGMA wal_checkpoint(TRUNCATE)");
-  database.close();
 }
 
 async function killOnce(side: Side): Promise<void> {
@@ -229,23 +212,4 @@ function untilTime(forMs: number): () => boolean {
 function once(): () => boolean {
   let asked = false;
   return () => !asked && (asked = true);
-}
-
-/**
- * Gives every page of the filler new content, as a second process of the application would. After each transaction a
- * client waits for an answer, which waits until the journal has everything: this process writes no faster than the
- * vault takes the pages.
- */
-async function rewrite(file: string, settle: () => Promise<unknown>): Promise<void> {
-  const database = new Database(file);
-  database.run("PRAGMA busy_timeout = 60000");
-  const update = database.query<null, [number, number]>("UPDATE filler SET content = randomblob(?) WHERE id = ?");
-  const count = database.query<{ count: number }, []>("SELECT count(*) AS count FROM filler").get()?.count ?? 0;
-  for (let from = 1; from <= count; from += 16) {
-    database.transaction(() => {
-      for (let id = from; id < from + 16; id += 1) update.run(blobBytes, id);
-    })();
-    await settle();
-  }
-  database.close();
 }

@@ -27,6 +27,7 @@ export const benches: readonly Bench[] = [
   bench("files", "--seconds 1 --turns 1 --files 1000"),
   bench("giant", "--rounds 1 --mebibytes 32"),
   bench("size", "--repetitions 1 --small 5 --large 40 --seconds 1"),
+  bench("restore", "--mib 40 --rounds 1"),
   bench("tenants", "--counts 20 --rounds 1 --writes 20"),
   bench("streams", "--streams 50 --repetitions 1"),
   bench("replication", ""),

@@ -116,7 +116,8 @@ const [missForgets, missedMax] = [1 / 16, 0.5];
 const windowMin = 2;
 /** With fewer in flight, halves are too small. */
 const halvedFrom = 3;
-const [waitMsMin, waitMsMax] = [20, 100];
+/** On a busy machine flushes and the application stall alike: with half of it one in ten waits was in vain. */
+const [waitMsMin, waitMsMax, waitFlushes] = [20, 200, 8];
 
 const noSums: Sums = { n: 0, x: 0, y: 0, xx: 0, xy: 0, yy: 0 };
 const noGaps: Gaps = { n: 0, ms: 0 };
@@ -137,7 +138,7 @@ const firstTrial: Trial = {
 };
 
 /** Milliseconds for which a flush that takes `flushMs` may wait. A request that executes for longer is not young. */
-export const quietWaitMs = (flushMs: number): number => Math.min(waitMsMax, Math.max(waitMsMin, 4 * flushMs));
+export const quietWaitMs = (flushMs: number): number => Math.min(waitMsMax, Math.max(waitMsMin, waitFlushes * flushMs));
 
 export const isWaiting = ({ mode }: QuietCut): boolean => mode.manner !== "free";
 

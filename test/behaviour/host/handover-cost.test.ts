@@ -22,6 +22,8 @@ interface Kind {
   readonly ms: number;
   readonly varies: "much" | "little";
   readonly clients: number;
+  /** One in so many takes so long. */
+  readonly slow?: { readonly oneIn: number; readonly ms: number };
   /** Of a put. */
   readonly putMs: number;
 }
@@ -65,7 +67,8 @@ class Load {
   }
 
   #tookMs(): number {
-    const { ms, varies } = this.#kind;
+    const { ms, varies, slow } = this.#kind;
+    if (slow !== undefined && this.#dice.fraction() * slow.oneIn < 1) return slow.ms;
     return varies === "much" ? -Math.log(1 - this.#dice.fraction()) * ms : ms * (0.6 + 0.8 * this.#dice.fraction());
   }
 
@@ -158,6 +161,7 @@ test.each([
   { atATime: 64, ms: 4, varies: "little", clients: 16, putMs: 1.5 },
   { atATime: 64, ms: 20, varies: "much", clients: 16, putMs: 1.5 },
   { atATime: 4, ms: 4, varies: "much", clients: 16, putMs: 1.5 },
+  { atATime: 64, ms: 2, varies: "little", clients: 16, putMs: 1.5, slow: { oneIn: 50, ms: 100 } },
 ] as const)(
   "$atATime at a time, $ms ms each that vary $varies, $clients clients: hardly slower, once that is tried",
   async (kind) => {

@@ -32,8 +32,8 @@ function after(state: QuietCut, flushes: number, atMs: readonly [number, number,
 const oneByOne = [1.7, 3.1, 4.5, 5.9] as const;
 const evenly = [5, 5.1, 5.2, 5.3] as const;
 
-test("a flush waits for four times as long as one takes, within 20 and 100 ms", () => {
-  expect([0, 5, 6, 12, 80].map(quietWaitMs)).toEqual([20, 20, 24, 48, 100]);
+test("a flush waits for eight times as long as one takes, within 20 and 200 ms", () => {
+  expect([0, 2.5, 3, 12, 80].map(quietWaitMs)).toEqual([20, 20, 24, 96, 200]);
 });
 
 describe("a host begins with a queue", () => {

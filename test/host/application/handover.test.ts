@@ -52,7 +52,7 @@ describe("the hand-over of named requests", () => {
     handover.begin(other, named(2), 1);
     const pause = handover.pause(8);
     expect(await isSettled(pause)).toBe(false);
-    clock.advance(31);
+    clock.advance(63);
     expect(await isSettled(pause)).toBe(false);
     clock.advance(1);
     expect(await isSettled(pause)).toBe(true);
