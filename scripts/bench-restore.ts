@@ -8,7 +8,8 @@
  * - restore: `stead vault restore` into an empty folder.
  *
  * A copy before each of them; the ratio is its time by the time of the step: 1 is as fast as the copy. `--mib N`
- * (1024), `--rounds N` of copy and restore (3), `--json`. Needs about six times the size on the disk of the temporary folder.
+ * (1024), `--rounds N` of copy and restore (3), `--json`. Needs about six times the size on the disk of the temporary
+ * folder.
  *
  * The last line with --json: {"bench":"restore","mib":N,"copy_s":N,"steps":{"bootstrap":{"s":N,"copy_s":N,"ratio":N
  * (goal: at least 0.5)},"checkpoint":{…(0.5)},"secondary":{…},"restore":{…(0.8)}}}. Exit code 1 if a goal was missed.
