@@ -66,8 +66,9 @@ export const rooms: Readonly<Record<string, Readonly<Record<string, readonly str
   http: {
     "": [],
     message: [],
-    upstream: ["", "message"],
-    server: ["", "message", "upstream"],
+    spool: [],
+    upstream: ["", "message", "spool"],
+    server: ["", "message", "spool", "upstream"],
     proxy: ["message", "upstream", "server"],
     embed: ["", "message", "upstream", "server"],
   },

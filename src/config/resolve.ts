@@ -124,6 +124,10 @@ export function resolveGateway(
     hold: { requestsMax: gateway.hold.requests, bytesMax: gateway.hold.bytes, timeMs: gateway.hold.time },
     replayAgainMax: gateway.replay.again,
     replayWrites: gateway.replay.writes,
+    replaySpool: {
+      bytesMax: gateway.replay.spool,
+      folder: resolve(dirname(file), gateway.replay.spool_folder ?? `${gateway.database}.spool`),
+    },
     answerWholeBytesMax: gateway.answer_whole,
     clientHalfClose: gateway.client_half_close,
     drainTimeoutMs: gateway.drain,

@@ -137,6 +137,10 @@ const gateway = table("gateway", {
     table("gateway.replay", {
       again: v.optional(whole(0, 3), 1),
       writes: v.optional(choice(["named", "never"]), "named"),
+      spool: v.optional(size({ max: 1024 * GiB }), "0B"),
+      spool_folder: v.optional(
+        text("path of a folder", 'name one on a disk of this machine, for example "/var/lib/stead/spool"'),
+      ),
     }),
     {},
   ),

@@ -167,6 +167,8 @@ export interface GatewayConfig {
   readonly replayAgainMax: number;
   /** Whether a lost request that is not idempotent is resent by its name (core/request-names.ts). */
   readonly replayWrites: "named" | "never";
+  /** Bodies beyond `limits.keepBodyBytesMax` in files (http/spool/body-spool.ts); 0: none. The folder is absolute. */
+  readonly replaySpool: { readonly bytesMax: number; readonly folder: string };
   /** Answers with a known length up to this leave whole (http/upstream/whole-answers.ts); 0: none. */
   readonly answerWholeBytesMax: number;
   /** How to treat a client that has closed its sending side: as gone, or as still reading. */

@@ -170,7 +170,7 @@ export const limitTable = {
     default: 256 * KiB,
     min: 0,
     max: GiB,
-    doc: "body bytes of one request that are kept for resending it",
+    doc: "body bytes of one request that are kept in memory for resending it; beyond it see `gateway.replay.spool`",
   },
   /** [gateway.hold] `bytes` decides. */
   keepBodyTotalBytesMax: {

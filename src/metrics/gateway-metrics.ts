@@ -52,6 +52,11 @@ export const gatewayMetrics = {
     labels: service,
     help: "Requests answered with what the application had answered before its primary was lost",
   },
+  stead_spooled_bodies_total: {
+    kind: "counter",
+    labels: ["result"],
+    help: "Request bodies beyond gateway.limits.replay_body by result: kept in a file as long as they were needed, full (gateway.replay.spool has no room), or failed (the disk)",
+  },
   stead_requests_waiting: { kind: "gauge", labels: service, help: "Requests that wait for a primary now" },
   stead_hold_duration_seconds: {
     kind: "histogram",

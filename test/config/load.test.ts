@@ -110,6 +110,7 @@ describe("an accepted configuration", () => {
       workers: 1,
       replayAgainMax: 1,
       replayWrites: "named",
+      replaySpool: { bytesMax: 0, folder: "/etc/stead/gateway.db.spool" },
       answerWholeBytesMax: 64 * 1024,
       clientHalfClose: "gone",
       drainTimeoutMs: 10_000,

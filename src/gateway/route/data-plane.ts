@@ -12,6 +12,7 @@ import { Proxy } from "../../http/proxy/proxy.ts";
 import { RequestNamer } from "../../http/proxy/request-namer.ts";
 import { errorReply } from "../../http/server/local-reply.ts";
 import type { CloseOptions, HttpServer } from "../../http/server/server.ts";
+import { BodySpool } from "../../http/spool/body-spool.ts";
 import { WholeAnswers } from "../../http/upstream/whole-answers.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 import { BoundedLog } from "../../runtime/bounded-log.ts";
@@ -74,6 +75,7 @@ export class LocalDataPlane implements DataPlane {
   readonly #proxies = new Map<string, Proxy>();
   readonly #shortage: OwnShortage;
   readonly #wholeAnswers: WholeAnswers;
+  readonly #spool: BodySpool;
   #match: ServiceMatcher<Served> = serviceMatcher<Served>([]);
   #data: Listener | undefined;
 
@@ -85,6 +87,16 @@ export class LocalDataPlane implements DataPlane {
       clock,
       get bytesMax() {
         return settings().answerWholeBytesMax;
+      },
+    });
+    const { log, metrics } = deps;
+    this.#spool = new BodySpool({
+      ...{ clock, log, metrics, random: systemRandom },
+      get bytesMax() {
+        return settings().replaySpool.bytesMax;
+      },
+      get folder() {
+        return settings().replaySpool.folder;
       },
     });
     this.#shortage = new OwnShortage(deps.clock, deps.metrics.counter("stead_own_shortages_total", {}));
@@ -99,8 +111,8 @@ export class LocalDataPlane implements DataPlane {
   }
 
   get warnings(): readonly string[] {
-    const { warning } = this.#shortage;
-    return [...(this.#data?.warnings ?? []), ...(warning === undefined ? [] : [warning])];
+    const own = [this.#shortage.warning, this.#spool.warning].filter((warning) => warning !== undefined);
+    return [...(this.#data?.warnings ?? []), ...own];
   }
 
   get descriptors(): readonly number[] {
@@ -149,6 +161,7 @@ export class LocalDataPlane implements DataPlane {
       log,
       metrics,
       refusals: this.#refusals,
+      spool: this.#spool,
       descriptors,
       onExchange: (exchange) => this.#onExchange(exchange),
     });

@@ -12,6 +12,7 @@ import type { AlpnChallenges } from "../../http/server/alpn-challenge.ts";
 import type { AppProtocol } from "../../http/server/app-connection.ts";
 import { redirectToHttps } from "../../http/server/redirect.ts";
 import type { TlsCertificates } from "../../http/server/server-tls.ts";
+import type { BodySpool } from "../../http/spool/body-spool.ts";
 import { type FurtherEntrance, HttpServer, type CloseOptions } from "../../http/server/server.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 import type { BoundedLog } from "../../runtime/bounded-log.ts";
@@ -39,6 +40,7 @@ export interface DataPlaneSettings
     | "dataPlane"
     | "replayAgainMax"
     | "replayWrites"
+    | "replaySpool"
     | "answerWholeBytesMax"
     | "clientHalfClose"
   > {
@@ -54,6 +56,7 @@ export interface ListenerDeps {
   readonly metrics: Metrics;
   /** For messages that clients can cause without limit. */
   readonly refusals: BoundedLog;
+  readonly spool?: BodySpool | undefined;
   /** Listening sockets that this process has inherited: of `listen`, then of the listeners beside it. */
   readonly descriptors?: readonly number[] | undefined;
   onExchange(exchange: Exchange): Handling;
@@ -81,6 +84,7 @@ export class Listener {
       port: config.listen.port,
       descriptor: deps.descriptors?.[0],
       limits,
+      spool: deps.spool,
       clock,
       proxies: trustedProxies,
       halfClose: config.clientHalfClose,

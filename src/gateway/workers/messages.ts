@@ -37,6 +37,7 @@ const settingsSchema = v.object({
   drainMs: count,
   replayAgainMax: count,
   replayWrites: v.picklist(["named", "never"]),
+  replaySpool: v.object({ bytesMax: count, folder: text }),
   answerWholeBytesMax: count,
   clientHalfClose: v.picklist(["gone", "serve"]),
   /** For the certificates of connections to hosts. */

@@ -148,7 +148,7 @@ export class WorkerPool implements DataPlane {
   #settingsMessage(): ToWorker {
     const { count, drainMs, settings } = this.#options;
     const { id, cluster, listen, limits, hold, dataPlane, services, ...shared } = shareOf(settings(), count);
-    const { replayAgainMax, replayWrites, answerWholeBytesMax, clientHalfClose } = shared;
+    const { replayAgainMax, replayWrites, replaySpool, answerWholeBytesMax, clientHalfClose } = shared;
     const routed = services.flatMap(({ name, match, firstByte, maintenance, ...own }): WorkerSettings["services"] => {
       const route = [...this.#routes.values()].findLast((each) => each.service === name);
       return route === undefined
@@ -177,6 +177,7 @@ export class WorkerPool implements DataPlane {
         hold,
         replayAgainMax,
         replayWrites,
+        replaySpool: { ...replaySpool },
         answerWholeBytesMax,
         clientHalfClose,
         drainMs: drainMs(),

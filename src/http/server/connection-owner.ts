@@ -2,6 +2,7 @@
 import type { Deadlines } from "../../runtime/deadlines.ts";
 import type { Exchange, Handling } from "../upstream/exchange.ts";
 import type { HttpLimits } from "../limits.ts";
+import type { BodySpool } from "../spool/body-spool.ts";
 import type { ProtocolError } from "../message/protocol-error.ts";
 import type { RandomNames } from "../../runtime/random-names.ts";
 import type { ServerExchange } from "./server-exchange.ts";
@@ -18,6 +19,8 @@ export interface ConnectionOwner {
   readonly deadlines: Deadlines;
   /** Body bytes kept for replays, of all connections. */
   readonly keptBytes: { total: number };
+  /** For bodies that are too long for that. */
+  readonly spool: BodySpool | undefined;
   readonly isDraining: boolean;
   /** While draining: a client that was not told of its connection's end may send one more request. */
   readonly mayServeOnceMore: boolean;

@@ -24,6 +24,7 @@ export class Overflow implements ConnectionOwner {
   readonly limits: HttpLimits;
   readonly deadlines: Deadlines;
   readonly keptBytes: { total: number };
+  readonly spool = undefined;
   readonly names: RandomNames;
   readonly halfClose: HalfClose;
   /** Each response is the last of its connection. */

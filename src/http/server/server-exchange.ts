@@ -2,7 +2,9 @@
  * A request on a client connection: its body as it arrives, kept while a replay is possible, and its one response.
  *
  * The body goes to the current attempt as it arrives. It is also kept, up to `keepBodyBytesMax`, until a final response
- * has started; while it is not consumed, reading from the client stops at that bound.
+ * has started; while it is not consumed, reading from the client stops at that bound. A longer one continues to be kept
+ * in a file, where the server has a spool (spool/spooled-body.ts): from when an attempt takes it, and between two
+ * attempts nothing more is read.
  */
 import type { Buffer } from "node:buffer";
 import { Attempt } from "../upstream/attempt.ts";
@@ -25,6 +27,8 @@ import type { HttpLimits } from "../limits.ts";
 import { localReplyBytes } from "./local-reply.ts";
 import type { Piece } from "../../runtime/tcp/tcp.ts";
 import type { ParsedRequest } from "../message/read-request.ts";
+import type { BodySpool } from "../spool/body-spool.ts";
+import type { SpooledBody } from "../spool/spooled-body.ts";
 import { requestIdOf } from "./request-id.ts";
 import type { Upstream } from "../upstream/upstream.ts";
 import type { RandomNames } from "../../runtime/random-names.ts";
@@ -34,6 +38,8 @@ interface ExchangeOwner {
   readonly limits: HttpLimits;
   /** Body bytes kept for replays, of all exchanges. */
   readonly keptBytes: { total: number };
+  /** For longer bodies; undefined: none. */
+  readonly spool: BodySpool | undefined;
   readonly names: RandomNames;
   readonly mayServeOnceMore: boolean;
   wallTime(): number;
@@ -79,7 +85,6 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
   /** `onExchange` has returned. */
   isHandlerSettled = false;
   hasResponseStarted = false;
-  isBodyHeld = true;
   bodyTrailers: HeaderList | undefined;
   /** Body bytes that have arrived. */
   bodyBytes = 0;
@@ -92,6 +97,9 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
   readonly #reader: BodyReader;
   #kept: Buffer[] = none;
   #keptBytes = 0;
+  #isKept = true;
+  /** In place of `#kept`, once the body is too long for that. */
+  #spooled: SpooledBody | undefined;
   #attempt: Attempt | undefined;
   #ending: ForwardEnding | undefined;
   #flow: "none" | "to-attempt" | "paused" = "none";
@@ -127,6 +135,14 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
     return this.#kept;
   }
 
+  get spooled(): SpooledBody | undefined {
+    return this.#spooled;
+  }
+
+  get isBodyHeld(): boolean {
+    return this.#isKept && (this.#spooled === undefined || this.#spooled.isHeld);
+  }
+
   get bodyBytesHeldMax(): number {
     const { framing } = this.request;
     if (framing.kind === "none") return 0;
@@ -150,8 +166,8 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
   /** True if reading from the client must pause. */
   get mustPause(): boolean {
     if (this.#reader.isDone || this.isResponseDone) return false;
-    if (this.#flow === "paused") return true;
-    return this.#flow === "none" && (this.#keptBytes >= this.limits.keepBodyBytesMax || this.#overTotal());
+    if (this.#flow === "paused" || this.#spooled?.isCongested === true) return true;
+    return this.#flow === "none" && this.#isFull();
   }
 
   /** Passes body bytes to the exchange; returns the offset after the body. Throws `ProtocolError`. */
@@ -163,13 +179,13 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
     const data = from === 0 && to === bytes.length ? bytes : bytes.subarray(from, to);
     this.bodyBytes += data.length;
     if (this.isResponseDone) return;
-    if (this.isBodyHeld) {
+    if (this.#spooled !== undefined) this.#spooled.append(data);
+    else if (this.#isKept) {
       if (this.#kept === none) this.#kept = [data];
       else this.#kept.push(data);
       this.#keptBytes += data.length;
       this.connection.owner.keptBytes.total += data.length;
-      if (this.#flow !== "none" && (this.#keptBytes > this.limits.keepBodyBytesMax || this.#overTotal()))
-        this.#dropKept();
+      if (this.#flow !== "none" && (this.#keptBytes > this.limits.keepBodyBytesMax || this.#overTotal())) this.#spool();
     }
     if (this.#flow !== "none") this.#attempt?.sendBody(data);
     else this.#settleWholeBody();
@@ -186,10 +202,32 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
     return this.connection.owner.keptBytes.total > this.limits.keepBodyTotalBytesMax;
   }
 
+  /** No more of the body is taken without an attempt. */
+  #isFull(): boolean {
+    return this.#spooled !== undefined || this.#keptBytes >= this.limits.keepBodyBytesMax || this.#overTotal();
+  }
+
+  /** Moves what is kept to a file; drops it if there is no room for it. */
+  #spool(): void {
+    const { limits, request, connection } = this;
+    const { spool, keptBytes: memory } = connection.owner;
+    const bytes = request.framing.kind === "length" ? request.framing.bytes : undefined;
+    const isLong = Math.max(this.#keptBytes, bytes ?? 0) > limits.keepBodyBytesMax;
+    const shared = { memory, memoryBytesMax: limits.keepBodyTotalBytesMax };
+    const spooled = isLong ? spool?.take(bytes, shared, () => connection.updateFlow()) : undefined;
+    const kept = this.#kept;
+    this.#dropKept();
+    if (spooled === undefined) return;
+    this.#isKept = true;
+    this.#spooled = spooled;
+    for (const data of kept) spooled.append(data);
+  }
+
   #dropKept(): void {
+    this.#spooled?.release();
     if (this.#keptBytes === 0) return;
     this.connection.owner.keptBytes.total -= this.#keptBytes;
-    this.isBodyHeld = false;
+    this.#isKept = false;
     this.#kept = none;
     this.#keptBytes = 0;
   }
@@ -202,9 +240,9 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
 
   #wholeBodyNow(isDone = this.#reader.isDone): readonly Buffer[] | undefined | "not-yet" {
     if (this.#isGone || !this.isBodyHeld) return undefined;
+    if (this.#spooled !== undefined) return undefined;
     if (isDone) return this.#kept;
-    const isPaused = this.#keptBytes >= this.limits.keepBodyBytesMax || this.#overTotal();
-    return isPaused || (this.request.expectsContinue && this.bodyBytes === 0) ? undefined : "not-yet";
+    return this.#isFull() || (this.request.expectsContinue && this.bodyBytes === 0) ? undefined : "not-yet";
   }
 
   #settleWholeBody(isDone?: boolean): void {
@@ -327,6 +365,7 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
     this.#attempt = undefined;
     this.#ending = undefined;
     this.#flow = "none";
+    this.#spooled?.closeReading();
     if (cut !== "no") this.connection.abort(cut);
     else if (outcome.kind === "completed") {
       this.isResponseDone = true;

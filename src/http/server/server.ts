@@ -22,6 +22,7 @@ import { explained } from "./listen.ts";
 import { Overflow } from "./overflow.ts";
 import type { MemorySocket } from "../../runtime/tcp/memory-socket.ts";
 import type { ProtocolError } from "../message/protocol-error.ts";
+import type { BodySpool } from "../spool/body-spool.ts";
 import { RandomNames } from "../../runtime/random-names.ts";
 import type { ServerExchange } from "./server-exchange.ts";
 import { ServerTls, type TlsCertificates } from "./server-tls.ts";
@@ -54,6 +55,8 @@ export interface HttpServerOptions extends EntranceOptions {
   /** Reads the requests of these protocols in place of this server, from then on by `adopt`. Default: none. */
   readonly app?: ((server: HttpServer) => AppServer) | undefined;
   readonly limits?: Partial<HttpLimits>;
+  /** For bodies that are longer than `keepBodyBytesMax`. Default: they are not kept. */
+  readonly spool?: BodySpool | undefined;
   readonly clock: Clock;
   /** Default: the runtime's. */
   readonly tcp?: Tcp;
@@ -109,6 +112,7 @@ export class HttpServer implements ConnectionOwner {
   readonly limits: HttpLimits;
   readonly deadlines: Deadlines;
   readonly keptBytes = { total: 0 };
+  readonly spool: BodySpool | undefined;
   isDraining = false;
   readonly names: RandomNames;
   readonly halfClose: HalfClose;
@@ -143,6 +147,7 @@ export class HttpServer implements ConnectionOwner {
     this.#options = options;
     this.names = new RandomNames(options.random ?? systemRandom);
     this.limits = httpLimits(options.limits);
+    this.spool = options.spool;
     this.halfClose = options.halfClose ?? "gone";
     this.deadlines = new Deadlines(options.clock);
     const { proxyProtocolFrom = [], proxies = [], onOverflow } = options;

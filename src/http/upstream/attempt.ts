@@ -113,7 +113,7 @@ export class Attempt
     if (client.request.logsInConnection || client.connection.pinned !== undefined) this.#pin(connection);
     if (this.#upstream.firstByte !== undefined) this.#sentAt = this.#upstream.clock.now();
     connection.use(this);
-    const sender = new RequestSender(client, connection);
+    const sender = new RequestSender(client, connection, this);
     this.#sender = sender;
     try {
       sender.start(requestFields(client, this.#upstream, this.#options));
@@ -134,8 +134,12 @@ export class Attempt
     const sender = this.#sender;
     if (sender === undefined || this.#connection === undefined) return;
     sender.send(data);
-    this.#expire(this.#hasReceived ? this.client.limits.responseIdleMs : this.#firstByteMs);
+    this.onBodySent();
     if (sender.isCongested) this.client.setBodyFlow("paused");
+  }
+
+  onBodySent(): void {
+    this.#expire(this.#hasReceived ? this.client.limits.responseIdleMs : this.#firstByteMs);
   }
 
   sendBodyEnd(trailers: HeaderList | undefined): void {
@@ -143,7 +147,7 @@ export class Attempt
   }
 
   onDrain(): void {
-    this.client.setBodyFlow("to-attempt");
+    this.#sender?.onDrain();
   }
 
   // The response on its way to the client.

@@ -8,6 +8,7 @@ import type { RequestHead, ResponseHead } from "../message/head.ts";
 import type { HeaderList } from "../message/headers.ts";
 import type { HttpLimits } from "../limits.ts";
 import type { ParsedRequest } from "../message/read-request.ts";
+import type { SpooledBody } from "../spool/spooled-body.ts";
 import type { Piece } from "../../runtime/tcp/tcp.ts";
 import type { PinnedConnections } from "./pinned-connections.ts";
 import type { Upstream } from "./upstream.ts";
@@ -183,8 +184,10 @@ export interface AttemptClient extends Exchange {
   readonly request: ParsedRequest;
   readonly limits: HttpLimits;
   readonly connection: AttemptConnection;
-  /** Body bytes that arrived before the attempt. */
+  /** Body bytes that arrived before the attempt, unless they are in a file. */
   readonly kept: readonly Buffer[];
+  /** Undefined: the body is not in a file. */
+  readonly spooled: SpooledBody | undefined;
   readonly isBodyDone: boolean;
   readonly bodyTrailers: HeaderList | undefined;
   write(pieces: readonly Piece[]): void;

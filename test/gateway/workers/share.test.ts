@@ -12,12 +12,14 @@ test("the workers' bounds add up to the gateway's; a bound of one request, or of
     dataPlane: defaultDataPlane,
     replayAgainMax: 1,
     replayWrites: "never" as const,
+    replaySpool: { bytesMax: 1_001, folder: "/var/spool" },
     answerWholeBytesMax: 65_536,
     clientHalfClose: "gone" as const,
     services: [],
   };
   const share = shareOf(settings, 4);
   expect(share.hold).toEqual({ requestsMax: 3, bytesMax: 250, timeMs: 30_000 });
+  expect(share.replaySpool).toEqual({ bytesMax: 251, folder: "/var/spool" });
   expect(share.dataPlane.releaseConcurrency).toBe(16);
   expect(share.limits).toEqual({ ...defaultGatewayLimits, upstreamConnectionsMax: 256, upstreamWaitingMax: 2_500 });
 });

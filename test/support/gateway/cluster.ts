@@ -149,6 +149,7 @@ export class TestCluster {
       workers: 1,
       replayAgainMax: 1,
       replayWrites: "never",
+      replaySpool: { bytesMax: 0, folder: "/dev/null/spool" },
       answerWholeBytesMax: 65_536,
       clientHalfClose: "gone",
       drainTimeoutMs: 0,

@@ -3,7 +3,7 @@ import { Hold } from "../../../src/http/proxy/hold.ts";
 import { Proxy } from "../../../src/http/proxy/proxy.ts";
 import type { RequestNamer } from "../../../src/http/proxy/request-namer.ts";
 import type { RequestEnd, TracedRequest } from "../../../src/http/proxy/request-trace.ts";
-import { HttpServer } from "../../../src/http/server/server.ts";
+import { HttpServer, type HttpServerOptions } from "../../../src/http/server/server.ts";
 import { type HeardOfHost, Upstream } from "../../../src/http/upstream/upstream.ts";
 import type { WholeAnswers } from "../../../src/http/upstream/whole-answers.ts";
 import { type Clock, systemClock } from "../../../src/runtime/clock.ts";
@@ -20,6 +20,8 @@ export async function oneService(
     clock?: Clock;
     wholeAnswers?: WholeAnswers;
     namer?: RequestNamer;
+    /** Further options of the server. */
+    server?: Partial<HttpServerOptions>;
   } = {},
 ) {
   let current: Upstream | undefined;
@@ -55,11 +57,13 @@ export async function oneService(
     host: "127.0.0.1",
     port: 0,
     clock: systemClock,
+    ...options.server,
     onExchange: (exchange) => proxy.handle(exchange),
   });
   const backends: RawBackend[] = [];
   const clients: RawClient[] = [];
   return {
+    server,
     ends,
     errors,
     traced,
