@@ -131,11 +131,7 @@ export class Attempt
   }
 
   sendBody(data: Buffer): void {
-    const sender = this.#sender;
-    if (sender === undefined || this.#connection === undefined) return;
-    sender.send(data);
-    this.onBodySent();
-    if (sender.isCongested) this.client.setBodyFlow("paused");
+    if (this.#connection !== undefined) this.#sender?.send(data);
   }
 
   onBodySent(): void {

@@ -23,7 +23,7 @@ export function requestFields(client: AttemptClient, upstream: Upstream, options
 
 /** The attempt, for its sender. */
 export interface SendingAttempt {
-  /** A part of the body was sent that did not come from the client just now. */
+  /** A part of the body was sent. */
   onBodySent(): void;
 }
 
@@ -119,7 +119,9 @@ export class RequestSender {
   }
 
   send(data: Buffer): void {
-    if (this.#reading === undefined) this.#write(data);
+    if (this.#reading !== undefined) return;
+    this.#sendPart(data);
+    if (this.#isFull) this.#client.setBodyFlow("paused");
   }
 
   #write(data: Buffer): void {
