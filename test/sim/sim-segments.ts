@@ -168,8 +168,8 @@ class HostSegments implements SegmentFiles, AppendParts {
     return appendInOrder(this, append, this.#all.rules);
   }
 
-  async write({ key, offset, bytes }: Append): Promise<void> {
-    const copy = bytes.slice();
+  async write({ key, offset, parts }: Append): Promise<void> {
+    const copy = new Uint8Array(Buffer.concat(parts));
     const middle = this.#all.dice.chance(0.2) ? Math.floor(copy.length / 2 / blockBytes) * blockBytes : 0;
     // Readers may see the first part without the second.
     if (middle > 0) await this.#writePart(key, offset, copy.subarray(0, middle));

@@ -24,12 +24,14 @@ import {
   appendInOrder,
   type AppendOutcome,
   type AppendParts,
+  appendedBytes,
+  blockBytes,
   type SegmentFiles,
 } from "./segment-files.ts";
 import type { Store } from "./store.ts";
 
-/** Of one append by the thread, bytes, without its mark. */
-const threadAppendBytesMax = 512 * 1024;
+/** Of one append by the thread, bytes, without its mark: as much as a record in a segment has. */
+const threadAppendBytesMax = 1024 * 1024 + 4 * blockBytes;
 /** Files that are kept open. */
 const openMax = 16;
 
@@ -79,7 +81,7 @@ export class FsSegments implements SegmentFiles, AppendParts {
     const ahead = this.#ahead;
     this.#ahead = undefined;
     const staged = ahead?.zeros.length === bytes ? await ahead.staged : undefined;
-    const zeros = staged === undefined ? new Uint8Array(bytes) : (ahead?.zeros ?? new Uint8Array(bytes));
+    const zeros = staged === undefined ? zerosOf(bytes) : (ahead?.zeros ?? zerosOf(bytes));
     if (staged !== undefined) this.#store.prepare(key, zeros, { staged, headBytes: 0 });
     else if (ahead !== undefined) this.#releaseAhead(ahead);
     await this.#store.putIfAbsent(key, zeros);
@@ -88,7 +90,7 @@ export class FsSegments implements SegmentFiles, AppendParts {
   prepare(bytes: number): void {
     if (this.#isClosed || this.#ahead?.zeros.length === bytes) return;
     if (this.#ahead !== undefined) this.#releaseAhead(this.#ahead);
-    const zeros = new Uint8Array(bytes);
+    const zeros = zerosOf(bytes);
     this.#ahead = { zeros, staged: this.#store.stage(zeros).catch(() => undefined) };
   }
 
@@ -112,7 +114,8 @@ export class FsSegments implements SegmentFiles, AppendParts {
   async append(append: Append): Promise<AppendOutcome> {
     const canMark = await this.#use(append.mark.key, O_RDWR | O_CREAT, async () => true).catch(() => false);
     // Without a mark the pool appends: a mark is a hint, and its failure no failure of the append.
-    if (!canMark || this.#thread?.isFree(markBytes + append.bytes.length) !== true) return appendInOrder(this, append);
+    if (!canMark || this.#thread?.isFree(markBytes + appendedBytes(append)) !== true)
+      return appendInOrder(this, append);
     try {
       return await this.#use(append.key, O_RDWR, (fd) =>
         this.#use(append.mark.key, O_RDWR | O_CREAT, (markFd) =>
@@ -124,8 +127,8 @@ export class FsSegments implements SegmentFiles, AppendParts {
     }
   }
 
-  async write({ key, offset, bytes }: Append): Promise<void> {
-    await this.#use(key, O_RDWR, (fd) => this.#calls.writeAt(fd, bytes, offset));
+  async write({ key, offset, parts }: Append): Promise<void> {
+    await this.#use(key, O_RDWR, (fd) => this.#calls.writeAt(fd, Buffer.concat(parts), offset));
   }
 
   async sync(key: string): Promise<void> {
@@ -170,11 +173,14 @@ export class FsSegments implements SegmentFiles, AppendParts {
   async #appendByThread(
     thread: JobThread | undefined,
     [fd, markFd]: readonly [number, number],
-    { key, offset, bytes, rival, mark }: Append,
+    { key, offset, parts, rival, mark }: Append,
   ): Promise<AppendOutcome> {
     const path = join(this.#folder, rival);
-    const [texts, before] = [[dirname(path), path], encodeMark(mark.position)];
-    const reply = await thread?.run({ numbers: [fd, markFd, offset], texts, before, content: bytes });
+    const [texts, content] = [
+      [dirname(path), path],
+      [encodeMark(mark.position), ...parts],
+    ];
+    const reply = await thread?.run({ numbers: [fd, markFd, offset], texts, content });
     if (reply?.kind === "done") return { kind: reply.result === "rival" ? "rival" : "counts" };
     const isFileLost = reply?.at !== "look";
     if (isFileLost) this.#forget(key);
@@ -231,6 +237,14 @@ export class FsSegments implements SegmentFiles, AppendParts {
   #releaseAhead({ staged }: Ahead): void {
     this.#work.own(staged.then((bytes) => bytes?.drop()));
   }
+}
+
+/** Read and never written: its pages stay those of the kernel's one page of zeros. */
+let allZeros = new Uint8Array(0);
+
+function zerosOf(bytes: number): Uint8Array {
+  if (allZeros.length < bytes) allZeros = new Uint8Array(bytes);
+  return allZeros.subarray(0, bytes);
 }
 
 /** A mark: the position, u64, and the CRC-32 of it. */

@@ -26,10 +26,8 @@ export interface ThreadJob {
   /** Descriptors, lengths, offsets: at most 12, each below 2^31. */
   readonly numbers: readonly number[];
   readonly texts: readonly string[];
-  /** At most the thread's `contentBytesMax`, with `before`. */
-  readonly content: Uint8Array;
-  /** Bytes of the content before `content`; default: none. */
-  readonly before?: Uint8Array;
+  /** In order; together at most the thread's `contentBytesMax`. */
+  readonly content: readonly Uint8Array[];
 }
 
 /** What a job replies. `at`: its step that failed. */
@@ -66,9 +64,7 @@ type Answer =
   | { readonly result: string }
   | { readonly at: string; readonly code: string | undefined; readonly message: string };
 
-const nothing = new Uint8Array(0);
-const contentBytesOf = ({ before = nothing, content }: Pick<ThreadJob, "before" | "content">): number =>
-  before.length + content.length;
+const bytesOf = (content: readonly Uint8Array[]): number => content.reduce((sum, { length }) => sum + length, 0);
 /** What the thread is told: bits of the first word. */
 const asked = 1;
 const closing = 2;
@@ -135,7 +131,7 @@ export class JobThread {
    * false if it cannot. Its result is a number, or empty: then the last one stays (`takeResult`).
    */
   post(job: ThreadJob): boolean {
-    if (!this.isFree(contentBytesOf(job)) || this.isPosted || !this.#give(job)) return false;
+    if (!this.isFree(bytesOf(job.content)) || this.isPosted || !this.#give(job)) return false;
     Atomics.store(this.#head, postedWord, 1);
     this.#tell(asked);
     return true;
@@ -146,14 +142,17 @@ export class JobThread {
     return this.isPosted ? -1 : Atomics.exchange(this.#head, resultWord, -1);
   }
 
-  #give({ numbers, texts, content, before = nothing }: ThreadJob): boolean {
+  #give({ numbers, texts, content }: ThreadJob): boolean {
     const text = Buffer.from(texts.join("\0"));
     if (text.length > textBytesMax) return false;
     this.#texts.set(text);
-    this.#content.set(before);
-    this.#content.set(content, before.length);
+    let end = 0;
+    for (const part of content) {
+      this.#content.set(part, end);
+      end += part.length;
+    }
     this.#head[1] = text.length;
-    this.#head[2] = contentBytesOf({ before, content });
+    this.#head[2] = end;
     this.#head[3] = numbers.length;
     this.#head.set(numbers, 4);
     return true;

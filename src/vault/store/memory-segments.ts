@@ -46,10 +46,10 @@ class HostSegments implements SegmentFiles, AppendParts {
     return appendInOrder(this, append);
   }
 
-  async write({ key, offset, bytes }: Append): Promise<void> {
+  async write({ key, offset, parts }: Append): Promise<void> {
     const file = this.#all.files.get(key);
     if (file === undefined) throw Object.assign(new Error(`there is no ${key}`), { code: "ENOENT" });
-    file.set(bytes, offset);
+    file.set(Buffer.concat(parts), offset);
   }
 
   async sync(): Promise<void> {}

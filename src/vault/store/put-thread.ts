@@ -72,7 +72,7 @@ export class PutThread implements SmallPuts {
     const reply = await this.#thread.run({
       numbers: [temporary.fd, this.#folders],
       texts: [temporary.path, folder, path],
-      content: bytes,
+      content: [bytes],
     });
     if (reply.kind === "done") return { kind: "created" };
     const at = reply.at === "link" || reply.at === "folder" ? reply.at : "write";
@@ -82,7 +82,7 @@ export class PutThread implements SmallPuts {
   replace({ fd, path }: Temporary, next: string): boolean {
     const opens = this.#ahead === undefined;
     const texts = opens ? [path, next] : [path];
-    if (!this.#replacing.post({ numbers: [fd, temporaryMode], texts, content: nothing })) return false;
+    if (!this.#replacing.post({ numbers: [fd, temporaryMode], texts, content: [] })) return false;
     if (opens) this.#ahead = next;
     return true;
   }
@@ -99,8 +99,6 @@ export class PutThread implements SmallPuts {
     await Promise.all([this.#thread.close(), this.#replacing.close()]);
   }
 }
-
-const nothing = new Uint8Array();
 
 /** Runs in the second thread. Returns the descriptor of the next temporary; empty if it opened none. */
 function replaceInThread({ fs, numbers, texts }: JobContext): string {

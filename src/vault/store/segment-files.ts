@@ -11,9 +11,10 @@ import { allRules, type Rules } from "../../core/rules.ts";
 /** A write to a file, durable before the look, and the mark that follows if nothing was found. */
 export interface Append {
   readonly key: string;
-  /** Multiple of `blockBytes`, as is the length of `bytes`. */
+  /** Multiple of `blockBytes`, as is the length of all parts together. */
   readonly offset: number;
-  readonly bytes: Uint8Array;
+  /** In order: a record of some hundred kilobytes is not copied to stand behind its header. */
+  readonly parts: readonly Uint8Array[];
   /** The object whose absence lets the write count. */
   readonly rival: string;
   readonly mark: { readonly key: string; readonly position: number };
@@ -31,6 +32,10 @@ export type AppendOutcome =
 
 /** Writes are whole blocks: no two records share one, so a torn write damages no other record. */
 export const blockBytes = 512;
+
+/** Bytes that an append writes. */
+export const appendedBytes = ({ parts }: Pick<Append, "parts">): number =>
+  parts.reduce((sum, { length }) => sum + length, 0);
 
 export interface SegmentFiles {
   /**

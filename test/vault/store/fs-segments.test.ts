@@ -13,7 +13,7 @@ const block = (fill: number): Uint8Array => new Uint8Array(blockBytes).fill(fill
 const appendOf = (nth: number): Append => ({
   key,
   offset: nth * blockBytes,
-  bytes: block(nth + 1),
+  parts: [block(nth + 1)],
   rival: "claims/next",
   mark: { key: "marks/own", position: nth },
 });
@@ -58,9 +58,9 @@ describe("segment files in a folder", () => {
   test("take appends of every length around what the thread takes at once", async () => {
     await append(many);
     await files.create("segments/large", 4 * 1024 * 1024);
-    for (const length of [-1, 0, 1].map((blocks) => 512 * 1024 + blocks * blockBytes)) {
+    for (const length of [-1, 0, 1].map((blocks) => 1024 * 1024 + (4 + blocks) * blockBytes)) {
       const bytes = new Uint8Array(length).fill(7);
-      const large = { ...appendOf(many), key: "segments/large", offset: 0, bytes };
+      const large = { ...appendOf(many), key: "segments/large", offset: 0, parts: [bytes] };
       expect([length, await files.append(large)]).toEqual([length, { kind: "counts" }]);
       expect(await files.read("segments/large", 0, length)).toEqual(bytes);
     }

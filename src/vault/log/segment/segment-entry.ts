@@ -51,21 +51,23 @@ export const tagOf = (claim: Uint8Array): number => crc32(claim);
 /** The tag of an entry that a seal carries. */
 export const sealTag = 0;
 
-export function encodeEntry(kind: EntryKind, position: Position, content: Uint8Array, tag: number): Uint8Array {
-  // An upload is some hundred kilobytes: only what the content leaves is zeroed.
-  const entry = Buffer.allocUnsafe(entryBytes(content.length));
-  entry.fill(0, 0, entryHeaderBytes);
-  entry.fill(0, entryHeaderBytes + content.length);
-  entry.writeUInt32LE(magic, 0);
-  entry.writeUInt8(kindNumbers[kind], 4);
-  entry.writeUInt32LE(content.length, 8);
-  entry.writeUInt32LE(crc32(content), 12);
-  entry.writeBigUInt64LE(BigInt(position), 16);
-  entry.writeUInt32LE(tag, 24);
-  entry.writeUInt32LE(crc32(entry.subarray(0, 28)), 28);
-  entry.set(content, entryHeaderBytes);
-  return entry;
+const zeros = new Uint8Array(blockBytes);
+
+/** Returns header, content and zeros: what an append writes. The content is not copied. */
+export function entryParts(kind: EntryKind, position: Position, content: Uint8Array, tag: number): Uint8Array[] {
+  const header = Buffer.alloc(entryHeaderBytes);
+  header.writeUInt32LE(magic, 0);
+  header.writeUInt8(kindNumbers[kind], 4);
+  header.writeUInt32LE(content.length, 8);
+  header.writeUInt32LE(crc32(content), 12);
+  header.writeBigUInt64LE(BigInt(position), 16);
+  header.writeUInt32LE(tag, 24);
+  header.writeUInt32LE(crc32(header.subarray(0, 28)), 28);
+  const rest = entryBytes(content.length) - entryHeaderBytes - content.length;
+  return [header, content, zeros.subarray(0, rest)];
 }
+
+export const encodeEntry = (...of: Parameters<typeof entryParts>): Uint8Array => Buffer.concat(entryParts(...of));
 
 /** Undefined: no entry of this tag begins there, or its header is damaged. */
 export function decodeEntryHeader(bytes: Uint8Array, tag: number): EntryHeader | undefined {

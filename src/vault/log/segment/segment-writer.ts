@@ -9,7 +9,7 @@ import type { Position } from "../../record.ts";
 import { storeErrorOf } from "../../store/fs-error.ts";
 import { type PutOutcome, type StagedPut, StoreError } from "../../store/store.ts";
 import { asAmbiguous, Claims, type ClaimsOptions, LogTakenError } from "./segment-claims.ts";
-import { encodeEntry, type EntryKind } from "./segment-entry.ts";
+import { entryBytes, type EntryKind, entryParts } from "./segment-entry.ts";
 import { claimKey, largeKey, markKey, segmentKey, type SegmentName } from "./segment-key.ts";
 import type { Chain, LogTerm } from "./terms.ts";
 
@@ -24,7 +24,7 @@ export interface SegmentSizes {
 export const usualSizes: SegmentSizes = {
   first: 256 * 1024,
   most: 16 * 1024 * 1024,
-  recordMost: 256 * 1024,
+  recordMost: 1024 * 1024,
 };
 
 /** Files of one owner of a term: those of one that took the whole log have other names than those before, and apply. */
@@ -163,29 +163,30 @@ export class SegmentWriter {
   async #append(owned: Owned, position: Position, bytes: Uint8Array): Promise<PutOutcome> {
     if (owned.pending?.isSynced === true) return this.#decide(owned, position);
     const { key, content, kind } = await this.#contentOf(owned, position, bytes);
-    const entry = encodeEntry(kind, position, content, await this.#options.records.tagOf(owned.term));
-    const segment = await this.#segmentFor(owned, entry.length);
+    const length = entryBytes(content.length);
+    const segment = await this.#segmentFor(owned, length);
+    const tag = await this.#options.records.tagOf(owned.term);
     const outcome = await this.#options.files.append({
       key: segmentKey(segment.name),
       offset: segment.offset,
-      bytes: entry,
+      parts: entryParts(kind, position, content, tag),
       rival: claimKey(owned.rival),
       mark: { key: markKey(owned.term), position },
     });
     switch (outcome.kind) {
       case "counts":
-        segment.offset += entry.length;
+        segment.offset += length;
         owned.tail = position;
         // A failed attempt may have made it visible before.
         return this.#done(owned, owned.pending === undefined ? "created" : "exists");
       case "rival":
-        segment.offset += entry.length;
+        segment.offset += length;
         owned.pending = { position, isSynced: true };
         return this.#decide(owned, position);
       case "failed":
         owned.pending = { position, isSynced: !outcome.isFileLost };
         if (outcome.isFileLost && this.#options.rules.has("segment-failed-file-left")) owned.segment = undefined;
-        if (!outcome.isFileLost) segment.offset += entry.length;
+        if (!outcome.isFileLost) segment.offset += length;
         throw asAmbiguous(storeErrorOf(outcome.error, `cannot append ${key ?? `record ${position}`}`, "visible"));
     }
   }
