@@ -17,6 +17,11 @@ export interface Section {
   readonly content: Uint8Array;
 }
 
+/** A section as it is written. Its content may be in parts, in order, which are joined in the record and not before. */
+export interface SectionToWrite extends Omit<Section, "content"> {
+  readonly content: Uint8Array | readonly Uint8Array[];
+}
+
 export interface Flush {
   /** Position of its first record. */
   readonly from: number;

@@ -100,6 +100,7 @@ export class FileCapture {
   readonly #tree: FileTree;
   readonly #events: FileEvents;
   readonly #pending: PendingPaths;
+  readonly #contents = new PieceContents((bytes) => this.#storePiece(bytes));
   readonly #examiner: FileExaminer;
   readonly #uncovered: UncoveredFiles;
   readonly #auditor: FileAuditor;
@@ -120,7 +121,7 @@ export class FileCapture {
     this.#uncovered = new UncoveredFiles(options.over, () => clock.now(), options.onWarning);
     this.#examiner = new FileExaminer({
       ...{ root, matcher, user, events, tree: this.#tree, pending: this.#pending, uncovered: this.#uncovered },
-      contents: new PieceContents((bytes) => this.#storePiece(bytes)),
+      contents: this.#contents,
       bounds,
       leavesOut: options.over === "warn",
     });
@@ -209,6 +210,7 @@ export class FileCapture {
       done: (firstPosition) => {
         place.position = firstPosition;
         this.#tree.settle(changes);
+        this.#contents.release(changes);
       },
     };
   }

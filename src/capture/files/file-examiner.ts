@@ -294,15 +294,20 @@ export class FileExaminer {
     const pieces: ChangePiece[] = [];
     let base = path;
     let before = known;
-    const read = await readPieces(this.#pathOf(path), async (index, hash, bytes) => {
-      if (index === 0 && !(before?.kind === "file" && before.pieces[0]?.hash === hash)) {
-        const like = this.#moved.like(hash, size);
-        if (like !== undefined) [base, before] = [like, tree.get(like)];
-      }
-      const isSame = before?.kind === "file" && before.pieces[index]?.hash === hash;
-      if (isSame) pieces[index] = { hash, source: { kind: "same", index } };
-      else await contents.add(pieces, index, hash, bytes);
-    });
+    const read = await readPieces(
+      this.#pathOf(path),
+      async (index, hash, bytes) => {
+        if (index === 0 && !(before?.kind === "file" && before.pieces[0]?.hash === hash)) {
+          const like = this.#moved.like(hash, size);
+          if (like !== undefined) [base, before] = [like, tree.get(like)];
+        }
+        const isSame = before?.kind === "file" && before.pieces[index]?.hash === hash;
+        if (!isSame) return contents.add(pieces, index, hash, bytes);
+        pieces[index] = { hash, source: { kind: "same", index } };
+        contents.memory.give(bytes);
+      },
+      contents.memory,
+    );
     if (read === undefined) return undefined;
     await contents.stored();
     this.stamps.set(path, read.stamp);

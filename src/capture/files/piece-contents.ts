@@ -2,7 +2,8 @@
  * Where the contents of a flush go: into its records as long as they fit, and otherwise into chunks of the vault, which
  * are there before the flush that names them is put.
  */
-import type { ChangePiece } from "../../core/files/file-change.ts";
+import type { ChangePiece, FileChange } from "../../core/files/file-change.ts";
+import { PieceMemory } from "./piece-memory.ts";
 
 /** Contents in the records of one flush. */
 export const inlineBytesMax = 32 * 1024 * 1024;
@@ -13,6 +14,8 @@ const chunksAtOnce = 4;
 export type StorePiece = (bytes: Uint8Array) => Promise<string>;
 
 export class PieceContents {
+  /** What pieces are read into. */
+  readonly memory = new PieceMemory();
   readonly #store: StorePiece;
   readonly #running = new Set<Promise<void>>();
   #inlineBytes = 0;
@@ -52,6 +55,13 @@ export class PieceContents {
   async stored(): Promise<void> {
     await Promise.all(this.#running);
     if (this.#failure !== undefined) throw this.#failure.error;
+  }
+
+  /** The changes are durable: their contents are not read any more. */
+  release(changes: readonly FileChange[]): void {
+    for (const change of changes)
+      if (change.kind === "put-file")
+        for (const { source } of change.pieces) if (source.kind === "inline") this.memory.give(source.bytes);
   }
 
   /** The flush has its contents: the next one begins. */

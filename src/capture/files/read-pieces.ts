@@ -10,6 +10,7 @@ import { type FileAttributes, filePieceBytes } from "../../core/files/file-entry
 import { sha256 } from "../../runtime/sha256.ts";
 import type { FilePath } from "../data-path.ts";
 import { EventLoopBudget } from "../../runtime/event-loop-budget.ts";
+import type { PieceMemory } from "./piece-memory.ts";
 import { attributesOf, type FileStamp, isAbsent, fileStampOf } from "./file-look.ts";
 
 const readAsync = promisify(read);
@@ -17,6 +18,8 @@ const readAsync = promisify(read);
 const readAtOnceBytesMax = 64 * 1024;
 // Never waits for the other end of a pipe, and never follows a link.
 const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+const freshMemory = { take: (length: number): Buffer => Buffer.allocUnsafeSlow(length) };
 
 export interface ReadFile extends FileAttributes {
   /** Before the first piece was read. */
@@ -29,13 +32,17 @@ export interface ReadFile extends FileAttributes {
 export type TakePiece = (index: number, hash: string, bytes: Uint8Array) => Promise<void> | void;
 
 /** Returns undefined if no file is there any more. Throws what the file system says otherwise. */
-export async function readPieces(path: FilePath, take: TakePiece): Promise<ReadFile | undefined> {
+export async function readPieces(
+  path: FilePath,
+  take: TakePiece,
+  memory: Pick<PieceMemory, "take"> = freshMemory,
+): Promise<ReadFile | undefined> {
   const fd = openAt(path);
   if (fd === undefined) return undefined;
   try {
     const stats = fstatSync(fd, { bigint: true });
     if (!stats.isFile()) return undefined;
-    const size = await readAll(fd, Number(stats.size), take);
+    const size = await readAll(fd, Number(stats.size), take, memory);
     return { ...attributesOf(stats), stamp: fileStampOf(stats), size };
   } finally {
     closeSync(fd);
@@ -54,11 +61,11 @@ export async function readPieceAt(path: FilePath, index: number, length: number)
   }
 }
 
-async function readAll(fd: number, size: number, take: TakePiece): Promise<number> {
+async function readAll(fd: number, size: number, take: TakePiece, memory: Pick<PieceMemory, "take">): Promise<number> {
   const budget = new EventLoopBudget();
   const isSmall = size <= filePieceBytes;
   for (let at = 0; at < size; ) {
-    const bytes = Buffer.allocUnsafeSlow(Math.min(filePieceBytes, size - at));
+    const bytes = memory.take(Math.min(filePieceBytes, size - at));
     const count = await fill(fd, bytes, at, isSmall);
     if (count === 0) return at;
     const piece = bytes.subarray(0, count);

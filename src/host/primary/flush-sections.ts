@@ -3,19 +3,20 @@
  * as their contents need.
  */
 import type { FileChange } from "../../core/files/file-change.ts";
-import type { Section } from "../../core/flush.ts";
+import type { SectionToWrite } from "../../core/flush.ts";
 import { changeBytes, filesSection } from "../../vault/log/files-section.ts";
+import { contentBytesOf } from "../../vault/log/section-codec.ts";
 import type { FilesOfBatch } from "../ports/ports.ts";
 
 /** Of files in one part, unless a single file has more. */
 const partBytesMax = 8 * 1024 * 1024;
-const none: readonly Section[] = [];
+const none: readonly SectionToWrite[] = [];
 
 export class FlushSections {
-  readonly #requests: readonly Section[];
-  readonly #files: readonly Section[];
+  readonly #requests: readonly SectionToWrite[];
+  readonly #files: readonly SectionToWrite[];
 
-  constructor(requests: readonly Section[], files: FilesOfBatch | undefined) {
+  constructor(requests: readonly SectionToWrite[], files: FilesOfBatch | undefined) {
     this.#requests = requests;
     this.#files =
       files === undefined
@@ -29,7 +30,7 @@ export class FlushSections {
   }
 
   /** `part`: from 1. */
-  of(part: number): readonly Section[] {
+  of(part: number): readonly SectionToWrite[] {
     const requests = part === 1 ? this.#requests : none;
     const files = this.#files[part - 1];
     return files === undefined ? requests : [...requests, files];
@@ -37,7 +38,8 @@ export class FlushSections {
 
   /** Bytes of files in a part. */
   bytesOf(part: number): number {
-    return this.#files[part - 1]?.content.byteLength ?? 0;
+    const files = this.#files[part - 1];
+    return files === undefined ? 0 : contentBytesOf(files);
   }
 }
 

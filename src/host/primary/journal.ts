@@ -25,7 +25,7 @@
 import type { CaptureError } from "../../capture/capture-error.ts";
 import { mayRelease, renewDueAt } from "../../core/host/lease.ts";
 import type { Timer } from "../../runtime/clock.ts";
-import type { Section } from "../../core/flush.ts";
+import type { SectionToWrite } from "../../core/flush.ts";
 import type { RecordBody } from "../../vault/record.ts";
 import { journalEndOf, GateShutError, type JournalEnd, slowVault } from "./journal-end.ts";
 import type { JournalOptions } from "./journal-options.ts";
@@ -399,7 +399,7 @@ export class Journal {
     });
   }
 
-  async #put(body: RecordBody, bytes: number, sections: readonly Section[] = []): Promise<void> {
+  async #put(body: RecordBody, bytes: number, sections: readonly SectionToWrite[] = []): Promise<void> {
     const { writer, clock, leaseMs, onWarning } = this.#options;
     const wallAheadMs = wallAheadOf(clock);
     const { startedAtMs } = await writer.append(body, { signal: this.#abort.signal, sections });

@@ -21,7 +21,7 @@ import { isDatabaseName } from "../../core/database-name.ts";
 import type { ChangePiece, FileChange, PutFile } from "../../core/files/file-change.ts";
 import { type FileAttributes, pieceCountOf, pieceLength } from "../../core/files/file-entry.ts";
 import { treeChecksumBytes } from "../../core/files/file-tree.ts";
-import type { Section } from "../../core/flush.ts";
+import type { Section, SectionToWrite } from "../../core/flush.ts";
 import { messageOf } from "../../runtime/operator-error.ts";
 import { sha256 } from "../../runtime/sha256.ts";
 import { chunkKey, parseChunkKey } from "../keys.ts";
@@ -44,16 +44,16 @@ const headBytes = treeChecksumBytes + 4;
 const modeMax = 0o7777;
 const u32Max = 0xffff_ffff;
 
-/** Throws RangeError for changes that cannot be stored. */
-export function filesSection({ changes, checksum }: FilesPart): Section {
+/** Throws RangeError for changes that cannot be stored. Contents of pieces are not copied. */
+export function filesSection({ changes, checksum }: FilesPart): SectionToWrite {
   if (checksum.length !== treeChecksumBytes) throw new RangeError(`a tree's checksum of ${checksum.length} bytes`);
   for (const change of changes) checkChange(change);
-  const content = Buffer.allocUnsafe(changes.reduce((sum, change) => sum + changeBytes(change), headBytes));
-  const writer = new ByteWriter(content, 0);
+  const bytes = changes.reduce((sum, change) => sum + changeBytes(change) - inlineBytes(change), headBytes);
+  const writer = new PartWriter(bytes);
   writer.bytes(checksum);
   writer.u32(changes.length);
   for (const change of changes) writeChange(writer, change);
-  return { kind: filesKind, isRequired: true, content };
+  return { kind: filesKind, isRequired: true, content: writer.parts() };
 }
 
 /** Returns what all records of a flush say together; undefined if none has such a section. Throws MalformedBytes. */
@@ -94,12 +94,40 @@ export function changeBytes(change: FileChange): number {
   }
 }
 
+/** Of contents, which stay where they are until the record is made. */
+const inlineBytes = (change: FileChange): number =>
+  change.kind === "put-file"
+    ? change.pieces.reduce((sum, { source }) => sum + (source.kind === "inline" ? source.bytes.length : 0), 0)
+    : 0;
+
+/** Writes fields, with contents between them that are not copied. */
+class PartWriter extends ByteWriter {
+  readonly #fields: Buffer;
+  readonly #parts: Uint8Array[] = [];
+  #from = 0;
+
+  constructor(fieldBytes: number) {
+    const fields = Buffer.allocUnsafe(fieldBytes);
+    super(fields, 0);
+    this.#fields = fields;
+  }
+
+  content(bytes: Uint8Array): void {
+    this.#parts.push(this.#fields.subarray(this.#from, this.offset), bytes);
+    this.#from = this.offset;
+  }
+
+  parts(): readonly Uint8Array[] {
+    return [...this.#parts, this.#fields.subarray(this.#from)];
+  }
+}
+
 function pieceBytes({ source }: ChangePiece): number {
   const bytes = { inline: 4, chunk: 8 + hashBytes, same: 4 }[source.kind];
   return hashBytes + 1 + bytes + (source.kind === "inline" ? source.bytes.length : 0);
 }
 
-function writeChange(writer: ByteWriter, change: FileChange): void {
+function writeChange(writer: PartWriter, change: FileChange): void {
   writer.u8(kinds.indexOf(change.kind) + 1);
   writer.string(change.path);
   if (change.kind === "put-link") writer.string(change.target);
@@ -107,7 +135,7 @@ function writeChange(writer: ByteWriter, change: FileChange): void {
   if (change.kind === "put-file") writeFile(writer, change);
 }
 
-function writeFile(writer: ByteWriter, file: PutFile): void {
+function writeFile(writer: PartWriter, file: PutFile): void {
   writeAttributes(writer, file);
   writer.u64(file.mtimeMs);
   writer.u64(file.size);
@@ -119,7 +147,7 @@ function writeFile(writer: ByteWriter, file: PutFile): void {
     writer.u8(sources.indexOf(source.kind));
     if (source.kind === "inline") {
       writer.u32(source.bytes.length);
-      writer.bytes(source.bytes);
+      writer.content(source.bytes);
     } else if (source.kind === "same") writer.u32(source.index);
     else {
       const chunk = parseChunkKey(source.key);

@@ -26,7 +26,7 @@
  * no sections.
  */
 import type { StagedBytes } from "../../core/delta.ts";
-import type { Section } from "../../core/flush.ts";
+import type { SectionToWrite } from "../../core/flush.ts";
 import type { RecordFormat } from "../../core/record-format.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Random } from "../../runtime/random.ts";
@@ -69,8 +69,11 @@ export type ClaimOutcome =
   | { readonly kind: "beaten"; readonly record: LogRecord }
   | { readonly kind: "void"; readonly boundary: Position };
 
+/** Its sections are what was passed. */
+type WrittenRecord = Omit<LogRecord, "sections">;
+
 export interface Appended {
-  readonly record: LogRecord;
+  readonly record: WrittenRecord;
   /** Monotonic; the lease may be counted from here (put-record.ts argues why). */
   readonly startedAtMs: number;
 }
@@ -86,7 +89,7 @@ export interface AppendOptions {
    * Sections beside the body. A record with a required one has format 2, whatever `format` is. Optional ones are left
    * out of a record of format 1.
    */
-  readonly sections?: readonly Section[] | undefined;
+  readonly sections?: readonly SectionToWrite[] | undefined;
 }
 
 interface WriterSetup {
@@ -146,7 +149,10 @@ export class LogWriter {
       };
       const { outcome, record } = await put(options, encode(options, header, { body, layout: { format: 1 } }));
       if (outcome.kind === "mine")
-        return await afterClaim({ options, nonce, claim: record, startedAtMs: outcome.startedAtMs });
+        return await afterClaim({
+          ...{ options, nonce, startedAtMs: outcome.startedAtMs },
+          claim: { ...record, sections: [] },
+        });
       if (outcome.kind === "gone") return { kind: "void", boundary: outcome.boundary };
       if (rules.has("R1-claim-after-end-of-log")) return { kind: "beaten", record: outcome.record };
       while ((await reader.next()) !== undefined); // The mutant: claims after records that its host never applies.
@@ -236,7 +242,7 @@ export class LogWriter {
   }
 
   /** A prepared record is for the next record or for none. */
-  #takePrepared(body: RecordBody, sections: readonly Section[]): EncodedRecord | undefined {
+  #takePrepared(body: RecordBody, sections: readonly SectionToWrite[]): EncodedRecord | undefined {
     const prepared = this.#prepared;
     this.#prepared = undefined;
     const follows =
@@ -295,25 +301,22 @@ interface Content {
 }
 
 interface EncodedRecord {
-  readonly record: LogRecord;
+  readonly record: WrittenRecord;
   readonly bytes: Uint8Array;
 }
 
 function encode(options: ClaimOptions, header: RecordHeader, { body, layout }: Content): EncodedRecord {
   const { serviceTag, keys } = options.reader.log;
   const { bytes, hash } = encodeRecord(serviceTag, header, body, layout, keys?.forRecords);
-  const told =
-    layout.format === 1
-      ? { sections: [], steadVersion: undefined }
-      : { sections: layout.sections ?? [], steadVersion: programVersion };
-  return { record: { header, body, format: layout.format, ...told, hash }, bytes };
+  const steadVersion = layout.format === 1 ? undefined : programVersion;
+  return { record: { header, body, format: layout.format, steadVersion, hash }, bytes };
 }
 
 async function put(
   options: ClaimOptions,
   { record, bytes }: EncodedRecord,
   signal?: AbortSignal,
-): Promise<{ outcome: RecordPut; record: LogRecord }> {
+): Promise<{ outcome: RecordPut; record: WrittenRecord }> {
   const { body, header } = record;
   const outcome = await putRecord({
     ...putPorts(options),
@@ -334,7 +337,7 @@ function stagedOf(body: RecordBody, bytes: Uint8Array): StagedPut | undefined {
  * A required section needs format 2, also where a host may read only the other: such a host must not apply the record,
  * and with this number it does not (src/core/record-format.ts).
  */
-function layoutOf(format: RecordFormat, sections: readonly Section[]): RecordLayout {
+function layoutOf(format: RecordFormat, sections: readonly SectionToWrite[]): RecordLayout {
   if (format === 2 || sections.some(({ isRequired }) => isRequired)) return { format: 2, sections };
   return { format };
 }

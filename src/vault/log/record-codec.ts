@@ -42,7 +42,7 @@
  * it. src/core/record-format.ts decides when format 2 is written.
  */
 import { timingSafeEqual } from "node:crypto";
-import type { Section } from "../../core/flush.ts";
+import type { SectionToWrite } from "../../core/flush.ts";
 import type { RecordFormat } from "../../core/record-format.ts";
 import { programVersion } from "../../runtime/program-version.ts";
 import { sha256 } from "../../runtime/sha256.ts";
@@ -90,7 +90,7 @@ export type RecordLayout =
   /** `steadVersion`: version of the program that writes it; default: this one. */
   | {
       readonly format: 2;
-      readonly sections?: readonly Section[] | undefined;
+      readonly sections?: readonly SectionToWrite[] | undefined;
       readonly steadVersion?: string | undefined;
     };
 

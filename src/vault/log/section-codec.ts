@@ -17,7 +17,7 @@
  *
  * Attacked in test/vault/log/record-codec.test.ts: "of an unknown kind is refused when it is required".
  */
-import type { Section } from "../../core/flush.ts";
+import type { Section, SectionToWrite } from "../../core/flush.ts";
 import { ByteReader, type ByteWriter, MalformedBytes, UnknownSection } from "./bytes.ts";
 import { recordSectionsMax, sectionKindBytesMax } from "../limits.ts";
 
@@ -32,26 +32,39 @@ const headBytes = (kind: string): number => 1 + Buffer.byteLength(kind, "latin1"
  * Returns the exact number of payload bytes for a body of this size. Throws RangeError for sections that cannot be
  * stored.
  */
-export function sectionsLength(bodyBytes: number, sections: readonly Section[]): number {
+export function sectionsLength(bodyBytes: number, sections: readonly SectionToWrite[]): number {
   checkSections(sections);
   return sections.reduce(
-    (sum, { kind, content }) => sum + headBytes(kind) + content.byteLength,
+    (sum, section) => sum + headBytes(section.kind) + contentBytesOf(section),
     headBytes(bodyKind) + bodyBytes,
   );
 }
+
+/** Bytes of a section's content. */
+export const contentBytesOf = ({ content }: SectionToWrite): number =>
+  partsOf(content).reduce((sum, { byteLength }) => sum + byteLength, 0);
+
+/** Joins the content of a section. */
+export const joinedSection = ({ content, ...section }: SectionToWrite): Section => ({
+  ...section,
+  content: content instanceof Uint8Array ? content : Buffer.concat(content),
+});
+
+const partsOf = (content: SectionToWrite["content"]): readonly Uint8Array[] =>
+  content instanceof Uint8Array ? [content] : content;
 
 /** Writes all sections; `writeBody` writes the content of the first. */
 export function writeSections(
   writer: ByteWriter,
   bodyBytes: number,
   writeBody: () => void,
-  sections: readonly Section[],
+  sections: readonly SectionToWrite[],
 ): void {
   writeHead(writer, { kind: bodyKind, isRequired: true }, bodyBytes);
   writeBody();
   for (const section of sections) {
-    writeHead(writer, section, section.content.byteLength);
-    writer.bytes(section.content);
+    writeHead(writer, section, contentBytesOf(section));
+    for (const part of partsOf(section.content)) writer.bytes(part);
   }
 }
 
@@ -101,25 +114,23 @@ function readAll(reader: ByteReader): Section[] {
   return sections;
 }
 
-function writeHead(
-  writer: ByteWriter,
-  { kind, isRequired }: Pick<Section, "kind" | "isRequired">,
-  contentBytes: number,
-): void {
+function writeHead(writer: ByteWriter, { kind, isRequired }: Omit<Section, "content">, contentBytes: number): void {
   writer.u8(kind.length);
   writer.bytes(Buffer.from(kind, "latin1"));
   writer.u8(isRequired ? requiredFlag : 0);
   writer.u32(contentBytes);
 }
 
-function checkSections(sections: readonly Section[]): void {
+function checkSections(sections: readonly SectionToWrite[]): void {
   if (sections.length > recordSectionsMax)
     throw new RangeError(`${sections.length} sections in one record, at most ${recordSectionsMax}`);
   const kinds = new Set([bodyKind]);
-  for (const { kind, content } of sections) {
+  for (const section of sections) {
+    const { kind } = section;
     if (!isKind(kind)) throw new RangeError(`a section's kind is 1 to ${sectionKindBytesMax} of a-z, 0-9 and -`);
     if (kinds.has(kind)) throw new RangeError(`the section ${kind} twice in one record`);
-    if (content.byteLength > u32Max) throw new RangeError(`the section ${kind} has ${content.byteLength} bytes`);
+    const bytes = contentBytesOf(section);
+    if (bytes > u32Max) throw new RangeError(`the section ${kind} has ${bytes} bytes`);
     kinds.add(kind);
   }
 }

@@ -105,6 +105,33 @@ afterEach(() => {
   rmSync(root, { recursive: true, force: true });
 });
 
+describe("contents of a flush", () => {
+  const contentsOf = (batch: FilesBatch | undefined): Buffer[] =>
+    (batch?.changes ?? []).flatMap((change) =>
+      change.kind === "put-file"
+        ? change.pieces.flatMap(({ source }) => (source.kind === "inline" ? [Buffer.from(source.bytes)] : []))
+        : [],
+    );
+  const filled = (fill: number): Buffer => Buffer.alloc(100_000, fill);
+
+  test("stay as they are until it is durable, whatever is read meanwhile, and their memory is used again then", async () => {
+    write("uploads/a", filled(1));
+    const first = await flush();
+    write("uploads/b", filled(2));
+    capture.begin();
+    await capture.settle(() => false);
+    expect(contentsOf(first)).toEqual([filled(1)]);
+    first?.done(2);
+    const second = capture.take();
+    write("uploads/c", filled(3));
+    const third = await flush();
+    expect(contentsOf(second)).toEqual([filled(2)]);
+    expect(contentsOf(third)).toEqual([filled(3)]);
+    // The memory of the first.
+    expect(contentsOf(first)).toEqual([filled(3)]);
+  });
+});
+
 describe("files beside the databases", () => {
   test("are told before the call that changes them returns", async () => {
     expect(capture.isAhead()).toBe(false);

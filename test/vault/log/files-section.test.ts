@@ -4,7 +4,9 @@ import { filePieceBytes } from "../../../src/core/files/file-entry.ts";
 import { sha256 } from "../../../src/runtime/sha256.ts";
 import { chunkKey } from "../../../src/vault/keys.ts";
 import { MalformedBytes } from "../../../src/vault/log/bytes.ts";
-import { filesChecksumIn, filesOf, filesSection } from "../../../src/vault/log/files-section.ts";
+import type { Section } from "../../../src/core/flush.ts";
+import { filesChecksumIn, filesOf, type FilesPart, filesSection } from "../../../src/vault/log/files-section.ts";
+import { joinedSection } from "../../../src/vault/log/section-codec.ts";
 
 const owner = { mode: 0o4755, uid: 1000, gid: 0xffff_fffe };
 const bytes = Buffer.alloc(filePieceBytes, 7);
@@ -32,12 +34,14 @@ const changes: readonly FileChange[] = [
 ];
 const checksum = Uint8Array.from({ length: 16 }, (_, at) => at);
 
+const sectionOf = (part: FilesPart): Section => joinedSection(filesSection(part));
+
 describe("the section files", () => {
   test("comes back as it was written, a flush's parts in their order with the last checksum", () => {
     const parts = [
-      filesSection({ changes: changes.slice(0, 2), checksum: new Uint8Array(16) }),
+      sectionOf({ changes: changes.slice(0, 2), checksum: new Uint8Array(16) }),
       { kind: "requests", isRequired: false, content: new Uint8Array(3) },
-      filesSection({ changes: changes.slice(2), checksum }),
+      sectionOf({ changes: changes.slice(2), checksum }),
     ];
     expect(parts[0]?.isRequired).toBe(true);
     const found = filesOf(parts);
@@ -61,12 +65,12 @@ describe("the section files", () => {
       { ...file, pieces: [inline, chunk, inline] },
     ];
     for (const change of bad) expect(() => filesSection({ changes: [change], checksum })).toThrow(RangeError);
-    const foreign = filesSection({ changes: [{ ...file, pieces: [same, chunk, short] }], checksum });
+    const foreign = sectionOf({ changes: [{ ...file, pieces: [same, chunk, short] }], checksum });
     expect(() => filesOf([foreign])).toThrow(MalformedBytes);
   });
 
   test("is refused with any byte of a path, size, hash or content changed, or with fewer or more bytes", () => {
-    const { content } = filesSection({ changes: [{ ...file, pieces: file.pieces }], checksum });
+    const { content } = sectionOf({ changes: [{ ...file, pieces: file.pieces }], checksum });
     const read = (changed: Uint8Array): unknown => filesOf([{ kind: "files", isRequired: true, content: changed }]);
     expect(() => read(content.subarray(0, -1))).toThrow(MalformedBytes);
     expect(() => read(Buffer.concat([content, Buffer.of(0)]))).toThrow(MalformedBytes);
@@ -93,7 +97,7 @@ const plain = (change: FileChange): unknown =>
       };
 
 test("the checksum is read without the rest", () => {
-  const section = filesSection({ changes, checksum });
+  const section = sectionOf({ changes, checksum });
   const other = { kind: "requests", isRequired: false, content: new Uint8Array(3) };
   expect(filesChecksumIn([other, section])).toEqual(checksum);
   expect(filesChecksumIn([other])).toBeUndefined();

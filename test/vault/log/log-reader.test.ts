@@ -38,7 +38,7 @@ describe("a reader", () => {
     expect((await readToEnd(reader)).map(({ body }) => body.kind)).toEqual(["epoch"]);
     expect(reader).toMatchObject({ position: 1, epoch: 1, isAtEnd: true, hash: writer.hash });
     const { record } = await writer.append(commit(5));
-    expect(await reader.next()).toEqual(record);
+    expect(await reader.next()).toEqual({ ...record, sections: [] });
     expect(reader).toMatchObject({ position: 2, isAtEnd: false, last: record });
   });
 

@@ -148,6 +148,18 @@ describe("a record", () => {
     });
   });
 
+  test("has the same bytes whether a section's content is whole or in parts", () => {
+    const content = Uint8Array.from({ length: 300 }, (_, at) => at % 256);
+    const parts = [content.subarray(0, 7), new Uint8Array(0), content.subarray(7, 250), content.subarray(250)];
+    const [whole, parted] = [content, parts].map((each) =>
+      encodeRecord(tag, header, commit(1), {
+        format: 2,
+        sections: [{ kind: "files", isRequired: true, content: each }, ...sections],
+      }),
+    );
+    expect(parted).toEqual(whole as NonNullable<typeof whole>);
+  });
+
   test("shows its format to a version that reads format 1 only: magic, header hash and version are where they were", () => {
     const { bytes, hash } = encodeRecord(tag, header, commit(1), { format: 2, sections });
     const view = Buffer.from(bytes);
