@@ -154,13 +154,13 @@ class PieceWork {
       for (const each of writing.waiting) each.place = place;
     };
     if (length <= packedBytesMax) await this.#packer.add(content, onPlaced);
-    else onPlaced({ kind: "chunk", key: await this.#write(content, path) });
+    else onPlaced({ kind: "chunk", key: await this.#write(content, path, found) });
   }
 
-  #write(content: Uint8Array, owner: string): Promise<string> {
+  #write(content: Uint8Array, owner: string, hash?: string): Promise<string> {
     const { store, position, compression } = this.#options;
     this.written += 1;
-    return writeChunkOf(store, position, content, { owner, compression });
+    return writeChunkOf(store, position, content, { owner, compression, sha256: hash });
   }
 }
 

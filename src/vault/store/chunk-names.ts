@@ -9,13 +9,19 @@
 import { sha256 } from "../../runtime/sha256.ts";
 
 export interface ChunkNames {
-  /** Returns the names by which a chunk with this content is known, in hex; the first is what a new one is called. */
-  of(content: Uint8Array): readonly string[];
+  /**
+   * Returns the names by which a chunk with this content is known, in hex; the first is what a new one is called.
+   * `known`: its SHA-256 in hex, if the caller has found it.
+   */
+  of(content: Uint8Array, known?: string): readonly string[];
   /** True if new checkpoints may refer to the chunk with this key. Others are written again. */
   mayStay(key: string): boolean;
 }
 
-const plainNames: ChunkNames = { of: (content) => [sha256(content).toString("hex")], mayStay: () => true };
+const plainNames: ChunkNames = {
+  of: (content, known) => [known ?? sha256(content).toString("hex")],
+  mayStay: () => true,
+};
 
 export const chunkNamesOf = (store: { readonly chunkNames?: ChunkNames | undefined }): ChunkNames =>
   store.chunkNames ?? plainNames;
