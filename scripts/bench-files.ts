@@ -2,9 +2,11 @@
  * `bun run bench:files`: what files that fail over cost. In turns, by as many clients, with the same application:
  * uploads of 100 KB, and commits without a file, sent to the bare application, to a host without `files`, and to one
  * with it; uploads also to the application behind the floor (files-bench/floor.ts), which passes bytes on and syncs
- * them, and does nothing else. Then, with many files in the folder: how long the first start and a failover take, and a
- * failover of a service that has two. `--seconds N` of a turn (3; 0: costs are not measured), `--turns N` (3),
- * `--clients N` (4), `--files N` (100000; 0: not measured), `--json`.
+ * them, and does nothing else. For each also the processor time of one upload, of the client and of everything behind
+ * it, which a busy machine changes less than rates; in the first seconds much of it compiles the host's code. Then,
+ * with many files in the folder: how long the first start and a failover take, and a failover of a service that has
+ * two. `--seconds N` of a turn (3; 0: costs are not measured), `--turns N` (3), `--clients N` (4), `--files N` (100000;
+ * 0: not measured), `--json`.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
@@ -17,6 +19,7 @@ import type { LogKind } from "../src/vault/store/identity.ts";
 import { freePort } from "../src/runtime/free-ports.ts";
 import { FilesClient, filesApplication, filesKeys } from "../test/e2e/files/client.ts";
 import { median, parseBenchArguments, rounded } from "./bench-support.ts";
+import { processorMs } from "./files-bench/processor-time.ts";
 
 const { seconds, turns, clients, files, json } = parseBenchArguments({
   seconds: 3,
@@ -37,6 +40,7 @@ const tenureMs = 3_000;
 /** Uploads so far: each has a name of its own. */
 let nth = 0;
 
+const sides = ["bare", "floor", "without", "with"] as const;
 const bare: ChildProcess[] = [];
 const folder = mkdtempSync(join(tmpdir(), "stead-bench-files-"));
 const keeper = new ProcessKeeper(folder);
@@ -72,7 +76,23 @@ async function begin(cluster: Cluster): Promise<string> {
   return cluster.gateways[0]?.url ?? cluster.hosts[0]?.dataUrl ?? "";
 }
 
-async function startBare(name: string): Promise<{ url: string; port: number }> {
+/** What is measured: its address, and the processes behind it. */
+interface Measured {
+  readonly url: string;
+  readonly pids: readonly number[];
+}
+
+async function startHost(name: string, keys: string): Promise<Measured> {
+  const cluster = await openCluster(name, keys, alone);
+  return { url: await begin(cluster), pids: cluster.hosts.map((host) => pidOf(host.process)) };
+}
+
+function pidOf(process: { readonly pid?: number | undefined } | undefined): number {
+  if (process?.pid === undefined) throw new Error("a process of the measurement has not started");
+  return process.pid;
+}
+
+async function startBare(name: string): Promise<Measured & { readonly port: number }> {
   const data = join(folder, name);
   mkdirSync(data);
   const port = await freePort("applications");
@@ -81,28 +101,41 @@ async function startBare(name: string): Promise<{ url: string; port: number }> {
   bare.push(child);
   const url = `http://127.0.0.1:${port}`;
   await whenHealthy(url);
-  return { url, port };
+  return { url, port, pids: [pidOf(child)] };
 }
 
 /** Starts an application of its own behind the floor. */
-async function startFloor(): Promise<string> {
+async function startFloor(): Promise<Measured> {
   const application = await startBare("behind-floor");
   const port = await freePort("applications");
   const script = join(import.meta.dirname, "files-bench/floor.ts");
   const args = [script, String(port), String(application.port), join(folder, "floor-journal")];
-  bare.push(spawn(process.execPath, args, { stdio: ["ignore", "ignore", "inherit"] }));
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "ignore", "inherit"] });
+  bare.push(child);
   const url = `http://127.0.0.1:${port}`;
   await whenHealthy(url);
-  return url;
+  return { url, pids: [pidOf(child), ...application.pids] };
 }
 
 async function whenHealthy(url: string): Promise<void> {
   while ((await new FilesClient(url).call("GET", "/health")) !== 200) await systemClock.sleep(20);
 }
 
-/** Requests per second. */
-async function rate(url: string, ask: (client: FilesClient, nth: number) => Promise<number>): Promise<number> {
+/** Of one turn. */
+interface Turn {
+  readonly perSecond: number;
+  /** Microseconds of processor time for a request, of the client and of the processes behind it. */
+  readonly clientUs: number;
+  readonly serverUs: number;
+}
+
+async function measure(
+  { url, pids }: Measured,
+  ask: (client: FilesClient, nth: number) => Promise<number>,
+): Promise<Turn> {
   const client = new FilesClient(url);
+  const used = (): number => pids.reduce((sum, pid) => sum + processorMs(pid), 0);
+  const [usedBefore, own] = [used(), process.cpuUsage()];
   const until = performance.now() + seconds * 1000;
   let done = 0;
   const run = async (): Promise<void> => {
@@ -113,52 +146,66 @@ async function rate(url: string, ask: (client: FilesClient, nth: number) => Prom
     }
   };
   await Promise.all(Array.from({ length: clients }, run));
-  return done / seconds;
+  const { user, system } = process.cpuUsage(own);
+  return {
+    perSecond: done / seconds,
+    clientUs: (user + system) / done,
+    serverUs: ((used() - usedBefore) * 1000) / done,
+  };
 }
+
+type Side = (typeof sides)[number];
+type Turns = Record<Side, Turn[]>;
+
+function noTurns(): Turns {
+  return { bare: [], floor: [], without: [], with: [] };
+}
+
+function middle(turns: readonly Turn[], of: keyof Turn): number {
+  return rounded(median(turns.map((turn) => turn[of])));
+}
+
 async function measureCosts(): Promise<Record<string, number>> {
-  const [bare, floor, without, withFiles] = [
-    (await startBare("bare")).url,
-    await startFloor(),
-    await begin(await openCluster("a", "", alone)),
-    await begin(await openCluster("b", filesKeys, alone)),
-  ];
+  const measured: Record<Side, Measured> = {
+    bare: await startBare("bare"),
+    floor: await startFloor(),
+    without: await startHost("a", ""),
+    with: await startHost("b", filesKeys),
+  };
   const bytes = Buffer.alloc(uploadBytes);
   const upload = (client: FilesClient, at: number): Promise<number> => {
     bytes.writeUInt32LE(at, 0);
     return client.call("PUT", `/uploads/${(at % 90) + 10}-${at}`, Buffer.from(bytes));
   };
   const note = (client: FilesClient): Promise<number> => client.call("POST", "/notes", "a note");
-  const found: Record<"uploads" | "notes", { bare: number[]; without: number[]; with: number[] }> = {
-    uploads: { bare: [], without: [], with: [] },
-    notes: { bare: [], without: [], with: [] },
-  };
-  const floors: number[] = [];
+  const [uploads, notes] = [noTurns(), noTurns()];
   for (let turn = 0; turn < turns; turn++)
-    for (const [what, ask] of [
-      ["uploads", upload],
-      ["notes", note],
+    for (const [found, ask] of [
+      [uploads, upload],
+      [notes, note],
     ] as const) {
-      found[what].bare.push(await rate(bare, ask));
-      if (what === "uploads") floors.push(await rate(floor, ask));
-      // Each is first as often as the other.
-      const both = [
-        (): Promise<unknown> => rate(without, ask).then((per) => found[what].without.push(per)),
-        (): Promise<unknown> => rate(withFiles, ask).then((per) => found[what].with.push(per)),
-      ];
-      for (const measure of turn % 2 === 0 ? both : both.reverse()) await measure();
+      // Each host is first as often as the other.
+      const order = turn % 2 === 0 ? sides : ([...sides.slice(0, 2), "with", "without"] as const);
+      for (const side of order)
+        if (side !== "floor" || found === uploads) found[side].push(await measure(measured[side], ask));
     }
+  return tellCosts(uploads, notes);
+}
+
+function tellCosts(uploads: Turns, notes: Turns): Record<string, number> {
+  const rate = (turns: readonly Turn[]): number => middle(turns, "perSecond");
   const result = {
-    uploads_bare: rounded(median(found.uploads.bare)),
-    uploads_without: rounded(median(found.uploads.without)),
-    uploads_with: rounded(median(found.uploads.with)),
-    uploads_of_bare: rounded(median(found.uploads.with) / median(found.uploads.bare)),
-    uploads_floor: rounded(median(floors)),
-    uploads_floor_of_bare: rounded(median(floors) / median(found.uploads.bare)),
-    uploads_of_floor: rounded(median(found.uploads.with) / median(floors)),
-    notes_bare: rounded(median(found.notes.bare)),
-    notes_without: rounded(median(found.notes.without)),
-    notes_with: rounded(median(found.notes.with)),
-    notes_of_without: rounded(median(found.notes.with) / median(found.notes.without), 3),
+    uploads_bare: rate(uploads.bare),
+    uploads_without: rate(uploads.without),
+    uploads_with: rate(uploads.with),
+    uploads_of_bare: rounded(rate(uploads.with) / rate(uploads.bare)),
+    uploads_floor: rate(uploads.floor),
+    uploads_floor_of_bare: rounded(rate(uploads.floor) / rate(uploads.bare)),
+    uploads_of_floor: rounded(rate(uploads.with) / rate(uploads.floor)),
+    notes_bare: rate(notes.bare),
+    notes_without: rate(notes.without),
+    notes_with: rate(notes.with),
+    notes_of_without: rounded(rate(notes.with) / rate(notes.without), 3),
   };
   say(
     `uploads of 100 KB per second: bare ${result.uploads_bare}, host without files ${result.uploads_without}, with files ${result.uploads_with} (${result.uploads_of_bare} of bare)`,
@@ -169,7 +216,17 @@ async function measureCosts(): Promise<Record<string, number>> {
   say(
     `commits without a file per second: bare ${result.notes_bare}, host without files ${result.notes_without}, with files ${result.notes_with} (${result.notes_of_without} of without)`,
   );
-  return result;
+  const us: Record<string, number> = {};
+  for (const side of sides) {
+    const [client, server] = [
+      Math.round(middle(uploads[side], "clientUs")),
+      Math.round(middle(uploads[side], "serverUs")),
+    ];
+    us[`upload_client_us_${side}`] = client;
+    us[`upload_server_us_${side}`] = server;
+    say(`processor time of an upload, ${side}: ${server} us, and ${client} us of its client`);
+  }
+  return { ...result, ...us };
 }
 
 async function measureMany(): Promise<Record<string, number>> {
@@ -200,7 +257,7 @@ async function measureMany(): Promise<Record<string, number>> {
   };
 }
 
-interface Side {
+interface Service {
   readonly cluster: Cluster;
   readonly client: FilesClient;
   readonly startMs: number;
@@ -208,7 +265,7 @@ interface Side {
   readonly primaryMb: number[];
 }
 
-async function startWith(name: string, keys: string, count: number): Promise<Side> {
+async function startWith(name: string, keys: string, count: number): Promise<Service> {
   const cluster = await openCluster(name, keys);
   const data = join(cluster.hosts[0]?.folder ?? "", "data", "uploads");
   for (let at = 0; at < count; at++) {
@@ -221,7 +278,7 @@ async function startWith(name: string, keys: string, count: number): Promise<Sid
   return { cluster, client, startMs: Math.round(performance.now() - startedAt), failovers: [], primaryMb: [] };
 }
 
-async function failOver({ cluster, client, failovers, primaryMb }: Side): Promise<void> {
+async function failOver({ cluster, client, failovers, primaryMb }: Service): Promise<void> {
   // A primary that dies sooner after its takeover is braked (core/failover/brake.ts).
   await systemClock.sleep(tenureMs);
   await client.call("POST", "/notes", "before");
