@@ -1,7 +1,7 @@
 /**
  * Decides whether a request may be resent (docs/PROTOCOL.md, "replay").
  *
- * It may be resent only if (a) no byte of it was sent, or (b) the host said "not executed", or (c) no byte of a
+ * It may be resent only if (a) no byte of it was sent, or (b) the host said "not executed", or (c) no byte of a final
  * response was released, and the method is idempotent (RFC 9110, 9.2.2) or the host that had it is lost and the next
  * one can tell by its name that it has changed nothing (request-names.ts); and, if something was sent, its body is
  * still held. Everything else is reported as unknown: silently executing a write a second time is worse than an honest

@@ -86,6 +86,7 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
   isHandlerSettled = false;
   hasResponseStarted = false;
   bodyTrailers: HeaderList | undefined;
+  hasContinued = false;
   /** Body bytes that have arrived. */
   bodyBytes = 0;
   /** Bytes of the response that have been written. */

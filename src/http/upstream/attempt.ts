@@ -248,10 +248,8 @@ export class Attempt
 
   /** The head decides the outcome; a body that did not arrive with it is not waited for. */
   #settleVerdict(verdict: HostVerdict): void {
-    this.#settle(
-      verdictOutcome(verdict, this.#response?.headers.get("stead-reason"), this.client.isBodyHeld, this.released > 0),
-      "no",
-    );
+    const reason = this.#response?.headers.get("stead-reason");
+    this.#settle(verdictOutcome(verdict, reason, this.client.isBodyHeld, this.#isFinalReleased), "no");
   }
 
   onRelease(pieces: Piece[]): void {
@@ -362,7 +360,7 @@ export class Attempt
     if (this.#phase === "open") this.#upstream.reportError(reason);
     return {
       kind: "lost",
-      released: this.released > 0,
+      released: this.#isFinalReleased,
       bodyHeld: this.client.isBodyHeld,
       reused: this.#isReused && !this.#hasReceived,
       cause,

@@ -87,9 +87,9 @@ export type ForwardOutcome =
   | { readonly kind: "not-executed"; readonly bodyHeld: boolean; readonly reason: string }
   /**
    * The request was sent at least in part and there is no complete response, or the host answered for its application
-   * with 502 and `Stead-Outcome: unknown`. `released`: at least one byte of a response went to the client (its
-   * connection is then destroyed, unless the response was only interim). `reused`: the connection had been used before
-   * and broke before any byte of a response.
+   * with 502 and `Stead-Outcome: unknown`. `released`: at least one byte of a final response went to the client, whose
+   * connection is then destroyed. `reused`: the connection had been used before and broke before any byte of a
+   * response.
    */
   | {
       readonly kind: "lost";
@@ -189,6 +189,8 @@ export interface AttemptClient extends Exchange {
   /** Undefined: the body is not in a file. */
   readonly spooled: SpooledBody | undefined;
   readonly isBodyDone: boolean;
+  /** An attempt has passed on a 100 (Continue). */
+  hasContinued: boolean;
   readonly bodyTrailers: HeaderList | undefined;
   write(pieces: readonly Piece[]): void;
   /** A final head has been sent to the client. */

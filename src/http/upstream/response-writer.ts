@@ -19,6 +19,7 @@ export class ResponseWriter {
   readonly #release: GatedRelease;
   readonly #edit: ForwardOptions["editResponseFields"];
   #framing: Framing = noBody;
+  #hasContinued = false;
 
   constructor(client: AttemptClient, release: GatedRelease, edit: ForwardOptions["editResponseFields"]) {
     this.#client = client;
@@ -31,9 +32,13 @@ export class ResponseWriter {
     return this.#framing.kind === "close";
   }
 
-  /** A 1xx; HTTP/1.0 has none. */
+  /** A 1xx; HTTP/1.0 has none. A client is told once to continue, also if its request is resent. */
   interim(response: ParsedResponse): void {
     if (this.#client.request.version === "1.0") return;
+    if (response.status === 100) {
+      if (this.#client.hasContinued && !this.#hasContinued) return;
+      this.#client.hasContinued = this.#hasContinued = true;
+    }
     const headers = this.#edit?.(response) ?? response.headers;
     this.#release.push(responseText(response, headers, noBody, false, undefined));
   }

@@ -455,3 +455,19 @@ test("a host that does not execute requests for a while is asked again until pat
   expect(asked).toBeGreaterThan(2);
   expect(asked).toBeLessThan(20);
 });
+
+test("an upload whose host was lost after 100 (Continue) is resent, and its client is told to continue once", async () => {
+  await using g = await oneService({ namer: new RequestNamer(systemRandom) });
+  const upload = (c: BackendConnection): boolean => c.received.endsWith("data");
+  const go = "HTTP/1.1 100 Continue\r\n\r\n";
+  const first = await g.backend((c) => void (upload(c) || c.socket.write(go)));
+  g.serve(first, 1);
+  const client = await g.client();
+  client.send("POST /x HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n");
+  await client.until((r) => r === go);
+  client.send("data");
+  await waitFor(() => first.connections[0]?.received.endsWith("data") === true);
+  g.serve(await g.backend((c) => void (upload(c) && c.socket.write(`${go}${ok}`))), 2);
+  expect(await client.until((r) => r.endsWith("ok"))).toBe(`${go}${ok}`);
+  expect(g.ends).toEqual(["ok held replayed 1"]);
+});
