@@ -1,12 +1,14 @@
 /** `stead vault restore`: writes the databases of a service, as of a moment, into a folder; only reads the vault. */
 import { resolve } from "node:path";
 import { buildCommand } from "@stricli/core";
-import type { LeftOut, Moment, PointInTime } from "../../host/secondary/point-in-time.ts";
+import type { LeftOut, PointInTime } from "../../host/secondary/point-in-time.ts";
+import type { Moment } from "../../host/secondary/state-at.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
 import { systemClock } from "../../runtime/clock.ts";
 import type { CliContext } from "../output/context.ts";
 import { folderParameter, fromFlag, vaultArgument, vaultFlags, type VaultFlags } from "./vault-argument.ts";
 import { ProgressOutput } from "../output/progress-output.ts";
+import { positionOf, wallTimeOf } from "./moment-flags.ts";
 
 interface RestoreFlags extends VaultFlags {
   readonly from: string | undefined;
@@ -25,7 +27,7 @@ export const vaultRestoreCommand = buildCommand<RestoreFlags, [folder?: string],
       "The primaries' checksums prove everything. The folder gets all databases, or nothing.",
       "If a record of the log is damaged or cannot be applied, a restore beyond it exits with 4 and names it;",
       "--last-whole restores the state before it instead, and lists what is missing.",
-      "To go back for good: stop all hosts, restore into the data folder of one, make a new vault, and let that host bootstrap it.",
+      "To go back for good: `stead rewind`.",
       "",
       "EXAMPLES",
       "  stead vault restore --to /tmp/now",
@@ -132,28 +134,9 @@ function describeLeftOut({ reason, from, to, commits, unreadable, lastWallTimeMs
   ];
 }
 
-function positionOf(text: string): number {
-  const value = Number(text);
-  if (!/^\d{1,15}$/.test(text))
-    throw new Error(`expected a position of the log (a whole number), found ${JSON.stringify(text)}`);
-  return value;
-}
-
 /** The state before the first record is position 0, what the service began with; nothing is before that. */
 function laterPositionOf(text: string): number {
   const value = positionOf(text);
   if (value === 0) throw new Error("expected a position of the log from 1 on, found 0: nothing is before it");
-  return value;
-}
-
-/** A time without a zone would mean something different on each machine. */
-function wallTimeOf(text: string): number {
-  const value = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})$/.test(text)
-    ? Date.parse(text)
-    : Number.NaN;
-  if (Number.isNaN(value))
-    throw new Error(
-      `expected a time with its zone, for example 2026-03-01T12:00:00Z or 2026-03-01T13:00:00+01:00, found ${JSON.stringify(text)}`,
-    );
   return value;
 }

@@ -12,43 +12,12 @@
 import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { pathOf } from "../../capture/data-path.ts";
-import { Replica } from "../../capture/replica.ts";
-import { ReplicaError } from "../../capture/replica-error.ts";
-import { fileUserOf } from "../../core/files/file-owner.ts";
-import type { FileMatcher } from "../../core/files/file-pattern.ts";
-import { allRules } from "../../core/rules.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
-import {
-  type CheckpointManifest,
-  listCheckpoints,
-  readChunk,
-  readManifest,
-  startOf,
-} from "../../vault/checkpoint/checkpoint.ts";
-import { PieceReader } from "../../vault/checkpoint/piece-reader.ts";
-import { readTree } from "../../vault/checkpoint/checkpoint-files.ts";
-import { databaseBytes } from "../../vault/checkpoint/checkpoint-manifest.ts";
-import { CorruptRecordError, DamagedChunkError, DamagedManifestError } from "../../vault/errors.ts";
-import { FlushAssembler } from "../../vault/log/flush-assembler.ts";
-import type { Log } from "../../vault/log/log.ts";
 import { type LogRest, readRest } from "../../vault/log/log-rest.ts";
-import { LogReader } from "../../vault/log/log-reader.ts";
-import type { LogRecord, Position } from "../../vault/record.ts";
-import type { Store } from "../../vault/store/store.ts";
-import { type DiskSpace, mountPointOf, systemDiskSpace } from "./disk-space.ts";
-import { Footprint } from "./restore-room.ts";
-import { ReplicaWithFiles } from "./files/replica-with-files.ts";
-import { EmptyVaultError } from "./restorer.ts";
-import { applyFlush, UnappliableFlushError } from "./unappliable-flush.ts";
-
-export type Moment =
-  | { readonly kind: "newest" }
-  /** The newest, or if a record is damaged or cannot be applied, the state before it. */
-  | { readonly kind: "last-whole" }
-  /** The state after this record of the log. */
-  | { readonly kind: "position"; readonly position: Position }
-  /** The state at this wall-clock time, in milliseconds since 1970. */
-  | { readonly kind: "time"; readonly wallTimeMs: number };
+import type { Position } from "../../vault/record.ts";
+import { type DiskSpace, systemDiskSpace } from "./disk-space.ts";
+import type { ReplicaWithFiles } from "./files/replica-with-files.ts";
+import { openStateAt, spoolFolderOf, type StateAtOptions } from "./state-at.ts";
 
 export interface RestoredDatabase {
   readonly name: string;
@@ -84,27 +53,10 @@ export interface LeftOut extends LogRest {
   readonly reason: string;
 }
 
-export interface PointInTimeOptions {
-  readonly store: Store;
-  readonly log: Log;
-  readonly moment: Moment;
+export interface PointInTimeOptions extends StateAtOptions {
   /** Absolute path of a folder that is empty or does not exist. It gets all of the databases, or stays unchanged. */
   readonly folder: string;
-  readonly signal?: AbortSignal | undefined;
-  /** A newer checkpoint is damaged, and an older one is used instead. */
-  readonly onWarning: (text: string) => void;
-  /** Of loading the checkpoint, in bytes. */
-  readonly onProgress?: (bytes: number, totalBytes: number) => void;
   readonly disk?: DiskSpace;
-}
-
-/** The vault does not go back that far, or does not reach that moment. */
-export class MomentError extends OperatorError {
-  constructor(moment: string, accepted: string) {
-    const advice =
-      "`stead vault ls --records` shows positions and times; host.checkpoint.keep and host.checkpoint.window decide how far back it goes";
-    super("usage", { found: `the vault does not have the state at ${moment}`, accepted, advice });
-  }
 }
 
 /** The folder is not empty: its contents would be mixed with the restored files. */
@@ -117,18 +69,6 @@ export class FolderInUseError extends OperatorError {
     });
   }
 }
-
-/** The databases do not fit there: a completely full disk would harm everything else on that machine. */
-export class LittleRoomError extends OperatorError {
-  constructor(disk: string, neededBytes: number, freeBytes: number) {
-    super("resource", {
-      found: `${freeBytes} bytes are free on the disk at ${disk}`,
-      accepted: `${neededBytes} bytes or more, for the databases at that moment`,
-      advice: `free ${neededBytes - freeBytes} bytes there, or name a folder on another disk`,
-    });
-  }
-}
-
 /**
  * Throws MomentError, FolderInUseError, LittleRoomError, EmptyVaultError, UnappliableFlushError, the vault's and the
  * file system's errors, and the signal's reason.
@@ -160,9 +100,6 @@ export async function restoreMoment(options: PointInTimeOptions): Promise<PointI
   }
 }
 
-/** Where parts of a large flush wait for the last one: beside the databases, on the same disk. */
-const spoolFolderOf = (root: string): string => `${root}.spool`;
-
 /** `system`: a folder that the file system itself has at its root. */
 async function refuseFullFolder(folder: string, system: string | undefined): Promise<void> {
   const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
@@ -173,11 +110,8 @@ async function refuseFullFolder(folder: string, system: string | undefined): Pro
 }
 
 async function restoreInto(root: string, options: PointInTimeOptions): Promise<PointInTime> {
-  const room = new Room(dirname(root), options.disk ?? systemDiskSpace);
-  const { checkpoint, replica } = await loadCheckpoint(root, room, options);
+  const { replica, checkpoint, start, wallTimeMs, reason } = await openStateAt(root, options);
   try {
-    const { last, reason } = await applyJournal({ replica, checkpoint, room }, options);
-    await replica.sync();
     const databases: RestoredDatabase[] = [];
     for (const [name, checksum] of replica.checksums()) {
       databases.push({
@@ -186,10 +120,10 @@ async function restoreInto(root: string, options: PointInTimeOptions): Promise<P
         checksum: Buffer.from(checksum).toString("hex"),
       });
     }
-    const at = last ?? { position: checkpoint.position, epoch: checkpoint.epoch, wallTimeMs: checkpoint.wallTimeMs };
-    const rest = reason === undefined ? undefined : await readRest(options.log, at.position, options.signal);
+    const { position, epoch } = start;
+    const rest = reason === undefined ? undefined : await readRest(options.log, position, options.signal);
     return {
-      ...at,
+      ...{ position, epoch, wallTimeMs },
       checkpoint: checkpoint.position,
       databases,
       files: filesIn(replica),
@@ -203,187 +137,4 @@ async function restoreInto(root: string, options: PointInTimeOptions): Promise<P
 function filesIn(replica: ReplicaWithFiles): RestoredFiles | null {
   const state = replica.filesState();
   return state === undefined ? null : { ...state, checksum: Buffer.from(state.checksum).toString("hex") };
-}
-
-/** A restore into a folder of its own writes all files that the vault has. */
-const everything: FileMatcher = {
-  covers: () => true,
-  coversFolder: () => true,
-  visits: () => true,
-  excepts: () => false,
-};
-
-/** Loads the newest checkpoint at or before the moment. Only damage leads to an older one, and is reported. */
-async function loadCheckpoint(
-  root: string,
-  room: Room,
-  options: PointInTimeOptions,
-): Promise<{ checkpoint: CheckpointManifest; replica: ReplicaWithFiles }> {
-  const { store, log, moment, signal, onWarning } = options;
-  const positions = await listCheckpoints(store);
-  if (positions.length === 0) throw new EmptyVaultError();
-  let damage: Error | undefined;
-  for (const position of positions.toReversed()) {
-    signal?.throwIfAborted();
-    if (moment.kind === "position" && position > moment.position) continue;
-    const spoolFolder = spoolFolderOf(root);
-    await mkdir(spoolFolder, { recursive: true });
-    const pieces = new PieceReader({ store, log });
-    const replica = new ReplicaWithFiles(await Replica.open({ root, spoolFolder }), {
-      ...{ root, matcher: everything, user: fileUserOf(process.geteuid?.() === 0, undefined) },
-      ...{ fetch: (wanted) => pieces.read(wanted), isDurable: true },
-    });
-    try {
-      const checkpoint = await readManifest(store, position);
-      if (checkpoint !== undefined && isReached(moment, checkpoint)) {
-        await room.ensure(new Footprint(checkpoint).total);
-        const ofFiles = checkpoint.files?.bytes ?? 0;
-        const total = checkpoint.databases.reduce((sum, database) => sum + databaseBytes(database), ofFiles);
-        let done = 0;
-        const onChunk = ({ length }: Uint8Array): void => options.onProgress?.((done += length), total);
-        for (const database of checkpoint.databases)
-          await replica.load({ ...database, chunks: chunksOf(options, checkpoint, database, onChunk) });
-        const tree = await readTree(store, checkpoint);
-        if (tree !== undefined)
-          await replica.loadFiles(tree, (bytes) => options.onProgress?.((done += bytes), total), signal);
-        if (damage !== undefined) onWarning(`the checkpoint at position ${position} is used instead`);
-        return { checkpoint, replica };
-      }
-    } catch (error) {
-      await replica.close();
-      if (
-        !(error instanceof DamagedManifestError) &&
-        !(error instanceof DamagedChunkError) &&
-        !(error instanceof ReplicaError)
-      )
-        throw error;
-      damage ??= error;
-      onWarning(error.message);
-    }
-    await replica.close();
-    await rm(root, { recursive: true, force: true });
-  }
-  throw damage ?? (await tooEarly(store, moment, positions[0] ?? 0));
-}
-
-/** Checks for the space of a database's growth before it is written. */
-class Room {
-  readonly #folder: string;
-  readonly #disk: DiskSpace;
-  #ensuredBytes = 0;
-
-  constructor(folder: string, disk: DiskSpace) {
-    this.#folder = folder;
-    this.#disk = disk;
-  }
-
-  /** Ensures room for this many bytes in all, including existing ones. Throws LittleRoomError. */
-  async ensure(bytes: number): Promise<void> {
-    if (bytes <= this.#ensuredBytes) return;
-    const there = await this.#nearest(this.#folder);
-    const freeBytes = this.#ensuredBytes + (await this.#disk.free(there));
-    if (bytes > freeBytes) throw new LittleRoomError(await mountPointOf(there, this.#disk), bytes, freeBytes);
-    this.#ensuredBytes = bytes;
-  }
-
-  /** Ensures room for this many more bytes, for a moment. Throws LittleRoomError. */
-  async ensureFree(bytes: number): Promise<void> {
-    const there = await this.#nearest(this.#folder);
-    const freeBytes = await this.#disk.free(there);
-    if (bytes > freeBytes) throw new LittleRoomError(await mountPointOf(there, this.#disk), bytes, freeBytes);
-  }
-
-  async #nearest(folder: string): Promise<string> {
-    return (await this.#disk.device(folder)) !== undefined || dirname(folder) === folder
-      ? folder
-      : this.#nearest(dirname(folder));
-  }
-}
-
-const contentBytes = ({ body }: LogRecord): number =>
-  body.kind === "commit" ? body.databases.reduce((sum, { pages, pageSize }) => sum + pages.length * pageSize, 0) : 0;
-
-function isReached(moment: Moment, at: { readonly position: Position; readonly wallTimeMs: number }): boolean {
-  switch (moment.kind) {
-    case "newest":
-    case "last-whole":
-      return true;
-    case "position":
-      return at.position <= moment.position;
-    case "time":
-      return at.wallTimeMs <= moment.wallTimeMs;
-  }
-}
-
-async function* chunksOf(
-  { store, signal }: PointInTimeOptions,
-  manifest: CheckpointManifest,
-  database: { readonly name: string; readonly chunks: readonly string[] },
-  onChunk: (chunk: Uint8Array) => void,
-): AsyncGenerator<Uint8Array> {
-  for (const index of database.chunks.keys()) {
-    signal?.throwIfAborted();
-    const chunk = await readChunk(store, manifest, database.name, index);
-    yield chunk;
-    onChunk(chunk);
-  }
-}
-
-interface Applied {
-  /** The state's record; undefined: the state is that of the checkpoint. */
-  readonly last: Pick<PointInTime, "position" | "epoch" | "wallTimeMs"> | undefined;
-  /** Why nothing more could be applied, if that is no error. */
-  readonly reason: string | undefined;
-}
-
-/** Applies whole flushes until the moment is passed. */
-async function applyJournal(
-  {
-    replica,
-    checkpoint,
-    room,
-  }: { readonly replica: ReplicaWithFiles; readonly checkpoint: CheckpointManifest; readonly room: Room },
-  options: PointInTimeOptions,
-): Promise<Applied> {
-  const { log, moment, signal } = options;
-  const reader = new LogReader({ log, start: startOf(checkpoint), rules: allRules });
-  const flushes = new FlushAssembler(replica.spool);
-  const footprint = new Footprint(checkpoint);
-  let last: Applied["last"];
-  try {
-    for (let record = await reader.next(); record !== undefined; record = await reader.next()) {
-      signal?.throwIfAborted();
-      const { position, epoch, wallTimeMs } = record.header;
-      if (!isReached(moment, record.header)) break;
-      if (flushes.isOpen) await room.ensureFree(contentBytes(record));
-      const flush = flushes.push(record);
-      if (flush !== undefined) {
-        footprint.add(flush);
-        await room.ensure(footprint.total);
-        await applyFlush(replica, flush, last?.position ?? checkpoint.position);
-      }
-      if (!flushes.isOpen) last = { position, epoch, wallTimeMs };
-    }
-  } catch (error) {
-    if (
-      moment.kind !== "last-whole" ||
-      !(error instanceof UnappliableFlushError || error instanceof CorruptRecordError)
-    )
-      throw error;
-    return { last, reason: error.message };
-  }
-  if (moment.kind === "position" && reader.position < moment.position) {
-    throw new MomentError(`position ${moment.position}`, `up to ${reader.position}, the end of the log`);
-  }
-  return { last, reason: undefined };
-}
-
-async function tooEarly(store: Store, moment: Moment, oldest: Position): Promise<MomentError> {
-  const manifest = await readManifest(store, oldest);
-  const since = manifest === undefined ? "" : ` (${new Date(manifest.wallTimeMs).toISOString()})`;
-  const found =
-    moment.kind === "time"
-      ? new Date(moment.wallTimeMs).toISOString()
-      : `position ${moment.kind === "position" ? moment.position : 0}`;
-  return new MomentError(found, `from position ${oldest}${since} on`);
 }

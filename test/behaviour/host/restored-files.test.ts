@@ -23,7 +23,8 @@ import { LocalFiles } from "../../../src/host/secondary/files/local-files.ts";
 import { ReplicaWithFiles } from "../../../src/host/secondary/files/replica-with-files.ts";
 import { LocalData, type Marker } from "../../../src/host/secondary/local-data.ts";
 import { pageProof } from "../../../src/host/secondary/page-proof.ts";
-import { type Moment, type PointInTime, restoreMoment } from "../../../src/host/secondary/point-in-time.ts";
+import { type PointInTime, restoreMoment } from "../../../src/host/secondary/point-in-time.ts";
+import type { Moment } from "../../../src/host/secondary/state-at.ts";
 import { FilesBeganError } from "../../../src/host/secondary/files/file-replica.ts";
 import { freshMemory } from "../../../src/host/secondary/restore-room.ts";
 import { restore, type Restored } from "../../../src/host/secondary/restorer.ts";
@@ -401,6 +402,21 @@ describe("a moment", () => {
       ...{ store: primary.store, log: logIn(primary.store), moment, folder: join(root, name) },
       onWarning: () => undefined,
     });
+
+  test("has files that began after its checkpoint, beside databases that are there already", async () => {
+    primary = new Primary();
+    await primary.begin(false);
+    await primary.flush(putOf("uploads/a", "a1"));
+    await at({ kind: "newest" }, "began");
+    expect(contentsOf(join(root, "began"))).toEqual({ "uploads/": "", "uploads/a": "a1" });
+  });
+
+  test("has a file below a folder that was removed with what was in it in the same flush", async () => {
+    await primary.flush(folderAt("uploads"), putOf("uploads/a", "a1"), putOf("uploads/b", "b1"));
+    await primary.flush({ kind: "remove", path: "uploads" }, putOf("uploads/b", "b2"));
+    await at({ kind: "newest" }, "again");
+    expect(contentsOf(join(root, "again"))).toEqual({ "uploads/": "", "uploads/b": "b2" });
+  });
 
   test("has the files as they were then", async () => {
     const first = await primary.flush(putOf("uploads/a", "a1"));

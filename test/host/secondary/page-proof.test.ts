@@ -7,7 +7,8 @@ import type { DatabaseDelta } from "../../../src/core/delta.ts";
 import { allRules } from "../../../src/core/rules.ts";
 import { SeededRandom } from "../../../harness/seeded-random.ts";
 import { pageProof } from "../../../src/host/secondary/page-proof.ts";
-import { type Moment, type PointInTime, restoreMoment } from "../../../src/host/secondary/point-in-time.ts";
+import { type PointInTime, restoreMoment } from "../../../src/host/secondary/point-in-time.ts";
+import type { Moment } from "../../../src/host/secondary/state-at.ts";
 import { applyFlush, UnappliableFlushError } from "../../../src/host/secondary/unappliable-flush.ts";
 import {
   type CheckpointManifest,

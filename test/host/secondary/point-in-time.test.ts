@@ -12,15 +12,10 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { checksumOfPages } from "../../../src/capture/page-hashes.ts";
-import {
-  FolderInUseError,
-  LittleRoomError,
-  type Moment,
-  MomentError,
-  restoreMoment,
-} from "../../../src/host/secondary/point-in-time.ts";
+import { FolderInUseError, restoreMoment } from "../../../src/host/secondary/point-in-time.ts";
 import { RestorePointReader } from "../../../src/host/secondary/restore-points.ts";
 import { EmptyVaultError } from "../../../src/host/secondary/restorer.ts";
+import { LittleRoomError, type Moment, MomentError } from "../../../src/host/secondary/state-at.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
 import { writeCheckpoint } from "../../../src/vault/checkpoint/checkpoint.ts";
 import { DamagedChunkError } from "../../../src/vault/errors.ts";

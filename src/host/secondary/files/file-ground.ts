@@ -108,7 +108,6 @@ export class FileGround {
 
   #removeFolder(path: string): void {
     this.#folders.delete(path);
-    this.#looked.delete(path);
     let isEmpty = true;
     for (const name of this.#namesIn(path)) {
       const child = `${path}/${name}`;
@@ -116,6 +115,8 @@ export class FileGround {
       if (this.lookAt(child) !== undefined) isEmpty = false;
     }
     if (isEmpty) this.#inFolderOf(path, () => rmdirSync(this.pathOf(path)));
+    // Last: what is in it was looked for by way of it.
+    this.#looked.delete(path);
   }
 
   /** Folders get their permissions and owners, the innermost first. */

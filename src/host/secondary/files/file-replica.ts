@@ -54,8 +54,8 @@ export interface FileReplicaOptions {
   readonly fetch: FetchPiece;
   /** A folder with files of an earlier run, which may be taken from there. */
   readonly previousFolder?: string | undefined;
-  /** Each file is synced before it is put in place; default: not. */
-  readonly isDurable?: boolean;
+  /** The folder was made for this, and each file is synced before it is put in place; default: not. */
+  readonly isFresh?: boolean;
   /** Who has the files of the journal that are its owner's. */
   readonly user: FileUser;
   /** Watches the folders for a promotion; default: the promotion does. */
@@ -229,8 +229,8 @@ export class FileReplica {
   /** The first flush with files: none may be here that the journal does not have. Throws FilesBeganError. */
   #beginWithout(): void {
     if (this.#isBegun) return;
-    const { root, matcher, user } = this.#options;
-    if (matcher !== undefined && !new LocalFiles(matcher, user).isEmpty(root)) throw new FilesBeganError();
+    const { root, matcher, user, isFresh } = this.#options;
+    if (matcher !== undefined && !isFresh && !new LocalFiles(matcher, user).isEmpty(root)) throw new FilesBeganError();
     this.#addFoldersBesides("");
     this.#isBegun = true;
   }
@@ -342,7 +342,7 @@ export class FileReplica {
         // What was a hole stays one.
         if (!isZero(bytes)) writeAll(fd, bytes, index * filePieceBytes);
       });
-      if (this.#options.isDurable === true) await sync(fd);
+      if (this.#options.isFresh === true) await sync(fd);
     } finally {
       closeSync(fd);
     }
