@@ -77,6 +77,7 @@ export const nullPlaces: Readonly<Record<string, string>> = {
   "src/host/control/database-desk.ts": "an answer of the control API",
   "src/host/secondary/local-data.ts": "a JSON file",
   "src/host/secondary/set-aside-folders.ts": "a JSON file",
+  "src/host/primary/rewind-plan.ts": "an answer of the control API",
   "src/host/secondary/point-in-time.ts": "what stead vault restore --json prints",
   "src/vault/checkpoint/checkpoint": "the manifest of a checkpoint",
   "src/vault/store/identity.ts": "JSON.stringify takes it",

@@ -106,6 +106,12 @@ export class PageHashes {
     );
   }
 
+  /** A view of the hash of a page within the current size; it changes with the table. */
+  hashOf(page: number): Uint8Array {
+    if (page < 1 || page > this.#pageCount) throw new RangeError(`page ${page} of ${this.#pageCount}`);
+    return this.#table.subarray((page - 1) * pageHashBytes, page * pageHashBytes);
+  }
+
   /** A copy of the table, for a later comparison of pages. */
   copy(): PageHashes {
     const copy = new PageHashes(this.pageSize);

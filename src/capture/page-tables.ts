@@ -38,7 +38,12 @@ export interface ProvedChange {
 export const pagesPerBreath = 64;
 
 export class PageTables {
-  readonly #tables = new Map<string, PageHashes>();
+  readonly #tables: Map<string, PageHashes>;
+
+  /** `tables`: of the databases that are there; they change with this. */
+  constructor(tables: Iterable<readonly [name: string, hashes: PageHashes]> = []) {
+    this.#tables = new Map(tables);
+  }
 
   checksums(): Map<string, DatabaseChecksum> {
     return new Map([...this.#tables].map(([name, hashes]) => [name, hashes.checksum()]));

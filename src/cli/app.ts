@@ -51,6 +51,7 @@ import { notifyTestCommand } from "./commands/notify.ts";
 import { maintenanceRoutes } from "./commands/maintenance.ts";
 import { pauseCommand, resumeCommand } from "./commands/pause.ts";
 import { rehearseCommand } from "./commands/rehearse.ts";
+import { rewindCommand } from "./commands/rewind.ts";
 import { secretRoutes } from "./commands/secret.ts";
 import { sqlCommand } from "./commands/sql.ts";
 import { statusCommand } from "./commands/status.ts";
@@ -76,6 +77,7 @@ export const commandTable: RouteMap<CliContext> = buildRouteMap({
     liveness: livenessCommand,
     switchover: switchoverCommand,
     failover: failoverCommand,
+    rewind: rewindCommand,
     pause: pauseCommand,
     resume: resumeCommand,
     maintenance: maintenanceRoutes,

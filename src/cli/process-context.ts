@@ -2,6 +2,7 @@
  * The real process as a `CliContext`: its streams, and its signals as an AbortSignal. The first SIGINT, SIGTERM or
  * SIGQUIT requests a clean stop, a second one ends the process at once.
  */
+import { createInterface } from "node:readline/promises";
 import type { CliContext, CliProcess, CliStream } from "./output/context.ts";
 import { type ExitCode, exitCodes } from "./output/exit-codes.ts";
 import { restrictUmask } from "../runtime/umask.ts";
@@ -31,6 +32,7 @@ export function processContext(): ProcessContext {
     process: cliProcess,
     cwd: process.cwd(),
     signal: controller.signal,
+    confirm: process.stdin.isTTY && process.stdout.isTTY ? confirmOnTerminal : undefined,
     onReload: (reload) => void process.on("SIGHUP", reload),
     onUpgrade: (upgrade) => void process.on("SIGUSR2", upgrade),
     exitWith: (code) => {
@@ -44,6 +46,15 @@ export function processContext(): ProcessContext {
       process.exit(code);
     },
   };
+}
+
+async function confirmOnTerminal(question: string): Promise<boolean> {
+  const terminal = createInterface({ input: process.stdin, output: process.stdout });
+  try {
+    return (await terminal.question(question)).trim().toLowerCase() === "yes";
+  } finally {
+    terminal.close();
+  }
 }
 
 /**

@@ -14,7 +14,7 @@ export const failoverEntrySchema = v.object({
   id: v.string(),
   service: v.string(),
   gateway: v.string(),
-  /** kill, hang, stepped-down, impaired, switchover, forced or first; a peer of a newer version may have others. */
+  /** kill, hang, stepped-down, impaired, switchover, rewind, forced or first; a newer peer may have others. */
   kind: v.string(),
   /** running, done, recovered, overtaken, refused or interrupted; a peer of a newer version may have others. */
   outcome: v.string(),

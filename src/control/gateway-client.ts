@@ -54,6 +54,7 @@ import { type NotifyTestAnswer, notifyTestAnswerSchema } from "./notify-api.ts";
 import { dryRunAnswerSchema, type DryRunAnswer } from "./failover-api.ts";
 import { callJson, type CallFailure, type CallOptions, type JsonCall } from "./json-call.ts";
 import { type LogAnswer, logAnswerSchema, type LogRequest } from "./log-api.ts";
+import { type RewindAnswer, rewindAnswerSchema, type RewindRequest } from "./rewind-api.ts";
 import { type Refused, refusedSchema } from "./refused.ts";
 
 export type GatewayAnswer<T> =
@@ -68,6 +69,8 @@ const queryTimeoutMs = 10_000;
 const checkpointTimeoutMs = 600_000;
 /** The gateway gives a drill 200 s. */
 const drillTimeoutMs = 210_000;
+/** The gateway gives its host an hour to prepare it, and then 600 s. */
+const rewindTimeoutMs = 4_210_000;
 /** The gateway gives its host 600 s. */
 const rehearsalTimeoutMs = 610_000;
 
@@ -255,6 +258,11 @@ export class GatewayClient {
       timeoutMs: rehearsalTimeoutMs,
       signal,
     });
+  }
+
+  rewind(body: RewindRequest, signal?: AbortSignal): Promise<GatewayAnswer<RewindAnswer>> {
+    const timeoutMs = body.dryRun === true ? checkpointTimeoutMs : rewindTimeoutMs;
+    return this.#call(rewindAnswerSchema, { method: "POST", path: "/v1/rewind", body, timeoutMs, signal });
   }
 
   drills(signal?: AbortSignal): Promise<GatewayAnswer<DrillList>> {

@@ -6,6 +6,8 @@
  * GET  /v1/status/stream   -> NDJSON of HostStatus: at once, at every change, and at least every `heartbeatMs`
  * POST /v1/promote         PromoteRequest  -> NDJSON of PromoteEvent, ends with `done` or `refused`
  * POST /v1/demote          DemoteRequest   -> NDJSON of DemoteEvent, ends with `done` or `refused`
+ * POST /v1/rewind/plan     RewindHostRequest -> RewindPlan, or a refusal (409)
+ * POST /v1/rewind/prepare  RewindHostRequest -> RewindPrepared, or a refusal (409)
  * POST /v1/restore         {}              -> HostStatus, or a refusal (409)
  * POST /v1/checkpoint      {}              -> CheckpointDone, or a refusal (409)
  * POST /v1/rehearse        {}              -> RehearsalDone (also after a failed one), or a refusal (409)
@@ -102,14 +104,19 @@ export const demoteRequestSchema = v.object({
   reason: recordText(reasonMax),
   /** The epoch whose primary is to step down; a late order is refused in another epoch. null: any epoch. */
   epoch: v.optional(v.nullable(count), null),
+  /** A rewind that this host has prepared: its flush is the last one before the `vacate`. null: none. */
+  rewind: v.optional(v.nullable(v.string()), null),
 });
 export type DemoteRequest = v.InferInput<typeof demoteRequestSchema>;
 
-export const demotePhases = ["drain", "stop", "flush", "vacate"] as const;
+/** `rewind`: only of an order with one. */
+export const demotePhases = ["drain", "stop", "flush", "rewind", "vacate"] as const;
 export type DemotePhase = (typeof demotePhases)[number];
 
 export const demoteEventSchema = v.variant("kind", [
   v.object({ kind: v.literal("phase"), phase: v.picklist(demotePhases), ms: milliseconds }),
+  /** The rewind could not be made: the state is as it was. The host steps down nevertheless. */
+  v.object({ kind: v.literal("not-rewound"), reason: v.string() }),
   v.object({ kind: v.literal("done"), position: count }),
   v.object({ kind: v.literal("refused"), refusal: refusalSchema }),
 ]);

@@ -14,6 +14,13 @@ import { type DatabaseAct, type DatabaseChange, type DatabaseList, databaseListS
 import { hostStatusSchema, type HostStatus } from "./host-status.ts";
 import { type HostLog, type HostLogRequest, hostLogSchema } from "./log-api.ts";
 import { type RestorePoints, restorePointsSchema } from "./restore-points.ts";
+import {
+  type RewindHostRequest,
+  type RewindPlan,
+  rewindPlanSchema,
+  type RewindPrepared,
+  rewindPreparedSchema,
+} from "./rewind-api.ts";
 import { refusedSchema } from "./refused.ts";
 import {
   checkpointDoneSchema,
@@ -57,6 +64,9 @@ export const defaultHostClientLimits: HostClientLimits = {
   checkpointTimeoutMs: 600_000,
   rehearsalTimeoutMs: 600_000,
 };
+
+/** Preparing a rewind restores all databases. */
+const rewindTimeoutMs = 3_600_000;
 
 /** A status stream that is silent for longer is dead: a few heartbeats. */
 export const streamSilenceMs = heartbeatMs * 4;
@@ -190,6 +200,16 @@ export class HostClient {
       timeoutMs: this.#limits.connectTimeoutMs,
       signal,
     });
+  }
+
+  async planRewind(body: RewindHostRequest, signal?: AbortSignal): Promise<HostAnswer<RewindPlan>> {
+    const timeoutMs = this.#limits.checkpointTimeoutMs;
+    return this.#json(rewindPlanSchema, { method: "POST", path: "/v1/rewind/plan", body, timeoutMs, signal });
+  }
+
+  async prepareRewind(body: RewindHostRequest, signal?: AbortSignal): Promise<HostAnswer<RewindPrepared>> {
+    const timeoutMs = rewindTimeoutMs;
+    return this.#json(rewindPreparedSchema, { method: "POST", path: "/v1/rewind/prepare", body, timeoutMs, signal });
   }
 
   async log(body: HostLogRequest, signal?: AbortSignal): Promise<HostAnswer<HostLog>> {

@@ -11,6 +11,7 @@ import type {
 } from "./host-api.ts";
 import type { HostLog, HostLogRequest } from "./log-api.ts";
 import type { HostAnswer, StreamEnd } from "./host-client.ts";
+import type { RewindHostRequest, RewindPlan, RewindPrepared } from "./rewind-api.ts";
 import type { RestorePoints } from "./restore-points.ts";
 import type { HostStatus } from "./host-status.ts";
 
@@ -30,6 +31,9 @@ export interface HostControl {
   clearSuspects(signal?: AbortSignal): Promise<HostAnswer<HostStatus>>;
   /** Undefined for a plain host, which has no vault. */
   restorePoints?(signal?: AbortSignal): Promise<HostAnswer<RestorePoints>>;
+  /** What a rewind would undo. Undefined for a plain host. */
+  planRewind?(request: RewindHostRequest, signal?: AbortSignal): Promise<HostAnswer<RewindPlan>>;
+  prepareRewind?(request: RewindHostRequest, signal?: AbortSignal): Promise<HostAnswer<RewindPrepared>>;
   /** Undefined for a plain host. */
   log?(request: HostLogRequest, signal?: AbortSignal): Promise<HostAnswer<HostLog>>;
   /** Undefined for a plain host, which captures no databases. */

@@ -4,6 +4,7 @@ import { baseUrlSchema } from "./addresses.ts";
 import { programSchema } from "./program-status.ts";
 import { restoreTestSchema } from "./restore-test.ts";
 import { vaultCopySchema } from "./vault-copy.ts";
+import { rewoundSchema } from "./rewind-api.ts";
 import { secretStatusSchema } from "./secret-status.ts";
 
 /** States of a host's life (docs/ARCHITECTURE.md has the transitions). */
@@ -211,6 +212,8 @@ export const hostStatusSchema = v.object({
   recordFormat: v.optional(v.nullable(recordFormatSchema), null),
   /** It knows requests by their names, and writes these into the log (src/core/request-names.ts). */
   takesNames: v.optional(v.boolean(), false),
+  /** The last rewind that this host has read of in the log, or made; null: none in this run. */
+  rewound: v.optional(v.nullable(rewoundSchema), null),
   /** The secrets that this host knows. null: an earlier version. */
   secret: v.optional(v.nullable(secretStatusSchema), null),
   /** null: an earlier version. */
@@ -237,6 +240,7 @@ export const untold = {
   hooks: [],
   recordFormat: null,
   takesNames: false,
+  rewound: null,
   secret: null,
   program: null,
 } satisfies Partial<HostStatus>;

@@ -43,6 +43,8 @@ export type EventName =
   | "restore-test-failed"
   | "restore-test-skipped"
   | "hook-failed"
+  | "rewound"
+  | "rewind-failed"
   | "pause"
   | "resume"
   | "maintenance-on"

@@ -82,6 +82,18 @@ export interface NamesTable {
   readonly isKeyed?: boolean;
 }
 
+/** What becomes of requests when an earlier state of the service is its state again (docs/PROTOCOL.md, "Rewinding"). */
+export interface RewoundRequests {
+  /** False: there were too many, and they are left out. What is known of requests stays then. */
+  readonly isComplete: boolean;
+  /** Named in flushes that are undone: nothing of them is left. */
+  readonly undone: readonly RequestName[];
+  /** Named before, and answered in what is undone: what is left of them is not known. */
+  readonly unanswered: readonly RequestName[];
+  /** Undone by an earlier rewind, and in the state again. */
+  readonly restored: readonly RequestName[];
+}
+
 /**
  * What becomes of a request that has arrived. `in-doubt`: an earlier try may have been executed, because its name is
  * known and its answer is not (`named`), or because it may be in a flush whose names are not known (`unknown-flush`).
@@ -270,6 +282,29 @@ export class RequestNames {
       this.#remember(outcome.name, position);
       this.#know(outcome, nowMs);
     }
+  }
+
+  /**
+   * A flush that rewinds was read whole, or is durable. A request that is undone may be executed when it is repeated:
+   * it is then in the state once. One of which something may be left, and not its answer, is in doubt.
+   */
+  onRewound(position: number, { isComplete, undone, unanswered, restored }: RewoundRequests): void {
+    if (!isComplete) return;
+    for (const name of undone) this.#forget(name);
+    for (const name of unanswered) {
+      const known = this.#known.get(keyOfName(name));
+      this.#settle(known);
+      if (known !== undefined) this.#forgetOutcome(known);
+    }
+    for (const name of restored) this.#remember(name, position);
+  }
+
+  #forget(name: RequestName): void {
+    const known = this.#known.get(keyOfName(name));
+    if (known === undefined) return;
+    this.#settle(known);
+    this.#forgetOutcome(known);
+    this.#known.delete(keyOfName(name));
   }
 
   /** Nothing is known of the flushes up to this position: a checkpoint stands for them. */

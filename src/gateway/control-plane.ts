@@ -301,7 +301,7 @@ export class ControlPlane {
   #onFailedOver(service: string, failover: Failover): void {
     const { from, to, kind } = failover;
     if (this.#options.config().services.find(({ name }) => name === service)?.rejoin !== "manual") return;
-    if (from === undefined || from === to || kind === "switchover" || kind === "first") return;
+    if (from === undefined || from === to || kind === "switchover" || kind === "rewind" || kind === "first") return;
     const runtime = this.services().find(({ name }) => name === service);
     if (runtime === undefined || !this.removeHost(service, from)) return;
     runtime.recorder.recordEvent(

@@ -12,7 +12,7 @@
  *
  * One role at a time owns what the host holds: a `Secondary` has the databases, then a `Term`, then neither.
  */
-import type { DemoteEvent } from "../control/host-api.ts";
+import type { DemoteEvent, DemotePhase } from "../control/host-api.ts";
 import {
   firstHostStep,
   type HostEffect,
@@ -24,17 +24,14 @@ import {
 } from "../core/host/life.ts";
 import type { RetrySchedule } from "../core/host/retry-schedule.ts";
 import type { Refusal } from "../core/refusal.ts";
-import type { NamedOutcome } from "../core/request-names.ts";
 import { messageOf } from "../runtime/operator-error.ts";
-import { requestNamesOf } from "../vault/log/request-names-section.ts";
-import { namesTableOf } from "../vault/log/request-table-sections.ts";
-import { requestOutcomesOf } from "../vault/log/request-outcomes-section.ts";
 import type { LogRecord } from "../vault/record.ts";
 import type { Promotion } from "./control/promotion.ts";
 import type { Hooks } from "./hooks.ts";
 import type { Warnings } from "./ports/warnings.ts";
 import type { Claimed } from "./primary/claim.ts";
-import type { Term } from "./primary/term.ts";
+import type { OrderedRewind, Term } from "./primary/term.ts";
+import { ReadRequests, rewoundStatusOf } from "./read-requests.ts";
 import { Promoting, type PromotingOptions } from "./promoting.ts";
 import { Restoring } from "./restoring.ts";
 import type { Secondary } from "./secondary/secondary.ts";
@@ -62,6 +59,7 @@ export class Driver {
   readonly #stage = new SerialTask();
   readonly #restoring: Restoring;
   readonly #promoting: Promoting;
+  readonly #requests: ReadRequests;
   #life: HostLife = firstHostStep.life;
   #isPerforming = false;
   readonly #waiting: HostEvent[] = [];
@@ -71,9 +69,9 @@ export class Driver {
   #noTermSince: number;
   /** The last order to become primary. */
   #promotion: Promotion | undefined;
-  /** Of the flush whose parts are being read. */
-  #outcomes: NamedOutcome[] = [];
   #reportDemotion: ((event: DemoteEvent) => void) | undefined;
+  /** What the last order to step down had prepared. */
+  #rewind: OrderedRewind["prepared"] | undefined;
   /** The current or last orderly end of a term. Never rejects. */
   #leaving: Promise<void> = Promise.resolve();
 
@@ -81,6 +79,14 @@ export class Driver {
     this.#options = options;
     const { ports, onChange } = options;
     this.#noTermSince = ports.clock.now();
+    this.#requests = new ReadRequests({
+      names: () => ports.front.handover.names,
+      clock: ports.clock,
+      onRewound: (rewound) => {
+        options.logStatus.rewound = rewound;
+        onChange();
+      },
+    });
     this.#restoring = new Restoring({
       ...options,
       release: () => this.#release(),
@@ -136,8 +142,14 @@ export class Driver {
   }
 
   /** Steps down; resolves when the order is answered. */
-  async demote(successor: string | undefined, reason: string, report: (event: DemoteEvent) => void): Promise<void> {
+  async demote(
+    successor: string | undefined,
+    reason: string,
+    report: (event: DemoteEvent) => void,
+    rewind?: OrderedRewind["prepared"],
+  ): Promise<void> {
     this.#reportDemotion = report;
+    this.#rewind = rewind;
     this.take({ kind: "demote", successor, reason });
     await this.#leaving;
   }
@@ -284,8 +296,10 @@ export class Driver {
   async #stepDown(term: Term, successor: string | undefined, reason: string): Promise<void> {
     const { logStatus } = this.#options;
     const report = this.#reportDemotion;
+    const rewind = this.#rewindOf(report);
     try {
-      const position = await term.stepDown(successor, reason, (phase, ms) => report?.({ kind: "phase", phase, ms }));
+      const onPhase = (phase: DemotePhase, ms: number): void => report?.({ kind: "phase", phase, ms });
+      const position = await term.stepDown(successor, reason, onPhase, rewind);
       logStatus.wrote(position);
       logStatus.vacated(successor);
       this.take({ kind: "vacated", position });
@@ -295,6 +309,24 @@ export class Driver {
       this.take({ kind: "must-stop", reason: failure });
       report?.({ kind: "refused", refusal: notReady(failure) });
     }
+  }
+
+  #rewindOf(report: ((event: DemoteEvent) => void) | undefined): OrderedRewind | undefined {
+    const { ports, logStatus, warnings } = this.#options;
+    const prepared = this.#rewind;
+    this.#rewind = undefined;
+    if (prepared === undefined) return undefined;
+    return {
+      prepared,
+      onDone: (position, rewound) => {
+        logStatus.rewound = rewoundStatusOf({ position, wallTimeMs: ports.clock.wallTime() }, rewound);
+        ports.log.info("rewound", { position, to: rewound.to, undone_to: rewound.undoneTo });
+      },
+      onFailed: (why) => {
+        warnings.warn(`the rewind could not be made, the state is as it was: ${why}`);
+        report?.({ kind: "not-rewound", reason: why });
+      },
+    };
   }
 
   /**
@@ -358,33 +390,8 @@ export class Driver {
   #onRecord(record: LogRecord): void {
     const { warnings, logStatus, onChange } = this.#options;
     warnings.over("vault");
-    const { body } = record;
-    if (body.kind === "commit") this.#learnRequests(record, body);
-    if (body.kind === "checkpoint") this.#learnTable(record);
+    this.#requests.take(record);
     if (logStatus.read(record)) onChange();
-  }
-
-  #learnTable({ header, sections }: LogRecord): void {
-    const { front, clock } = this.#options.ports;
-    const table = namesTableOf(sections);
-    if (table !== undefined) front.handover.names.onTable(header.position, table, clock.now());
-  }
-
-  /**
-   * The first part of a flush has the names, which count from then on, and the outcomes, which count once its last part
-   * is read: without that one the flush is none (src/vault/log/flush-assembler.ts).
-   */
-  #learnRequests(
-    { header, sections }: LogRecord,
-    { part, parts }: Extract<LogRecord["body"], { kind: "commit" }>,
-  ): void {
-    const { front, clock } = this.#options.ports;
-    const { names } = front.handover;
-    if (part === 1) {
-      names.onFlush(header.position, requestNamesOf(sections));
-      this.#outcomes = requestOutcomesOf(sections);
-    }
-    if (part === parts) names.onOutcomes(header.position, this.#outcomes.splice(0), clock.now());
   }
 }
 

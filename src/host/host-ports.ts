@@ -16,6 +16,7 @@ import type { LeftoversPort } from "./application/leftovers.ts";
 import type { RehearsalGround } from "./application/rehearsal-ground.ts";
 import type { CanaryPorts } from "./machine/canary.ts";
 import type { DrillPorts } from "./drills.ts";
+import type { RewindsOptions } from "./rewinds.ts";
 import type { RestoreTestPorts } from "./restore-tests.ts";
 import type { VaultCopyPorts } from "./vault-copies.ts";
 import type { HookRunner } from "./ports/hook.ts";
@@ -81,6 +82,8 @@ export interface HostPorts {
   readonly restoreTest?: RestoreTestPorts | undefined;
   /** undefined or left out: this host copies no vault. */
   readonly vaultCopies?: VaultCopyPorts | undefined;
+  /** Where a rewind is prepared; undefined or left out: this host cannot rewind. */
+  readonly rewind?: RewindsOptions["ports"];
   /** Runs the operator's hooks; undefined or left out: there are none. */
   readonly runHook?: HookRunner | undefined;
   /** undefined or left out: this host cannot be drilled. */

@@ -27,12 +27,13 @@ import { Warnings } from "./ports/warnings.ts";
 import { checkpointOnDemand } from "./primary/checkpointer.ts";
 import { Rehearsals } from "./rehearsals.ts";
 import { RestoreTests } from "./restore-tests.ts";
-import { unlistedData } from "./restoring.ts";
+import { uncoveredState, unlistedData } from "./restoring.ts";
 import type { Follower } from "./secondary/follower.ts";
 import type { Marker } from "./secondary/local-data.ts";
 import { LogStatus } from "./secondary/log-status.ts";
 import type { Secondary } from "./secondary/secondary.ts";
 import { RestorePointReader } from "./secondary/restore-points.ts";
+import { Rewinds } from "./rewinds.ts";
 import { selfReport } from "./self-report.ts";
 import { VaultCopies } from "./vault-copies.ts";
 
@@ -41,6 +42,7 @@ export class Host implements Controlled {
   readonly gateways: GatewayWatch;
   readonly databases: DatabaseDesk;
   readonly restorePoints: RestorePointReader;
+  readonly rewinds: Rewinds;
   readonly #ports: HostPorts;
   readonly #logStatus: LogStatus;
   readonly #warnings: Warnings;
@@ -108,6 +110,14 @@ export class Host implements Controlled {
       config: () => config.restoreTest,
       role: () => this.#driver.state.kind,
     });
+    this.rewinds = new Rewinds({
+      ...{ ports: ports.rewind, store: this.#ports.store, vaultLog: this.#ports.vaultLog, clock, log },
+      newId: () => Buffer.from(ports.random.bytes(8)).toString("hex"),
+      role: () => this.#driver.state.kind,
+      keptForMs: () => config.checkpoint.windowMs,
+      obstacleTo: (names, tree) => uncoveredState(names, tree, config),
+      onWarning: (text) => warnings.warn(text),
+    });
     this.#vaultCopies = new VaultCopies({
       ...{ ports: ports.vaultCopies, clock, log, vaultLog: this.#ports.vaultLog, keys: ports.keys, warnings, onChange },
       configured: () => config.vaultCopies ?? [],
@@ -124,6 +134,7 @@ export class Host implements Controlled {
     this.#rehearsals.start();
     this.#restoreTests.start();
     this.#vaultCopies.start();
+    this.rewinds.start();
     this.#driver.start();
   }
 
@@ -145,6 +156,7 @@ export class Host implements Controlled {
       await this.#rehearsals.close(reason);
       await this.#restoreTests.close(reason);
       await this.#vaultCopies.close();
+      await this.rewinds.close(reason);
     });
     await this.#canary.close();
     await this.#hooks.settled();
@@ -202,7 +214,14 @@ export class Host implements Controlled {
   async demote(request: DemoteRequest, report: (event: DemoteEvent) => void): Promise<void> {
     const reason = whyNotDemoted(this.#driver.state, this.#driver.term, request.epoch ?? undefined);
     if (reason !== undefined) return report({ kind: "refused", refusal: { kind: "not_ready", reason } });
-    await this.#driver.demote(request.successor ?? undefined, request.reason, report);
+    const rewind = request.rewind ?? undefined;
+    const prepared = rewind === undefined ? undefined : this.rewinds.take(rewind);
+    if (rewind !== undefined && prepared === undefined) {
+      const gone = `no rewind "${rewind}" is prepared here: it was removed, or replaced by another one`;
+      return report({ kind: "refused", refusal: { kind: "not_ready", reason: gone } });
+    }
+    await this.#driver.demote(request.successor ?? undefined, request.reason, report, prepared);
+    if (prepared !== undefined) await this.rewinds.over();
   }
 
   clearSuspects = (): void => this.#ports.front.suspects.clear();

@@ -4,6 +4,7 @@
  * the next try.
  */
 import { describeUnmatchedFiles } from "../core/files/file-pattern.ts";
+import type { FileTree } from "../core/files/file-tree.ts";
 import { describeUnmatched, unmatchedNames } from "../core/database-pattern.ts";
 import type { HostEvent } from "../core/host/life.ts";
 import { messageOf } from "../runtime/operator-error.ts";
@@ -13,6 +14,7 @@ import type { HostPorts } from "./host-ports.ts";
 import type { Warnings } from "./ports/warnings.ts";
 import { bootstrap } from "./secondary/bootstrap.ts";
 import { DamagedDatabasesError } from "./secondary/bootstrap-check.ts";
+import { matcherOf } from "./secondary/files/matcher-of.ts";
 import { LogMending } from "./secondary/log-mending.ts";
 import type { LogStatus } from "./secondary/log-status.ts";
 import { freshMemory } from "./secondary/restore-room.ts";
@@ -194,6 +196,22 @@ const describeSetAside = ({ folder, what }: SetAsideData): string =>
   what === "state"
     ? `local data that is not in the journal (committed here, never acknowledged) is set aside in ${folder}`
     : `files in places that \`files\` covers and that the journal does not have now (deleted while this host was away, or never covered before) are set aside in ${folder}`;
+
+/** Why no host of this configuration could become primary with a state of the vault; undefined: it could. */
+export function uncoveredState(
+  databases: Iterable<string>,
+  tree: FileTree | undefined,
+  config: HostPorts["config"],
+): string | undefined {
+  const names = unmatchedNames(databases, config.databases, config.databasesExcept);
+  if (names.length > 0) return describeUnmatched(names, config.databases);
+  const matcher = matcherOf(config);
+  const files = [...(tree?.entries() ?? [])].flatMap(([path, { kind }]) => {
+    const isListed = kind === "folder" || matcher?.covers(path) === true || matcher?.excepts(path) === true;
+    return isListed ? [] : [path];
+  });
+  return files.length === 0 ? undefined : describeUnmatchedFiles(files, config.files?.patterns ?? []);
+}
 
 /**
  * Why a host that is whole may not become primary: it would not capture what the application writes into these

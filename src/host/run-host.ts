@@ -182,7 +182,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
       }),
     ...{ freePort: port, vaultCopies: vaultCopyPorts(config, vault, drills.partition) },
     rehearsal: new MachineRehearsalGround({ config, user, clock, rules: allRules, freePort: port, onWarning }),
-    ...{ restoreTest: restoreTestPorts(config, options), exclusions },
+    ...{ restoreTest: restoreTestPorts(config, options), exclusions, rewind: { stateFolder: config.stateFolder } },
     certificate: tls,
     secret: channel.told(vault.secrets),
     ...{ runHook: hookRunner(config, log), leftovers: scope.leftovers },

@@ -121,6 +121,7 @@ export function selfReport({
     hooks: hooks.runs.map(withNulls),
     recordFormat: { reads: newestRecordFormat, writes: term === undefined ? null : recordFormat },
     takesNames: true,
+    rewound: log.rewound ?? null,
     secret: secret?.status() ?? null,
     program: { version: versionText(), wallTimeMs: Math.floor(wallTimeMs), vaultUrl: config.vaultUrl },
     warnings: [...warnings.texts, ...certificateWarnings, ...(secret?.warnings ?? [])],

@@ -52,6 +52,7 @@ const operator = [
 ];
 const admin = [
   "POST /v1/hosts",
+  "POST /v1/rewind",
   "DELETE /v1/hosts/:service/:host",
   "DELETE /v1/gateways/:id",
   "POST /v1/databases/exclude",

@@ -258,7 +258,7 @@ function formatFailovers(service: ClusterService, wallTimeMs: number, screen: Sc
       .map(([phase, ms]) => `${phaseInWords(phase)} ${Math.round(ms ?? 0)}`)
       .join(", ");
     const details = [
-      ...(entry.kind === "switchover" || entry.cause === null ? [] : [inShort(entry.cause)]),
+      ...(["switchover", "rewind"].includes(entry.kind) || entry.cause === null ? [] : [inShort(entry.cause)]),
       ...(phases === "" ? [] : [`${phases} ms`]),
       ...(entry.gapMs === null ? [] : [`gap ${Math.round(entry.gapMs)} ms`]),
     ].join("; ");

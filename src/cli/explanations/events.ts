@@ -185,6 +185,16 @@ export const eventExplanations: Readonly<Record<EventName, CodeMeaning>> = {
     "before_start: this host did not become primary. on_promote, on_demote: nothing for clients of the gateways; an address or DNS name that it moves may be wrong.",
     "Run it by hand on that host, and mend it; `host.hooks` in the manual has its environment.",
   ),
+  rewound: codeMeaning(
+    "An operator rewound the service: an earlier state is its state again. The detail says which, and what was undone.",
+    "Writes after that moment are gone, also those that were acknowledged. Requests waited as in a switchover.",
+    "Nothing, or `stead rewind --position N` with the position that the detail names: it brings back what was undone.",
+  ),
+  "rewind-failed": codeMeaning(
+    "A rewind was ordered and is not in the log: the state is as it was. The detail says why.",
+    "Requests may have waited as in a switchover.",
+    "Mend what the detail names, and try again: `stead rewind --dry-run` shows what would be undone.",
+  ),
   pause: codeMeaning(
     "An operator turned automatic failover off. The detail has the end and the reason, if they were given.",
     "Nothing as long as the primary serves.",

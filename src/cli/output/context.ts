@@ -24,6 +24,8 @@ export interface CliContext extends CommandContext {
   readonly cwd: string;
   /** Aborted by the first SIGINT or SIGTERM: long-running commands then stop cleanly and return. */
   readonly signal: AbortSignal;
+  /** Asks on the terminal; true: the answer is yes. Undefined or left out: there is no terminal. */
+  readonly confirm?: ((question: string) => Promise<boolean>) | undefined;
   /** Calls `reload` at each SIGHUP from now on. Without it SIGHUP ends the process. */
   onReload?(reload: () => void): void;
   /** Calls `upgrade` at each SIGUSR2 from now on. Without it SIGUSR2 ends the process. */

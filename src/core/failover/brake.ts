@@ -18,8 +18,8 @@
  * An orderly end (a switchover, a stop of the host) is no cause, and an operator's order waits for nothing.
  */
 import { handoverEndsAt } from "./primary-status.ts";
-import type { FailoverKind, HostReport, ServiceState } from "./state.ts";
-import type { Brake, Cause, Loss } from "./loss.ts";
+import type { HostReport, ServiceState } from "./state.ts";
+import type { Brake, Cause, FailoverKind, Loss } from "./loss.ts";
 
 const windowMs = 60_000;
 /** Losses of a chain that are answered at once. */
@@ -120,4 +120,5 @@ export const impairedBy = ({ kind, reason }: HostReport["impairments"][number]):
 /** The reason in the status of a host that stepped down because it was ordered to. */
 const orderlyEnd = "stepped down";
 
-const isOrdered = (kind: FailoverKind): boolean => kind === "switchover" || kind === "forced" || kind === "first";
+const isOrdered = (kind: FailoverKind): boolean =>
+  kind === "switchover" || kind === "rewind" || kind === "forced" || kind === "first";

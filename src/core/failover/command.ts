@@ -1,5 +1,5 @@
 /** Operators' orders. A command is refused with a reason and what to do, or answered once it has finished. */
-import type { Command, Failover, OrderTerms, ServiceState } from "./state.ts";
+import type { Command, Failover, OrderTerms, Primary, ServiceState } from "./state.ts";
 import { newFailover } from "./promote.ts";
 import { type Ranking, rejectionsInWords } from "./candidate.ts";
 import { promoteBest, ranking } from "./order.ts";
@@ -20,6 +20,8 @@ export function onCommand(transition: Transition, id: string, command: Command):
       return done(transition, id);
     case "switchover":
       return switchover(transition, id, command.target);
+    case "rewind":
+      return rewind(transition, id, command);
     case "failover":
       return failover(transition, id, command.target, command.force);
   }
@@ -53,18 +55,42 @@ function switchover(transition: Transition, id: string, target: string | undefin
   const why = whyNotTarget(transition, target, false);
   if (why !== undefined) return refuse(transition, id, why, adviceOn(target));
   const best = target ?? ranking(transition, undefined).eligible[0]?.host;
-  const planned = newFailover(transition, "switchover", { target: best, planned: true, command: id });
+  moveAway(transition, primary, { kind: "switchover", command: id, successor: best, rewind: undefined });
+}
+
+/** With a single host, the one that steps down takes over again. */
+function rewind(
+  transition: Transition,
+  id: string,
+  { id: rewind, epoch }: Command & { readonly kind: "rewind" },
+): void {
+  const { phase, primary } = transition.state;
+  if (phase.kind !== "serving" || primary?.epoch !== epoch) {
+    const found = `there is no primary of epoch ${epoch} that serves: the service is ${phase.kind}`;
+    return refuse(transition, id, found, "see `stead status`, and try again; nothing was undone");
+  }
+  const best = ranking(transition, undefined).eligible[0]?.host;
+  moveAway(transition, primary, { kind: "rewind", command: id, successor: best, rewind });
+}
+
+/** Orders the primary to step down. */
+function moveAway(
+  transition: Transition,
+  primary: Primary,
+  move: {
+    readonly kind: "switchover" | "rewind";
+    readonly command: string;
+    readonly successor: string | undefined;
+    readonly rewind: string | undefined;
+  },
+): void {
+  const { kind, command, successor, rewind } = move;
+  const planned = newFailover(transition, kind, { target: successor, planned: true, command });
   const call = nextKey(transition);
   become(transition, { kind: "demoting", failover: planned, call, since: transition.now, lostAt: undefined });
   transition.effects.push({ kind: "record-failover", failover: planned, outcome: "running" });
-  transition.effects.push({
-    kind: "demote",
-    call,
-    host: primary.host,
-    successor: best,
-    reason: "switchover",
-    epoch: primary.epoch,
-  });
+  const { host, epoch } = primary;
+  transition.effects.push({ kind: "demote", call, host, successor, reason: kind, epoch, rewind });
 }
 
 function failover(transition: Transition, id: string, target: string | undefined, force: boolean): void {

@@ -24,3 +24,6 @@ export interface Brake {
   readonly spanMs: number;
   readonly cause: Cause;
 }
+
+/** `impaired`: the primary was moved away from an impaired host. `rewind`: it stepped down with an earlier state. */
+export type FailoverKind = "kill" | "hang" | "stepped-down" | "impaired" | "switchover" | "rewind" | "forced" | "first";

@@ -145,7 +145,9 @@ export function standDown(
     failover.from,
     downInFull(because),
   );
-  if (failover.command !== undefined) {
+  // With a single host, the one that stepped down takes over again once it has restored.
+  const isAwaited = failover.kind === "rewind" && because.kind === "no-candidate";
+  if (failover.command !== undefined && !isAwaited) {
     const advice =
       because.kind === "vetoed"
         ? "the primary is alive; use --force to replace it anyway"
@@ -162,7 +164,7 @@ export function standDown(
   // A gateway that had its primary step down completes the move later, also during a pause.
   const waiting: Failover = {
     ...failover,
-    command: undefined,
+    command: isAwaited ? failover.command : undefined,
     planned: isOwnMove(failover),
     force: false,
     tried: new Map(),
@@ -201,7 +203,8 @@ function whyDown(because: DownReason): string {
 }
 
 /** True if a gateway had its primary step down, and has to find a successor. */
-export const isOwnMove = ({ kind }: Failover): boolean => kind === "switchover" || kind === "impaired";
+export const isOwnMove = ({ kind }: Failover): boolean =>
+  kind === "switchover" || kind === "rewind" || kind === "impaired";
 
 /** Returns true if the same cause would end the next primary too, and the pause is not over. */
 export function waitsForBrake(transition: Transition, failover: Failover): boolean {

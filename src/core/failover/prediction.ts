@@ -11,7 +11,8 @@
  *
  * Nothing decides on a prediction.
  */
-import type { FailoverKind, PhaseDurations, PhaseName } from "./state.ts";
+import type { FailoverKind } from "./loss.ts";
+import type { PhaseDurations, PhaseName } from "./state.ts";
 
 /** How the primary ends. `hang`: it is silent, also behind a partition. */
 export type LossKind = "kill" | "hang" | "switchover";

@@ -1,9 +1,9 @@
 /** Promotes: decides, waits for the other gateways, and handles the results of orders (order.ts issues them). */
 import type { EventName } from "../event-name.ts";
 import { brakeOf, causeOfLoss } from "./brake.ts";
-import type { Cause } from "./loss.ts";
+import type { Cause, FailoverKind } from "./loss.ts";
 import { stepEnded } from "./budget.ts";
-import type { Failover, FailoverEvent, FailoverKind, Phase } from "./state.ts";
+import type { Failover, FailoverEvent, Phase } from "./state.ts";
 import { agreementOf, promoteBest, standDown, tryNext, waitsForBrake } from "./order.ts";
 import { primaryStatus } from "./primary-status.ts";
 import {

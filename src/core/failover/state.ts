@@ -13,7 +13,7 @@
  */
 import type { EventName } from "../event-name.ts";
 import type { PeerView } from "./agreement.ts";
-import type { Brake, Cause, Loss } from "./loss.ts";
+import type { Brake, Cause, FailoverKind, Loss } from "./loss.ts";
 import type { FailureCause, HostHealth } from "./health.ts";
 import type { PositionTrail } from "./position-trail.ts";
 import type { OrderBase } from "../host/witness.ts";
@@ -109,9 +109,6 @@ export interface Primary {
   /** Why no host has proved this epoch yet; undefined: one has (proof.ts). */
   readonly unproven: Unproven | undefined;
 }
-
-/** `impaired`: the primary was moved away from an impaired host. */
-export type FailoverKind = "kill" | "hang" | "stepped-down" | "impaired" | "switchover" | "forced" | "first";
 
 /** Milliseconds of each phase that happened. `wait`: no candidate, or paused. `retry`: failed attempts. */
 export type PhaseName =
@@ -278,6 +275,8 @@ export interface ServiceState {
 
 export type Command =
   | { readonly kind: "switchover"; readonly target: string | undefined }
+  /** The primary of this epoch steps down with the rewind of this id, which it has prepared. */
+  | { readonly kind: "rewind"; readonly id: string; readonly epoch: number }
   | { readonly kind: "failover"; readonly target: string | undefined; readonly force: boolean }
   /** `isSilent`: no event: this process starts or is replaced, or another gateway got the order, and records it. */
   | { readonly kind: "pause"; readonly terms?: OrderTerms; readonly isSilent?: boolean }
@@ -360,6 +359,7 @@ export type FailoverEffect =
       readonly successor: string | undefined;
       readonly reason: string;
       readonly epoch: number;
+      readonly rewind?: string | undefined;
     }
   /** Stop waiting for a call's answer. */
   | { readonly kind: "cancel"; readonly call: number }

@@ -99,7 +99,7 @@ export function abortFailover(
   why: string,
   advice: string,
 ): void {
-  if (failover.attempts > 0 || failover.kind === "switchover") {
+  if (failover.attempts > 0 || failover.kind === "switchover" || failover.kind === "rewind") {
     transition.effects.push({ kind: "record-failover", failover, outcome });
   }
   if (failover.command !== undefined) {

@@ -44,6 +44,7 @@ import { addNotify, type NotifyTestTarget } from "./notify.ts";
 import { order } from "./order.ts";
 import { assertEveryRouteHasRole, authorize } from "./route-roles.ts";
 import { addRestorePoints } from "./restore-points.ts";
+import { addRewind } from "./rewind.ts";
 import { addSamples, type SamplesTarget } from "./samples.ts";
 import { addSight } from "./sight.ts";
 import { addTokens } from "./tokens.ts";
@@ -128,6 +129,7 @@ export function createAdminApp(target: AdminTarget): Api {
   addLogs(app, (service) => find(target, service));
   addSight(app, target);
   addRestorePoints(app, (service) => find(target, service));
+  addRewind(app, target.clock, (service) => find(target, service));
   addSamples(app, target, (service) => find(target, service));
   addNotify(app, target);
   assertEveryRouteHasRole(app.routes);

@@ -74,6 +74,8 @@ export const routeRules: Readonly<Record<string, RouteRule>> = {
   "POST /v1/hosts": administers,
   "DELETE /v1/hosts/:service/:host": administers,
   "DELETE /v1/gateways/:id": administers,
+  // What was acknowledged is undone.
+  "POST /v1/rewind": administers,
   "POST /v1/databases/exclude": administers,
   "POST /v1/databases/include": administers,
   "GET /v1/tokens": { role: "admin", acts: false },

@@ -32,7 +32,7 @@ export interface Occurrence {
 export function ofFailover(row: typeof failovers.$inferSelect, since: number): Occurrence | undefined {
   const { service, kind, outcome, fromHost, toHost, epochTo, gateway } = row;
   if (outcome !== "done" || epochTo === null || kind === "first") return undefined;
-  const isOrdered = kind === "switchover";
+  const isOrdered = kind === "switchover" || kind === "rewind";
   const id = primaryNotificationId(service, epochTo);
   const cause = row.cause === null ? "" : ` Cause: ${row.cause}.`;
   const attempts = row.attempts > 1 ? ` It took ${row.attempts} attempts.` : "";

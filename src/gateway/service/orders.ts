@@ -21,12 +21,19 @@ interface PromoteKnowledge {
 export class Orders {
   readonly #gateway: string;
   readonly #send: (event: FailoverEvent) => void;
+  readonly #onNotRewound: (rewind: string, why: string) => unknown;
   readonly #running = new Map<number, AbortController>();
   readonly #background = new BackgroundTasks();
 
-  constructor(gateway: string, send: (event: FailoverEvent) => void) {
+  /** `onNotRewound`: a host steps down without the rewind of this id. */
+  constructor(
+    gateway: string,
+    send: (event: FailoverEvent) => void,
+    onNotRewound: (rewind: string, why: string) => unknown,
+  ) {
     this.#gateway = gateway;
     this.#send = send;
+    this.#onNotRewound = onNotRewound;
   }
 
   promote(client: HostControl | undefined, order: PromoteOrder, { suspects, recordFormat }: PromoteKnowledge): void {
@@ -57,13 +64,20 @@ export class Orders {
   }
 
   demote(client: HostControl | undefined, order: DemoteOrder): void {
-    const { call, successor, reason, epoch } = order;
+    const { call, successor, reason, epoch, rewind } = order;
     this.#run(call, client, (target, signal) =>
       target.demote(
-        { gateway: this.#gateway, successor: successor ?? null, reason, epoch },
+        {
+          gateway: this.#gateway,
+          successor: successor ?? null,
+          reason,
+          epoch,
+          ...(rewind === undefined ? {} : { rewind }),
+        },
         (event) => {
           if (signal.aborted) return;
           if (event.kind === "done") this.#send({ kind: "demoted", call });
+          else if (event.kind === "not-rewound") this.#onNotRewound(rewind ?? "", event.reason);
           else this.#common(call, event);
         },
         signal,

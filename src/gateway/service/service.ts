@@ -88,6 +88,8 @@ export class ServiceRuntime {
   readonly recorder: Recorder;
   /** Of this machine, met while its hosts were probed. */
   readonly shortage: OwnShortage;
+  /** Why a primary stepped down without the rewind of this id. */
+  readonly notRewound = new Map<string, string>();
   readonly #options: ServiceOptions;
   #probe: ProbeTimes;
   readonly #orders: Orders;
@@ -122,7 +124,8 @@ export class ServiceRuntime {
     this.#rehearsals = new RehearsalEvents(options.recorder);
     this.#state = initialServiceState(options.settings);
     this.#impacts = new FailoverImpacts(options.clock, this.traffic, (impact) => this.recorder.impact(impact));
-    this.#orders = new Orders(options.settings.gateway, (event) => this.send(event));
+    const onNotRewound = (id: string, why: string) => this.notRewound.set(id, why);
+    this.#orders = new Orders(options.settings.gateway, (event) => this.send(event), onNotRewound);
   }
 
   get state(): ServiceState {

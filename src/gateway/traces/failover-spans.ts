@@ -41,7 +41,11 @@ export function failoverSpans(failover: TracedFailover): readonly Span[] {
   const { outcome, cause } = failover;
   const whole: Span = {
     ...{ ...failoverContext(failover.id), parentSpanId: undefined, links: [] },
-    ...{ name: failover.kind === "switchover" ? "stead.switchover" : "stead.failover", startMs, endMs },
+    ...{
+      name: ["switchover", "rewind"].includes(failover.kind) ? "stead.switchover" : "stead.failover",
+      startMs,
+      endMs,
+    },
     attributes: {
       ...commonOf(failover),
       "stead.failover.kind": failover.kind,

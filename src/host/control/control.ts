@@ -24,6 +24,12 @@ import {
 import { type HostDrillDone, type HostDrillRequest, hostDrillRequestSchema } from "../../control/drill-api.ts";
 import { type HostLog, type HostLogQuestion, hostLogRequestSchema } from "../../control/log-api.ts";
 import { databaseActs, databaseChangeSchema } from "../../control/databases.ts";
+import {
+  rewindHostRequestSchema,
+  type RewindMoment,
+  type RewindPlan,
+  type RewindPrepared,
+} from "../../control/rewind-api.ts";
 import { type Api, createApi } from "../../control/server/api.ts";
 import { authenticate, type Authenticator } from "../../control/server/authentication.ts";
 import { jsonBody, limitBody } from "../../control/server/body.ts";
@@ -58,6 +64,10 @@ export interface Controlled {
   drill(request: HostDrillRequest): Outcome<HostDrillDone>;
   readonly databases: Pick<DatabaseDesk, "list" | "exclude" | "include">;
   readonly restorePoints: Pick<RestorePointReader, "read">;
+  readonly rewinds: {
+    plan(moment: RewindMoment): Promise<Outcome<RewindPlan>>;
+    prepare(moment: RewindMoment): Promise<Outcome<RewindPrepared>>;
+  };
 }
 
 /** What is kept of the host's log and of its application's output (src/host/log-ring.ts). */
@@ -161,6 +171,12 @@ export function controlApp(
   app.post("/v1/log", jsonBody(hostLogRequestSchema), async (context) =>
     context.json(await logs.read(context.req.valid("json"), clock, context.req.raw.signal)),
   );
+  for (const act of ["plan", "prepare"] as const) {
+    app.post(`/v1/rewind/${act}`, jsonBody(rewindHostRequestSchema), async (context) => {
+      const outcome = await host.rewinds[act](context.req.valid("json").moment);
+      return outcome.kind === "done" ? context.json(outcome.done) : context.json(outcome.refusal, 409);
+    });
+  }
   app.get("/v1/restore-points", async (context) => context.json(await host.restorePoints.read()));
   addDatabases(app, host);
   return app;

@@ -100,6 +100,18 @@ export class FlushRequests {
     }
   }
 
+  /**
+   * Of a flush that rewinds: requests and answers that no flush has yet are undone with everything else. It says that
+   * it has no name: otherwise hosts would doubt all requests.
+   */
+  ofRewind(): TakenRequests {
+    if (this.#handover === undefined) return noRequests;
+    const { names } = this.#handover;
+    const { isKeyed = false } = names.take();
+    names.takeOutcomes();
+    return { ...noRequests, sections: [requestsSection({ names: [], isComplete: true, isKeyed })] };
+  }
+
   /** True if the collection that has just ended does not cover everything that was committed before it. */
   #leavesOut(): boolean {
     const source = this.#source();

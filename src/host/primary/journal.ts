@@ -29,7 +29,7 @@ import type { SectionToWrite } from "../../core/flush.ts";
 import type { RecordBody } from "../../vault/record.ts";
 import { journalEndOf, GateShutError, type JournalEnd, slowVault } from "./journal-end.ts";
 import type { JournalOptions } from "./journal-options.ts";
-import { settleSnapshot, type Job, type SnapshotAt } from "./journal-job.ts";
+import { doJob, type JobWork, JournalJobs, type MadeFlush, type MakeFlush, type SnapshotAt } from "./journal-job.ts";
 import { FlushGroup } from "./flush-group.ts";
 import { FlushRequests, type TakenRequests } from "./flush-requests.ts";
 import { LossWindow } from "./loss-window.ts";
@@ -69,7 +69,16 @@ export class Journal {
   readonly #lossWindow: LossWindow | undefined;
   readonly #group: FlushGroup;
   readonly #requests: FlushRequests;
-  readonly #jobs: Job[] = [];
+  readonly #work: JobWork = {
+    put: async (body) => {
+      await this.#put(body, 0, body.kind === "checkpoint" ? this.#requests.table() : []);
+      return this.position;
+    },
+    seal: () => (this.#source === undefined ? undefined : this.#sealAndJournal(this.#source)),
+    make: (make) => this.#renewingDuring(make(this.position)),
+    putMade: (made) => this.#putMade(made),
+  };
+  readonly #jobs = new JournalJobs(() => this.#wakeUp());
   /** Ends a put that waits for a vault that does not answer. */
   readonly #abort = new AbortController();
   #wake: (() => void) | undefined;
@@ -143,12 +152,17 @@ export class Journal {
 
   /** Puts one record after everything that is queued; resolves with its position when it is durable. */
   append(body: RecordBody): Promise<number> {
-    return new Promise((done, failed) => this.#enqueue({ kind: "record", body, done, failed }));
+    return this.#jobs.record(body);
   }
 
   /** Seals the databases, journals everything committed until then, and returns the state after that record. */
   snapshot(): Promise<SnapshotAt> {
-    return new Promise((done, failed) => this.#enqueue({ kind: "snapshot", done, failed }));
+    return this.#jobs.snapshot();
+  }
+
+  /** Puts a flush that is not of capture, the last one: the application is gone. If it cannot be made, none is put. */
+  rewind(make: MakeFlush): Promise<number> {
+    return this.#jobs.made(make);
   }
 
   /** Journals everything committed, then `vacate`, then ends. The application is gone by then. */
@@ -174,7 +188,7 @@ export class Journal {
     const error = new GateShutError();
     for (const waiters of [this.#next, this.#current, this.#lease, this.#unsettled]) waiters?.reject(error);
     this.#next = this.#current = this.#lease = undefined;
-    for (const job of this.#jobs.splice(0)) job.failed(error);
+    this.#jobs.close(error);
     this.#abort.abort(error);
     this.#wakeUp();
   }
@@ -182,15 +196,6 @@ export class Journal {
   /** Resolves when the loop has ended; call after `abort`. */
   ended(): Promise<void> {
     return this.#loop;
-  }
-
-  #enqueue(job: Job): void {
-    if (this.#state === "shut") {
-      job.failed(new GateShutError());
-      return;
-    }
-    this.#jobs.push(job);
-    this.#wakeUp();
   }
 
   #isAhead(): boolean {
@@ -251,24 +256,24 @@ export class Journal {
     // Held databases are checked repeatedly: a renewal must not wait for them.
     if (isHeld && this.#renewInMs() <= 0) return this.#put({ kind: "renew" }, 0);
     // A record comes after everything that was committed before it.
-    const isLookDue = isHeld || this.#unsettled.isWaiting || this.#jobs.length > 0 || this.#lookInMs() <= 0;
+    const isLookDue = isHeld || this.#unsettled.isWaiting || this.#jobs.isAny || this.#lookInMs() <= 0;
     if (this.#next !== undefined || this.#isAwaited || (isLookDue && this.#isAhead())) {
       // A commit that no index shows is examined at once: another writer may overwrite it.
-      const mayWait = !isHeld && this.#jobs.length === 0 && this.#source?.isSuspicious?.() !== true;
+      const mayWait = !isHeld && !this.#jobs.isAny && this.#source?.isSuspicious?.() !== true;
       const waitMs = mayWait && !this.#requests.isTakingTurns ? this.#group.waitMs() : 0;
       if (waitMs > 0 && this.#renewInMs() > 0) return this.#idle(Math.min(waitMs, this.#renewInMs()));
       await this.#requests.pause(this.#group.flushMs);
       await this.#group.during(() => this.#flush());
       if (!isHeld || !this.#isHeld()) return;
     }
-    const job = this.#jobs.shift();
-    if (job !== undefined) return this.#do(job);
+    const job = this.#jobs.next();
+    if (job !== undefined) return doJob(job, this.#work);
     const renewInMs = this.#renewInMs();
     if (renewInMs <= 0 || this.#lease !== undefined) return this.#put({ kind: "renew" }, 0);
     if (isLookDue) await this.#tidy();
     if (isHeld) await this.#idle(Math.min(renewInMs, heldLookMs));
     else if (this.#unsettled.isWaiting) await this.#idle(Math.min(renewInMs, unsettledLookMs));
-    else if (this.#next === undefined && this.#jobs.length === 0)
+    else if (this.#next === undefined && !this.#jobs.isAny)
       await this.#idle(Math.min(renewInMs, Math.max(0, this.#lookInMs())));
   }
 
@@ -375,21 +380,14 @@ export class Journal {
     return this.#source?.tick();
   }
 
-  async #do(job: Job): Promise<void> {
-    try {
-      if (job.kind === "record") {
-        await this.#put(job.body, 0, job.body.kind === "checkpoint" ? this.#requests.table() : []);
-        job.done(this.position);
-      } else await settleSnapshot(job, await this.#sealAndJournal());
-    } catch (error) {
-      job.failed(error instanceof Error ? error : new Error(String(error)));
-      throw error;
-    }
+  async #putMade({ batch, section }: MadeFlush): Promise<number> {
+    this.#source = undefined;
+    const requests = this.#requests.ofRewind();
+    await this.#putBatch(batch, { ...requests, sections: [...requests.sections, section] });
+    return this.position;
   }
 
-  async #sealAndJournal(): Promise<SnapshotAt> {
-    const source = this.#source;
-    if (source === undefined) throw new Error("there is nothing to take a snapshot of before capture is attached");
+  async #sealAndJournal(source: CaptureSource): Promise<SnapshotAt> {
     return this.#covering(async () => {
       const begin = () => this.#renewingDuring(source.beginSnapshot());
       const { found, requests } = await this.#requests.during(begin, ({ batch }) => batch);

@@ -17,6 +17,10 @@ import type { LogWriter } from "../../vault/log/log-writer.ts";
 import type { Store } from "../../vault/store/store.ts";
 import { putFileChunk } from "../../vault/checkpoint/file-chunks.ts";
 import type { Random } from "../../runtime/random.ts";
+import type { StorePiece } from "../../capture/files/piece-contents.ts";
+import { messageOf } from "../../runtime/operator-error.ts";
+import type { Rewound } from "../../vault/log/rewound-section.ts";
+import type { PreparedRewind, RewindFlush } from "./prepared-rewind.ts";
 import { ApplicationError } from "../application/application-error.ts";
 import { AskedCheckpoints } from "./asked-checkpoints.ts";
 import { Checkpointer } from "./checkpointer.ts";
@@ -26,6 +30,15 @@ import type { JournalEnd } from "./journal-end.ts";
 import { JournalMeter } from "./journal-meter.ts";
 import type { CaptureSource, Written } from "../ports/ports.ts";
 import type { SupervisedApplication } from "../application/supervised-application.ts";
+
+/** A rewind that was ordered with the end of the term. */
+export interface OrderedRewind {
+  readonly prepared: Pick<PreparedRewind, "flush">;
+  /** It is in the log. */
+  readonly onDone: (position: number, rewound: Rewound) => void;
+  /** It could not be made: the state is as it was. */
+  readonly onFailed: (reason: string) => void;
+}
 
 export interface TermOptions {
   readonly config: HostConfig;
@@ -216,6 +229,7 @@ export class Term {
     successor: string | undefined,
     reason: string,
     onPhase: (phase: DemotePhase, ms: number) => void,
+    rewind?: OrderedRewind,
   ): Promise<number> {
     const { clock, config, front, application, onWarning, log } = this.#options;
     const took: Record<string, number> = {};
@@ -235,9 +249,36 @@ export class Term {
     this.#source?.hurry?.();
     await this.#journal.gate();
     phase("flush");
+    if (rewind !== undefined) {
+      await this.#rewind(rewind);
+      phase("rewind");
+    }
     const position = await this.#journal.vacate(reason, successor);
     phase("vacate");
     log.info("stepped down", { position, ...took });
     return position;
+  }
+
+  /** If the flush cannot be made, the term ends as without it. Rejects if the term was aborted meanwhile. */
+  async #rewind({ prepared, onDone, onFailed }: OrderedRewind): Promise<void> {
+    const { store, writer, compression, clock, random, front } = this.#options;
+    const { signal } = this.#aborted;
+    // None begins, or ends, with the state that is undone.
+    await this.#checkpointer.close();
+    const ports = { store, compression, clock, random, signal };
+    let made: RewindFlush | undefined;
+    try {
+      const position = await this.#journal.rewind(async (end) => {
+        const storePiece: StorePiece = (bytes) => putFileChunk({ ...ports, position: writer.position + 1 }, bytes);
+        made = await prepared.flush(end, storePiece, signal);
+        return made;
+      });
+      if (made === undefined) return;
+      front.handover.names.onRewound(position, made.rewound.requests);
+      onDone(position, made.rewound);
+    } catch (error) {
+      if (made !== undefined || signal.aborted) throw error;
+      onFailed(messageOf(error));
+    }
   }
 }

@@ -7,6 +7,7 @@
  * proves a live duplicate.
  */
 import type { Clock } from "../../runtime/clock.ts";
+import type { RewoundStatus } from "../../control/rewind-api.ts";
 import type { CheckpointManifest } from "../../vault/checkpoint/checkpoint.ts";
 import type { LogRecord } from "../../vault/record.ts";
 import type { EpochSeen } from "./follower.ts";
@@ -23,6 +24,8 @@ export interface LogStatusOptions {
 export class LogStatus {
   /** The newest one that this host knows of. */
   checkpoint: CheckpointManifest | undefined;
+  /** The last rewind that this host has read or written. */
+  rewound: RewoundStatus | undefined;
   readonly #options: LogStatusOptions;
   #epoch: EpochSeen | undefined;
   #position = 0;

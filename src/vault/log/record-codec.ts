@@ -52,6 +52,7 @@ import { filesKind } from "./files-section.ts";
 import { requestsKind } from "./request-names-section.ts";
 import { outcomesKind } from "./request-outcomes-section.ts";
 import { afterKind } from "./request-table-sections.ts";
+import { rewoundKind } from "./rewound-section.ts";
 import { logKey } from "./log-key.ts";
 import { hostIdBytesMax, recordBytesMax } from "../limits.ts";
 import {
@@ -82,7 +83,7 @@ const kindNumbers: Readonly<Record<RecordKind, number>> = { epoch: 1, commit: 2,
 const kindNames: readonly (RecordKind | undefined)[] = [undefined, "epoch", "commit", "renew", "checkpoint", "vacate"];
 
 /** Kinds of sections that this version understands, beside the body. */
-const knownSections: ReadonlySet<string> = new Set([filesKind, requestsKind, outcomesKind, afterKind]);
+const knownSections: ReadonlySet<string> = new Set([filesKind, requestsKind, outcomesKind, afterKind, rewoundKind]);
 
 /** How a record is written. */
 export type RecordLayout =

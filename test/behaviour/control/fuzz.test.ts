@@ -133,6 +133,10 @@ class Watched implements Controlled {
     exclude: () => Promise.resolve({ kind: "refused", refusal: { kind: "not_ready", reason: "a test" } }),
     include: () => Promise.resolve({ kind: "refused", refusal: { kind: "not_ready", reason: "a test" } }),
   };
+  readonly rewinds: Controlled["rewinds"] = {
+    plan: () => Promise.reject(new Error("no vault")),
+    prepare: () => Promise.reject(new Error("no vault")),
+  };
   readonly restorePoints: Controlled["restorePoints"] = { read: () => Promise.reject(new Error("no vault")) };
   restore: Controlled["restore"] = () => Promise.resolve(undefined);
   rehearse: Controlled["rehearse"] = () =>

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import * as v from "valibot";
+import { type RewindPlan, rewindPlanSchema } from "../../../src/control/rewind-api.ts";
 import { type RestorePoints, restorePointsSchema } from "../../../src/control/restore-points.ts";
 import { type HostStatus, untold } from "../../../src/control/host-status.ts";
 import type { DemoteEvent, PromoteEvent } from "../../../src/control/host-api.ts";
@@ -43,6 +44,15 @@ const status: HostStatus = {
 
 const entry = { name: "app.db", condition: "captured", forMs: null, reason: null, advice: null } as const;
 
+const rewindPlan: RewindPlan = {
+  to: { position: 7, epoch: 1, wallTimeMs: 1_000 },
+  end: { position: 9, wallTimeMs: 2_000 },
+  undone: {
+    ...{ flushes: 2, bytes: 8_192, firstMs: 1_500, lastMs: 2_000, fileChanges: 0, databasesTotal: 1 },
+    databases: [{ name: "notes.db", pages: 2 }],
+  },
+  keptForMs: 60_000,
+};
 const restorePoints: RestorePoints = {
   ...{ total: 2, damaged: [7] },
   checkpoints: [{ position: 9, wallTimeMs: 2_000, databases: 1, bytes: 4_096 }],
@@ -122,6 +132,10 @@ class FakeHost implements Controlled {
           : { kind: "refused", refusal: { kind: "not_ready", reason: `${name} is captured` } },
       ),
     include: ({ name }) => Promise.resolve({ kind: "done", done: { total: 1, databases: [{ ...entry, name }] } }),
+  };
+  readonly rewinds: Controlled["rewinds"] = {
+    plan: () => Promise.resolve({ kind: "done", done: rewindPlan }),
+    prepare: () => Promise.resolve({ kind: "refused", refusal: { kind: "not_ready", reason: "it is restoring" } }),
   };
   readonly restorePoints: Controlled["restorePoints"] = { read: () => Promise.resolve(restorePoints) };
   rehearse(): ReturnType<Controlled["rehearse"]> {
@@ -283,6 +297,21 @@ describe("the control API", () => {
   test("tells what the vault can be restored to, as the schema has it", async () => {
     const answer: unknown = await (await call(new FakeHost(), "/v1/restore-points")).json();
     expect(v.parse(restorePointsSchema, answer)).toEqual(restorePoints);
+  });
+
+  test("says what a rewind would undo, and refuses to prepare one in words", async () => {
+    const moment = { kind: "time", wallTimeMs: 1_000 };
+    const planned = await post(new FakeHost(), "/v1/rewind/plan", JSON.stringify({ moment }));
+    expect(v.parse(rewindPlanSchema, await planned.json())).toEqual(rewindPlan);
+    const refused = await post(new FakeHost(), "/v1/rewind/prepare", JSON.stringify({ moment }));
+    expect([refused.status, await refused.json()]).toEqual([409, { kind: "not_ready", reason: "it is restoring" }]);
+    for (const wrong of [
+      {},
+      { moment: {} },
+      { moment: { kind: "time" } },
+      { moment: { kind: "position", position: -1 } },
+    ])
+      expect((await post(new FakeHost(), "/v1/rewind/plan", JSON.stringify(wrong))).status).toBe(400);
   });
 
   test("excludes and includes a database by a name that stays in the data folder, and refuses one that is captured", async () => {

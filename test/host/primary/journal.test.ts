@@ -104,6 +104,45 @@ async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((resolve) => setImmediate(resolve));
 }
 
+const madeFlush = (fill: number) => {
+  const content = Buffer.alloc(512, fill);
+  const page = { number: 1, content };
+  const delta = { name: "a.db", pageSize: 512, pageCount: 1, checksum: Buffer.alloc(16, fill), pages: [page] };
+  const batch = { bytes: 512, partCount: 1, parts: () => [[delta]], done: () => undefined };
+  return { batch, section: { kind: "rewound", isRequired: false, content: new Uint8Array(1) } };
+};
+
+describe("a flush that is not of capture", () => {
+  test("comes after everything that was committed, and nothing is captured after it", async () => {
+    const { journal, source, store } = await setUp({ format: 2 });
+    source.commit();
+    let end = 0;
+    const position = await journal.rewind((at) => {
+      end = at;
+      return Promise.resolve(madeFlush(9));
+    });
+    expect([source.durable, position]).toEqual([1, end + 1]);
+    source.commit();
+    // A checkpoint that begins now is none, and ends nothing.
+    expect(await journal.snapshot().catch((error: Error) => error.message)).toContain("nothing to take a snapshot of");
+    await journal.vacate("rewind", undefined);
+    const reader = await readerAtEnd(store);
+    expect(reader.position).toBe(position + 1);
+    expect(source.durable).toBe(1);
+  });
+
+  test("that cannot be made changes nothing: what is committed is captured as before", async () => {
+    const { journal, source } = await setUp();
+    const failing = journal.rewind(() => Promise.reject(new Error("no room")));
+    expect(await failing.catch((error: Error) => error.message)).toBe("no room");
+    source.commit();
+    await journal.gate();
+    expect(source.durable).toBe(1);
+    journal.abort();
+    expect(await journal.rewind(() => Promise.resolve(madeFlush(1))).catch(String)).toContain("GateShutError");
+  });
+});
+
 describe("the gate", () => {
   test("lets a chunk pass at once when nothing was committed", async () => {
     const { journal } = await setUp();

@@ -1,5 +1,6 @@
 /** Logs written by real writers, for the tests of what reads them. */
 import type { DatabaseDelta } from "../../../src/core/delta.ts";
+import type { RecordFormat } from "../../../src/core/record-format.ts";
 import { allRules } from "../../../src/core/rules.ts";
 import { hashPage, PageHashes } from "../../../src/capture/page-hashes.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
@@ -25,14 +26,23 @@ export interface ClaimAs {
   readonly instance?: string;
   readonly controlUrl?: string;
   readonly leaseMs?: number;
+  readonly format?: RecordFormat;
 }
 
 /** Claims the next epoch as `host` at the end of any log. */
 export async function claimAs(store: Store, host: string, options: ClaimAs = {}): Promise<LogWriter> {
   const reader = readerFromStart(store);
   while ((await reader.next()) !== undefined);
-  const { instance = `${host}-1`, controlUrl = "http://127.0.0.1:9", leaseMs = 60_000 } = options;
-  const outcome = await LogWriter.claim({ reader, host, leaseMs, controlUrl, instance, ...ports });
+  const { instance = `${host}-1`, controlUrl = "http://127.0.0.1:9", leaseMs = 60_000, format = 1 } = options;
+  const outcome = await LogWriter.claim({
+    reader,
+    host,
+    leaseMs,
+    controlUrl,
+    instance,
+    format: () => format,
+    ...ports,
+  });
   if (outcome.kind !== "claimed") throw new Error(outcome.kind);
   return outcome.writer;
 }
