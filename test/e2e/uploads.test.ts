@@ -4,7 +4,7 @@
  */
 import { afterEach, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
 import { createHash, randomBytes } from "node:crypto";
-import { appendFileSync, existsSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { demoApplication } from "../../harness/applications.ts";
@@ -22,7 +22,7 @@ beforeEach(() => {
 });
 afterEach(() => bench.close());
 
-async function begin(): Promise<{ cluster: Cluster; url: string; spool: string }> {
+async function begin(workers: number): Promise<{ cluster: Cluster; url: string; spool: string }> {
   const ledger = demoApplication("ledger", bench.folder);
   const command = [ledger.command[0], join(import.meta.dirname, "uploads.py"), bench.folder] as const;
   const cluster = await bench.cluster({
@@ -31,7 +31,9 @@ async function begin(): Promise<{ cluster: Cluster; url: string; spool: string }
   const [gateway] = cluster.gateways;
   if (gateway === undefined) throw new Error("no gateway");
   const spool = join(bench.folder, "spool");
-  appendFileSync(gateway.configFile, `\n[gateway.replay]\nspool = "96MiB"\nspool_folder = "${spool}"\n`);
+  const config = readFileSync(gateway.configFile, "utf8").replace("[gateway]\n", `[gateway]\nworkers = ${workers}\n`);
+  const replay = `\n[gateway.replay]\nspool = "96MiB"\nspool_folder = "${spool}"\n`;
+  writeFileSync(gateway.configFile, config + replay, { mode: 0o600 });
   await Promise.all([...cluster.hosts, gateway].map((member) => cluster.start(member)));
   await cluster.whenWhole(30_000, never);
   return { cluster, url: gateway.url, spool };
@@ -74,8 +76,8 @@ async function expectOnce(url: string, answer: Promise<string>, content: Buffer)
   expect(await (await fetch(url)).json()).toEqual([[sum, sum]]);
 }
 
-test("one that was in flight is sent again from its start, and stored once", async () => {
-  const { cluster, url, spool } = await begin();
+test.each([1, 2])("one in flight is sent again from its start, and stored once (workers: %d)", async (workers) => {
+  const { cluster, url, spool } = await begin(workers);
   const content = randomBytes(bytes);
   const { socket, answer } = await upload(url, content);
   socket.write(content.subarray(0, bytes / 2));
@@ -87,7 +89,7 @@ test("one that was in flight is sent again from its start, and stored once", asy
 });
 
 test("one that the application had and did not answer is sent again, and stored once", async () => {
-  const { cluster, url } = await begin();
+  const { cluster, url } = await begin(1);
   writeFileSync(file("wait"), "");
   const content = randomBytes(bytes);
   const { socket, answer } = await upload(url, content);
