@@ -23,7 +23,7 @@ export interface PendingPath {
 const rememberedMax = 4096;
 
 export class PendingPaths {
-  readonly #events: FileEvents;
+  readonly #events: Pick<FileEvents, "hear">;
   readonly #matcher: FileMatcher;
   readonly #rules: Rules;
   #paths = new Map<string, PendingPath>();
@@ -32,7 +32,7 @@ export class PendingPaths {
   #removals = 0;
   #isIncomplete = false;
 
-  constructor(events: FileEvents, matcher: FileMatcher, rules: Rules) {
+  constructor(events: Pick<FileEvents, "hear">, matcher: FileMatcher, rules: Rules) {
     this.#events = events;
     this.#rules = rules;
     this.#matcher = matcher;

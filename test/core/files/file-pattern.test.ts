@@ -26,6 +26,10 @@ test("a wildcard stays within its segment", () => {
 });
 
 test("an exception wins, with everything below it", () => {
+  const most = matcher(["**"], ["cache"]);
+  for (const name of ["cache", "cache/a", "cache/a/b"]) expect(most.covers(name)).toBe(false);
+  for (const name of ["cached", "a/cache"]) expect(most.covers(name)).toBe(true);
+  expect(most.visits("cache")).toBe(false);
   const some = matcher(["uploads/**"], ["uploads/tmp"]);
   expect(some.covers("uploads/a")).toBe(true);
   expect(some.covers("uploads/tmp")).toBe(false);

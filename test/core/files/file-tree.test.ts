@@ -37,6 +37,33 @@ const contentAt = (tree: FileTree, path: string): string | undefined => {
 };
 
 describe("a tree of files", () => {
+  test("has the first half of one SHA-256 as its checksum, combined by XOR for each further entry", () => {
+    const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
+    const halfOf = (...fields: (string | number)[]): Uint8Array =>
+      sha256(Buffer.from([...fields, ""].join("\0"))).subarray(0, 16);
+    const file = halfOf("a", "file", 0o644, 0, 0, 1, hash("x"));
+    expect(hexOf(treeOf(put("a", "x")).checksum)).toBe(hexOf(file));
+    const link = halfOf("l", "link", "../x");
+    const both = treeOf(put("a", "x"), { kind: "put-link", path: "l", target: "../x" });
+    expect(hexOf(both.checksum)).toBe(hexOf(file.map((byte, at) => byte ^ (link[at] ?? 0))));
+  });
+
+  test("has a link in place of whatever was there, and no byte of that", () => {
+    const link: FileChange = { kind: "put-link", path: "a", target: "elsewhere" };
+    const before: FileChange[][] = [
+      [put("a", "a file")],
+      [{ ...link, target: "somewhere" }],
+      [folder("a"), folder("a/b"), put("a/b/c", "below")],
+      [put("a/b", "below a folder without an entry")],
+    ];
+    for (const changes of before) {
+      const tree = treeOf(...changes);
+      tree.apply([link], 2);
+      expect([names(tree), tree.bytes, [...tree.below("a")]]).toEqual([["a"], 0, []]);
+      expect(tree.checksum).toEqual(treeOf(link).checksum);
+    }
+  });
+
   test("has the same checksum whatever way led to it, and wherever its pieces are", () => {
     const direct = treeOf(folder("u"), put("u/a", "one"), put("u/b", "two"));
     const detour = treeOf(put("x", "one"), folder("u"));

@@ -1,0 +1,93 @@
+import { describe, expect, test } from "bun:test";
+import type { FileNews } from "../../../src/capture/files/file-events.ts";
+import { type PendingPath, PendingPaths } from "../../../src/capture/files/pending-paths.ts";
+import { fileMatcher } from "../../../src/core/files/file-pattern.ts";
+import { allRules } from "../../../src/core/rules.ts";
+
+const matcher = fileMatcher({ files: ["uploads/**"], except: [], databases: ["*.db"], reserved: [] });
+
+/** The kernel's queue. */
+class Queue {
+  readonly told: (readonly [path: string, news: FileNews])[] = [];
+  isOverflown = false;
+
+  hear(onNews: (path: string, news: FileNews) => void): boolean {
+    for (const [path, news] of this.told.splice(0)) onNews(path, news);
+    const wasOverflown = this.isOverflown;
+    this.isOverflown = false;
+    return wasOverflown;
+  }
+}
+
+function make(): { queue: Queue; pending: PendingPaths } {
+  const queue = new Queue();
+  return { queue, pending: new PendingPaths(queue, matcher, allRules) };
+}
+
+const written: PendingPath = { isWritten: true, isNew: false, removal: 0, isMovedAway: false };
+
+describe("pending paths", () => {
+  test("are those of the service, with what was told of each until now", () => {
+    const { queue, pending } = make();
+    queue.told.push(["uploads/a", "written"], ["app.db", "written"], ["uploads/b", "gone"], ["uploads/b", "appeared"]);
+    expect(pending.isAny).toBe(false);
+    pending.hear();
+    expect([...pending.take()]).toEqual([
+      ["uploads/a", written],
+      ["uploads/b", { isWritten: true, isNew: true, removal: 1, isMovedAway: false }],
+    ]);
+    expect(pending.isAny).toBe(false);
+  });
+
+  test("number removals in the order of the queue, and know a rename by the last one", () => {
+    const { queue, pending } = make();
+    queue.told.push(["uploads/a", "moved-away"], ["uploads/b", "moved-here"], ["uploads/b", "gone"]);
+    pending.hear();
+    expect(pending.removals).toBe(2);
+    expect([...pending.take()]).toEqual([
+      ["uploads/a", { isWritten: false, isNew: false, removal: 1, isMovedAway: true }],
+      ["uploads/b", { isWritten: false, isNew: true, removal: 2, isMovedAway: false }],
+    ]);
+    expect(pending.countRemoval()).toBe(3);
+    expect(pending.removals).toBe(3);
+  });
+
+  test("say once that events were lost", () => {
+    const { queue, pending } = make();
+    queue.isOverflown = true;
+    pending.hear();
+    expect([pending.isAny, pending.takeDoubt(), pending.takeDoubt(), pending.isAny]).toEqual([
+      true,
+      true,
+      false,
+      false,
+    ]);
+  });
+
+  test("that a look has found gone have the removal that is in the queue", () => {
+    const { queue, pending } = make();
+    queue.told.push(["uploads/b", "gone"], ["uploads/a", "moved-away"]);
+    expect(pending.noteVanished("uploads/a", written)).toEqual({
+      ...{ isWritten: true, isNew: false, removal: 2, isMovedAway: true },
+    });
+    expect(pending.removals).toBe(2);
+  });
+
+  test("that a look has found gone, and of which nothing is told, count as removed last", () => {
+    const { queue, pending } = make();
+    queue.told.push(["uploads/b", "gone"]);
+    const told = { ...written, isNew: true };
+    expect(pending.noteVanished("uploads/a", told)).toEqual({ ...told, removal: 2 });
+    expect([...pending.take().keys()]).toEqual(["uploads/b", "uploads/a"]);
+  });
+
+  test("that are given back keep what was told since, and the later removal", () => {
+    const { pending } = make();
+    pending.noteGone("uploads/a");
+    pending.giveBack("uploads/a", { isWritten: true, isNew: true, removal: 0, isMovedAway: true });
+    expect(pending.take().get("uploads/a")).toEqual({ isWritten: true, isNew: true, removal: 1, isMovedAway: false });
+    pending.note("uploads/a");
+    pending.giveBack("uploads/a", { isWritten: false, isNew: false, removal: 1, isMovedAway: true });
+    expect(pending.take().get("uploads/a")).toEqual({ isWritten: true, isNew: false, removal: 1, isMovedAway: true });
+  });
+});
