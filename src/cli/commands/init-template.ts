@@ -85,8 +85,8 @@ database = ${quoted(values.database ?? "gateway.db")}
 # Processes that serve clients: a number, or "auto" for one per core.
 #workers = 1
 #drain = "10s"
-# How often to resend a request whose host ended before it answered; how to treat a client that half-closes: "gone" or "serve".
-#replay = { again = 1, writes = "named" }
+# How often to resend a request whose host ended before it answered, and files for bodies that are too long for the memory; how to treat a client that half-closes: "gone" or "serve".
+#replay = { again = 1, writes = "named", spool = "0B", spool_folder = ${quoted(`${values.database ?? "gateway.db"}.spool`)} }
 # Up to which length an answer leaves only when it is complete, so that its request can be resent if its host ends in the middle; "0B": never.
 #answer_whole = "64KiB"
 #client_half_close = "gone"
