@@ -4,12 +4,13 @@
  * stands with its reason in scripts/equivalent-mutants.toml.
  *
  * `--files A,B`: files, or folders with all their files, below src. `--draw N`: only so many of their mutants, drawn by
- * `--seed N`; default: all. `--tests N`: for each file the N nearest files of tests that import it, directly or not
- * (20), its own first. Tests of the whole program (test/e2e) and of the simulation (test/sim, which has mutants of its
- * own) reach everything, take long, and are not among them. `--histories N` (0): what these tests do not notice is
- * tried with so many histories of the simulator. `--report FILE`: verdicts and figures are written there after each
- * mutant; a run that is started again continues from them, and tries what survived again if its tests have changed.
- * `--json`.
+ * `--seed N`; default: all. `--only A,B`: of the drawn ones those in these files or folders. `--tests N`: for each file
+ * the N nearest files of tests that import it, directly or not (20), its own first. Tests of the whole program
+ * (test/e2e) and of the simulation (test/sim, which has mutants of its own) reach everything, take long, and are not
+ * among them. `--histories N` (0): what these tests do not notice is tried with so many histories of the simulator.
+ * `--report FILE`: verdicts and figures are written there after each mutant; a run that is started again continues from
+ * them, and tries what survived again if its tests have changed. Which lines a file of tests reaches is kept beside it,
+ * in FILE.reach. `--json`.
  *
  * Tests run in a copy of the tree. Which of them reach a line is measured (bun's coverage). A line that none reaches is
  * tried with the three nearest alone, whose processes and threads may reach it. A run that takes five times as long as
@@ -34,6 +35,7 @@ import { type Verdict, Verdicts } from "./mutants/verdicts.ts";
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const values = readOptions({
   files: { type: "string", default: "" },
+  only: { type: "string", default: "src" },
   draw: { type: "string", default: "1000000" },
   seed: { type: "string", default: "1" },
   tests: { type: "string", default: "20" },
@@ -60,15 +62,18 @@ const { drawn, verdicts, histories } = orEnd(() => {
   const tests = wholeNumber("tests", values.tests, 1, 500);
   const count = wholeNumber("draw", values.draw, 1);
   const seed = wholeNumber("seed", values.seed, 0);
-  const drawn = draw(targetsNamed(root, values.files, tests), count, seed);
+  const drawn = draw(targetsNamed(root, values.files, tests), count, seed).filter(isWanted);
   const sample = { commit: commit(), files: values.files, draw: drawn.length, seed, tests };
   const histories = wholeNumber("histories", values.histories, 0, 10_000);
   return { drawn, histories, verdicts: new Verdicts(sample, drawn, values.report) };
 });
-const trial = new Trial(root, histories, (test) => {
-  say(`${test} does not pass without a mutant: it is left out`);
-  verdicts.leaveOut(test);
-});
+const trial = orEnd(
+  () =>
+    new Trial(root, values.report === undefined ? undefined : `${values.report}.reach`, histories, (test) => {
+      say(`${test} does not pass without a mutant: it is left out`);
+      verdicts.leaveOut(test);
+    }),
+);
 for (const signal of ["SIGINT", "SIGTERM"] as const)
   process.once(signal, () => {
     trial.close();
@@ -98,6 +103,10 @@ function isSame(known: (typeof equivalent)[number], mutant: Mutant): boolean {
     known.after === mutant.after &&
     known.in === lineOf(mutant)
   );
+}
+
+function isWanted({ target: { file } }: Mutant): boolean {
+  return values.only.split(",").some((one) => file === one || file.startsWith(`${one}/`));
 }
 
 function report(): void {

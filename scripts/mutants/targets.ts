@@ -1,6 +1,6 @@
 /** Files that mutants are made of, and which tests come near them. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { join, relative } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { SeededRandom } from "../../harness/seeded-random.ts";
 import { sha256 } from "../../src/runtime/sha256.ts";
 import { importersOf, reachersOf } from "../lib/import-graph.ts";
@@ -23,7 +23,7 @@ export interface Mutant extends Mutation {
 
 /**
  * Returns the files that `names` has: files or folders below src, separated by commas; each with the `testsMax` nearest
- * files of tests that import it, its own first. Throws OptionError.
+ * files of tests that import it, its own first, and of those as near the ones of its folder. Throws OptionError.
  */
 export function targetsNamed(root: string, names: string, testsMax: number): Target[] {
   const accepted = "paths of files or folders below src, separated by commas";
@@ -40,11 +40,14 @@ export function targetsNamed(root: string, names: string, testsMax: number): Tar
   );
   const importers = importersOf(texts);
   return files.map((file) => {
-    // The file's own tests may reach it through a helper, and others directly: its own are always among them.
+    // The file's own tests may reach it through a helper or a program that they start, and others directly: its own are
+    // always among them.
     const own = file.replace(/^src\//, "test/").replace(/\.tsx?$/, ".test.ts");
-    const tests = [...reachersOf(file, importers)]
+    const near = texts.has(own) ? [[own, 1] as const] : [];
+    const tests = [...new Map([...reachersOf(file, importers), ...near])]
       .filter(([path]) => path.endsWith(".test.ts") && !/^test\/(e2e|sim|packages)\//.test(path))
-      .sort(([path, a], [other, b]) => Number(other === own) - Number(path === own) || a - b)
+      .map(([path, steps]) => [path, path === own ? 0 : steps + (dirname(path) === dirname(own) ? 0 : 0.5)] as const)
+      .sort(([, a], [, b]) => a - b)
       .slice(0, testsMax)
       .map(([path]) => path);
     const testsHash = hexHash(JSON.stringify(tests.map((test) => [test, texts.get(test)])));

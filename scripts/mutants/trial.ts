@@ -1,9 +1,10 @@
 /** A copy of the tree in which mutants are tried: it runs files of tests, and knows which of them reach a line. */
 import { spawn } from "node:child_process";
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { mutated } from "../lib/mutations.ts";
+import { type Reach, Reaches } from "./reaches.ts";
 import type { Mutant } from "./targets.ts";
 import type { Verdict } from "./verdicts.ts";
 
@@ -35,28 +36,27 @@ interface Judgement {
   readonly by: string;
 }
 
-/** What one file of tests executes. */
-interface Reach {
-  readonly lines: ReadonlyMap<string, ReadonlySet<number>>;
-  readonly tookMs: number;
-}
-
 export class Trial {
   readonly #copy: string;
   readonly #onUnfit: (test: string) => void;
   readonly #histories: number;
-  /** Undefined: the file of tests fails without a mutant. */
-  readonly #reaches = new Map<string, Reach | undefined>();
+  readonly #reaches: Reaches;
+  /** Files of tests that fail without a mutant. */
+  readonly #unfit = new Set<string>();
   #endRun = (): void => undefined;
 
   /**
-   * `onUnfit` is told of a file of tests that fails without a mutant; it is not used. `histories`: so many of the
-   * simulator are tried on a mutant that tests did not notice.
+   * `reachFile` has the measurements of earlier runs, and gets those of this one. `onUnfit` is told of a file of tests
+   * that fails without a mutant; it is not used. `histories`: so many of the simulator are tried on a mutant that tests
+   * did not notice.
    */
-  constructor(root: string, histories: number, onUnfit: (test: string) => void) {
+  constructor(root: string, reachFile: string | undefined, histories: number, onUnfit: (test: string) => void) {
     this.#onUnfit = onUnfit;
     this.#histories = histories;
     this.#copy = mkdtempSync(join(tmpdir(), "stead-mutants-"));
+    this.#reaches = new Reaches(this.#copy, reachFile);
+    // Programs that tests run as another user are in it.
+    chmodSync(this.#copy, 0o755);
     for (const part of [...copiedParts, ...copiedFiles])
       cpSync(join(root, part), join(this.#copy, part), { recursive: true });
     for (const part of linkedParts)
@@ -91,7 +91,7 @@ export class Trial {
       if (run.kind !== "passed") return { verdict: run.kind === "failed" ? "caught" : "endless", by: run.failed };
     }
     if (tried > 0) return { verdict: "survived", by: "" };
-    const blind = mutant.target.tests.filter((test) => this.#reaches.get(test) !== undefined).slice(0, blindTests);
+    const blind = mutant.target.tests.filter((test) => !this.#unfit.has(test)).slice(0, blindTests);
     const run = blind.length === 0 ? undefined : await this.#runMutated(mutant, blind);
     if (run === undefined || run.kind === "passed") return { verdict: "unreached", by: "" };
     return { verdict: run.kind === "failed" ? "caught" : "endless", by: run.failed };
@@ -101,7 +101,7 @@ export class Trial {
   async #nextReaching(left: string[], mutant: Mutant, size: number): Promise<string[]> {
     const found: string[] = [];
     for (let test = left.shift(); test !== undefined; test = left.shift()) {
-      const lines = (await this.#reachOf(test))?.lines.get(mutant.target.file);
+      const lines = (await this.#reachOf(test, mutant.target.file))?.lines.get(mutant.target.file);
       // A condition may span lines of which only the first is counted.
       if ([0, -1, 1].some((by) => lines?.has(mutant.line + by))) found.push(test);
       if (found.length === size) break;
@@ -110,7 +110,7 @@ export class Trial {
   }
 
   async #runMutated(mutant: Mutant, tests: readonly string[]): Promise<TestRun> {
-    const took = tests.map((test) => this.#reaches.get(test)?.tookMs ?? 0);
+    const took = tests.map((test) => this.#reaches.known(test, mutant.target.file)?.tookMs ?? 0);
     const withinMs = Math.max(endlessMs, 5 * took.reduce((sum, ms) => sum + ms, 0));
     const timeoutMs = Math.max(testTimeoutMs, ...took);
     return this.#mutated(mutant, () => this.#run(tests, { withinMs, timeoutMs, flags: ["--bail"] }));
@@ -126,14 +126,17 @@ export class Trial {
     }
   }
 
-  async #reachOf(test: string): Promise<Reach | undefined> {
-    if (!this.#reaches.has(test)) {
-      // A busy machine may fail a test once.
-      const reach = (await this.#measure(test)) ?? (await this.#measure(test));
-      this.#reaches.set(test, reach);
-      if (reach === undefined) this.#onUnfit(test);
+  async #reachOf(test: string, source: string): Promise<Reach | undefined> {
+    const known = this.#reaches.known(test, source);
+    if (known !== undefined || this.#unfit.has(test)) return known;
+    // A busy machine may fail a test once.
+    const reach = (await this.#measure(test)) ?? (await this.#measure(test));
+    if (reach !== undefined) this.#reaches.keep(test, reach);
+    else {
+      this.#unfit.add(test);
+      this.#onUnfit(test);
     }
-    return this.#reaches.get(test);
+    return reach;
   }
 
   async #measure(test: string): Promise<Reach | undefined> {
@@ -183,6 +186,8 @@ export class Trial {
     const code = await new Promise<number | null>((resolve) => child.on("exit", resolve));
     clearTimeout(timer);
     end();
+    // A process that has left the group would keep this one from ending.
+    child.stderr.destroy();
     const tookMs = performance.now() - startedMs;
     return { kind: code === 0 ? "passed" : isEndless ? "endless" : "failed", tookMs, failed: failedIn(output) };
   }

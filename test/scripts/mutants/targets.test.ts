@@ -37,6 +37,10 @@ test("a file's own tests come first, and a name that is none is refused", () => 
   const [found] = targetsNamed(root, "src/core/retention.ts", 3);
   expect(found?.tests[0]).toBe("test/core/retention.test.ts");
   expect(found?.tests.length).toBeLessThanOrEqual(3);
+  // Its test starts a program that imports it.
+  expect(targetsNamed(root, "src/host/application/orphans.ts", 3)[0]?.tests[0]).toBe(
+    "test/host/application/orphans.test.ts",
+  );
   expect(() => targetsNamed(root, "docs", 3)).toThrow(OptionError);
   expect(() => targetsNamed(root, "", 3)).toThrow(OptionError);
 });
