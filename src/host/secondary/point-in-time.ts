@@ -9,7 +9,7 @@
  * Time is the primaries' wall clock, as recorded: it determines where to stop reading, in the order of the log. If a
  * wall clock was set back, the first record later than the moment ends the restore.
  */
-import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
+import { readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { pathOf } from "../../capture/data-path.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
@@ -88,8 +88,7 @@ export async function restoreMoment(options: PointInTimeOptions): Promise<PointI
       for (const entry of await readdir(partial)) await rename(join(partial, entry), join(folder, entry));
       await rm(partial, { recursive: true });
     } else {
-      await mkdir(folder, { recursive: true });
-      await rename(partial, folder); // Onto an empty folder: all or nothing (rename(2)).
+      await rename(partial, folder); // Onto an empty folder, or none: all or nothing (rename(2)).
     }
     return restored;
   } catch (error) {

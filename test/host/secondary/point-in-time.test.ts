@@ -232,6 +232,12 @@ test("a moment that the vault does not have is refused with what it has, and not
   expect(readdirSync(root)).toEqual([]);
 });
 
+test("a folder that does not exist is made, with those above it", async () => {
+  await restore({ kind: "newest" }, "deep/er");
+  expect(readdirSync(into("deep/er"))).toEqual(["a.db"]);
+  expect(readdirSync(into("deep"))).toEqual(["er"]);
+});
+
 test("a folder with something in it is refused, an empty one is used", async () => {
   mkdirSync(into("full"));
   writeFileSync(join(into("full"), "mine"), "");
