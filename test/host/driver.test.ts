@@ -540,6 +540,27 @@ describe("a stage", () => {
     expect(rig.driver.retry).toBeUndefined();
   });
 
+  test("that restores tries a record that cannot be read as soon as at first, if it was mended and is damaged again", async () => {
+    const rig = await new Rig().asSecondary();
+    await rig.store.inner.putIfAbsent(logKey(1), new Uint8Array(100));
+    /** Seconds from the next try to those that follow it: each reads the newest checkpoint. */
+    const tries = async (count: number): Promise<number[]> => {
+      const begun: number[] = [];
+      rig.store.beforeGet = (key) => {
+        const now = rig.clock.now();
+        if (key.startsWith("checkpoints/") && now > (begun.at(-1) ?? -Infinity) + 1_000) begun.push(now);
+        return Promise.resolve();
+      };
+      await rig.until(() => begun.length === count);
+      return begun.map((at) => Math.round((at - (begun[0] ?? 0)) / 1_000));
+    };
+    expect(await tries(4)).toEqual([0, 5, 15, 35]);
+    await rig.store.inner.delete(logKey(1));
+    await rig.reach("secondary");
+    await rig.store.inner.putIfAbsent(logKey(1), new Uint8Array(100));
+    expect(await tries(3)).toEqual([0, 5, 15]);
+  });
+
   test("that was halted puts nothing more: a host that failed does not claim", async () => {
     const rig = await new Rig().asSecondary();
     rig.store.failPuts(...Array.from({ length: 100 }, () => "unavailable" as const));
@@ -643,6 +664,16 @@ describe("hooks", () => {
       "hook on_demote 1",
     ]);
     expect([served, isGone]).toEqual([true, true]);
+  });
+
+  test("on_demote runs too when a primary ends without stepping down", async () => {
+    const rig = new Rig();
+    rig.onHook = () => Promise.resolve(ok);
+    await rig.asPrimary();
+    rig.told();
+    await rig.during(rig.driver.close("the host ends"));
+    await rig.hooks.settled();
+    expect(rig.told().filter((line) => line.startsWith("hook"))).toEqual(["hook on_demote 1"]);
   });
 
   test("a before_start that fails keeps the application from being started: the host gives up, and follows", async () => {

@@ -12,6 +12,7 @@ import { allRules } from "../../src/core/rules.ts";
 import { ApplicationError } from "../../src/host/application/application-error.ts";
 import type { RehearsalGround } from "../../src/host/application/rehearsal-ground.ts";
 import { Host } from "../../src/host/host.ts";
+import type { RestoreTestPorts } from "../../src/host/restore-tests.ts";
 import { LocalData } from "../../src/host/secondary/local-data.ts";
 import { noMetrics } from "../../src/metrics/metrics.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
@@ -52,6 +53,7 @@ async function make(
   changes: Partial<HostConfig> = {},
   prepare: (application: FakeApplication) => void = () => undefined,
   rehearsal?: RehearsalGround,
+  restoreTest?: RestoreTestPorts,
 ): Promise<Made> {
   const root = mkdtempSync(join(tmpdir(), "stead-host-"));
   folders.push(root);
@@ -75,6 +77,7 @@ async function make(
       logKind: "objects",
       canary: undefined,
       rehearsal,
+      restoreTest,
       front,
       local,
     },
@@ -134,6 +137,14 @@ async function promote(host: Host, request: Partial<PromoteRequest> = {}): Promi
 }
 
 describe("a host", () => {
+  test("tells the result of the last restore test of an earlier run", async () => {
+    const result = { outcome: "passed", atMs: 1, tookMs: 2, position: 3, bytes: 4, detail: null } as const;
+    const ports = { read: () => result, write: () => undefined, check: () => Promise.resolve([]) };
+    const { host } = await make(vault(), {}, undefined, undefined, ports);
+    host.start();
+    expect(host.status().restoreTest).toEqual(result);
+  });
+
   test("bootstraps an empty vault, serves, and hands what was written to the next one", async () => {
     const store = vault();
     const a = await make(store);

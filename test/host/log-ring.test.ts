@@ -29,6 +29,15 @@ test("lines and bytes are bounded, a long line is cut, and what has left is coun
   expect(ring.read(undefined, 1).lines[0]?.message).toHaveLength(4_096);
 });
 
+test("lines leave in one go once a fifth more are there than are kept", () => {
+  const ring = new LogRing();
+  const count = (): number => ring.read(0, 10_000).lines.length;
+  for (let number = 1; number <= 6_000; number++) ring.add(line("x"));
+  expect(count()).toBe(6_000);
+  ring.add(line("x"));
+  expect(count()).toBe(5_000);
+});
+
 test("the host's lines and the application's are kept apart, whatever the parts in which they come", async () => {
   const logs = new HostLogs();
   logs.keeping(silent).warn("vault away", { host: "a" });

@@ -72,6 +72,16 @@ describe("a host begins with a queue", () => {
     expect(known.mode.kind).toBe("run");
   });
 
+  test("and keeps it where response times are nearly equal only since it always has as many, one after the other", () => {
+    let known = firstQuietCut;
+    for (let flush = 0; flush < 400; flush++) {
+      known = onFlush(known, 10 * flush);
+      for (const among of [9, 10])
+        known = onAnswer(known, { among, tookMs: 1.4 * among, executing: among, gapMs: 1.4, isFirst: false }, 10);
+    }
+    expect(known.mode.kind).toBe("run");
+  });
+
   test.each([
     ["takes longest before the first answer", [6, 6.5, 7, 7.5]],
     ["takes longer the fewer it has left", [1, 2, 5, 9]],

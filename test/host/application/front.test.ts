@@ -6,9 +6,12 @@ import { isOfEpoch } from "../../../src/core/replay.ts";
 import { Front } from "../../../src/host/application/front.ts";
 import type { ServingTerm } from "../../../src/host/application/serving-term.ts";
 import { GateShutError } from "../../../src/host/primary/journal-end.ts";
+import { hostMetrics } from "../../../src/metrics/host-metrics.ts";
+import { PrometheusMetrics } from "../../../src/metrics/prometheus.ts";
 import { systemClock, type Clock } from "../../../src/runtime/clock.ts";
 import { ManualClock } from "../../support/http/manual-clock.ts";
 import { until } from "../../support/host/log-fixture.ts";
+import { sampleOf } from "../../support/metrics/promtool.ts";
 
 const minute = 60_000;
 const limits = {
@@ -164,6 +167,28 @@ describe("the front", () => {
       const again = await post(url, fields(1, "again"));
       expect(outcomeOf(again)).toEqual([502, "unknown", "executed"]);
       expect(again.headers.get("stead-reason")).toContain("100000 bytes, SHA-256 ");
+    });
+
+    test("counts those that it answers as recorded, and those that it cannot", async () => {
+      const metrics = new PrometheusMetrics(hostMetrics);
+      const front = await Front.listen({ listen: { host: "127.0.0.1", port: 0 }, limits, clock: systemClock, metrics });
+      closers.push(() => front.close());
+      const url = `http://127.0.0.1:${front.port}`;
+      const { port } = await application((request, response) =>
+        response.end(request.headers["x-long"] === undefined ? "short" : "x".repeat(100_000)),
+      );
+      front.serve(termOf(port));
+      await (await post(url, fields(1, "first"))).text();
+      await (await post(url, { ...fields(2, "first"), "X-Long": "yes" })).text();
+      front.handover.names.onDurable([], front.handover.names.takeOutcomes(), 0);
+      const counts = async (): Promise<number[]> => {
+        const text = await metrics.text();
+        return ["stead_front_recorded_total", "stead_front_in_doubt_total"].map((name) => sampleOf(text, name) ?? 0);
+      };
+      await post(url, fields(1, "again"));
+      expect(await counts()).toEqual([1, 0]);
+      await post(url, fields(2, "again"));
+      expect(await counts()).toEqual([1, 1]);
     });
 
     test("executes one with an Idempotency-Key once, and compares its repetitions with it", async () => {

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { createServer, type Server } from "node:http";
 import { listenersOf, parseListeners } from "../../../src/host/application/process-table.ts";
-import { becomesReady, loopbacks, type ReadinessOptions } from "../../../src/host/application/readiness.ts";
+import { becomesReady, lookAt, loopbacks, type ReadinessOptions } from "../../../src/host/application/readiness.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
 import { freePort } from "../../../src/runtime/free-ports.ts";
 
@@ -73,6 +73,27 @@ describe("readiness", () => {
     const end = await wait(port, { timeoutMs: 50, listening: () => [`127.0.0.1:${port}`] }).end;
     expect(end).toMatchObject({ kind: "timeout" });
     expect((end as { reason: string }).reason).toEndWith(`found: 127.0.0.1:${port} answered 503`);
+  });
+
+  test.each([
+    [200, "well"],
+    [399, "well"],
+    [400, "bad"],
+  ] as const)("an application that answers %d is %s", async (status, kind) => {
+    const port = await freePort();
+    await serve("127.0.0.1", port, status);
+    expect((await lookAt("127.0.0.1", port, "/", never)).kind).toBe(kind);
+  });
+
+  test("of an application that does not answer a look ends after its time", async () => {
+    const port = await freePort();
+    const server = createServer(() => undefined);
+    servers.push(server);
+    await new Promise<void>((resolve) => server.listen({ host: "127.0.0.1", port }, resolve));
+    expect(await lookAt("127.0.0.1", port, "/", never, 50)).toEqual({
+      ...{ kind: "bad", what: "did not answer within 50 ms" },
+    });
+    server.closeAllConnections();
   });
 
   test("says so when the application listens nowhere", async () => {

@@ -40,6 +40,13 @@ describe.skipIf(process.geteuid?.() !== 0)("a host that is root (tests for root)
     writeFileSync(at("secret"), "a secret of the cluster", { mode: 0o600 });
   });
 
+  test("of several files of another user names the first, and says how many there are", () => {
+    for (const name of ["a.db", "b.db", "c.db"]) writeFileSync(at(`data/${name}`), "");
+    const found = ({ findings }: ReturnType<typeof check>): string => (findings[0] as { found: string }).found;
+    expect(found(check("nobody", ["a.db"]))).toEndWith("a.db, which belongs to user 0");
+    expect(found(check("nobody", ["a.db", "b.db", "c.db"]))).toEndWith("a.db, which belongs to user 0 (and 2 more)");
+  });
+
   test("takes a user that has the data folder and nothing else", () => {
     expect(check("nobody")).toMatchObject({
       findings: [],

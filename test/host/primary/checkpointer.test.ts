@@ -216,9 +216,11 @@ describe("a checkpointer", () => {
     journal.abort();
   });
 
-  test("starts one by itself when so much was journaled, and says when it fails", async () => {
-    const { store, journal, checkpointer, failed } = await setUp({
+  test("starts one by itself when so much was journaled, says when it fails, and then waits for as much again", async () => {
+    let begun = 0;
+    const { store, journal, checkpointer, failed, done } = await setUp({
       thresholds: { intervalMs: never, journalBytes: 1000, restoreBudgetMs: never },
+      canBegin: () => ((begun += 1), true),
     });
     checkpointer.onRecord(999);
     expect(await listCheckpoints(store)).toEqual([]);
@@ -227,6 +229,12 @@ describe("a checkpointer", () => {
     checkpointer.onRecord(1);
     await until(() => failed.length === 1);
     expect(failed).toEqual(["the vault is full"]);
+    store.beforePut = undefined;
+    checkpointer.onRecord(999);
+    expect(begun).toBe(1);
+    checkpointer.onRecord(1);
+    await until(() => done.length === 1);
+    expect(begun).toBe(2);
     journal.abort();
   });
 

@@ -76,6 +76,20 @@ describe("a follower", () => {
     expect(target.flushes).toEqual([]);
   });
 
+  test("looks for what others have changed as long as it follows, and ends with what it finds", async () => {
+    const target = Object.assign(new Applied(), {
+      looks: 0,
+      look(): void {
+        if ((this.looks += 1) === 3) throw new Error("another process wrote to a.db");
+      },
+    });
+    const follower = follow(new MemoryStore(), target);
+    await expect(follower.follow(1, new AbortController().signal)).rejects.toThrow("another process wrote to a.db");
+    expect(target.looks).toBe(3);
+    // A promotion would claim on top of it.
+    await expect(follower.catchUp()).rejects.toThrow("another process wrote to a.db");
+  });
+
   test("reads a record again that the vault did not give at first", async () => {
     const store = new FaultyStore(new MemoryStore());
     const [writer, pages, target] = [await claimAs(store, "a"), new Pages("a.db"), new Applied()];

@@ -151,6 +151,13 @@ describe("what lies on a host's disk", () => {
     expect(await local.previousChecksums()).toBeUndefined();
   });
 
+  test("fails to be marked when the note cannot be put in place", async () => {
+    const { local, state } = await place();
+    mkdirSync(join(state, "marker.json"));
+    await expect(local.mark({ kind: "secondary" })).rejects.toThrow("EISDIR");
+    expect(await local.marker()).toEqual({ kind: "unknown" });
+  });
+
   test("stays where it is when looking at it fails", async () => {
     const { local, data } = await place({
       find: () => Promise.reject(new Crash("cannot list")),
@@ -247,12 +254,12 @@ describe("set-aside folders of a host", () => {
 
 /** Another file system than that of the temporary folder; every Linux has one. */
 const otherFileSystem = "/dev/shm";
-describe.if(existsSync(otherFileSystem))("folders on different file systems", () => {
+const isElsewhere = existsSync(otherFileSystem) && statSync(otherFileSystem).dev !== statSync(tmpdir()).dev;
+describe.if(isElsewhere)("folders on different file systems", () => {
   test("databases are copied where a rename cannot move them, and diverged ones are set aside on a third place", async () => {
     const root = mkdtempSync(join(tmpdir(), "stead-local-"));
     const far = mkdtempSync(join(otherFileSystem, "stead-local-"));
     folders.push(root, far);
-    expect(statSync(root).dev).not.toBe(statSync(far).dev);
     const [data, state, aside] = [join(root, "data"), join(far, "state"), join(root, "aside")];
     const local = new LocalData(
       { dataFolder: data, stateFolder: state, setAsideFolder: aside },

@@ -16,8 +16,8 @@ import { localDatabases } from "../../../src/capture/local-state.ts";
 import { Replica } from "../../../src/capture/replica.ts";
 import type { DatabaseChecksum } from "../../../src/core/delta.ts";
 import { allRules } from "../../../src/core/rules.ts";
-import { LocalData } from "../../../src/host/secondary/local-data.ts";
-import { freshMemory } from "../../../src/host/secondary/restore-room.ts";
+import { LocalData, type LocalPort, type Shortage } from "../../../src/host/secondary/local-data.ts";
+import { freshMemory, RestoreRoom } from "../../../src/host/secondary/restore-room.ts";
 import { restore, type RestoreOptions } from "../../../src/host/secondary/restorer.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
 import { writeCheckpoint } from "../../../src/vault/checkpoint/checkpoint.ts";
@@ -139,6 +139,33 @@ describe("a restore for which there is no room", () => {
     disk.capacity = databaseSize + 10_000;
     await run();
     expect(content()).toBe(true);
+  });
+
+  test("is one only if a byte is missing", async () => {
+    const { disk, local, root } = await make({ capacity: 10_000 });
+    const free = 10_000 - bytesBelow(root);
+    expect(await local.shortageOf(free)).toBeUndefined();
+    expect(await local.shortageOf(free + 1)).toMatchObject({ neededBytes: free + 1, freeBytes: free });
+    disk.capacity += 1;
+    expect(await local.shortageOf(free + 1)).toBeUndefined();
+  });
+
+  test("throws away even a single byte for it", async () => {
+    const shortage: Shortage = {
+      ...{ disk: "/data", neededBytes: 100, freeBytes: 99, previousFolder: "/previous", previousBytes: 1 },
+      ...{ removableBytes: 1, setAsideFolder: "/aside", setAsideBytes: 0 },
+    };
+    let isShort = true;
+    const local = {
+      shortageOf: () => Promise.resolve(isShort ? shortage : undefined),
+      makeRoom: () => Promise.resolve(void (isShort = false)),
+    };
+    const room = new RestoreRoom({
+      ...{ local: local as unknown as LocalPort, previous: { kind: "secondary" }, memory: freshMemory() },
+      ...{ isPreviousJournaled: () => Promise.resolve(false), onWarning: () => undefined },
+    });
+    await room.ensure(100);
+    expect(isShort).toBe(false);
   });
 
   test("throws away what a secondary has kept as a help for it", async () => {

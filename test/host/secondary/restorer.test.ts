@@ -187,6 +187,21 @@ describe("a restore", () => {
     await expect(restore(options(vault.memory))).rejects.toBeInstanceOf(LeftBehindError);
   });
 
+  test("closes what it has opened when the journal cannot be read", async () => {
+    const [vault, { data, options }] = [new Vault(), await place()];
+    await vault.bootstrap();
+    await vault.commit({ 2: 2 });
+    await raiseBoundary(vault.memory, vault.writer.position + 5);
+    const closed: string[] = [];
+    const openTarget = async (): Promise<Replica> => {
+      const replica = await Replica.open({ root: data });
+      const close = replica.close.bind(replica);
+      return Object.assign(replica, { close: () => close().then(() => void closed.push("a replica")) });
+    };
+    await expect(restore(options(vault.memory, { openTarget }))).rejects.toBeInstanceOf(LeftBehindError);
+    expect(closed).toEqual(["a replica"]);
+  });
+
   test("makes room when the disk is full of an old copy that is not needed", async () => {
     const [vault, { local, data, options }] = [new Vault(), await place()];
     await vault.bootstrap();

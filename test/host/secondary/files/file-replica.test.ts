@@ -187,6 +187,15 @@ describe("a flush", () => {
     expect(readFileSync(inRoot("uploads/sparse")).equals(Buffer.from(content))).toBe(true);
   });
 
+  test("a file that ends in a hole has its whole length", async () => {
+    const pair = new Pair();
+    const content = new Uint8Array(2 * filePieceBytes + 7);
+    content[0] = 1;
+    await pair.apply(putOf("uploads/sparse", content), putOf("uploads/zeros", new Uint8Array(5)));
+    expect(readFileSync(inRoot("uploads/sparse")).equals(Buffer.from(content))).toBe(true);
+    expect(readFileSync(inRoot("uploads/zeros"))).toEqual(Buffer.alloc(5));
+  });
+
   test("names and targets that are not UTF-8 are the same bytes", async () => {
     const pair = new Pair();
     await pair.apply(putOf("uploads/\\xff", "1"), { kind: "put-link", path: "uploads/l", target: "\\xfe" });
@@ -210,6 +219,14 @@ describe("what must not be", () => {
     const changes = [putOf("uploads/a", "1")];
     expect(await kindOf(pair.replica.prepare({ changes, checksum: new Uint8Array(16) }, 1))).toBe("content");
     expect(existsSync(inRoot("uploads"))).toBe(false);
+  });
+
+  test("a flush that takes a piece of a file that the journal does not have is refused, and nothing of it is seen", async () => {
+    const pair = new Pair();
+    await pair.apply(putOf("uploads/a", "1"));
+    const changes = [putFrom("uploads/b", Buffer.from("2"), "uploads/none", [0])];
+    expect(await kindOf(pair.replica.prepare({ changes, checksum: new Uint8Array(16) }, 2))).toBe("content");
+    expect(readdirSync(inRoot("uploads"))).toEqual(["a"]);
   });
 
   test("writes nothing through a link in place of a folder", async () => {
@@ -376,6 +393,15 @@ describe("a checkpoint", () => {
     expect(bytes).toBe(tree.bytes);
     // What was not the same is left where it was.
     expect(readdirSync(join(previousFolder, "uploads")).sort()).toEqual(["half", "unknown"]);
+  });
+
+  test("has its folders and links too", async () => {
+    const { tree, fetch } = stored({ "uploads/d/a": Buffer.from("a") });
+    tree.apply([folderAt("uploads/empty", 0o2750), { kind: "put-link", path: "uploads/link", target: "d/a" }], 2);
+    await new FileReplica({ root, matcher, user, fetch }).load(tree, () => undefined);
+    expect(readlinkSync(inRoot("uploads/link"))).toBe("d/a");
+    expect(readFileSync(inRoot("uploads/link"), "utf8")).toBe("a");
+    expect(modeOf("uploads/empty")).toBe(0o2750);
   });
 
   test("takes no file of an earlier run that has another name: changing it would change what is there", async () => {

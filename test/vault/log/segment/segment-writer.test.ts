@@ -225,6 +225,7 @@ describe("an append", () => {
     const other = vault.open(undefined, 3);
     await other.decideEnd();
     expect(await contentsOf(other)).toEqual(["1 a1 epoch", "2 a1 1"]);
+    expect(await other.positions()).toEqual([1, 2]);
   });
 
   test("of which a part was written is not in the log, and the next primary begins there", async () => {
