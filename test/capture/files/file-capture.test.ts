@@ -132,6 +132,36 @@ describe("contents of a flush", () => {
   });
 });
 
+describe("what cannot be captured", () => {
+  test("holds responses until a file that is too large is short enough, and has its content then", async () => {
+    capture = await open(journaled(capture.snapshot().tree), {
+      over: "refuse",
+      bounds: { filesMax: 1000, bytesMax: 1 << 30, fileBytesMax: 1_000, bytesPerSecondMax: 1 << 30 },
+    });
+    write("uploads/a", Buffer.alloc(1_000, 1));
+    expect(kinds(await flush())).toEqual(["put-file uploads/a"]);
+    expect(capture.uncaptured()).toEqual([]);
+    write("uploads/a", Buffer.alloc(1_001, 1));
+    expect(kinds(await flush())).toEqual(["remove uploads/a"]);
+    expect(capture.uncaptured().map(({ name }) => name)).toEqual(["uploads/a"]);
+    expect(capture.isAhead()).toBe(true);
+    truncateSync(at("uploads/a"), 999);
+    expect(kinds(await flush())).toEqual(["put-file uploads/a"]);
+    expect(capture.uncaptured()).toEqual([]);
+    await expectWhole();
+  });
+
+  test("is no file: a pipe is left out, and does not hang the look", async () => {
+    Bun.spawnSync(["mkfifo", at("uploads/pipe")]);
+    write("uploads/a", "a");
+    expect(kinds(await flush())).toEqual(["put-file uploads/a"]);
+    rmSync(at("uploads/a"));
+    Bun.spawnSync(["mkfifo", at("uploads/a")]);
+    expect(kinds(await flush())).toEqual(["remove uploads/a"]);
+    await expectWhole();
+  });
+});
+
 describe("files beside the databases", () => {
   test("are told before the call that changes them returns", async () => {
     expect(capture.isAhead()).toBe(false);
