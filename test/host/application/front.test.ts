@@ -209,6 +209,30 @@ describe("the front", () => {
       expect(executed()).toBe(1);
     });
 
+    test("reads on the answer to one with an Idempotency-Key whose client is gone, and to no other", async () => {
+      const { front, url } = await frontOf();
+      const responses: ServerResponse[] = [];
+      const { port } = await application((_request, response) => void responses.push(response));
+      front.serve(termOf(port));
+      const gone = new AbortController();
+      const { signal } = gone;
+      const keyed = {
+        ...{ method: "POST", body: "x" },
+        headers: { ...fields(7, "again"), "stead-request": "00112233445566aa 7 9 keyed", "idempotency-key": "k" },
+      };
+      const plain = { method: "POST", body: "x", headers: fields(8, "first") };
+      const cut = [keyed, plain].map((request) => fetch(url, { ...request, signal }).catch(() => "cut"));
+      await until(() => responses.length === 2);
+      gone.abort();
+      expect(await Promise.all(cut)).toEqual(["cut", "cut"]);
+      await until(() => front.active === 1);
+      for (const response of responses) response.end("done");
+      await until(() => front.active === 0);
+      const again = await fetch(url, keyed);
+      expect([again.status, await again.text(), again.headers.get("stead-outcome")]).toEqual([200, "done", "recorded"]);
+      expect(outcomeOf(await post(url, fields(8, "again")))).toEqual([502, "unknown", "in-doubt"]);
+    });
+
     test("hands named requests over behind a collection, and others at once", async () => {
       const { front, url } = await frontOf();
       const { port, executed } = await counting();
