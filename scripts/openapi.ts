@@ -21,10 +21,20 @@ export function openApiDocuments() {
       ...files.map((file) => commentsOf(file, readFileSync(join(root, "src/control", file), "utf8"))),
     ) as Record<string, string>;
   return {
-    "host.json": openApiDocument(hostApi(comments("host-status.ts", "host-api.ts", "databases.ts", "refused.ts"))),
+    "host.json": openApiDocument(
+      hostApi(comments("host-status.ts", "host-api.ts", "databases.ts", "refused.ts", "rewind-api.ts")),
+    ),
     "gateway.json": openApiDocument(
       gatewayApiTable(
-        comments("config-api.ts", "drill-api.ts", "failover-api.ts", "gateway-api.ts", "notify-api.ts", "refused.ts"),
+        comments(
+          "config-api.ts",
+          "drill-api.ts",
+          "failover-api.ts",
+          "gateway-api.ts",
+          "notify-api.ts",
+          "refused.ts",
+          "rewind-api.ts",
+        ),
       ),
     ),
   };

@@ -7,6 +7,7 @@ import * as configApi from "../../src/control/config-api.ts";
 import * as logApi from "../../src/control/log-api.ts";
 import * as notifyApi from "../../src/control/notify-api.ts";
 import * as restorePoints from "../../src/control/restore-points.ts";
+import * as rewindApi from "../../src/control/rewind-api.ts";
 import * as samplesApi from "../../src/control/samples-api.ts";
 import * as sightApi from "../../src/control/sight-api.ts";
 import { refusedSchema } from "../../src/control/refused.ts";
@@ -20,6 +21,7 @@ const needsBody: ReadonlySet<string> = new Set([
   "DrillRequest",
   "DrillPlanRequest",
   "DrillCancelRequest",
+  "RewindRequest",
   "SqlRequest",
 ]);
 
@@ -175,6 +177,17 @@ const commands: readonly Call[] = [
   ),
   call(
     "post",
+    "/v1/rewind",
+    "Makes an earlier state of a service its state again, or says what that would undo (`dryRun`)",
+    {
+      request: "RewindRequest",
+      description: "The next primary serves with that state; of a dry run: nothing was changed",
+      body: json("RewindAnswer"),
+    },
+    [400, 404, 409],
+  ),
+  call(
+    "post",
     "/v1/databases/list",
     "The databases of a service on its primary, with their condition",
     { request: "ServiceRequest", description: "Those that are not captured first", body: json("DatabasesAnswer") },
@@ -320,6 +333,9 @@ export const gatewayApiTable = (comments: Api["comments"]): Api => ({
     LogRequest: logApi.logRequestSchema,
     LogAnswer: logApi.logAnswerSchema,
     RestorePointsAnswer: restorePoints.restorePointsAnswerSchema,
+    RewindRequest: rewindApi.rewindRequestSchema,
+    RewindPlan: rewindApi.rewindPlanSchema,
+    RewindAnswer: rewindApi.rewindAnswerSchema,
     SamplesAnswer: samplesApi.samplesAnswerSchema,
     SightAnswer: sightApi.sightAnswerSchema,
     DrillRequest: drillApi.drillRequestSchema,

@@ -4,6 +4,7 @@ import * as drillApi from "../../src/control/drill-api.ts";
 import * as databases from "../../src/control/databases.ts";
 import * as logApi from "../../src/control/log-api.ts";
 import * as restorePoints from "../../src/control/restore-points.ts";
+import * as rewindApi from "../../src/control/rewind-api.ts";
 import * as hostStatus from "../../src/control/host-status.ts";
 import { refusedSchema } from "../../src/control/refused.ts";
 import * as messages from "../../src/control/host-api.ts";
@@ -51,6 +52,22 @@ const calls: readonly Call[] = [
     request: { schema: "DemoteRequest", optional: false },
     ok: { description: `The phases as they end. ${ended}`, body: { lines: "DemoteEvent" } },
     others: { 400: "Malformed", 401: "Unauthorized", 413: "TooLarge" },
+  },
+  {
+    method: "post",
+    path: "/v1/rewind/plan",
+    summary: "What a rewind to a moment would undo",
+    request: { schema: "RewindHostRequest", optional: false },
+    ok: { description: "Nothing was changed", body: { json: ["RewindPlan"] } },
+    others: { 400: "Malformed", 401: "Unauthorized", 409: "Refused", 413: "TooLarge" },
+  },
+  {
+    method: "post",
+    path: "/v1/rewind/prepare",
+    summary: "Restores the state of a moment beside the present one, for the order to step down that names it",
+    request: { schema: "RewindHostRequest", optional: false },
+    ok: { description: "It is prepared, and valid for a while", body: { json: ["RewindPrepared"] } },
+    others: { 400: "Malformed", 401: "Unauthorized", 409: "Refused", 413: "TooLarge" },
   },
   {
     method: "post",
@@ -151,6 +168,9 @@ export const hostApi = (comments: Api["comments"]): Api => ({
     HostLogRequest: logApi.hostLogRequestSchema,
     HostLog: logApi.hostLogSchema,
     RestorePoints: restorePoints.restorePointsSchema,
+    RewindHostRequest: rewindApi.rewindHostRequestSchema,
+    RewindPlan: rewindApi.rewindPlanSchema,
+    RewindPrepared: rewindApi.rewindPreparedSchema,
     HostDrillRequest: drillApi.hostDrillRequestSchema,
     HostDrillDone: drillApi.hostDrillDoneSchema,
     Refused: refusedSchema,

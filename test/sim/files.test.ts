@@ -35,9 +35,9 @@ describe("a simulated cluster whose application uploads files", () => {
       for (let seed = 1; seed <= seedsMax; seed++) {
         const { violations } = await run({ seed, options: uploading, rules: withoutRule(rule) });
         if (violations.length === 0) continue;
-        expect(violations[0]).toContain(words);
+        // Whatever it shows, the rule is what is broken.
         expect((await run({ seed, options: uploading })).violations).toEqual([]);
-        return;
+        if (violations[0]?.includes(words) === true) return;
       }
       expect.unreachable(`${rule} is broken, and ${seedsMax} seeds do not show it`);
     },

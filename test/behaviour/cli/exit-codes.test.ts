@@ -101,6 +101,7 @@ const rows: Readonly<Record<string, Row>> = {
   liveness: asks({ ...ofGateway, wrongSecret: code.ok }),
   switchover: asks({ ...ofService, unknownName: code.refused }, "unknown"),
   failover: asks({ ...ofService, unknownName: code.refused }, "unknown"),
+  rewind: asks(ofService, "--position", "1"),
   pause: asks(ofService),
   resume: asks(ofService),
   "maintenance on": asks(ofService),

@@ -191,12 +191,10 @@ export class Stage {
 
   happened(): readonly Happening[] {
     const file = join(this.#folder, "events.jsonl");
-    return existsSync(file)
-      ? readFileSync(file, "utf8")
-          .trim()
-          .split("\n")
-          .map((line) => JSON.parse(line) as Happening)
-      : [];
+    if (!existsSync(file)) return [];
+    // The last one is empty, or is being written.
+    const lines = readFileSync(file, "utf8").split("\n").slice(0, -1);
+    return lines.map((line) => JSON.parse(line) as Happening);
   }
 
   /** How often a request was begun, on whichever host. */
