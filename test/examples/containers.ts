@@ -70,6 +70,8 @@ export class Containers {
     const child = this.#running.get(name);
     if (child === undefined) return;
     this.#running.delete(name);
+    // A host whose vault was killed before it may have ended by itself.
+    if (child.exitCode !== null || child.signalCode !== null) return;
     const ended = once(child, "exit");
     await this.#runc("kill", this.#idOf(name), "KILL");
     await ended;
