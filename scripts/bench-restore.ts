@@ -11,8 +11,9 @@
  * (1024), `--rounds N` of copy and restore (3), `--json`. Needs about six times the size on the disk of the temporary
  * folder.
  *
- * The last line with --json: {"bench":"restore","mib":N,"copy_s":N,"steps":{"bootstrap":{"s":N,"copy_s":N,"ratio":N
- * (goal: at least 0.5)},"checkpoint":{…(0.5)},"secondary":{…},"restore":{…(0.8)}}}. Exit code 1 if a goal was missed.
+ * The last line with --json: {"bench":"restore","mib":N,"goals":{"bootstrap":0.5,…},
+ * "steps":{"bootstrap":{"s":N,"copy_s":N,"ratio":N},"checkpoint":{…},"secondary":{…},"restore":{…}}}. Exit code 1 if a
+ * goal was missed.
  */
 import { spawn } from "node:child_process";
 import { closeSync, fsyncSync, mkdirSync, mkdtempSync, openSync, rmSync } from "node:fs";
@@ -23,7 +24,7 @@ import { Cluster, type HostMember } from "../harness/cluster.ts";
 import { ProcessKeeper } from "../harness/processes.ts";
 import { systemClock as clock } from "../src/runtime/clock.ts";
 import { selfCommand } from "../src/runtime/self-command.ts";
-import { median, parseBenchArguments, rounded, writePaced } from "./bench-support.ts";
+import { median, once, parseBenchArguments, rounded, writePaced } from "./bench-support.ts";
 import { fill, rewrite } from "./size-bench/filler.ts";
 
 const never = new AbortController().signal;
@@ -148,10 +149,4 @@ async function answering(cluster: Cluster, host: HostMember): Promise<void> {
       return answer?.status === 200 ? true : undefined;
     },
   );
-}
-
-/** True the first time it is asked. */
-function once(): () => boolean {
-  let asked = false;
-  return () => !asked && (asked = true);
 }

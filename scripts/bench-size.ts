@@ -24,7 +24,7 @@ import { History } from "../harness/history.ts";
 import { Load } from "../harness/load.ts";
 import { ProcessKeeper } from "../harness/processes.ts";
 import { systemClock as clock } from "../src/runtime/clock.ts";
-import { figures, median, parseBenchArguments, rounded, type WriteFigures, writePaced } from "./bench-support.ts";
+import { figures, median, once, parseBenchArguments, rounded, type WriteFigures, writePaced } from "./bench-support.ts";
 import { fill, rewrite } from "./size-bench/filler.ts";
 
 const never = new AbortController().signal;
@@ -206,10 +206,4 @@ async function checkpointUnderWrites({ cluster, url, mib }: Side): Promise<objec
 function untilTime(forMs: number): () => boolean {
   const end = clock.now() + forMs;
   return () => clock.now() < end;
-}
-
-/** True the first time it is asked. */
-function once(): () => boolean {
-  let asked = false;
-  return () => !asked && (asked = true);
 }

@@ -7,6 +7,12 @@ export interface WriteFigures {
   readonly p99_ms: number;
 }
 
+/** True the first time it is asked. */
+export function once(): () => boolean {
+  let asked = false;
+  return () => !asked && (asked = true);
+}
+
 /** The value below which `share` (0..1) of the ascending list lies: nearest rank. */
 export function percentile(ascending: readonly number[], share: number): number {
   return ascending[Math.min(ascending.length - 1, Math.max(0, Math.ceil(share * ascending.length) - 1))] ?? Number.NaN;

@@ -5,6 +5,7 @@
 import type { Buffer } from "node:buffer";
 import type { ChunkUse } from "../../runtime/tcp/tcp.ts";
 import type { HeaderList } from "../message/headers.ts";
+import { ProtocolError } from "../message/protocol-error.ts";
 import type { ParsedResponse } from "../message/read-response.ts";
 import { progressOf } from "./answer-progress.ts";
 import type { AnswerRecorder, AttemptClient, ForwardOptions } from "./exchange.ts";
@@ -12,7 +13,7 @@ import type { ResponseReader, ResponseSink } from "./response-reader.ts";
 import type { UpstreamConnection, UpstreamUser } from "./upstream-connection.ts";
 
 export interface LoneAnswerParts {
-  readonly client: Pick<AttemptClient, "request" | "limits">;
+  readonly client: Pick<AttemptClient, "request" | "limits" | "onAttemptFailed">;
   readonly options: Pick<ForwardOptions, "recordAnswer" | "isUpstreamEnding">;
   readonly connection: UpstreamConnection;
   readonly reader: ResponseReader;
@@ -52,7 +53,9 @@ export class LoneAnswer implements UpstreamUser, ResponseSink {
     connection.expire(client.limits.responseIdleMs);
     try {
       reader.read(chunk);
-    } catch {
+    } catch (error) {
+      // No client is told what the upstream did wrong: its repetition is in doubt.
+      if (!(error instanceof ProtocolError)) client.onAttemptFailed(error);
       this.#end(undefined);
     }
     return this.#isOver || reader.hasBytes ? undefined : "consumed";

@@ -5,7 +5,7 @@ import { CancellationGroup } from "../../../src/runtime/cancellation-group.ts";
 import type { AnswerRecorder, ForwardOptions, ForwardOutcome } from "../../../src/http/upstream/exchange.ts";
 import type { HeaderList } from "../../../src/http/message/headers.ts";
 import type { HttpLimits } from "../../../src/http/limits.ts";
-import { type Proxied, proxied } from "../../support/http/proxied.ts";
+import { type Proxied, proxied, type ProxiedOptions } from "../../support/http/proxied.ts";
 import type { BackendConnection } from "../../support/http/raw-backend.ts";
 import { waitFor } from "../../support/http/raw-client.ts";
 
@@ -44,10 +44,12 @@ async function lone(
   forward: ForwardOptions = {},
   limits: Partial<HttpLimits> = {},
   request = post,
+  server: ProxiedOptions["server"] = {},
 ): Promise<Lone> {
   const recorded: Recorded[] = [];
   const proxy = await proxied({
     limits,
+    server,
     onData: () => undefined,
     forward: {
       outlivesClient: () => true,
@@ -149,6 +151,19 @@ describe("an answer whose client is gone", () => {
     expect(it.proxy.outcomes).toEqual(gone);
     await waitFor(() => it.proxy.upstream.stats.connections === 0);
   });
+});
+
+test("an error of the recorder is told as one of the handler", async () => {
+  const errors: unknown[] = [];
+  const server = { onHandlerError: (error: unknown) => void errors.push(error) };
+  const recordAnswer = (): never => {
+    throw new Error("the recorder is broken");
+  };
+  await using it = await lone("", { recordAnswer }, {}, post, server);
+  it.connection.socket.write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+  await waitFor(() => errors.length === 1);
+  expect(String(errors[0])).toContain("the recorder is broken");
+  await waitFor(() => it.proxy.upstream.stats.connections === 0);
 });
 
 test("a request that has not been sent whole ends with its client", async () => {
