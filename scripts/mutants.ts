@@ -4,13 +4,13 @@
  * stands with its reason in scripts/equivalent-mutants.toml.
  *
  * `--files A,B`: files, or folders with all their files, below src. `--draw N`: only so many of their mutants, drawn by
- * `--seed N`; default: all. `--only A,B`: of the drawn ones those in these files or folders. `--tests N`: for each file
- * the N nearest files of tests that import it, directly or not (20), its own first. Tests of the whole program
- * (test/e2e) and of the simulation (test/sim, which has mutants of its own) reach everything, take long, and are not
- * among them. `--histories N` (0): what these tests do not notice is tried with so many histories of the simulator.
- * `--report FILE`: verdicts and figures are written there after each mutant; a run that is started again continues from
- * them, and tries what survived again if its tests have changed. Which lines a file of tests reaches is kept beside it,
- * in FILE.reach. `--json`.
+ * `--seed N`; default: all. `--only A,B`: of the drawn ones those in these files or folders. `--tests N`: N files of
+ * tests that reach the mutant's line (20), of the 3·N nearest that import its file, directly or not: its own first,
+ * then those that import the same as it does. Tests of the whole program (test/e2e) and of the simulation (test/sim,
+ * which has mutants of its own) reach everything, take long, and are not among them. `--histories N` (0): what these
+ * tests do not notice is tried with so many histories of the simulator. `--report FILE`: verdicts and figures are
+ * written there after each mutant; a run that is started again continues from them, and tries what survived again if
+ * its tests have changed. Which lines a file of tests reaches is kept beside it, in FILE.reach. `--json`.
  *
  * Tests run in a copy of the tree. Which of them reach a line is measured (bun's coverage). A line that none reaches is
  * tried with the three nearest alone, whose processes and threads may reach it. A run that takes five times as long as
@@ -58,20 +58,28 @@ const { equivalent } = v.parse(
   equivalentSchema,
   parse(readFileSync(join(root, "scripts/equivalent-mutants.toml"), "utf8")),
 );
-const { drawn, verdicts, histories } = orEnd(() => {
+/** Files of tests that are looked at for one that is tried: many that come near a file do not reach a line of it. */
+const lookedAtPerTest = 3;
+const { drawn, verdicts, histories, tests } = orEnd(() => {
   const tests = wholeNumber("tests", values.tests, 1, 500);
   const count = wholeNumber("draw", values.draw, 1);
   const seed = wholeNumber("seed", values.seed, 0);
-  const drawn = draw(targetsNamed(root, values.files, tests), count, seed).filter(isWanted);
+  const drawn = draw(targetsNamed(root, values.files, tests * lookedAtPerTest), count, seed).filter(isWanted);
   const sample = { commit: commit(), files: values.files, draw: drawn.length, seed, tests };
   const histories = wholeNumber("histories", values.histories, 0, 10_000);
-  return { drawn, histories, verdicts: new Verdicts(sample, drawn, values.report) };
+  return { drawn, histories, tests, verdicts: new Verdicts(sample, drawn, values.report) };
 });
 const trial = orEnd(
   () =>
-    new Trial(root, values.report === undefined ? undefined : `${values.report}.reach`, histories, (test) => {
-      say(`${test} does not pass without a mutant: it is left out`);
-      verdicts.leaveOut(test);
+    new Trial({
+      root,
+      reachFile: values.report === undefined ? undefined : `${values.report}.reach`,
+      testsMax: tests,
+      histories,
+      onUnfit: (test) => {
+        say(`${test} does not pass without a mutant: it is left out`);
+        verdicts.leaveOut(test);
+      },
     }),
 );
 for (const signal of ["SIGINT", "SIGTERM"] as const)

@@ -3,13 +3,15 @@ import { dirname, join, normalize } from "node:path";
 
 const statement = /(?:import|export)\s[^;]*?from\s+"(\.[^"]+)"|import\(\s*"(\.[^"]+)"\s*\)|import\s+"(\.[^"]+)"/g;
 
-/** Returns the paths, relative to the same root as `path`, that a file's text imports for what is executed. */
-export function importsOf(path: string, text: string): string[] {
+/**
+ * Returns the paths, relative to the same root as `path`, that a file's text imports: for what is executed, or with its
+ * types too.
+ */
+export function importsOf(path: string, text: string, what: "executed" | "with types" = "executed"): string[] {
   return [...text.matchAll(statement)].flatMap(([whole, from, dynamic, bare]) => {
     const target = from ?? dynamic ?? bare;
-    return target === undefined || /^(?:import|export)\s+type\s/.test(whole)
-      ? []
-      : [normalize(join(dirname(path), target))];
+    const isLeftOut = what === "executed" && /^(?:import|export)\s+type\s/.test(whole);
+    return target === undefined || isLeftOut ? [] : [normalize(join(dirname(path), target))];
   });
 }
 

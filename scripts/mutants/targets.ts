@@ -3,15 +3,18 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { SeededRandom } from "../../harness/seeded-random.ts";
 import { sha256 } from "../../src/runtime/sha256.ts";
-import { importersOf, reachersOf } from "../lib/import-graph.ts";
+import { importersOf, importsOf, reachersOf } from "../lib/import-graph.ts";
 import { type Mutation, mutationsOf } from "../lib/mutations.ts";
 import { OptionError } from "../lib/options.ts";
+
+/** Kinship counts as much as so many steps of imports. */
+const kinStepsMax = 2;
 
 export interface Target {
   /** Relative to the root of the repository. */
   readonly file: string;
   readonly text: string;
-  /** Nearest first. */
+  /** Nearest first; not each of them reaches every line. */
   readonly tests: readonly string[];
   /** Changes with these tests. */
   readonly testsHash: string;
@@ -23,7 +26,9 @@ export interface Mutant extends Mutation {
 
 /**
  * Returns the files that `names` has: files or folders below src, separated by commas; each with the `testsMax` nearest
- * files of tests that import it, its own first, and of those as near the ones of its folder. Throws OptionError.
+ * files of tests that import it, its own first. The others are the nearer the fewer steps of imports lie between, in
+ * its own tests' folder and below, and the more kin they are: if they import what it imports, its types included, and
+ * few other tests do. Throws OptionError.
  */
 export function targetsNamed(root: string, names: string, testsMax: number): Target[] {
   const accepted = "paths of files or folders below src, separated by commas";
@@ -39,20 +44,46 @@ export function targetsNamed(root: string, names: string, testsMax: number): Tar
     ),
   );
   const importers = importersOf(texts);
+  const kinship = kinshipOf(texts);
+  const hashes = new Map([...texts].map(([path, text]) => [path, hexHash(text)] as const));
   return files.map((file) => {
     // The file's own tests may reach it through a helper or a program that they start, and others directly: its own are
     // always among them.
     const own = file.replace(/^src\//, "test/").replace(/\.tsx?$/, ".test.ts");
     const near = texts.has(own) ? [[own, 1] as const] : [];
+    const isAtHome = (path: string): boolean => path.startsWith(`${dirname(own)}/`);
+    const kin = kinship(file);
     const tests = [...new Map([...reachersOf(file, importers), ...near])]
-      .filter(([path]) => path.endsWith(".test.ts") && !/^test\/(e2e|sim|packages)\//.test(path))
-      .map(([path, steps]) => [path, path === own ? 0 : steps + (dirname(path) === dirname(own) ? 0 : 0.5)] as const)
-      .sort(([, a], [, b]) => a - b)
+      .filter(([path]) => isTest(path) && !/^test\/(e2e|sim|packages)\//.test(path))
+      .map(([path, steps]) => ({
+        path,
+        far: path === own ? -Infinity : steps + (isAtHome(path) ? 0 : 0.5) - Math.min(kinStepsMax, kin(path)),
+      }))
+      .sort((a, b) => a.far - b.far)
       .slice(0, testsMax)
-      .map(([path]) => path);
-    const testsHash = hexHash(JSON.stringify(tests.map((test) => [test, texts.get(test)])));
+      .map(({ path }) => path);
+    const testsHash = hexHash(JSON.stringify(tests.map((test) => [test, hashes.get(test)])));
     return { file, text: texts.get(file) ?? "", tests, testsHash };
   });
+}
+
+const isTest = (path: string): boolean => path.endsWith(".test.ts");
+
+/**
+ * Returns how much a file of tests has to do with a source file by what both import: each import in common counts the
+ * more the fewer files of tests have it. A test whose subject is used by the source file is found by that, though it
+ * reaches it by the same long way as all others of its folder.
+ */
+function kinshipOf(texts: ReadonlyMap<string, string>): (file: string) => (test: string) => number {
+  const imported = (path: string): Set<string> => new Set(importsOf(path, texts.get(path) ?? "", "with types"));
+  const byTest = new Map([...texts.keys()].filter(isTest).map((path) => [path, imported(path)] as const));
+  const counts = new Map<string, number>();
+  for (const paths of byTest.values()) for (const path of paths) counts.set(path, (counts.get(path) ?? 0) + 1);
+  return (file) => {
+    const own = imported(file);
+    const shareOf = (path: string): number => (own.has(path) ? 1 / (counts.get(path) ?? 1) : 0);
+    return (test) => [...(byTest.get(test) ?? [])].reduce((sum, path) => sum + shareOf(path), 0);
+  };
 }
 
 /**

@@ -36,23 +36,29 @@ interface Judgement {
   readonly by: string;
 }
 
+export interface TrialOptions {
+  readonly root: string;
+  /** Has the measurements of earlier runs, and gets those of this one. */
+  readonly reachFile: string | undefined;
+  /** Files of tests that are tried on one mutant. */
+  readonly testsMax: number;
+  /** So many of the simulator are tried on a mutant that tests did not notice. */
+  readonly histories: number;
+  /** Is told of a file of tests that fails without a mutant; it is not used. */
+  readonly onUnfit: (test: string) => void;
+}
+
 export class Trial {
+  readonly #options: TrialOptions;
   readonly #copy: string;
-  readonly #onUnfit: (test: string) => void;
-  readonly #histories: number;
   readonly #reaches: Reaches;
   /** Files of tests that fail without a mutant. */
   readonly #unfit = new Set<string>();
   #endRun = (): void => undefined;
 
-  /**
-   * `reachFile` has the measurements of earlier runs, and gets those of this one. `onUnfit` is told of a file of tests
-   * that fails without a mutant; it is not used. `histories`: so many of the simulator are tried on a mutant that tests
-   * did not notice.
-   */
-  constructor(root: string, reachFile: string | undefined, histories: number, onUnfit: (test: string) => void) {
-    this.#onUnfit = onUnfit;
-    this.#histories = histories;
+  constructor(options: TrialOptions) {
+    const { root, reachFile } = options;
+    this.#options = options;
     this.#copy = mkdtempSync(join(tmpdir(), "stead-mutants-"));
     this.#reaches = new Reaches(this.#copy, reachFile);
     // Programs that tests run as another user are in it.
@@ -71,20 +77,22 @@ export class Trial {
 
   /** Runs the tests that reach the mutant's line, nearest first, until one fails; then the simulator. */
   async judge(mutant: Mutant): Promise<Judgement> {
+    const { histories } = this.#options;
     const judged = await this.#judgeByTests(mutant);
-    if (this.#histories === 0 || judged.verdict === "caught" || judged.verdict === "endless") return judged;
-    const command = ["test/sim/main.ts", "--seeds", `${this.#histories}`, "--no-shrink"];
-    const { kind } = await this.#mutated(mutant, () => this.#execute(command, historyMsMax * this.#histories));
+    if (histories === 0 || judged.verdict === "caught" || judged.verdict === "endless") return judged;
+    const command = ["test/sim/main.ts", "--seeds", `${histories}`, "--no-shrink"];
+    const { kind } = await this.#mutated(mutant, () => this.#execute(command, historyMsMax * histories));
     if (kind === "passed") return judged;
     return { verdict: kind === "failed" ? "caught" : "endless", by: `bun ${command.join(" ")}` };
   }
 
   async #judgeByTests(mutant: Mutant): Promise<Judgement> {
     const left = [...mutant.target.tests];
+    const { testsMax } = this.#options;
     let tried = 0;
-    for (let batch = 0; left.length > 0; batch++) {
+    for (let batch = 0; left.length > 0 && tried < testsMax; batch++) {
       const size = batchSizes[Math.min(batch, batchSizes.length - 1)] as number;
-      const tests = await this.#nextReaching(left, mutant, size);
+      const tests = await this.#nextReaching(left, mutant, Math.min(size, testsMax - tried));
       if (tests.length === 0) break;
       tried += tests.length;
       const run = await this.#runMutated(mutant, tests);
@@ -134,7 +142,7 @@ export class Trial {
     if (reach !== undefined) this.#reaches.keep(test, reach);
     else {
       this.#unfit.add(test);
-      this.#onUnfit(test);
+      this.#options.onUnfit(test);
     }
     return reach;
   }

@@ -276,6 +276,11 @@ static int handle(Request *request) {
 		reply(request, 0, &out, sizeof out);
 		return 0;
 	}
+	case FUSE_STATFS: { /* What kind of file system it is the kernel says itself. */
+		struct fuse_statfs_out out = { .st = { .bsize = 4096, .frsize = 4096, .namelen = 255 } };
+		reply(request, 0, &out, sizeof out);
+		return 0;
+	}
 	case FUSE_OPEN:
 	case FUSE_OPENDIR: {
 		struct fuse_open_out out = { 0 };

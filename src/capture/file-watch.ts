@@ -27,8 +27,7 @@ import { usersElsewhere } from "./file-users.ts";
 import { otherNameOf } from "./hard-links.ts";
 import { IndexStrangers } from "./index-strangers.ts";
 import { elsewhereMsMax, writerTrustMs } from "./limits.ts";
-import { processName } from "./open-files.ts";
-import { linked, openedByOtherName, uncoordinated, usedElsewhere } from "./refusals.ts";
+import { linked, openedByOtherName, uncoordinatedBy, usedElsewhere } from "./refusals.ts";
 import type { EventLoopBudget } from "../runtime/event-loop-budget.ts";
 import { frameBytes } from "./wal-frames.ts";
 import type { FoundCommit, UnfinishedCommits } from "./unfinished-commits.ts";
@@ -337,18 +336,19 @@ export class FileWatch {
     users: ReadonlySet<number> | undefined,
   ): void {
     const { name, pageSize } = database;
-    const by = strangers.length === 0 ? "" : `, by ${strangers.map(processName).join(", ")}`;
     if (end.kind === "rewritten")
-      throw uncoordinated(
+      throw uncoordinatedBy(
+        strangers,
         name,
-        `a write-ahead log that was restarted, truncated or overwritten without its index (-shm)${by}`,
+        "a write-ahead log that was restarted, truncated or overwritten without its index (-shm)",
       );
     if (end.kind !== "committed") return;
     const bytes = (end.end.mxFrame - at.mxFrame) * frameBytes(pageSize);
     if (strangers.length > 0 || end.goesOn || !this.#mayHaveLostUser(users))
-      throw uncoordinated(
+      throw uncoordinatedBy(
+        strangers,
         name,
-        `commits in its write-ahead log (${bytes} bytes) that its index (-shm) does not have${by}`,
+        `commits in its write-ahead log (${bytes} bytes) that its index (-shm) does not have`,
       );
     // All processes that have it open also use the index, and one that used it does not any more: the commit's writer
     // ended in the middle of it, and SQLite will overwrite it.
@@ -375,10 +375,10 @@ export class FileWatch {
     const noted = this.#strangers.notedAt(this.#unfinished?.at);
     const strangers = [...new Set([...noted, ...this.#strangers.beside(users ?? new Set())])];
     if (strangers.length === 0 && this.#mayHaveLostUser(users)) return this.#takeForAbandoned(name);
-    const by = strangers.length === 0 ? "" : `, by ${strangers.map(processName).join(", ")}`;
-    throw uncoordinated(
+    throw uncoordinatedBy(
+      strangers,
       name,
-      `a commit in its write-ahead log that its index (-shm) never had, overwritten since${by}`,
+      "a commit in its write-ahead log that its index (-shm) never had, overwritten since",
     );
   }
 

@@ -137,7 +137,7 @@ export function usedElsewhere(database: string, pids: readonly number[]): Captur
 const noOtherEngines =
   "Remove vfs=unix-none, vfs=unix-dotfile, nolock=1 and locking_mode=EXCLUSIVE from the application, and do not use engines that coordinate by other files (Turso's multiprocess_wal).";
 
-export function uncoordinated(database: string, found: string, advice = noOtherEngines): CaptureError {
+function uncoordinated(database: string, found: string, advice = noOtherEngines): CaptureError {
   return new CaptureError({
     kind: "uncoordinated",
     database,
@@ -145,6 +145,11 @@ export function uncoordinated(database: string, found: string, advice = noOtherE
     accepted: "writers that use SQLite's WAL index and its locks",
     advice,
   });
+}
+
+/** `pids`: who did it, as far as that is known. */
+export function uncoordinatedBy(pids: readonly number[], database: string, found: string): CaptureError {
+  return uncoordinated(database, pids.length === 0 ? found : `${found}, by ${pids.map(processName).join(", ")}`);
 }
 
 export function linked(database: string, other: string | undefined): CaptureError {

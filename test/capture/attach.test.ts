@@ -3,7 +3,6 @@ import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:f
 import { join } from "node:path";
 import { auditMs } from "../../src/capture/limits.ts";
 import { CaptureError, type CaptureErrorKind } from "../../src/capture/capture-error.ts";
-import { networkFileSystem, refuseNetworkFileSystem } from "../../src/capture/network-fs.ts";
 import { Source } from "../../src/capture/source.ts";
 import { type Clock, systemClock } from "../../src/runtime/clock.ts";
 import { Application, Pair, type PairOptions, sourceOptions, temporaryFolder } from "../support/capture/pair.ts";
@@ -297,13 +296,4 @@ test("more databases than the limit are refused", async () => {
     await application.run(name, "CREATE TABLE t(v)");
   }
   expect(await refusal(() => Source.open(sourceOptions(folder.path, { limits: { databasesMax: 1 } })))).toBe("limit");
-});
-
-test("network file systems are recognised by their magic number, and refused", async () => {
-  expect(networkFileSystem(0x6969)).toBe("NFS");
-  expect(networkFileSystem(0xef53)).toBeUndefined();
-  // statfs gives a signed number for the large ones.
-  expect(networkFileSystem(0xff534d42 | 0)).toBe("CIFS");
-  if (process.platform === "linux")
-    expect(await refusal(() => refuseNetworkFileSystem("/data", ".", () => 0x01021997))).toBe("network-file-system");
 });

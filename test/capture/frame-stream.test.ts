@@ -1,10 +1,21 @@
 import { expect, test } from "bun:test";
-import { mkdirSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import type { Batch } from "../../src/capture/batch.ts";
 import { CaptureError } from "../../src/capture/capture-error.ts";
+import { FrameStream, planFrames } from "../../src/capture/frame-stream.ts";
 import { frameBytes, frameOffset } from "../../src/capture/wal-frames.ts";
+import type { WalIndex } from "../../src/capture/wal-index.ts";
 import type { DatabaseDelta } from "../../src/core/delta.ts";
+import { EventLoopBudget } from "../../src/runtime/event-loop-budget.ts";
+import {
+  framesOf,
+  madeFrameBytes,
+  madePageBytes,
+  madeSalt1,
+  madeSalt2,
+  madeSeed,
+} from "../support/capture/made-frames.ts";
 import { Application, Pair, partsOf, temporaryFolder } from "../support/capture/pair.ts";
 
 const pageSize = 4096;
@@ -201,4 +212,41 @@ test("two databases in one flush are both taken whole", async () => {
   await it.pair.sync();
   await it.isSame();
   expect(it.pair.copyHash("other.db")).toBe((await it.application.image("b")).sha256);
+});
+
+test("frames behind that of the last page are proved too, where the commit cuts their pages off; one that was not taken is refused", async () => {
+  using folder = temporaryFolder();
+  const walFd = openSync(join(folder.path, "log"), "w+");
+  try {
+    const frames = framesOf(
+      [1, 2, 3].map((fill) => new Uint8Array(madePageBytes).fill(fill)),
+      2,
+    );
+    // Behind a frame that is captured.
+    writeSync(walFd, frames, 0, frames.length, frameOffset(2, madePageBytes));
+    const last = new DataView(frames.buffer, 2 * madeFrameBytes);
+    const salts = { salt1: madeSalt1, salt2: madeSalt2 };
+    const from = { ...salts, mxFrame: 1, checksum1: madeSeed.s1, checksum2: madeSeed.s2 };
+    const to: WalIndex = {
+      ...{ ...salts, mxFrame: 4, checksum1: last.getUint32(16), checksum2: last.getUint32(20) },
+      ...{ pageCount: 2, pageSize: madePageBytes, bigEndian: false, nBackfill: 0, nBackfillAttempted: 0 },
+    };
+    const range = { name: "app.db", walFd, from, to };
+    const plan = await planFrames(range, new EventLoopBudget());
+    expect([...plan]).toEqual([
+      [1, 2],
+      [2, 3],
+    ]);
+    const proved: number[] = [];
+    const stream = new FrameStream(range, plan, (hashes) => proved.push(hashes.size));
+    expect(stream.take([1, 2]).map(([first]) => first)).toEqual([1, 2]);
+    stream.verifyEnd();
+    expect(proved).toEqual([2]);
+    const partly = new FrameStream(range, plan, (hashes) => proved.push(hashes.size));
+    partly.take([1]);
+    expect(() => partly.verifyEnd()).toThrow(CaptureError);
+    expect(proved).toEqual([2]);
+  } finally {
+    closeSync(walFd);
+  }
 });

@@ -1,34 +1,22 @@
-import { expect, test } from "bun:test";
+import { afterEach, expect, mock, spyOn, test } from "bun:test";
 import { closeSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { Worker } from "node:worker_threads";
 import { FrameThread } from "../../src/capture/frame-thread.ts";
-import { addChecksum, frameBytes, frameHeaderBytes, frameOffset } from "../../src/capture/wal-frames.ts";
+import { frameHeaderBytes, frameOffset } from "../../src/capture/wal-frames.ts";
+import {
+  framesOf,
+  madeFrameBytes,
+  madePageBytes,
+  madeSalt1,
+  madeSalt2,
+  madeSeed,
+} from "../support/capture/made-frames.ts";
 import { temporaryFolder } from "../support/capture/pair.ts";
 
-const pageSize = 512;
-const [salt1, salt2] = [0x1234, 0x5678];
-const seed = { s1: 7, s2: 11 };
-const size = frameBytes(pageSize);
+afterEach(() => void mock.restore());
 
-/** Frames of pages 1, 2, …, the last of which commits; checksums as SQLite writes them. */
-function framesOf(pages: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(pages.length * size);
-  const view = new DataView(bytes.buffer);
-  const sum = { ...seed };
-  for (const [i, page] of pages.entries()) {
-    const start = i * size;
-    view.setUint32(start, i + 1);
-    view.setUint32(start + 4, i + 1 === pages.length ? pages.length : 0);
-    view.setUint32(start + 8, salt1);
-    view.setUint32(start + 12, salt2);
-    bytes.set(page, start + frameHeaderBytes);
-    addChecksum(sum, new Int32Array(bytes.buffer, start, 2), false);
-    addChecksum(sum, new Int32Array(bytes.buffer, start + frameHeaderBytes, pageSize / 4), false);
-    view.setUint32(start + 16, sum.s1);
-    view.setUint32(start + 20, sum.s2);
-  }
-  return bytes;
-}
+const [pageSize, size, salt1, salt2, seed] = [madePageBytes, madeFrameBytes, madeSalt1, madeSalt2, madeSeed];
 
 async function proveAfter(change: (pages: Uint8Array[]) => void) {
   using folder = temporaryFolder();
@@ -89,4 +77,26 @@ test("frames that do not continue the chain are not proved", async () => {
   expect(await thread.take({ ...log, salt1: salt1 + 1, count: 2, headBytes: 0 })).toBeUndefined();
   await thread.close();
   closeSync(fd);
+});
+
+test("a thread that fails tells why to what waits for it, and the next request has another one", async () => {
+  using folder = temporaryFolder();
+  const fd = openSync(join(folder.path, "log"), "w+");
+  writeSync(fd, framesOf([new Uint8Array(pageSize)]), 0, size, frameOffset(1, pageSize));
+  const request = { walFd: fd, pageSize, salt1, salt2, first: 1, count: 1, headBytes: 0 };
+  const thread = new FrameThread();
+  try {
+    // A message that is none: nothing in the thread expects it.
+    const post = spyOn(Worker.prototype, "postMessage");
+    post.mockImplementationOnce(function (this: Worker) {
+      this.postMessage(undefined);
+    });
+    const error: unknown = await thread.take(request).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(Error);
+    expect((error as Error).message).not.toContain("has ended");
+    expect([...((await thread.take(request))?.pages ?? [])]).toEqual([1]);
+  } finally {
+    await thread.close();
+    closeSync(fd);
+  }
 });

@@ -100,6 +100,30 @@ test("a log that a checkpoint of this host keeps from starting over is reported 
   await pair.sync();
 }, 60_000);
 
+test("a log that one large transaction keeps from starting over while it is journaled is reported so", async () => {
+  using folder = temporaryFolder();
+  mkdirSync(join(folder.path, "app"));
+  await using application = new Application();
+  await application.open("w", join(folder.path, "app", "app.db"));
+  await application.run("w", "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE t(v)");
+  await using pair = await Pair.open(folder.path, { limits: { eagerBytesMax: 0 } });
+  const { longLogs } = pair.source;
+  await application.run("w", `INSERT INTO t SELECT randomblob(${longLogBytes}) FROM (VALUES (1))`);
+  const batch = await pair.source.collect();
+  while (longLogs.list.length === 0) {
+    await pair.source.tick();
+    await immediate();
+  }
+  expect(longLogs.list).toMatchObject([
+    { database: "app.db", heldBy: ["stead (a large transaction is being journaled)"] },
+  ]);
+  await pair.applyBatch(batch);
+  while (longLogs.list.length > 0) {
+    await pair.source.tick();
+    await immediate();
+  }
+}, 60_000);
+
 test("sizes of logs are reported while databases are captured, and not afterwards", async () => {
   using folder = temporaryFolder();
   mkdirSync(join(folder.path, "app"));

@@ -1,7 +1,9 @@
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, mock, spyOn, test } from "bun:test";
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Batch } from "../../src/capture/batch.ts";
+import { FrameThread } from "../../src/capture/frame-thread.ts";
+import { ReadAhead } from "../../src/capture/read-ahead.ts";
 import type { StagedBytes } from "../../src/core/delta.ts";
 import { putParts } from "../../src/host/primary/flush-parts.ts";
 import { FlushAssembler } from "../../src/vault/log/flush-assembler.ts";
@@ -142,7 +144,10 @@ describe("a large transaction that is read while it is written", () => {
   beforeEach(async () => {
     hosts = await Hosts.begin();
   });
-  afterEach(() => hosts.end());
+  afterEach(async () => {
+    mock.restore();
+    await hosts.end();
+  });
 
   test("is in no record before its commit, and put from what the vault has then", async () => {
     await hosts.run(`BEGIN; ${insert(200)}`);
@@ -279,6 +284,35 @@ describe("a large transaction that is read while it is written", () => {
     const batch = await hosts.collect();
     batch.abort();
     expect(await hosts.temporariesInTheEnd()).toBe(0);
+  });
+
+  test("is read to the end of what is being read when the host ends as primary, and its thread ends after that", async () => {
+    const calls: string[] = [];
+    const [gate, closing] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const { take, close } = FrameThread.prototype;
+    const { closed } = ReadAhead.prototype;
+    spyOn(FrameThread.prototype, "take").mockImplementation(async function (this: FrameThread, request) {
+      calls.push("begun");
+      await gate.promise;
+      const part = await take.call(this, request);
+      calls.push("read");
+      return part;
+    });
+    spyOn(FrameThread.prototype, "close").mockImplementation(async function (this: FrameThread) {
+      calls.push("ended");
+      await close.call(this);
+    });
+    spyOn(ReadAhead.prototype, "closed").mockImplementation(async function (this: ReadAhead) {
+      closing.resolve();
+      await closed.call(this);
+    });
+    await hosts.run(`BEGIN; ${insert(200)}`);
+    while (calls.length === 0) await hosts.tick();
+    const ended = hosts.pair.source.close();
+    await closing.promise;
+    gate.resolve();
+    await ended;
+    expect(calls).toEqual(["begun", "read", "ended"]);
   });
 
   test("is dropped when the host ends as primary", async () => {

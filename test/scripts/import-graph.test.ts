@@ -12,6 +12,7 @@ test("imports are resolved from the file; types and packages are none", () => {
     'import "./f.ts";',
   ].join("\n");
   expect(importsOf("src/x/y.ts", text)).toEqual(["src/x/a.ts", "src/c.ts", "src/x/d.ts", "src/x/e.ts", "src/x/f.ts"]);
+  expect(importsOf("src/x/y.ts", text, "with types")).toContain("src/x/b.ts");
 });
 
 test("files that reach another one are found with their distance", () => {

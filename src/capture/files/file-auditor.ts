@@ -26,7 +26,6 @@ const firstAfterMs = 10_000;
 const everyMs = 10 * 60_000;
 /** In one tick: a few hundred in a second, at a hundredth of a processor. */
 const entriesMax = 2;
-const readBytesMax = 512 * 1024;
 
 export class FileAuditor {
   readonly #parts: FileAuditorParts;
@@ -44,39 +43,34 @@ export class FileAuditor {
     if (nowMs < this.#dueAtMs) return;
     const { tree, pending } = this.#parts;
     if (this.#paths.length === 0) this.#paths = ["", ...tree.paths()];
-    let bytes = 0;
-    for (let count = 0; count < entriesMax && bytes < readBytesMax && !pending.isAny; count++) {
+    // One that differs ends the tick: the next flush examines it, and may read all of it.
+    for (let count = 0; count < entriesMax && !pending.isAny; count++) {
       const path = this.#paths.pop();
-      if (path === undefined) break;
-      bytes += this.#look(path);
+      if (path !== undefined) this.#look(path);
     }
     if (this.#paths.length === 0) this.#dueAtMs = nowMs + everyMs;
   }
 
-  /** Returns how many bytes the examination reads that this look causes. */
-  #look(path: string): number {
+  #look(path: string): void {
     const { root, tree, stamps, pending } = this.#parts;
     const entry = tree.get(path);
     if (path === "" || entry?.kind === "folder") return this.#list(path);
     const found = findAt(pathOf(root, path));
     // Its removal is told, or was missed with the rest of its folder.
-    if (entry === undefined || found === undefined) return 0;
+    if (entry === undefined || found === undefined) return;
     const stamp = stamps.get(path);
-    if (found.kind === "file" && stamp !== undefined && sameStamp(found.stamp, stamp)) return 0;
-    if (found.kind === "link" && entry.kind === "link" && found.target === entry.target) return 0;
+    if (found.kind === "file" && stamp !== undefined && sameStamp(found.stamp, stamp)) return;
+    if (found.kind === "link" && entry.kind === "link" && found.target === entry.target) return;
     pending.note(path);
-    return found.kind === "file" ? Number(found.stamp.size) : 0;
   }
 
-  #list(folder: string): number {
+  #list(folder: string): void {
     const { root, matcher, tree, pending } = this.#parts;
     const present = new Set(
       namesIn(pathOf(root, folder === "" ? "." : folder)).map((name) => (folder === "" ? name : `${folder}/${name}`)),
     );
-    for (const path of present)
-      if (tree.get(path) === undefined && (matcher.covers(path) || matcher.visits(path))) pending.noteNew(path, true);
+    for (const path of present) if (tree.get(path) === undefined && matcher.visits(path)) pending.noteNew(path, true);
     for (const path of tree.below(folder)) if (!present.has(path)) pending.noteGone(path);
-    return 0;
   }
 }
 

@@ -118,8 +118,6 @@ export class FileExaminer {
       }
       const isWritten = (path: string): boolean => told.get(path)?.isWritten === true;
       for (const each of looked) if (each.found === undefined) this.#gone(each, removalsUpTo, isWritten);
-      // From the top down: a folder is put before what is in it.
-      looked.sort((a, b) => (a.path < b.path ? -1 : 1));
       for (const each of looked) {
         if (each.found !== undefined) await this.#there(each.path, each.told, each.found);
         await budget.yieldIfDue();
@@ -160,7 +158,7 @@ export class FileExaminer {
     const present = new Set<string>();
     for (const name of namesIn(this.#pathOf(folder))) {
       const entry = folder === "" ? name : `${folder}/${name}`;
-      if (!matcher.covers(entry) && !matcher.visits(entry)) continue;
+      if (!matcher.visits(entry)) continue;
       present.add(entry);
       this.#entered.set(entry, found);
     }
@@ -257,7 +255,7 @@ export class FileExaminer {
   }
 
   async #file(path: string, told: PendingPath, found: Found & { kind: "file" }): Promise<void> {
-    const { tree, contents } = this.#parts;
+    const { tree } = this.#parts;
     const known = tree.get(path);
     const stamp = this.stamps.get(path);
     if (!told.isWritten && known !== undefined && stamp !== undefined && sameStamp(stamp, found.stamp)) return;
@@ -280,8 +278,8 @@ export class FileExaminer {
     try {
       const put = await this.#read(path, known, Number(found.stamp.size));
       if (put === undefined) return this.#vanished(path, told);
+      // All pieces of one that is the same are: none of them was added to the contents of the flush.
       const isSame = known?.kind === "file" && sameFileAs(known, put);
-      if (isSame) contents.forget(put.pieces);
       this.#draft(isSame ? undefined : put, path);
     } catch (error) {
       this.#noteUnreadable(path, told, error);

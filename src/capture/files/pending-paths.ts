@@ -133,7 +133,7 @@ export class PendingPaths {
     let isRelevant = this.#relevant.get(path);
     if (isRelevant === undefined) {
       if (this.#relevant.size >= rememberedMax) this.#relevant = new Map();
-      isRelevant = this.#matcher.covers(path) || this.#matcher.visits(path);
+      isRelevant = this.#matcher.visits(path);
       this.#relevant.set(path, isRelevant);
     }
     return isRelevant;

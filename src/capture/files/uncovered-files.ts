@@ -34,7 +34,7 @@ export class UncoveredFiles {
 
   /** What holds responses. */
   get holding(): readonly HeldDatabase[] {
-    if (this.#mode === "warn" || this.#files.size === 0) return none;
+    if (!this.isHolding) return none;
     return [...this.#files].slice(0, shownMax).map(([name, { error, sinceMs }]) => ({
       name,
       reason: error.message,

@@ -37,12 +37,11 @@ function reconcileOnce(transition: Transition, phase: Phase): void {
   const status = primaryStatus(transition.state, transition.now);
   switch (phase.kind) {
     case "unknown":
-      if (status === "none") return maybeElectFirst(transition);
-      return trackPrimary(transition, status);
     case "awaiting":
     case "serving":
     case "suspect":
-      return trackPrimary(transition, status);
+      // An epoch that is known is never forgotten: only `unknown` has none.
+      return status === "none" ? maybeElectFirst(transition) : trackPrimary(transition, status);
     case "agreeing":
       if (recovered(transition, phase.failover, status)) return;
       return actWhenAgreed(transition, phase.failover, phase.since);
@@ -56,11 +55,9 @@ function reconcileOnce(transition: Transition, phase: Phase): void {
 }
 
 /** Not acting: the phase follows the observed primary. */
-function trackPrimary(transition: Transition, status: PrimaryStatus): void {
+function trackPrimary(transition: Transition, status: Exclude<PrimaryStatus, "none">): void {
   const phase = transition.state.phase;
   switch (status) {
-    case "none":
-      return;
     case "serving":
       if (phase.kind !== "serving") return become(transition, { kind: "serving" });
       return relieve(transition);

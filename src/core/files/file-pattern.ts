@@ -38,7 +38,7 @@ export interface FileMatcher {
   covers(path: string): boolean;
   /** True for a folder that is itself part of the tree; only these have files. "" (the data folder) is none. */
   coversFolder(path: string): boolean;
-  /** True for a folder in which there may be files: it is watched. */
+  /** True for all that `covers`, and for a folder in which there may be files: it is watched. */
   visits(path: string): boolean;
   /** True for a path that `except` names, or a folder above it. */
   excepts(path: string): boolean;

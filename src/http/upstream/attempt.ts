@@ -394,11 +394,14 @@ export class Attempt
     if (connection === undefined) return;
     this.#connection = undefined;
     this.flow.resume(connection);
-    if (!reusable) {
+    if (reusable) this.#release(connection);
+    else {
       connection.detach();
       connection.abort("the connection cannot be used again");
-      return;
     }
+  }
+
+  #release(connection: UpstreamConnection): void {
     const { pinned } = this.client.connection;
     const keepAliveMs = this.#response?.keepAliveMs;
     if (pinned === undefined) this.#upstream.release(connection, keepAliveMs);

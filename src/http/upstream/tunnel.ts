@@ -16,7 +16,10 @@ export interface TunnelOwner {
   readonly client: AttemptClient;
   readonly release: GatedRelease;
   readonly flow: ResponseFlow;
-  /** Nothing will follow in either direction; the upstream connection no longer belongs to the tunnel. */
+  /**
+   * Nothing will follow in either direction, and what waits for the gate must not leave; the upstream connection no
+   * longer belongs to the tunnel.
+   */
   onTunnelOver(): void;
 }
 
@@ -101,7 +104,6 @@ export class Tunnel implements UpstreamUser, ClientTunnel {
   #close(): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#owner.release.abort();
     this.#owner.client.connection.endTunnel();
     this.#owner.onTunnelOver();
   }

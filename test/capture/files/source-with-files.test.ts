@@ -1,7 +1,7 @@
 import { constants, Database } from "bun:sqlite";
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { spawn } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as immediate } from "node:timers/promises";
 import { FileCapture } from "../../../src/capture/files/file-capture.ts";
@@ -141,6 +141,38 @@ describe("databases and the files beside them", () => {
     });
     expect(fresh.snapshot().tree.checksum).toEqual(it.tree.checksum);
     fresh.close();
+  });
+
+  test("a tick is over when it says so: a collection may follow at once", async () => {
+    using folder = temporaryFolder();
+    await using it = await open(folder.path);
+    for (let times = 0; times < 3; times++) {
+      await it.source.tick();
+      expect(await it.source.collect()).toBeUndefined();
+    }
+  });
+
+  test("an operator is told of both that hold responses, a database and a file", async () => {
+    using folder = temporaryFolder();
+    await using it = await open(folder.path);
+    const held = (): string[] => it.source.uncaptured().map(({ name }) => name);
+    expect(held()).toEqual([]);
+    const made = new Database(join(folder.path, "made.db"));
+    made.run("CREATE TABLE t(v)");
+    made.run("INSERT INTO t VALUES (randomblob(50000))");
+    made.close();
+    const whole = readFileSync(join(folder.path, "made.db"));
+    writeFileSync(join(it.root, "half.db"), whole.subarray(0, 20_000));
+    await it.apply(await it.source.collect());
+    expect(held()).toEqual(["half.db"]);
+    mkdirSync(join(it.root, "uploads"));
+    writeFileSync(join(it.root, "uploads/large"), "");
+    truncateSync(join(it.root, "uploads/large"), (1 << 28) + 1);
+    await it.apply(await it.source.collect());
+    expect(held()).toEqual(["half.db", "uploads/large"]);
+    writeFileSync(join(it.root, "half.db"), whole);
+    while (held().includes("half.db")) await it.apply(await it.source.collect());
+    expect(held()).toEqual(["uploads/large"]);
   });
 
   test("in the background a file makes no response wait, and is in a flush after half of the loss window", async () => {

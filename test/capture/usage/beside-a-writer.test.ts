@@ -62,7 +62,8 @@ test("a commit that the owner of the writer's lock overwrites is refused", async
   expect(it.pair.source.isAhead()).toBe(false);
   const [commit] = it.pair.source.unfinished();
   await it.application.run("a", "INSERT INTO t VALUES (2); COMMIT");
-  expect((await refusedAtTheGate(it.pair)).found).toContain("overwritten since");
+  const { found } = await refusedAtTheGate(it.pair);
+  expect(found).toContain(`overwritten since, by ${it.other.pid} (python3`);
   expect(commit?.isSettled).toBe(false);
 });
 

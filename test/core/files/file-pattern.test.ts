@@ -25,6 +25,17 @@ test("a wildcard stays within its segment", () => {
   expect(matcher(["secrets/*.key"]).covers("secrets/b/a.key")).toBe(false);
 });
 
+test("all that is covered is in a folder that is watched, and a change of it is looked at", () => {
+  for (const files of [["uploads/**"], ["**"], [".migrate"], ["secrets/*.key"], ["a/**/b"], ["**/media/**"]]) {
+    const some = matcher(files, ["uploads/tmp"]);
+    for (const path of [
+      ...["uploads", "uploads/a", "uploads/tmp", "uploads/tmp/a", "uploads/x.db", ".migrate", "secrets/a.key", "own/a"],
+      ...["a/b", "a/c/b", "a/c/b/d", "media/x", "b/media/x/y", "notes.db-wal"],
+    ])
+      expect([path, some.covers(path) && !some.visits(path)]).toEqual([path, false]);
+  }
+});
+
 test("an exception wins, with everything below it", () => {
   const most = matcher(["**"], ["cache"]);
   for (const name of ["cache", "cache/a", "cache/a/b"]) expect(most.covers(name)).toBe(false);

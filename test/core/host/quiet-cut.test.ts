@@ -92,6 +92,47 @@ describe("a host begins with a queue", () => {
   });
 });
 
+/** After one flush with so many rounds of these answers: the number in the application, and the response time. */
+function afterOne(rounds: number, answers: readonly (readonly [among: number, tookMs: number])[]): QuietCut {
+  let state = firstQuietCut;
+  for (let round = 0; round < rounds; round++)
+    for (const [among, tookMs] of answers)
+      state = onAnswer(state, { among, tookMs, executing: among, gapMs: 1, isFirst: false }, 4);
+  return onFlush(state, 10);
+}
+
+test.each([
+  [
+    "their deviation is three tenths of their mean",
+    [
+      [1, 7],
+      [1, 13],
+      [3, 7],
+      [3, 13],
+    ],
+    [
+      [1, 7.1],
+      [1, 12.9],
+      [3, 7.1],
+      [3, 12.9],
+    ],
+  ],
+  [
+    "three tenths of them come with the number in the application",
+    [
+      [1, 8.5],
+      [3, 11.5],
+    ],
+    [
+      [1, 8.6],
+      [3, 11.4],
+    ],
+  ],
+] as const)("response times are not nearly equal if %s", (_, varying, equal) => {
+  expect(afterOne(128, varying).mode.kind).toBe("run");
+  expect(afterOne(128, equal).mode.kind).toBe("trial");
+});
+
 type Answers = Readonly<Record<Manner, number>>;
 
 /** One flush of 4 ms, with as many answers as there are in this manner. */

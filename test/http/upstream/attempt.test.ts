@@ -1,4 +1,6 @@
 import { expect, test } from "bun:test";
+import type { WholeAnswers } from "../../../src/http/upstream/whole-answers.ts";
+import { ManualClock } from "../../support/http/manual-clock.ts";
 import { proxied, roundTrip } from "../../support/http/proxied.ts";
 import { RawBackend } from "../../support/http/raw-backend.ts";
 import { waitFor } from "../../support/http/raw-client.ts";
@@ -59,6 +61,39 @@ test("a chunked request body and its trailers reach the upstream chunked", async
   expect(proxy.backend.last.received).toBe(
     "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n3\r\nabc\r\n0\r\nX-Sum: 9\r\n\r\n",
   );
+});
+
+test("an upload may take as long as its parts keep coming: the answer is due from the last one on", async () => {
+  const clock = new ManualClock();
+  await using proxy = await proxied({ onData: () => undefined, limits: { firstByteMs: 1_000 }, upstreamClock: clock });
+  const client = await proxy.client();
+  client.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n");
+  for (const part of ["a", "b", "c", "d", "e"]) {
+    client.send(part);
+    await waitFor(() => proxy.backend.connections[0]?.received.endsWith(part) ?? false);
+    clock.advance(900);
+  }
+  expect(proxy.outcomes).toEqual([]);
+  clock.advance(300);
+  await waitFor(() => proxy.outcomes.length === 1);
+  expect(proxy.outcomes[0]).toMatchObject({ kind: "lost", reason: "the upstream did not answer within 1000 ms" });
+});
+
+test("an answer that waits for its rest is given up with its attempt, and what waits with it", async () => {
+  const calls: string[] = [];
+  const wholeAnswers = {
+    begin: () => calls.push("begin") > 0,
+    end: () => void calls.push("end"),
+  };
+  await using proxy = await proxied({
+    onData: (c) => c.socket.end("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"),
+    forward: { wholeAnswers: wholeAnswers as unknown as WholeAnswers },
+  });
+  const client = await proxy.client();
+  client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  expect(await client.until((r) => r.endsWith("lost"))).toStartWith("HTTP/1.1 502");
+  expect(proxy.outcomes[0]).toMatchObject({ kind: "lost", released: false });
+  expect(calls).toEqual(["begin", "end"]);
 });
 
 test("a chunked response with trailers reaches an HTTP/1.1 client chunked, and an HTTP/1.0 client until the end of the connection", async () => {

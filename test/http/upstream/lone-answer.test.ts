@@ -2,9 +2,11 @@
 import { Buffer } from "node:buffer";
 import { describe, expect, test } from "bun:test";
 import { CancellationGroup } from "../../../src/runtime/cancellation-group.ts";
+import { type Clock, systemClock } from "../../../src/runtime/clock.ts";
 import type { AnswerRecorder, ForwardOptions, ForwardOutcome } from "../../../src/http/upstream/exchange.ts";
 import type { HeaderList } from "../../../src/http/message/headers.ts";
 import type { HttpLimits } from "../../../src/http/limits.ts";
+import { ManualClock } from "../../support/http/manual-clock.ts";
 import { type Proxied, proxied, type ProxiedOptions } from "../../support/http/proxied.ts";
 import type { BackendConnection } from "../../support/http/raw-backend.ts";
 import { waitFor } from "../../support/http/raw-client.ts";
@@ -45,11 +47,13 @@ async function lone(
   limits: Partial<HttpLimits> = {},
   request = post,
   server: ProxiedOptions["server"] = {},
+  upstreamClock: Clock = systemClock,
 ): Promise<Lone> {
   const recorded: Recorded[] = [];
   const proxy = await proxied({
     limits,
     server,
+    upstreamClock,
     onData: () => undefined,
     forward: {
       outlivesClient: () => true,
@@ -141,6 +145,19 @@ describe("an answer whose client is gone", () => {
     await using it = await lone("", {}, { firstByteMs: 30 });
     await waitFor(() => it.proxy.outcomes.length === 1);
     expect(it.recorded).toEqual([]);
+  });
+
+  test("that takes longer than allowed in all is given up, although its bytes keep arriving", async () => {
+    const clock = new ManualClock();
+    await using it = await lone("", {}, { responseMs: 1_000 }, post, {}, clock);
+    clock.advance(900);
+    it.connection.socket.write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
+    await waitFor(() => it.recorded[0]?.text === "half");
+    expect(it.proxy.outcomes).toEqual([]);
+    clock.advance(400);
+    await waitFor(() => it.proxy.outcomes.length === 1);
+    expect(it.recorded.map(({ isComplete }) => isComplete)).toEqual([false]);
+    await waitFor(() => it.proxy.upstream.stats.connections === 0);
   });
 
   test("is cut with all others", async () => {

@@ -105,6 +105,26 @@ test("a file that cannot be read ends the connection, before a byte that did not
   expect([s.body().equals(sent), again.isDone]).toEqual([true, false]);
 });
 
+test("what a file answers after the end of its attempt is not sent", async () => {
+  using s = await sending();
+  await waitFor(() => s.connection.waitingBytes > limits.writeBufferBytesMax);
+  s.spooled.closeReading();
+  const answer = Promise.withResolvers<Buffer>();
+  const reading = { isOver: false, next: () => answer.promise };
+  Object.assign(s.spooled, { read: () => reading });
+  let parts = 0;
+  const again = new RequestSender(s.client as unknown as AttemptClient, s.connection as unknown as UpstreamConnection, {
+    onBodySent: () => (parts += 1),
+  });
+  s.connection.waitingBytes = 0;
+  if (s.client.request !== undefined) again.start(s.client.request.headers);
+  const sent = s.body();
+  reading.isOver = true;
+  answer.resolve(Buffer.from("late"));
+  await new Promise((resolve) => setImmediate(resolve));
+  expect([s.body().equals(sent), parts]).toEqual([true, 0]);
+});
+
 test("a file that does not have all that has arrived is not sent", async () => {
   using s = await sending();
   s.client.bodyBytes += 1;

@@ -102,6 +102,49 @@ test("a connection that the upstream ends while it is unused is not used again",
   expect(await p.acquire()).not.toBe(connection);
 });
 
+test("of unused connections only the one that the upstream ends is not used again", async () => {
+  await using p = await pool();
+  const [first, second, third] = [await p.acquire(), await p.acquire(), await p.acquire()];
+  for (const connection of [first, second, third]) p.upstream.release(connection);
+  first.abort("it has ended");
+  expect(p.upstream.stats).toMatchObject({ connections: 2, unused: 2 });
+  expect(await p.acquire()).toBe(third);
+  expect(await p.acquire()).toBe(second);
+});
+
+test("a drained pool closes what is unused at once, and the others when they come back", async () => {
+  await using p = await pool();
+  const [busy, pinned, kept] = [await p.acquire(), await p.acquire(), await p.acquire()];
+  p.upstream.pin(pinned);
+  p.upstream.pin(kept);
+  expect(p.upstream.releasePinned(kept)).toBe(true);
+  const unused = [await p.acquire(), await p.acquire()];
+  for (const connection of unused) p.upstream.release(connection);
+  expect(p.upstream.stats.connections).toBe(5);
+  p.upstream.drain("the host steps down");
+  expect(p.upstream.stats).toMatchObject({ connections: 2, unused: 0 });
+  p.upstream.release(busy);
+  expect(p.upstream.releasePinned(pinned)).toBe(false);
+  expect(p.upstream.stats).toMatchObject({ connections: 0, unused: 0 });
+});
+
+test("a connection that belongs to a client may be unused for as long as the client's, or as the upstream keeps it", async () => {
+  await using p = await pool({ idleMs: 4_000 });
+  for (const [keepAliveMs, forMs] of [
+    [undefined, 4_000],
+    [3_000, 2_000],
+    [60_000, 4_000],
+  ] as const) {
+    const connection = await p.acquire();
+    p.upstream.pin(connection);
+    expect(p.upstream.releasePinned(connection, keepAliveMs)).toBe(true);
+    p.clock.advance(forMs - 1);
+    expect(connection.isOpen).toBe(true);
+    p.clock.advance(300);
+    expect([connection.isOpen, p.upstream.stats.connections]).toEqual([false, 0]);
+  }
+});
+
 test("closing ends all connections at once, tells the requests that use them or wait, and refuses later ones", async () => {
   await using p = await pool({ upstreamConnectionsMax: 1 });
   const connection = await p.acquire();
@@ -124,6 +167,7 @@ test("more waiting requests than allowed are refused", async () => {
   expect(await p.acquire().catch((error: unknown) => error)).toEqual(
     new Error("too many requests wait for a connection to the upstream"),
   );
+  expect(p.upstream.stats.waiting).toBe(1);
   p.upstream.release(held);
   expect(await waiting).toBe(held);
 });

@@ -44,3 +44,10 @@ test("a file's own tests come first, and a name that is none is refused", () => 
   expect(() => targetsNamed(root, "docs", 3)).toThrow(OptionError);
   expect(() => targetsNamed(root, "", 3)).toThrow(OptionError);
 });
+
+test("tests that import what the file imports come before those that only reach it, also from a folder below its own", () => {
+  const [found] = targetsNamed(root, "src/capture/auditor.ts", 6);
+  expect(found?.tests[0]).toBe("test/capture/auditor.test.ts");
+  expect(found?.tests).toContain("test/capture/usage/warnings.test.ts");
+  expect(targetsNamed(root, "src/capture/seal-all.ts", 60)[0]?.tests).toContain("test/capture/write-locks.test.ts");
+});

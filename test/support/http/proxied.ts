@@ -3,7 +3,7 @@ import { HttpServer, type HttpServerOptions } from "../../../src/http/server/ser
 import type { ForwardOptions, ForwardOutcome } from "../../../src/http/upstream/exchange.ts";
 import type { HttpLimits } from "../../../src/http/limits.ts";
 import { Upstream } from "../../../src/http/upstream/upstream.ts";
-import { systemClock } from "../../../src/runtime/clock.ts";
+import { type Clock, systemClock } from "../../../src/runtime/clock.ts";
 import { RawBackend, type BackendConnection } from "./raw-backend.ts";
 import { RawClient } from "./raw-client.ts";
 
@@ -26,6 +26,8 @@ export interface ProxiedOptions {
   /** Further options of the server. */
   readonly server?: Partial<HttpServerOptions>;
   readonly onPort?: (upstreamPort: number) => number;
+  /** Of the upstream; default: the system's. */
+  readonly upstreamClock?: Clock;
 }
 
 export async function proxied(options: ProxiedOptions = {}): Promise<Proxied> {
@@ -33,7 +35,7 @@ export async function proxied(options: ProxiedOptions = {}): Promise<Proxied> {
   const upstream = new Upstream({
     host: "127.0.0.1",
     port: backend.port,
-    clock: systemClock,
+    clock: options.upstreamClock ?? systemClock,
     ...(options.limits ? { limits: options.limits } : {}),
   });
   const outcomes: ForwardOutcome[] = [];

@@ -228,6 +228,23 @@ describe("an append", () => {
     expect(await other.positions()).toEqual([1, 2]);
   });
 
+  test("and so it is where the claimant leads: it stands at its position, before the claim", async () => {
+    const vault = new SteppedVault();
+    const stop = new Stop("sync ");
+    const writer = await makeHost("a", vault.open(stop.onCall)).lead();
+    writer.append(commit(1)).catch(() => undefined);
+    await stop.reached;
+    const next = makeHost("b", vault.open(undefined, 2));
+    for (const kind of ["beaten", "claimed"] as const) {
+      await readToEnd(next.reader);
+      expect((await next.claim()).kind).toBe(kind);
+    }
+    for (const bytes of vault.segments.files.values()) bytes.fill(0);
+    const other = vault.open(undefined, 3);
+    expect(await contentsOf(other)).toEqual(["1 a1 epoch", "2 a1 1", "3 b2 epoch"]);
+    expect(await other.positions()).toEqual([1, 2, 3]);
+  });
+
   test("of which a part was written is not in the log, and the next primary begins there", async () => {
     const vault = new SteppedVault();
     const stop = new Stop("sync ");
