@@ -4,7 +4,8 @@
  * killed host is started as soon as a new primary serves; the next kill comes two to three seconds later, when there is
  * a secondary, be it that host or the third one.
  *
- * `--kills N` (1000), `--minutes N` at most (60), `--clients N` (16), `--seed N` (1).
+ * `--kills N` (1000), in clusters of `--each N` kills (125) one after the other, `--minutes N` at most (90),
+ * `--clients N` (16), `--seed N` (1).
  *
  * Counted are the transfers in flight at the moment of a kill, and of them those that were not answered with 2xx, each
  * with the gateway's reason. The ledger answers a transfer 201 when it is done, and 200 when its id was done before: a
@@ -20,7 +21,7 @@ import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { demoApplication } from "../harness/applications.ts";
-import { Cluster, type HostMember } from "../harness/cluster.ts";
+import { Cluster, type GatewayMember, type HostMember } from "../harness/cluster.ts";
 import { GatewayView } from "../harness/gateway-view.ts";
 import { asJson, type CallAnswer, HttpCaller } from "../harness/http-call.ts";
 import { listField, numberField, textField } from "../harness/model.ts";
@@ -30,7 +31,7 @@ import { SeededRandom } from "../harness/seeded-random.ts";
 import { systemClock as clock } from "../src/runtime/clock.ts";
 import { parseBenchArguments, rounded } from "./bench-support.ts";
 
-const options = parseBenchArguments({ kills: 1000, minutes: 60, clients: 16, seed: 1 });
+const options = parseBenchArguments({ kills: 1000, each: 125, minutes: 90, clients: 16, seed: 1 });
 const say = (line: string): void => void (options.json ? process.stderr : process.stdout).write(`${line}\n`);
 
 const hostCount = 3;
@@ -49,23 +50,51 @@ interface Posted {
   wasInFlightAtKill: boolean;
 }
 
-class Clients {
-  readonly #url: string;
-  readonly #caller = new HttpCaller(options.clients);
-  readonly #open = new Set<Posted>();
-  readonly acknowledged = new Set<string>();
+/** What happened in all clusters so far. */
+class Tally {
   readonly reasons = new Map<string, number>();
   readonly failures: string[] = [];
+  kills = 0;
   posts = 0;
   inFlightAtKills = 0;
   notAnswered = 0;
   twice = 0;
+  missing = 0;
   failed = 0;
+  /** Clusters whose sum of balances was wrong in the end. */
+  wrongSums = 0;
+
+  /** Share of the transfers in flight at a kill that were not answered. */
+  get share(): number {
+    return this.inFlightAtKills === 0 ? 0 : this.notAnswered / this.inFlightAtKills;
+  }
+
+  get isWell(): boolean {
+    const faults = this.twice + this.missing + this.failed + this.wrongSums;
+    return faults === 0 && this.kills > 0 && this.share < shareMax;
+  }
+
+  fail(posted: Posted, reason: string): void {
+    this.failed += 1;
+    if (this.failures.length < 20) this.failures.push(`transfer ${posted.id}: ${reason}`);
+  }
+}
+
+/** The clients of one cluster. */
+class Clients {
+  readonly #url: string;
+  readonly #seed: number;
+  readonly #tally: Tally;
+  readonly #caller = new HttpCaller(options.clients);
+  readonly #open = new Set<Posted>();
+  readonly acknowledged = new Set<string>();
   #isOver = false;
   readonly #all: Promise<void>[];
 
-  constructor(url: string) {
+  constructor(url: string, seed: number, tally: Tally) {
     this.#url = url;
+    this.#seed = seed;
+    this.#tally = tally;
     this.#all = Array.from({ length: options.clients }, (_, client) => this.#work(client));
   }
 
@@ -74,7 +103,7 @@ class Clients {
     for (const posted of this.#open) {
       if (posted.wasInFlightAtKill) continue;
       posted.wasInFlightAtKill = true;
-      this.inFlightAtKills += 1;
+      this.#tally.inFlightAtKills += 1;
     }
   }
 
@@ -85,7 +114,7 @@ class Clients {
   }
 
   async #work(client: number): Promise<void> {
-    const dice = new SeededRandom(options.seed * 1009 + client);
+    const dice = new SeededRandom(this.#seed * 1009 + client);
     for (let nth = 1; !this.#isOver; nth++) {
       const from = 1 + Math.floor(accounts * dice.fraction());
       const to = 1 + (from % accounts);
@@ -95,13 +124,13 @@ class Clients {
 
   async #post(posted: Posted, transfer: object): Promise<void> {
     const body = JSON.stringify({ id: posted.id, ...transfer });
-    this.posts += 1;
+    this.#tally.posts += 1;
     this.#open.add(posted);
     try {
       const url = `${this.#url}/transfer`;
       this.#settle(posted, await this.#caller.call({ method: "POST", url, body, timeoutMs: requestTimeoutMs }));
     } catch (error) {
-      this.#fail(posted, String(error));
+      this.#tally.fail(posted, String(error));
     } finally {
       this.#open.delete(posted);
     }
@@ -110,29 +139,28 @@ class Clients {
   #settle(posted: Posted, { status, text, headers }: CallAnswer): void {
     if (status === 201 || status === 200) {
       this.acknowledged.add(posted.id);
-      if (status === 200) this.twice += 1;
+      if (status === 200) this.#tally.twice += 1;
     } else if (headers["stead-outcome"] === "unknown") {
-      if (posted.wasInFlightAtKill) this.notAnswered += 1;
-      else this.#fail(posted, `unknown, and not in flight at a kill: ${text.trim()}`);
-      this.reasons.set(text.trim(), (this.reasons.get(text.trim()) ?? 0) + 1);
-    } else this.#fail(posted, `${status}: ${text.trim()}`);
-  }
-
-  #fail(posted: Posted, reason: string): void {
-    this.failed += 1;
-    if (this.failures.length < 20) this.failures.push(`transfer ${posted.id}: ${reason}`);
+      if (posted.wasInFlightAtKill) this.#tally.notAnswered += 1;
+      else this.#tally.fail(posted, `unknown, and not in flight at a kill: ${text.trim()}`);
+      this.#tally.reasons.set(text.trim(), (this.#tally.reasons.get(text.trim()) ?? 0) + 1);
+    } else this.#tally.fail(posted, `${status}: ${text.trim()}`);
   }
 }
 
-async function kill(cluster: Cluster, primary: HostMember, signal: AbortSignal, clients: Clients): Promise<void> {
+async function kill(
+  cluster: Cluster,
+  primary: HostMember,
+  signal: AbortSignal,
+  clients: Clients,
+  tally: Tally,
+): Promise<void> {
   const host = primary.process;
   if (host === undefined) throw new Error(`${primary.id} is primary and has no process`);
   const family = descendantsOf(host.pid);
-  const before = clients.inFlightAtKills;
+  const before = tally.inFlightAtKills;
   clients.onKill();
-  say(
-    `kill of ${primary.id}: ${clients.inFlightAtKills - before} in flight; ${clients.notAnswered} not answered so far`,
-  );
+  say(`kill of ${primary.id}: ${tally.inFlightAtKills - before} in flight; ${tally.notAnswered} not answered so far`);
   host.signal("SIGKILL");
   await host.ended;
   await cluster.until(
@@ -172,14 +200,38 @@ async function readBack(
   return { missing, isSumOk: sum === accounts * openingBalance };
 }
 
-const folder = mkdtempSync(join(tmpdir(), "stead-proof-kills-"));
-const keeper = new ProcessKeeper(folder);
-try {
-  const cluster = await Cluster.create({
-    ...{ folder, service: "ledger", application: demoApplication("ledger", folder), hosts: hostCount, gateways: 1 },
-    ...{ keeper, clock },
-  });
-  const { signal } = new AbortController();
+/** Runs a cluster of its own through `kills` kills, or fewer if it is `until` before, and reads everything back. */
+async function runCluster(kills: number, seed: number, until: number, tally: Tally): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "stead-proof-kills-"));
+  const keeper = new ProcessKeeper(folder);
+  try {
+    const cluster = await Cluster.create({
+      ...{ folder, service: "ledger", application: demoApplication("ledger", folder), hosts: hostCount, gateways: 1 },
+      ...{ keeper, clock },
+    });
+    const { signal } = new AbortController();
+    const gateway = await startAll(cluster, signal);
+    const clients = new Clients(gateway.url, seed, tally);
+    const dice = new SeededRandom(seed);
+    for (let nth = 1; nth <= kills && clock.now() < until; nth++) {
+      const primary = await cluster.whenWhole(wholeWithinMs, signal, 1);
+      await clock.sleep(loadMsMin + (loadMsMax - loadMsMin) * dice.fraction());
+      await kill(cluster, primary, signal, clients, tally);
+      tally.kills += 1;
+      if (tally.kills % reportEvery === 0) say(`${told(tally)} so far`);
+    }
+    await cluster.whenWhole(wholeWithinMs, signal);
+    await clients.stop();
+    const { missing, isSumOk } = await readBack(gateway.url, clients);
+    tally.missing += missing;
+    if (!isSumOk) tally.wrongSums += 1;
+  } finally {
+    await keeper.close(5_000);
+  }
+}
+
+/** Starts all members, and returns the gateway once it serves. */
+async function startAll(cluster: Cluster, signal: AbortSignal): Promise<GatewayMember> {
   const [gateway] = cluster.gateways;
   if (gateway === undefined) throw new Error("the cluster has no gateway");
   await Promise.all([...cluster.hosts, gateway].map((member) => cluster.start(member)));
@@ -192,44 +244,29 @@ try {
     () => "it does not serve",
     async () => ((await view.isServing().catch(() => false)) ? true : undefined),
   );
-  const clients = new Clients(gateway.url);
-  const dice = new SeededRandom(options.seed);
-  const until = clock.now() + 60_000 * options.minutes;
-  let kills = 0;
-  while (kills < options.kills && clock.now() < until) {
-    const primary = await cluster.whenWhole(wholeWithinMs, signal, 1);
-    await clock.sleep(loadMsMin + (loadMsMax - loadMsMin) * dice.fraction());
-    await kill(cluster, primary, signal, clients);
-    kills += 1;
-    if (kills % reportEvery === 0)
-      say(
-        `${kills} kills: ${clients.posts} transfers, ${clients.inFlightAtKills} in flight at a kill, ${clients.notAnswered} of them not answered, ${clients.twice} executed twice, ${clients.failed} failed`,
-      );
-  }
-  await cluster.whenWhole(wholeWithinMs, signal);
-  await clients.stop();
-  const { missing, isSumOk } = await readBack(gateway.url, clients);
-  const share = clients.inFlightAtKills === 0 ? 0 : clients.notAnswered / clients.inFlightAtKills;
-  for (const failure of clients.failures) say(`failed: ${failure}`);
-  for (const [reason, count] of clients.reasons) say(`not answered: ${count}: ${reason}`);
-  const isWell =
-    clients.twice === 0 && missing === 0 && clients.failed === 0 && isSumOk && kills > 0 && share < shareMax;
-  say(
-    `${isWell ? "✓" : "✗"} ${kills} kills, ${clients.posts} transfers; ${clients.notAnswered} of ${clients.inFlightAtKills} in flight at a kill not answered 2xx (1 in ${share === 0 ? "∞" : (1 / share).toFixed(0)}); ${clients.twice} executed twice, ${missing} missing, ${clients.failed} failed, the sum is ${isSumOk ? "right" : "WRONG"}`,
-  );
-  if (options.json)
-    process.stdout.write(
-      `${JSON.stringify({
-        ...{ bench: "kills", kills, posts: clients.posts, in_flight: clients.inFlightAtKills },
-        ...{
-          not_answered: clients.notAnswered,
-          share: rounded(share, 5),
-          reasons: Object.fromEntries(clients.reasons),
-        },
-        ...{ twice: clients.twice, missing, failed: clients.failed, sum_ok: isSumOk },
-      })}\n`,
-    );
-  process.exitCode = isWell ? 0 : 1;
-} finally {
-  await keeper.close(5_000);
+  return gateway;
 }
+
+function told({ kills, posts, inFlightAtKills, notAnswered, share, twice, failed }: Tally): string {
+  const oneIn = share === 0 ? "" : ` (1 in ${(1 / share).toFixed(0)})`;
+  return `${kills} kills, ${posts} transfers; ${notAnswered} of ${inFlightAtKills} in flight at a kill not answered 2xx${oneIn}; ${twice} executed twice, ${failed} failed`;
+}
+
+const tally = new Tally();
+const until = clock.now() + 60_000 * options.minutes;
+for (let seed = options.seed; tally.kills < options.kills && clock.now() < until; seed++)
+  await runCluster(Math.min(options.each, options.kills - tally.kills), seed, until, tally);
+for (const failure of tally.failures) say(`failed: ${failure}`);
+for (const [reason, count] of tally.reasons) say(`not answered: ${count}: ${reason}`);
+const isSumOk = tally.wrongSums === 0;
+say(`${tally.isWell ? "✓" : "✗"} ${told(tally)}, ${tally.missing} missing, the sum is ${isSumOk ? "right" : "WRONG"}`);
+if (options.json)
+  process.stdout.write(
+    `${JSON.stringify({
+      ...{ bench: "kills", kills: tally.kills, posts: tally.posts, in_flight: tally.inFlightAtKills },
+      ...{ not_answered: tally.notAnswered, share: rounded(tally.share, 5) },
+      ...{ reasons: Object.fromEntries(tally.reasons), twice: tally.twice, missing: tally.missing },
+      ...{ failed: tally.failed, sum_ok: isSumOk },
+    })}\n`,
+  );
+process.exitCode = tally.isWell ? 0 : 1;

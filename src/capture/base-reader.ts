@@ -19,6 +19,9 @@ export interface Resumed {
   readonly stamp: string;
 }
 
+/** Neighbouring pages that one call reads, in bytes. */
+const runBytesMax = 256 * 1024;
+
 interface BaseOptions {
   readonly database: TrackedDatabase;
   /** Read from the index after the pin began. */
@@ -54,7 +57,10 @@ export async function readBase(options: BaseOptions): Promise<Changes | undefine
   const contents = keepContents ? new Map<number, Uint8Array>() : undefined;
   const hashes = new PageHashes(database.pageSize);
   hashes.resize(pageCount, (page) => frames.has(page));
-  await hashPages(database, frames, contents, budget, (page, hash) => hashes.set(page, hash));
+  await hashPages(database, frames, budget, (page, hash, content) => {
+    hashes.set(page, hash);
+    contents?.set(page, content);
+  });
   if (
     stampOf(fstatSync(dbFd)) !== before &&
     !(await isStill(database, frames, budget, (page, hash) => hashes.isSame(page, hash)))
@@ -85,11 +91,12 @@ export async function readSince({ hashes: known, stamp }: Resumed, options: Base
   const contents = keepContents ? new Map<number, Uint8Array>() : undefined;
   const frames = new Map<number, number>();
   const hashes = new Map<number, Uint8Array>();
-  await hashPages(database, located, undefined, budget, (page, hash, content) => {
+  await hashPages(database, located, budget, (page, hash, content) => {
     if (known.isSame(page, hash)) return;
     frames.set(page, located.get(page) ?? inDatabaseFile);
     hashes.set(page, hash);
-    contents?.set(page, content);
+    // A copy: the memory that it was read into has its neighbours too.
+    contents?.set(page, content.slice());
   });
   const isRead = (page: number, hash: Uint8Array): boolean => {
     const changed = hashes.get(page);
@@ -111,24 +118,36 @@ export function claimsOtherSize(page1: Uint8Array, pageCount: number, pagesInFil
   return named > pageCount || (named < pageCount && pagesInFile < pageCount);
 }
 
-/** Hashes the last content of each page; fills `contents` where it is missing. */
-export async function hashPages(
+/** Reads and hashes the last content of each page. */
+async function hashPages(
   database: TrackedDatabase,
   frames: ReadonlyMap<number, number>,
-  contents: Map<number, Uint8Array> | undefined,
   budget: EventLoopBudget,
   visit: (page: number, hash: Uint8Array, content: Uint8Array) => void,
 ): Promise<void> {
-  let sinceBreath = 0;
-  for (const [page, frame] of frames) {
-    let content = contents?.get(page);
-    if (content === undefined) {
-      content = database.readPage(page, frame);
-      contents?.set(page, content);
-    }
-    visit(page, hashPage(page, content), content);
-    if (++sinceBreath % 64 === 0) await budget.yieldIfDue();
+  for (const { page, frame, count } of runsIn(frames, runBytesMax / database.pageSize)) {
+    const read = database.readRun(page, frame, count);
+    for (const [at, content] of read.entries()) visit(page + at, hashPage(page + at, content), content);
+    await budget.yieldIfDue();
   }
+}
+
+/** Neighbouring pages, in neighbouring frames or in the database file, in the order of the map. */
+function* runsIn(
+  frames: ReadonlyMap<number, number>,
+  pagesMax: number,
+): Generator<{ readonly page: number; readonly frame: number; readonly count: number }> {
+  let run: { readonly page: number; readonly frame: number; count: number } | undefined;
+  for (const [page, frame] of frames) {
+    const next = run?.frame === inDatabaseFile ? inDatabaseFile : (run?.frame ?? 0) + (run?.count ?? 0);
+    if (run !== undefined && run.count < pagesMax && page === run.page + run.count && frame === next) {
+      run.count += 1;
+      continue;
+    }
+    if (run !== undefined) yield run;
+    run = { page, frame, count: 1 };
+  }
+  if (run !== undefined) yield run;
 }
 
 /** Finds the last content of each page; pages without content are left out. Without the file: only pages in the log. */
@@ -160,6 +179,6 @@ async function isStill(
 ): Promise<boolean> {
   let isSame = true;
   const inFile = new Map([...frames].filter(([, frame]) => frame === inDatabaseFile));
-  await hashPages(database, inFile, undefined, budget, (page, hash) => (isSame &&= isRead(page, hash)));
+  await hashPages(database, inFile, budget, (page, hash) => (isSame &&= isRead(page, hash)));
   return isSame;
 }

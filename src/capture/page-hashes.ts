@@ -106,6 +106,18 @@ export class PageHashes {
     );
   }
 
+  /**
+   * Returns the first page whose hash is another one, of those from `first` on that have these hashes; undefined: there
+   * is none. Pages beyond the current size have no hash.
+   */
+  firstOther(first: number, hashes: Uint8Array): number | undefined {
+    for (let at = 0; at < hashes.byteLength; at += pageHashBytes) {
+      const page = first + at / pageHashBytes;
+      if (!this.isSame(page, hashes.subarray(at, at + pageHashBytes))) return page;
+    }
+    return undefined;
+  }
+
   /** A view of the hash of a page within the current size; it changes with the table. */
   hashOf(page: number): Uint8Array {
     if (page < 1 || page > this.#pageCount) throw new RangeError(`page ${page} of ${this.#pageCount}`);
@@ -120,6 +132,12 @@ export class PageHashes {
     copy.#pageCount = this.#pageCount;
     copy.#sum.set(this.#sum);
     return copy;
+  }
+
+  /** The hashes of pages within the current size, `pageHashBytes` each, from `first` on. */
+  setRun(first: number, hashes: Uint8Array): void {
+    for (let at = 0; at < hashes.byteLength; at += pageHashBytes)
+      this.set(first + at / pageHashBytes, hashes.subarray(at, at + pageHashBytes));
   }
 
   /** The content of a page within the current size. */

@@ -8,10 +8,11 @@
 import { isDatabaseName } from "../core/database-name.ts";
 import type { DatabaseChecksum, DatabaseDelta, Page } from "../core/delta.ts";
 import { checksumText, hashPage, PageHashes, sameChecksum } from "./page-hashes.ts";
+import { type HashedPiece, PageHasher, type PagePiece } from "./page-hasher.ts";
 import { ReplicaError } from "./replica-error.ts";
 import { EventLoopBudget } from "../runtime/event-loop-budget.ts";
 
-/** A database of a checkpoint, in pieces of any size. */
+/** A database of a checkpoint, in pieces of any size; their memory is not used by their source any more. */
 export interface LoadedDatabase {
   readonly name: string;
   /** Bytes. */
@@ -34,6 +35,8 @@ export interface ProvedChange {
   readonly hashes: ReadonlyMap<number, Uint8Array>;
 }
 
+/** Pieces that are hashed ahead of the one that is written. */
+const hashedAheadMax = 2;
 /** Pages that are hashed or written between two looks at the time. */
 export const pagesPerBreath = 64;
 
@@ -60,14 +63,15 @@ export class PageTables {
    */
   async load(
     database: LoadedDatabase,
-    write: (offset: number, bytes: Uint8Array) => void = () => undefined,
+    write: (offset: number, bytes: Uint8Array) => Promise<void> = () => Promise.resolve(),
   ): Promise<void> {
     const { name, pageSize, pageCount, checksum } = database;
     assertName(name);
     this.#tables.delete(name);
     const hashes = new PageHashes(pageSize);
     hashes.resize(pageCount, () => true);
-    const bytes = await fill(database, hashes, write);
+    const hasher = new PageHasher(pageSize * pageCount);
+    const bytes = await fill(database, { hashes, hasher, write }).finally(() => hasher.close());
     if (bytes !== pageSize * pageCount) throw new ReplicaError(name, `${bytes} bytes`, `${pageSize * pageCount} bytes`);
     if (!sameChecksum(hashes.checksum(), checksum))
       throw new ReplicaError(name, `checksum ${checksumText(hashes.checksum())}`, `checksum ${checksumText(checksum)}`);
@@ -142,34 +146,83 @@ function hashOf(name: string, { number, content }: Page, pageSize: number): Uint
   return hashPage(number, content);
 }
 
+interface Filling {
+  readonly hashes: PageHashes;
+  readonly hasher: PageHasher;
+  readonly write: (offset: number, bytes: Uint8Array) => Promise<void>;
+}
+
 /** Throws `ReplicaError` for a name that leads out of the data folder. */
 export function assertName(name: string): void {
   if (!isDatabaseName(name)) throw new ReplicaError(name, "a name that leaves the data folder", "a relative path");
 }
 
-/** Passes chunks on and hashes the pages in them, whatever their boundaries; returns the number of bytes. */
-async function fill(
-  { name, pageSize, pageCount, chunks }: LoadedDatabase,
-  hashes: PageHashes,
-  write: (offset: number, bytes: Uint8Array) => void,
-): Promise<number> {
+/**
+ * Passes chunks on and hashes the pages in them, whatever their boundaries; returns the number of bytes. Some are
+ * hashed ahead while the one before them is written.
+ */
+async function fill({ name, pageSize, pageCount, chunks }: LoadedDatabase, into: Filling): Promise<number> {
   const budget = new EventLoopBudget();
+  const pieces = new PieceLine(into);
   let offset = 0;
   let rest = new Uint8Array(0);
-  for await (const chunk of chunks) {
-    if (offset + chunk.byteLength > pageSize * pageCount)
-      throw new ReplicaError(name, "more bytes than that", `${pageSize * pageCount} bytes`);
-    write(offset, chunk);
-    const bytes = rest.byteLength === 0 ? chunk : Buffer.concat([rest, chunk]);
-    const firstPage = (offset - rest.byteLength) / pageSize + 1;
-    const whole = Math.floor(bytes.byteLength / pageSize);
-    for (let i = 0; i < whole; i++) {
-      const page = firstPage + i;
-      hashes.set(page, hashPage(page, bytes.subarray(i * pageSize, (i + 1) * pageSize)));
-      if (i % pagesPerBreath === pagesPerBreath - 1) await budget.yieldIfDue();
+  try {
+    for await (const chunk of chunks) {
+      if (offset + rest.byteLength + chunk.byteLength > pageSize * pageCount)
+        throw new ReplicaError(name, "more bytes than that", `${pageSize * pageCount} bytes`);
+      const bytes = rest.byteLength === 0 ? chunk : Buffer.concat([rest, chunk]);
+      const wholeBytes = bytes.byteLength - (bytes.byteLength % pageSize);
+      rest = new Uint8Array(bytes.subarray(wholeBytes));
+      if (wholeBytes === 0) continue;
+      await pieces.add({ bytes: bytes.subarray(0, wholeBytes), pageSize, first: offset / pageSize + 1 });
+      offset += wholeBytes;
+      await budget.yieldIfDue();
     }
-    rest = bytes.slice(whole * pageSize);
-    offset += chunk.byteLength;
+    await pieces.flush();
+  } finally {
+    // No write may be in progress when the caller closes the file.
+    await pieces.settled();
   }
-  return offset;
+  return offset + rest.byteLength;
+}
+
+/** Pieces of a database on their way: hashed, then written, each in its turn. */
+class PieceLine {
+  readonly #into: Filling;
+  readonly #hashing: { readonly piece: PagePiece; readonly hashed: Promise<HashedPiece> }[] = [];
+  #writing: Promise<void> = Promise.resolve();
+
+  constructor(into: Filling) {
+    this.#into = into;
+  }
+
+  async add(piece: PagePiece): Promise<void> {
+    const hashed = this.#into.hasher.hash(piece);
+    // It is awaited in its turn: until then its failure is not unhandled.
+    hashed.catch(() => undefined);
+    this.#hashing.push({ piece, hashed });
+    if (this.#hashing.length > hashedAheadMax) await this.#advance();
+  }
+
+  async flush(): Promise<void> {
+    while (this.#hashing.length > 0) await this.#advance();
+    await this.#writing;
+  }
+
+  /** Nothing is in progress any more, whatever became of it. */
+  async settled(): Promise<void> {
+    await Promise.allSettled([this.#writing, ...this.#hashing.map(({ hashed }) => hashed)]);
+  }
+
+  async #advance(): Promise<void> {
+    const next = this.#hashing.shift();
+    if (next === undefined) return;
+    const { hashes, write } = this.#into;
+    const { piece } = next;
+    const hashed = await next.hashed;
+    hashes.setRun(piece.first, hashed.hashes);
+    await this.#writing;
+    this.#writing = write((piece.first - 1) * piece.pageSize, hashed.bytes);
+    this.#writing.catch(() => undefined);
+  }
 }

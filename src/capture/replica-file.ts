@@ -10,21 +10,29 @@ import {
   closeSync,
   fchmodSync,
   fchownSync,
+  fdatasync,
   fstatSync,
   fsync,
   ftruncateSync,
   lstatSync,
   openSync,
   statSync,
+  write,
   writeSync,
 } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { promisify } from "node:util";
+import { writeBytesMax } from "../runtime/write-size.ts";
 import { type FilePath, folderOf, withSuffix } from "./data-path.ts";
 import { identityOf, identityOfFd, sameFile } from "./file-identity.ts";
 
 const companions = ["-wal", "-shm", "-journal"];
 const fsyncAsync = promisify(fsync);
+const fdatasyncAsync = promisify(fdatasync);
+const writeAsync = promisify(write);
+
+/** Bytes after which a sync beside further writes begins. */
+const syncBytes = 64 * 1024 * 1024;
 
 /** Who has a database file: what it had here before, or what its data folder suggests. */
 export interface FileAccess {
@@ -40,18 +48,25 @@ export class ReplicaFile {
   /** Modification time after our last write, milliseconds since 1970. */
   #leftNs = 0n;
   #isOpen = true;
+  readonly #isSyncedLater: boolean;
+  #unsyncedBytes = 0;
+  /** A sync of what was written so far, beside further writes. */
+  #syncing: Promise<void> | undefined;
+  #syncFailure: Error | undefined;
 
-  private constructor(path: FilePath, fd: number) {
+  private constructor(path: FilePath, fd: number, isSyncedLater: boolean) {
     this.#path = path;
     this.#fd = fd;
+    this.#isSyncedLater = isSyncedLater;
   }
 
-  static async create(path: FilePath, access: FileAccess): Promise<ReplicaFile> {
+  /** `isSyncedLater`: large pieces begin their way to the disk as soon as they are written, since `sync` will wait. */
+  static async create(path: FilePath, access: FileAccess, isSyncedLater = false): Promise<ReplicaFile> {
     await makeFolders(folderOf(path), access);
     for (const suffix of ["", ...companions]) await rm(withSuffix(path, suffix), { force: true });
     const fd = openSync(path, "wx+", 0o600);
     give(fd, access);
-    return new ReplicaFile(path, fd);
+    return new ReplicaFile(path, fd, isSyncedLater);
   }
 
   /** Bytes added read as zeros. */
@@ -65,6 +80,25 @@ export class ReplicaFile {
     let done = 0;
     while (done < bytes.byteLength) done += writeSync(this.#fd, bytes, done, bytes.byteLength - done, offset + done);
     this.#size = Math.max(this.#size, offset + bytes.byteLength);
+  }
+
+  /** Same without holding up the event loop: for large pieces, one at a time. */
+  async writeBeside(offset: number, bytes: Uint8Array): Promise<void> {
+    for (let done = 0; done < bytes.byteLength; ) {
+      const length = Math.min(bytes.byteLength - done, writeBytesMax);
+      const { bytesWritten } = await writeAsync(this.#fd, bytes, done, length, offset + done);
+      done += bytesWritten;
+    }
+    this.#size = Math.max(this.#size, offset + bytes.byteLength);
+    this.#unsyncedBytes += bytes.byteLength;
+    if (this.#isSyncedLater && this.#unsyncedBytes >= syncBytes && this.#syncing === undefined) this.#syncBeside();
+  }
+
+  #syncBeside(): void {
+    this.#unsyncedBytes = 0;
+    this.#syncing = fdatasyncAsync(this.#fd)
+      .catch((error: unknown) => void (this.#syncFailure ??= error instanceof Error ? error : new Error(String(error))))
+      .finally(() => (this.#syncing = undefined));
   }
 
   /** A group of writes is complete: from here on any other change of the file is foreign. */
@@ -87,7 +121,10 @@ export class ReplicaFile {
     );
   }
 
+  /** Throws the error of an earlier sync too: a later one does not tell of pages that are lost. */
   async sync(): Promise<void> {
+    await this.#syncing;
+    if (this.#syncFailure !== undefined) throw this.#syncFailure;
     await fsyncAsync(this.#fd);
   }
 
@@ -96,10 +133,10 @@ export class ReplicaFile {
     for (const suffix of ["", ...companions]) await rm(withSuffix(this.#path, suffix), { force: true });
   }
 
-  close(): Promise<void> {
+  async close(): Promise<void> {
+    await this.#syncing;
     if (this.#isOpen) closeSync(this.#fd);
     this.#isOpen = false;
-    return Promise.resolve();
   }
 }
 

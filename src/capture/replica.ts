@@ -37,6 +37,8 @@ export interface ReplicaOptions {
   readonly accessBefore?: (name: string) => FileAccess | undefined;
   /** True for databases of which this host writes files; default: all. */
   readonly isListed?: (name: string) => boolean;
+  /** `sync` will be called once all is written. */
+  readonly isSyncedLater?: boolean;
 }
 
 export class Replica {
@@ -45,12 +47,15 @@ export class Replica {
   readonly #root: string;
   readonly #accessBefore: ReplicaOptions["accessBefore"];
   readonly #isListed: (name: string) => boolean;
+  readonly #isSyncedLater: boolean;
   readonly #tables = new PageTables();
   readonly #files = new Map<string, ReplicaFile>();
   #isBusy = false;
   #isClosed = false;
 
-  private constructor(root: string, { spoolFolder, accessBefore, isListed = () => true }: ReplicaOptions) {
+  private constructor(root: string, options: ReplicaOptions) {
+    const { spoolFolder, accessBefore, isListed = () => true, isSyncedLater = false } = options;
+    this.#isSyncedLater = isSyncedLater;
     this.#root = root;
     this.spool = spoolFolder === undefined ? undefined : new FlushSpool(spoolFolder);
     this.#accessBefore = accessBefore;
@@ -76,7 +81,7 @@ export class Replica {
       try {
         // Created here also for a database without a single chunk; not before the name is known to be valid.
         const opened = (file = await this.#create(name));
-        await this.#tables.load(database, (offset, bytes) => opened.write(offset, bytes));
+        await this.#tables.load(database, (offset, bytes) => opened.writeBeside(offset, bytes));
         file.rememberWrites();
         this.#files.set(name, file);
       } catch (error) {
@@ -153,7 +158,7 @@ export class Replica {
     const path = this.#pathOf(name);
     const link = linkOnTheWay(this.#root, path);
     if (link !== undefined) throw new ReplicaError(name, `a link at ${textOf(link)}`, "a folder", "foreign");
-    return ReplicaFile.create(path, this.#accessOf(name));
+    return ReplicaFile.create(path, this.#accessOf(name), this.#isSyncedLater);
   }
 
   /** Without an earlier file: its folder's owner, and the group if the folder is one of a group. */

@@ -10,9 +10,10 @@ import { read } from "node:fs";
 import { promisify } from "node:util";
 import { lostContinuity } from "./capture-error.ts";
 import type { Cut } from "./consistent-cut.ts";
-import { hashPage, type PageHashes } from "./page-hashes.ts";
+import type { PageHashes } from "./page-hashes.ts";
+import { PageHasher } from "./page-hasher.ts";
 import type { TrackedDatabase } from "./tracked-database.ts";
-import { frameHeaderBytes, frameOffset } from "./wal-frames.ts";
+import { frameBytes, frameHeaderBytes, frameOffset } from "./wal-frames.ts";
 
 const readAsync = promisify(read);
 
@@ -22,7 +23,10 @@ export interface SnapshotDatabase {
   readonly pageSize: number;
   readonly pageCount: number;
   readonly checksum: Uint8Array;
-  /** Bytes of the database file at the cut. Throws `RangeError` outside pageSize * pageCount. */
+  /**
+   * Whole pages of the database file at the cut, proven. `offset` and `length` in bytes; throws `RangeError` for parts
+   * of pages, and outside pageSize * pageCount.
+   */
   read(offset: number, length: number): Promise<Uint8Array>;
   /**
    * Everything is read: its pin is released before those of the others. A checkpoint of the application that must reset
@@ -53,11 +57,14 @@ export function snapshotOf(
   onRelease: () => void,
 ): Snapshot {
   let released = false;
+  const readers: SnapshotReader[] = [];
+  const closing: Promise<void>[] = [];
   const databases = [...cut].map(([database, index]): SnapshotDatabase => {
     const { name, pageSize, pageCount } = database;
     const layout = database.layout(index);
     const reader = new SnapshotReader(database, pageCount, layout, database.hashes());
     let isDone = false;
+    readers.push(reader);
     return {
       name,
       pageSize,
@@ -69,6 +76,7 @@ export function snapshotOf(
       },
       release() {
         if (!released && !isDone) database.files.closeSnapshot();
+        if (!isDone) closing.push(reader.close());
         isDone = true;
       },
     };
@@ -77,13 +85,18 @@ export function snapshotOf(
     // Those first: no pin keeps them unchanged.
     databases: [...others, ...databases],
     leavesOut,
-    release() {
+    async release() {
       if (!released) onRelease();
       released = true;
-      return Promise.resolve();
+      await Promise.all([...closing, ...readers.map((reader) => reader.close())]);
     },
   };
 }
+
+/** Pages one after the other in the database that are so in one place, too. */
+type Run =
+  | { readonly kind: "frames"; readonly frame: number; readonly pages: number }
+  | { readonly kind: "file" | "zeros"; readonly pages: number };
 
 class SnapshotReader {
   readonly #database: TrackedDatabase;
@@ -91,6 +104,7 @@ class SnapshotReader {
   readonly #frames: ReadonlyMap<number, number>;
   readonly #zeroPages: ReadonlySet<number>;
   readonly #hashes: PageHashes;
+  readonly #hasher: PageHasher;
 
   constructor(
     database: TrackedDatabase,
@@ -98,6 +112,7 @@ class SnapshotReader {
     layout: { frames: ReadonlyMap<number, number>; zeroPages: ReadonlySet<number> },
     hashes: PageHashes,
   ) {
+    this.#hasher = new PageHasher(pageCount * database.pageSize);
     this.#hashes = hashes;
     this.#database = database;
     this.#pageCount = pageCount;
@@ -107,53 +122,77 @@ class SnapshotReader {
 
   async read(offset: number, length: number): Promise<Uint8Array> {
     const { pageSize } = this.#database;
-    if (offset < 0 || length < 0 || offset + length > this.#pageCount * pageSize)
-      throw new RangeError(`bytes ${offset}+${length} of ${this.#pageCount * pageSize}`);
+    const isOfPages = offset % pageSize === 0 && length % pageSize === 0;
+    if (!isOfPages || offset < 0 || length < 0 || offset + length > this.#pageCount * pageSize)
+      throw new RangeError(`bytes ${offset}+${length} of ${this.#pageCount * pageSize}, in pages of ${pageSize}`);
+    if (length === 0) return new Uint8Array(0);
     const bytes = new Uint8Array(length);
-    if (length === 0) return bytes;
-    await this.#fill(this.#database.files.dbFd, bytes, offset);
-    const first = Math.floor(offset / pageSize) + 1;
-    const last = Math.floor((offset + length - 1) / pageSize) + 1;
-    for (let page = first; page <= last; page++) {
-      const frame = this.#frames.get(page);
-      if (frame === undefined && !this.#zeroPages.has(page)) continue;
-      const pageStart = (page - 1) * pageSize;
-      const start = Math.max(offset, pageStart);
-      const end = Math.min(offset + length, pageStart + pageSize);
-      const target = bytes.subarray(start - offset, end - offset);
-      if (frame === undefined) target.fill(0);
-      else await this.#frame(target, frame, start - pageStart);
+    const first = offset / pageSize + 1;
+    const last = (offset + length) / pageSize;
+    for (let page = first; page <= last; ) {
+      const run = this.#runFrom(page, last);
+      const at = (page - first) * pageSize;
+      const target = bytes.subarray(at, at + run.pages * pageSize);
+      // New memory has zeros.
+      if (run.kind === "file") await this.#fill(this.#database.files.dbFd, target, offset + at);
+      else if (run.kind === "frames") await this.#readFrames(target, run.frame);
+      page += run.pages;
     }
-    this.#prove(bytes, offset);
-    return bytes;
+    return this.#prove(bytes, offset);
+  }
+
+  /** Pages that one call reads, from this one on: a transaction leaves neighbours in neighbouring frames. */
+  #runFrom(page: number, last: number): Run {
+    const frame = this.#frames.get(page);
+    const isZero = this.#zeroPages.has(page);
+    const belongs = (next: number): boolean => {
+      const nextFrame = this.#frames.get(next);
+      if (frame !== undefined) return nextFrame === frame + next - page;
+      return nextFrame === undefined && this.#zeroPages.has(next) === isZero;
+    };
+    let pages = 1;
+    while (page + pages <= last && belongs(page + pages)) pages += 1;
+    if (frame !== undefined) return { kind: "frames", frame, pages };
+    return { kind: isZero ? "zeros" : "file", pages };
   }
 
   /**
-   * Every whole page is what was captured (or what the replica handed over): silent decay of the disk never enters a
-   * checkpoint.
+   * Returns the bytes, of which every page is what was captured (or what the replica handed over): silent decay of the
+   * disk never enters a checkpoint.
    */
-  #prove(bytes: Uint8Array, offset: number): void {
+  async #prove(read: Uint8Array, offset: number): Promise<Uint8Array> {
     const { pageSize, name } = this.#database;
-    for (let page = Math.ceil(offset / pageSize) + 1; page * pageSize <= offset + bytes.byteLength; page++) {
-      const start = (page - 1) * pageSize - offset;
-      if (this.#hashes.isSame(page, hashPage(page, bytes.subarray(start, start + pageSize)))) continue;
-      throw lostContinuity(
-        name,
-        `page ${page} with other content than was captured`,
-        "the content of the journal; the local disk or memory changed it: restore this host",
-      );
-    }
+    const first = offset / pageSize + 1;
+    const { bytes, hashes } = await this.#hasher.hash({ bytes: read, pageSize, first });
+    const other = this.#hashes.firstOther(first, hashes);
+    if (other === undefined) return bytes;
+    throw lostContinuity(
+      name,
+      `page ${other} with other content than was captured`,
+      "the content of the journal; the local disk or memory changed it: restore this host",
+    );
   }
 
-  async #frame(target: Uint8Array, frame: number, within: number): Promise<void> {
-    const position = frameOffset(frame, this.#database.pageSize) + frameHeaderBytes + within;
-    const count = await this.#fill(this.#database.files.walFd, target, position);
-    if (count < target.byteLength)
+  /** Reads the pages in frames from `first` on, in one call: the headers between them are left out afterwards. */
+  async #readFrames(target: Uint8Array, first: number): Promise<void> {
+    const { pageSize, name, files } = this.#database;
+    const stride = frameBytes(pageSize);
+    const pages = target.byteLength / pageSize;
+    const raw = pages === 1 ? target : new Uint8Array((pages - 1) * stride + pageSize);
+    const count = await this.#fill(files.walFd, raw, frameOffset(first, pageSize) + frameHeaderBytes);
+    if (count < raw.byteLength)
       throw lostContinuity(
-        this.#database.name,
-        `frame ${frame} beyond the end of the log`,
+        name,
+        `frame ${first + Math.floor(count / stride)} beyond the end of the log`,
         "a frame that stays readable while it is pinned",
       );
+    if (raw === target) return;
+    for (let page = 0; page < pages; page++)
+      target.set(raw.subarray(page * stride, page * stride + pageSize), page * pageSize);
+  }
+
+  close(): Promise<void> {
+    return this.#hasher.close();
   }
 
   /** Bytes beyond the end of the file stay zero: only pages of the layout may lie there. */

@@ -12,7 +12,7 @@ import type { Clock } from "../runtime/clock.ts";
 import { CaptureError, lostContinuity } from "./capture-error.ts";
 import type { DatabaseFiles } from "./database-files.ts";
 import { Deletion } from "./deletion.ts";
-import { hashPages, inDatabaseFile, readBase, readSince, type Resumed } from "./base-reader.ts";
+import { inDatabaseFile, readBase, readSince, type Resumed } from "./base-reader.ts";
 import { FileWatch } from "./file-watch.ts";
 import { planFrames } from "./frame-stream.ts";
 import { hashPage, lockPage, PageHashes } from "./page-hashes.ts";
@@ -305,8 +305,10 @@ export class TrackedDatabase {
     });
     for (const page of frames.keys())
       if (page > to.pageCount) for (const map of [frames, contents, hashes]) map?.delete(page);
-    if (contents !== undefined)
-      await hashPages(this, frames, contents, budget, (page, hash) => void hashes.set(page, hash));
+    for (const [page, content] of contents ?? []) {
+      hashes.set(page, hashPage(page, content));
+      if (hashes.size % 64 === 0) await budget.yieldIfDue();
+    }
     return { database: this, to, pageCount: to.pageCount, frames, contents, hashes };
   }
 

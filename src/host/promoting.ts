@@ -153,6 +153,7 @@ export class Promoting {
       writer,
       wallAheadMs,
       base: logStatus.checkpoint,
+      sinceCheckpoint: logStatus.sinceCheckpoint,
       openSource: () => openSource(known, warnings, files),
       application: application({
         onGaveUp: (reason) => onEvent({ kind: "application-failed", reason }),
@@ -167,7 +168,7 @@ export class Promoting {
         logStatus.wrote(writer.position);
       },
       onCheckpoint: (manifest) => {
-        logStatus.checkpoint = manifest;
+        logStatus.wroteCheckpoint(manifest);
         warnings.over("checkpoint");
         onChange();
       },

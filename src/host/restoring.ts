@@ -119,7 +119,7 @@ export class Restoring {
     warnings.over("restore");
     const secondary = new Secondary({ follower, replica, clock, pollMs: () => config.pollMs, warnings });
     hold(secondary);
-    logStatus.checkpoint = checkpoint;
+    logStatus.restoredFrom(checkpoint);
     if (setAside !== undefined) warnings.warn(describeSetAside(setAside));
     this.#setAsides = await local.setAsides();
     const uncovered = ports.uncoveredFiles?.();

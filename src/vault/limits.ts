@@ -21,7 +21,9 @@ export const sectionKindBytesMax = 32;
 /** A checkpoint covers each database in chunks of this many bytes; a multiple of every page size. */
 export const chunkBytes = 1024 * 1024;
 /** Chunks of one checkpoint that are read, compressed and written at a time. */
-export const checkpointConcurrency = 2;
+export const checkpointConcurrency = 4;
+/** Chunks that are read and proven while those before them are written. */
+export const chunksReadAhead = 4;
 /** Reused chunks that each checkpoint reads back and verifies, in rotation, against silent decay of the vault. */
 export const checkpointScrubChunks = 8;
 /** Newest boundary entries that are kept; `store-log.ts` says why more than one. */

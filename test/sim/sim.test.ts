@@ -25,15 +25,22 @@ describe("the simulated cluster", () => {
     }
   });
 
-  test("a history with an encrypted vault is the same but for the names of chunks", async () => {
-    const [clear, encrypted] = [false, true].map((isEncrypted) =>
-      run({ seed: 3, options: { log: "objects", isEncrypted } }),
-    );
-    const [first, second] = [await clear, await encrypted];
-    expect(second?.figures).toEqual(first?.figures);
-    // A warning of this history names a chunk.
-    expect(second?.hash).not.toBe(first?.hash);
-  });
+  test(
+    "a history with an encrypted vault is the same but for the names of chunks",
+    async () => {
+      for (let seed = 1; seed <= 60; seed += 1) {
+        const [clear, encrypted] = [false, true].map((isEncrypted) =>
+          run({ seed, options: { log: "objects", isEncrypted } }),
+        );
+        const [first, second] = [await clear, await encrypted];
+        expect(second?.figures).toEqual(first?.figures);
+        // A warning of this history names a chunk.
+        if (second?.hash !== first?.hash) return;
+      }
+      expect.unreachable("no history names a chunk");
+    },
+    hangsAfterMs,
+  );
 
   test("the order of events does not depend on how microtasks are drained", async () => {
     const first = await run({ seed: 4 });

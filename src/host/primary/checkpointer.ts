@@ -13,6 +13,9 @@
  * It ends with its term: `close` comes before the databases are closed. A later read would use the number of a closed
  * descriptor, which may belong to another file by then, and its bytes would end up in a checkpoint.
  *
+ * Whether one is due is counted from the newest checkpoint, and not from the beginning of the term: of many short terms
+ * none would write one, while the log and with it each restore grows.
+ *
  * A checkpoint restarts at once, with the database pinned, if it meets a database that no process had open at its
  * beginning and that was written since. One that the vault refuses is retried later. One whose pages differ from the
  * captured ones ends the term: the application reads the same pages.
@@ -28,8 +31,11 @@ import type { Logger } from "../../runtime/log.ts";
 import type { CheckpointDone } from "../../control/host-api.ts";
 import { type CheckpointManifest, writeCheckpoint } from "../../vault/checkpoint/checkpoint.ts";
 import type { Compression } from "../../vault/checkpoint/chunk-codec.ts";
-import { pacedBy } from "../../vault/checkpoint/checkpoint-pace.ts";
+import { CheckpointPace } from "../../vault/checkpoint/checkpoint-pace.ts";
+import { checkpointConcurrency } from "../../vault/limits.ts";
+import type { RecordBody } from "../../vault/record.ts";
 import type { Store } from "../../vault/store/store.ts";
+import type { LogSinceCheckpoint } from "../secondary/log-status.ts";
 import type { Journal } from "./journal.ts";
 import { messageOf } from "../../runtime/operator-error.ts";
 import { type WorkProgress, workProgress, ProgressReport } from "../../runtime/progress-report.ts";
@@ -50,6 +56,8 @@ export interface CheckpointerOptions {
   readonly thresholds: CheckpointThresholds;
   /** Newest announced checkpoint at the time of the claim: its chunks may be reused. */
   readonly base: CheckpointManifest | undefined;
+  /** What the log has after the newest checkpoint at the beginning of the term. */
+  readonly since: LogSinceCheckpoint;
   /** Default: zstd on the thread pool. */
   readonly compression?: Compression | undefined;
   /** Removes what is no longer needed; called after an announcement. */
@@ -58,8 +66,12 @@ export interface CheckpointerOptions {
   readonly onFailed: (reason: string) => void;
 }
 
-/** Share of the time in which a checkpoint may use the vault: the rest is for commits. */
+/** Share of the time in which a checkpoint may use the vault while commits are made: the rest is for them. */
 const vaultShare = 0.5;
+/** So long after a commit more of them are expected. */
+const commitsExpectedMs = 250;
+/** A checkpoint that is due by its age alone is left until a new primary has served for so long. */
+const agedAfterMs = 30_000;
 /** How long a checkpoint waits for long logs to start over, and the pause between two looks. */
 const logsWaitMsMax = 10_000;
 const logsLookMs = 50;
@@ -80,6 +92,7 @@ export class Checkpointer {
   #baseFiles: FileTree | undefined;
   #running: Promise<CheckpointDone> | undefined;
   #lastAt: number;
+  #lastCommitAt = -Infinity;
   #journalBytes = 0;
   #records = 0;
   #progress: WorkProgress | undefined;
@@ -90,7 +103,10 @@ export class Checkpointer {
   constructor(options: CheckpointerOptions) {
     this.#options = options;
     this.#base = options.base;
-    this.#lastAt = options.clock.now();
+    const { elapsedMs, bytes, records } = options.since;
+    this.#lastAt = options.clock.now() - Math.min(elapsedMs, Math.max(0, options.thresholds.intervalMs - agedAfterMs));
+    this.#journalBytes = bytes;
+    this.#records = records;
   }
 
   /**
@@ -103,7 +119,8 @@ export class Checkpointer {
   }
 
   /** Counts a record that was put, and starts a checkpoint when one is due. */
-  onRecord(bytes: number): void {
+  onRecord({ kind, bytes }: { readonly kind: RecordBody["kind"]; readonly bytes: number }): void {
+    if (kind === "commit") this.#lastCommitAt = this.#options.clock.now();
     this.#journalBytes += bytes;
     this.#records += 1;
     if (this.#running !== undefined || this.#isStopped || !this.#isServing) return;
@@ -211,7 +228,9 @@ export class Checkpointer {
         ...(compression === undefined ? {} : { compression }),
       };
       const databases = snapshot.databases.map((database) => this.#guarded(database));
-      const gently = { concurrency: 1, pace: pacedBy(clock, vaultShare) };
+      const lanes = checkpointConcurrency;
+      const isBusy = (): boolean => clock.now() - this.#lastCommitAt < commitsExpectedMs;
+      const pace = new CheckpointPace({ clock, share: vaultShare, lanes, isBusy });
       const say = (text: string): void => log.info(text, { position });
       const report = new ProgressReport({ what: "writing a checkpoint", clock, say, everyMs: progressEveryMs });
       const beganAt = clock.now();
@@ -226,7 +245,7 @@ export class Checkpointer {
         files: this.#filesOf(snapshot),
         baseFiles: this.#baseFiles,
         ...base,
-        ...gently,
+        pace,
         onProgress: (bytes, totalBytes) => {
           report.reached(bytes, totalBytes);
           this.#progress = workProgress(bytes, totalBytes, clock.now() - beganAt);

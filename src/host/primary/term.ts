@@ -25,6 +25,7 @@ import { ApplicationError } from "../application/application-error.ts";
 import { AskedCheckpoints } from "./asked-checkpoints.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import type { FrontPort } from "../application/front.ts";
+import type { LogSinceCheckpoint } from "../secondary/log-status.ts";
 import { Journal } from "./journal.ts";
 import type { JournalEnd } from "./journal-end.ts";
 import { JournalMeter } from "./journal-meter.ts";
@@ -53,6 +54,7 @@ export interface TermOptions {
   /** `wallAheadOf` the clock before the claim. */
   readonly wallAheadMs: number;
   readonly base: CheckpointManifest | undefined;
+  readonly sinceCheckpoint: LogSinceCheckpoint;
   readonly compression: Compression | undefined;
   readonly openSource: () => Promise<CaptureSource>;
   readonly application: SupervisedApplication;
@@ -97,7 +99,7 @@ export class Term {
         options.onRecord();
         this.#bytes += record.bytes;
         this.#meter.onRecord(record);
-        this.#checkpointer.onRecord(record.bytes);
+        this.#checkpointer.onRecord(record);
       },
     });
     this.#checkpointer = new Checkpointer({
@@ -112,6 +114,7 @@ export class Term {
       thresholds: config.checkpoint,
       canBegin: () => this.#source?.longLogs?.canAllStartOver ?? true,
       base: options.base,
+      since: options.sinceCheckpoint,
       compression: options.compression,
       clean: options.clean,
       onDone: options.onCheckpoint,

@@ -20,7 +20,7 @@ export async function readLocalChunk(
   const file = await open(pathOf(folder, wanted.name), "r").catch(() => undefined);
   if (file === undefined) return undefined;
   try {
-    const content = Buffer.alloc(wanted.length);
+    const content = Buffer.allocUnsafeSlow(wanted.length);
     const { bytesRead } = await file.read(content, 0, wanted.length, wanted.offset);
     return bytesRead === wanted.length && names.of(content).includes(wanted.chunk) ? content : undefined;
   } finally {

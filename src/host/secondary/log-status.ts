@@ -9,7 +9,7 @@
 import type { Clock } from "../../runtime/clock.ts";
 import type { RewoundStatus } from "../../control/rewind-api.ts";
 import type { CheckpointManifest } from "../../vault/checkpoint/checkpoint.ts";
-import type { LogRecord } from "../../vault/record.ts";
+import type { LogRecord, RecordBody } from "../../vault/record.ts";
 import type { EpochSeen } from "./follower.ts";
 
 export interface LogStatusOptions {
@@ -21,12 +21,23 @@ export interface LogStatusOptions {
   readonly onDuplicateId: (controlUrl: string) => void;
 }
 
+/** What the log has after the newest checkpoint. */
+export interface LogSinceCheckpoint {
+  /** Since the state that the checkpoint has; by the wall clock, if another host wrote it. */
+  readonly elapsedMs: number;
+  /** Of pages in commits. */
+  readonly bytes: number;
+  readonly records: number;
+}
+
 export class LogStatus {
-  /** The newest one that this host knows of. */
-  checkpoint: CheckpointManifest | undefined;
   /** The last rewind that this host has read or written. */
   rewound: RewoundStatus | undefined;
   readonly #options: LogStatusOptions;
+  #checkpoint: CheckpointManifest | undefined;
+  #checkpointAt: number;
+  #bytes = 0;
+  #records = 0;
   #epoch: EpochSeen | undefined;
   #position = 0;
   #lastRecordAt: number | undefined;
@@ -38,6 +49,34 @@ export class LogStatus {
 
   constructor(options: LogStatusOptions) {
     this.#options = options;
+    this.#checkpointAt = options.clock.now();
+  }
+
+  /** The newest one that this host has restored or written. */
+  get checkpoint(): CheckpointManifest | undefined {
+    return this.#checkpoint;
+  }
+
+  /** Of the records that were read: a term begins with this, and a checkpoint is due as if there had been one term. */
+  get sinceCheckpoint(): LogSinceCheckpoint {
+    return {
+      elapsedMs: this.#options.clock.now() - this.#checkpointAt,
+      bytes: this.#bytes,
+      records: this.#records,
+    };
+  }
+
+  /** This host restored from it, and has read the records after it. */
+  restoredFrom(checkpoint: CheckpointManifest): void {
+    const { clock } = this.#options;
+    this.#checkpoint = checkpoint;
+    this.#checkpointAt = clock.now() - Math.max(0, clock.wallTime() - checkpoint.wallTimeMs);
+  }
+
+  /** This host, as primary, wrote it. */
+  wroteCheckpoint(checkpoint: CheckpointManifest): void {
+    this.#checkpoint = checkpoint;
+    this.#startsOver();
   }
 
   get epoch(): EpochSeen | undefined {
@@ -66,6 +105,7 @@ export class LogStatus {
   rereads(): void {
     this.#isHistory = true;
     this.#strange = undefined;
+    this.#startsOver();
   }
 
   /** The end of the log was reached: later records are news. */
@@ -95,6 +135,7 @@ export class LogStatus {
     this.#position = header.position;
     this.#lastRecordAt = this.#options.clock.now();
     if (this.#strange?.nonce === header.nonce) this.#options.onDuplicateId(this.#strange.controlUrl);
+    this.#count(body);
     if (body.kind === "vacate") this.vacated();
     if (body.kind !== "epoch") return body.kind === "vacate";
     this.#handover = undefined;
@@ -103,5 +144,21 @@ export class LogStatus {
     const isStrange = !this.#isHistory && header.host === this.#options.host && instance !== this.#options.instance;
     this.#strange = isStrange ? { nonce: header.nonce, controlUrl } : undefined;
     return true;
+  }
+
+  /**
+   * A checkpoint that is announced while this host follows is of a state a moment before: what was written since then
+   * is not counted. One that is announced in what a restore reads is the one that was restored, or older.
+   */
+  #count(body: RecordBody): void {
+    if (body.kind === "checkpoint" && !this.#isHistory) return this.#startsOver();
+    this.#records += 1;
+    if (body.kind !== "commit") return;
+    for (const { pages, pageSize } of body.databases) this.#bytes += pages.length * pageSize;
+  }
+
+  #startsOver(): void {
+    this.#bytes = this.#records = 0;
+    this.#checkpointAt = this.#options.clock.now();
   }
 }

@@ -15,6 +15,7 @@ import { wholeState } from "../../core/files/whole-state.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { messageOf, OperatorError } from "../../runtime/operator-error.ts";
 import type { Rules } from "../../core/rules.ts";
+import { mapInOrder } from "../../runtime/in-parallel.ts";
 import {
   type CheckpointManifest,
   listCheckpoints,
@@ -24,7 +25,7 @@ import {
 } from "../../vault/checkpoint/checkpoint.ts";
 import { readTree } from "../../vault/checkpoint/checkpoint-files.ts";
 import { databaseBytes } from "../../vault/checkpoint/checkpoint-manifest.ts";
-import { chunkBytes } from "../../vault/limits.ts";
+import { chunkBytes, chunksReadAhead } from "../../vault/limits.ts";
 import { parseChunkKey } from "../../vault/keys.ts";
 import { type Log, readEpochRecord } from "../../vault/log/log.ts";
 import { LogReader } from "../../vault/log/log-reader.ts";
@@ -256,12 +257,16 @@ function loadingOf<Target extends RestoreTarget>(
     chunks: async function* chunksOf(name) {
       const database = manifest.databases.find((candidate) => candidate.name === name);
       if (database === undefined) return;
-      for (const [index, key] of database.chunks.entries()) {
+      const read = async (index: number): Promise<Uint8Array> => {
         signal.throwIfAborted();
         const offset = index * chunkBytes;
         const length = Math.min(chunkBytes, databaseBytes(database) - offset);
-        const local = await localChunk(name, offset, length, parseChunkKey(key)?.name ?? "");
-        yield local ?? (await readChunk(store, manifest, name, index));
+        const chunk = parseChunkKey(database.chunks[index] ?? "")?.name ?? "";
+        return (await localChunk(name, offset, length, chunk)) ?? (await readChunk(store, manifest, name, index));
+      };
+      for await (const chunk of mapInOrder(chunksReadAhead, database.chunks.keys(), read)) {
+        const { length } = chunk;
+        yield chunk;
         onBytes(length);
       }
     },

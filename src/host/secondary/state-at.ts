@@ -12,6 +12,7 @@ import { ReplicaError } from "../../capture/replica-error.ts";
 import { fileUserOf } from "../../core/files/file-owner.ts";
 import type { FileMatcher } from "../../core/files/file-pattern.ts";
 import { allRules } from "../../core/rules.ts";
+import { mapInOrder } from "../../runtime/in-parallel.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
 import {
   type CheckpointManifest,
@@ -24,6 +25,7 @@ import { PieceReader } from "../../vault/checkpoint/piece-reader.ts";
 import { readTree } from "../../vault/checkpoint/checkpoint-files.ts";
 import { databaseBytes } from "../../vault/checkpoint/checkpoint-manifest.ts";
 import { CorruptRecordError, DamagedChunkError, DamagedManifestError } from "../../vault/errors.ts";
+import { chunksReadAhead } from "../../vault/limits.ts";
 import { FlushAssembler } from "../../vault/log/flush-assembler.ts";
 import type { Log } from "../../vault/log/log.ts";
 import { LogReader, type LogStart } from "../../vault/log/log-reader.ts";
@@ -134,7 +136,7 @@ async function loadCheckpoint(
     const spoolFolder = spoolFolderOf(root);
     await mkdir(spoolFolder, { recursive: true });
     const pieces = new PieceReader({ store, log });
-    const replica = new ReplicaWithFiles(await Replica.open({ root, spoolFolder }), {
+    const replica = new ReplicaWithFiles(await Replica.open({ root, spoolFolder, isSyncedLater: true }), {
       ...{ root, matcher: everything, user: fileUserOf(process.geteuid?.() === 0, undefined) },
       ...{ fetch: (wanted) => pieces.read(wanted), isFresh: true },
     });
@@ -145,12 +147,11 @@ async function loadCheckpoint(
         const ofFiles = checkpoint.files?.bytes ?? 0;
         const total = checkpoint.databases.reduce((sum, database) => sum + databaseBytes(database), ofFiles);
         let done = 0;
-        const onChunk = ({ length }: Uint8Array): void => options.onProgress?.((done += length), total);
+        const onBytes = (bytes: number): void => options.onProgress?.((done += bytes), total);
         for (const database of checkpoint.databases)
-          await replica.load({ ...database, chunks: chunksOf(options, checkpoint, database, onChunk) });
+          await replica.load({ ...database, chunks: chunksOf(options, checkpoint, database, onBytes) });
         const tree = await readTree(store, checkpoint);
-        if (tree !== undefined)
-          await replica.loadFiles(tree, (bytes) => options.onProgress?.((done += bytes), total), signal);
+        if (tree !== undefined) await replica.loadFiles(tree, onBytes, signal);
         if (damage !== undefined) onWarning(`the checkpoint at position ${position} is used instead`);
         return { checkpoint, replica };
       }
@@ -224,13 +225,16 @@ async function* chunksOf(
   { store, signal }: StateAtOptions,
   manifest: CheckpointManifest,
   database: { readonly name: string; readonly chunks: readonly string[] },
-  onChunk: (chunk: Uint8Array) => void,
+  onBytes: (bytes: number) => void,
 ): AsyncGenerator<Uint8Array> {
-  for (const index of database.chunks.keys()) {
+  const read = async (index: number): Promise<Uint8Array> => {
     signal?.throwIfAborted();
-    const chunk = await readChunk(store, manifest, database.name, index);
+    return readChunk(store, manifest, database.name, index);
+  };
+  for await (const chunk of mapInOrder(chunksReadAhead, database.chunks.keys(), read)) {
+    const { length } = chunk;
     yield chunk;
-    onChunk(chunk);
+    onBytes(length);
   }
 }
 

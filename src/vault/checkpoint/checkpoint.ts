@@ -18,6 +18,7 @@ import type { FileTree } from "../../core/files/file-tree.ts";
 import { zstdCompression, type Compression } from "./chunk-codec.ts";
 import { type CheckpointFiles, chunksOfFiles, keysOfPieces, treeBefore } from "./checkpoint-files.ts";
 import { storeFiles } from "./store-files.ts";
+import type { ChunkPace } from "./checkpoint-pace.ts";
 import {
   type CheckpointManifest,
   chunkCountOf,
@@ -28,6 +29,7 @@ import {
   readManifest,
 } from "./checkpoint-manifest.ts";
 import { inParallel } from "../../runtime/in-parallel.ts";
+import { sha256 } from "../../runtime/sha256.ts";
 import { Reuse } from "./reuse.ts";
 import { readChunkOf, writeChunkOf } from "./stored-chunk.ts";
 import { CheckpointExistsError, DamagedManifestError, UnknownFormatError } from "../errors.ts";
@@ -76,8 +78,8 @@ export interface WriteCheckpointOptions {
   readonly compression?: Compression;
   /** Chunks in progress at a time. */
   readonly concurrency?: number;
-  /** Called before each chunk: a caller that slows the checkpoint down waits here. */
-  readonly pace?: (bytes: number) => Promise<void>;
+  /** Runs the work on each chunk; default: at once. */
+  readonly pace?: ChunkPace | undefined;
   /** Called after each chunk, with the bytes of the databases that are done. */
   readonly onProgress?: (bytes: number, totalBytes: number) => void;
 }
@@ -117,12 +119,13 @@ export async function writeCheckpoint(options: WriteCheckpointOptions): Promise<
   const total = pieces.length * chunkBytes + (beside?.tree.bytes ?? 0);
   let written = 0;
   let done = 0;
+  const pace = options.pace ?? unpaced;
   await inParallel(options.concurrency ?? checkpointConcurrency, pieces, async ({ job, index }) => {
-    options.signal?.throwIfAborted();
-    await options.pace?.(chunkBytes);
-    const again = await reuse.again(job.same?.chunks[index], chunkLength(job.database, index), job.database.name);
-    const stored =
-      again === undefined ? await storeChunk(options, reuse, job.database, index) : { key: again, written: false };
+    const stored = await pace.run(async () => {
+      options.signal?.throwIfAborted();
+      const again = await reuse.again(job.same?.chunks[index], chunkLength(job.database, index), job.database.name);
+      return again === undefined ? storeChunk(options, reuse, job.database, index) : { key: again, written: false };
+    });
     job.keys[index] = stored.key;
     if ((job.left -= 1) === 0) job.database.release?.();
     if (stored.written) written += 1;
@@ -133,7 +136,7 @@ export async function writeCheckpoint(options: WriteCheckpointOptions): Promise<
       ? undefined
       : await storeFiles({
           ...{ store, position: options.position, files: beside, before: filesBefore, reuse },
-          ...{ compression: options.compression ?? zstdCompression, signal: options.signal, pace: options.pace },
+          ...{ compression: options.compression ?? zstdCompression, signal: options.signal, pace },
           onPiece: (bytes) => options.onProgress?.((done += bytes), total),
         });
   options.signal?.throwIfAborted();
@@ -174,6 +177,8 @@ export async function readChunk(
     throw new RangeError(`checkpoint ${manifest.position} has no chunk ${index} of database ${database}`);
   return readChunkOf(store, key, database, chunkLength(found, index));
 }
+
+const unpaced: ChunkPace = { run: (work) => work() };
 
 const chunkLength = (database: { readonly pageSize: number; readonly pageCount: number }, index: number): number =>
   Math.min(chunkBytes, databaseBytes(database) - index * chunkBytes);
@@ -221,10 +226,11 @@ async function storeChunk(
   const content = await database.read(index * chunkBytes, length);
   if (content.length !== length)
     throw new RangeError(`database ${database.name} gave ${content.length} bytes of ${length}`);
-  const names = reuse.names.of(content);
+  const hash = sha256(content).toString("hex");
+  const names = reuse.names.of(content, hash);
   const existing = await reuse.find(names, length, database.name);
   if (existing !== undefined) return { key: existing, written: false };
-  const how = { owner: database.name, compression: options.compression ?? zstdCompression };
+  const how = { owner: database.name, compression: options.compression ?? zstdCompression, sha256: hash };
   return { key: await writeChunkOf(options.store, options.position, content, how), written: true };
 }
 

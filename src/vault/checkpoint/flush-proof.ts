@@ -10,6 +10,7 @@ import type { DatabaseChecksum } from "../../core/delta.ts";
 import type { Flush } from "../../core/flush.ts";
 import type { FileTree } from "../../core/files/file-tree.ts";
 import { wholeState } from "../../core/files/whole-state.ts";
+import { mapInOrder } from "../../runtime/in-parallel.ts";
 import { readTree } from "./checkpoint-files.ts";
 import { readChunkOf } from "./stored-chunk.ts";
 import { MalformedBytes } from "../log/bytes.ts";
@@ -18,6 +19,7 @@ import { DamagedChunkError } from "../errors.ts";
 import { type CheckpointManifest, readChunk } from "./checkpoint.ts";
 import type { PageKeeper } from "../log/flush-assembler.ts";
 import { isVaultError } from "../errors.ts";
+import { chunksReadAhead } from "../limits.ts";
 import type { LogRecord, Position } from "../record.ts";
 import type { Store } from "../store/store.ts";
 
@@ -163,7 +165,7 @@ export class JournalProof {
     manifest: CheckpointManifest,
     { name, chunks }: { readonly name: string; readonly chunks: readonly string[] },
   ): AsyncGenerator<Uint8Array> {
-    for (const index of chunks.keys()) yield await readChunk(this.#store, manifest, name, index);
+    yield* mapInOrder(chunksReadAhead, chunks.keys(), (index) => readChunk(this.#store, manifest, name, index));
   }
 }
 

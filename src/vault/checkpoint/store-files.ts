@@ -20,6 +20,7 @@ import type { Position } from "../record.ts";
 import { chunkNamesOf } from "../store/chunk-names.ts";
 import type { Store } from "../store/store.ts";
 import { type CheckpointFiles, treeName } from "./checkpoint-files.ts";
+import type { ChunkPace } from "./checkpoint-pace.ts";
 import type { ManifestFiles } from "./checkpoint-manifest.ts";
 import type { Compression } from "./chunk-codec.ts";
 import { inParallel } from "../../runtime/in-parallel.ts";
@@ -38,7 +39,7 @@ export interface StoreFilesOptions {
   readonly reuse: Reuse;
   readonly compression: Compression;
   readonly signal?: AbortSignal | undefined;
-  readonly pace?: ((bytes: number) => Promise<void>) | undefined;
+  readonly pace: ChunkPace;
   readonly onPiece: (bytes: number) => void;
 }
 
@@ -73,10 +74,13 @@ export async function storeFiles(options: StoreFilesOptions): Promise<StoredFile
   let written = work.written;
   for (const part of encodeTree(entries)) {
     signal?.throwIfAborted();
-    await pace?.(part.length);
-    const existing = await reuse.find(chunkNamesOf(store).of(part), part.length, treeName);
-    if (existing === undefined) written += 1;
-    chunks.push(existing ?? (await writeChunkOf(store, position, part, { owner: treeName, compression })));
+    const key = await pace.run(async () => {
+      const existing = await reuse.find(chunkNamesOf(store).of(part), part.length, treeName);
+      if (existing !== undefined) return existing;
+      written += 1;
+      return writeChunkOf(store, position, part, { owner: treeName, compression });
+    });
+    chunks.push(key);
     await budget.yieldIfDue();
   }
   const { checksum, size: count, bytes } = tree;
@@ -97,7 +101,7 @@ class PieceWork {
   constructor(options: StoreFilesOptions, before: ReadonlyMap<string, ChunkPlace>) {
     this.#options = options;
     this.#before = before;
-    this.#packer = new PiecePacker((content) => this.#write(content, "small files"));
+    this.#packer = new PiecePacker((content) => this.#writeChunk(content, "small files"));
   }
 
   async place(jobs: readonly Job[]): Promise<void> {
@@ -134,8 +138,7 @@ class PieceWork {
   }
 
   async #store(job: Job): Promise<void> {
-    const { files, pace } = this.#options;
-    const { path, index, length, piece } = job;
+    const { piece } = job;
     const same = this.#writing.get(piece.hash);
     if (same !== undefined) {
       if (same.place === undefined) same.waiting.push(job);
@@ -144,20 +147,24 @@ class PieceWork {
     }
     const writing: { readonly waiting: Job[]; place: PiecePlace | undefined } = { waiting: [job], place: undefined };
     this.#writing.set(piece.hash, writing);
-    await pace?.(length);
-    const content = await files.read(path, index);
-    const found = sha256(content).toString("hex");
-    if (found !== piece.hash || content.length !== length)
-      throw new RangeError(`piece ${index} of ${path} has SHA-256 ${found}, not ${piece.hash}`);
     const onPlaced = (place: PiecePlace): void => {
       writing.place = place;
       for (const each of writing.waiting) each.place = place;
     };
-    if (length <= packedBytesMax) await this.#packer.add(content, onPlaced);
-    else onPlaced({ kind: "chunk", key: await this.#write(content, path, found) });
+    await this.#options.pace.run(() => this.#write(job, onPlaced));
   }
 
-  #write(content: Uint8Array, owner: string, hash?: string): Promise<string> {
+  async #write({ path, index, length, piece }: Job, onPlaced: (place: PiecePlace) => void): Promise<void> {
+    const { files } = this.#options;
+    const content = await files.read(path, index);
+    const found = sha256(content).toString("hex");
+    if (found !== piece.hash || content.length !== length)
+      throw new RangeError(`piece ${index} of ${path} has SHA-256 ${found}, not ${piece.hash}`);
+    if (length <= packedBytesMax) await this.#packer.add(content, onPlaced);
+    else onPlaced({ kind: "chunk", key: await this.#writeChunk(content, path, found) });
+  }
+
+  #writeChunk(content: Uint8Array, owner: string, hash?: string): Promise<string> {
     const { store, position, compression } = this.#options;
     this.written += 1;
     return writeChunkOf(store, position, content, { owner, compression, sha256: hash });

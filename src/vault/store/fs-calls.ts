@@ -8,6 +8,7 @@
  */
 import fs from "node:fs";
 import { promisify } from "node:util";
+import { writeBytesMax } from "../../runtime/write-size.ts";
 
 export interface FsCalls {
   open(path: string, flags: number, mode?: number): Promise<number>;
@@ -74,7 +75,8 @@ export const systemCalls: FsCalls = {
   },
 
   async read(fd, size) {
-    const bytes = new Uint8Array(size);
+    // Without zeros: `fill` fills all of it, or rejects.
+    const bytes = new Uint8Array(Buffer.allocUnsafeSlow(size).buffer);
     await fill(fd, bytes);
     return bytes;
   },
@@ -102,7 +104,7 @@ async function writeAll(fd: number, bytes: Uint8Array, start: number): Promise<v
 /** The bytes from `from` on, to the offset `at` of the file. */
 function writeOnce(fd: number, bytes: Uint8Array, from: number, at: number): Promise<number> {
   return new Promise((resolve, reject) => {
-    fs.write(fd, bytes, from, bytes.length - from, at, (error, written) =>
+    fs.write(fd, bytes, from, Math.min(bytes.length - from, writeBytesMax), at, (error, written) =>
       error === null ? resolve(written) : reject(error),
     );
   });

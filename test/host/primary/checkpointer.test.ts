@@ -19,6 +19,7 @@ import { FakeSource } from "../../support/host/fake-source.ts";
 import { claimAs, Pages, readerFromStart, until } from "../../support/host/log-fixture.ts";
 
 const never = Number.MAX_SAFE_INTEGER;
+const nothing = { elapsedMs: 0, bytes: 0, records: 0 };
 
 /** A source whose snapshot reads when the test lets it. */
 class SlowSnapshots extends FakeSource {
@@ -76,6 +77,7 @@ async function setUp(changes: Partial<CheckpointerOptions> = {}) {
     },
     thresholds: { intervalMs: never, journalBytes: never, restoreBudgetMs: never },
     base: undefined,
+    since: nothing,
     clean: (newest) => Promise.resolve(void cleaned.push(newest.position)),
     onDone: (manifest) => done.push(manifest),
     onFailed: (reason) => failed.push(reason),
@@ -109,17 +111,48 @@ describe("a checkpointer", () => {
       ...{
         thresholds: { intervalMs: 0, journalBytes: 1, restoreBudgetMs: 0 },
         base: undefined,
+        since: nothing,
         clean: () => Promise.resolve(),
       },
       ...{ onDone: () => undefined, onFailed: () => undefined },
     });
-    checkpointer.onRecord(1_000_000);
+    checkpointer.onRecord({ kind: "commit", bytes: 1_000_000 });
     expect(await failureOf(checkpointer.now("an operator asks"))).toMatchObject({
       message: expect.stringContaining("R5"),
     });
     expect(source.taken).toBe(0);
     checkpointer.begin();
-    checkpointer.onRecord(1);
+    checkpointer.onRecord({ kind: "commit", bytes: 1 });
+    await checkpointer.now("the checkpoint in progress");
+    expect(source.taken).toBe(1);
+    journal.abort();
+  });
+
+  test("counts from the newest checkpoint: of many short terms each continues where the one before ended", async () => {
+    const thresholds = { intervalMs: never, journalBytes: 1_000, restoreBudgetMs: never };
+    const { source, journal, checkpointer } = await setUp({
+      thresholds,
+      since: { elapsedMs: 0, bytes: 998, records: 7 },
+    });
+    checkpointer.onRecord({ kind: "commit", bytes: 1 });
+    expect(source.taken).toBe(0);
+    checkpointer.onRecord({ kind: "commit", bytes: 1 });
+    await checkpointer.now("the checkpoint in progress");
+    expect(source.taken).toBe(1);
+    journal.abort();
+  });
+
+  test("leaves a checkpoint that is due by its age alone until a new primary has served for a while", async () => {
+    let now = 0;
+    const clock = { ...systemClock, now: () => now, sleep: () => Promise.resolve() };
+    const thresholds = { intervalMs: 300_000, journalBytes: never, restoreBudgetMs: never };
+    const since = { elapsedMs: 900_000, bytes: 10, records: 1 };
+    const { source, journal, checkpointer } = await setUp({ clock, thresholds, since });
+    now = 29_999;
+    checkpointer.onRecord({ kind: "commit", bytes: 1 });
+    expect(source.taken).toBe(0);
+    now = 30_000;
+    checkpointer.onRecord({ kind: "commit", bytes: 1 });
     await checkpointer.now("the checkpoint in progress");
     expect(source.taken).toBe(1);
     journal.abort();
@@ -144,8 +177,10 @@ describe("a checkpointer", () => {
     source.beforeRead = () => {
       told.push([source.reads, checkpointer.progress]);
       now += 1_000;
+      checkpointer.onRecord({ kind: "commit", bytes: 1 });
       return Promise.resolve();
     };
+    checkpointer.onRecord({ kind: "commit", bytes: 1 });
     await checkpointer.now("test");
     expect(told[0]).toEqual([1, undefined]);
     expect(told.map(([, progress]) => progress?.done)).toEqual([undefined, chunkBytes, 2 * chunkBytes]);
@@ -153,6 +188,34 @@ describe("a checkpointer", () => {
       ...{ done: 2 * chunkBytes, total: 3 * chunkBytes, perSecond: chunkBytes, leftMs: 1_000 },
     });
     expect(checkpointer.progress).toBeUndefined();
+    journal.abort();
+  });
+
+  test("reads one chunk at a time while commits are made, and several once there have been none for a while", async () => {
+    let now = 0;
+    const clock = { ...systemClock, now: () => now, sleep: () => Promise.resolve() };
+    const { source, journal, checkpointer } = await setUp({ clock });
+    const pages = (8 * chunkBytes) / source.pages.snapshot().pageSize;
+    source.pages.change(Object.fromEntries(Array.from({ length: pages }, (_, at) => [at + 1, at % 251])));
+    const waiting: (() => void)[] = [];
+    source.beforeRead = () => new Promise((resolve) => void waiting.push(resolve));
+    checkpointer.onRecord({ kind: "commit", bytes: 1 });
+    const running = checkpointer.now("test");
+    await until(() => waiting.length > 0);
+    expect(waiting.length).toBe(1);
+    now += 249;
+    checkpointer.onRecord({ kind: "renew", bytes: 1 });
+    waiting.pop()?.();
+    await until(() => waiting.length > 0);
+    expect([waiting.length, source.reads]).toEqual([1, 2]);
+    now += 1;
+    waiting.pop()?.();
+    await until(() => source.reads > 2);
+    expect(waiting.length).toBe(4);
+    source.beforeRead = () => Promise.resolve();
+    for (const begin of waiting.splice(0)) begin();
+    await running;
+    expect(source.reads).toBe(8);
     journal.abort();
   });
 
@@ -222,17 +285,17 @@ describe("a checkpointer", () => {
       thresholds: { intervalMs: never, journalBytes: 1000, restoreBudgetMs: never },
       canBegin: () => ((begun += 1), true),
     });
-    checkpointer.onRecord(999);
+    checkpointer.onRecord({ kind: "commit", bytes: 999 });
     expect(await listCheckpoints(store)).toEqual([]);
     store.beforePut = (key) =>
       key.startsWith("chunks/") ? Promise.reject(new Error("the vault is full")) : Promise.resolve();
-    checkpointer.onRecord(1);
+    checkpointer.onRecord({ kind: "commit", bytes: 1 });
     await until(() => failed.length === 1);
     expect(failed).toEqual(["the vault is full"]);
     store.beforePut = undefined;
-    checkpointer.onRecord(999);
+    checkpointer.onRecord({ kind: "commit", bytes: 999 });
     expect(begun).toBe(1);
-    checkpointer.onRecord(1);
+    checkpointer.onRecord({ kind: "commit", bytes: 1 });
     await until(() => done.length === 1);
     expect(begun).toBe(2);
     journal.abort();
@@ -246,7 +309,7 @@ describe("a checkpointer", () => {
       Promise.reject(
         lostContinuity("a.db", "page 2 with other content than was captured", "the content that is in the journal"),
       );
-    checkpointer.onRecord(1000);
+    checkpointer.onRecord({ kind: "commit", bytes: 1000 });
     await until(() => failed.length === 1);
     expect(ends).toEqual([{ kind: "must-stop", reason: expect.stringContaining("page 2") }]);
     expect(() => journal.gate()).toThrow(GateShutError);
@@ -281,7 +344,7 @@ describe("a checkpointer", () => {
     expect(await running).toBe("failed");
     expect(source.reads).toBe(1);
     checkpointer.ask("late");
-    checkpointer.onRecord(never);
+    checkpointer.onRecord({ kind: "commit", bytes: never });
     expect([source.seals, failed]).toEqual([1, []]);
     expect((await records(store)).some(({ body }) => body.kind === "checkpoint")).toBe(false);
   });

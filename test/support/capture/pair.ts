@@ -155,7 +155,7 @@ export class Pair {
         pageSize,
         pageCount,
         checksum,
-        chunks: chunksOf(read, pageSize * pageCount, 1_000_000),
+        chunks: chunksOf(read, pageSize * pageCount, 2 ** 20),
       });
     }
     await snapshot.release();

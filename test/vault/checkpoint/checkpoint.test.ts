@@ -8,7 +8,7 @@ import {
   writeCheckpoint,
   type WrittenCheckpoint,
 } from "../../../src/vault/checkpoint/checkpoint.ts";
-import { pacedBy } from "../../../src/vault/checkpoint/checkpoint-pace.ts";
+import { CheckpointPace, type ChunkPace } from "../../../src/vault/checkpoint/checkpoint-pace.ts";
 import { noCompression } from "../../../src/vault/checkpoint/chunk-codec.ts";
 import { DamagedManifestError } from "../../../src/vault/errors.ts";
 import { checkpointKey } from "../../../src/vault/keys.ts";
@@ -282,22 +282,74 @@ describe("a damaged checkpoint", () => {
 });
 
 describe("a pace", () => {
-  test("leaves the vault alone for its part of the time, and refuses a share that would never end", async () => {
+  interface Paced {
+    readonly clock: JumpingClock;
+    readonly pace: CheckpointPace;
+    isBusy: boolean;
+  }
+
+  function paced(share: number, lanes: number): Paced {
     const clock = new JumpingClock();
-    const pace = pacedBy(clock, 0.25);
+    const it: { isBusy: boolean; clock: JumpingClock; pace?: CheckpointPace } = { isBusy: true, clock };
+    const pace = new CheckpointPace({ clock, share, lanes, isBusy: () => it.isBusy });
+    return Object.assign(it, { pace });
+  }
+
+  test("leaves the vault alone for its part of the time while others are busy", async () => {
+    const { clock, pace } = paced(0.25, 4);
     const starts: number[] = [];
-    for (let chunk = 0; chunk < 3; chunk += 1) {
-      await pace(1);
+    const chunk = (): Promise<void> => {
       starts.push(clock.time);
       clock.time += 10;
-    }
+      return Promise.resolve();
+    };
+    await Promise.all([pace.run(chunk), pace.run(chunk), pace.run(chunk)]);
     expect(starts).toEqual([1000, 1040, 1080]);
-    for (const share of [0, -1, 1.1, Number.NaN]) expect(() => pacedBy(clock, share)).toThrow(RangeError);
   });
 
-  test("is asked before each chunk", async () => {
+  test("takes as many chunks at a time as there are lanes, without a pause, while no others are busy", async () => {
+    const it = paced(0.25, 3);
+    it.isBusy = false;
+    const { clock, pace } = it;
+    const startedAt = clock.time;
+    const ends: (() => void)[] = [];
+    const chunk = (): Promise<void> => new Promise((resolve) => void ends.push(resolve));
+    const all = Array.from({ length: 5 }, () => pace.run(chunk));
+    await Promise.resolve();
+    expect(ends.length).toBe(3);
+    // Others come: those in progress end, and only one follows.
+    it.isBusy = true;
+    for (const end of ends.splice(0)) end();
+    await settled();
+    expect(ends.length).toBe(1);
+    // Others are gone: all that wait begin with the end of that one.
+    it.isBusy = false;
+    ends.pop()?.();
+    await settled();
+    expect(ends.length).toBe(1);
+    ends.pop()?.();
+    await Promise.all(all);
+    expect(clock.time).toBe(startedAt);
+  });
+
+  test("continues after a chunk that failed", async () => {
+    const { pace } = paced(0.5, 1);
+    await expect(pace.run(() => Promise.reject(new Error("no space")))).rejects.toThrow("no space");
+    expect(await pace.run(() => Promise.resolve(7))).toBe(7);
+  });
+
+  test("refuses a share that would never end", () => {
+    for (const share of [0, -1, 1.1, Number.NaN]) expect(() => paced(share, 1)).toThrow(RangeError);
+  });
+
+  test("is asked for each chunk", async () => {
     let asked = 0;
-    const pace = (): Promise<void> => Promise.resolve(void (asked += 1));
+    const pace: ChunkPace = {
+      run: (work) => {
+        asked += 1;
+        return work();
+      },
+    };
     await writeCheckpoint({
       store: new MemoryStore(),
       position: 1,
@@ -310,6 +362,8 @@ describe("a pace", () => {
     expect(asked).toBe(3);
   });
 });
+
+const settled = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
 
 test("a database whose checksum has not changed is not read again, and its damaged chunks are still mended", async () => {
   const store = new MemoryStore();
