@@ -70,7 +70,8 @@ export function planRetention(input: RetentionInput): RetentionPlan {
   const removed = input.checkpoints
     .map(({ position }) => position)
     .filter((position) => position < newest.position && !stays.has(position));
-  return { boundary, kept, removed: removed.sort((a, b) => a - b), chunksUpTo: oldest };
+  const chunksUpTo = input.rules.has("files-chunks-of-flushes") ? oldest : newest.position;
+  return { boundary, kept, removed: removed.sort((a, b) => a - b), chunksUpTo };
 }
 
 /**

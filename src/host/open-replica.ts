@@ -37,6 +37,7 @@ export const replicaOpener =
     if (matcher !== undefined) await kept.begin();
     return new ReplicaWithFiles(databases, {
       ...{ root: config.dataFolder, matcher, kept, user: fileUserOf(process.geteuid?.() === 0, user) },
-      ...{ previousFolder: local.previousFolder, fetch: (wanted) => pieces.read(wanted) },
+      ...{ previousFolder: local.previousFolder, known: local.previousPieces },
+      fetch: (wanted) => pieces.read(wanted),
     });
   };

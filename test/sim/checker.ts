@@ -14,15 +14,17 @@ import { positionOfKey } from "../../src/vault/keys.ts";
 import { boundaryPrefix, logPrefix } from "../../src/vault/log/log-key.ts";
 import type { RecordFormat } from "../../src/core/record-format.ts";
 import { decodeRecord, serviceTagOf } from "../../src/vault/log/record-codec.ts";
-import { FileChecker } from "./file-checker.ts";
+import { FileChecker, type FileCounts } from "./file-checker.ts";
 import type { Operation } from "./history.ts";
 import { checkLinearizable, type Event, type Model } from "./linearizability.ts";
 import type { Answer, Request } from "./messages.ts";
 import { checkRegister } from "./registers.ts";
 import { emptyReading, type Reading, readingAfter, registerPage, SimDatabase } from "./sim-database.ts";
+import type { FileTree } from "../../src/core/files/file-tree.ts";
+import { RetainedPoints } from "./retained-points.ts";
 import type { SimFiles } from "./sim-files.ts";
 import type { HostWatch } from "./sim-host.ts";
-import { checkerKeys } from "./sim-vault.ts";
+import { checkerKeys, type SimVault } from "./sim-vault.ts";
 import type { World } from "./world.ts";
 
 export interface CheckerOptions {
@@ -32,6 +34,7 @@ export interface CheckerOptions {
   readonly keys: number;
   /** One request of so many has a file; 0: none has. */
   readonly fileEvery: number;
+  readonly coversIncoming: boolean;
 }
 
 export interface Claim {
@@ -52,6 +55,8 @@ export class Checker implements HostWatch {
   /** The log's own state, applied from every record that was ever created, in order. */
   readonly log: SimDatabase;
   setAsides = 0;
+  /** Of files that the log does not have. */
+  fileSetAsides = 0;
   released = 0;
   readonly #options: CheckerOptions;
   readonly #serviceTag: Uint8Array;
@@ -74,8 +79,22 @@ export class Checker implements HostWatch {
     this.#serviceTag = serviceTagOf(options.service);
     this.log = new SimDatabase(options.pageSize, options.keys);
     const onWrong = (what: string): void => this.onViolation(`${what}, as of position ${this.#position}`);
-    this.#files = new FileChecker({ log: this.log, every: options.fileEvery, onWrong });
+    const { fileEvery: every, coversIncoming } = options;
+    this.#files = new FileChecker({ log: this.log, every, coversIncoming, onWrong });
     this.#states.add(this.#stateOf(this.log, this.#files.checksum));
+  }
+
+  /** The vault is there. */
+  watch(vault: SimVault): void {
+    vault.onCreated = (key, bytes) => this.onCreated(key, bytes);
+    if (this.#options.fileEvery > 0)
+      this.#files.points = new RetainedPoints(vault, (what) =>
+        this.onViolation(`${what}, as of position ${this.#position}`),
+      );
+  }
+
+  get fileCounts(): FileCounts {
+    return this.#files.counts;
   }
 
   /** Of the last record of the log. */
@@ -121,6 +140,8 @@ export class Checker implements HostWatch {
       this.#options.world.say("log", `${position}: ${header.host} claims epoch ${header.epoch}`);
     } else if (body.kind === "commit") {
       this.#onCommit(body, sections);
+    } else if (body.kind === "checkpoint") {
+      this.#files.points?.onCheckpoint(body.checkpointPosition);
     } else if (body.kind === "vacate") {
       this.#options.world.say("log", `${position}: ${header.host} vacates`);
     }
@@ -172,27 +193,32 @@ export class Checker implements HostWatch {
   }
 
   /** True if they are the files of the log. */
-  hasFilesOf({ checksum }: SimFiles): boolean {
-    return checksumText(checksum) === checksumText(this.#files.checksum);
+  hasFilesOf(files: SimFiles): boolean {
+    return (
+      this.#options.fileEvery === 0 ||
+      checksumText(files.tree(this.#files.matcher).checksum) === checksumText(this.#files.checksum)
+    );
   }
 
   #stateOf({ hashes }: SimDatabase, files: Uint8Array): string {
     return `${checksumText(hashes.checksum())} ${checksumText(files)}`;
   }
 
-  onForgotten(host: string, database: SimDatabase, files: SimFiles): void {
-    if (!database.isWritten || database.isDamaged) return;
-    if (!this.#states.has(this.#stateOf(database, files.checksum)))
+  onForgotten(host: string, database: SimDatabase | undefined, files: Uint8Array, left: FileTree | undefined): void {
+    if (left !== undefined) this.#files.onForgotten(host, left);
+    if (database?.isWritten !== true || database.isDamaged) return;
+    if (!this.#states.has(this.#stateOf(database, files)))
       this.onViolation(`${host} threw away commits or files that are not in the log and were not set aside`);
   }
 
-  onSetAside(): void {
-    this.setAsides += 1;
+  onSetAside(_host: string, what: "state" | "files"): void {
+    if (what === "state") this.setAsides += 1;
+    else this.fileSetAsides += 1;
   }
 
   /** After the last read of all: what the clients were told, against the log. */
-  finish(operations: readonly Operation[]): void {
-    this.#files.finish();
+  async finish(operations: readonly Operation[]): Promise<void> {
+    await this.#files.finish();
     const final = new Map<number, number>();
     for (let key = 0; key < this.#options.keys; key++)
       for (const id of this.log.ids(key)) final.set(id, (final.get(id) ?? 0) + 1);
@@ -257,7 +283,7 @@ export class Checker implements HostWatch {
     if (wanted !== undefined && !sameChecksum(wanted, this.log.hashes.checksum()))
       this.onViolation(`the flush at position ${this.#position} does not give the checksum that it states`);
     this.#parts = [];
-    this.#files.endFlush();
+    this.#files.endFlush(this.#position);
     this.#states.add(this.#stateOf(this.log, this.#files.checksum));
   }
 

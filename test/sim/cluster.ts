@@ -45,6 +45,9 @@ export class Cluster {
   readonly #machines: ReadonlyMap<string, SimMachine>;
   readonly #disks = new Map<string, GatewayDisk>();
   readonly #oldDisks = new Map<string, GatewayDisk>();
+  readonly #strayDice: SeededRandom;
+  /** Files that an operator left on a machine. */
+  readonly #strays: { readonly machine: SimMachine; readonly name: string }[] = [];
 
   /** Told of a host after each line of its log: its state may have changed. */
   readonly #onTransition = new Set<(machine: SimMachine) => void>();
@@ -52,6 +55,7 @@ export class Cluster {
   constructor(setup: ClusterSetup) {
     this.#setup = setup;
     const { world, dice, options, checker } = setup;
+    this.#strayDice = new SeededRandom(`strays ${options.seed}`);
     const { networkDelayMs, lossShare, heldShare } = options;
     this.network = new Network(world, dice.fork("network"), {
       delayMs: networkDelayMs,
@@ -82,14 +86,17 @@ export class Cluster {
     this.vault.keys = options.hasKeys ? simKeys(options.isEncrypted) : undefined;
     const identity = { format: "stead-vault", version: 1, service, id: vaultId, createdMs: 0 };
     this.vault.create(identityKey, new TextEncoder().encode(JSON.stringify(identity)), "operator", 0);
-    this.vault.onCreated = (key, bytes) => checker.onCreated(key, bytes);
+    checker.watch(this.vault);
     this.oracle = options.log === "segments" ? openSegments(this.vault, service, setup) : undefined;
     const clock = () => ({
       rate: 1 + dice.between(-1, 1) * options.driftShare,
       wallStartMs: 1_800_000_000_000 + dice.int(-5_000, 5_000),
     });
-    this.hosts = Array.from({ length: options.hosts }, (_, i) => new SimMachine(String.fromCharCode(97 + i), clock()));
-    this.gateways = Array.from({ length: options.gateways }, (_, i) => new SimMachine(`g${i + 1}`, clock()));
+    this.hosts = Array.from(
+      { length: options.hosts },
+      (_, i) => new SimMachine(world, String.fromCharCode(97 + i), clock()),
+    );
+    this.gateways = Array.from({ length: options.gateways }, (_, i) => new SimMachine(world, `g${i + 1}`, clock()));
     this.#machines = new Map([...this.hosts, ...this.gateways].map((machine) => [machine.name, machine]));
     for (const host of this.hosts.slice(0, options.earlierHosts)) host.isEarlier = true;
     for (const host of this.hosts) this.startHost(host);
@@ -114,6 +121,7 @@ export class Cluster {
     const { world, dice, options, rules, checker } = this.#setup;
     machine.hasPower = true;
     if (machine.process?.isDead === false) return;
+    if (options.fileEvery > 0) this.#leaveStray(machine);
     world.say(machine.name, "starts");
     void new SimHost({
       world,
@@ -130,7 +138,7 @@ export class Cluster {
         keys: options.keys,
         pagesPerPart: options.pagesPerPart,
         diskMs: options.diskMs,
-        hasFiles: options.fileEvery > 0,
+        files: options.fileEvery > 0 ? options.files : undefined,
       },
       application: {
         startMs: options.applicationStartMs,
@@ -146,6 +154,7 @@ export class Cluster {
         keys: options.keys,
         fileEvery: options.fileEvery,
       },
+      seed: options.seed,
       http: options.http,
       pausesHandover: options.pausesHandover,
       httpDice: new SeededRandom(`http ${options.seed} ${machine.name} ${world.now}`),
@@ -186,6 +195,25 @@ export class Cluster {
   #databaseOf({ name }: SimMachine, database: GatewayDatabase): GatewayDisk {
     if (database === "deleted") return new GatewayDisk();
     return (database === "old" ? this.#oldDisks.get(name) : undefined) ?? this.#disks.get(name) ?? new GatewayDisk();
+  }
+
+  /** An operator puts a file into the data folder of a host that is down, unless a restore was interrupted there. */
+  #leaveStray(machine: SimMachine): void {
+    const { marker, previous, moving, files } = machine.disk;
+    const isUsual = marker.kind !== "unknown" && previous === undefined && moving === undefined;
+    if (!this.#strayDice.chance(this.#setup.options.files.strayShare) || !isUsual) return;
+    const name = `stray-${this.#strays.length}`;
+    this.#setup.world.say(machine.name, `gets ${name} from an operator`);
+    files.leave(name);
+    files.sync();
+    this.#strays.push({ machine, name });
+  }
+
+  /** What operators left and is not set aside. */
+  lostStrays(): string[] {
+    return this.#strays
+      .filter(({ machine, name }) => !machine.disk.files.isSetAside(name))
+      .map(({ machine, name }) => `${name} on ${machine.name} is not in the log, and not set aside`);
   }
 
   /** Until `leave` is called. */

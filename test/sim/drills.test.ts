@@ -6,7 +6,7 @@ import { allRules } from "../../src/core/rules.ts";
 import type { DrillOutcome } from "../../src/gateway/service/drills.ts";
 import { Checker } from "./checker.ts";
 import { Cluster, service } from "./cluster.ts";
-import { drawHttp, drawOptions, drawSegments, type SimOptions } from "./options.ts";
+import { drawFiles, drawHttp, drawOptions, drawSegments, type SimOptions } from "./options.ts";
 import { gatewayOf } from "./sim-gateway.ts";
 import { World } from "./world.ts";
 
@@ -26,10 +26,12 @@ async function cluster(seed: number, change: Partial<SimOptions>) {
     pausesHandover: true,
     http: drawHttp(seed),
     fileEvery: 0,
+    files: drawFiles(seed),
     ...change,
   };
   const world = new World({ keepTrace: false });
-  const checker = new Checker({ world, service, pageSize: options.pageSize, keys: options.keys, fileEvery: 0 });
+  const { pageSize, keys } = options;
+  const checker = new Checker({ world, service, pageSize, keys, fileEvery: 0, coversIncoming: false });
   const all = new Cluster({ world, dice: dice.fork("cluster"), options, rules: allRules, checker });
   const isSafe = (): boolean =>
     all.gateways.every(({ process }) => {

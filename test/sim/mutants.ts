@@ -12,8 +12,15 @@ import {
   attackPins,
   attackSameEpoch,
 } from "./direct-mutants.ts";
-import { attackEarlyRemoval, attackLateRow, attackOverflow, attackRename } from "./file-mutants.ts";
-import { type SimOptions, uploading } from "./options.ts";
+import {
+  attackEarlyRemoval,
+  attackExistingChunk,
+  attackLateRow,
+  attackLink,
+  attackOverflow,
+  attackRename,
+} from "./file-mutants.ts";
+import { type SimOptions, storing, uploading } from "./options.ts";
 import { applicationScenarios } from "./application-scenarios.ts";
 import { run } from "./run.ts";
 import { runScenario, type Scenario, scenarios } from "./scenarios.ts";
@@ -101,6 +108,11 @@ const mutants: readonly Mutant[] = [
   { rule: "files-with-rows", seedsMax: 200, options: uploading },
   { rule: "files-at-checkpoint", seedsMax: 200, options: uploading },
   { rule: "files-in-state", seedsMax: 200, options: uploading },
+  { rule: "files-chunk-before-flush", seedsMax: 200, options: storing },
+  { rule: "files-chunks-of-flushes", seedsMax: 200, options: storing },
+  { rule: "files-chunks-of-checkpoints", seedsMax: 200, options: storing },
+  { rule: "files-moved-away", seedsMax: 200, options: storing },
+  { rule: "files-unknown-kept", seedsMax: 200, options: storing },
   { rule: "common-format", seedsMax: 6, scenario: scenarioCalled("upgraded one by one") },
   { rule: "brake", seedsMax: 6, scenario: scenarioCalled("an epoch a second") },
 ];
@@ -117,6 +129,8 @@ const direct: readonly { readonly rule: RuleName; readonly attack: (rules: Rules
   { rule: "files-after-deletions", attack: attackEarlyRemoval },
   { rule: "files-overflow", attack: attackOverflow },
   { rule: "files-rename-whole", attack: attackRename },
+  { rule: "files-chunk-read-back", attack: attackExistingChunk },
+  { rule: "files-no-link-followed", attack: attackLink },
   { rule: "segment-no-gap", attack: attackGap },
   { rule: "segment-seal-counts", attack: attackLateSeal },
 ];

@@ -77,6 +77,7 @@ export interface SimOptions {
   readonly faultEveryMs: number;
   /** One request of so many has a file, if it is a write; 0: the service has no files. */
   readonly fileEvery: number;
+  readonly files: SimFileOptions;
   /** Of bytes between a host's front and its application: how they are split, and when they begin. */
   readonly http: FrontHttpOptions;
   /** The limit of an operator's hooks; left out: hosts have none. Only in scenarios. */
@@ -130,6 +131,32 @@ export type SegmentOptions = Pick<
   "log" | "seed" | "segmentBytes" | "recordMost" | "syncFailShare" | "standStillShare" | "standStillMs"
 >;
 
+/** Of files beside the database. */
+export interface SimFileOptions {
+  /** The folder is covered in which files are written before they are renamed into place. */
+  readonly coversIncoming: boolean;
+  /** Contents in the records of one flush; others go into chunks before it. */
+  readonly inlineBytesMax: number;
+  /** Notifications that the kernel queues. */
+  readonly eventsMax: number;
+  /** Share of the starts of a host before which an operator puts a file into its folder. */
+  readonly strayShare: number;
+  /** Share of the files that a restore moves away one by one, so that a host may die in between. */
+  readonly slowMoveShare: number;
+}
+
+/** Drawn apart from everything else. */
+export function drawFiles(seed: number): SimFileOptions {
+  const dice = new SeededRandom(`about files ${seed}`);
+  return {
+    coversIncoming: dice.chance(0.5),
+    inlineBytesMax: dice.pick([0, 150, 600, 100_000]),
+    eventsMax: dice.pick([20, 16_384, 16_384]),
+    strayShare: dice.pick([0, 0.3]),
+    slowMoveShare: dice.pick([0, 0.05]),
+  };
+}
+
 /** For mutants of files: each write uploads one, and takes long enough for faults to come in between. */
 export const uploading: Partial<SimOptions> = {
   fileEvery: 1,
@@ -137,6 +164,13 @@ export const uploading: Partial<SimOptions> = {
   applicationExecMs: 10,
   faultEveryMs: 300,
   isWell: false,
+};
+
+/** The same, with contents in chunks that some checkpoints keep, and files of operators. */
+export const storing: Partial<SimOptions> = {
+  ...uploading,
+  files: { coversIncoming: true, inlineBytesMax: 0, eventsMax: 16_384, strayShare: 0.5, slowMoveShare: 0 },
+  ...{ putShare: 0.5, checkpointIntervalMs: 500, keepMin: 3 },
 };
 
 /** Drawn apart from everything else. A host of an earlier version has no files beside its databases. */
@@ -156,7 +190,10 @@ export function drawHttp(seed: number): FrontHttpOptions {
 export const isEncryptedIn = (seed: number): boolean => seed % 3 === 1;
 export const pausesHandoverIn = (seed: number): boolean => seed % 4 !== 2;
 
-type DrawnOptions = Omit<SimOptions, keyof SegmentOptions | "isEncrypted" | "pausesHandover" | "http" | "fileEvery">;
+type DrawnOptions = Omit<
+  SimOptions,
+  keyof SegmentOptions | "isEncrypted" | "pausesHandover" | "http" | "fileEvery" | "files"
+>;
 
 export function drawOptions(dice: SeededRandom): DrawnOptions {
   const leaseMs = dice.pick([300, 500, 1_000, 2_000]);

@@ -3,6 +3,7 @@
  * converge, serve, and be right.
  */
 import { allRules, type Rules } from "../../src/core/rules.ts";
+import { withPiecesOf } from "../../src/core/files/file-entry.ts";
 import { checksumText } from "../../src/capture/page-hashes.ts";
 import { Checker } from "./checker.ts";
 import { Cluster, service } from "./cluster.ts";
@@ -13,6 +14,7 @@ import type { Operation } from "./history.ts";
 import { Nemesis } from "./nemesis.ts";
 import {
   drawFileEvery,
+  drawFiles,
   drawHttp,
   drawOptions,
   drawSegments,
@@ -23,6 +25,7 @@ import {
 } from "./options.ts";
 import { SimClient } from "./sim-client.ts";
 import { gatewayOf } from "./sim-gateway.ts";
+import { simPieceBytes } from "./sim-uploads.ts";
 import type { TraceLine } from "./trace.ts";
 import { withoutTurns } from "./without-turns.ts";
 import { World } from "./world.ts";
@@ -42,6 +45,12 @@ export interface Figures {
   readonly unknown: number;
   readonly notExecuted: number;
   readonly setAsides: number;
+  readonly fileSetAsides: number;
+  /** Of files, as flushes had them. */
+  readonly fileChunks: number;
+  readonly samePieces: number;
+  readonly links: number;
+  readonly folders: number;
   /** Primaries that found another's record at their next position. */
   readonly fenced: number;
   readonly restores: number;
@@ -81,6 +90,7 @@ const askAgainMs = 100;
 
 export async function run(request: RunOptions): Promise<RunResult> {
   using _still = withoutTurns();
+  using _small = withPiecesOf(simPieceBytes);
   const dice = new SeededRandom(request.seed);
   const drawn = drawOptions(dice.fork("options"));
   const options: SimOptions = {
@@ -90,12 +100,14 @@ export async function run(request: RunOptions): Promise<RunResult> {
     pausesHandover: pausesHandoverIn(request.seed),
     http: drawHttp(request.seed),
     fileEvery: drawFileEvery(request.seed),
+    files: drawFiles(request.seed),
     ...request.options,
   };
   const faults = request.faults ?? drawFaults(dice.fork("faults"), options, 2_000);
   const world = new World({ keepTrace: request.keepTrace ?? false });
   const { pageSize, keys, fileEvery } = options;
-  const checker = new Checker({ world, service, pageSize, keys, fileEvery });
+  const { coversIncoming } = options.files;
+  const checker = new Checker({ world, service, pageSize, keys, fileEvery, coversIncoming });
   const rules = request.rules ?? allRules;
   const cluster = new Cluster({ world, dice: dice.fork("cluster"), options, rules, checker });
   const operations: Operation[] = [];
@@ -131,7 +143,7 @@ export async function run(request: RunOptions): Promise<RunResult> {
     cluster.heal();
     await converge({ world, cluster, checker, clients });
   }
-  if (!isBroken()) checker.finish(operations);
+  if (!isBroken()) await checker.finish(operations);
   if (!isBroken() && options.isWell && checker.claims.length > 1)
     checker.onViolation(`a healthy primary was replaced: ${checker.claims.length} claims`);
   if (!isBroken()) await auditSegments(cluster, request.seed);
@@ -210,6 +222,8 @@ function unsettled({ cluster, checker }: Pick<Parts, "cluster" | "checker">): st
   if (differing !== undefined) return `the databases of ${differing.name} are not what the log says`;
   const unlike = cluster.hosts.find(({ disk }) => !checker.hasFilesOf(disk.files));
   if (unlike !== undefined) return `the files of ${unlike.name} are not what the log says`;
+  const lost = cluster.lostStrays()[0];
+  if (lost !== undefined) return lost;
   const disagreement = cluster.disagreement();
   return disagreement === undefined ? undefined : `gateways do not agree: ${disagreement}`;
 }
@@ -262,6 +276,11 @@ function figuresOf({
     unknown: count("unknown"),
     notExecuted: count("not-executed"),
     setAsides: checker.setAsides,
+    fileSetAsides: checker.fileSetAsides,
+    fileChunks: checker.fileCounts.chunks,
+    samePieces: checker.fileCounts.same,
+    links: checker.fileCounts.links,
+    folders: checker.fileCounts.folders,
     fenced: cluster.fenced,
     restores: cluster.restores,
     ambiguousPuts: cluster.vault.counts.ambiguousPuts,

@@ -69,6 +69,7 @@ const calm: Omit<SimOptions, keyof SegmentOptions> & { readonly log: "objects" }
     checkpointShare: 0,
     escapeShare: 0,
     fileEvery: 0,
+    files: { coversIncoming: true, inlineBytesMax: 0, eventsMax: 1, strayShare: 0, slowMoveShare: 0 },
     http: { splitShare: 0.2, pieceDelayMs: 0.2, earlyHeadShare: 0.1 },
   },
   ...{

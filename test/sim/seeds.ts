@@ -14,6 +14,11 @@ export interface Sum {
   unknown: number;
   notExecuted: number;
   setAsides: number;
+  fileSetAsides: number;
+  fileChunks: number;
+  samePieces: number;
+  links: number;
+  folders: number;
   ambiguousPuts: number;
   lostReplies: number;
   staleMisses: number;
@@ -29,6 +34,7 @@ export interface Sum {
 
 export const emptySum = (): Sum => ({
   ...{ histories: 0, failovers: 0, fenced: 0, restores: 0, acknowledged: 0, unknown: 0, notExecuted: 0, setAsides: 0 },
+  ...{ fileSetAsides: 0, fileChunks: 0, samePieces: 0, links: 0, folders: 0 },
   ...{ ambiguousPuts: 0, lostReplies: 0, staleMisses: 0, failedSyncs: 0, segmentHistories: 0, events: 0, virtualMs: 0 },
   faults: {},
   transitions: {},

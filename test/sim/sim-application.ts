@@ -16,10 +16,11 @@ import type { SupervisedApplication } from "../../src/host/application/supervise
 import type { SeededRandom } from "../../harness/seeded-random.ts";
 import type { ApplicationAnswer, Request } from "./messages.ts";
 import { SimDatabase } from "./sim-database.ts";
-import { contentOf, hasFile, incomingOf, isIncoming, uploadOf, wrongFile } from "./sim-files.ts";
+import { matcherOf } from "./sim-files.ts";
 import { escape } from "./sim-leftovers.ts";
 import type { SimMachine } from "./sim-machine.ts";
 import { SimProcess } from "./sim-process.ts";
+import { hasFile, uploadOf, wrongFile } from "./sim-uploads.ts";
 
 export interface ApplicationOptions {
   readonly startMs: number;
@@ -245,25 +246,40 @@ export class SimApplication implements SupervisedApplication {
     if (poison !== undefined) return then({ kind: "invalid" });
     const { files } = machine.disk;
     const isUpload = kind !== "read" && hasFile(id, options.fileEvery);
-    const commit = (): void => {
-      if (isUpload) {
-        files.rename(incomingOf(id), uploadOf(id));
+    const half = options.execMs / 2;
+    const commit = (begun: string | undefined): void => {
+      if (begun !== undefined) {
+        files.finishUpload(id, begun);
         this.#ports.onUploaded(uploadOf(id));
       }
       const before = machine.disk.database?.register(key).value ?? 0;
       const answer = this.#commit(request);
-      if (kind !== "put" || before === id || !hasFile(before, options.fileEvery)) return then(answer);
-      this.#compute(application, options.execMs / 2, () => {
-        // A repetition of the other put, which another gateway sent, may have pointed to that file once more.
-        if (machine.disk.database?.register(key).value === before) return then(answer);
-        files.remove(uploadOf(before));
-        onRemoved(request, uploadOf(before));
-        then(answer);
+      const isReplaced = kind === "put" && before !== id && hasFile(before, options.fileEvery);
+      if (kind !== "put" || (!isUpload && !isReplaced)) return then(answer);
+      this.#compute(application, half, () => {
+        // Whatever the register refers to by now: so this never stands for what another request is about to remove.
+        this.#pointTo(key);
+        if (!isReplaced) return then(answer);
+        this.#compute(application, half, () => {
+          // A repetition of the other put, which another gateway sent, may have pointed to that file once more.
+          if (machine.disk.database?.register(key).value === before) return then(answer);
+          this.#pointTo(key);
+          files.removeUpload(before);
+          onRemoved(request, uploadOf(before));
+          then(answer);
+        });
       });
     };
-    if (!isUpload) return commit();
-    files.write(incomingOf(id), contentOf(id));
-    this.#compute(application, options.execMs / 2, commit);
+    if (!isUpload) return commit(undefined);
+    const begun = files.beginUpload(id, kind === "append" ? key : undefined);
+    this.#compute(application, half, () => commit(begun));
+  }
+
+  #pointTo(key: number): void {
+    const { machine, options } = this.#ports;
+    const { files, database } = machine.disk;
+    const value = database?.register(key).value ?? 0;
+    files.pointTo(key, hasFile(value, options.fileEvery) ? value : undefined);
   }
 
   #commit(request: Request): ApplicationAnswer {
@@ -326,9 +342,12 @@ export class SimApplication implements SupervisedApplication {
   #findFiles(): void {
     const { machine, options, onWrong } = this.#ports;
     const { database, files } = machine.disk;
-    const wrong = database === undefined ? undefined : wrongFile(database, options.fileEvery, files.hashOf);
+    if (options.fileEvery === 0) return;
+    // Covered or not, it is there; in a folder that others have.
+    const tree = files.tree(matcherOf(true));
+    const wrong = database === undefined ? undefined : wrongFile(database, options.fileEvery, tree, files.lines);
     if (wrong !== undefined) onWrong(`the application of ${machine.name} starts, and ${wrong}`);
-    for (const path of [...files.contents.keys()].filter(isIncoming)) files.remove(path);
+    files.tidy();
   }
 
   #onEnded(application: SimProcess, cause: Restart["cause"]): void {

@@ -1,24 +1,18 @@
 /**
- * The simulated side of src/capture: the same ports (`CaptureSource`, `HostReplica`) over a `SimDatabase` and the files
- * beside it on the machine's disk. Like the real ones they prove the whole-database checksum, and that of the tree of
- * files, before anything is written. A batch has both as of one instant.
+ * The simulated side of src/capture: the same ports (`CaptureSource`, `HostReplica`) over a `SimDatabase` on the
+ * machine's disk. Like the real ones they prove the whole-database checksum before anything is written. What is beside
+ * the database is not simulated: sim-beside.ts.
  */
 import { lostContinuity } from "../../src/capture/capture-error.ts";
 import { sameChecksum, type PageHashes } from "../../src/capture/page-hashes.ts";
-import type { DatabaseChecksum } from "../../src/core/delta.ts";
-import { pieceLength } from "../../src/core/files/file-entry.ts";
-import { FileTree } from "../../src/core/files/file-tree.ts";
+import type { Beside } from "../../src/capture/beside.ts";
+import type { DatabaseChecksum, DatabaseDelta } from "../../src/core/delta.ts";
 import type { Flush } from "../../src/core/flush.ts";
-import { type JournaledFiles, proveFiles } from "../../src/host/secondary/files/file-replica.ts";
-import { readFiles } from "../../src/host/secondary/files/replica-with-files.ts";
 import type { HostReplica } from "../../src/host/secondary/secondary.ts";
-import type { CaptureBatch, CaptureSnapshot, CaptureSource, FilesOfBatch } from "../../src/host/ports/ports.ts";
-import { sha256 } from "../../src/runtime/sha256.ts";
-import { PieceReader } from "../../src/vault/checkpoint/piece-reader.ts";
-import type { Store } from "../../src/vault/store/store.ts";
+import type { CaptureBatch, CaptureSnapshot, CaptureSource } from "../../src/host/ports/ports.ts";
 import type { SeededRandom } from "../../harness/seeded-random.ts";
 import { databaseName, SimDatabase } from "./sim-database.ts";
-import { SimFiles } from "./sim-files.ts";
+import type { SimFileOptions } from "./options.ts";
 import type { SimMachine } from "./sim-machine.ts";
 import type { SimProcess } from "./sim-process.ts";
 
@@ -28,8 +22,8 @@ export interface CaptureOptions {
   /** Pages of one part of a flush: small, so that flushes of several parts are common. */
   readonly pagesPerPart: number;
   readonly diskMs: number;
-  /** The service has files beside its database. */
-  readonly hasFiles: boolean;
+  /** Of those beside its database; undefined: the service has none. */
+  readonly files: SimFileOptions | undefined;
 }
 
 export interface CapturePorts {
@@ -37,14 +31,13 @@ export interface CapturePorts {
   readonly process: SimProcess;
   readonly dice: SeededRandom;
   readonly options: CaptureOptions;
-  readonly store: Store;
   /** A replica whose pages do not have the checksum that the primary had. */
   readonly onDiverged: (what: string) => void;
 }
 
 export class SimReplica implements HostReplica {
+  readonly spool = undefined;
   readonly #ports: CapturePorts;
-  #tree: FileTree | undefined;
   #isClosed = false;
   #isApplying = false;
 
@@ -65,28 +58,13 @@ export class SimReplica implements HostReplica {
     }
   }
 
-  async loadFiles(tree: FileTree): Promise<void> {
-    const { machine, process, options, store } = this.#ports;
-    const reader = new PieceReader({ store });
-    const contents = new Map<string, Uint8Array>();
-    for (const [path, entry] of tree.entries()) {
-      const [piece] = entry.kind === "file" ? entry.pieces : [];
-      if (entry.kind !== "file" || piece === undefined) throw new Error(`${path}: no file that was ever uploaded`);
-      contents.set(path, await reader.read({ ...piece, length: pieceLength(entry.size, 0), path }));
-    }
-    await process.answer(options.diskMs, "load files", () => (machine.disk.files = new SimFiles(contents)));
-    this.#tree = tree;
-  }
-
   async apply(flush: Flush): Promise<void> {
     const { deltas } = flush;
     const { machine, process, options } = this.#ports;
-    const files = readFiles(flush);
     this.#isApplying = true;
     await process.answer(options.diskMs, "apply", () => {
       this.#isApplying = false;
       if (this.#isClosed) this.#ports.onDiverged("a flush for files that are another follower's by now");
-      if (files !== undefined) this.#prove(() => proveFiles((this.#tree ??= new FileTree(sha256)), files, flush.from));
       const database = (machine.disk.database ??= new SimDatabase(options.pageSize, options.keys));
       for (const delta of deltas) database.apply(delta);
       const wanted = deltas.at(-1)?.checksum;
@@ -94,28 +72,10 @@ export class SimReplica implements HostReplica {
         this.#ports.onDiverged("a flush that does not give the checksum of the primary");
         throw new Error("database and checksum differ");
       }
-      if (files !== undefined) machine.disk.files.apply(files.changes);
     });
   }
 
-  #prove(proof: () => void): void {
-    try {
-      proof();
-    } catch (error) {
-      this.#ports.onDiverged(`a flush whose files are not those of the primary: ${String(error)}`);
-      throw error;
-    }
-  }
-
-  filesChecksum(): Uint8Array | undefined {
-    return this.#tree?.checksum;
-  }
-
-  handOverFiles(): JournaledFiles | undefined {
-    return this.#tree === undefined ? undefined : { tree: this.#tree, foldersBesides: [], excepted: [] };
-  }
-
-  checksums(): ReadonlyMap<string, DatabaseChecksum> {
+  checksums(): Map<string, DatabaseChecksum> {
     const database = this.#ports.machine.disk.database;
     return new Map(database === undefined ? [] : [[databaseName, database.hashes.checksum()]]);
   }
@@ -126,23 +86,31 @@ export class SimReplica implements HostReplica {
     return new Map(database === undefined ? [] : [[databaseName, database.hashes]]);
   }
 
+  sync(): Promise<void> {
+    return Promise.resolve();
+  }
+
   close(): Promise<void> {
     this.#isClosed = true;
     return this.#ports.process.answer(0, "close", () => undefined);
   }
 }
 
+/** Cuts for one flush, as in src/capture/beside.ts. */
+const cutsMax = 64;
+
+/** Everything committed by one instant, and the database as it was then. */
+interface Cut {
+  readonly parts: readonly DatabaseDelta[];
+  readonly sealed: CaptureSnapshot["databases"];
+}
+
 export class SimSource implements CaptureSource {
   readonly #ports: CapturePorts;
-  /** Of the journal. */
-  readonly #tree: FileTree;
   #isLost = false;
 
-  /** `known`: the files as the journal has them; undefined: it has none. */
-  constructor(ports: CapturePorts, known: FileTree | undefined) {
+  constructor(ports: CapturePorts) {
     this.#ports = ports;
-    this.#tree = known ?? new FileTree(sha256);
-    if (known === undefined) ports.machine.disk.files.markAll();
   }
 
   /** Something else truncated the WAL: the fault that capture must notice. */
@@ -150,15 +118,16 @@ export class SimSource implements CaptureSource {
     this.#isLost = true;
   }
 
-  isAhead(): boolean {
+  readonly isAhead = (): boolean => {
     if (this.#isLost) throw lostContinuity(databaseName, "another salt", "the salt that was captured");
-    return this.#database?.isDirty === true || this.#ports.machine.disk.files.isDirty;
-  }
+    return this.#database?.isDirty === true;
+  };
 
-  async collect(): Promise<CaptureBatch | undefined> {
+  async collect(beside?: Beside): Promise<CaptureBatch | undefined> {
     const { process, options } = this.#ports;
+    if (beside !== undefined) return batchOf((await this.#cutWith(beside)).parts);
     // The cut is somewhere in a collection: what is committed behind it is not in its batch.
-    const batch = await process.answer(options.diskMs / 2, "collect", () => this.#take());
+    const batch = await process.answer(options.diskMs / 2, "collect", () => batchOf(this.#take()));
     await process.answer(options.diskMs / 2, "collected", () => undefined);
     return batch;
   }
@@ -167,34 +136,16 @@ export class SimSource implements CaptureSource {
     return Promise.resolve();
   }
 
-  beginSnapshot(): Promise<{ batch: CaptureBatch | undefined; snapshot: CaptureSnapshot }> {
+  async beginSnapshot(
+    beside?: Beside,
+  ): Promise<{ batch: CaptureBatch | undefined; snapshot: CaptureSnapshot & { readonly leavesOut: boolean } }> {
     const { process, options } = this.#ports;
-    return process.answer(options.diskMs, "seal", () => {
-      const batch = this.#take();
-      const files = this.#sealFiles();
-      const database = this.#database;
-      if (database === undefined) return { batch, snapshot: { databases: [], release: () => Promise.resolve() } };
-      const bytes = Buffer.concat(database.pages);
-      const sealed = {
-        name: databaseName,
-        pageSize: database.pageSize,
-        pageCount: database.pageCount,
-        checksum: database.hashes.checksum(),
-      };
-      const read = (offset: number, length: number): Promise<Uint8Array> =>
-        process.answer(options.diskMs, "read", () => bytes.subarray(offset, offset + length));
-      return { batch, snapshot: { databases: [{ ...sealed, read }], ...files, release: () => Promise.resolve() } };
-    });
-  }
-
-  /** As they are now. */
-  #sealFiles(): Pick<CaptureSnapshot, "files"> {
-    const { process, options, machine } = this.#ports;
-    if (!options.hasFiles) return {};
-    const contents = new Map(machine.disk.files.contents);
-    const read = (path: string): Promise<Uint8Array> =>
-      process.answer(options.diskMs, "read", () => contents.get(path) ?? new Uint8Array());
-    return { files: { tree: this.#tree.copy(), read } };
+    const { parts, sealed } =
+      beside === undefined
+        ? await process.answer(options.diskMs, "seal", () => this.#cut())
+        : await this.#cutWith(beside);
+    const snapshot = { databases: sealed, leavesOut: false, release: () => Promise.resolve() };
+    return { batch: batchOf(parts), snapshot };
   }
 
   close(): Promise<void> {
@@ -205,18 +156,60 @@ export class SimSource implements CaptureSource {
     return this.#ports.machine.disk.database;
   }
 
-  #take(): CaptureBatch | undefined {
-    const parts = this.#database?.takeDirty(this.#ports.options.pagesPerPart) ?? [];
-    const files = this.#takeFiles();
-    if (parts.length === 0 && files === undefined) return undefined;
-    const bytes = parts.reduce((sum, part) => sum + part.pages.length * part.pageSize, 0);
-    return { bytes, partCount: parts.length, parts: () => parts.map((part) => [part]), files, done: () => undefined };
+  /** As `Source.collect` does: what is beside it is looked at after the cut, and may ask for a later one. */
+  async #cutWith(beside: Beside): Promise<Cut> {
+    const { process, options } = this.#ports;
+    const step = <T>(label: string, make: () => T): Promise<T> => process.answer(options.diskMs / 4, label, make);
+    await step("begin a cut", () => beside.begin());
+    let cut = await step("cut", () => this.#cut());
+    let { parts } = cut;
+    await step("look at files", () => undefined);
+    for (let cuts = 1; (await beside.settle(this.isAhead)) === "again" && cuts < cutsMax; cuts++) {
+      await step("begin a cut again", () => beside.begin());
+      cut = await step("cut again", () => this.#cut());
+      parts = this.#overlaid(parts, cut.parts);
+    }
+    return { parts, sealed: cut.sealed };
   }
 
-  #takeFiles(): FilesOfBatch | undefined {
-    const changes = this.#ports.machine.disk.files.takeChanges(this.#tree);
-    if (changes.length === 0) return undefined;
-    this.#tree.apply(changes, 0);
-    return { changes, checksum: this.#tree.checksum, done: () => undefined };
+  /** Of a page that both have, the later content. */
+  #overlaid(parts: readonly DatabaseDelta[], later: readonly DatabaseDelta[]): readonly DatabaseDelta[] {
+    const last = later.at(-1);
+    if (last === undefined) return parts;
+    const pages = new Map(
+      [...parts, ...later].flatMap((part) => part.pages.map((page) => [page.number, page] as const)),
+    );
+    const all = [...pages.values()].sort((a, b) => a.number - b.number);
+    const { pagesPerPart } = this.#ports.options;
+    return Array.from({ length: Math.ceil(all.length / pagesPerPart) }, (_, part) => {
+      return { ...last, pages: all.slice(part * pagesPerPart, (part + 1) * pagesPerPart) };
+    });
   }
+
+  #cut(): Cut {
+    const parts = this.#take();
+    const database = this.#database;
+    if (database === undefined) return { parts, sealed: [] };
+    const { process, options } = this.#ports;
+    const bytes = Buffer.concat(database.pages);
+    const sealed = {
+      name: databaseName,
+      pageSize: database.pageSize,
+      pageCount: database.pageCount,
+      checksum: database.hashes.checksum(),
+    };
+    const read = (offset: number, length: number): Promise<Uint8Array> =>
+      process.answer(options.diskMs, "read", () => bytes.subarray(offset, offset + length));
+    return { parts, sealed: [{ ...sealed, read }] };
+  }
+
+  #take(): readonly DatabaseDelta[] {
+    return this.#database?.takeDirty(this.#ports.options.pagesPerPart) ?? [];
+  }
+}
+
+function batchOf(parts: readonly DatabaseDelta[]): CaptureBatch | undefined {
+  if (parts.length === 0) return undefined;
+  const bytes = parts.reduce((sum, part) => sum + part.pages.length * part.pageSize, 0);
+  return { bytes, partCount: parts.length, parts: () => parts.map((part) => [part]), done: () => undefined };
 }

@@ -1,167 +1,185 @@
-/**
- * The files beside the database on a simulated disk, and which of them the application must have.
- *
- * Some requests upload a file and commit a row that refers to it: of an append the row is its id in the list, of a put
- * its id in the register. A put that replaces a row with a file removes that file, after its commit. Contents follow
- * from the id, so that anyone can tell whether a file is the right one.
- */
-import type { FileChange } from "../../src/core/files/file-change.ts";
+/** A machine's files, as its application works with them: those beside the database, in the data folder. */
+import { ownersOwn } from "../../src/core/files/file-owner.ts";
 import type { FileEntry } from "../../src/core/files/file-entry.ts";
+import { type FileMatcher, fileMatcher } from "../../src/core/files/file-pattern.ts";
 import { FileTree } from "../../src/core/files/file-tree.ts";
 import { sha256 } from "../../src/runtime/sha256.ts";
-import type { SimDatabase } from "./sim-database.ts";
+import { databaseName } from "./sim-database.ts";
+import { type FolderNode, SimFileSystem, type SimNode } from "./sim-file-system.ts";
+import {
+  contentOf,
+  current,
+  hashesOf,
+  incoming,
+  isFolderUpload,
+  ledgers,
+  linkTo,
+  modeOf,
+  partName,
+  patternsOf,
+  standingOf,
+  uploads,
+} from "./sim-uploads.ts";
 
-const [uploads, incoming] = ["uploads/", "incoming/"];
-const attributes = { mode: 0o644, uid: 0, gid: 0 };
+/** On each machine. */
+export const dataFolder = "/data";
+export const previousFolder = "/state/previous";
+export const setAsideFolder = "/set-aside";
 
-/** Where the file of a row is, and where it is written before. */
-export const uploadOf = (id: number): string => `${uploads}${id}`;
-export const incomingOf = (id: number): string => `${incoming}${id}`;
-export const isIncoming = (path: string): boolean => path.startsWith(incoming);
+export const matcherOf = (coversIncoming: boolean): FileMatcher =>
+  fileMatcher({ files: patternsOf(coversIncoming), except: [], databases: [databaseName], reserved: [] });
 
-export const contentOf = (id: number): Uint8Array => new TextEncoder().encode(`what was uploaded with request ${id}`);
-
-/** `every`: one request of so many has a file; 0: none has. */
-export const hasFile = (id: number, every: number): boolean => every > 0 && id > 0 && id % every === 0;
-
-const hashOf = (content: Uint8Array): string => sha256(content).toString("hex");
-export const hashOfUpload = (id: number): string => hashOf(contentOf(id));
-
-/** Returns what is wrong with the file of a row. `find`: the hash of the content at a path. */
-export function wrongFileOf(id: number, find: (path: string) => string | undefined): string | undefined {
-  const found = find(uploadOf(id));
-  if (found === hashOfUpload(id)) return undefined;
-  return `row ${id} refers to ${uploadOf(id)}, which ${found === undefined ? "is not there" : "has another content"}`;
-}
-
-/** Looks for the file of each row of a database. */
-export function wrongFile(
-  database: SimDatabase,
-  every: number,
-  find: (path: string) => string | undefined,
-): string | undefined {
-  if (every === 0) return undefined;
-  for (let key = 0; key < database.keys; key++)
-    for (const id of [...database.ids(key), database.register(key).value]) {
-      const wrong = hasFile(id, every) ? wrongFileOf(id, find) : undefined;
-      if (wrong !== undefined) return wrong;
-    }
-  return undefined;
-}
-
-/** For `wrongFile`: the hash of a file of a tree. */
-export const hashIn =
-  (tree: FileTree) =>
-  (path: string): string | undefined => {
-    const entry = tree.get(path);
-    return entry?.kind === "file" ? entry.pieces[0]?.hash : undefined;
-  };
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+const lineBytes = 16;
+/** Of one ledger: some pieces. */
+const linesMax = 20;
+/** With each of so many lines a ledger is written again, and renamed over the one that is there. */
+const rewrittenEvery = 5;
 
 export class SimFiles {
-  /** Contents are never changed in place. */
-  readonly #contents: Map<string, Uint8Array>;
-  #durable: ReadonlyMap<string, Uint8Array> = new Map();
-  /** Paths that changed since capture last took them. */
-  #dirty = new Set<string>();
+  readonly fs: SimFileSystem;
+  #begun = 0;
+  #durable: FolderNode | undefined;
 
-  constructor(contents: ReadonlyMap<string, Uint8Array> = new Map()) {
-    this.#contents = new Map(contents);
+  /** `wallTime`: milliseconds. */
+  constructor(wallTime: () => number) {
+    this.fs = new SimFileSystem(wallTime);
+    this.fs.makeFolders(dataFolder);
+    this.#durable = this.fs.snapshot(dataFolder);
   }
 
-  get isDirty(): boolean {
-    return this.#dirty.size > 0;
+  /** Returns where the first half of it is, where nothing refers to it; with the line in the ledger, if it has one. */
+  beginUpload(id: number, ledger: number | undefined): string {
+    // A repetition of the request may be executed at the same time.
+    this.#begun += 1;
+    const at = at_(`${incoming}/${id}-${this.#begun}`);
+    this.fs.makeFolders(isFolderUpload(id) ? at : at_(incoming), 0o750);
+    const content = contentOf(id);
+    this.fs.write(isFolderUpload(id) ? `${at}/${partName}` : at, content.subarray(0, content.length >> 1));
+    if (ledger !== undefined) this.#addLine(ledger, id);
+    return at;
   }
 
-  get contents(): ReadonlyMap<string, Uint8Array> {
-    return this.#contents;
+  /** The rest of it, and the rename into place: of a file over what is there. */
+  finishUpload(id: number, from: string): void {
+    const to = at_(`${uploads}/${id}`);
+    const file = isFolderUpload(id) ? `${from}/${partName}` : from;
+    const content = contentOf(id);
+    if (this.fs.find(file) === undefined) throw new Error(`${file} is gone before it was renamed`);
+    this.fs.append(file, content.subarray(content.length >> 1));
+    this.fs.chmod(file, modeOf(id));
+    this.fs.makeFolders(at_(uploads));
+    if (isFolderUpload(id)) this.fs.remove(to);
+    this.fs.rename(from, to);
   }
 
-  readonly hashOf = (path: string): string | undefined => {
-    const content = this.#contents.get(path);
-    return content === undefined ? undefined : hashOf(content);
+  removeUpload(id: number): void {
+    this.fs.remove(at_(`${uploads}/${id}`));
+  }
+
+  /** What stands for the key's upload is replaced, by something of any kind; undefined: by nothing. */
+  pointTo(key: number, id: number | undefined): void {
+    if (id === undefined) return this.fs.remove(at_(`${current}/${key}`));
+    const [from, to] = [at_(`${incoming}/current-${key}`), at_(`${current}/${key}`)];
+    this.fs.remove(from);
+    for (const folder of [incoming, current]) this.fs.makeFolders(at_(folder));
+    const standing = standingOf(id);
+    if (standing === "link") this.fs.link(linkTo(id), from);
+    else if (standing === "copy") this.fs.write(from, contentOf(id));
+    else {
+      this.fs.makeFolders(from, 0o700);
+      this.fs.write(`${from}/${partName}`, contentOf(id));
+    }
+    // A rename replaces a file or a link by another one, and nothing else.
+    if (standing === "folder" || this.fs.find(to)?.kind === "folder") this.fs.remove(to);
+    this.fs.rename(from, to);
+  }
+
+  /** Uploads that the application's end interrupted are cleared away. */
+  tidy(): void {
+    this.fs.remove(at_(incoming));
+  }
+
+  /** A file that an operator puts there while no host runs. */
+  leave(name: string): void {
+    this.fs.makeFolders(at_(uploads));
+    this.fs.write(at_(`${uploads}/${name}`), encoder.encode(`an operator's ${name}`));
+  }
+
+  /** Whether what an operator left is in a folder of what is set aside. */
+  isSetAside(name: string): boolean {
+    const folders = this.fs.find(setAsideFolder);
+    if (folders?.kind !== "folder") return false;
+    return [...folders.children.keys()].some(
+      (folder) => this.fs.find(`${setAsideFolder}/${folder}/${uploads}/${name}`) !== undefined,
+    );
+  }
+
+  /** Ids in the ledgers of a key. */
+  readonly lines = (key: number): ReadonlySet<number> => {
+    const ids = new Set<number>();
+    for (let number = 0; ; number++) {
+      const found = this.fs.find(at_(`${ledgers}/${key}.${number}`));
+      if (found?.kind !== "file") return ids;
+      for (const line of decoder.decode(found.bytes).split("\n")) ids.add(Number(line));
+    }
   };
 
-  /** Of the tree that these files are. */
-  get checksum(): Uint8Array {
-    return new FileTree(
-      sha256,
-      [...this.#contents].map(([path, content]) => [path, entryOf(content)]),
-    ).checksum;
-  }
-
-  write(path: string, content: Uint8Array): void {
-    this.#contents.set(path, content);
-    this.#dirty.add(path);
-  }
-
-  rename(from: string, to: string): void {
-    const content = this.#contents.get(from);
-    if (content === undefined) throw new Error(`${from} is gone before it was renamed`);
-    this.write(to, content);
-    this.remove(from);
-  }
-
-  remove(path: string): void {
-    this.#contents.delete(path);
-    this.#dirty.add(path);
-  }
-
-  /** What is there is not in the journal. */
-  markAll(): void {
-    for (const path of this.#contents.keys()) this.#dirty.add(path);
-  }
-
-  /** What capture takes: how the files differ from those of the journal. */
-  takeChanges(journaled: FileTree): FileChange[] {
-    const puts: FileChange[] = [];
-    const removed = [...this.#dirty].filter((path) => !this.#contents.has(path) && journaled.get(path) !== undefined);
-    const bases = new Map(removed.map((path) => [hashIn(journaled)(path), path]));
-    for (const path of this.#dirty) {
-      const content = this.#contents.get(path);
-      if (content === undefined || hashIn(journaled)(path) === hashOf(content)) continue;
-      const hash = hashOf(content);
-      const base = bases.get(hash);
-      const named = { kind: "put-file", path, ...attributes, mtimeMs: 0, size: content.length } as const;
-      puts.push(
-        base === undefined
-          ? { ...named, pieces: [{ hash, source: { kind: "inline", bytes: content } }] }
-          : { ...named, base, pieces: [{ hash, source: { kind: "same", index: 0 } }] },
-      );
-    }
-    this.#dirty = new Set();
-    return [...puts, ...removed.map((path): FileChange => ({ kind: "remove", path }))];
-  }
-
-  /** What a replica does with the files of a flush: contents first, of the state before, and then in order. */
-  apply(changes: readonly FileChange[]): void {
-    const made = new Map<string, Uint8Array>();
-    for (const change of changes) {
-      if (change.kind !== "put-file") continue;
-      const [piece] = change.pieces;
-      const content = piece?.source.kind === "inline" ? piece.source.bytes : this.#contents.get(change.base ?? "");
-      if (content === undefined) throw new Error(`${change.path}: its content is nowhere`);
-      made.set(change.path, content.slice());
-    }
-    for (const { kind, path } of changes) {
-      const content = made.get(path);
-      if (kind === "put-file" && content !== undefined) this.#contents.set(path, content);
-      else this.#contents.delete(path);
-    }
+  /** As the journal would have what is covered below a folder. */
+  tree(matcher: FileMatcher, folder: string = dataFolder): FileTree {
+    const found = this.fs.find(folder);
+    return new FileTree(sha256, found?.kind === "folder" ? entriesIn(found, "", matcher) : []);
   }
 
   /** Everything so far reaches the disk. */
   sync(): void {
-    this.#durable = new Map(this.#contents);
+    this.#durable = this.fs.snapshot(dataFolder);
   }
 
   losePower(): void {
-    this.#contents.clear();
-    for (const [path, content] of this.#durable) this.#contents.set(path, content);
-    this.#dirty.clear();
+    this.fs.restore(dataFolder, this.#durable);
+  }
+
+  #addLine(key: number, id: number): void {
+    const line = encoder.encode(`${String(id).padEnd(lineBytes - 1)}\n`);
+    let number = 0;
+    while (this.fs.find(at_(`${ledgers}/${key}.${number + 1}`)) !== undefined) number += 1;
+    const found = this.fs.find(at_(`${ledgers}/${key}.${number}`));
+    const before = found?.kind === "file" ? found.bytes : new Uint8Array();
+    if (before.length >= linesMax * lineBytes) return this.#addTo(key, number + 1, new Uint8Array(), line);
+    this.#addTo(key, number, before, line);
+  }
+
+  #addTo(key: number, number: number, before: Uint8Array, line: Uint8Array): void {
+    const path = at_(`${ledgers}/${key}.${number}`);
+    this.fs.makeFolders(at_(ledgers));
+    if ((before.length / lineBytes) % rewrittenEvery !== rewrittenEvery - 1) return this.fs.append(path, line);
+    const from = at_(`${incoming}/ledger-${key}`);
+    this.fs.makeFolders(at_(incoming));
+    this.fs.write(from, Buffer.concat([before, line]));
+    this.fs.rename(from, path);
   }
 }
 
-const entryOf = (content: Uint8Array): FileEntry => ({
-  ...{ kind: "file", ...attributes, mtimeMs: 0, size: content.length },
-  pieces: [{ hash: hashOf(content), place: { kind: "record", position: 0 } }],
-});
+const at_ = (path: string): string => `${dataFolder}/${path}`;
+
+function* entriesIn(folder: FolderNode, path: string, matcher: FileMatcher): Generator<[string, FileEntry]> {
+  for (const [name, node] of folder.children) {
+    const at = path === "" ? name : `${path}/${name}`;
+    if (node.kind !== "folder") {
+      if (matcher.covers(at)) yield [at, entryOf(node)];
+    } else if (matcher.visits(at)) {
+      if (matcher.coversFolder(at)) yield [at, entryOf(node)];
+      yield* entriesIn(node, at, matcher);
+    }
+  }
+}
+
+function entryOf(node: SimNode): FileEntry {
+  if (node.kind === "link") return { kind: "link", target: node.target };
+  const attributes = { mode: node.mode, uid: ownersOwn, gid: ownersOwn };
+  if (node.kind === "folder") return { kind: "folder", ...attributes };
+  const pieces = hashesOf(node.bytes).map((hash) => ({ hash, place: { kind: "record", position: 0 } as const }));
+  return { kind: "file", ...attributes, mtimeMs: node.mtimeMs, size: node.bytes.length, pieces };
+}

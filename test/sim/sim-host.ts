@@ -19,15 +19,17 @@ import { noCompression } from "../../src/vault/checkpoint/chunk-codec.ts";
 import { collectGarbage } from "../../src/vault/checkpoint/retention.ts";
 import { keyed } from "../../src/vault/store/keyed-store.ts";
 import { StoreLog } from "../../src/vault/log/store-log.ts";
-import type { SeededRandom } from "../../harness/seeded-random.ts";
+import { SeededRandom } from "../../harness/seeded-random.ts";
 import type { FrontHttpOptions } from "./front-http.ts";
 import { requestOfEarlierVersion, statusOfEarlierVersion, storeOfEarlierVersion } from "./earlier-version.ts";
 import { dial, type Network, type ServerEnd } from "./network.ts";
 import { SimApplication, type ApplicationOptions } from "./sim-application.ts";
 import type { SegmentOracle } from "./segment-oracle.ts";
 import { type CaptureOptions, SimReplica, SimSource } from "./sim-capture.ts";
+import type { FileTree } from "../../src/core/files/file-tree.ts";
+import { SimBeside } from "./sim-beside.ts";
 import type { SimDatabase } from "./sim-database.ts";
-import type { SimFiles } from "./sim-files.ts";
+import { matcherOf } from "./sim-files.ts";
 import { SimFront } from "./sim-front.ts";
 import { SimProcesses } from "./sim-leftovers.ts";
 import { simHooks } from "./sim-hooks.ts";
@@ -45,11 +47,11 @@ export interface HostWatch {
   onExecuted(host: string, request: Request): void;
   onRelease(host: string, epoch: number, request: Request, answer: Answer): void;
   onViolation(what: string): void;
-  onForgotten(host: string, database: SimDatabase, files: SimFiles): void;
+  onForgotten(host: string, database: SimDatabase | undefined, files: Uint8Array, left: FileTree | undefined): void;
   /** Its application has made a file, or has removed one for a request. */
   onUploaded(path: string): void;
   onRemoved(host: string, request: Request, path: string): void;
-  onSetAside(host: string): void;
+  onSetAside(host: string, what: "state" | "files"): void;
 }
 
 export interface HostSetup {
@@ -65,6 +67,8 @@ export interface HostSetup {
   readonly config: HostConfig;
   readonly capture: CaptureOptions;
   readonly application: ApplicationOptions;
+  /** For streams that are drawn apart. */
+  readonly seed: number;
   readonly http: FrontHttpOptions;
   readonly pausesHandover: boolean;
   /** Of the bytes between front and application; apart from the others. */
@@ -120,7 +124,7 @@ export class SimHost {
     const store = machine.isEarlier ? storeOfEarlierVersion(mount) : keyed(mount, keys);
     const [segments, cleaned] = [0, 1].map(() => setup.oracle?.open(process, machine.name, mount, dice));
     const onDiverged = (what: string): void => watch.onViolation(`${machine.name}: ${what}`);
-    const capturePorts = { machine, process, dice, options: capture, onDiverged, store };
+    const capturePorts = { machine, process, dice, options: capture, onDiverged };
     const say = (level: string) => (what: string, fields?: object) => {
       setup.onTransition(what, fields);
       world.say(
@@ -134,6 +138,29 @@ export class SimHost {
       rules,
       onWarning: say("warning: "),
     });
+    const matcher = capture.files === undefined ? undefined : matcherOf(capture.files.coversIncoming);
+    const local = new SimLocal({
+      ...{ machine, process, dice, rules, diskMs: capture.diskMs },
+      files:
+        capture.files === undefined || matcher === undefined
+          ? undefined
+          : {
+              matcher,
+              slowMoveShare: capture.files.slowMoveShare,
+              dice: new SeededRandom(`moves ${setup.seed} ${machine.name} ${world.now}`),
+            },
+      onForgotten: (database, files, left) => watch.onForgotten(machine.name, database, files, left),
+      onSetAside: (what) => watch.onSetAside(machine.name, what),
+    });
+    const beside =
+      capture.files === undefined || matcher === undefined
+        ? undefined
+        : new SimBeside({
+            ...{ machine, process, options: capture.files, matcher, rules, store, onDiverged },
+            log: segments ?? new StoreLog(store, config.service, keys),
+            known: local.previousPieces,
+            onWarning: say("warning: "),
+          });
     this.host = new Host({
       config,
       clock: process.clock,
@@ -150,18 +177,22 @@ export class SimHost {
       rehearsal: undefined,
       compression: noCompression,
       front: this.front,
-      local: new SimLocal({
-        machine,
-        process,
-        dice,
-        diskMs: capture.diskMs,
-        onForgotten: (database, files) => watch.onForgotten(machine.name, database, files),
-        onSetAside: () => watch.onSetAside(machine.name),
-      }),
+      local,
       predecessor: { ask: (predecessor, signal) => this.#askPredecessor(predecessor, signal) },
-      openReplica: () => Promise.resolve(new SimReplica(capturePorts)),
-      openSource: (_known, _warnings, files) =>
-        process.answer(capture.diskMs, "open source", () => (this.#source = new SimSource(capturePorts, files?.tree))),
+      openReplica: () => {
+        const replica = new SimReplica(capturePorts);
+        return beside === undefined ? Promise.resolve(replica) : beside.openReplica(replica);
+      },
+      openSource: (known, _warnings, files) => {
+        const opened = process.answer(
+          capture.diskMs,
+          "open source",
+          () => (this.#source = new SimSource(capturePorts)),
+        );
+        return beside === undefined
+          ? opened
+          : opened.then((source) => beside.openSource(source, files, known === undefined));
+      },
       localChunk: () => Promise.resolve(undefined),
       application: ({ onGaveUp }) =>
         (this.#application = new SimApplication({

@@ -5,17 +5,28 @@ import type { Node } from "./network.ts";
 import type { SimDatabase } from "./sim-database.ts";
 import { SimFiles } from "./sim-files.ts";
 import type { ClockKind, SimProcess } from "./sim-process.ts";
+import type { World } from "./world.ts";
 
 export interface Disk {
   /** In the data folder. */
   database: SimDatabase | undefined;
-  /** Beside the database. */
-  files: SimFiles;
+  /** Beside the database, and everything else that lies in folders. */
+  readonly files: SimFiles;
   marker: Marker;
-  previous:
-    | { readonly database: SimDatabase | undefined; readonly files: SimFiles; readonly marker: Marker }
-    | undefined;
+  /** What was moved away, and the marker that vouches for it. */
+  previous: Moved | undefined;
+  /** Moved away already, while the files beside it are not. */
+  moving: SimDatabase | undefined;
   setAsides: string[];
+}
+
+interface Moved {
+  readonly database: SimDatabase | undefined;
+  readonly marker: Marker;
+  /** The files beside it were moved too. */
+  readonly hasFiles: boolean;
+  /** Checksum of the files then; undefined: they were not read. */
+  readonly files: Uint8Array | undefined;
 }
 
 /**
@@ -33,13 +44,7 @@ export type HookTrouble = "none" | "start-fails" | "start-hangs" | "others-fail"
 export class SimMachine implements Node {
   readonly name: string;
   readonly clock: ClockKind;
-  readonly disk: Disk = {
-    database: undefined,
-    files: new SimFiles(),
-    marker: { kind: "unknown" },
-    previous: undefined,
-    setAsides: [],
-  };
+  readonly disk: Disk;
   process: SimProcess | undefined;
   /** Of its application, outside of the application's group. */
   readonly escaped = new Set<SimProcess>();
@@ -49,9 +54,13 @@ export class SimMachine implements Node {
   /** The host's program that is installed here reads and writes records of format 1 only (earlier-version.ts). */
   isEarlier = false;
 
-  constructor(name: string, clock: ClockKind) {
+  constructor(world: World, name: string, clock: ClockKind) {
     this.name = name;
     this.clock = clock;
+    this.disk = {
+      ...{ database: undefined, marker: { kind: "unknown" }, previous: undefined, moving: undefined, setAsides: [] },
+      files: new SimFiles(() => clock.wallStartMs + world.now),
+    };
   }
 
   /** What was not synced is gone; files that an application was writing may be damaged. */

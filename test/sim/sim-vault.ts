@@ -91,6 +91,9 @@ export class SimVault {
   /** Told of each creation when it is durable, in that order. */
   onCreated: (key: string, bytes: Uint8Array, by: string) => void = () => undefined;
   onPowerLost: () => void = () => undefined;
+  /** Told of each deletion when it is asked for, and when it takes effect. */
+  onDeletionAsked: (key: string) => void = () => undefined;
+  onDeleted: (key: string) => void = () => undefined;
   isQuiet = false;
 
   constructor(world: World, dice: SeededRandom, options: VaultOptions) {
@@ -133,7 +136,12 @@ export class SimVault {
   }
 
   delete(key: string): void {
-    this.#objects.delete(key);
+    if (this.#objects.delete(key)) this.onDeleted(key);
+  }
+
+  /** Whether it is there, and stays without power. */
+  isDurable(key: string): boolean {
+    return this.#objects.has(key) && !this.#unsynced.has(key);
   }
 
   /** Whether what a put made visible is there still. */
@@ -252,6 +260,7 @@ class Mount implements Store {
 
   delete(key: string): Promise<void> {
     assertKey(key);
+    this.#vault.onDeletionAsked(key);
     if (this.#vault.troubleOf(this.#host) === "away") return this.#fail("unavailable", key, this.#latency());
     const { options, dice } = this.#vault;
     if (dice.chance(options.lateDeleteShare)) {

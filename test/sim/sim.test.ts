@@ -29,8 +29,9 @@ describe("the simulated cluster", () => {
     "a history with an encrypted vault is the same but for the names of chunks",
     async () => {
       for (let seed = 1; seed <= 60; seed += 1) {
+        // A checkpoint reads some chunks back, in the order of their names: with those of files there are too many.
         const [clear, encrypted] = [false, true].map((isEncrypted) =>
-          run({ seed, options: { log: "objects", isEncrypted } }),
+          run({ seed, options: { log: "objects", isEncrypted, fileEvery: 0 } }),
         );
         const [first, second] = [await clear, await encrypted];
         expect(second?.figures).toEqual(first?.figures);

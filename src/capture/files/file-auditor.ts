@@ -3,10 +3,10 @@
  * although the kernel told nothing: writes through a shared mapping, or through another name of the file (a hard link)
  * in a folder that is not watched. Files that a replica wrote are read once, so that a difference can be seen later.
  */
-import { readdirSync } from "node:fs";
 import { nameOfBytes } from "../../core/database-name.ts";
 import type { FileMatcher } from "../../core/files/file-pattern.ts";
 import type { FileTree } from "../../core/files/file-tree.ts";
+import { type FileSystem, systemFiles } from "../../runtime/file-system.ts";
 import { type FilePath, pathOf } from "../data-path.ts";
 import { isAbsent, findAt, sameStamp } from "./file-look.ts";
 import type { FileStamps } from "./file-stamps.ts";
@@ -14,6 +14,8 @@ import type { PendingPaths } from "./pending-paths.ts";
 
 export interface FileAuditorParts {
   readonly root: string;
+  /** Default: that of this machine. */
+  readonly fs?: FileSystem | undefined;
   readonly matcher: FileMatcher;
   readonly tree: FileTree;
   readonly stamps: Pick<FileStamps, "get">;
@@ -52,10 +54,10 @@ export class FileAuditor {
   }
 
   #look(path: string): void {
-    const { root, tree, stamps, pending } = this.#parts;
+    const { root, fs, tree, stamps, pending } = this.#parts;
     const entry = tree.get(path);
     if (path === "" || entry?.kind === "folder") return this.#list(path);
-    const found = findAt(pathOf(root, path));
+    const found = findAt(pathOf(root, path), fs);
     // Its removal is told, or was missed with the rest of its folder.
     if (entry === undefined || found === undefined) return;
     const stamp = stamps.get(path);
@@ -65,9 +67,11 @@ export class FileAuditor {
   }
 
   #list(folder: string): void {
-    const { root, matcher, tree, pending } = this.#parts;
+    const { root, fs, matcher, tree, pending } = this.#parts;
     const present = new Set(
-      namesIn(pathOf(root, folder === "" ? "." : folder)).map((name) => (folder === "" ? name : `${folder}/${name}`)),
+      namesIn(pathOf(root, folder === "" ? "." : folder), fs).map((name) =>
+        folder === "" ? name : `${folder}/${name}`,
+      ),
     );
     for (const path of present) if (tree.get(path) === undefined && matcher.visits(path)) pending.noteNew(path, true);
     for (const path of tree.below(folder)) if (!present.has(path)) pending.noteGone(path);
@@ -75,9 +79,9 @@ export class FileAuditor {
 }
 
 /** Returns names of everything in a folder; none if it is not there any more. */
-export function namesIn(path: FilePath): string[] {
+export function namesIn(path: FilePath, fs: FileSystem = systemFiles): string[] {
   try {
-    return readdirSync(path, "buffer").map(nameOfBytes);
+    return fs.readdirSync(path, "buffer").map(nameOfBytes);
   } catch (error) {
     if (isAbsent(error)) return [];
     throw error;

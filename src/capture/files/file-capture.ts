@@ -34,11 +34,12 @@ import type { FileUser } from "../../core/files/file-owner.ts";
 import { FileTree } from "../../core/files/file-tree.ts";
 import { allRules, type Rules } from "../../core/rules.ts";
 import type { Clock } from "../../runtime/clock.ts";
+import { type FileSystem, systemFiles } from "../../runtime/file-system.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
 import { sha256 } from "../../runtime/sha256.ts";
 import type { HeldDatabase } from "../uncaptured.ts";
 import { FileAuditor } from "./file-auditor.ts";
-import { FileEvents } from "./file-events.ts";
+import { FileEvents, type KernelEvents } from "./file-events.ts";
 import { FileExaminer, type FileLimits } from "./file-examiner.ts";
 import { FileRate } from "./file-rate.ts";
 import { type FetchPiece, type FilesSnapshot, snapshotOfFiles } from "./files-snapshot.ts";
@@ -80,6 +81,11 @@ export interface FileCaptureOptions {
   readonly onWarning: (text: string) => void;
   /** Default: all are in force. */
   readonly rules?: Rules | undefined;
+  /** Default: those of this machine. */
+  readonly fs?: FileSystem | undefined;
+  readonly openKernel?: (() => Promise<KernelEvents | string>) | undefined;
+  /** Contents in the records of one flush; default: `inlineBytesMax` (piece-contents.ts). */
+  readonly inlineBytesMax?: number | undefined;
 }
 
 /** What a flush says about files. */
@@ -100,7 +106,8 @@ export class FileCapture {
   readonly #tree: FileTree;
   readonly #events: FileEvents;
   readonly #pending: PendingPaths;
-  readonly #contents = new PieceContents((bytes) => this.#storePiece(bytes));
+  readonly #contents: PieceContents;
+  readonly #fs: FileSystem;
   readonly #examiner: FileExaminer;
   readonly #uncovered: UncoveredFiles;
   readonly #auditor: FileAuditor;
@@ -112,28 +119,34 @@ export class FileCapture {
   #removalsAtCut = 0;
 
   private constructor(options: FileCaptureOptions, events: FileEvents) {
-    const { root, matcher, clock, begin, user, bounds } = options;
+    const { root, matcher, clock, begin, user, bounds, fs = systemFiles } = options;
     this.#options = options;
+    this.#fs = fs;
+    this.#contents = new PieceContents((bytes) => this.#storePiece(bytes), options.inlineBytesMax);
     this.#rules = options.rules ?? allRules;
     this.#events = events;
     this.#tree = begin.kind === "journaled" ? begin.tree : new FileTree(sha256);
     this.#pending = new PendingPaths(events, matcher, this.#rules);
     this.#uncovered = new UncoveredFiles(options.over, () => clock.now(), options.onWarning);
     this.#examiner = new FileExaminer({
-      ...{ root, matcher, user, events, tree: this.#tree, pending: this.#pending, uncovered: this.#uncovered },
+      ...{ root, fs, matcher, user, events, tree: this.#tree, pending: this.#pending, uncovered: this.#uncovered },
       contents: this.#contents,
       bounds,
       leavesOut: options.over === "warn",
     });
     this.#rate = new FileRate(bounds.bytesPerSecondMax, () => clock.now());
     const { stamps } = this.#examiner;
-    this.#auditor = new FileAuditor({ root, matcher, tree: this.#tree, stamps, pending: this.#pending }, clock.now());
+    this.#auditor = new FileAuditor(
+      { root, fs, matcher, tree: this.#tree, stamps, pending: this.#pending },
+      clock.now(),
+    );
   }
 
   /** Watches all folders that are not watched yet. Before the application starts. Files of the journal are not read. */
   static async open(options: FileCaptureOptions): Promise<FileCapture> {
     const { begin } = options;
-    const events = (begin.kind === "journaled" ? begin.events : undefined) ?? (await FileEvents.open());
+    const events =
+      (begin.kind === "journaled" ? begin.events : undefined) ?? (await FileEvents.open(options.openKernel));
     if (typeof events === "string") throw new FilesUnavailableError(events);
     const capture = new FileCapture(options, events);
     try {
@@ -217,7 +230,7 @@ export class FileCapture {
 
   /** The files after the last batch. */
   snapshot(): FilesSnapshot {
-    return snapshotOfFiles(this.#options.root, this.#tree.copy(), this.#options.fetch);
+    return snapshotOfFiles(this.#options.root, this.#tree.copy(), this.#options.fetch, this.#fs);
   }
 
   /** What holds responses. Sync. */

@@ -28,18 +28,23 @@ const { modify, attributes, closeWrite, movedFrom, movedTo, create, ignored, unm
 // biome-ignore lint/suspicious/noControlCharactersInRegex: it is about bytes.
 const isPlain = /^[\x00-\x5b\x5d-\x7f]*$/;
 
+/** What the kernel tells; the simulation has its own. */
+export type KernelEvents = Pick<Inotify, "watch" | "unwatch" | "read" | "close">;
+
 export class FileEvents {
-  readonly #inotify: Inotify;
+  readonly #inotify: KernelEvents;
   readonly #folders = new Map<number, string>();
   readonly #numbers = new Map<string, number>();
 
-  private constructor(inotify: Inotify) {
+  private constructor(inotify: KernelEvents) {
     this.#inotify = inotify;
   }
 
   /** Returns a text with the reason if there are none here. */
-  static async open(): Promise<FileEvents | string> {
-    const inotify = await Inotify.open();
+  static async open(
+    openKernel: () => Promise<KernelEvents | string> = () => Inotify.open(),
+  ): Promise<FileEvents | string> {
+    const inotify = await openKernel();
     return typeof inotify === "string" ? inotify : new FileEvents(inotify);
   }
 

@@ -10,6 +10,7 @@ import type { FileAttributes, FileEntry } from "../../core/files/file-entry.ts";
 import { type FileUser, journaledAttributes } from "../../core/files/file-owner.ts";
 import type { FileMatcher } from "../../core/files/file-pattern.ts";
 import type { FileTree } from "../../core/files/file-tree.ts";
+import type { FileSystem } from "../../runtime/file-system.ts";
 import { messageOf } from "../../runtime/operator-error.ts";
 import { type FilePath, pathOf } from "../data-path.ts";
 import { EventLoopBudget } from "../../runtime/event-loop-budget.ts";
@@ -26,6 +27,7 @@ import type { UncoveredFiles } from "./uncovered-files.ts";
 
 export interface FileExaminerParts {
   readonly root: string;
+  readonly fs: FileSystem;
   readonly matcher: FileMatcher;
   readonly user: FileUser;
   readonly tree: FileTree;
@@ -146,17 +148,17 @@ export class FileExaminer {
 
   /**
    * Watches a folder, and has everything in it examined. `isMoved`: it appeared whole, so its files are what they were
-   * under another name unless the kernel tells otherwise.
+   * under another name unless the kernel tells otherwise. False: it is not watched.
    */
-  enter(folder: string, isMoved = false): void {
-    const { matcher, tree, pending } = this.#parts;
+  enter(folder: string, isMoved = false): boolean {
+    const { fs, matcher, tree, pending } = this.#parts;
     // Before it is listed: what appears after the listing is told.
-    if (!this.watch(folder)) return;
+    if (!this.watch(folder)) return false;
     // A file may have come and gone before: nothing tells of it.
     this.#hasLost = true;
     const found = { isWritten: !isMoved, isNew: true, removal: 0, isMovedAway: false };
     const present = new Set<string>();
-    for (const name of namesIn(this.#pathOf(folder))) {
+    for (const name of namesIn(this.#pathOf(folder), fs)) {
       const entry = folder === "" ? name : `${folder}/${name}`;
       if (!matcher.visits(entry)) continue;
       present.add(entry);
@@ -165,6 +167,7 @@ export class FileExaminer {
     for (const known of tree.below(folder))
       if (!present.has(known))
         this.#entered.set(known, { ...found, isWritten: false, isNew: false, removal: pending.countRemoval() });
+    return true;
   }
 
   /** The same, and the folder itself is examined. */
@@ -190,8 +193,8 @@ export class FileExaminer {
 
   /** Undefined also for what is there and no file of the service. */
   #look(path: string): Found | undefined {
-    const { matcher } = this.#parts;
-    const found = findAt(this.#pathOf(path));
+    const { fs, matcher } = this.#parts;
+    const found = findAt(this.#pathOf(path), fs);
     if (found === undefined) return undefined;
     if (found.kind === "folder") return path === "" || matcher.coversFolder(path) ? found : undefined;
     return found.kind !== "other" && matcher.covers(path) ? found : undefined;
@@ -240,7 +243,9 @@ export class FileExaminer {
     const isFull = tree.size >= bounds.filesMax || tree.bytes >= bounds.bytesMax;
     if (known === undefined && isFull && leavesOut) return uncovered.note(path, noRoomFor(path, bounds));
     if (found.kind === "folder") {
-      if (told.isNew || known?.kind !== "folder") this.enter(path, !told.isWritten);
+      const isEntered = !(told.isNew || known?.kind !== "folder") || this.enter(path, !told.isWritten);
+      // Gone while the contents of others were read: put empty, it would lack what a row of the cut may refer to.
+      if (!isEntered && this.#look(path)?.kind !== "folder") return this.#vanished(path, told);
       const attributes = journaledAttributes(found, this.#parts.user);
       const isSame = known?.kind === "folder" && sameAttributes(known, attributes);
       this.#draft(isSame ? undefined : { kind: "put-folder", path, ...attributes }, path);
@@ -288,7 +293,7 @@ export class FileExaminer {
 
   /** Reads the file, and has what is new in it stored. Undefined: it is not there any more. */
   async #read(path: string, known: FileEntry | undefined, size: number): Promise<PutFile | undefined> {
-    const { contents, tree } = this.#parts;
+    const { fs, contents, tree } = this.#parts;
     const pieces: ChangePiece[] = [];
     let base = path;
     let before = known;
@@ -305,6 +310,7 @@ export class FileExaminer {
         contents.memory.give(bytes);
       },
       contents.memory,
+      fs,
     );
     if (read === undefined) return undefined;
     await contents.stored();

@@ -1,7 +1,8 @@
 /** What is at a path below the data folder, without following a link there. */
-import { type BigIntStats, lstatSync, readlinkSync } from "node:fs";
+import type { BigIntStats } from "node:fs";
 import { nameOfBytes } from "../../core/database-name.ts";
 import type { FileAttributes } from "../../core/files/file-entry.ts";
+import { type FileSystem, systemFiles } from "../../runtime/file-system.ts";
 import type { FilePath } from "../data-path.ts";
 
 /** Tells whether a file may have changed since it was read. */
@@ -22,11 +23,11 @@ export type Found =
 const exact = { bigint: true, throwIfNoEntry: false } as const;
 
 /** Returns undefined if nothing is there. Throws what the file system says otherwise. */
-export function findAt(path: FilePath): Found | undefined {
+export function findAt(path: FilePath, fs: FileSystem = systemFiles): Found | undefined {
   try {
-    const stats = lstatSync(path, exact);
+    const stats = fs.lstatSync(path, exact);
     if (stats === undefined) return undefined;
-    if (stats.isSymbolicLink()) return { kind: "link", target: nameOfBytes(readlinkSync(path, "buffer")) };
+    if (stats.isSymbolicLink()) return { kind: "link", target: nameOfBytes(fs.readlinkSync(path, "buffer")) };
     if (stats.isDirectory()) return { kind: "folder", ...attributesOf(stats) };
     return stats.isFile() ? { kind: "file", stamp: fileStampOf(stats), ...attributesOf(stats) } : { kind: "other" };
   } catch (error) {

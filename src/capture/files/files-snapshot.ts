@@ -4,6 +4,7 @@
  */
 import { type FilePiece, pieceLength, type WantedPiece } from "../../core/files/file-entry.ts";
 import type { FileTree } from "../../core/files/file-tree.ts";
+import { type FileSystem, systemFiles } from "../../runtime/file-system.ts";
 import { sha256 } from "../../runtime/sha256.ts";
 import { pathOf } from "../data-path.ts";
 import { readPieceAt } from "./read-pieces.ts";
@@ -17,7 +18,12 @@ export interface FilesSnapshot {
   read(path: string, index: number): Promise<Uint8Array>;
 }
 
-export function snapshotOfFiles(root: string, tree: FileTree, fetch: FetchPiece): FilesSnapshot {
+export function snapshotOfFiles(
+  root: string,
+  tree: FileTree,
+  fetch: FetchPiece,
+  fs: FileSystem = systemFiles,
+): FilesSnapshot {
   return {
     tree,
     async read(path, index) {
@@ -25,7 +31,7 @@ export function snapshotOfFiles(root: string, tree: FileTree, fetch: FetchPiece)
       const piece: FilePiece | undefined = entry?.kind === "file" ? entry.pieces[index] : undefined;
       if (entry?.kind !== "file" || piece === undefined) throw new RangeError(`${path} has no piece ${index}`);
       const length = pieceLength(entry.size, index);
-      const local = await readPieceAt(pathOf(root, path), index, length).catch(() => undefined);
+      const local = await readPieceAt(pathOf(root, path), index, length, fs).catch(() => undefined);
       if (local !== undefined && sha256(local).toString("hex") === piece.hash) return local;
       return fetch({ ...piece, length, path });
     },

@@ -13,27 +13,29 @@
 import type { FileMatcher } from "../../core/files/file-pattern.ts";
 import { type FileTree, folderOfPath } from "../../core/files/file-tree.ts";
 import { pathOf } from "../data-path.ts";
-import { FileEvents, type FileNews } from "./file-events.ts";
+import { FileEvents, type FileNews, type KernelEvents } from "./file-events.ts";
 
 /** Folders that are watched at one look: a millisecond or two. */
 const foldersAtOnce = 20;
 
 export class KeptEvents {
   readonly #root: string;
+  readonly #openKernel: (() => Promise<KernelEvents | string>) | undefined;
   #events: FileEvents | undefined;
   #tree: FileTree | undefined;
   /** The rest of the round through the folders of the tree. */
   #round: Iterator<string> | undefined;
 
-  /** `root`: the data folder. */
-  constructor(root: string) {
+  /** `root`: the data folder. `openKernel`: default: inotify. */
+  constructor(root: string, openKernel?: () => Promise<KernelEvents | string>) {
     this.#root = root;
+    this.#openKernel = openKernel;
   }
 
   /** Another replica begins: watches of the one before are of no use. Where there is no inotify nothing is kept. */
   async begin(): Promise<void> {
     this.#close();
-    const events = await FileEvents.open();
+    const events = await FileEvents.open(this.#openKernel);
     this.#close();
     if (typeof events !== "string") this.#events = events;
   }

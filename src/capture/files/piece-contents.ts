@@ -17,33 +17,35 @@ export class PieceContents {
   /** What pieces are read into. */
   readonly memory = new PieceMemory();
   readonly #store: StorePiece;
+  readonly #inlineBytesMax: number;
   readonly #running = new Set<Promise<void>>();
   #inlineBytes = 0;
   #failure: { readonly error: unknown } | undefined;
 
-  constructor(store: StorePiece) {
+  /** `inlineMax`: bytes of contents in the records of one flush. */
+  constructor(store: StorePiece, inlineMax = inlineBytesMax) {
     this.#store = store;
+    this.#inlineBytesMax = inlineMax;
   }
 
   /** Puts a new content at `index` of `pieces`, there when `stored` resolves. Waits while too many are on their way. */
   async add(pieces: ChangePiece[], index: number, hash: string, bytes: Uint8Array): Promise<void> {
-    if (this.#inlineBytes + bytes.length <= inlineBytesMax) {
+    if (this.#inlineBytes + bytes.length <= this.#inlineBytesMax) {
       this.#inlineBytes += bytes.length;
       pieces[index] = { hash, source: { kind: "inline", bytes } };
       return;
     }
-    const putting = this.#store(bytes)
-      .then(
-        (key) => {
-          pieces[index] = { hash, source: { kind: "chunk", key } };
-        },
-        (error: unknown) => {
-          this.#failure ??= { error };
-        },
-      )
-      .finally(() => this.#running.delete(putting));
+    const putting: Promise<void> = this.#put(pieces, index, hash, bytes).then(() => void this.#running.delete(putting));
     this.#running.add(putting);
     while (this.#running.size >= chunksAtOnce) await Promise.race(this.#running);
+  }
+
+  async #put(pieces: ChangePiece[], index: number, hash: string, bytes: Uint8Array): Promise<void> {
+    try {
+      pieces[index] = { hash, source: { kind: "chunk", key: await this.#store(bytes) } };
+    } catch (error) {
+      this.#failure ??= { error };
+    }
   }
 
   /** The pieces of a content that is not put after all. */

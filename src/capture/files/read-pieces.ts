@@ -4,16 +4,15 @@
  *
  * A small file is read in one turn; of a larger one each piece is read off the event loop.
  */
-import { closeSync, constants, fstatSync, openSync, read, readSync } from "node:fs";
-import { promisify } from "node:util";
+import { constants } from "node:fs";
 import { type FileAttributes, filePieceBytes } from "../../core/files/file-entry.ts";
+import { type FileSystem, systemFiles } from "../../runtime/file-system.ts";
 import { sha256 } from "../../runtime/sha256.ts";
 import type { FilePath } from "../data-path.ts";
 import { EventLoopBudget } from "../../runtime/event-loop-budget.ts";
 import type { PieceMemory } from "./piece-memory.ts";
 import { attributesOf, type FileStamp, isAbsent, fileStampOf } from "./file-look.ts";
 
-const readAsync = promisify(read);
 /** Read on the event loop: what a thread would cost is more. */
 const readAtOnceBytesMax = 64 * 1024;
 // Never waits for the other end of a pipe, and never follows a link.
@@ -36,37 +35,53 @@ export async function readPieces(
   path: FilePath,
   take: TakePiece,
   memory: Pick<PieceMemory, "take"> = freshMemory,
+  fs: FileSystem = systemFiles,
 ): Promise<ReadFile | undefined> {
-  const fd = openAt(path);
+  const fd = openAt(path, fs);
   if (fd === undefined) return undefined;
   try {
-    const stats = fstatSync(fd, { bigint: true });
+    const stats = fs.fstatSync(fd, { bigint: true });
     if (!stats.isFile()) return undefined;
-    const size = await readAll(fd, Number(stats.size), take, memory);
+    const size = await readAll({ fs, fd }, Number(stats.size), take, memory);
     return { ...attributesOf(stats), stamp: fileStampOf(stats), size };
   } finally {
-    closeSync(fd);
+    fs.closeSync(fd);
   }
 }
 
 /** Returns one piece, or what is there of it; undefined if no file is there any more. */
-export async function readPieceAt(path: FilePath, index: number, length: number): Promise<Uint8Array | undefined> {
-  const fd = openAt(path);
+export async function readPieceAt(
+  path: FilePath,
+  index: number,
+  length: number,
+  fs: FileSystem = systemFiles,
+): Promise<Uint8Array | undefined> {
+  const fd = openAt(path, fs);
   if (fd === undefined) return undefined;
   try {
     const bytes = Buffer.allocUnsafe(length);
-    return bytes.subarray(0, await fill(fd, bytes, index * filePieceBytes, length <= readAtOnceBytesMax));
+    return bytes.subarray(0, await fill({ fs, fd }, bytes, index * filePieceBytes, length <= readAtOnceBytesMax));
   } finally {
-    closeSync(fd);
+    fs.closeSync(fd);
   }
 }
 
-async function readAll(fd: number, size: number, take: TakePiece, memory: Pick<PieceMemory, "take">): Promise<number> {
+interface OpenFile {
+  readonly fs: FileSystem;
+  readonly fd: number;
+}
+
+async function readAll(
+  file: OpenFile,
+  size: number,
+  take: TakePiece,
+  memory: Pick<PieceMemory, "take">,
+): Promise<number> {
   const budget = new EventLoopBudget();
   const isSmall = size <= filePieceBytes;
   for (let at = 0; at < size; ) {
     const bytes = memory.take(Math.min(filePieceBytes, size - at));
-    const count = await fill(fd, bytes, at, isSmall);
+    const count = await fill(file, bytes, at, isSmall);
     if (count === 0) return at;
     const piece = bytes.subarray(0, count);
     await take(at / filePieceBytes, sha256(piece).toString("hex"), piece);
@@ -78,22 +93,20 @@ async function readAll(fd: number, size: number, take: TakePiece, memory: Pick<P
 }
 
 /** Returns less than the length of `into` only at the end of the file. */
-async function fill(fd: number, into: Uint8Array, position: number, isSmall: boolean): Promise<number> {
+async function fill({ fs, fd }: OpenFile, into: Uint8Array, position: number, isSmall: boolean): Promise<number> {
   let done = 0;
   while (done < into.length) {
     const [rest, from] = [into.length - done, position + done];
-    const count = isSmall
-      ? readSync(fd, into, done, rest, from)
-      : (await readAsync(fd, into, done, rest, from)).bytesRead;
+    const count = isSmall ? fs.readSync(fd, into, done, rest, from) : await fs.readLater(fd, into, done, rest, from);
     if (count === 0) break;
     done += count;
   }
   return done;
 }
 
-function openAt(path: FilePath): number | undefined {
+function openAt(path: FilePath, fs: FileSystem): number | undefined {
   try {
-    return openSync(path, flags);
+    return fs.openSync(path, flags);
   } catch (error) {
     // A link, or the end of a pipe without a reader, took its place.
     if (isAbsent(error) || ["ELOOP", "ENXIO"].includes((error as NodeJS.ErrnoException).code ?? "")) return undefined;

@@ -28,15 +28,22 @@ export interface SnapshotWithFiles extends Snapshot {
 /** Of the loss window, so that a flush that begins then is durable before it ends. */
 const shareOfWindow = 0.5;
 
+/** What it needs of the databases. */
+export type SourceOfDatabases = Pick<
+  Source,
+  | ("isAhead" | "collect" | "beginSnapshot" | "tick" | "uncaptured" | "close" | "stageAhead" | "isSuspicious")
+  | ("unfinished" | "names" | "leftOut" | "writeLocks" | "checksums" | "longLogs")
+>;
+
 export class SourceWithFiles {
-  readonly #source: Source;
+  readonly #source: SourceOfDatabases;
   readonly #files: FileCapture;
   readonly #durability: FilesDurability;
   readonly #now: () => number;
   #flushedAtMs: number;
   #isHurried = false;
 
-  constructor(source: Source, files: FileCapture, durability: FilesDurability, now: () => number) {
+  constructor(source: SourceOfDatabases, files: FileCapture, durability: FilesDurability, now: () => number) {
     this.#source = source;
     this.#files = files;
     this.#durability = durability;

@@ -6,8 +6,22 @@
  * tree means, and not of its checksum: a checkpoint moves pieces from the log into chunks.
  */
 
-/** Bytes of each piece of a file but the last, which has the rest. */
-export const filePieceBytes = 256 * 1024;
+const usualPieceBytes = 256 * 1024;
+/** Bytes of each piece of a file but the last, which has the rest. Part of the formats of log and checkpoints. */
+export let filePieceBytes = usualPieceBytes;
+let smallerFor = 0;
+
+/** For the simulation, whose files are small: pieces of so many bytes until all of these are disposed of. */
+export function withPiecesOf(bytes: number): Disposable {
+  filePieceBytes = bytes;
+  smallerFor += 1;
+  return {
+    [Symbol.dispose]: () => {
+      smallerFor -= 1;
+      if (smallerFor === 0) filePieceBytes = usualPieceBytes;
+    },
+  };
+}
 
 /** Where the bytes of a piece are. */
 export type PiecePlace =

@@ -155,9 +155,9 @@ export class Term {
 
   /** Opens the databases for capture: existing ones are in WAL mode before the application sees them. */
   async openDatabases(): Promise<void> {
-    const { store, writer, compression, clock, random, openSource } = this.#options;
+    const { store, writer, compression, clock, random, rules, openSource } = this.#options;
     this.#source = await openSource();
-    const ports = { store, compression, clock, random, signal: this.#aborted.signal };
+    const ports = { store, compression, clock, random, rules, signal: this.#aborted.signal };
     this.#source.storeFilesIn?.((bytes) => putFileChunk({ ...ports, position: writer.position + 1 }, bytes));
     this.#journal.attach(this.#source);
   }
@@ -264,11 +264,11 @@ export class Term {
 
   /** If the flush cannot be made, the term ends as without it. Rejects if the term was aborted meanwhile. */
   async #rewind({ prepared, onDone, onFailed }: OrderedRewind): Promise<void> {
-    const { store, writer, compression, clock, random, front } = this.#options;
+    const { store, writer, compression, clock, random, rules, front } = this.#options;
     const { signal } = this.#aborted;
     // None begins, or ends, with the state that is undone.
     await this.#checkpointer.close();
-    const ports = { store, compression, clock, random, signal };
+    const ports = { store, compression, clock, random, rules, signal };
     let made: RewindFlush | undefined;
     try {
       const position = await this.#journal.rewind(async (end) => {

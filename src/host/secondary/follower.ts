@@ -24,6 +24,7 @@ import type { Clock } from "../../runtime/clock.ts";
 import { FlushAssembler, type PageKeeper } from "../../vault/log/flush-assembler.ts";
 import type { LogReader } from "../../vault/log/log-reader.ts";
 import type { LogRecord, Position } from "../../vault/record.ts";
+import { isTransient } from "../../vault/store/retry.ts";
 import { applyFlush } from "./unappliable-flush.ts";
 
 /** The destination of flushes on a secondary; implemented by `Replica` of src/capture. */
@@ -78,6 +79,8 @@ export class Follower {
   /** The present reader or claimant. */
   #running: Promise<void> | undefined;
   #applying: Promise<void> | undefined;
+  /** Taken from the log, and not applied: the vault did not answer. It comes before the next one. */
+  #waiting: { readonly record: LogRecord; readonly flush: Flush | undefined } | undefined;
   /** A record was not applied, or the follower was ended: nothing that follows may be applied. */
   #failure: Error | undefined;
   #answeredAt: number;
@@ -160,7 +163,7 @@ export class Follower {
     for (let count = 0; ; count += 1) {
       // Before the next one is read: a record that was read is also applied.
       signal?.throwIfAborted();
-      const record = await this.reader.next();
+      const record = this.#waiting?.record ?? (await this.reader.next());
       if (this.#failure !== undefined) throw this.#failure;
       this.#answeredAt = this.#options.clock.now();
       if (record === undefined) return count;
@@ -203,6 +206,8 @@ export class Follower {
     try {
       await this.#take(record);
     } catch (error) {
+      // Contents of files may be in chunks of the vault. Nothing of the flush can be seen yet.
+      if (isTransient(error)) throw error;
       this.#failure = error instanceof Error ? error : new Error(String(error));
       throw this.#failure;
     }
@@ -210,8 +215,10 @@ export class Follower {
 
   async #take(record: LogRecord): Promise<void> {
     const { header, body } = record;
-    const flush = this.#flush.push(record);
+    const flush = this.#waiting === undefined ? this.#flush.push(record) : this.#waiting.flush;
+    this.#waiting = { record, flush };
     if (flush !== undefined) await applyFlush(this.#options.target, flush, this.#wholeUpTo);
+    this.#waiting = undefined;
     if (!this.#flush.isOpen) this.#wholeUpTo = header.position;
     switch (body.kind) {
       case "epoch":

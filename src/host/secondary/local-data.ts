@@ -22,7 +22,9 @@ import { type FilePath, folderOf, pathOf, withSuffix } from "../../capture/data-
 import type { DatabaseChecksum } from "../../core/delta.ts";
 import { wholeState } from "../../core/files/whole-state.ts";
 import type { FileTree } from "../../core/files/file-tree.ts";
+import type { HashedFiles } from "./files/hashed-files.ts";
 import type { LocalFiles, MovedFile } from "./files/local-files.ts";
+import type { KnownPieces } from "./files/local-pieces.ts";
 import { type DiskSpace, mountPointOf, systemDiskSpace } from "./disk-space.ts";
 import { moveFileIfThere } from "./move-path.ts";
 import { bytesOf, SetAsideFolders, type SetAsideOptions } from "./set-aside-folders.ts";
@@ -90,6 +92,8 @@ export class LocalData {
   readonly #disk: DiskSpace;
   /** The files beside the databases; undefined: this host has none. */
   readonly #beside: LocalFiles | undefined;
+  /** Of the files in `previousFolder`, if this process has read all of them. */
+  #hashed: HashedFiles | undefined;
 
   constructor(
     folders: LocalFolders,
@@ -108,6 +112,9 @@ export class LocalData {
   get previousFolder(): string {
     return join(this.#folders.stateFolder, "previous");
   }
+
+  /** Hashes of the files there, as far as they were read for their checksum. */
+  readonly previousPieces: KnownPieces = (path, stats) => this.#hashed?.piecesOf(path, stats);
 
   /** Being removed. */
   get #forgottenFolder(): string {
@@ -179,7 +186,8 @@ export class LocalData {
     const isEmpty = !isThere && (await this.#files.find(previousFolder)).length === 0;
     const moved: MovedMarker = isEmpty ? { kind: "secondary" } : marker;
     // Now, since a restore takes files back from there.
-    const sum = isThere && moved.kind !== "secondary" ? await beside?.checksum(previousFolder) : undefined;
+    this.#hashed = isThere && moved.kind !== "secondary" ? await beside?.hash(previousFolder) : undefined;
+    const sum = this.#hashed?.checksum;
     await writeDurably(
       join(previousFolder, markerName),
       JSON.stringify({
@@ -220,10 +228,8 @@ export class LocalData {
    */
   async setAsideUnknownFiles(isKnown: (path: string) => boolean, wallTimeMs: number): Promise<string | undefined> {
     if (this.#beside === undefined) return undefined;
-    const left = await this.#beside.files(this.previousFolder);
-    if (left.every(({ path }) => isKnown(path))) return undefined;
+    if (!(await this.#beside.removeKnown(this.previousFolder, isKnown))) return undefined;
     await this.#removeMovedDatabases();
-    for (const { path } of left) if (isKnown(path)) await rm(pathOf(this.previousFolder, path), { force: true });
     return this.setAsidePrevious(wallTimeMs);
   }
 
@@ -232,6 +238,7 @@ export class LocalData {
    * of removing it must not leave a part of it that looks like a set of databases.
    */
   async forgetPrevious(): Promise<void> {
+    this.#hashed = undefined;
     await rm(this.#forgottenFolder, { recursive: true, force: true });
     await renameIfThere(this.previousFolder, this.#forgottenFolder);
     await rm(this.#forgottenFolder, { recursive: true, force: true });
@@ -331,6 +338,7 @@ export class LocalData {
 
   /** Keeps the moved data in a dated folder, and returns its path. */
   async setAsidePrevious(wallTimeMs: number): Promise<string> {
+    this.#hashed = undefined;
     const target = await this.#setAsides.add(this.previousFolder, wallTimeMs);
     await this.#setAsides.bound();
     return target;

@@ -5,6 +5,7 @@
  * position or later, and no checkpoint is taken in between, since the journal does one after the other: clean-up, which
  * counts positions (retention.ts), never meets a chunk whose flush is still to come.
  */
+import { allRules, type Rules } from "../../core/rules.ts";
 import { chunkKey } from "../keys.ts";
 import type { Position } from "../record.ts";
 import { chunkNamesOf } from "../store/chunk-names.ts";
@@ -18,6 +19,8 @@ export interface FileChunkOptions extends RetryPorts {
   /** Of the next record. */
   readonly position: Position;
   readonly compression?: Compression | undefined;
+  /** Default: all are in force. */
+  readonly rules?: Rules | undefined;
 }
 
 /**
@@ -25,11 +28,17 @@ export interface FileChunkOptions extends RetryPorts {
  * signal's reason, StoreError `unsuitable`, or DamagedChunkError for another content under the same name.
  */
 export async function putFileChunk(options: FileChunkOptions, content: Uint8Array): Promise<string> {
-  const { store, position, compression = zstdCompression } = options;
+  const { store, position, compression = zstdCompression, rules = allRules } = options;
   const key = chunkKey(position, chunkNamesOf(store).of(content)[0] ?? "");
   const bytes = await encodeChunk(content, compression);
-  const { kind } = await retryUntilAnswered(options, () => store.putIfAbsent(key, bytes));
+  const putting = retryUntilAnswered(options, () => store.putIfAbsent(key, bytes));
+  if (!rules.has("files-chunk-before-flush")) {
+    putting.catch(() => undefined);
+    return key;
+  }
+  const { kind } = await putting;
   // Of an earlier attempt, or of the same content elsewhere.
-  if (kind === "exists") await retryUntilAnswered(options, () => readChunkOf(store, key, key, content.length));
+  if (kind === "exists" && rules.has("files-chunk-read-back"))
+    await retryUntilAnswered(options, () => readChunkOf(store, key, key, content.length));
   return key;
 }

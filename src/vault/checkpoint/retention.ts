@@ -77,7 +77,8 @@ export async function collectGarbage(options: CollectOptions): Promise<Collected
   const referenced = new Set(kept.flatMap(({ databases }) => databases.flatMap((database) => database.chunks)));
   const present = new Set(chunks);
   assertNewestIsWhole(options.newest, present);
-  for (const key of await chunksOfTrees(store, options.newest, kept, present)) referenced.add(key);
+  const trees = options.rules.has("files-chunks-of-checkpoints") ? kept : [];
+  for (const key of await chunksOfTrees(store, options.newest, trees, present)) referenced.add(key);
   const { names: records, kept: recordsKept } = await log.removeUpTo(plan.boundary, options);
   const collected: Collected = {
     plan,

@@ -49,6 +49,22 @@ describe("a follower", () => {
     expect(target.flushes).toEqual([[1, 2]]);
   });
 
+  test("applies a flush later, once, for which the vault did not answer", async () => {
+    const store = new MemoryStore();
+    const [writer, pages, target] = [await claimAs(store, "a"), new Pages("a.db"), new Applied()];
+    const follower = follow(store, target);
+    await writer.append({ kind: "commit", part: 1, parts: 2, databases: [pages.change({ 1: 1 })] });
+    await writer.append({ kind: "commit", part: 2, parts: 2, databases: [pages.change({ 2: 2 })] });
+    for (let time = 0; time < 2; time++) {
+      target.failNext = new StoreError("unavailable", "no answer", "wait");
+      await expect(follower.catchUp()).rejects.toThrow("no answer");
+      expect(target.flushes).toEqual([]);
+    }
+    await writer.append({ kind: "commit", part: 1, parts: 1, databases: [pages.change({ 1: 3 })] });
+    await follower.catchUp();
+    expect(target.flushes).toEqual([[1, 2], [3]]);
+  });
+
   test("drops the parts of a flush that its primary never finished when the next epoch comes", async () => {
     const store = new MemoryStore();
     const target = new Applied();

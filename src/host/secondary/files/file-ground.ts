@@ -7,28 +7,25 @@
  * last part of the path is only ever created, renamed over or unlinked, and none of these follows a link. No
  * application runs meanwhile.
  */
-import {
-  chmodSync,
-  chownSync,
-  lchownSync,
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  renameSync,
-  rmdirSync,
-  symlinkSync,
-  unlinkSync,
-  type Stats,
-} from "node:fs";
+import type { Stats } from "node:fs";
 import { type FilePath, folderOf, pathOf, textOf } from "../../../capture/data-path.ts";
 import { ReplicaError } from "../../../capture/replica-error.ts";
 import { bytesOfName, hasEscapes, isDatabaseName, nameOfBytes } from "../../../core/database-name.ts";
 import type { FileAttributes } from "../../../core/files/file-entry.ts";
 import { type FileUser, ownerOnHost } from "../../../core/files/file-owner.ts";
 import { incomingFolderName } from "../../../core/files/file-pattern.ts";
+import { allRules, type Rules } from "../../../core/rules.ts";
+import { type FileSystem, systemFiles } from "../../../runtime/file-system.ts";
 
 /** True for what the journal may create, replace or remove here. */
 export type IsOurs = (path: string, isFolder: boolean) => boolean;
+
+export interface GroundParts {
+  /** Default: that of this machine. */
+  readonly fs?: FileSystem | undefined;
+  /** Default: all are in force. */
+  readonly rules?: Rules | undefined;
+}
 
 const ownerMay = 0o700;
 
@@ -36,13 +33,17 @@ export class FileGround {
   readonly root: string;
   readonly #user: FileUser;
   readonly #isOurs: IsOurs;
+  readonly #fs: FileSystem;
+  readonly #rules: Rules;
   /** Folders that were looked at since `begin`. */
   readonly #looked = new Set<string>();
   /** Attributes that folders get in the end, so that what belongs into them can be made before. */
   readonly #folders = new Map<string, FileAttributes>();
   #made = 0;
 
-  constructor(root: string, user: FileUser, isOurs: IsOurs) {
+  constructor(root: string, user: FileUser, isOurs: IsOurs, { fs = systemFiles, rules = allRules }: GroundParts = {}) {
+    this.#fs = fs;
+    this.#rules = rules;
     this.root = root;
     this.#user = user;
     this.#isOurs = isOurs;
@@ -59,35 +60,41 @@ export class FileGround {
   }
 
   lookAt(path: string): Stats | undefined {
-    return lstatSync(this.pathOf(path), { throwIfNoEntry: false });
+    return this.#fs.lstatSync(this.pathOf(path), { throwIfNoEntry: false });
   }
 
   /** Returns a path for a file that is being written, on the file system of the data folder. */
   newTemporary(): string {
     const folder = `${this.root}/${incomingFolderName}`;
-    if (this.#made === 0) mkdirSync(folder, { recursive: true, mode: ownerMay });
+    if (this.#made === 0) this.#fs.mkdirSync(folder, { recursive: true, mode: ownerMay });
     this.#made += 1;
     return `${folder}/${this.#made}`;
+  }
+
+  /** Removes files that are being written, also those of an earlier run. */
+  removeTemporaries(): void {
+    this.#fs.rmSync(`${this.root}/${incomingFolderName}`, { recursive: true, force: true });
+    this.#made = 0;
   }
 
   /** Puts a file that is whole at its place, over what is there. */
   place(temporary: FilePath, path: string, attributes: FileAttributes): void {
     this.#give(temporary, attributes);
     this.#clearFor(path, "file");
-    this.#inFolderOf(path, () => renameSync(temporary, this.pathOf(path)));
+    this.#inFolderOf(path, () => this.#fs.renameSync(temporary, this.pathOf(path)));
   }
 
   putLink(path: string, target: string): void {
     const temporary = this.newTemporary();
-    symlinkSync(hasEscapes(target) ? Buffer.from(bytesOfName(target)) : target, temporary);
-    if (this.#user.kind === "application") lchownSync(temporary, this.#user.uid, this.#user.gid);
+    this.#fs.symlinkSync(hasEscapes(target) ? Buffer.from(bytesOfName(target)) : target, temporary);
+    if (this.#user.kind === "application") this.#fs.lchownSync(temporary, this.#user.uid, this.#user.gid);
     this.#clearFor(path, "file");
-    this.#inFolderOf(path, () => renameSync(temporary, this.pathOf(path)));
+    this.#inFolderOf(path, () => this.#fs.renameSync(temporary, this.pathOf(path)));
   }
 
   putFolder(path: string, attributes: FileAttributes): void {
     this.#clearFor(path, "folder");
-    this.#inFolderOf(path, () => mkdirSync(this.pathOf(path), { recursive: true, mode: ownerMay }));
+    this.#inFolderOf(path, () => this.#fs.mkdirSync(this.pathOf(path), { recursive: true, mode: ownerMay }));
     this.#folders.set(path, attributes);
   }
 
@@ -102,7 +109,7 @@ export class FileGround {
     const isFolder = stats?.isDirectory() === true;
     if (stats === undefined || !this.#isOurs(path, isFolder)) return isFolder;
     if (isFolder) this.#removeFolder(path);
-    else this.#inFolderOf(path, () => unlinkSync(this.pathOf(path)));
+    else this.#inFolderOf(path, () => this.#fs.unlinkSync(this.pathOf(path)));
     return isFolder;
   }
 
@@ -114,7 +121,7 @@ export class FileGround {
       this.remove(child);
       if (this.lookAt(child) !== undefined) isEmpty = false;
     }
-    if (isEmpty) this.#inFolderOf(path, () => rmdirSync(this.pathOf(path)));
+    if (isEmpty) this.#inFolderOf(path, () => this.#fs.rmdirSync(this.pathOf(path)));
     // Last: what is in it was looked for by way of it.
     this.#looked.delete(path);
   }
@@ -129,15 +136,16 @@ export class FileGround {
   /** Paths of the folders directly in a folder; "" is the data folder itself. */
   foldersIn(path: string): string[] {
     const at = path === "" ? this.root : this.pathOf(path);
-    return readdirSync(at, { encoding: "buffer" })
+    return this.#fs
+      .readdirSync(at, { encoding: "buffer" })
       .map((name) => (path === "" ? nameOfBytes(name) : `${path}/${nameOfBytes(name)}`))
       .filter((entry) => this.lookAt(entry)?.isDirectory() === true);
   }
 
   #namesIn(path: string): string[] {
     const folder = this.pathOf(path);
-    chmodIfNeeded(folder);
-    return readdirSync(folder, { encoding: "buffer" }).map(nameOfBytes);
+    this.#openToOwner(folder);
+    return this.#fs.readdirSync(folder, { encoding: "buffer" }).map(nameOfBytes);
   }
 
   /**
@@ -166,8 +174,8 @@ export class FileGround {
     if (folder === "" || this.#looked.has(folder)) return;
     this.#makeFolderAbove(folder);
     const stats = this.lookAt(folder);
-    if (stats === undefined) mkdirSync(this.pathOf(folder), { mode: 0o755 });
-    else if (!stats.isDirectory()) throw this.#linkOnTheWay(folder);
+    if (stats === undefined) this.#fs.mkdirSync(this.pathOf(folder), { mode: 0o755 });
+    else this.#assertNoLink(folder, stats);
     this.#looked.add(folder);
   }
 
@@ -178,13 +186,14 @@ export class FileGround {
     if (!this.#isFolderAbove(folder)) return false;
     const stats = this.lookAt(folder);
     if (stats === undefined) return false;
-    if (!stats.isDirectory()) throw this.#linkOnTheWay(folder);
+    this.#assertNoLink(folder, stats);
     this.#looked.add(folder);
     return true;
   }
 
-  #linkOnTheWay(folder: string): ReplicaError {
-    return new ReplicaError(folder, `a link or a file at ${textOf(this.pathOf(folder))}`, "a folder", "foreign");
+  #assertNoLink(folder: string, stats: Stats): void {
+    if (stats.isDirectory() || !this.#rules.has("files-no-link-followed")) return;
+    throw new ReplicaError(folder, `a link or a file at ${textOf(this.pathOf(folder))}`, "a folder", "foreign");
   }
 
   /** Runs what changes the folder of an entry; a folder that its owner may not write is made writable for it. */
@@ -194,10 +203,10 @@ export class FileGround {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "EACCES") throw error;
       const folder = folderOf(this.pathOf(path));
-      const { mode, uid, gid } = lstatSync(folder);
+      const { mode, uid, gid } = this.#fs.lstatSync(folder);
       const name = path.slice(0, Math.max(0, path.lastIndexOf("/")));
       if (name !== "" && !this.#folders.has(name)) this.#folders.set(name, { mode: mode & 0o7777, uid, gid });
-      chmodSync(folder, (mode & 0o7777) | ownerMay);
+      this.#fs.chmodSync(folder, (mode & 0o7777) | ownerMay);
       change();
     }
   }
@@ -205,12 +214,13 @@ export class FileGround {
   /** The owner first: a change of it clears bits of the mode. */
   #give(path: FilePath, attributes: FileAttributes): void {
     const to = ownerOnHost(attributes, this.#user);
-    if (to !== undefined) chownSync(path, to.uid, to.gid);
-    chmodSync(path, attributes.mode);
+    if (to !== undefined) this.#fs.chownSync(path, to.uid, to.gid);
+    this.#fs.chmodSync(path, attributes.mode);
   }
-}
 
-function chmodIfNeeded(folder: FilePath): void {
-  const { mode } = lstatSync(folder);
-  if (process.geteuid?.() !== 0 && (mode & ownerMay) !== ownerMay) chmodSync(folder, (mode & 0o7777) | ownerMay);
+  #openToOwner(folder: FilePath): void {
+    const { mode } = this.#fs.lstatSync(folder);
+    if (process.geteuid?.() === 0 || (mode & ownerMay) === ownerMay) return;
+    this.#fs.chmodSync(folder, (mode & 0o7777) | ownerMay);
+  }
 }

@@ -20,24 +20,24 @@
  * Attacked in test/host/secondary/file-replica.test.ts: "writes nothing through a link", "refuses a path that leads
  * out".
  */
-import { closeSync, fdatasync, ftruncateSync, openSync, rmSync, utimesSync, writeSync } from "node:fs";
-import { promisify } from "node:util";
 import { EventLoopBudget } from "../../../runtime/event-loop-budget.ts";
 import type { KeptEvents } from "../../../capture/files/kept-events.ts";
 import type { FetchPiece } from "../../../capture/files/files-snapshot.ts";
-import { ReplicaError } from "../../../capture/replica-error.ts";
 import type { FileChange, PutFile } from "../../../core/files/file-change.ts";
-import { filePieceBytes, type FilePiece, pieceLength, type PiecePlace } from "../../../core/files/file-entry.ts";
+import type { FilePiece } from "../../../core/files/file-entry.ts";
 import type { FileUser } from "../../../core/files/file-owner.ts";
-import { incomingFolderName, type FileMatcher } from "../../../core/files/file-pattern.ts";
+import type { FileMatcher } from "../../../core/files/file-pattern.ts";
 import { FileTree, folderOfPath, ForeignChange } from "../../../core/files/file-tree.ts";
+import type { Rules } from "../../../core/rules.ts";
+import { type FileSystem, systemFiles } from "../../../runtime/file-system.ts";
 import { sortInTurns } from "../../../runtime/sort-in-turns.ts";
 import { sha256 } from "../../../runtime/sha256.ts";
 import { inParallel } from "../../../runtime/in-parallel.ts";
 import { FileGround } from "./file-ground.ts";
 import { LeftFiles } from "./left-files.ts";
 import { LocalFiles } from "./local-files.ts";
-import { type LocalPieces, openPieces } from "./local-pieces.ts";
+import { type KnownPieces, openPieces } from "./local-pieces.ts";
+import { FileMaker, type MadeFile, nowhere, refused } from "./made-file.ts";
 
 /** What a flush says about files (src/vault/log/files-section.ts). */
 export interface FilesOfFlush {
@@ -54,12 +54,18 @@ export interface FileReplicaOptions {
   readonly fetch: FetchPiece;
   /** A folder with files of an earlier run, which may be taken from there. */
   readonly previousFolder?: string | undefined;
+  /** Of the files there. */
+  readonly known?: KnownPieces | undefined;
   /** The folder was made for this, and each file is synced before it is put in place; default: not. */
   readonly isFresh?: boolean;
   /** Who has the files of the journal that are its owner's. */
   readonly user: FileUser;
   /** Watches the folders for a promotion; default: the promotion does. */
   readonly kept?: KeptEvents | undefined;
+  /** Default: that of this machine. */
+  readonly fs?: FileSystem | undefined;
+  /** Default: all are in force. */
+  readonly rules?: Rules | undefined;
 }
 
 /** What a term gets of the files. */
@@ -82,23 +88,21 @@ export class FilesBeganError extends Error {
   }
 }
 
-/** A piece that the state before the flush does not have. */
-const nowhere: PiecePlace = { kind: "record", position: 0 };
-
-/** Files that are made at the same time, and pieces of one of them. */
-const filesAtOnce = 4;
-const piecesAtOnce = 4;
-const sync = promisify(fdatasync);
-
-/** A file whose content is made: at a temporary path, or still under the name of the file that it was. */
-interface MadeFile {
-  readonly temporary: string;
-  readonly put: PutFile;
+interface ProvenFlush {
+  readonly position: number;
+  readonly changes: readonly FileChange[];
+  /** Where the vault has the pieces of each file, by index. */
+  readonly before: ReadonlyMap<PutFile, readonly FilePiece[]>;
 }
+
+/** Files that are made at the same time. */
+const filesAtOnce = 4;
 
 export class FileReplica {
   readonly #options: FileReplicaOptions;
+  readonly #fs: FileSystem;
   readonly #ground: FileGround;
+  readonly #maker: FileMaker;
   readonly #left: LeftFiles;
   #tree = new FileTree(sha256);
   /** The journal has files: a checkpoint or a flush said something of them. */
@@ -110,13 +114,22 @@ export class FileReplica {
   readonly #unlisted = new Set<string>();
   /** Paths of the journal that `files_except` names. */
   readonly #excepted = new Set<string>();
+  /** The flush that the tree has, and whose contents are not all made: the vault did not give one. */
+  #proven: ProvenFlush | undefined;
   #prepared: { readonly made: ReadonlyMap<PutFile, MadeFile>; readonly changes: readonly FileChange[] } | undefined;
 
   constructor(options: FileReplicaOptions) {
     this.#options = options;
-    this.#ground = new FileGround(options.root, options.user, this.#isOurs);
+    const { root, user, fs = systemFiles, rules, fetch, isFresh = false } = options;
+    this.#fs = fs;
+    this.#ground = new FileGround(root, user, this.#isOurs, { fs, rules });
+    this.#maker = new FileMaker({
+      ...{ fs, fetch, isDurable: isFresh },
+      newTemporary: () => this.#ground.newTemporary(),
+      isOurs: (path) => this.#isOurs(path, false),
+    });
     this.#left = new LeftFiles(this.#ground);
-    this.#removeIncoming();
+    this.#ground.removeTemporaries();
   }
 
   /** Paths of files and links that this host's configuration leaves out without naming them in `files_except`. */
@@ -162,9 +175,10 @@ export class FileReplica {
       if (entry.kind === "link") this.#ground.putLink(path, entry.target);
       if (entry.kind !== "file") return;
       const put: PutFile = { ...entry, kind: "put-file", path, pieces: entry.pieces.map(asChunk) };
-      const previous = openPieces(this.#options.previousFolder, path, entry.size);
+      const { previousFolder: folder, known } = this.#options;
+      const previous = openPieces({ fs: this.#fs, folder, path, movedSize: entry.size, known });
       try {
-        this.#place(await this.#make(put, previous, entry.pieces));
+        this.#place(await this.#maker.make(put, previous, entry.pieces));
       } finally {
         previous?.close();
       }
@@ -173,26 +187,47 @@ export class FileReplica {
     this.#ground.close();
   }
 
-  /** Proves the changes and makes the contents; nothing can be seen yet. Throws ReplicaError. */
-  async prepare({ changes, checksum }: FilesOfFlush, position: number): Promise<void> {
+  /**
+   * Proves the changes and makes the contents; nothing can be seen yet. Throws ReplicaError; and what fetching throws:
+   * then the same flush may be prepared again, and no other.
+   */
+  async prepare(flush: FilesOfFlush, position: number): Promise<void> {
     this.#ground.begin();
     this.#beginWithout();
-    const before = new Map<PutFile, readonly FilePiece[]>();
-    for (const change of changes) if (change.kind === "put-file") before.set(change, this.#piecesBefore(change));
-    proveFiles(this.#tree, { changes, checksum }, position);
+    const proven = this.#proven?.position === position ? this.#proven : this.#prove(flush, position);
+    this.#proven = proven;
+    const { changes, before } = proven;
+    const made = await this.#makeAll(before).catch((error: unknown) => {
+      this.#ground.removeTemporaries();
+      throw error;
+    });
+    this.#proven = undefined;
+    this.#prepared = { made, changes };
+  }
+
+  async #makeAll(before: ProvenFlush["before"]): Promise<ReadonlyMap<PutFile, MadeFile>> {
     const made = new Map<PutFile, MadeFile>();
     const puts = [...before.keys()].filter(({ path }) => this.#isOurs(path, false));
     const budget = new EventLoopBudget();
     await inParallel(filesAtOnce, puts, async (put) => {
       await budget.yieldIfDue();
-      const base = put.base === undefined ? undefined : openPieces(this.#options.root, put.base, undefined);
+      const { root: folder } = this.#options;
+      const base = put.base === undefined ? undefined : openPieces({ fs: this.#fs, folder, path: put.base });
       try {
-        made.set(put, await this.#make(put, base, before.get(put) ?? []));
+        made.set(put, await this.#maker.make(put, base, before.get(put) ?? []));
       } finally {
         base?.close();
       }
     });
-    this.#prepared = { made, changes };
+    return made;
+  }
+
+  #prove(flush: FilesOfFlush, position: number): ProvenFlush {
+    const { changes } = flush;
+    const before = new Map<PutFile, readonly FilePiece[]>();
+    for (const change of changes) if (change.kind === "put-file") before.set(change, this.#piecesBefore(change));
+    proveFiles(this.#tree, flush, position);
+    return { position, changes, before };
   }
 
   /** Puts what was prepared in place, in order. */
@@ -220,7 +255,7 @@ export class FileReplica {
   /** Returns the files for the term that takes them over; undefined: the journal has none. Throws ReplicaError. */
   handOver(): JournaledFiles | undefined {
     this.#left.lookAtAll();
-    this.#removeIncoming();
+    this.#ground.removeTemporaries();
     if (!this.#isBegun) return undefined;
     const foldersBesides = [...this.#besides].filter((path) => this.#tree.get(path) === undefined);
     return { tree: this.#tree, foldersBesides, excepted: [...this.#excepted] };
@@ -230,7 +265,8 @@ export class FileReplica {
   #beginWithout(): void {
     if (this.#isBegun) return;
     const { root, matcher, user, isFresh } = this.#options;
-    if (matcher !== undefined && !isFresh && !new LocalFiles(matcher, user).isEmpty(root)) throw new FilesBeganError();
+    if (matcher !== undefined && !isFresh && !new LocalFiles(matcher, user, { fs: this.#fs }).isEmpty(root))
+      throw new FilesBeganError();
     this.#addFoldersBesides("");
     this.#isBegun = true;
   }
@@ -247,11 +283,7 @@ export class FileReplica {
   }
 
   close(): void {
-    this.#removeIncoming();
-  }
-
-  #removeIncoming(): void {
-    rmSync(`${this.#options.root}/${incomingFolderName}`, { recursive: true, force: true });
+    this.#ground.removeTemporaries();
   }
 
   #take(change: FileChange, made: ReadonlyMap<PutFile, MadeFile>): void {
@@ -324,58 +356,6 @@ export class FileReplica {
     });
   }
 
-  /** Makes the content of a file, synced, at a temporary path. `places`: where the vault has pieces, by index. */
-  async #make(put: PutFile, local: LocalPieces | undefined, places: readonly FilePiece[]): Promise<MadeFile> {
-    const { path, size, mtimeMs } = put;
-    const temporary = this.#ground.newTemporary();
-    if (local !== undefined && local.mayMove && (await isSame(put, local)) && local.hasMovedTo(temporary)) {
-      utimesSync(temporary, mtimeMs / 1000, mtimeMs / 1000);
-      return { temporary, put };
-    }
-    const fd = openSync(temporary, "wx", 0o600);
-    try {
-      ftruncateSync(fd, size);
-      await inParallel(piecesAtOnce, [...put.pieces.keys()], async (index) => {
-        const bytes = await this.#pieceOf(put, index, local, places[index]);
-        if (bytes.length !== pieceLength(size, index))
-          throw refused(`piece ${index} of ${path} with ${bytes.length} bytes`, `${pieceLength(size, index)}`);
-        // What was a hole stays one.
-        if (!isZero(bytes)) writeAll(fd, bytes, index * filePieceBytes);
-      });
-      if (this.#options.isFresh === true) await sync(fd);
-    } finally {
-      closeSync(fd);
-    }
-    utimesSync(temporary, mtimeMs / 1000, mtimeMs / 1000);
-    return { temporary, put };
-  }
-
-  async #pieceOf(
-    { path, size, base, pieces }: PutFile,
-    index: number,
-    local: LocalPieces | undefined,
-    before: FilePiece | undefined,
-  ): Promise<Uint8Array> {
-    const piece = pieces[index];
-    if (piece === undefined) throw new RangeError(`no piece ${index} of ${path}`);
-    const { hash, source } = piece;
-    if (source.kind === "inline") return source.bytes;
-    const here = local?.read(source.kind === "same" ? source.index : index, hash);
-    if (here !== undefined) return here;
-    const place = source.kind === "chunk" && before?.place.kind !== "chunk" ? source : before?.place;
-    // This host leaves out the file from which this one was renamed, and so has nothing of it.
-    const isElsewhere = base !== undefined && !this.#isOurs(base, false) && place !== nowhere;
-    const length = pieceLength(size, index);
-    if (place !== undefined && (place.kind === "chunk" || isElsewhere))
-      return this.#options.fetch({ place, hash, length, path });
-    throw new ReplicaError(
-      base ?? path,
-      "a file that was changed by something other than this host",
-      "a copy that only the journal changes; nothing else may write to the files of a secondary",
-      "foreign",
-    );
-  }
-
   #place({ temporary, put }: MadeFile): void {
     this.#ground.place(temporary, put.path, put);
     this.#left.remember(put.path);
@@ -394,27 +374,7 @@ export function proveFiles(tree: FileTree, { changes, checksum }: FilesOfFlush, 
   if (found !== expected) throw refused(`checksum ${found}`, `checksum ${expected}`);
 }
 
-const refused = (found: string, accepted: string): ReplicaError => new ReplicaError("files", found, accepted);
-
 const asChunk = ({ hash, place }: FilePiece): PutFile["pieces"][number] => {
   if (place.kind !== "chunk") throw refused("a piece of a checkpoint that is in no chunk", "one in a chunk");
   return { hash, source: place };
 };
-
-/** True if a file of an earlier run has exactly this content. */
-async function isSame({ size, pieces }: PutFile, local: LocalPieces): Promise<boolean> {
-  if (local.size !== size) return false;
-  const budget = new EventLoopBudget();
-  for (const [index, { hash }] of pieces.entries()) {
-    if (local.read(index, hash) === undefined) return false;
-    await budget.yieldIfDue();
-  }
-  return true;
-}
-
-const zeros = Buffer.alloc(filePieceBytes);
-const isZero = (bytes: Uint8Array): boolean => Buffer.compare(bytes, zeros.subarray(0, bytes.length)) === 0;
-
-function writeAll(fd: number, bytes: Uint8Array, position: number): void {
-  for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, bytes.length - done, position + done);
-}

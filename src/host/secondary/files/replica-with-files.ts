@@ -28,13 +28,19 @@ export interface FilesState {
 
 const stateOf = ({ size: count, bytes, checksum }: FileTree): FilesState => ({ count, bytes, checksum });
 
+/** What it needs of the databases. */
+export type ReplicaOfDatabases = Pick<
+  Replica,
+  "spool" | "load" | "apply" | "checksums" | "handOver" | "sync" | "close"
+>;
+
 export class ReplicaWithFiles {
-  readonly #databases: Replica;
+  readonly #databases: ReplicaOfDatabases;
   readonly #files: FileReplica;
   /** As of the last whole flush: a flush that is refused has changed the tree, and nothing else. */
   #state: FilesState | undefined;
 
-  constructor(databases: Replica, files: FileReplicaOptions) {
+  constructor(databases: ReplicaOfDatabases, files: FileReplicaOptions) {
     this.#databases = databases;
     this.#files = new FileReplica(files);
   }

@@ -93,6 +93,27 @@ function putFrom(path: string, content: Uint8Array, base: string, same: readonly
 }
 
 describe("a flush", () => {
+  test("whose contents the vault did not give at first is taken once it does", async () => {
+    const content = Buffer.from("in a chunk");
+    let isAway = true;
+    const pair = new Pair({
+      fetch: () => (isAway ? Promise.reject(new Error("no answer")) : Promise.resolve(new Uint8Array(content))),
+    });
+    await pair.apply(folderAt("uploads"), putOf("uploads/old", "renamed"));
+    const put = putOf("uploads/a", content);
+    const pieces = put.pieces.map(({ hash }) => ({ hash, source: { kind: "chunk", key: "chunk" } as const }));
+    const renamed = putFrom("uploads/new", Buffer.from("renamed"), "uploads/old", [0]);
+    const changes: FileChange[] = [{ kind: "remove", path: "uploads/old" }, { ...put, pieces }, renamed];
+    expect(String(await failureOf(pair.prepare(...changes)))).toContain("no answer");
+    expect(readdirSync(root)).toEqual(["uploads"]);
+    isAway = false;
+    await pair.replica.prepare({ changes, checksum: pair.tree.checksum }, 2);
+    await pair.replica.commit();
+    expect(readFileSync(inRoot("uploads/a"), "utf8")).toBe("in a chunk");
+    await pair.apply(putOf("uploads/c", "later"));
+    expect(readdirSync(inRoot("uploads")).sort()).toEqual(["a", "c", "new"]);
+  });
+
   test("writes files, links and folders with their modes and times, and leaves nothing else behind", async () => {
     const pair = new Pair();
     await pair.apply(
