@@ -7,10 +7,7 @@
  * - secondary: from the start of a host without data until it follows.
  * - restore: `stead vault restore` into an empty folder.
  *
- * A copy before each of them; the ratio is its time by the time of the step: 1 is as fast as the copy. Ten seconds pass
- * before each copy and each step: a virtual machine gives memory that is free for a while back to its host, and getting
- * it again costs several times what writing to it does; what comes right after the removal of a large file is spared
- * that (measured: 0.2 ms a MiB right after it, 2.0 ms ten seconds later). `--mib N`
+ * A copy before each of them; the ratio is its time by the time of the step: 1 is as fast as the copy. `--mib N`
  * (1024), `--rounds N` of copy and restore (3), `--json`. Needs about six times the size on the disk of the temporary
  * folder.
  *
@@ -32,7 +29,6 @@ import { fill, rewrite } from "./size-bench/filler.ts";
 
 const never = new AbortController().signal;
 const withinMs = 600_000;
-const settleMs = 10_000;
 const database = "notes.db";
 const goals: Readonly<Record<string, number>> = { bootstrap: 0.5, checkpoint: 0.5, restore: 0.8 };
 /** Only the checkpoint that is asked for: nothing is due by itself. */
@@ -93,11 +89,9 @@ async function measure(): Promise<Record<string, Step>> {
   return { ...steps, restore: medianOf(rounds) };
 }
 
-/** Runs a step after a copy of the database. */
+/** Runs a step right after a copy of the database. */
 async function beside(name: string, file: string, work: () => Promise<unknown>): Promise<Step> {
-  await clock.sleep(settleMs);
   const copied = await timed(() => copy(file));
-  await clock.sleep(settleMs);
   const took = await timed(work);
   const step = { s: rounded(took), copy_s: rounded(copied), ratio: rounded(copied / took) };
   const goal = goals[name] === undefined ? "" : ` (goal: at least ${goals[name]}x)`;

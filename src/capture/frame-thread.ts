@@ -8,7 +8,7 @@
  * it stops at any other frame, since the writer has not come so far. `prove` reads the same frames when they are
  * committed, and so do not change any more; read-ahead.ts has the argument.
  */
-import { Worker } from "node:worker_threads";
+import { CallThread, type ThreadAnswer } from "../runtime/call-thread.ts";
 
 /** A log, as the thread needs to know it. */
 export interface FrameLog {
@@ -64,79 +64,35 @@ export interface ProvedFrames {
 }
 
 type Request = ({ readonly kind: "take" } & TakeRequest) | ({ readonly kind: "prove" } & ProveRequest);
-type Answer = { readonly id: number } & ({ readonly done: unknown } | { readonly failed: string });
+type Taken = TakenPart | ProvedFrames | undefined;
 
 /** True on a runtime with a fast hash. */
 export const isFrameThreadSupported = typeof Bun !== "undefined";
 
 export class FrameThread {
-  readonly #jobs = new Map<
-    number,
-    { readonly done: (value: unknown) => void; readonly failed: (error: Error) => void }
-  >();
-  #worker: Worker | undefined;
-  #count = 0;
+  readonly #thread = new CallThread<Request, Taken>(
+    "the thread that reads ahead",
+    `(${answerInThread.toString()})(${takeFrames.toString()},${proveFrames.toString()},${addFrame.toString()})`,
+  );
 
   /** The frames from `first` on that are there, `count` at most; undefined: not one. */
   take(request: TakeRequest): Promise<TakenPart | undefined> {
-    return this.#ask({ kind: "take", ...request }, request.room === undefined ? [] : [request.room]) as Promise<
-      TakenPart | undefined
-    >;
+    const room = request.room === undefined ? [] : [request.room];
+    return this.#thread.call({ kind: "take", ...request }, room) as Promise<TakenPart | undefined>;
   }
 
   /** undefined: they do not continue the log's chain of checksums. */
   prove(request: ProveRequest): Promise<ProvedFrames | undefined> {
-    return this.#ask({ kind: "prove", ...request }, []) as Promise<ProvedFrames | undefined>;
+    return this.#thread.call({ kind: "prove", ...request }) as Promise<ProvedFrames | undefined>;
   }
 
   /** Nothing may be in progress. */
-  async close(): Promise<void> {
-    const worker = this.#worker;
-    this.#worker = undefined;
-    await worker?.terminate();
-  }
-
-  #ask(request: Request, handedOver: ArrayBuffer[]): Promise<unknown> {
-    return new Promise((done, failed) => {
-      const id = (this.#count += 1);
-      this.#jobs.set(id, { done, failed });
-      this.#thread().postMessage({ id, request }, handedOver);
-    });
-  }
-
-  #thread(): Worker {
-    if (this.#worker !== undefined) return this.#worker;
-    const worker = new Worker(
-      `(${serve.toString()})(${takeFrames.toString()},${proveFrames.toString()},${addFrame.toString()})`,
-      { eval: true },
-    );
-    worker.on("message", (answer: Answer) => {
-      const job = this.#jobs.get(answer.id);
-      this.#jobs.delete(answer.id);
-      if ("done" in answer) job?.done(answer.done);
-      else job?.failed(new Error(answer.failed));
-    });
-    worker.on("error", (error: Error) => this.#fail(error, worker));
-    // A thread that ends without an error must not leave its callers waiting either.
-    worker.on("exit", () => this.#fail(new Error("the thread that reads ahead has ended"), worker));
-    // After the listeners, which would make the thread keep the process alive.
-    worker.unref();
-    this.#worker = worker;
-    return worker;
-  }
-
-  #fail(error: Error, ended: Worker): void {
-    if (ended !== this.#worker) return;
-    this.#worker = undefined;
-    for (const { failed } of this.#jobs.values()) failed(error);
-    this.#jobs.clear();
+  close(): Promise<void> {
+    return this.#thread.close();
   }
 }
 
-/**
- * Functions that those below share in the thread. All are handed over as text, so that every kind of build contains
- * them: nothing else of this file exists in the thread.
- */
+/** Functions that those below share in the thread: nothing else of this file exists there. */
 interface Tools {
   readonly scratch: (bytes: number) => Uint8Array;
   readonly read: (fd: number, bytes: Uint8Array, position: number) => number;
@@ -145,8 +101,11 @@ interface Tools {
   readonly add: typeof addFrame;
 }
 
-function serve(take: typeof takeFrames, prove: typeof proveFrames, add: typeof addFrame): void {
-  const { parentPort } = process.getBuiltinModule("node:worker_threads");
+function answerInThread(
+  take: typeof takeFrames,
+  prove: typeof proveFrames,
+  add: typeof addFrame,
+): (request: Request) => ThreadAnswer<Taken> {
   const { readSync } = process.getBuiltinModule("node:fs");
   const { hash, randomBytes } = process.getBuiltinModule("node:crypto");
   const seed = randomBytes(8).readBigUInt64LE();
@@ -163,17 +122,11 @@ function serve(take: typeof takeFrames, prove: typeof proveFrames, add: typeof a
     mark: (bytes) => Bun.hash.rapidhash(bytes, seed),
     add,
   };
-  parentPort?.on("message", ({ id, request }: { id: number; request: Request }) => {
-    try {
-      const done = request.kind === "take" ? take(request, tools) : prove(request, tools);
-      parentPort.postMessage(
-        { id, done },
-        done !== undefined && "bytes" in done ? [done.bytes.buffer as ArrayBuffer] : [],
-      );
-    } catch (error) {
-      parentPort.postMessage({ id, failed: error instanceof Error ? error.message : String(error) });
-    }
-  });
+  return (request) => {
+    if (request.kind === "prove") return { result: prove(request, tools) };
+    const result = take(request, tools);
+    return { result, handedOver: result === undefined ? [] : [result.bytes.buffer as ArrayBuffer] };
+  };
 }
 
 /**

@@ -10,7 +10,6 @@ import {
   closeSync,
   fchmodSync,
   fchownSync,
-  fdatasync,
   fstatSync,
   fsync,
   ftruncateSync,
@@ -25,14 +24,11 @@ import { promisify } from "node:util";
 import { writeBytesMax } from "../runtime/write-size.ts";
 import { type FilePath, folderOf, withSuffix } from "./data-path.ts";
 import { identityOf, identityOfFd, sameFile } from "./file-identity.ts";
+import { WriteBack } from "./write-back.ts";
 
 const companions = ["-wal", "-shm", "-journal"];
 const fsyncAsync = promisify(fsync);
-const fdatasyncAsync = promisify(fdatasync);
 const writeAsync = promisify(write);
-
-/** Bytes after which a sync beside further writes begins. */
-const syncBytes = 64 * 1024 * 1024;
 
 /** Who has a database file: what it had here before, or what its data folder suggests. */
 export interface FileAccess {
@@ -48,15 +44,13 @@ export class ReplicaFile {
   /** Modification time after our last write, milliseconds since 1970. */
   #leftNs = 0n;
   #isOpen = true;
+  readonly #writeBack: WriteBack;
   readonly #isSyncedLater: boolean;
-  #unsyncedBytes = 0;
-  /** A sync of what was written so far, beside further writes. */
-  #syncing: Promise<void> | undefined;
-  #syncFailure: Error | undefined;
 
   private constructor(path: FilePath, fd: number, isSyncedLater: boolean) {
     this.#path = path;
     this.#fd = fd;
+    this.#writeBack = new WriteBack(() => fsyncAsync(fd));
     this.#isSyncedLater = isSyncedLater;
   }
 
@@ -90,15 +84,7 @@ export class ReplicaFile {
       done += bytesWritten;
     }
     this.#size = Math.max(this.#size, offset + bytes.byteLength);
-    this.#unsyncedBytes += bytes.byteLength;
-    if (this.#isSyncedLater && this.#unsyncedBytes >= syncBytes && this.#syncing === undefined) this.#syncBeside();
-  }
-
-  #syncBeside(): void {
-    this.#unsyncedBytes = 0;
-    this.#syncing = fdatasyncAsync(this.#fd)
-      .catch((error: unknown) => void (this.#syncFailure ??= error instanceof Error ? error : new Error(String(error))))
-      .finally(() => (this.#syncing = undefined));
+    if (this.#isSyncedLater) this.#writeBack.wrote(bytes.byteLength);
   }
 
   /** A group of writes is complete: from here on any other change of the file is foreign. */
@@ -121,11 +107,8 @@ export class ReplicaFile {
     );
   }
 
-  /** Throws the error of an earlier sync too: a later one does not tell of pages that are lost. */
-  async sync(): Promise<void> {
-    await this.#syncing;
-    if (this.#syncFailure !== undefined) throw this.#syncFailure;
-    await fsyncAsync(this.#fd);
+  sync(): Promise<void> {
+    return this.#writeBack.sync();
   }
 
   async remove(): Promise<void> {
@@ -134,7 +117,7 @@ export class ReplicaFile {
   }
 
   async close(): Promise<void> {
-    await this.#syncing;
+    await this.#writeBack.settled();
     if (this.#isOpen) closeSync(this.#fd);
     this.#isOpen = false;
   }

@@ -1,8 +1,9 @@
 /** A backfill that takes longer than its budget continues in another thread. */
 import { expect, test } from "bun:test";
-import { mkdirSync, statSync } from "node:fs";
+import { mkdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as immediate } from "node:timers/promises";
+import { Backfiller } from "../../src/capture/backfiller.ts";
 import { backfillHereBytesMax } from "../../src/capture/limits.ts";
 import { Application, Pair, temporaryFolder } from "../support/capture/pair.ts";
 
@@ -63,3 +64,14 @@ test("closing in the middle of a backfill waits for it, and the file alone is th
   expect(it.pair.copyHash("app.db")).toBe(image.sha256);
   expect(it.pair.warnings).toEqual([]);
 }, 60_000);
+
+test("a file that SQLite refuses is an error in SQLite's words", async () => {
+  using folder = temporaryFolder();
+  const path = join(folder.path, "app.db");
+  writeFileSync(path, "This is a letter, and no database. ".repeat(40));
+  const { dev: device, ino: inode } = statSync(path, { bigint: true });
+  const backfiller = new Backfiller();
+  const place = { path, uri: `file:${path}`, device, inode };
+  await expect(backfiller.backfill(place)).rejects.toThrow("file is not a database");
+  await backfiller.close();
+});

@@ -211,13 +211,18 @@ describe("an append", () => {
     expect((await vault.keysOf(segmentPrefix)).length).toBeGreaterThan(1);
   });
 
-  test("that was read, and is lost with the power, is in the seal of the claimant that has read it", async () => {
+  /** A commit that can be read, whose sync has not begun; and the host that claims next. */
+  async function beforeTheSync() {
     const vault = new SteppedVault();
     const stop = new Stop("sync ");
     const writer = await makeHost("a", vault.open(stop.onCall)).lead();
     writer.append(commit(1)).catch(() => undefined);
     await stop.reached;
-    const next = makeHost("b", vault.open(undefined, 2));
+    return { vault, next: makeHost("b", vault.open(undefined, 2)) };
+  }
+
+  test("that was read, and is lost with the power, is in the seal of the claimant that has read it", async () => {
+    const { vault, next } = await beforeTheSync();
     await readToEnd(next.reader);
     expect((await next.claim()).kind).toBe("beaten");
     for (const bytes of vault.segments.files.values()) bytes.fill(0);
@@ -229,12 +234,7 @@ describe("an append", () => {
   });
 
   test("and so it is where the claimant leads: it stands at its position, before the claim", async () => {
-    const vault = new SteppedVault();
-    const stop = new Stop("sync ");
-    const writer = await makeHost("a", vault.open(stop.onCall)).lead();
-    writer.append(commit(1)).catch(() => undefined);
-    await stop.reached;
-    const next = makeHost("b", vault.open(undefined, 2));
+    const { vault, next } = await beforeTheSync();
     for (const kind of ["beaten", "claimed"] as const) {
       await readToEnd(next.reader);
       expect((await next.claim()).kind).toBe(kind);
