@@ -20,6 +20,8 @@ export interface LoadedDatabase {
   readonly pageCount: number;
   readonly checksum: DatabaseChecksum;
   readonly chunks: AsyncIterable<Uint8Array>;
+  /** True if these bytes were read at this offset of a local file of the database, and not from the vault. */
+  readonly isLocal?: (offset: number, bytes: number) => boolean;
 }
 
 /** The effect of a flush on one database. */

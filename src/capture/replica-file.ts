@@ -1,13 +1,16 @@
 /**
- * One database file of a replica: created whole, written at offsets, without the companions that SQLite would trust.
+ * One database file of a replica: created whole, or a former one taken over; written at offsets, without the companions
+ * that SQLite would trust.
  *
  * A host that is root writes into a folder of the application's user, who could have left a link there to lead it
- * elsewhere: the file is created each time and never opened (O_EXCL follows no link), and links in place of the folders
- * between are refused. A folder that is replaced by a link just then is not seen.
+ * elsewhere. A file is created and not opened (O_EXCL follows no link); one that is taken over was moved before into a
+ * folder of the host alone, and is not a link and has no other name. Links in place of the folders between are refused.
+ * A folder that is replaced by a link just then is not seen.
  */
 import {
   chownSync,
   closeSync,
+  constants,
   fchmodSync,
   fchownSync,
   fstatSync,
@@ -15,6 +18,7 @@ import {
   ftruncateSync,
   lstatSync,
   openSync,
+  renameSync,
   statSync,
   write,
   writeSync,
@@ -26,7 +30,8 @@ import { type FilePath, folderOf, withSuffix } from "./data-path.ts";
 import { identityOf, identityOfFd, sameFile } from "./file-identity.ts";
 import { WriteBack } from "./write-back.ts";
 
-const companions = ["-wal", "-shm", "-journal"];
+/** Of a database's files, the main one first. */
+export const databaseSuffixes = ["", "-wal", "-shm", "-journal"] as const;
 const fsyncAsync = promisify(fsync);
 const writeAsync = promisify(write);
 
@@ -57,10 +62,35 @@ export class ReplicaFile {
   /** `isSyncedLater`: large pieces begin their way to the disk as soon as they are written, since `sync` will wait. */
   static async create(path: FilePath, access: FileAccess, isSyncedLater = false): Promise<ReplicaFile> {
     await makeFolders(folderOf(path), access);
-    for (const suffix of ["", ...companions]) await rm(withSuffix(path, suffix), { force: true });
+    await removeFiles(path);
     const fd = openSync(path, "wx+", 0o600);
     give(fd, access);
     return new ReplicaFile(path, fd, isSyncedLater);
+  }
+
+  /**
+   * Moves a former file of the database here with all it has, of which the caller proves what it keeps. Returns
+   * undefined if there is none, or none that can be taken over: it has other names, or is on another file system.
+   */
+  static async takeOver(
+    former: FilePath,
+    { path, access, isSyncedLater }: { readonly path: FilePath; readonly access: FileAccess; isSyncedLater?: boolean },
+  ): Promise<ReplicaFile | undefined> {
+    const fd = openFormer(former);
+    if (fd === undefined) return undefined;
+    try {
+      await makeFolders(folderOf(path), access);
+      await removeFiles(path);
+      renameSync(former, path);
+      give(fd, access);
+    } catch (error) {
+      closeSync(fd);
+      if ((error as NodeJS.ErrnoException).code === "EXDEV") return undefined;
+      throw error;
+    }
+    const file = new ReplicaFile(path, fd, isSyncedLater === true);
+    file.#size = fstatSync(fd).size;
+    return file;
   }
 
   /** Bytes added read as zeros. */
@@ -113,7 +143,7 @@ export class ReplicaFile {
 
   async remove(): Promise<void> {
     await this.close();
-    for (const suffix of ["", ...companions]) await rm(withSuffix(this.#path, suffix), { force: true });
+    await removeFiles(this.#path);
   }
 
   async close(): Promise<void> {
@@ -132,6 +162,17 @@ export function linkOnTheWay(root: string, path: FilePath): FilePath | undefined
   const folders: FilePath[] = [];
   for (let folder = folderOf(path); folder.length > root.length; folder = folderOf(folder)) folders.unshift(folder);
   return folders.find((folder) => lstatSync(folder, { throwIfNoEntry: false })?.isSymbolicLink() === true);
+}
+
+/** Returns undefined for a file that is not there, or that writing to would change under another name too. */
+function openFormer(path: FilePath): number | undefined {
+  const stats = lstatSync(path, { throwIfNoEntry: false });
+  if (stats?.isFile() !== true || stats.nlink !== 1) return undefined;
+  return openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
+}
+
+async function removeFiles(path: FilePath): Promise<void> {
+  for (const suffix of databaseSuffixes) await rm(withSuffix(path, suffix), { force: true });
 }
 
 /** The owner first: a change of it clears bits of the mode. Only root can give a file away. */

@@ -35,6 +35,11 @@ export interface ReplicaOptions {
   readonly spoolFolder?: string;
   /** Returns who had a database of this name here before; undefined: there was none. */
   readonly accessBefore?: (name: string) => FileAccess | undefined;
+  /**
+   * Returns the path of a former file of this database, of which `load` takes over what is right; undefined: it writes
+   * a new one. It is in a folder that only this process writes to, and what it has may be lost.
+   */
+  readonly formerFile?: (name: string) => FilePath | undefined;
   /** True for databases of which this host writes files; default: all. */
   readonly isListed?: (name: string) => boolean;
   /** `sync` will be called once all is written. */
@@ -46,6 +51,7 @@ export class Replica {
   readonly spool: FlushSpool | undefined;
   readonly #root: string;
   readonly #accessBefore: ReplicaOptions["accessBefore"];
+  readonly #formerFile: ReplicaOptions["formerFile"];
   readonly #isListed: (name: string) => boolean;
   readonly #isSyncedLater: boolean;
   readonly #tables = new PageTables();
@@ -54,7 +60,8 @@ export class Replica {
   #isClosed = false;
 
   private constructor(root: string, options: ReplicaOptions) {
-    const { spoolFolder, accessBefore, isListed = () => true, isSyncedLater = false } = options;
+    const { spoolFolder, accessBefore, formerFile, isListed = () => true, isSyncedLater = false } = options;
+    this.#formerFile = formerFile;
     this.#isSyncedLater = isSyncedLater;
     this.#root = root;
     this.spool = spoolFolder === undefined ? undefined : new FlushSpool(spoolFolder);
@@ -71,21 +78,27 @@ export class Replica {
 
   /**
    * Writes a whole database. Throws `ReplicaError` if its bytes do not match the checksum; nothing of it is left then.
+   * If its chunks cannot be read or written, what was written stays where there may be former files: another try takes
+   * it over.
    */
   load(database: LoadedDatabase): Promise<void> {
     return this.#exclusively(async () => {
       const { name } = database;
       await this.#remove(name);
       if (!this.#isListed(name)) return this.#tables.load(database);
-      let file: ReplicaFile | undefined;
+      // Also for a database without a single chunk; not before the name is known to be valid.
+      const former = await this.#takeOver(name);
+      const file = former ?? (await this.#create(name));
       try {
-        // Created here also for a database without a single chunk; not before the name is known to be valid.
-        const opened = (file = await this.#create(name));
-        await this.#tables.load(database, (offset, bytes) => opened.writeBeside(offset, bytes));
+        former?.resize(database.pageSize * database.pageCount);
+        await this.#tables.load(database, async (offset, bytes) => {
+          const isThere = former !== undefined && database.isLocal?.(offset, bytes.byteLength) === true;
+          if (!isThere) await file.writeBeside(offset, bytes);
+        });
         file.rememberWrites();
         this.#files.set(name, file);
       } catch (error) {
-        await file?.remove();
+        await (this.#formerFile === undefined || error instanceof ReplicaError ? file.remove() : file.close());
         throw error;
       }
     });
@@ -155,10 +168,21 @@ export class Replica {
   }
 
   #create(name: string): Promise<ReplicaFile> {
+    return ReplicaFile.create(this.#placeOf(name), this.#accessOf(name), this.#isSyncedLater);
+  }
+
+  async #takeOver(name: string): Promise<ReplicaFile | undefined> {
+    const path = this.#placeOf(name);
+    const former = this.#formerFile?.(name);
+    if (former === undefined) return undefined;
+    return ReplicaFile.takeOver(former, { path, access: this.#accessOf(name), isSyncedLater: this.#isSyncedLater });
+  }
+
+  #placeOf(name: string): FilePath {
     const path = this.#pathOf(name);
     const link = linkOnTheWay(this.#root, path);
     if (link !== undefined) throw new ReplicaError(name, `a link at ${textOf(link)}`, "a folder", "foreign");
-    return ReplicaFile.create(path, this.#accessOf(name), this.#isSyncedLater);
+    return path;
   }
 
   /** Without an earlier file: its folder's owner, and the group if the folder is one of a group. */

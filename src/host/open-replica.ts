@@ -30,6 +30,7 @@ export const replicaOpener =
       root: config.dataFolder,
       spoolFolder: config.stateFolder,
       accessBefore: (name) => local.accessBefore(name, user),
+      formerFile: (name) => local.formerDatabase(name),
       isListed: nameMatcher(config.databases, config.databasesExcept),
     });
     const pieces = new PieceReader({ store, log });

@@ -166,7 +166,7 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
     openReplica: replicaOpener({ config, local, user, store, vaultLog, kept }),
     openSource: sourceOpener({ config, clock, metrics, exclusions, store, vaultLog, user: fileUser, kept }),
     localChunk: (name, offset, length, chunk) =>
-      readLocalChunk(local.previousFolder, { name, offset, length, chunk }, chunkNamesOf(store)),
+      readLocalChunk([local.previousFolder, config.dataFolder], { name, offset, length, chunk }, chunkNamesOf(store)),
     application: (owner) =>
       new Supervisor({
         ...owner,

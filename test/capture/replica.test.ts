@@ -1,18 +1,23 @@
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import {
   closeSync,
   copyFileSync,
   existsSync,
   fstatSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
   openSync,
   readFileSync,
   renameSync,
+  rmSync,
   statSync,
+  symlinkSync,
   utimesSync,
   writeFileSync,
   writeSync,
 } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { hashPage, lockPage, PageHashes } from "../../src/capture/page-hashes.ts";
 import { Replica } from "../../src/capture/replica.ts";
 import { ReplicaError } from "../../src/capture/replica-error.ts";
@@ -200,6 +205,88 @@ test("a load of other bytes, too few or too many is refused and leaves nothing",
     expect(existsSync(join(folder.path, "app.db"))).toBe(false);
   }
   await replica.close();
+});
+
+describe("a former file", () => {
+  const bytes = [1, 2, 3];
+  const content = Buffer.concat(bytes.map(filled));
+  const whole = (parts: AsyncIterable<Uint8Array>) => ({
+    ...{ name: "app.db", pageSize, pageCount: bytes.length, checksum: checksumOf(bytes.map(filled)), chunks: parts },
+    isLocal: (offset: number) => offset === 0,
+  });
+
+  /** Beside the data folder, with these pages. */
+  async function former(folder: string, pages: readonly number[]) {
+    const path = join(folder, "former.db");
+    writeFileSync(path, Buffer.concat(pages.map(filled)), { mode: 0o644 });
+    const root = join(folder, "data");
+    const [replica, target] = [await Replica.open({ root, formerFile: () => path }), join(root, "app.db")];
+    return { path, target, replica };
+  }
+
+  test("is taken over: what was read from it is not written, and the rest is, whatever its size", async () => {
+    for (const pages of [[7], [7, 9, 9], [7, 9, 9, 9]]) {
+      using folder = temporaryFolder();
+      const { path, target, replica } = await former(folder.path, pages);
+      const { ino } = statSync(path);
+      for (const suffix of ["-wal", "-journal"]) writeFileSync(`${target}${suffix}`, "of another time");
+      await replica.load(whole(chunks(...bytes.map(filled))));
+      await replica.close();
+      // The first page is not what it should be: this test lied about it.
+      expect(readFileSync(target)).toEqual(Buffer.concat([7, 2, 3].map(filled)));
+      expect(statSync(target).ino).toBe(ino);
+      expect(statSync(target).mode & 0o777).toBe(0o640);
+      expect([path, `${target}-wal`, `${target}-journal`].filter((file) => existsSync(file))).toEqual([]);
+    }
+  });
+
+  test("keeps what it has when a load fails, for the next try", async () => {
+    using folder = temporaryFolder();
+    const { path, target, replica } = await former(folder.path, [1, 9, 9]);
+    async function* broken(): AsyncGenerator<Uint8Array> {
+      yield await Promise.resolve(Buffer.concat([1, 2].map(filled)));
+      throw new Error("the vault does not answer");
+    }
+    await expect(replica.load({ ...whole(broken()), isLocal: () => false })).rejects.toThrow("does not answer");
+    await replica.close();
+    expect(existsSync(path)).toBe(false);
+    expect(statSync(target).size).toBe(content.byteLength);
+  });
+
+  test("is left alone if it has another name, is a link, is no file or not there", async () => {
+    using folder = temporaryFolder();
+    const { path, target, replica } = await former(folder.path, [7, 7, 7]);
+    const other = join(folder.path, "other.db");
+    const ways = [
+      () => linkSync(path, other),
+      () => (rmSync(path), symlinkSync(other, path)),
+      () => (rmSync(path), mkdirSync(path)),
+      () => rmSync(path, { recursive: true }),
+    ];
+    for (const make of ways) {
+      make();
+      await replica.load(whole(chunks(content)));
+      expect(readFileSync(target)).toEqual(content);
+      expect(readFileSync(other)).toEqual(Buffer.concat([7, 7, 7].map(filled)));
+    }
+    await replica.close();
+  });
+
+  const memory = "/dev/shm";
+  test.skipIf(!existsSync(memory))("is left alone on another file system", async () => {
+    using folder = temporaryFolder();
+    const path = join(mkdtempSync(join(memory, "stead-former-")), "app.db");
+    try {
+      writeFileSync(path, "elsewhere");
+      const replica = await Replica.open({ root: folder.path, formerFile: () => path });
+      await replica.load(whole(chunks(content)));
+      await replica.close();
+      expect(readFileSync(join(folder.path, "app.db"))).toEqual(content);
+      expect(readFileSync(path, "utf8")).toBe("elsewhere");
+    } finally {
+      rmSync(dirname(path), { recursive: true });
+    }
+  });
 });
 
 test("the table's checksum equals the definition's through random changes, and a predicted checksum is the later one", () => {

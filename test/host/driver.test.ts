@@ -9,6 +9,7 @@ import { Driver } from "../../src/host/driver.ts";
 import { Hooks } from "../../src/host/hooks.ts";
 import type { HookRunner } from "../../src/host/ports/hook.ts";
 import type { HostPorts } from "../../src/host/host-ports.ts";
+import type { PreparedRewind } from "../../src/host/primary/prepared-rewind.ts";
 import { Warnings } from "../../src/host/ports/warnings.ts";
 import type { Marker } from "../../src/host/secondary/local-data.ts";
 import { LogStatus } from "../../src/host/secondary/log-status.ts";
@@ -406,6 +407,18 @@ describe("the end of a term", () => {
     await rig.reach("secondary");
     expect([rig.driver.term, rig.logStatus.epoch?.host]).toEqual([undefined, "b"]);
     expect(rig.driver.noTermSince).toBeGreaterThan(since);
+  });
+
+  test("with a rewind that cannot be made is one without it, and says why", async () => {
+    const rig = await new Rig().asPrimary();
+    const prepared = { flush: () => Promise.reject(new Error("no room")) } as unknown as PreparedRewind;
+    const told: DemoteEvent[] = [];
+    await rig.during(rig.driver.demote(undefined, "an operator's rewind", (event) => told.push(event), prepared));
+    expect(told.filter(({ kind }) => kind !== "phase").map(({ kind }) => kind)).toEqual(["not-rewound", "done"]);
+    expect(told).toContainEqual({ kind: "not-rewound", reason: "no room" });
+    expect(rig.warnings.texts).toContain("the rewind could not be made, the state is as it was: no room");
+    expect((await rig.records()).at(-1)).toBe("a vacate");
+    expect(rig.logStatus.rewound).toBeUndefined();
   });
 
   test("without a successor waits for none", async () => {

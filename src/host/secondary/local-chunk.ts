@@ -1,6 +1,6 @@
 /** Reads a piece of a local database file, trusted only if it is the wanted one. */
-import { open } from "node:fs/promises";
-import { pathOf } from "../../capture/data-path.ts";
+import { type FileHandle, open } from "node:fs/promises";
+import { type FilePath, pathOf } from "../../capture/data-path.ts";
 import type { ChunkNames } from "../../vault/store/chunk-names.ts";
 
 export interface WantedChunk {
@@ -11,13 +11,16 @@ export interface WantedChunk {
   readonly chunk: string;
 }
 
-/** Returns undefined if the file does not exist, is too short, or has other bytes. */
+/**
+ * Reads it in the first of these folders that has the file. Returns undefined if none has, or if it is too short or has
+ * other bytes.
+ */
 export async function readLocalChunk(
-  folder: string,
+  folders: readonly string[],
   wanted: WantedChunk,
   names: ChunkNames,
 ): Promise<Uint8Array | undefined> {
-  const file = await open(pathOf(folder, wanted.name), "r").catch(() => undefined);
+  const file = await openFirst(folders.map((folder) => pathOf(folder, wanted.name)));
   if (file === undefined) return undefined;
   try {
     const content = Buffer.allocUnsafeSlow(wanted.length);
@@ -26,4 +29,12 @@ export async function readLocalChunk(
   } finally {
     await file.close();
   }
+}
+
+async function openFirst(paths: readonly FilePath[]): Promise<FileHandle | undefined> {
+  for (const path of paths) {
+    const file = await open(path, "r").catch(() => undefined);
+    if (file !== undefined) return file;
+  }
+  return undefined;
 }

@@ -17,17 +17,17 @@
 import { statSync } from "node:fs";
 import { chmod, mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { type FileAccess, makeFolders } from "../../capture/replica-file.ts";
+import { databaseSuffixes, type FileAccess, makeFolders } from "../../capture/replica-file.ts";
 import { type FilePath, folderOf, pathOf, withSuffix } from "../../capture/data-path.ts";
 import type { DatabaseChecksum } from "../../core/delta.ts";
 import { wholeState } from "../../core/files/whole-state.ts";
-import type { FileTree } from "../../core/files/file-tree.ts";
 import type { HashedFiles } from "./files/hashed-files.ts";
-import type { LocalFiles, MovedFile } from "./files/local-files.ts";
+import type { LocalFiles } from "./files/local-files.ts";
 import type { KnownPieces } from "./files/local-pieces.ts";
-import { type DiskSpace, mountPointOf, systemDiskSpace } from "./disk-space.ts";
+import { type DiskSpace, systemDiskSpace } from "./disk-space.ts";
+import { LocalRoom } from "./local-room.ts";
 import { moveFileIfThere } from "./move-path.ts";
-import { bytesOf, SetAsideFolders, type SetAsideOptions } from "./set-aside-folders.ts";
+import { SetAsideFolders, type SetAsideOptions } from "./set-aside-folders.ts";
 import type { LocalDatabases } from "../ports/ports.ts";
 
 export type Marker =
@@ -46,26 +46,12 @@ export type LocalPort = Pick<
   LocalData,
   "mark" | "moveAway" | "previousChecksums" | "forgetPrevious" | "setAsidePrevious" | "setAsides"
 > &
-  Partial<
-    Pick<
-      LocalData,
-      "setAsideUnknownFiles" | "makeRoom" | "reusableBytes" | "provePrevious" | "shortageOf" | "makeRoomOfSetAsides"
-    >
-  >;
-
-/** The disk of the data folder lacks room. Files on another disk count as nothing: removing them would not help. */
-export interface Shortage {
-  /** Its mount point. */
-  readonly disk: string;
-  readonly neededBytes: number;
-  readonly freeBytes: number;
-  readonly previousFolder: string;
-  readonly previousBytes: number;
-  /** Those of them that `makeRoom` removes. */
-  readonly removableBytes: number;
-  readonly setAsideFolder: string;
-  readonly setAsideBytes: number;
-}
+  Partial<Pick<LocalData, "setAsideUnknownFiles" | "provePrevious">> & {
+    readonly room?: Pick<
+      LocalRoom,
+      "makeRoom" | "removeCopies" | "reusableBytes" | "shortageOf" | "makeRoomOfSetAsides"
+    >;
+  };
 
 /**
  * A marker as it lies beside moved data. `hasFiles`: the files beside the databases were moved too; `files`: their
@@ -83,17 +69,18 @@ type Owner = Omit<FileAccess, "mode">;
 /** To what is theirs below; what is in the folder itself is for the host alone. */
 const othersPass = 0o011;
 const markerName = "marker.json";
-const companions = ["", "-wal", "-shm", "-journal"];
 
 export class LocalData {
   readonly #folders: LocalFolders;
   readonly #files: LocalDatabases;
   readonly #setAsides: SetAsideFolders;
-  readonly #disk: DiskSpace;
+  readonly room: LocalRoom;
   /** The files beside the databases; undefined: this host has none. */
   readonly #beside: LocalFiles | undefined;
   /** Of the files in `previousFolder`, if this process has read all of them. */
   #hashed: HashedFiles | undefined;
+  /** The databases in `previousFolder` are in the journal. */
+  #isJournaled = false;
 
   constructor(
     folders: LocalFolders,
@@ -101,11 +88,20 @@ export class LocalData {
     setAside?: SetAsideOptions,
     { disk = systemDiskSpace, beside }: LocalDataParts = {},
   ) {
-    this.#disk = disk;
     this.#beside = beside;
     this.#folders = folders;
     this.#files = files;
     this.#setAsides = new SetAsideFolders(folders.setAsideFolder, files, setAside);
+    const { previousFolder } = this;
+    this.room = new LocalRoom({
+      ...folders,
+      previousFolder,
+      markerName,
+      files,
+      beside,
+      setAsides: this.#setAsides,
+      disk,
+    });
   }
 
   /** Where the databases of an earlier run wait for a restore to use them. */
@@ -148,6 +144,12 @@ export class LocalData {
    * primary with `files` begins.
    */
   async moveAway(hasJournalFiles: () => Promise<boolean> = () => Promise.resolve(false)): Promise<Marker> {
+    const marker = await this.#moveAway(hasJournalFiles);
+    this.#isJournaled = marker.kind === "secondary";
+    return marker;
+  }
+
+  async #moveAway(hasJournalFiles: () => Promise<boolean>): Promise<Marker> {
     const { dataFolder } = this.#folders;
     const beside = this.#beside !== undefined && (await hasJournalFiles()) ? this.#beside : undefined;
     const markerFile = join(this.previousFolder, markerName);
@@ -155,8 +157,7 @@ export class LocalData {
     const names = await this.#files.find(dataFolder);
     const before = await readMoved(markerFile);
     if (before !== undefined) {
-      for (const name of names)
-        for (const suffix of companions) await rm(withSuffix(pathOf(dataFolder, name), suffix), { force: true });
+      await this.#clearCopies(names, before);
       if (before.hasFiles === true) await beside?.clear(dataFolder);
       else if (beside !== undefined) await this.#moveFiles(beside, before);
       await beside?.makeOwnable(this.previousFolder);
@@ -167,7 +168,7 @@ export class LocalData {
     for (const name of names) {
       const [from, target] = [pathOf(dataFolder, name), pathOf(this.previousFolder, name)];
       await mkdir(folderOf(target), { recursive: true });
-      for (const suffix of companions.toReversed())
+      for (const suffix of databaseSuffixes.toReversed())
         await moveFileIfThere(withSuffix(from, suffix), withSuffix(target, suffix));
     }
     await mkdir(this.previousFolder, { recursive: true });
@@ -175,6 +176,21 @@ export class LocalData {
     // After their checksum, which has the modes that the application gave.
     await beside?.makeOwnable(this.previousFolder);
     return readMarker(markerFile);
+  }
+
+  /**
+   * Clears the data folder of what an interrupted restore left there. If all that was moved away is in the journal, so
+   * is this: a database of which no other is left is kept for the next try, which takes what is right of it.
+   */
+  async #clearCopies(names: readonly string[], { kind }: MovedMarker): Promise<void> {
+    for (const name of names) {
+      const [copy, moved] = [pathOf(this.#folders.dataFolder, name), pathOf(this.previousFolder, name)];
+      if (kind === "secondary" && statSync(moved, { throwIfNoEntry: false }) === undefined) {
+        await mkdir(folderOf(moved), { recursive: true });
+        await renameOnOneDisk(copy, moved);
+      }
+      for (const suffix of databaseSuffixes) await rm(withSuffix(copy, suffix), { force: true });
+    }
   }
 
   /** Moves the files, if there are any to move, and writes the marker of what was moved. */
@@ -196,6 +212,11 @@ export class LocalData {
         ...(sum === undefined ? {} : { files: Buffer.from(sum).toString("hex") }),
       }),
     );
+  }
+
+  /** Path of a moved database whose file a restore may take over and write to: it is in the journal. */
+  formerDatabase(name: string): FilePath | undefined {
+    return this.#isJournaled ? pathOf(this.previousFolder, name) : undefined;
   }
 
   /**
@@ -229,7 +250,7 @@ export class LocalData {
   async setAsideUnknownFiles(isKnown: (path: string) => boolean, wallTimeMs: number): Promise<string | undefined> {
     if (this.#beside === undefined) return undefined;
     if (!(await this.#beside.removeKnown(this.previousFolder, isKnown))) return undefined;
-    await this.#removeMovedDatabases();
+    await this.room.removeMovedDatabases();
     return this.setAsidePrevious(wallTimeMs);
   }
 
@@ -244,96 +265,12 @@ export class LocalData {
     await rm(this.#forgottenFolder, { recursive: true, force: true });
   }
 
-  /**
-   * The disk is full: removes moved data that only helps the restore; its marker stays. Of files it removes those that
-   * the tree has with another size. One of the same size is probably taken back, and needs no room, and one that the
-   * tree does not have may exist nowhere else.
-   */
-  async makeRoom(tree: FileTree | undefined): Promise<void> {
-    await this.#removeMovedDatabases();
-    for (const { path } of await this.#outdatedFiles(tree))
-      await rm(pathOf(this.previousFolder, path), { force: true });
-  }
-
-  async #outdatedFiles(tree: FileTree | undefined): Promise<MovedFile[]> {
-    const files = (await this.#beside?.files(this.previousFolder)) ?? [];
-    return files.filter(({ path, size }) => {
-      const entry = tree?.get(path);
-      return entry?.kind === "file" && entry.size !== size;
-    });
-  }
-
-  /** Bytes of moved files that are taken back, and so need no room, if they are what the tree has. */
-  async reusableBytes(tree: FileTree): Promise<number> {
-    const { dataFolder } = this.#folders;
-    if ((await this.#disk.device(dataFolder)) !== (await this.#disk.device(this.previousFolder))) return 0;
-    let bytes = 0;
-    for (const { path, size } of (await this.#beside?.files(this.previousFolder)) ?? []) {
-      const entry = tree.get(path);
-      if (entry?.kind === "file" && entry.size === size) bytes += size;
-    }
-    return bytes;
-  }
-
-  async #removeMovedDatabases(): Promise<void> {
-    for (const name of await this.#files.find(this.previousFolder)) {
-      for (const suffix of companions) await rm(withSuffix(pathOf(this.previousFolder, name), suffix), { force: true });
-    }
-  }
-
   /** The moved data was found in the journal: it may be removed like a secondary's. */
   async provePrevious(): Promise<void> {
     const path = join(this.previousFolder, markerName);
     const { hasFiles } = (await readMoved(path)) ?? {};
     await writeDurably(path, JSON.stringify({ kind: "secondary", ...(hasFiles === true ? { hasFiles } : {}) }));
-  }
-
-  /** Returns what is missing to write this many bytes into the data folder; undefined: there is room. */
-  async shortageOf(neededBytes: number, tree?: FileTree): Promise<Shortage | undefined> {
-    const { dataFolder, setAsideFolder } = this.#folders;
-    const freeBytes = await this.#disk.free(dataFolder);
-    if (freeBytes >= neededBytes) return undefined;
-    const device = await this.#disk.device(dataFolder);
-    const isThere = async (folder: string): Promise<boolean> => (await this.#disk.device(folder)) === device;
-    const isPreviousThere = await isThere(this.previousFolder);
-    const previousBytes = isPreviousThere ? await this.#previousBytes() : 0;
-    const removableBytes = isPreviousThere ? await this.#removableBytes(tree) : 0;
-    const setAsideBytes = (await isThere(setAsideFolder)) ? await this.#setAsides.bytes() : 0;
-    const disk = await mountPointOf(dataFolder, this.#disk);
-    return {
-      disk,
-      neededBytes,
-      freeBytes,
-      previousFolder: this.previousFolder,
-      previousBytes,
-      removableBytes,
-      setAsideFolder,
-      setAsideBytes,
-    };
-  }
-
-  async #removableBytes(tree: FileTree | undefined): Promise<number> {
-    let bytes = 0;
-    for (const name of await this.#files.find(this.previousFolder))
-      for (const suffix of companions) {
-        const path = withSuffix(pathOf(this.previousFolder, name), suffix);
-        bytes += statSync(path, { throwIfNoEntry: false })?.size ?? 0;
-      }
-    for (const { size } of await this.#outdatedFiles(tree)) bytes += size;
-    return bytes;
-  }
-
-  /** Removes the oldest set-aside folders for the missing bytes, if that is enough; returns their paths. */
-  async makeRoomOfSetAsides({ neededBytes, freeBytes, setAsideBytes }: Shortage): Promise<string[]> {
-    return setAsideBytes === 0 ? [] : this.#setAsides.makeRoom(neededBytes - freeBytes);
-  }
-
-  /** Bytes of databases and files alone: the marker costs nothing, and stays. */
-  async #previousBytes(): Promise<number> {
-    const isEmpty =
-      this.#beside?.isEmpty(this.previousFolder) !== false &&
-      (await this.#files.find(this.previousFolder)).length === 0;
-    return isEmpty ? 0 : bytesOf(this.previousFolder);
+    this.#isJournaled = true;
   }
 
   /** Keeps the moved data in a dated folder, and returns its path. */
@@ -396,6 +333,15 @@ async function writeDurably(path: string, text: string): Promise<void> {
     await folder.sync();
   } finally {
     await folder.close();
+  }
+}
+
+/** Leaves the file where it is if the places are on different file systems. */
+async function renameOnOneDisk(from: FilePath, to: FilePath): Promise<void> {
+  try {
+    await rename(from, to);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EXDEV") throw error;
   }
 }
 

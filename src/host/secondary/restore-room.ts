@@ -2,10 +2,13 @@
  * Checks the room for the databases of a restore before they are loaded: a completely full disk would harm everything
  * on that machine, and `ENOSPC` does not say what to do.
  *
+ * A secondary's databases, which are in the journal, are taken over where they are, so only what they lack needs room.
+ *
  * Data is removed in this order, and only on the disk that lacks the room:
  *
- * 1. Moved data that is in the journal: it only speeds up the restore. A secondary's always is; a primary's is if its
- *    state occurs in the journal (divergence.ts), which is checked now and not at the end.
+ * 1. Moved data that is in the journal, if that frees more than taking it over saves: it only speeds up the restore. A
+ *    secondary's always is; a primary's is if its state occurs in the journal (divergence.ts), which is checked now and
+ *    not at the end.
  * 2. Set-aside folders, oldest first, if that frees enough; never the newest (core/host/set-aside-bounds.ts).
  *
  * Data that may exist nowhere else stays, and is named with its size. The restore is retried automatically, at the cost
@@ -16,7 +19,8 @@ import type { Flush } from "../../core/flush.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
 import type { CheckpointManifest } from "../../vault/checkpoint/checkpoint.ts";
 import { databaseBytes } from "../../vault/checkpoint/checkpoint-manifest.ts";
-import type { LocalPort, Marker, Shortage } from "./local-data.ts";
+import type { LocalPort, Marker } from "./local-data.ts";
+import type { Shortage } from "./local-room.ts";
 
 /** The databases do not fit on the disk. */
 export class FullDiskError extends OperatorError {
@@ -50,6 +54,13 @@ export interface RestoreRoomOptions {
   readonly onWarning: (text: string) => void;
 }
 
+type Room = NonNullable<LocalPort["room"]>;
+
+/** A shortage beside which so many bytes of moved databases are taken over. */
+interface Lack extends Shortage {
+  readonly takenOverBytes: number;
+}
+
 export class RestoreRoom {
   readonly #options: RestoreRoomOptions;
   #previous: Marker;
@@ -66,38 +77,48 @@ export class RestoreRoom {
   }
 
   /**
-   * Makes room for this many bytes in the data folder; files of the tree that were moved away count as nothing, since
-   * they are moved back. Throws FullDiskError.
+   * Makes room for these bytes in the data folder; databases and files that were moved away count as nothing if they
+   * are taken over or moved back. Throws FullDiskError.
    */
-  async ensure(bytes: number, tree?: FileTree): Promise<void> {
-    const { local, memory, onWarning } = this.#options;
+  async ensure(wanted: Pick<Footprint, "total" | "databases">, tree?: FileTree): Promise<void> {
     this.#tree = tree;
-    if (local.shortageOf === undefined) return;
-    const reusable = tree === undefined ? 0 : ((await local.reusableBytes?.(tree)) ?? 0);
-    const needed = Math.max(bytes, memory.neededBytes) - reusable;
-    const look = (): Promise<Shortage | undefined> => local.shortageOf?.(needed, tree) ?? Promise.resolve(undefined);
-    let shortage = await look();
-    if (shortage === undefined) return;
+    const { local, onWarning } = this.#options;
+    const { room } = local;
+    if (room === undefined) return;
+    let lack = await this.#lack(room, wanted);
+    if (lack === undefined) return;
     // Data whose removal would not be enough stays: it helps once there is room.
-    const mayBeEnough = shortage.removableBytes + shortage.setAsideBytes >= needed - shortage.freeBytes;
-    if (mayBeEnough && shortage.removableBytes > 0 && (await this.#mayForgetPrevious())) {
-      await local.makeRoom?.(tree);
-      shortage = await look();
+    const gainedBytes = lack.removableBytes - lack.takenOverBytes;
+    const mayBeEnough = gainedBytes + lack.setAsideBytes >= lack.neededBytes - lack.freeBytes;
+    if (mayBeEnough && gainedBytes > 0 && (await this.#mayForgetPrevious())) {
+      await room.makeRoom(tree);
+      lack = await this.#lack(room, wanted);
     }
-    if (shortage === undefined) return;
-    for (const folder of (await local.makeRoomOfSetAsides?.(shortage)) ?? [])
+    if (lack === undefined) return;
+    for (const folder of await room.makeRoomOfSetAsides(lack))
       onWarning(`set-aside data was removed because the restore needed the space: ${folder}`);
-    shortage = await look();
-    if (shortage !== undefined) throw fullDisk(this.#previous.kind === "secondary", shortage);
+    lack = await this.#lack(room, wanted);
+    if (lack !== undefined) throw fullDisk(this.#previous.kind === "secondary", lack);
+  }
+
+  async #lack(room: Room, { total, databases }: Pick<Footprint, "total" | "databases">): Promise<Lack | undefined> {
+    const { neededBytes } = this.#options.memory;
+    const tree = this.#tree;
+    const takenOverBytes = this.#previous.kind === "secondary" ? await room.reusableBytes({ databases }) : 0;
+    const movedBackBytes = tree === undefined ? 0 : await room.reusableBytes({ tree });
+    const shortage = await room.shortageOf(Math.max(total, neededBytes) - movedBackBytes - takenOverBytes, tree);
+    return shortage === undefined ? undefined : { ...shortage, takenOverBytes };
   }
 
   /**
-   * Handles a failed try. Returns the error to throw instead; a copy that only helps the restore is removed if the disk
-   * was full.
+   * Handles a failed try. Returns the error to throw instead; if the disk was full, what only helps the next try is
+   * removed, so that other applications of this machine have room.
    */
   async after(error: unknown): Promise<unknown> {
     if (!isFullDisk(error)) return error;
-    if (this.#previous.kind === "secondary") await this.#options.local.makeRoom?.(this.#tree);
+    const { room } = this.#options.local;
+    await room?.removeCopies();
+    if (this.#previous.kind === "secondary") await room?.makeRoom(this.#tree);
     return new FullDiskError(
       `the databases could not be written: ${error.message}`,
       "free space, or raise the quota, on the disk of host.data; this host retries by itself",
@@ -130,17 +151,20 @@ function fullDisk(
     removableBytes,
     setAsideFolder,
     setAsideBytes,
-  }: Shortage,
+    takenOverBytes,
+  }: Lack,
 ): FullDiskError {
+  const movableBytes = previousBytes - takenOverBytes;
+  const here = takenOverBytes === 0 ? "" : `${takenOverBytes} of them are here already, `;
   const inTheWay = [
-    ...(previousBytes > 0
+    ...(movableBytes > 0
       ? [`${previousFolder} (${previousBytes} bytes ${wordsOf(isHelp, removableBytes === previousBytes)})`]
       : []),
     ...(setAsideBytes > 0 ? [`${setAsideFolder} (${setAsideBytes} bytes set aside)`] : []),
   ];
   const move = inTheWay.length === 0 ? "" : `; moving ${inTheWay.join(" and ")} to another disk makes room`;
   return new FullDiskError(
-    `the disk at ${disk} is too full to restore: the databases need ${neededBytes} bytes, ${freeBytes} are free, ${neededBytes - freeBytes} are missing`,
+    `the disk at ${disk} is too full to restore: the databases need ${neededBytes + takenOverBytes} bytes, ${here}${freeBytes} are free, ${neededBytes - freeBytes} are missing`,
     `free that much there, and this host continues by itself${move}`,
   );
 }
@@ -164,6 +188,10 @@ export class Footprint {
 
   add(flush: Pick<Flush, "deltas">): void {
     for (const delta of flush.deltas) this.#bytes.set(delta.name, databaseBytes(delta));
+  }
+
+  get databases(): ReadonlyMap<string, number> {
+    return this.#bytes;
   }
 
   get total(): number {

@@ -4,35 +4,27 @@
  * It loads the newest checkpoint whose manifest and chunks verify, then the journal after it. If the newest is damaged
  * an older one is used and the damage is reported; retention keeps the journal that an older checkpoint needs. Chunks
  * that the old local files still have are taken from there, compared by hash, so that a returning host does not load
- * what it already has.
+ * what it already has. If the old files are all in the journal they are not copied either, but taken over; so are those
+ * of a restore that was interrupted.
  *
  * Moved data is removed only once it is proven to be in the journal: a secondary's files always are; a primary's are if
  * their exact state occurs in it (divergence.ts).
  */
-import type { DatabaseChecksum } from "../../core/delta.ts";
+import type { LoadedDatabase } from "../../capture/page-tables.ts";
 import type { FileTree } from "../../core/files/file-tree.ts";
 import { wholeState } from "../../core/files/whole-state.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { messageOf, OperatorError } from "../../runtime/operator-error.ts";
 import type { Rules } from "../../core/rules.ts";
-import { mapInOrder } from "../../runtime/in-parallel.ts";
-import {
-  type CheckpointManifest,
-  listCheckpoints,
-  readChunk,
-  readManifest,
-  startOf,
-} from "../../vault/checkpoint/checkpoint.ts";
+import { type CheckpointManifest, listCheckpoints, readManifest, startOf } from "../../vault/checkpoint/checkpoint.ts";
 import { readTree } from "../../vault/checkpoint/checkpoint-files.ts";
-import { databaseBytes } from "../../vault/checkpoint/checkpoint-manifest.ts";
-import { chunkBytes, chunksReadAhead } from "../../vault/limits.ts";
-import { parseChunkKey } from "../../vault/keys.ts";
 import { type Log, readEpochRecord } from "../../vault/log/log.ts";
 import { LogReader } from "../../vault/log/log-reader.ts";
 import type { LogRecord } from "../../vault/record.ts";
 import type { Store } from "../../vault/store/store.ts";
 import { isVaultError } from "../../vault/errors.ts";
 import { isTransient } from "../../vault/store/retry.ts";
+import { CheckpointLoading, type LoadingOptions } from "./checkpoint-loading.ts";
 import { Divergence } from "./divergence.ts";
 import { type ApplyTarget, type EpochSeen, Follower } from "./follower.ts";
 import { FilesBeganError } from "./files/file-replica.ts";
@@ -44,13 +36,7 @@ const readRetryMs = 500;
 
 /** The local databases of a secondary, with what a restore needs beyond applying. */
 export interface RestoreTarget extends ApplyTarget {
-  load(database: {
-    readonly name: string;
-    readonly pageSize: number;
-    readonly pageCount: number;
-    readonly checksum: DatabaseChecksum;
-    readonly chunks: AsyncIterable<Uint8Array>;
-  }): Promise<void>;
+  load(database: LoadedDatabase): Promise<void>;
   /** Writes the files beside the databases; left out: this target has none. */
   loadFiles?(tree: FileTree, onBytes: (bytes: number) => void, signal?: AbortSignal): Promise<void>;
   /** Of the files as of the last flush. */
@@ -62,23 +48,17 @@ export interface RestoreTarget extends ApplyTarget {
   close(): Promise<void>;
 }
 
-export interface RestoreOptions<Target extends RestoreTarget> {
-  readonly store: Store;
+export interface RestoreOptions<Target extends RestoreTarget> extends LoadingOptions {
   readonly log: Log;
   readonly clock: Clock;
   readonly rules: Rules;
   readonly local: LocalPort;
   /** A fresh target over the (cleared) data folder. */
   readonly openTarget: () => Promise<Target>;
-  /** A chunk of a database that was moved away, if it exists: verified by its name before it is used. */
-  readonly localChunk: (name: string, offset: number, length: number, chunk: string) => Promise<Uint8Array | undefined>;
   /** The vault does not answer and is retried; the warning is over with the next record. */
   readonly onVaultFailure: (text: string) => void;
   readonly onWarning: (text: string) => void;
   readonly onRecord: (record: LogRecord) => void;
-  /** Of loading the checkpoint, in bytes. */
-  readonly onProgress?: ((bytes: number, totalBytes: number) => void) | undefined;
-  readonly signal: AbortSignal;
   /** Kept between tries; default: this is the only try. */
   readonly memory?: RoomMemory | undefined;
 }
@@ -219,12 +199,9 @@ async function loadNewest<Target extends RestoreTarget>(
       // It was written since the look before: files may not be mixed with others.
       if (tree !== undefined && haveFilesStayed) throw new FilesBeganError();
       // Later ones find what the previous one left, and overwrite it.
-      if (failure === undefined) await room.ensure(new Footprint(checkpoint).total, tree);
-      const loading = loadingOf(options, checkpoint);
-      for (const database of checkpoint.databases) {
-        const { name, pageSize, pageCount, checksum } = database;
-        await target.load({ name, pageSize, pageCount, checksum, chunks: loading.chunks(name) });
-      }
+      if (failure === undefined) await room.ensure(new Footprint(checkpoint), tree);
+      const loading = new CheckpointLoading(options, checkpoint);
+      for (const database of checkpoint.databases) await target.load(loading.database(database));
       if (tree !== undefined) await target.loadFiles?.(tree, loading.onBytes, options.signal);
       if (failure !== undefined) options.onWarning(`restored from the older checkpoint at position ${position}`);
       return { target, checkpoint };
@@ -238,39 +215,6 @@ async function loadNewest<Target extends RestoreTarget>(
     }
   }
   throw failure;
-}
-
-/** The chunks of a checkpoint's databases, counted. */
-function loadingOf<Target extends RestoreTarget>(
-  { store, localChunk, onProgress, signal }: RestoreOptions<Target>,
-  manifest: CheckpointManifest,
-): {
-  readonly chunks: (name: string) => AsyncGenerator<Uint8Array>;
-  readonly onBytes: (bytes: number) => void;
-} {
-  const ofFiles = manifest.files?.bytes ?? 0;
-  const total = manifest.databases.reduce((sum, database) => sum + databaseBytes(database), ofFiles);
-  let done = 0;
-  const onBytes = (bytes: number): void => onProgress?.((done += bytes), total);
-  return {
-    onBytes,
-    chunks: async function* chunksOf(name) {
-      const database = manifest.databases.find((candidate) => candidate.name === name);
-      if (database === undefined) return;
-      const read = async (index: number): Promise<Uint8Array> => {
-        signal.throwIfAborted();
-        const offset = index * chunkBytes;
-        const length = Math.min(chunkBytes, databaseBytes(database) - offset);
-        const chunk = parseChunkKey(database.chunks[index] ?? "")?.name ?? "";
-        return (await localChunk(name, offset, length, chunk)) ?? (await readChunk(store, manifest, name, index));
-      };
-      for await (const chunk of mapInOrder(chunksReadAhead, database.chunks.keys(), read)) {
-        const { length } = chunk;
-        yield chunk;
-        onBytes(length);
-      }
-    },
-  };
 }
 
 /** The local disk's own errors carry an errno. */

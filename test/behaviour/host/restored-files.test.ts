@@ -362,9 +362,9 @@ describe("a restore", () => {
     await place.local.prepare();
     await place.local.moveAway(() => Promise.resolve(true));
     const { tree } = primary.files;
-    expect(await place.local.reusableBytes(tree)).toBe(4);
-    expect((await place.local.shortageOf(Number.MAX_SAFE_INTEGER, tree))?.removableBytes).toBe(1);
-    await place.local.makeRoom(tree);
+    expect(await place.local.room.reusableBytes({ tree })).toBe(4);
+    expect((await place.local.room.shortageOf(Number.MAX_SAFE_INTEGER, tree))?.removableBytes).toBe(1);
+    await place.local.room.makeRoom(tree);
     expect(Object.keys(contentsOf(place.local.previousFolder)).sort()).toEqual([
       "marker.json",
       "uploads/",

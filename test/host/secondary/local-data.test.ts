@@ -100,6 +100,41 @@ describe("what lies on a host's disk", () => {
     expect(readFileSync(join(local.previousFolder, "a.db"), "utf8")).toBe("a primary's");
   });
 
+  test("may be taken over, and a half-made copy too, if it is in the journal", async () => {
+    const { local, data } = await place(localDatabases(["**/*.db"]));
+    writeFileSync(join(data, "a.db"), "a secondary's");
+    await local.mark({ kind: "secondary" });
+    await local.moveAway();
+    const former = local.formerDatabase("sub/b.db");
+    expect(former).toBe(join(local.previousFolder, "sub/b.db"));
+    mkdirSync(join(data, "sub"));
+    for (const name of ["a.db", "sub/b.db", "sub/b.db-wal"]) writeFileSync(join(data, name), "half a copy");
+    expect(await local.moveAway()).toEqual({ kind: "secondary" });
+    expect(readFileSync(join(local.previousFolder, "a.db"), "utf8")).toBe("a secondary's");
+    expect(readFileSync(former as string, "utf8")).toBe("half a copy");
+    expect(readdirSync(data, { recursive: true })).toEqual(["sub"]);
+    expect(readdirSync(local.previousFolder, { recursive: true }).sort()).toEqual([
+      "a.db",
+      "marker.json",
+      "sub",
+      "sub/b.db",
+    ]);
+  });
+
+  test("may not be taken over if a primary had it, until it is found in the journal", async () => {
+    const { local, data } = await place();
+    writeFileSync(join(data, "a.db"), "a primary's");
+    await local.mark({ kind: "primary", epoch: 1 });
+    expect(local.formerDatabase("a.db")).toBeUndefined();
+    await local.moveAway();
+    expect(local.formerDatabase("a.db")).toBeUndefined();
+    writeFileSync(join(data, "b.db"), "half a copy");
+    await local.moveAway();
+    expect(existsSync(join(local.previousFolder, "b.db"))).toBe(false);
+    await local.provePrevious();
+    expect(local.formerDatabase("a.db")).toBe(join(local.previousFolder, "a.db"));
+  });
+
   test("is forgotten as a whole: what a crash leaves of it is no set of databases", async () => {
     const { local, data, state } = await place();
     writeFileSync(join(data, "a.db"), "old");
@@ -138,10 +173,10 @@ describe("what lies on a host's disk", () => {
     await local.mark({ kind: "secondary" });
     await local.moveAway();
     writeFileSync(join(data, "a.db"), "half a copy");
-    await local.makeRoom(undefined);
+    await local.room.makeRoom(undefined);
+    expect(readdirSync(local.previousFolder)).toEqual(["marker.json"]);
     expect(await local.moveAway()).toEqual({ kind: "secondary" });
     expect(readdirSync(data)).toEqual([]);
-    expect(readdirSync(local.previousFolder)).toEqual(["marker.json"]);
   });
 
   test("has no checksums when one of its files cannot be read as a database", async () => {

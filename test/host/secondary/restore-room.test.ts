@@ -16,7 +16,8 @@ import { localDatabases } from "../../../src/capture/local-state.ts";
 import { Replica } from "../../../src/capture/replica.ts";
 import type { DatabaseChecksum } from "../../../src/core/delta.ts";
 import { allRules } from "../../../src/core/rules.ts";
-import { LocalData, type LocalPort, type Shortage } from "../../../src/host/secondary/local-data.ts";
+import { LocalData, type LocalPort } from "../../../src/host/secondary/local-data.ts";
+import type { Shortage } from "../../../src/host/secondary/local-room.ts";
 import { freshMemory, RestoreRoom } from "../../../src/host/secondary/restore-room.ts";
 import { restore, type RestoreOptions } from "../../../src/host/secondary/restorer.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
@@ -144,10 +145,10 @@ describe("a restore for which there is no room", () => {
   test("is one only if a byte is missing", async () => {
     const { disk, local, root } = await make({ capacity: 10_000 });
     const free = 10_000 - bytesBelow(root);
-    expect(await local.shortageOf(free)).toBeUndefined();
-    expect(await local.shortageOf(free + 1)).toMatchObject({ neededBytes: free + 1, freeBytes: free });
+    expect(await local.room.shortageOf(free)).toBeUndefined();
+    expect(await local.room.shortageOf(free + 1)).toMatchObject({ neededBytes: free + 1, freeBytes: free });
     disk.capacity += 1;
-    expect(await local.shortageOf(free + 1)).toBeUndefined();
+    expect(await local.room.shortageOf(free + 1)).toBeUndefined();
   });
 
   test("throws away even a single byte for it", async () => {
@@ -157,20 +158,44 @@ describe("a restore for which there is no room", () => {
     };
     let isShort = true;
     const local = {
-      shortageOf: () => Promise.resolve(isShort ? shortage : undefined),
-      makeRoom: () => Promise.resolve(void (isShort = false)),
+      room: {
+        reusableBytes: () => Promise.resolve(0),
+        shortageOf: () => Promise.resolve(isShort ? shortage : undefined),
+        makeRoom: () => Promise.resolve(void (isShort = false)),
+      },
     };
     const room = new RestoreRoom({
       ...{ local: local as unknown as LocalPort, previous: { kind: "secondary" }, memory: freshMemory() },
       ...{ isPreviousJournaled: () => Promise.resolve(false), onWarning: () => undefined },
     });
-    await room.ensure(100);
+    await room.ensure({ total: 100, databases: new Map() });
     expect(isShort).toBe(false);
+  });
+
+  test("takes over what a secondary has, and needs room only for the rest", async () => {
+    const { data, disk, local, root, run, content, options } = await make({ capacity: 1e9 });
+    writeFileSync(join(data, "a.db"), Buffer.alloc(databaseSize - 1_000));
+    const { ino } = statSync(join(data, "a.db"));
+    await local.mark({ kind: "secondary" });
+    disk.capacity = bytesBelow(root) + 900;
+    expect(await failureOf(run())).toMatchObject({
+      message: expect.stringContaining(
+        `the databases need ${databaseSize} bytes, ${databaseSize - 1_000} of them are here already, `,
+      ),
+      advice: "free that much there, and this host continues by itself",
+    });
+    disk.capacity += 300;
+    const openTarget = (): Promise<Replica> =>
+      Replica.open({ root: data, formerFile: (name) => local.formerDatabase(name) });
+    const { target } = await restore({ ...options, openTarget });
+    await target.close();
+    expect(content()).toBe(true);
+    expect(statSync(join(data, "a.db")).ino).toBe(ino);
   });
 
   test("throws away what a secondary has kept as a help for it", async () => {
     const { data, local, run, content } = await make({ capacity: databaseSize + 10_000 });
-    writeFileSync(join(data, "a.db"), Buffer.alloc(databaseSize - 1_000));
+    writeFileSync(join(data, "removed-since.db"), Buffer.alloc(databaseSize - 1_000));
     await local.mark({ kind: "secondary" });
     await run();
     expect(content()).toBe(true);
@@ -226,7 +251,7 @@ describe("a restore for which there is no room", () => {
       expect(failure).toMatchObject({
         name: "FullDiskError",
         advice: expect.stringContaining(
-          `${local.previousFolder} (${bytesBelow(local.previousFolder)} bytes that this host had as primary, and that may exist nowhere else)`,
+          `${local.previousFolder} (${databaseSize} bytes that this host had as primary, and that may exist nowhere else)`,
         ),
       });
     }
@@ -288,6 +313,8 @@ describe("a restore for which there is no room", () => {
       name: "FullDiskError",
       message: expect.stringContaining("ENOSPC"),
     });
+    // Others on this machine have room again.
+    expect(existsSync(join(data, "a.db"))).toBe(false);
     expect(await failureOf(run())).toMatchObject({
       message: expect.stringContaining(`the databases need ${2 * databaseSize} bytes`),
     });

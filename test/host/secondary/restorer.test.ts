@@ -1,10 +1,11 @@
 import { afterEach, describe, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { localDatabases } from "../../../src/capture/local-state.ts";
 import { Replica } from "../../../src/capture/replica.ts";
 import { allRules } from "../../../src/core/rules.ts";
+import { readLocalChunk } from "../../../src/host/secondary/local-chunk.ts";
 import { LocalData } from "../../../src/host/secondary/local-data.ts";
 import { EmptyVaultError, restore, type Restored, type RestoreOptions } from "../../../src/host/secondary/restorer.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
@@ -12,11 +13,13 @@ import { writeCheckpoint } from "../../../src/vault/checkpoint/checkpoint.ts";
 import { LeftBehindError } from "../../../src/vault/errors.ts";
 import { checkpointKey } from "../../../src/vault/keys.ts";
 import type { LogWriter } from "../../../src/vault/log/log-writer.ts";
+import { chunkBytes } from "../../../src/vault/limits.ts";
+import { chunkNamesOf } from "../../../src/vault/store/chunk-names.ts";
 import { MemoryStore } from "../../../src/vault/store/memory-store.ts";
 import { type Store, StoreError } from "../../../src/vault/store/store.ts";
 import { FaultyStore } from "../../support/vault/faulty-store.ts";
 import { raiseBoundary } from "../../support/vault/log-fixture.ts";
-import { claimAs, logIn, Pages, zeros } from "../../support/host/log-fixture.ts";
+import { claimAs, logIn, Pages, pageSize, zeros } from "../../support/host/log-fixture.ts";
 
 const folders: string[] = [];
 afterEach(() => {
@@ -177,6 +180,40 @@ describe("a restore", () => {
     await done(restore(options(faulty, { openTarget: () => ((opened += 1), Replica.open({ root: data })) })));
     expect([opened, warnings]).toEqual([1, ["the vault cannot be read: no answer (wait)"]]);
     expect(readFileSync(join(data, "a.db"), "hex")).toBe(vault.content);
+  });
+
+  test("continues one that was interrupted: what was written is taken over, and not read from the vault again", async () => {
+    const [vault, { local, data, options }] = [new Vault(), await place()];
+    const chunks = 8;
+    const pages = (chunks * chunkBytes) / pageSize;
+    const fills = Array.from({ length: pages }, (_, index) => [index + 1, 1 + (index % 251)] as const);
+    vault.pages.change(Object.fromEntries(fills));
+    await vault.bootstrap();
+    const read: string[] = [];
+    const faulty = new FaultyStore(vault.memory);
+    let isBroken = true;
+    faulty.beforeGet = (key) => {
+      if (!key.startsWith("chunks/")) return Promise.resolve();
+      if (isBroken && read.length === chunks - 1)
+        return Promise.reject(new StoreError("unavailable", "no answer", "wait"));
+      return Promise.resolve(void read.push(key));
+    };
+    const parts: Partial<RestoreOptions<Replica>> = {
+      openTarget: () => Replica.open({ root: data, formerFile: (name) => local.formerDatabase(name) }),
+      localChunk: (name, offset, length, chunk) =>
+        readLocalChunk([local.previousFolder, data], { name, offset, length, chunk }, chunkNamesOf(faulty)),
+    };
+    await expect(restore(options(faulty, parts))).rejects.toThrow("no answer");
+    const { ino } = statSync(join(data, "a.db"));
+    isBroken = false;
+    const before = read.splice(0);
+    expect(before).toHaveLength(chunks - 1);
+    await done(restore(options(faulty, parts)));
+    expect(read.length).toBeLessThan(chunks - 2);
+    expect(read).not.toContain(before[0]);
+    expect(readFileSync(join(data, "a.db"), "hex")).toBe(vault.content);
+    expect(statSync(join(data, "a.db")).ino).toBe(ino);
+    expect(existsSync(local.previousFolder)).toBe(false);
   });
 
   test("fails when retention has removed the journal that its checkpoint needs, and succeeds when it is started again", async () => {

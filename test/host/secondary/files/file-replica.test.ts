@@ -19,7 +19,7 @@ import { join } from "node:path";
 import { ReplicaError } from "../../../../src/capture/replica-error.ts";
 import type { FileChange, PutFile } from "../../../../src/core/files/file-change.ts";
 import { filePieceBytes } from "../../../../src/core/files/file-entry.ts";
-import { fileUserOf } from "../../../../src/core/files/file-owner.ts";
+import { type FileUser, fileUserOf, ownersOwn } from "../../../../src/core/files/file-owner.ts";
 import { fileMatcher } from "../../../../src/core/files/file-pattern.ts";
 import { FileTree } from "../../../../src/core/files/file-tree.ts";
 import {
@@ -27,6 +27,7 @@ import {
   FilesBeganError,
   type FileReplicaOptions,
 } from "../../../../src/host/secondary/files/file-replica.ts";
+import { type FileSystem, systemFiles } from "../../../../src/runtime/file-system.ts";
 import { sha256 } from "../../../../src/runtime/sha256.ts";
 import { hexHash, piecesOf, putOf } from "../../../support/vault/files-fixture.ts";
 import { failureOf } from "../../../support/vault/log-fixture.ts";
@@ -446,4 +447,25 @@ describe("a checkpoint", () => {
     expect(String(await failureOf(replica.load(tree, () => undefined)))).toContain("gone");
     expect(existsSync(inRoot("uploads/a"))).toBe(false);
   });
+});
+
+describe("the owner of a file", () => {
+  const cases: readonly [FileUser, string[]][] = [
+    [{ kind: "application", uid: 71, gid: 72 }, ["own 71:72", "other 8:9"]],
+    [{ kind: "root" }, ["own 0:0", "other 8:9"]],
+    [{ kind: "host" }, []],
+  ];
+  for (const [as, expected] of cases)
+    test(`as the journal has it, where ${as.kind} writes the files`, async () => {
+      const given: string[] = [];
+      const fs: FileSystem = {
+        ...systemFiles,
+        chownSync: (path, uid, gid) => void given.push(`${readFileSync(path, "utf8")} ${uid}:${gid}`),
+      };
+      const pair = new Pair({ user: as, fs });
+      const own = { ...putOf(".migrate", "own"), uid: ownersOwn, gid: ownersOwn };
+      await pair.apply(own);
+      await pair.apply({ ...putOf(".migrate", "other"), uid: 8, gid: 9 });
+      expect(given).toEqual(expected);
+    });
 });
