@@ -111,6 +111,9 @@ export class PageHashes {
    * is none. Pages beyond the current size have no hash.
    */
   firstOther(first: number, hashes: Uint8Array): number | undefined {
+    const from = (first - 1) * pageHashBytes;
+    const to = Math.min(from + hashes.byteLength, this.#pageCount * pageHashBytes);
+    if (this.#table.subarray(from, to).equals(hashes)) return undefined;
     for (let at = 0; at < hashes.byteLength; at += pageHashBytes) {
       const page = first + at / pageHashBytes;
       if (!this.isSame(page, hashes.subarray(at, at + pageHashBytes))) return page;
