@@ -9,11 +9,19 @@ import type { Store } from "../../vault/store/store.ts";
 
 export interface LoadingOptions {
   readonly store: Store;
-  /** A chunk of a local database, moved away or taken over, if it exists: verified by its name before it is used. */
-  readonly localChunk: (name: string, offset: number, length: number, chunk: string) => Promise<Uint8Array | undefined>;
+  /**
+   * A chunk of a local database, moved away or taken over, if it exists: verified by its name before it is used. Left
+   * out: everything is read from the vault.
+   */
+  readonly localChunk?: (
+    name: string,
+    offset: number,
+    length: number,
+    chunk: string,
+  ) => Promise<Uint8Array | undefined>;
   /** Of everything that is loaded, in bytes. */
   readonly onProgress?: ((bytes: number, totalBytes: number) => void) | undefined;
-  readonly signal: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 export class CheckpointLoading {
@@ -40,11 +48,11 @@ export class CheckpointLoading {
     /** Lengths of local chunks, by their offsets. */
     const local = new Map<number, number>();
     const read = async (index: number): Promise<Uint8Array> => {
-      this.#options.signal.throwIfAborted();
+      this.#options.signal?.throwIfAborted();
       const offset = index * chunkBytes;
       const length = Math.min(chunkBytes, wholeBytes - offset);
       const chunk = parseChunkKey(keys[index] ?? "")?.name ?? "";
-      const found = await this.#options.localChunk(name, offset, length, chunk);
+      const found = await this.#options.localChunk?.(name, offset, length, chunk);
       if (found === undefined) return readChunk(this.#options.store, this.#manifest, name, index);
       local.set(offset, length);
       return found;

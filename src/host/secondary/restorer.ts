@@ -59,6 +59,7 @@ export interface RestoreOptions<Target extends RestoreTarget> extends LoadingOpt
   readonly onVaultFailure: (text: string) => void;
   readonly onWarning: (text: string) => void;
   readonly onRecord: (record: LogRecord) => void;
+  readonly signal: AbortSignal;
   /** Kept between tries; default: this is the only try. */
   readonly memory?: RoomMemory | undefined;
 }

@@ -12,25 +12,17 @@ import { ReplicaError } from "../../capture/replica-error.ts";
 import { fileUserOf } from "../../core/files/file-owner.ts";
 import type { FileMatcher } from "../../core/files/file-pattern.ts";
 import { allRules } from "../../core/rules.ts";
-import { mapInOrder } from "../../runtime/in-parallel.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
-import {
-  type CheckpointManifest,
-  listCheckpoints,
-  readChunk,
-  readManifest,
-  startOf,
-} from "../../vault/checkpoint/checkpoint.ts";
+import { type CheckpointManifest, listCheckpoints, readManifest, startOf } from "../../vault/checkpoint/checkpoint.ts";
 import { PieceReader } from "../../vault/checkpoint/piece-reader.ts";
 import { readTree } from "../../vault/checkpoint/checkpoint-files.ts";
-import { databaseBytes } from "../../vault/checkpoint/checkpoint-manifest.ts";
 import { CorruptRecordError, DamagedChunkError, DamagedManifestError } from "../../vault/errors.ts";
-import { chunksReadAhead } from "../../vault/limits.ts";
 import { FlushAssembler } from "../../vault/log/flush-assembler.ts";
 import type { Log } from "../../vault/log/log.ts";
 import { LogReader, type LogStart } from "../../vault/log/log-reader.ts";
 import type { LogRecord, Position } from "../../vault/record.ts";
 import type { Store } from "../../vault/store/store.ts";
+import { CheckpointLoading } from "./checkpoint-loading.ts";
 import { type DiskSpace, mountPointOf, systemDiskSpace } from "./disk-space.ts";
 import { Footprint } from "./restore-room.ts";
 import { ReplicaWithFiles } from "./files/replica-with-files.ts";
@@ -144,14 +136,10 @@ async function loadCheckpoint(
       const checkpoint = await readManifest(store, position);
       if (checkpoint !== undefined && isReached(moment, checkpoint)) {
         await room.ensure(new Footprint(checkpoint).total);
-        const ofFiles = checkpoint.files?.bytes ?? 0;
-        const total = checkpoint.databases.reduce((sum, database) => sum + databaseBytes(database), ofFiles);
-        let done = 0;
-        const onBytes = (bytes: number): void => options.onProgress?.((done += bytes), total);
-        for (const database of checkpoint.databases)
-          await replica.load({ ...database, chunks: chunksOf(options, checkpoint, database, onBytes) });
+        const loading = new CheckpointLoading(options, checkpoint);
+        for (const database of checkpoint.databases) await replica.load(loading.database(database));
         const tree = await readTree(store, checkpoint);
-        if (tree !== undefined) await replica.loadFiles(tree, onBytes, signal);
+        if (tree !== undefined) await replica.loadFiles(tree, loading.onBytes, signal);
         if (damage !== undefined) onWarning(`the checkpoint at position ${position} is used instead`);
         return { checkpoint, replica };
       }
@@ -218,23 +206,6 @@ export function isReached(moment: Moment, at: { readonly position: Position; rea
       return at.position <= moment.position;
     case "time":
       return at.wallTimeMs <= moment.wallTimeMs;
-  }
-}
-
-async function* chunksOf(
-  { store, signal }: StateAtOptions,
-  manifest: CheckpointManifest,
-  database: { readonly name: string; readonly chunks: readonly string[] },
-  onBytes: (bytes: number) => void,
-): AsyncGenerator<Uint8Array> {
-  const read = async (index: number): Promise<Uint8Array> => {
-    signal?.throwIfAborted();
-    return readChunk(store, manifest, database.name, index);
-  };
-  for await (const chunk of mapInOrder(chunksReadAhead, database.chunks.keys(), read)) {
-    const { length } = chunk;
-    yield chunk;
-    onBytes(length);
   }
 }
 
