@@ -70,13 +70,14 @@ export class ReplicaFile {
 
   /**
    * Moves a former file of the database here with all it has, of which the caller proves what it keeps. Returns
-   * undefined if there is none, or none that can be taken over: it has other names, or is on another file system.
+   * undefined if there is none, or none that can be taken over: it has other names or another owner, or is on another
+   * file system.
    */
   static async takeOver(
     former: FilePath,
     { path, access, isSyncedLater }: { readonly path: FilePath; readonly access: FileAccess; isSyncedLater?: boolean },
   ): Promise<ReplicaFile | undefined> {
-    const fd = openFormer(former);
+    const fd = openFormer(former, access.uid);
     if (fd === undefined) return undefined;
     try {
       await makeFolders(folderOf(path), access);
@@ -164,11 +165,21 @@ export function linkOnTheWay(root: string, path: FilePath): FilePath | undefined
   return folders.find((folder) => lstatSync(folder, { throwIfNoEntry: false })?.isSymbolicLink() === true);
 }
 
-/** Returns undefined for a file that is not there, or that writing to would change under another name too. */
-function openFormer(path: FilePath): number | undefined {
+/**
+ * Returns undefined for a file that is not there or cannot be opened, that writing to would change under another name
+ * too, or that `user` does not own: its user may have been able to move it there, and not to read it.
+ */
+function openFormer(path: FilePath, user: number): number | undefined {
   const stats = lstatSync(path, { throwIfNoEntry: false });
-  if (stats?.isFile() !== true || stats.nlink !== 1) return undefined;
-  return openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
+  const euid = process.geteuid?.();
+  const owner = euid === undefined || euid === 0 ? user : euid;
+  if (stats?.isFile() !== true || stats.nlink !== 1 || stats.uid !== owner) return undefined;
+  try {
+    return openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
+  } catch {
+    // The new file that is made instead tells what is wrong with the disk.
+    return undefined;
+  }
 }
 
 async function removeFiles(path: FilePath): Promise<void> {

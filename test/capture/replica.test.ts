@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import {
+  chownSync,
   closeSync,
   copyFileSync,
   existsSync,
@@ -253,12 +254,14 @@ describe("a former file", () => {
     expect(statSync(target).size).toBe(content.byteLength);
   });
 
-  test("is left alone if it has another name, is a link, is no file or not there", async () => {
+  test("is left alone if it has another name or owner, cannot be opened, is a link, no file or not there", async () => {
     using folder = temporaryFolder();
+    const isRoot = process.geteuid?.() === 0;
     const { path, target, replica } = await former(folder.path, [7, 7, 7]);
     const other = join(folder.path, "other.db");
     const ways = [
       () => linkSync(path, other),
+      () => (rmSync(path), writeFileSync(path, "", { mode: 0 }), isRoot && chownSync(path, 4_321, 4_321)),
       () => (rmSync(path), symlinkSync(other, path)),
       () => (rmSync(path), mkdirSync(path)),
       () => rmSync(path, { recursive: true }),
