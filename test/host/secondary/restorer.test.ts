@@ -9,7 +9,7 @@ import { readLocalChunk } from "../../../src/host/secondary/local-chunk.ts";
 import { LocalData } from "../../../src/host/secondary/local-data.ts";
 import { EmptyVaultError, restore, type Restored, type RestoreOptions } from "../../../src/host/secondary/restorer.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
-import { writeCheckpoint } from "../../../src/vault/checkpoint/checkpoint.ts";
+import { readManifest, writeCheckpoint } from "../../../src/vault/checkpoint/checkpoint.ts";
 import { LeftBehindError } from "../../../src/vault/errors.ts";
 import { checkpointKey } from "../../../src/vault/keys.ts";
 import type { LogWriter } from "../../../src/vault/log/log-writer.ts";
@@ -206,11 +206,11 @@ describe("a restore", () => {
     await expect(restore(options(faulty, parts))).rejects.toThrow("no answer");
     const { ino } = statSync(join(data, "a.db"));
     isBroken = false;
-    const before = read.splice(0);
-    expect(before).toHaveLength(chunks - 1);
+    expect(read.splice(0)).toHaveLength(chunks - 1);
     await done(restore(options(faulty, parts)));
-    expect(read.length).toBeLessThan(chunks - 2);
-    expect(read).not.toContain(before[0]);
+    // The last ones that were read may not have been written yet.
+    expect(read).not.toContain((await readManifest(vault.memory, 0))?.databases[0]?.chunks[0]);
+    expect(read.length).toBeLessThan(chunks);
     expect(readFileSync(join(data, "a.db"), "hex")).toBe(vault.content);
     expect(statSync(join(data, "a.db")).ino).toBe(ino);
     expect(existsSync(local.previousFolder)).toBe(false);
