@@ -2,7 +2,7 @@
  * The file that a path or a descriptor leads to. Integers of any size: inodes of zfs, btrfs and overlayfs exceed what a
  * double holds exactly, and two files whose numbers round to the same value would be taken for one.
  */
-import { type BigIntStats, fstatSync, type PathLike, statSync } from "node:fs";
+import { type BigIntStats, fstatSync, lstatSync, type PathLike, type Stats, statSync } from "node:fs";
 
 export interface FileIdentity {
   readonly device: bigint;
@@ -25,6 +25,19 @@ export function statAt(path: PathLike): BigIntStats | undefined {
     return statSync(path, { ...exact, throwIfNoEntry: false });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ELOOP") return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Returns the file, folder or link at a path; undefined: nothing is there, or what should be a folder on the way is a
+ * file.
+ */
+export function entryAt(path: PathLike): Stats | undefined {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOTDIR") return undefined;
     throw error;
   }
 }

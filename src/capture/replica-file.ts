@@ -16,22 +16,25 @@ import {
   fstatSync,
   fsync,
   ftruncateSync,
-  lstatSync,
   openSync,
   renameSync,
+  type Stats,
   statSync,
   write,
   writeSync,
 } from "node:fs";
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir, rm, rmdir } from "node:fs/promises";
 import { promisify } from "node:util";
 import { writeBytesMax } from "../runtime/write-size.ts";
-import { type FilePath, folderOf, withSuffix } from "./data-path.ts";
-import { identityOf, identityOfFd, sameFile } from "./file-identity.ts";
+import { type FilePath, folderOf, pathOf, textOf, withSuffix } from "./data-path.ts";
+import { entryAt, identityOf, identityOfFd, sameFile } from "./file-identity.ts";
+import { ReplicaError } from "./replica-error.ts";
 import { WriteBack } from "./write-back.ts";
 
 /** Of a database's files, the main one first. */
 export const databaseSuffixes = ["", "-wal", "-shm", "-journal"] as const;
+/** Its owner may read and write. */
+const ownerWrites = 0o600;
 const fsyncAsync = promisify(fsync);
 const writeAsync = promisify(write);
 
@@ -70,8 +73,7 @@ export class ReplicaFile {
 
   /**
    * Moves a former file of the database here with all it has, of which the caller proves what it keeps. Returns
-   * undefined if there is none, or none that can be taken over: it has other names or another owner, or is on another
-   * file system.
+   * undefined if there is none that can be taken over, or it is on another file system.
    */
   static async takeOver(
     former: FilePath,
@@ -162,18 +164,31 @@ export function linkOnTheWay(root: string, path: FilePath): FilePath | undefined
   if (process.geteuid?.() !== 0 || statSync(root).uid === 0) return undefined;
   const folders: FilePath[] = [];
   for (let folder = folderOf(path); folder.length > root.length; folder = folderOf(folder)) folders.unshift(folder);
-  return folders.find((folder) => lstatSync(folder, { throwIfNoEntry: false })?.isSymbolicLink() === true);
+  return folders.find((folder) => entryAt(folder)?.isSymbolicLink() === true);
+}
+
+/** Throws `ReplicaError` if there is such a link on the way to a database. */
+export function assertNoLink(root: string, name: string): void {
+  const link = linkOnTheWay(root, pathOf(root, name));
+  if (link !== undefined) throw new ReplicaError(name, `a link at ${textOf(link)}`, "a folder", "foreign");
 }
 
 /**
- * Returns undefined for a file that is not there or cannot be opened, that writing to would change under another name
- * too, or that `user` does not own: its user may have been able to move it there, and not to read it.
+ * Returns a former file of a database that can be taken over. Undefined: there is none, writing would change it under
+ * another name too, this process may not write to it or give it a mode, or `user` does not own it: its user may have
+ * been able to move it there, and not to read it.
  */
+export function formerAt(path: FilePath, user?: number): Stats | undefined {
+  const stats = entryAt(path);
+  if (stats?.isFile() !== true || stats.nlink !== 1) return undefined;
+  const own = process.geteuid?.() ?? 0;
+  const isOurs =
+    own === 0 ? stats.uid === (user ?? stats.uid) : stats.uid === own && (stats.mode & ownerWrites) === ownerWrites;
+  return isOurs ? stats : undefined;
+}
+
 function openFormer(path: FilePath, user: number): number | undefined {
-  const stats = lstatSync(path, { throwIfNoEntry: false });
-  const euid = process.geteuid?.();
-  const owner = euid === undefined || euid === 0 ? user : euid;
-  if (stats?.isFile() !== true || stats.nlink !== 1 || stats.uid !== owner) return undefined;
+  if (formerAt(path, user) === undefined) return undefined;
   try {
     return openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
   } catch {
@@ -182,7 +197,9 @@ function openFormer(path: FilePath, user: number): number | undefined {
   }
 }
 
+/** Also an empty folder of this name: the databases that were in it are gone. */
 async function removeFiles(path: FilePath): Promise<void> {
+  if (entryAt(path)?.isDirectory() === true) await rmdir(path);
   for (const suffix of databaseSuffixes) await rm(withSuffix(path, suffix), { force: true });
 }
 

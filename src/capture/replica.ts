@@ -20,12 +20,12 @@ import { mkdir } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { DatabaseChecksum } from "../core/delta.ts";
 import type { Flush } from "../core/flush.ts";
-import { type FilePath, pathOf, textOf } from "./data-path.ts";
+import { type FilePath, pathOf } from "./data-path.ts";
 import { FlushSpool } from "./flush-spool.ts";
 import type { PageHashes } from "./page-hashes.ts";
 import { assertName, type LoadedDatabase, pagesPerBreath, PageTables, type ProvedChange } from "./page-tables.ts";
 import { ReplicaError } from "./replica-error.ts";
-import { type FileAccess, linkOnTheWay, ReplicaFile } from "./replica-file.ts";
+import { assertNoLink, type FileAccess, ReplicaFile } from "./replica-file.ts";
 import { EventLoopBudget } from "../runtime/event-loop-budget.ts";
 
 const groupReadsAndWrites = 0o060;
@@ -77,9 +77,9 @@ export class Replica {
   }
 
   /**
-   * Writes a whole database. Throws `ReplicaError` if its bytes do not match the checksum; nothing of it is left then.
-   * If its chunks cannot be read or written, what was written stays where there may be former files: another try takes
-   * it over.
+   * Writes a whole database. Throws `ReplicaError` if its bytes do not match the checksum, or another process changes
+   * the file meanwhile; nothing of it is left then. If its chunks cannot be read or written, what was written stays
+   * where there may be former files: another try takes it over.
    */
   load(database: LoadedDatabase): Promise<void> {
     return this.#exclusively(async () => {
@@ -91,11 +91,16 @@ export class Replica {
       const file = former ?? (await this.#create(name));
       try {
         former?.resize(database.pageSize * database.pageCount);
+        file.rememberWrites();
         await this.#tables.load(database, async (offset, bytes) => {
           const isThere = former !== undefined && database.isLocal?.(offset, bytes.byteLength) === true;
-          if (!isThere) await file.writeBeside(offset, bytes);
+          if (isThere) return;
+          // What was read before would not be what is there.
+          assertAsLeft(name, file);
+          await file.writeBeside(offset, bytes);
+          file.rememberWrites();
         });
-        file.rememberWrites();
+        assertAsLeft(name, file);
         this.#files.set(name, file);
       } catch (error) {
         await (this.#formerFile === undefined || error instanceof ReplicaError ? file.remove() : file.close());
@@ -107,7 +112,7 @@ export class Replica {
   /** Applies the databases of one flush, or nothing. Throws `ReplicaError`. */
   apply({ deltas }: Pick<Flush, "deltas">): Promise<void> {
     return this.#exclusively(async () => {
-      for (const { name } of deltas) if (this.#files.get(name)?.isAsLeft() === false) throw writtenByOthers(name);
+      for (const { name } of deltas) assertAsLeft(name, this.#files.get(name));
       const budget = new EventLoopBudget();
       for (const change of await this.#tables.prove(deltas)) {
         await this.#write(change, budget);
@@ -126,7 +131,7 @@ export class Replica {
    * Afterwards the replica may only be closed. Throws `ReplicaError` if another process wrote to the files.
    */
   handOver(): ReadonlyMap<string, PageHashes> {
-    for (const [name, file] of this.#files) if (!file.isAsLeft()) throw writtenByOthers(name);
+    for (const [name, file] of this.#files) assertAsLeft(name, file);
     return this.#tables.all();
   }
 
@@ -179,10 +184,9 @@ export class Replica {
   }
 
   #placeOf(name: string): FilePath {
-    const path = this.#pathOf(name);
-    const link = linkOnTheWay(this.#root, path);
-    if (link !== undefined) throw new ReplicaError(name, `a link at ${textOf(link)}`, "a folder", "foreign");
-    return path;
+    assertName(name);
+    assertNoLink(this.#root, name);
+    return pathOf(this.#root, name);
   }
 
   /** Without an earlier file: its folder's owner, and the group if the folder is one of a group. */
@@ -191,11 +195,6 @@ export class Replica {
     if (before !== undefined) return before;
     const { mode, uid, gid } = statSync(this.#root);
     return { mode: 0o600 | (mode & groupReadsAndWrites), uid, gid };
-  }
-
-  #pathOf(name: string): FilePath {
-    assertName(name);
-    return pathOf(this.#root, name);
   }
 
   async #exclusively(work: () => Promise<void>): Promise<void> {
@@ -210,10 +209,13 @@ export class Replica {
   }
 }
 
-const writtenByOthers = (name: string): ReplicaError =>
-  new ReplicaError(
+/** Throws `ReplicaError` if another process wrote to the file, if there is one. */
+function assertAsLeft(name: string, file: ReplicaFile | undefined): void {
+  if (file === undefined || file.isAsLeft()) return;
+  throw new ReplicaError(
     name,
     "a file that was changed by something other than this host",
     "a copy that only the journal changes; nothing else may write to the databases of a secondary",
     "foreign",
   );
+}

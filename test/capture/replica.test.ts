@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import {
+  chmodSync,
   chownSync,
   closeSync,
   copyFileSync,
@@ -273,6 +274,78 @@ describe("a former file", () => {
       expect(readFileSync(other)).toEqual(Buffer.concat([7, 7, 7].map(filled)));
     }
     await replica.close();
+  });
+
+  test("is left alone below what is a file now: the database had the name of a folder", async () => {
+    using folder = temporaryFolder();
+    const path = join(folder.path, "former.db");
+    writeFileSync(path, "a database");
+    const root = join(folder.path, "data");
+    const replica = await Replica.open({ root, formerFile: () => join(path, "app.db") });
+    await replica.load(whole(chunks(content)));
+    await replica.close();
+    expect(readFileSync(join(root, "app.db"))).toEqual(content);
+    expect(readFileSync(path, "utf8")).toBe("a database");
+  });
+
+  test("is taken over to where there was a folder", async () => {
+    using folder = temporaryFolder();
+    const { target, replica } = await former(folder.path, [1]);
+    mkdirSync(target);
+    await replica.load(whole(chunks(...bytes.map(filled))));
+    await replica.close();
+    expect(readFileSync(target)).toEqual(content);
+  });
+
+  const other = 65_534;
+  test.skipIf(process.geteuid?.() !== 0)(
+    "is left alone if this process may not write to it, or may not give it its mode",
+    async () => {
+      using folder = temporaryFolder();
+      const { path, target, replica } = await former(folder.path, [7, 7, 7]);
+      for (const place of [folder.path, dirname(target)]) chownSync(place, other, other);
+      const ways = [
+        { uid: other, mode: 0o444 },
+        { uid: other, mode: 0o200 },
+        { uid: other + 1, mode: 0o666 },
+      ];
+      process.seteuid?.(other);
+      try {
+        for (const { uid, mode } of ways) {
+          process.seteuid?.(0);
+          chownSync(path, uid, other);
+          chmodSync(path, mode);
+          process.seteuid?.(other);
+          await replica.load(whole(chunks(content)));
+          expect(readFileSync(target)).toEqual(content);
+        }
+        await replica.close();
+      } finally {
+        process.seteuid?.(0);
+      }
+      expect(readFileSync(path)).toEqual(Buffer.concat([7, 7, 7].map(filled)));
+    },
+  );
+
+  test("that another process changes while it is loaded is refused", async () => {
+    for (const at of [0, 1, 2]) {
+      using folder = temporaryFolder();
+      const { target, replica } = await former(folder.path, [1, 2, 9]);
+      async function* disturbed(): AsyncGenerator<Uint8Array> {
+        for (const [index, byte] of bytes.entries()) {
+          yield await Promise.resolve(filled(byte));
+          if (index !== at) continue;
+          await Bun.sleep(30);
+          const fd = openSync(target, "r+");
+          writeSync(fd, filled(8), 0, pageSize, 0);
+          closeSync(fd);
+        }
+      }
+      const loading = replica.load({ ...whole(disturbed()), isLocal: (offset: number) => offset < 2 * pageSize });
+      await expect(loading).rejects.toMatchObject({ name: "ReplicaError", kind: "foreign" });
+      await replica.close();
+      expect(existsSync(target)).toBe(false);
+    }
   });
 
   const memory = "/dev/shm";

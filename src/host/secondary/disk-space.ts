@@ -1,5 +1,5 @@
 /** The free space of this host's file systems, and which folders share one; tests supply their own. */
-import { stat, statfs } from "node:fs/promises";
+import { open, readFile, stat, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 
 export interface DiskSpace {
@@ -27,4 +27,23 @@ export async function mountPointOf(folder: string, disk: Pick<DiskSpace, "device
   let point = folder;
   while (dirname(point) !== point && (await disk.device(dirname(point))) === device) point = dirname(point);
   return point;
+}
+
+/**
+ * Returns false if files cannot be renamed from one of these folders to the other although they are on one file system:
+ * parts of it are mounted by themselves (bind mounts, the volumes of a container).
+ */
+export async function areOnOneMount(folder: string, other: string): Promise<boolean> {
+  return (await mountOf(folder)) === (await mountOf(other));
+}
+
+/** Number of the mount that a folder is on, as https://man7.org/linux/man-pages/man5/proc_pid_fdinfo.5.html has it. */
+async function mountOf(folder: string): Promise<string | undefined> {
+  if (process.platform !== "linux") return undefined;
+  const opened = await open(folder, "r");
+  try {
+    return /^mnt_id:\s*(\d+)$/m.exec(await readFile(`/proc/self/fdinfo/${opened.fd}`, "utf8"))?.[1];
+  } finally {
+    await opened.close();
+  }
 }

@@ -1,5 +1,5 @@
 /** Reads a piece of a local database file, trusted only if it is the wanted one. */
-import { type FileHandle, open } from "node:fs/promises";
+import { constants, type FileHandle, open } from "node:fs/promises";
 import { type FilePath, pathOf } from "../../capture/data-path.ts";
 import type { ChunkNames } from "../../vault/store/chunk-names.ts";
 
@@ -33,8 +33,17 @@ export async function readLocalChunk(
 
 async function openFirst(paths: readonly FilePath[]): Promise<FileHandle | undefined> {
   for (const path of paths) {
-    const file = await open(path, "r").catch(() => undefined);
+    const file = await openFile(path);
     if (file !== undefined) return file;
   }
+  return undefined;
+}
+
+/** The application's user may have left something else there: a pipe would be waited for, and a link lead elsewhere. */
+async function openFile(path: FilePath): Promise<FileHandle | undefined> {
+  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+  const file = await open(path, flags).catch(() => undefined);
+  if (file === undefined || (await file.stat()).isFile()) return file;
+  await file.close();
   return undefined;
 }

@@ -17,8 +17,9 @@
 import { statSync } from "node:fs";
 import { chmod, mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { databaseSuffixes, type FileAccess, makeFolders } from "../../capture/replica-file.ts";
+import { assertNoLink, databaseSuffixes, type FileAccess, makeFolders } from "../../capture/replica-file.ts";
 import { type FilePath, folderOf, pathOf, withSuffix } from "../../capture/data-path.ts";
+import { entryAt } from "../../capture/file-identity.ts";
 import type { DatabaseChecksum } from "../../core/delta.ts";
 import { wholeState } from "../../core/files/whole-state.ts";
 import type { HashedFiles } from "./files/hashed-files.ts";
@@ -141,7 +142,7 @@ export class LocalData {
    * there already, and the data folder has an incomplete copy.
    *
    * Files of which the journal has none stay where they are: they are not a copy of anything, and where the first
-   * primary with `files` begins.
+   * primary with `files` begins. Throws `ReplicaError` for a link in place of a folder, as a replica does.
    */
   async moveAway(hasJournalFiles: () => Promise<boolean> = () => Promise.resolve(false)): Promise<Marker> {
     const marker = await this.#moveAway(hasJournalFiles);
@@ -155,6 +156,7 @@ export class LocalData {
     const markerFile = join(this.previousFolder, markerName);
     await rm(this.#forgottenFolder, { recursive: true, force: true });
     const names = await this.#files.find(dataFolder);
+    for (const name of names) assertNoLink(dataFolder, name);
     const before = await readMoved(markerFile);
     if (before !== undefined) {
       await this.#clearCopies(names, before);
@@ -185,10 +187,7 @@ export class LocalData {
   async #clearCopies(names: readonly string[], { kind }: MovedMarker): Promise<void> {
     for (const name of names) {
       const [copy, moved] = [pathOf(this.#folders.dataFolder, name), pathOf(this.previousFolder, name)];
-      if (kind === "secondary" && statSync(moved, { throwIfNoEntry: false }) === undefined) {
-        await mkdir(folderOf(moved), { recursive: true });
-        await renameOnOneDisk(copy, moved);
-      }
+      if (kind === "secondary" && entryAt(moved) === undefined) await renameIfPossible(copy, moved);
       for (const suffix of databaseSuffixes) await rm(withSuffix(copy, suffix), { force: true });
     }
   }
@@ -225,8 +224,9 @@ export class LocalData {
    * @param owner has it from now on, if it belonged to another user
    */
   accessBefore(name: string, owner?: Owner): FileAccess | undefined {
-    const stats = statSync(pathOf(this.previousFolder, name), { throwIfNoEntry: false });
-    if (stats === undefined) return undefined;
+    const path = pathOf(this.previousFolder, name);
+    const stats = entryAt(path) === undefined ? undefined : statSync(path, { throwIfNoEntry: false });
+    if (stats?.isFile() !== true) return undefined;
     const { uid, gid } = owner === undefined || owner.uid === stats.uid ? stats : owner;
     return { mode: stats.mode & 0o777, uid, gid };
   }
@@ -336,12 +336,16 @@ async function writeDurably(path: string, text: string): Promise<void> {
   }
 }
 
-/** Leaves the file where it is if the places are on different file systems. */
-async function renameOnOneDisk(from: FilePath, to: FilePath): Promise<void> {
+/**
+ * Leaves the file where it is if the places are on different file systems, or what should be a folder of the new place
+ * is a file.
+ */
+async function renameIfPossible(from: FilePath, to: FilePath): Promise<void> {
   try {
+    await mkdir(folderOf(to), { recursive: true });
     await rename(from, to);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EXDEV") throw error;
+    if (!["EXDEV", "EEXIST", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
   }
 }
 

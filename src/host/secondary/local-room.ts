@@ -5,10 +5,10 @@
 import { rm } from "node:fs/promises";
 import { statSync } from "node:fs";
 import { pathOf, withSuffix } from "../../capture/data-path.ts";
-import { databaseSuffixes } from "../../capture/replica-file.ts";
+import { databaseSuffixes, formerAt, linkOnTheWay } from "../../capture/replica-file.ts";
 import type { FileTree } from "../../core/files/file-tree.ts";
 import type { LocalDatabases } from "../ports/ports.ts";
-import { type DiskSpace, mountPointOf } from "./disk-space.ts";
+import { areOnOneMount, type DiskSpace, mountPointOf } from "./disk-space.ts";
 import type { LocalFiles, MovedFile } from "./files/local-files.ts";
 import { bytesOf, type SetAsideFolders } from "./set-aside-folders.ts";
 
@@ -78,10 +78,11 @@ export class LocalRoom {
   async reusableBytes({ databases, tree }: Wanted): Promise<number> {
     const { dataFolder, previousFolder, beside } = this.#parts;
     if ((await this.#device(dataFolder)) !== (await this.#device(previousFolder))) return 0;
+    if (!(await areOnOneMount(dataFolder, previousFolder))) return 0;
     let bytes = 0;
     for (const [name, size] of databases ?? []) {
-      const stats = statSync(pathOf(previousFolder, name), { throwIfNoEntry: false });
-      if (stats?.nlink === 1) bytes += Math.min(size, allocatedBytes(stats));
+      const stats = formerAt(pathOf(previousFolder, name));
+      if (stats !== undefined) bytes += Math.min(size, allocatedBytes(stats));
     }
     for (const { path, size } of (await beside?.files(previousFolder)) ?? []) {
       const entry = tree?.get(path);
@@ -100,8 +101,11 @@ export class LocalRoom {
   }
 
   async #removeDatabases(folder: string): Promise<void> {
-    for (const name of await this.#parts.files.find(folder))
-      for (const suffix of databaseSuffixes) await rm(withSuffix(pathOf(folder, name), suffix), { force: true });
+    for (const name of await this.#parts.files.find(folder)) {
+      const path = pathOf(folder, name);
+      if (linkOnTheWay(folder, path) !== undefined) continue;
+      for (const suffix of databaseSuffixes) await rm(withSuffix(path, suffix), { force: true });
+    }
   }
 
   /** Returns what is missing to write this many bytes into the data folder; undefined: there is room. */

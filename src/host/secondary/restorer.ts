@@ -11,6 +11,7 @@
  * their exact state occurs in it (divergence.ts).
  */
 import type { LoadedDatabase } from "../../capture/page-tables.ts";
+import { ReplicaError } from "../../capture/replica-error.ts";
 import type { FileTree } from "../../core/files/file-tree.ts";
 import { wholeState } from "../../core/files/whole-state.ts";
 import type { Clock } from "../../runtime/clock.ts";
@@ -208,7 +209,7 @@ async function loadNewest<Target extends RestoreTarget>(
       return { target, checkpoint };
     } catch (error) {
       await target.close();
-      // Only damage justifies an older checkpoint: a vault that does not answer and a full disk do not.
+      // Only damage justifies an older checkpoint: a vault that does not answer and causes on this machine do not.
       if (options.signal.aborted || isTransient(error) || isLocalFailure(error)) throw error;
       if (error instanceof FilesBeganError) throw error;
       failure ??= error;
@@ -221,6 +222,7 @@ async function loadNewest<Target extends RestoreTarget>(
 /** The local disk's own errors carry an errno. */
 const isLocalFailure = (error: unknown): boolean =>
   error instanceof FullDiskError ||
+  (error instanceof ReplicaError && error.kind === "foreign") ||
   (error instanceof Error && !isVaultError(error) && typeof (error as NodeJS.ErrnoException).errno === "number");
 
 /** Calls `then` after each applied flush, and notes the needs of a flush that could not be written. */

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import {
+  chownSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -8,10 +9,11 @@ import {
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { localDatabases } from "../../../src/capture/local-state.ts";
 import { LocalData } from "../../../src/host/secondary/local-data.ts";
 import type { LocalDatabases } from "../../../src/host/ports/ports.ts";
@@ -134,6 +136,44 @@ describe("what lies on a host's disk", () => {
     await local.provePrevious();
     expect(local.formerDatabase("a.db")).toBe(join(local.previousFolder, "a.db"));
   });
+
+  test("is no obstacle where databases have become folders", async () => {
+    const { local, data } = await place(localDatabases(["tenants/*", "tenants/*/*"]));
+    mkdirSync(join(data, "tenants"));
+    writeFileSync(join(data, "tenants/one"), "a secondary's");
+    await local.mark({ kind: "secondary" });
+    await local.moveAway();
+    expect(local.accessBefore("tenants/one/main")).toBeUndefined();
+    expect(await local.room.reusableBytes({ databases: new Map([["tenants/one/main", 10]]) })).toBe(0);
+    mkdirSync(join(data, "tenants/one"));
+    writeFileSync(join(data, "tenants/one/main"), "half a copy");
+    expect(await local.moveAway()).toEqual({ kind: "secondary" });
+    expect(readdirSync(join(data, "tenants/one"))).toEqual([]);
+    expect(readFileSync(join(local.previousFolder, "tenants/one"), "utf8")).toBe("a secondary's");
+  });
+
+  test.skipIf(process.geteuid?.() !== 0)(
+    "is not moved out of a folder to which the application's user has left a link",
+    async () => {
+      const { local, data, state } = await place(localDatabases(["tenants/*/*.db"]));
+      const other = join(dirname(data), "of-another-service");
+      for (const folder of [other, join(data, "tenants")]) mkdirSync(folder);
+      writeFileSync(join(other, "a.db"), "another service's");
+      symlinkSync(other, join(data, "tenants/one"));
+      chownSync(data, 65_534, 65_534);
+      const refusal = { kind: "foreign", message: expect.stringContaining(join(data, "tenants/one")) };
+      for (const isMoved of [false, true]) {
+        if (isMoved) {
+          mkdirSync(local.previousFolder);
+          writeFileSync(join(local.previousFolder, "marker.json"), '{"kind":"secondary"}');
+        }
+        await local.mark({ kind: "secondary" });
+        await expect(local.moveAway()).rejects.toMatchObject(refusal);
+        expect(readFileSync(join(other, "a.db"), "utf8")).toBe("another service's");
+      }
+      expect(existsSync(join(state, "previous/tenants"))).toBe(false);
+    },
+  );
 
   test("is forgotten as a whole: what a crash leaves of it is no set of databases", async () => {
     const { local, data, state } = await place();

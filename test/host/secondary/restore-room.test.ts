@@ -1,6 +1,8 @@
 import { afterEach, describe, expect, test } from "bun:test";
+import { spawnSync } from "node:child_process";
 import {
   existsSync,
+  linkSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -8,6 +10,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -23,6 +26,7 @@ import { restore, type RestoreOptions } from "../../../src/host/secondary/restor
 import { systemClock } from "../../../src/runtime/clock.ts";
 import { writeCheckpoint } from "../../../src/vault/checkpoint/checkpoint.ts";
 import { MemoryStore } from "../../../src/vault/store/memory-store.ts";
+import { canMount } from "../../e2e/mounts.ts";
 import { failureOf } from "../../support/vault/log-fixture.ts";
 import { claimAs, logIn, Pages, pageSize, zeros } from "../../support/host/log-fixture.ts";
 
@@ -191,6 +195,30 @@ describe("a restore for which there is no room", () => {
     await target.close();
     expect(content()).toBe(true);
     expect(statSync(join(data, "a.db")).ino).toBe(ino);
+  });
+
+  test("counts nothing of what cannot be taken over: a file with another name, and a link", async () => {
+    const { data, root, local } = await make({ capacity: 1e9 });
+    const databases = new Map(["a.db", "b.db", "c.db"].map((name) => [name, 2_000]));
+    for (const name of ["a.db", "b.db", "elsewhere"]) writeFileSync(join(data, name), Buffer.alloc(1_000));
+    linkSync(join(data, "b.db"), join(root, "b"));
+    symlinkSync(join(data, "elsewhere"), join(data, "c.db"));
+    await local.mark({ kind: "secondary" });
+    await local.moveAway();
+    expect(await local.room.reusableBytes({ databases })).toBe(1_000);
+  });
+
+  test.skipIf(!canMount)("counts nothing of what is on the same disk, but mounted by itself", async () => {
+    const { data, state, local } = await make({ capacity: 1e9 });
+    expect(spawnSync("mount", ["--bind", state, state]).status).toBe(0);
+    try {
+      writeFileSync(join(data, "a.db"), Buffer.alloc(1_000));
+      await local.mark({ kind: "secondary" });
+      await local.moveAway();
+      expect(await local.room.reusableBytes({ databases: new Map([["a.db", 1_000]]) })).toBe(0);
+    } finally {
+      spawnSync("umount", ["-l", state]);
+    }
   });
 
   test("throws away what a secondary has kept as a help for it", async () => {

@@ -1,5 +1,14 @@
 import { afterEach, describe, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { localDatabases } from "../../../src/capture/local-state.ts";
@@ -214,6 +223,22 @@ describe("a restore", () => {
     expect(readFileSync(join(data, "a.db"), "hex")).toBe(vault.content);
     expect(statSync(join(data, "a.db")).ino).toBe(ino);
     expect(existsSync(local.previousFolder)).toBe(false);
+  });
+
+  test("that another process disturbs blames no checkpoint for it, and is tried again", async () => {
+    const [vault, { data, options, warnings }] = [new Vault(), await place()];
+    await vault.bootstrap();
+    await vault.commit({ 2: 2 });
+    await vault.checkpoint();
+    let isDisturbed = true;
+    const localChunk = async (): Promise<undefined> => {
+      if (isDisturbed) appendFileSync(join(data, "a.db"), "an operator's");
+      isDisturbed = false;
+    };
+    await expect(restore(options(vault.memory, { localChunk }))).rejects.toMatchObject({ kind: "foreign" });
+    expect(warnings).toEqual([]);
+    await done(restore(options(vault.memory, { localChunk })));
+    expect(readFileSync(join(data, "a.db"), "hex")).toBe(vault.content);
   });
 
   test("fails when retention has removed the journal that its checkpoint needs, and succeeds when it is started again", async () => {
