@@ -30,7 +30,7 @@ import {
 } from "./checkpoint-manifest.ts";
 import { inParallel } from "../../runtime/in-parallel.ts";
 import { sha256 } from "../../runtime/sha256.ts";
-import { Reuse } from "./reuse.ts";
+import { NameableChunks, Reuse } from "./reuse.ts";
 import { readChunkOf, writeChunkOf } from "./stored-chunk.ts";
 import { CheckpointExistsError, DamagedManifestError, UnknownFormatError } from "../errors.ts";
 import { checkpointKey } from "../keys.ts";
@@ -102,10 +102,9 @@ export async function writeCheckpoint(options: WriteCheckpointOptions): Promise<
   const { store, files: beside } = options;
   const reuse = new Reuse(store);
   const filesBefore = beside === undefined ? undefined : await treeBefore(store, base, options.baseFiles);
-  const inBase = base?.databases.flatMap(({ chunks }) => chunks) ?? [];
-  const ofFiles =
-    beside === undefined ? [] : [...(await chunksOfFiles(base, filesBefore)), ...(await keysOfPieces(beside.tree))];
-  await reuse.load(new Set([...inBase, ...ofFiles]), base?.scrubbedTo ?? "");
+  const nameable = new NameableChunks(base, beside === undefined ? [] : await chunksOfFiles(base, filesBefore));
+  const ofJournal = [...(await keysOfPieces(beside?.tree))].filter((key) => nameable.has(key));
+  await reuse.load(new Set([...nameable.inBase, ...ofJournal]), base?.scrubbedTo ?? "");
   const jobs = options.databases.map((database) => ({
     database,
     keys: new Array<string>(chunkCountOf(database)),
@@ -135,7 +134,7 @@ export async function writeCheckpoint(options: WriteCheckpointOptions): Promise<
     beside === undefined
       ? undefined
       : await storeFiles({
-          ...{ store, position: options.position, files: beside, before: filesBefore, reuse },
+          ...{ store, position: options.position, files: beside, before: filesBefore, reuse, nameable },
           ...{ compression: options.compression ?? zstdCompression, signal: options.signal, pace },
           onPiece: (bytes) => options.onProgress?.((done += bytes), total),
         });

@@ -10,7 +10,8 @@
  *   positions ≤ N that no kept checkpoint refers to; N is kept.
  * - Every other checkpoint at a position > N was begun after N's manifest existed: its writer is either the one of N,
  *   which makes one checkpoint at a time, or a successor, whose claim came after N's announcement. Its base is the
- *   newest manifest in the vault at its beginning (checkpoint.ts), which is N or later. By induction it refers only to
+ *   newest manifest in the vault at its beginning (checkpoint.ts), which is N or later, and it names only chunks that
+ *   its base refers to or that were written behind it (NameableChunks in reuse.ts). By induction it refers only to
  *   chunks that N refers to, and to chunks written for positions > N. Neither is in the plan, and since keys carry the
  *   position, no later chunk ever gets a key that is in the plan. (With the epoch in the keys instead, a late deletion
  *   could meet a chunk that the same primary has written again since.)

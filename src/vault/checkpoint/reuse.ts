@@ -1,10 +1,36 @@
-/** Which chunks of a vault a checkpoint can refer to, instead of writing them again. */
+/**
+ * Which chunks of a vault a checkpoint can refer to, instead of writing them again.
+ *
+ * What exists is not enough: clean-up may be at work that was planned at the base or before it, and it removes what the
+ * base does not refer to (retention.ts). The files of a primary may be in chunks that the base does not name, although
+ * it has the same contents: equal contents of two flushes are in two chunks, of which a checkpoint names one.
+ */
+import type { CheckpointManifest } from "./checkpoint-manifest.ts";
 import { DamagedChunkError, UnknownFormatError } from "../errors.ts";
 import { chunkPrefix, parseChunkKey } from "../keys.ts";
 import { checkpointScrubChunks } from "../limits.ts";
 import { type ChunkNames, chunkNamesOf } from "../store/chunk-names.ts";
 import type { Store } from "../store/store.ts";
 import { readChunkOf } from "./stored-chunk.ts";
+
+/** The chunks that no clean-up removes whose plan is as old as the base of a checkpoint, or older. */
+export class NameableChunks {
+  /** Keys of chunks that the base refers to. */
+  readonly inBase: ReadonlySet<string>;
+  readonly #basePosition: number;
+
+  /** `ofFiles`: the chunks of the base that are of files. */
+  constructor(base: Pick<CheckpointManifest, "position" | "databases"> | undefined, ofFiles: Iterable<string>) {
+    const ofDatabases = base?.databases.flatMap(({ chunks }) => chunks) ?? [];
+    this.inBase = new Set([...ofDatabases, ...ofFiles]);
+    this.#basePosition = base?.position ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** True if the base refers to it, or it was written for a position behind the base. */
+  has(key: string): boolean {
+    return this.inBase.has(key) || (parseChunkKey(key)?.position ?? -1) > this.#basePosition;
+  }
+}
 
 /** The chunks that are there and can be referred to, and those that are read back this time. */
 export class Reuse {

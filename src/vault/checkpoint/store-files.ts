@@ -25,7 +25,7 @@ import type { ManifestFiles } from "./checkpoint-manifest.ts";
 import type { Compression } from "./chunk-codec.ts";
 import { inParallel } from "../../runtime/in-parallel.ts";
 import { packedBytesMax, PiecePacker } from "./piece-packer.ts";
-import type { Reuse } from "./reuse.ts";
+import type { NameableChunks, Reuse } from "./reuse.ts";
 import { sparseChunks, type UsedPiece } from "./sparse-chunks.ts";
 import { writeChunkOf } from "./stored-chunk.ts";
 import { encodeTree, type NamedEntry } from "./tree-codec.ts";
@@ -37,6 +37,7 @@ export interface StoreFilesOptions {
   /** Of the newest checkpoint. */
   readonly before: FileTree | undefined;
   readonly reuse: Reuse;
+  readonly nameable: Pick<NameableChunks, "has">;
   readonly compression: Compression;
   readonly signal?: AbortSignal | undefined;
   readonly pace: ChunkPace;
@@ -65,7 +66,7 @@ interface Job {
 export async function storeFiles(options: StoreFilesOptions): Promise<StoredFiles> {
   const { store, position, files, reuse, compression, signal, pace } = options;
   const jobs = await jobsOf(files.tree);
-  const work = new PieceWork(options, await placesBefore(options.before, jobs));
+  const work = new PieceWork(options, await placesBefore(options, jobs));
   await work.place(jobs);
   const tree = await placed(files.tree, jobs);
   const entries = await sortInTurns<NamedEntry>(tree.entries(), ([a], [b]) => (a < b ? -1 : 1));
@@ -128,7 +129,7 @@ class PieceWork {
   }
 
   #knownPlace({ piece: { hash, place } }: Job): ChunkPlace | undefined {
-    return place.kind === "chunk" ? place : this.#before.get(hash);
+    return nameablePlace(place, this.#options) ?? this.#before.get(hash);
   }
 
   #mayName(key: string, owner: string): Promise<string | undefined> {
@@ -185,13 +186,19 @@ async function jobsOf(tree: FileTree): Promise<Job[]> {
   return jobs;
 }
 
-/** Where the checkpoint before has contents that are in no chunk of this one yet, by their hashes. */
+const nameablePlace = (place: PiecePlace, { nameable }: StoreFilesOptions): ChunkPlace | undefined =>
+  place.kind === "chunk" && nameable.has(place.key) ? place : undefined;
+
+/** Where the checkpoint before has contents that are in no chunk that this one may name, by their hashes. */
 async function placesBefore(
-  tree: FileTree | undefined,
+  options: StoreFilesOptions,
   jobs: readonly Job[],
 ): Promise<ReadonlyMap<string, ChunkPlace>> {
+  const { before: tree } = options;
   const places = new Map<string, ChunkPlace>();
-  const wanted = new Set(jobs.flatMap(({ piece }) => (piece.place.kind === "chunk" ? [] : [piece.hash])));
+  const wanted = new Set(
+    jobs.flatMap(({ piece: { hash, place } }) => (nameablePlace(place, options) === undefined ? [hash] : [])),
+  );
   if (tree === undefined || wanted.size === 0) return places;
   const budget = new EventLoopBudget();
   for (const [, entry] of tree.entries()) {

@@ -36,6 +36,13 @@ export class MemoryFiles implements CheckpointFiles {
     this.tree.apply([putOf(path, content)], position);
   }
 
+  /** Of one piece, which is in a chunk. */
+  putIn(path: string, content: Uint8Array, key: string): void {
+    this.contents.set(path, content);
+    const pieces = [{ hash: hexHash(content), source: { kind: "chunk", key } as const }];
+    this.tree.apply([{ ...putOf(path, content), pieces }], 1);
+  }
+
   read(path: string, index: number): Promise<Uint8Array> {
     this.reads += 1;
     const piece = piecesOf(this.contents.get(path) ?? new Uint8Array(0))[index];

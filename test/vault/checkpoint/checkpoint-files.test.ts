@@ -3,6 +3,7 @@ import { allRules } from "../../../src/core/rules.ts";
 import { keysOfPieces, readTree } from "../../../src/vault/checkpoint/checkpoint-files.ts";
 import { PieceReader } from "../../../src/vault/checkpoint/piece-reader.ts";
 import { type CheckpointManifest, readManifest, writeCheckpoint } from "../../../src/vault/checkpoint/checkpoint.ts";
+import { putFileChunk } from "../../../src/vault/checkpoint/file-chunks.ts";
 import { decodeManifest, encodeManifest } from "../../../src/vault/checkpoint/checkpoint-manifest.ts";
 import { noCompression } from "../../../src/vault/checkpoint/chunk-codec.ts";
 import { collectGarbage, listChunks } from "../../../src/vault/checkpoint/retention.ts";
@@ -11,10 +12,11 @@ import { filePieceBytes } from "../../../src/core/files/file-entry.ts";
 import { chunkBytes } from "../../../src/vault/limits.ts";
 import { MalformedBytes } from "../../../src/vault/log/bytes.ts";
 import { DamagedChunkError } from "../../../src/vault/errors.ts";
-import { parseChunkKey } from "../../../src/vault/keys.ts";
+import { checkpointKey, parseChunkKey } from "../../../src/vault/keys.ts";
 import { MemoryStore } from "../../../src/vault/store/memory-store.ts";
 import { StoreLog } from "../../../src/vault/log/store-log.ts";
 import { verifyCheckpoints } from "../../../src/vault/verify/verify-checkpoints.ts";
+import { ports } from "../../support/host/log-fixture.ts";
 import { hexHash, MemoryFiles } from "../../support/vault/files-fixture.ts";
 import { failureOf } from "../../support/vault/log-fixture.ts";
 
@@ -114,6 +116,36 @@ describe("files of a checkpoint", () => {
     const { tree } = await write(store, 100, files);
     expect(files.reads).toBe(reads);
     expect((await keysOfPieces(tree)).size).toBe(1);
+  });
+
+  test("a chunk that the one before does not name is not named, although it is there: clean-up may be removing it", async () => {
+    const store = new MemoryStore();
+    await write(store, 2, new MemoryFiles());
+    const content = new Uint8Array(100_000).fill(7);
+    // Equal contents of two flushes.
+    const keys: string[] = [];
+    for (const position of [3, 4]) keys.push(await putFileChunk({ store, position, ...ports }, content));
+    const [first = "", second = ""] = keys;
+    const filesIn = (...places: readonly string[]): MemoryFiles => {
+      const files = new MemoryFiles();
+      for (const [at, key] of places.entries()) files.putIn(`uploads/${at}`, content, key);
+      return files;
+    };
+    // As a host has it that began with a checkpoint, and one that followed the journal.
+    const [one, other] = [filesIn(first, first), filesIn(first, second)];
+    expect(await keysOfPieces((await write(store, 5, one)).tree)).toEqual(new Set([first]));
+    expect(await keysOfPieces((await write(store, 9, other)).tree)).toEqual(new Set([first]));
+    expect([one.reads, other.reads]).toEqual([0, 0]);
+    // A later flush has it again: no plan for a checkpoint that is there has this chunk.
+    const third = await putFileChunk({ store, position: 10, ...ports }, new Uint8Array(100_000).fill(8));
+    other.putIn("uploads/new", new Uint8Array(100_000).fill(8), third);
+    expect(await keysOfPieces((await write(store, 11, other)).tree)).toEqual(new Set([first, third]));
+    // If the one before is damaged it names nothing.
+    store.overwrite(checkpointKey(11), new Uint8Array([1, 2, 3]));
+    const positions = [...(await keysOfPieces((await write(store, 13, other)).tree))].map(
+      (key) => parseChunkKey(key)?.position,
+    );
+    expect(positions).toEqual([13, 13]);
   });
 
   test("the entry of a file whose pieces do not fit into one chunk continues in the next", () => {
