@@ -131,8 +131,8 @@ export async function startHost(given: HostConfig, options: StartOptions): Promi
   const setAside = { keep: config.setAsideKeep, bytesMax: config.setAsideBytesMax, onWarning, onRemoved };
   const user = assertMachine(config, await findDatabases(), onWarning);
   const fileUser = fileUserOf(process.geteuid?.() === 0, user);
-  const kept = new KeptEvents(config.dataFolder);
-  const local = new LocalData(config, databases, setAside, { beside: localFilesOf(config, fileUser) });
+  const [kept, beside] = [new KeptEvents(config.dataFolder), localFilesOf(config, fileUser)];
+  const local = new LocalData(config, databases, setAside, { beside, vaultId: identity.id });
   await local.prepare(user);
   const closeVault = vault.own(lockFolders(config));
   await Promise.all([local.boundSetAsides(), warmUpCapture({ stateFolder: config.stateFolder, clock, onWarning })]);

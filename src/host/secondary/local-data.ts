@@ -5,7 +5,8 @@
  * describes the databases there:
  *
  * - `secondary`: applied from the journal, never written by an application. A restore may reuse them (each chunk is
- *   compared by hash), and they may be removed.
+ *   compared by hash), and they may be removed. The marker names the vault: what was in the journal of another one,
+ *   which is lost, may not be in this one's, and is treated like an operator's data.
  * - `primary`: an application wrote there. After an unclean end it can hold commits that were never acknowledged. It is
  *   moved out of the way; if its state appears nowhere in the journal, it is set aside under a dated folder
  *   (set-aside-folders.ts).
@@ -56,13 +57,19 @@ export type LocalPort = Pick<
 
 /**
  * A marker as it lies beside moved data. `hasFiles`: the files beside the databases were moved too; `files`: their
- * checksum then, hex.
+ * checksum then, hex. `isOfOtherVault`: the data is a secondary's, and in the journal of another vault.
  */
-type MovedMarker = Marker & { readonly hasFiles?: boolean; readonly files?: string };
+type MovedMarker = Marker & {
+  readonly hasFiles?: boolean;
+  readonly files?: string;
+  readonly isOfOtherVault?: boolean;
+};
 
 export interface LocalDataParts {
   readonly disk?: DiskSpace;
   readonly beside?: LocalFiles | undefined;
+  /** Identity of the vault that has the journal; left out: it is not known, and any will do. */
+  readonly vaultId?: string | undefined;
 }
 
 type Owner = Omit<FileAccess, "mode">;
@@ -78,6 +85,7 @@ export class LocalData {
   readonly room: LocalRoom;
   /** The files beside the databases; undefined: this host has none. */
   readonly #beside: LocalFiles | undefined;
+  readonly #vaultId: string | undefined;
   /** Of the files in `previousFolder`, if this process has read all of them. */
   #hashed: HashedFiles | undefined;
   /** The databases in `previousFolder` are in the journal. */
@@ -87,9 +95,10 @@ export class LocalData {
     folders: LocalFolders,
     files: LocalDatabases,
     setAside?: SetAsideOptions,
-    { disk = systemDiskSpace, beside }: LocalDataParts = {},
+    { disk = systemDiskSpace, beside, vaultId }: LocalDataParts = {},
   ) {
     this.#beside = beside;
+    this.#vaultId = vaultId;
     this.#folders = folders;
     this.#files = files;
     this.#setAsides = new SetAsideFolders(folders.setAsideFolder, files, setAside);
@@ -129,11 +138,15 @@ export class LocalData {
   }
 
   async mark(marker: Marker): Promise<void> {
-    await writeDurably(join(this.#folders.stateFolder, "marker.json"), JSON.stringify(marker));
+    await writeDurably(join(this.#folders.stateFolder, "marker.json"), this.#textOf(marker));
   }
 
-  async marker(): Promise<Marker> {
-    return readMarker(join(this.#folders.stateFolder, "marker.json"));
+  marker(): Promise<Marker> {
+    return readMarker(join(this.#folders.stateFolder, "marker.json"), this.#vaultId);
+  }
+
+  #textOf(marker: MovedMarker): string {
+    return JSON.stringify(marker.kind === "secondary" ? { ...marker, vault: this.#vaultId } : marker);
   }
 
   /**
@@ -157,13 +170,14 @@ export class LocalData {
     await rm(this.#forgottenFolder, { recursive: true, force: true });
     const names = await this.#files.find(dataFolder);
     for (const name of names) assertNoLink(dataFolder, name);
-    const before = await readMoved(markerFile);
+    const before = await readMoved(markerFile, this.#vaultId);
     if (before !== undefined) {
       await this.#clearCopies(names, before);
-      if (before.hasFiles === true) await beside?.clear(dataFolder);
+      if (before.isOfOtherVault === true) await this.#moveFiles(beside, { kind: "unknown" });
+      else if (before.hasFiles === true) await beside?.clear(dataFolder);
       else if (beside !== undefined) await this.#moveFiles(beside, before);
       await beside?.makeOwnable(this.previousFolder);
-      return readMarker(markerFile);
+      return readMarker(markerFile, this.#vaultId);
     }
     const marker = await this.marker();
     // Continues an interrupted move: the marker is written last, so that it vouches for a whole set.
@@ -177,17 +191,19 @@ export class LocalData {
     await this.#moveFiles(beside, marker);
     // After their checksum, which has the modes that the application gave.
     await beside?.makeOwnable(this.previousFolder);
-    return readMarker(markerFile);
+    return readMarker(markerFile, this.#vaultId);
   }
 
   /**
    * Clears the data folder of what an interrupted restore left there. If all that was moved away is in the journal, so
-   * is this: a database of which no other is left is kept for the next try, which takes what is right of it.
+   * is this: a database of which no other is left is kept for the next try, which takes what is right of it. It is kept
+   * too if the journal was another vault's: the restore from that may have taken it over.
    */
-  async #clearCopies(names: readonly string[], { kind }: MovedMarker): Promise<void> {
+  async #clearCopies(names: readonly string[], { kind, isOfOtherVault }: MovedMarker): Promise<void> {
+    const mayBeTheOnly = kind === "secondary" || isOfOtherVault === true;
     for (const name of names) {
       const [copy, moved] = [pathOf(this.#folders.dataFolder, name), pathOf(this.previousFolder, name)];
-      if (kind === "secondary" && entryAt(moved) === undefined) await renameIfPossible(copy, moved);
+      if (mayBeTheOnly && entryAt(moved) === undefined) await renameIfPossible(copy, moved);
       for (const suffix of databaseSuffixes) await rm(withSuffix(copy, suffix), { force: true });
     }
   }
@@ -205,7 +221,7 @@ export class LocalData {
     const sum = this.#hashed?.checksum;
     await writeDurably(
       join(previousFolder, markerName),
-      JSON.stringify({
+      this.#textOf({
         ...moved,
         ...(beside === undefined ? {} : { hasFiles: true }),
         ...(sum === undefined ? {} : { files: Buffer.from(sum).toString("hex") }),
@@ -239,7 +255,7 @@ export class LocalData {
       if (sum === undefined) return undefined;
       sums.set(name, sum);
     }
-    const { files } = (await readMoved(join(this.previousFolder, markerName))) ?? {};
+    const { files } = (await readMoved(join(this.previousFolder, markerName), this.#vaultId)) ?? {};
     return wholeState(sums, typeof files === "string" ? new Uint8Array(Buffer.from(files, "hex")) : undefined);
   }
 
@@ -268,8 +284,8 @@ export class LocalData {
   /** The moved data was found in the journal: it may be removed like a secondary's. */
   async provePrevious(): Promise<void> {
     const path = join(this.previousFolder, markerName);
-    const { hasFiles } = (await readMoved(path)) ?? {};
-    await writeDurably(path, JSON.stringify({ kind: "secondary", ...(hasFiles === true ? { hasFiles } : {}) }));
+    const { hasFiles } = (await readMoved(path, this.#vaultId)) ?? {};
+    await writeDurably(path, this.#textOf({ kind: "secondary", ...(hasFiles === true ? { hasFiles } : {}) }));
     this.#isJournaled = true;
   }
 
@@ -292,10 +308,12 @@ export class LocalData {
   }
 }
 
-async function readMarker(path: string): Promise<Marker> {
+/** Earlier versions named no vault: then it is this one. */
+async function readMarker(path: string, vaultId: string | undefined): Promise<Marker> {
   try {
-    const marker = JSON.parse(await readFile(path, "utf8")) as Partial<Marker> | null;
-    if (marker?.kind === "secondary") return { kind: "secondary" };
+    const marker = JSON.parse(await readFile(path, "utf8")) as (Partial<Marker> & { readonly vault?: unknown }) | null;
+    const { vault = vaultId } = marker ?? {};
+    if (marker?.kind === "secondary" && (vaultId === undefined || vault === vaultId)) return { kind: "secondary" };
     if (marker?.kind === "primary") return { kind: "primary", epoch: Number((marker as { epoch?: unknown }).epoch) };
   } catch {
     // No marker, or not one of ours: nothing is trusted.
@@ -304,12 +322,14 @@ async function readMarker(path: string): Promise<Marker> {
 }
 
 /** Returns undefined if nothing was moved, or not all of it. */
-async function readMoved(path: string): Promise<MovedMarker | undefined> {
+async function readMoved(path: string, vaultId: string | undefined): Promise<MovedMarker | undefined> {
   if (!(await exists(path))) return undefined;
   try {
-    const { hasFiles, files } = JSON.parse(await readFile(path, "utf8")) as Partial<MovedMarker>;
+    const { kind, hasFiles, files } = JSON.parse(await readFile(path, "utf8")) as Partial<MovedMarker>;
+    const marker = await readMarker(path, vaultId);
     return {
-      ...(await readMarker(path)),
+      ...marker,
+      ...(kind === "secondary" && marker.kind !== kind ? { isOfOtherVault: true } : {}),
       ...(hasFiles === true ? { hasFiles } : {}),
       ...(typeof files === "string" ? { files } : {}),
     };

@@ -137,6 +137,37 @@ describe("what lies on a host's disk", () => {
     expect(local.formerDatabase("a.db")).toBe(join(local.previousFolder, "a.db"));
   });
 
+  test("is not taken for a copy of the journal if that was another vault's, also when it was moved away before", async () => {
+    const files = localDatabases(["*.db"]);
+    for (const isMoved of [false, true]) {
+      const { data, state, aside, local: old } = await place(files);
+      const hostOf = (vaultId?: string): LocalData =>
+        new LocalData({ dataFolder: data, stateFolder: state, setAsideFolder: aside }, files, undefined, { vaultId });
+      writeFileSync(join(data, "a.db"), "acknowledged");
+      await hostOf("lost").mark({ kind: "secondary" });
+      if (isMoved) {
+        expect(await hostOf("lost").moveAway()).toEqual({ kind: "secondary" });
+        // A restore took it over, and did not end.
+        renameSync(join(state, "previous/a.db"), join(data, "a.db"));
+      }
+      const local = hostOf("made of a copy");
+      for (let tries = 0; tries < 2; tries += 1) {
+        expect(await local.moveAway()).toEqual({ kind: "unknown" });
+        expect(local.formerDatabase("a.db")).toBeUndefined();
+        expect(readFileSync(join(local.previousFolder, "a.db"), "utf8")).toBe("acknowledged");
+        writeFileSync(join(data, "b.db"), "half a copy of what the new vault has");
+      }
+      expect(await local.moveAway()).toEqual({ kind: "unknown" });
+      expect(readdirSync(local.previousFolder).sort()).toEqual(["a.db", "marker.json"]);
+      await local.provePrevious();
+      expect(await local.moveAway()).toEqual({ kind: "secondary" });
+      expect(local.formerDatabase("a.db")).toBeDefined();
+      // Earlier versions named no vault.
+      await old.provePrevious();
+      expect(await local.moveAway()).toEqual({ kind: "secondary" });
+    }
+  });
+
   test("is no obstacle where databases have become folders", async () => {
     const { local, data } = await place(localDatabases(["tenants/*", "tenants/*/*"]));
     mkdirSync(join(data, "tenants"));
