@@ -137,10 +137,10 @@ export class Restoring {
     const { ports, warnings, onDelayed } = this.#options;
     const { config, store, vaultLog, clock, local, checkDatabases, openSource, log, compression } = ports;
     if (!config.bootstrap) return;
-    const check =
-      checkDatabases === undefined
-        ? undefined
-        : (): Promise<void> => checkDatabases((text) => onDelayed(text, false), warnings, signal);
+    const check = async (): Promise<void> => {
+      await local.assertWhole?.();
+      await checkDatabases?.((text) => onDelayed(text, false), warnings, signal);
+    };
     const isFirst = await bootstrap({
       store,
       log: vaultLog,

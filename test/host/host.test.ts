@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -20,6 +20,7 @@ import { systemRandom } from "../../src/runtime/random.ts";
 import { MemoryStore } from "../../src/vault/store/memory-store.ts";
 import { StoreError } from "../../src/vault/store/store.ts";
 import { configOf, FakeApplication, FakeFront } from "../support/host/fake-parts.ts";
+import { listCheckpoints, readManifest } from "../../src/vault/checkpoint/checkpoint.ts";
 import { FaultyStore } from "../support/vault/faulty-store.ts";
 import { claimAs, readerFromStart, until } from "../support/host/log-fixture.ts";
 
@@ -183,6 +184,22 @@ describe("a host", () => {
       refusal: { kind: "primary_alive" },
     });
     expect(b.host.status().role).toBe("secondary");
+  });
+
+  test("bootstraps no vault from what an interrupted restore has left, but once it is put back", async () => {
+    const store = vault();
+    const a = await make(store);
+    const previous = join(a.data, "../state/previous");
+    mkdirSync(previous);
+    a.write("CREATE TABLE t (x)");
+    renameSync(join(a.data, "a.db"), join(previous, "a.db"));
+    a.host.start();
+    await until(() => a.host.status().reason?.includes(`has left ${previous}`) === true);
+    expect(await listCheckpoints(store)).toEqual([]);
+    renameSync(join(previous, "a.db"), join(a.data, "a.db"));
+    rmSync(previous, { recursive: true });
+    await role(a.host, "primary");
+    expect((await readManifest(store, 0))?.databases.map(({ name }) => name)).toEqual(["a.db"]);
   });
 
   test("refuses an order that rests on what it said long ago, or on what an earlier run of it said", async () => {

@@ -30,6 +30,18 @@ export class UncheckableDatabaseError extends OperatorError {
   }
 }
 
+/** A restore has begun to change the data folder, and did not end. */
+export class UnfinishedRestoreError extends OperatorError {
+  constructor(previousFolder: string) {
+    super("resource", {
+      found: `not accepted as the first content of the vault: a restore on this host did not end, and has left ${previousFolder}`,
+      accepted: "a data folder that is whole",
+      advice:
+        "put what is in there, or another whole copy, into the data folder, and remove that folder; this host then continues by itself",
+    });
+  }
+}
+
 export interface BootstrapCheckOptions {
   readonly depth: CheckDepth;
   readonly acceptDamaged: boolean;

@@ -23,6 +23,7 @@ import { type FilePath, folderOf, pathOf, withSuffix } from "../../capture/data-
 import { entryAt } from "../../capture/file-identity.ts";
 import type { DatabaseChecksum } from "../../core/delta.ts";
 import { wholeState } from "../../core/files/whole-state.ts";
+import { UnfinishedRestoreError } from "./bootstrap-check.ts";
 import type { HashedFiles } from "./files/hashed-files.ts";
 import type { LocalFiles } from "./files/local-files.ts";
 import type { KnownPieces } from "./files/local-pieces.ts";
@@ -48,7 +49,7 @@ export type LocalPort = Pick<
   LocalData,
   "mark" | "moveAway" | "previousChecksums" | "forgetPrevious" | "setAsidePrevious" | "setAsides"
 > &
-  Partial<Pick<LocalData, "setAsideUnknownFiles" | "provePrevious">> & {
+  Partial<Pick<LocalData, "setAsideUnknownFiles" | "provePrevious" | "assertWhole">> & {
     readonly room?: Pick<
       LocalRoom,
       "makeRoom" | "removeCopies" | "reusableBytes" | "shortageOf" | "makeRoomOfSetAsides"
@@ -192,6 +193,17 @@ export class LocalData {
     // After their checksum, which has the modes that the application gave.
     await beside?.makeOwnable(this.previousFolder);
     return readMarker(markerFile, this.#vaultId);
+  }
+
+  /** Throws `UnfinishedRestoreError` if a restore was interrupted: the data folder has not all, or half-made copies. */
+  async assertWhole(): Promise<void> {
+    const { previousFolder } = this;
+    const moved = await this.#files.find(previousFolder);
+    const copies = (await exists(join(previousFolder, markerName)))
+      ? await this.#files.find(this.#folders.dataFolder)
+      : [];
+    if (moved.length + copies.length > 0 || this.#beside?.isEmpty(previousFolder) === false)
+      throw new UnfinishedRestoreError(previousFolder);
   }
 
   /**

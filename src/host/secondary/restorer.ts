@@ -94,6 +94,8 @@ export async function restore<Target extends RestoreTarget>(
   options: RestoreOptions<Target>,
 ): Promise<Restored<Target>> {
   const { local, memory = freshMemory(), onWarning } = options;
+  // Before a file is moved: this host may be told to begin the vault with them.
+  if ((await listCheckpoints(options.store)).length === 0) throw new EmptyVaultError();
   const isPreviousJournaled = async (): Promise<boolean> => {
     const divergence = new Divergence(await local.previousChecksums(), options.rules);
     await divergence.searchBefore(Infinity, options);

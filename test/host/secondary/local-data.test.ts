@@ -15,6 +15,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { localDatabases } from "../../../src/capture/local-state.ts";
+import { UnfinishedRestoreError } from "../../../src/host/secondary/bootstrap-check.ts";
 import { LocalData } from "../../../src/host/secondary/local-data.ts";
 import type { LocalDatabases } from "../../../src/host/ports/ports.ts";
 import type { SetAsideOptions } from "../../../src/host/secondary/set-aside-folders.ts";
@@ -166,6 +167,19 @@ describe("what lies on a host's disk", () => {
       await old.provePrevious();
       expect(await local.moveAway()).toEqual({ kind: "secondary" });
     }
+  });
+
+  test("is whole before a restore and after it, and not in between", async () => {
+    const { local, data } = await place();
+    writeFileSync(join(data, "a.db"), "an operator's");
+    await local.assertWhole();
+    await local.mark({ kind: "secondary" });
+    await local.moveAway();
+    await expect(local.assertWhole()).rejects.toBeInstanceOf(UnfinishedRestoreError);
+    renameSync(join(local.previousFolder, "a.db"), join(data, "a.db"));
+    await expect(local.assertWhole()).rejects.toBeInstanceOf(UnfinishedRestoreError);
+    await local.forgetPrevious();
+    await local.assertWhole();
   });
 
   test("is no obstacle where databases have become folders", async () => {

@@ -140,9 +140,12 @@ describe("a restore", () => {
     expect(checkpoint.position).toBeGreaterThan(0);
   });
 
-  test("waits for an empty vault", async () => {
-    const { options } = await place();
+  test("waits for an empty vault, and moves nothing that it may be told to begin with", async () => {
+    const { local, data, options } = await place();
+    writeFileSync(join(data, "a.db"), "an operator's");
     await expect(restore(options(new MemoryStore()))).rejects.toBeInstanceOf(EmptyVaultError);
+    expect(readFileSync(join(data, "a.db"), "utf8")).toBe("an operator's");
+    expect(existsSync(local.previousFolder)).toBe(false);
   });
 
   test("takes an older checkpoint when the newest is damaged, and says so", async () => {
