@@ -159,7 +159,8 @@ export class SimApplication implements SupervisedApplication {
   run(request: Request, done: (executed: Executed) => void): () => void {
     const { host, dice, options } = this.#ports;
     const application = this.#process;
-    if (application === undefined || application.isDead) {
+    // Its port is not open before it is ready.
+    if (application === undefined || application.isDead || this.#state.kind !== "running") {
       host.world.after(hopMs, "application refuses", () => host.enter(() => done(undefined)));
       return () => undefined;
     }
