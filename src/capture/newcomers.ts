@@ -202,7 +202,7 @@ export class Newcomers {
       file,
       whole,
     });
-    this.#uncaptured.note(name, error, sinceMs + attachWaitMsMax);
+    this.#uncaptured.note(name, error, { atMs: nowMs, decidesAtMs: sinceMs + attachWaitMsMax });
   }
 
   #noteFormer(name: string): void {

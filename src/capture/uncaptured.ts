@@ -15,9 +15,15 @@ export interface UncapturedEntry {
   readonly error: CaptureError;
   /** Monotonic milliseconds. */
   readonly sinceMs: number;
-  readonly notedAtMs: number;
+  readonly lookedAtMs: number;
   /** A look from then on may leave it out instead, so that earlier ones end nothing. */
   readonly decidesAtMs: number | undefined;
+}
+
+/** Monotonic milliseconds: the beginning of a look, and from which beginning on it may leave the file out. */
+export interface Look {
+  readonly atMs: number;
+  readonly decidesAtMs: number;
 }
 
 /** What an operator is told of one; `sinceMs`: monotonic milliseconds. */
@@ -57,18 +63,19 @@ export class Uncaptured {
   }
 
   /**
-   * Notes that it cannot be captured, for this reason; the times count from the first one. `decidesAtMs`: a look from
-   * then on, in monotonic milliseconds, decides whether it is a database at all; it must be noted again by that look.
+   * Notes that it cannot be captured, for this reason; the times count from the first one. `look`: which look found
+   * that, and from when on one decides whether it is a database at all; it must be noted again by such a look.
    */
-  note(name: string, error: CaptureError, decidesAtMs?: number): void {
+  note(name: string, error: CaptureError, look?: Look): void {
     const known = this.#entries.get(name);
     const notedAtMs = this.#now();
     this.#entries.set(name, {
       name,
       error,
       sinceMs: known?.sinceMs ?? notedAtMs,
-      notedAtMs,
-      decidesAtMs: known === undefined ? decidesAtMs : known.decidesAtMs,
+      // Not when it is over: one that begins right before it may decide can end after.
+      lookedAtMs: look?.atMs ?? notedAtMs,
+      decidesAtMs: known === undefined ? look?.decidesAtMs : known.decidesAtMs,
     });
     if (known?.error.message !== error.message) this.#onChange(this.list);
   }
@@ -85,7 +92,7 @@ export class Uncaptured {
 
   /** Throws the reason of a database that has been left out for longer than the patience. */
   assertPatience(patienceMs: number): void {
-    for (const { error, sinceMs, notedAtMs, decidesAtMs } of this.#entries.values())
-      if (this.#now() - sinceMs > patienceMs && (decidesAtMs === undefined || notedAtMs >= decidesAtMs)) throw error;
+    for (const { error, sinceMs, lookedAtMs, decidesAtMs } of this.#entries.values())
+      if (this.#now() - sinceMs > patienceMs && (decidesAtMs === undefined || lookedAtMs >= decidesAtMs)) throw error;
   }
 }

@@ -30,12 +30,13 @@ test("a database that is left out ends the capture after the patience, counted f
 
 test("a look right before the end of the patience ends nothing: the one after it may leave the file out instead", () => {
   const { uncaptured, at } = begin();
-  uncaptured.note("new.db", error, 400);
-  at(399);
-  uncaptured.note("new.db", error, 799);
+  uncaptured.note("new.db", error, { atMs: 0, decidesAtMs: 400 });
   at(401);
+  // It began before, and took until now.
+  uncaptured.note("new.db", error, { atMs: 399, decidesAtMs: 799 });
+  at(402);
   uncaptured.assertPatience(400);
-  uncaptured.note("new.db", error, 799);
+  uncaptured.note("new.db", error, { atMs: 402, decidesAtMs: 799 });
   expect(() => uncaptured.assertPatience(400)).toThrow(error.message);
 });
 

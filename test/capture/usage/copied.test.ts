@@ -13,6 +13,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { DatabaseFiles } from "../../../src/capture/database-files.ts";
+import { type Clock, systemClock } from "../../../src/runtime/clock.ts";
 import { Application, hashFile, Pair, type PairOptions, temporaryFolder } from "../../support/capture/pair.ts";
 import { PausingCopier } from "./pausing-copier.ts";
 
@@ -124,6 +125,17 @@ test("a truncated database under a matching name is left out with a warning, and
   writeFileSync(it.target, content);
   await it.pair.settle();
   expect(await it.check("new.db")).toEqual({ integrity_check: "ok" });
+});
+
+test("a truncated database is left out, whichever parts of a look come before and after the end of the wait", async () => {
+  for (let stepMs = 1; stepMs <= 13; stepMs++) {
+    let nowMs = 0;
+    const clock: Clock = { ...systemClock, now: () => (nowMs += stepMs) };
+    await using it = await begin(200_000, { limits: { attachWaitMsMax: 400 }, clock });
+    writeFileSync(it.target, readFileSync(it.made).subarray(0, 100_000));
+    await it.pair.settle();
+    expect(it.pair.warnings.join()).toContain("new.db is left out: it has 100000 of");
+  }
 });
 
 test("a plain file under a matching name is a warning; one with a log beside it, as an encrypted database has, holds responses", async () => {
