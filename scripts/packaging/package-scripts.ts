@@ -21,8 +21,13 @@ if [ ! -d /var/lib/stead ]; then install -d -m 0700 -o stead -g stead /var/lib/s
 
 const upgraded = `echo "stead: processes that run keep the earlier program until they are restarted: gateways by SIGUSR2 or restart, then secondaries, then stead switchover and the old primary (OPERATIONS.md, Packages)"`;
 
+/** What a template has started is stopped by a pattern; disabling the template disables all that is made of it. */
 const stopUnits = `if [ -d /run/systemd/system ]; then
-  for unit in ${unitNames.join(" ")}; do systemctl --no-reload disable --now "$unit" || true; done
+  for unit in ${unitNames.join(" ")}; do
+    systemctl --no-reload disable "$unit" || true
+    case "$unit" in *@.service) unit="\${unit%.service}*.service" ;; esac
+    systemctl stop "$unit" || true
+  done
 fi`;
 
 const script = (...parts: readonly string[]): string => `#!/bin/sh\nset -e\n${parts.join("\n")}\n`;

@@ -21,7 +21,7 @@ export interface UncapturedEntry {
 }
 
 /** Monotonic milliseconds: the beginning of a look, and from which beginning on it may leave the file out. */
-export interface Look {
+export interface WholenessLook {
   readonly atMs: number;
   readonly decidesAtMs: number;
 }
@@ -66,7 +66,7 @@ export class Uncaptured {
    * Notes that it cannot be captured, for this reason; the times count from the first one. `look`: which look found
    * that, and from when on one decides whether it is a database at all; it must be noted again by such a look.
    */
-  note(name: string, error: CaptureError, look?: Look): void {
+  note(name: string, error: CaptureError, look?: WholenessLook): void {
     const known = this.#entries.get(name);
     const notedAtMs = this.#now();
     this.#entries.set(name, {

@@ -23,7 +23,7 @@ import { type ProgramRun, runProgram } from "../support/run-program.ts";
 
 const uid = 9_870;
 const repository = join(import.meta.dirname, "../..");
-const units = ["stead-gateway.service", "stead-host.service", "stead-vault.service"];
+const units = ["stead-gateway.service", "stead-host.service", "stead-host@.service", "stead-vault.service"];
 /** Mounting takes root, and a machine that allows namespaces. */
 const canMount = process.geteuid?.() === 0 && spawnSync("unshare", ["-m", "true"]).status === 0;
 const analyze = Bun.which("systemd-analyze");

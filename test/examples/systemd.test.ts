@@ -48,10 +48,16 @@ test("systemd waits longer than a clean stop may take with the default limits", 
 });
 
 test("only a wrong command line or configuration is not tried again, and only the main process gets the signal", () => {
-  for (const name of ["stead-host.service", "stead-gateway.service", "stead-vault.service"]) {
+  for (const name of ["stead-host.service", "stead-host@.service", "stead-gateway.service", "stead-vault.service"]) {
     const settings = unit(name);
     expect(settings.get("RestartPreventExitStatus")).toBe(`${exitCodes.usage} ${exitCodes.configuration}`);
     expect(settings.get("KillMode")).toBe("mixed");
     expect(settings.get("Restart")).toBe("always");
   }
+});
+
+test("the unit of a further service's host differs from the first one's by its file alone", () => {
+  const read = (name: string): string =>
+    readFileSync(join(folder, name), "utf8").replace(/^(?:#.*|Description=.*)\n/gm, "");
+  expect(read("stead-host@.service")).toBe(read("stead-host.service").replaceAll("stead/stead.toml", "stead/%i.toml"));
 });

@@ -1,7 +1,8 @@
 /**
  * The README's section "Install", its lines in their order, on two machines that have nothing but Debian's smallest
  * system, a folder in common, a cable between them, and the .deb: systemd starts the units, the application's writes go
- * through the gateway, a host is killed, and nothing that was acknowledged is missing. Then an upgrade, and a removal.
+ * through the gateway, a host is killed, and nothing that was acknowledged is missing. A second service joins the first
+ * and fails over while that one stays where it is. Then an upgrade, and a removal.
  *
  * `scp` is the one line that is not run as it stands: the test copies the file.
  */
@@ -20,7 +21,7 @@ const missing = missingForMachines();
 if (missing !== undefined) console.log(`machines of a fresh Debian are not tested: this needs ${missing}`);
 
 /** The blocks of commands in the section, without its words. */
-const [first = [], second = [], failover = []] = (
+const [first = [], second = [], failover = [], furtherFirst = [], furtherSecond = []] = (
   /^## Install$(.*?)^## /ms.exec(readFileSync(join(root, "README.md"), "utf8"))?.[1] ?? ""
 )
   .split("```sh\n")
@@ -75,10 +76,10 @@ interface Answer {
   readonly body: { readonly id: number; readonly text: string };
 }
 
-/** A client beside the first machine; the gateway holds it while there is no primary. */
-async function ask(method: "POST" | "GET", path: string, text?: string): Promise<Answer> {
-  const body = text === undefined ? "" : `, body: ${JSON.stringify(JSON.stringify({ text }))}`;
-  const call = `fetch("http://10.0.0.1:8000${path}", { method: "${method}"${body} })`;
+/** A client beside the first machine; the gateway holds it while there is no primary. `text`: of a new note. */
+async function ask(method: "POST" | "GET", path: string, { text = "", host = "10.0.0.1" } = {}): Promise<Answer> {
+  const body = text === "" ? "" : `, body: ${JSON.stringify(JSON.stringify({ text }))}`;
+  const call = `fetch("http://10.0.0.1:8000${path}", { method: "${method}", headers: { host: "${host}" }${body} })`;
   const { out, err } = await one.inNetwork(
     ...[process.execPath, "-e", `const r = await ${call}; console.log(JSON.stringify([r.status, await r.json()]));`],
   );
@@ -88,22 +89,24 @@ async function ask(method: "POST" | "GET", path: string, text?: string): Promise
 }
 
 /** Undefined: the gateway does not answer yet. While something is wrong, the command ends with 9 and answers. */
-async function look(): Promise<ClusterService | undefined> {
+async function look(name: string): Promise<ClusterService | undefined> {
   const { code, out } = await one.run("stead status --json --config /etc/stead/stead.toml");
-  return code === 0 || code === 9 ? (JSON.parse(out) as ClusterStatus).services[0] : undefined;
+  return code === 0 || code === 9
+    ? (JSON.parse(out) as ClusterStatus).services.find((each) => each.name === name)
+    : undefined;
 }
 
 /** Asks until it is so; each look is a command, and the test's limit bounds it. */
-async function until(isSo: (service: ClusterService) => boolean): Promise<ClusterService> {
+async function until(isSo: (service: ClusterService) => boolean, name = "notes"): Promise<ClusterService> {
   for (;;) {
-    const found = await look();
+    const found = await look(name);
     if (found !== undefined && isSo(found)) return found;
   }
 }
 
 const notes: Answer["body"][] = [];
 const write = async (text: string): Promise<void> => {
-  const answer = await ask("POST", "/notes", text);
+  const answer = await ask("POST", "/notes", { text });
   expect(answer.status).toBe(201);
   notes.push(answer.body);
 };
@@ -142,6 +145,27 @@ test.skipIf(missing !== undefined)("the primary is killed: the other one serves,
   await until(({ hosts }) => hosts.some(({ id, role }) => id === "a" && role === "secondary"));
 });
 
+test.skipIf(missing !== undefined)(
+  "a second service joins both, and fails over while the first one stays",
+  async () => {
+    const host = "memos.example";
+    const before = await until(({ primary }) => primary !== null);
+    for (const line of furtherFirst) await run(one, line);
+    await until(({ primary }) => primary === "a", "memos");
+    for (const line of furtherSecond) await run(two, line);
+    await until(({ hosts }) => hosts.some(({ id, role }) => id === "b" && role === "secondary"), "memos");
+    const memo = await ask("POST", "/notes", { text: "a memo", host });
+    expect([memo.status, memo.body.id]).toEqual([201, 1]);
+    await run(one, "systemctl kill --signal=KILL stead-host@memos");
+    expect(await ask("POST", "/notes", { text: "held", host })).toMatchObject({ status: 201, body: { id: 2 } });
+    await until(({ primary }) => primary === "b", "memos");
+    expect((await ask("GET", "/notes/1", { host })).body.text).toBe("a memo");
+    const after = await until(() => true);
+    expect([after.primary, after.epoch]).toEqual([before.primary, before.epoch]);
+    for (const { id, text } of notes) expect((await ask("GET", `/notes/${id}`)).body.text).toBe(text);
+  },
+);
+
 test.skipIf(missing !== undefined)("an upgrade keeps what runs, its files and its user", async () => {
   const pid = await run(two, "systemctl show --property=MainPID stead-host");
   const secret = readFileSync(two.path("etc/stead/stead.secret"), "utf8");
@@ -155,8 +179,12 @@ test.skipIf(missing !== undefined)(
   "a removal stops the units; databases and secrets stay, also when purged",
   async () => {
     await run(two, "apt purge -y stead 2>&1");
-    expect((await two.run("systemctl is-active stead-host")).out.trim()).toBe("inactive");
-    for (const kept of ["etc/stead/stead.secret", "var/lib/stead/data/notes.db"])
+    expect((await two.run("systemctl is-active stead-host stead-host@memos")).out.trim()).toBe("inactive\ninactive");
+    expect((await two.run("find /etc/systemd/system -name 'stead*'")).out).toBe("");
+    for (const kept of [
+      ...["etc/stead/stead.secret", "etc/stead/memos.toml"],
+      ...["var/lib/stead/data/notes.db", "var/lib/stead/memos-data/notes.db"],
+    ])
       expect([kept, existsSync(two.path(kept))]).toEqual([kept, true]);
     expect(existsSync(two.path("usr/bin/stead"))).toBe(false);
     await until(({ primary }) => primary === "a");

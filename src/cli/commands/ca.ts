@@ -21,8 +21,16 @@ import type { CliContext } from "../output/context.ts";
 import { jsonFlag } from "./gateway-connection.ts";
 
 const authorityFiles = { cert: "ca.pem", key: "ca.key" };
-/** Of `stead init --tls`. */
-export const machineFiles = { ca: authorityFiles.cert, cert: "tls.pem", key: "tls.key" };
+export interface MachineFiles {
+  readonly ca: string;
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** Of `stead init --tls`; `name`: of the certificate. */
+export const machineFiles = (name = "tls"): MachineFiles => ({
+  ...{ ca: authorityFiles.cert, cert: `${name}.pem`, key: `${name}.key` },
+});
 const daysMax = 36_500;
 
 interface CreateFlags {
@@ -101,27 +109,35 @@ const createCommand = buildCommand<CreateFlags, [folder?: string], CliContext>({
   },
 });
 
+interface CertificateOwner {
+  readonly parties: readonly [Party, ...Party[]];
+  /** `cluster.name`; undefined: the usual one. */
+  readonly cluster: string | undefined;
+}
+
 /**
  * For `stead init --tls`: certificates for one machine in its folder, by the authority that is there, or by a new one.
  * Returns the files that were written.
  */
-export async function makeCertificates(folder: string, parties: readonly [Party, ...Party[]]): Promise<string[]> {
+export async function makeCertificates(
+  folder: string,
+  files: MachineFiles,
+  { parties, cluster = clusterNameDefault }: CertificateOwner,
+): Promise<string[]> {
   const path = (name: string): string => join(folder, name);
   const [caCert, caKey] = [path(authorityFiles.cert), path(authorityFiles.key)];
   const isNew = !existsSync(caCert);
   const nowMs = systemClock.wallTime();
-  const authority = isNew
-    ? await makeAuthority(clusterNameDefault, { nowMs, days: authorityDays })
-    : readAuthority(folder);
-  const [first, ...others] = parties.map((party) => ({ cluster: clusterNameDefault, party }));
+  const authority = isNew ? await makeAuthority(cluster, { nowMs, days: authorityDays }) : readAuthority(folder);
+  const [first, ...others] = parties.map((party) => ({ cluster, party }));
   if (first === undefined) throw new Error("a certificate of no party");
   const issued = await issueCertificate(authority, [first, ...others], { nowMs, days: certificateDays });
   write(folder, () => {
     mkdirSync(folder, { recursive: true });
     if (isNew) writeIssued(authority, caCert, caKey);
-    writeIssued(issued, path(machineFiles.cert), path(machineFiles.key));
+    writeIssued(issued, path(files.cert), path(files.key));
   });
-  return [...(isNew ? [caCert, caKey] : []), path(machineFiles.cert), path(machineFiles.key)];
+  return [...(isNew ? [caCert, caKey] : []), path(files.cert), path(files.key)];
 }
 
 interface IssueFlags {

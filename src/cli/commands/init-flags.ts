@@ -4,6 +4,8 @@ import { connectionFlags, jsonFlag, parseUrl } from "./gateway-connection.ts";
 import { systemFolder, systemState } from "./init-system.ts";
 import { gatewayIdOfTemplate, type InitRole } from "./init-template.ts";
 
+export const addressDefault = "127.0.0.1";
+
 export interface InitFlags {
   readonly role: InitRole;
   readonly service: string | undefined;
@@ -20,7 +22,10 @@ export interface InitFlags {
   readonly tls: boolean;
   readonly data: string | undefined;
   readonly command: readonly string[] | undefined;
-  readonly address: string;
+  readonly address: string | undefined;
+  readonly add: boolean;
+  readonly matchHost: string | undefined;
+  readonly matchPath: string | undefined;
   readonly json: boolean;
 }
 
@@ -82,10 +87,18 @@ export const initParameters = {
     address: {
       kind: "parsed",
       parse: addressOf,
-      default: "127.0.0.1",
+      optional: true,
       placeholder: "address",
-      brief: "Address at which other machines reach this one",
+      brief: `Address at which other machines reach this one (default: ${addressDefault}, with --add that of this machine)`,
     },
+    add: {
+      kind: "boolean",
+      default: false,
+      withNegated: false,
+      brief: "Add a further service to this machine, with a host and a file of its own",
+    },
+    matchHost: textFlag("name", "Host name of the service's requests (default: any that no other service takes)"),
+    matchPath: textFlag("path", "Path prefix of the service's requests (default: any that no other service takes)"),
     createVault: {
       kind: "boolean",
       default: false,

@@ -17,9 +17,9 @@ export interface Account {
   readonly gid: number;
 }
 
-/** Defaults of a file for the units. */
-export const systemPlaces = (state: string, service: string) => ({
-  data: join(state, "data"),
+/** Defaults of a file for the units. `data`: name of the data folder. */
+export const systemPlaces = (state: string, service: string, data: string) => ({
+  data: join(state, data),
   database: join(state, "gateway.db"),
   // The unit of a host lets it write there (ReadWritePaths).
   vault: `/mnt/vault/${service}`,

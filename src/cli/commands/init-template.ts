@@ -7,13 +7,24 @@ import { gatewayLimits, hostLimits, limitLines } from "../../config/limits.ts";
 
 export type InitRole = "gateway" | "host" | "both";
 
+/** Of a host: for gateways, and for what clients ask. */
+export interface TemplatePorts {
+  readonly control: number;
+  readonly listen: number;
+}
+
+export const usualPorts: TemplatePorts = { control: 7701, listen: 8001 };
+
 /** In force where no databases are found. */
 export const defaultDatabases: readonly string[] = ["*.db"];
 
 export interface InitValues {
   readonly role: InitRole;
   readonly service: string;
+  /** Which requests are the service's; default: all that no other service takes. */
+  readonly match?: { readonly host: string | undefined; readonly path: string | undefined } | undefined;
   readonly hostId: string;
+  readonly ports?: TemplatePorts | undefined;
   readonly secretFile: string;
   /** Undefined: clear text between processes. */
   readonly tls?: { readonly ca: string; readonly cert: string; readonly key: string } | undefined;
@@ -44,7 +55,7 @@ export interface InitValues {
 export function configTemplate(values: InitValues): string {
   const parts = [
     clusterPart(values),
-    ...(values.role === "host" ? [] : [gatewayPart(values), servicePart(values)]),
+    ...(values.role === "host" ? [] : [gatewayPart(values), serviceTemplate(values), notifyPart(values)]),
     ...(values.role === "gateway" ? [] : [hostPart(values)]),
   ];
   return parts.join("\n");
@@ -52,6 +63,8 @@ export function configTemplate(values: InitValues): string {
 
 /** Of this machine, as other machines reach it. */
 const addressOf = ({ address = "127.0.0.1" }: InitValues): string => (address.includes(":") ? `[${address}]` : address);
+
+const portsOf = ({ ports = usualPorts }: InitValues): TemplatePorts => ports;
 
 const quoted = (text: string): string => JSON.stringify(text);
 const quotedList = (texts: readonly string[]): string => `[${texts.map(quoted).join(", ")}]`;
@@ -128,11 +141,11 @@ database = ${quoted(values.database ?? "gateway.db")}
 [gateway.limits]
 ${limitLines(gatewayLimits)}`;
 
-const servicePart = (values: InitValues): string => `[[service]]
+export const serviceTemplate = (values: InitValues): string => `[[service]]
 name = ${quoted(values.service)}
-# Restricts the service to a host name or path prefix; by default it gets all requests.
-#match.host = "${values.service}.example"
-#match.path = "/"
+# Restricts the service to a host name or path prefix; by default it gets all requests that no other service takes.
+${values.match?.host === undefined ? `#match.host = "${values.service}.example"` : `match.host = ${quoted(values.match.host)}`}
+${values.match?.path === undefined ? '#match.path = "/"' : `match.path = ${quoted(values.match.path)}`}
 # "manual": a failed primary takes part again only after: stead hosts add
 #rejoin = "auto"
 # "never": a POST or PATCH that was lost with its host is not sent again; for an application that charges cards, say.
@@ -148,8 +161,11 @@ name = ${quoted(values.service)}
 # and token or token_file. Drills that the gateways run by themselves: [service.drill] with kind = "kill", at = "Sun 03:00", for = "15s".
 # The hosts of the service, one table for each. More can be added later with: stead hosts add
 # An ordinary HTTP server instead, without a vault: control = "none", url = "http://10.0.0.1:8080", health = "/health".
-${(values.hosts ?? [{ id: values.hostId, control: `http://${addressOf(values)}:7701` }]).map(hostEntry).join("")}
-# Who is told what happens, one [[notify]] for each: name = "chat", to = "webhook", "slack", "teams", "pagerduty", "ntfy", "command" or "smtp",
+${(values.hosts ?? [{ id: values.hostId, control: `http://${addressOf(values)}:${portsOf(values).control}` }]).map(hostEntry).join("")}`;
+
+const notifyPart = (
+  values: InitValues,
+): string => `# Who is told what happens, one [[notify]] for each: name = "chat", to = "webhook", "slack", "teams", "pagerduty", "ntfy", "command" or "smtp",
 # url or url_file, secret or secret_file, token or token_file, topic, command, timeout = "10s", kinds = ["failover"],
 # severity = "info", services = [${quoted(values.service)}]; of smtp: from, recipients, user, password or password_file, starttls, ca.
 `;
@@ -161,10 +177,10 @@ const hostPart = (values: InitValues): string => `[host]
 id = ${quoted(values.hostId)}
 service = ${quoted(values.service)}
 # Gateways use the control address; client requests arrive at the data address. With 0.0.0.0, set the advertised URLs too.
-control = "${addressOf(values)}:7701"
-#advertise_control = "http://${addressOf(values)}:7701"
-listen = "${addressOf(values)}:8001"
-#advertise_data = "http://${addressOf(values)}:8001"
+control = "${addressOf(values)}:${portsOf(values).control}"
+#advertise_control = "http://${addressOf(values)}:${portsOf(values).control}"
+listen = "${addressOf(values)}:${portsOf(values).listen}"
+#advertise_data = "http://${addressOf(values)}:${portsOf(values).listen}"
 # The data folder, on a local disk. Databases are relative to it: "notes.db", "tenants/*.db"; * and ? match within one folder, ** any folders.
 data = ${quoted(values.data ?? "data")}
 databases = ${quotedList(values.databases ?? defaultDatabases)}
