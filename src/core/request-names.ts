@@ -33,6 +33,7 @@
  */
 import { type OutcomeLimits, outcomeBytes, outcomeLimitsDefault, type RequestOutcome } from "./request-outcome.ts";
 import { Fifo } from "./fifo.ts";
+import { NameMap } from "./name-map.ts";
 import { allRules, type Rules } from "./rules.ts";
 
 /** Of one try; `run` and `count` together are never given twice. */
@@ -135,14 +136,13 @@ interface Known {
   outcomeAtMs?: number;
 }
 
-export const keyOfName = ({ run, count }: RequestName): string => `${run}-${count}`;
 const execute: Beginning = { kind: "execute" };
 const inDoubt = (why: "named" | "unknown-flush"): Beginning => ({ kind: "in-doubt", why });
 
 export class RequestNames {
   readonly #rules: Rules;
   readonly limits: OutcomeLimits;
-  readonly #known = new Map<string, Known>();
+  readonly #known = new NameMap<Known>();
   /** The same, in order of arrival, and some that are not known any more. */
   readonly #inOrder = new Fifo<Known>();
   /** Those with an outcome, in its order of arrival, and some that have none any more. */
@@ -180,7 +180,7 @@ export class RequestNames {
     this.#isKeyed ||= request.isKeyed === true;
     if ((request.isAgain || request.isKeyed === true) && this.#rules.has("replay-named")) {
       this.#forgetOld(nowMs);
-      const known = this.#known.get(keyOfName(request));
+      const known = this.#known.get(request);
       const outcome = known?.outcome ?? known?.pending;
       if (outcome !== undefined && known?.fingerprint !== request.fingerprint) return { kind: "other-request" };
       if (outcome !== undefined) return { kind: "recorded", outcome };
@@ -196,7 +196,7 @@ export class RequestNames {
   /** No byte of a request that began was sent: it may be sent again. */
   withdraw(request: RequestName | undefined): void {
     if (request === undefined) return;
-    this.#known.delete(keyOfName(request));
+    this.#known.delete(request);
     const at = this.#unwritten.findLastIndex(({ run, count }) => run === request.run && count === request.count);
     if (at >= 0) this.#unwritten.splice(at, 1);
   }
@@ -207,7 +207,8 @@ export class RequestNames {
    */
   beginTerm(): void {
     if (this.#rules.has("replay-outcome-durable")) for (const known of this.#pendings) this.#settle(known);
-    for (const [key, known] of this.#known) if (known.isOwn && known.pending === undefined) this.#known.delete(key);
+    for (const known of this.#known.values())
+      if (known.isOwn && known.pending === undefined) this.#known.delete(known.name);
     this.#unwritten = [];
     this.#isUnwrittenComplete = true;
     this.#unwrittenOutcomes = [];
@@ -218,7 +219,7 @@ export class RequestNames {
   answered({ run, count, fingerprint }: NamedRequest, outcome: RequestOutcome): void {
     if (this.limits.keepMs === 0) return;
     const name = { run, count };
-    const known = this.#known.get(keyOfName(name));
+    const known = this.#known.get(name);
     if (known === undefined) return;
     known.pending = outcome;
     known.fingerprint = fingerprint;
@@ -232,7 +233,7 @@ export class RequestNames {
     const dropped = this.#unwrittenOutcomes.shift();
     if (dropped === undefined) return;
     this.#unwrittenBytes -= outcomeBytes(dropped.outcome);
-    this.#settle(this.#known.get(keyOfName(dropped.name)));
+    this.#settle(this.#known.get(dropped.name));
   }
 
   /** Outcomes for a flush whose collection begins now. */
@@ -292,7 +293,7 @@ export class RequestNames {
     if (!isComplete) return;
     for (const name of undone) this.#forget(name);
     for (const name of unanswered) {
-      const known = this.#known.get(keyOfName(name));
+      const known = this.#known.get(name);
       this.#settle(known);
       if (known !== undefined) this.#forgetOutcome(known);
     }
@@ -300,11 +301,11 @@ export class RequestNames {
   }
 
   #forget(name: RequestName): void {
-    const known = this.#known.get(keyOfName(name));
+    const known = this.#known.get(name);
     if (known === undefined) return;
     this.#settle(known);
     this.#forgetOutcome(known);
-    this.#known.delete(keyOfName(name));
+    this.#known.delete(name);
   }
 
   /** Nothing is known of the flushes up to this position: a checkpoint stands for them. */
@@ -344,19 +345,18 @@ export class RequestNames {
   }
 
   #confirm(name: RequestName): void {
-    const known = this.#known.get(keyOfName(name));
+    const known = this.#known.get(name);
     if (known !== undefined) known.isOwn = false;
   }
 
   #remember(name: RequestName, position: number, isOwn = false): void {
-    const key = keyOfName(name);
-    const known = this.#known.get(key);
+    const known = this.#known.get(name);
     if (known !== undefined) {
       if (!isOwn) known.isOwn = false;
       return;
     }
     const added = { name: { run: name.run, count: name.count }, position, isOwn };
-    this.#known.set(key, added);
+    this.#known.set(name, added);
     this.#inOrder.push(added);
     if (this.#known.size > knownMax) this.#forgetOldest();
     else if (this.#inOrder.size > 2 * knownMax) this.#inOrder.filter((known) => this.#isKnown(known));
@@ -368,19 +368,19 @@ export class RequestNames {
       if (!this.#isKnown(oldest)) continue;
       this.#forgetOutcome(oldest);
       this.#settle(oldest);
-      this.#known.delete(keyOfName(oldest.name));
+      this.#known.delete(oldest.name);
       this.#completeAfter = Math.max(this.#completeAfter, oldest.position);
       return;
     }
   }
 
   #isKnown(known: Known): boolean {
-    return this.#known.get(keyOfName(known.name)) === known;
+    return this.#known.get(known.name) === known;
   }
 
   /** An outcome whose name this host has forgotten is of no use: its request counts as executed. */
   #know({ name, outcome, fingerprint }: NamedOutcome, nowMs: number): void {
-    const known = this.#known.get(keyOfName(name));
+    const known = this.#known.get(name);
     if (known === undefined || known.outcome !== undefined) return;
     this.#settle(known);
     known.isOwn = false;

@@ -6,8 +6,8 @@ export type RequestOutcome =
       readonly kind: "whole";
       readonly status: number;
       readonly reason: string;
-      /** Without those of the connection and of the framing. */
-      readonly fields: readonly (readonly [string, string])[];
+      /** `name, value, name, value, …`, without those of the connection and of the framing. */
+      readonly fields: readonly string[];
       readonly body: Uint8Array;
     }
   /** The answer is too long to be kept: only that it was given is known, and what it was. */
@@ -16,11 +16,12 @@ export type RequestOutcome =
 /** What one outcome costs in memory and, before compression, in the log. */
 export function outcomeBytes(outcome: RequestOutcome): number {
   if (outcome.kind === "answered") return fixedBytes;
-  const fields = outcome.fields.reduce((sum, [name, value]) => sum + name.length + value.length + fieldBytes, 0);
-  return fixedBytes + outcome.reason.length + fields + outcome.body.byteLength;
+  let bytes = fixedBytes + outcome.reason.length + outcome.body.byteLength;
+  for (const text of outcome.fields) bytes += text.length + textBytes;
+  return bytes;
 }
 const fixedBytes = 64;
-const fieldBytes = 4;
+const textBytes = 2;
 
 /** Bounds of the outcomes that a host keeps. */
 export interface OutcomeLimits {

@@ -86,6 +86,10 @@ export class SimExchange implements Exchange {
     return this.#gone.signal;
   }
 
+  get isClientGone(): boolean {
+    return this.#isGone;
+  }
+
   wholeBody(): Promise<readonly Buffer[]> {
     return Promise.resolve([]);
   }

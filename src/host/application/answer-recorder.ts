@@ -6,7 +6,15 @@ import { createHash, type Hash } from "node:crypto";
 import type { OutcomeLimits, RequestOutcome } from "../../core/request-outcome.ts";
 import type { ResponseHead } from "../../http/message/head.ts";
 import type { HeaderList } from "../../http/message/headers.ts";
-import { withoutSteadFields } from "../../http/message/stead-fields.ts";
+import {
+  CONNECTION,
+  CONTENT_LENGTH,
+  fieldSet,
+  isHopByHop,
+  knownField,
+  OTHER,
+  STEAD,
+} from "../../http/message/known-fields.ts";
 import type { AnswerRecorder } from "../../http/upstream/exchange.ts";
 import type { Handover } from "./handover.ts";
 
@@ -31,13 +39,7 @@ class OutcomeRecorder implements AnswerRecorder {
   constructor(head: ResponseHead, limits: OutcomeLimits, onOutcome: (outcome: RequestOutcome) => void) {
     const { status, reason, headers } = head;
     // Copied now: the head's own bytes are gone once it has been written.
-    const nominated = headers
-      .getAll("connection")
-      .join(",")
-      .toLowerCase()
-      .split(/[\s,]+/);
-    const dropped = new Set([...ofConnection, ...nominated]);
-    const fields = [...withoutSteadFields(headers)].filter(([name]) => !dropped.has(name.toLowerCase()));
+    const fields = endToEndFields(headers);
     this.#head = { status, reason: reason.slice(0, reasonCharactersMax), fields };
     this.#bodyBytesMax = limits.bodyBytesMax;
     this.#onOutcome = onOutcome;
@@ -54,9 +56,10 @@ class OutcomeRecorder implements AnswerRecorder {
   onComplete(trailers: HeaderList | undefined): void {
     if (trailers !== undefined && trailers.count > 0) this.#keepHashOnly();
     const { status } = this.#head;
+    const [first = empty] = this.#parts;
     this.#onOutcome(
       this.#hash === undefined
-        ? { kind: "whole", ...this.#head, body: Buffer.concat(this.#parts) }
+        ? { kind: "whole", ...this.#head, body: this.#parts.length > 1 ? Buffer.concat(this.#parts) : first }
         : { kind: "answered", status, bodyBytes: this.#bytes, sha256: this.#hash.digest("hex") },
     );
   }
@@ -67,8 +70,32 @@ class OutcomeRecorder implements AnswerRecorder {
   }
 }
 
-/** What describes the connection or the framing of that answer, and what the server of the repetition sets itself. */
-const ofConnection: readonly string[] = [
-  ...["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"],
-  ...["content-length", "date"],
-];
+const empty = Buffer.alloc(0);
+
+/** `name, value, …` of what describes the answer, not its connection or framing. */
+function endToEndFields(headers: HeaderList): string[] {
+  const { flat } = headers;
+  const nominated = headers.mayHave(connectionSet) ? nominatedIn(headers) : [];
+  const kept: string[] = [];
+  for (let i = 0; i < flat.length; i += 2) {
+    const name = flat[i] as string;
+    const field = knownField(name);
+    const isDropped =
+      field === OTHER
+        ? ofFraming.has(name.toLowerCase())
+        : field === STEAD || field === CONTENT_LENGTH || isHopByHop(field);
+    if (!isDropped && !nominated.includes(name.toLowerCase())) kept.push(name, flat[i + 1] as string);
+  }
+  return kept;
+}
+
+const connectionSet = fieldSet(CONNECTION);
+const nominatedIn = (headers: HeaderList): string[] =>
+  headers
+    .getAll("connection")
+    .join(",")
+    .toLowerCase()
+    .split(/[\s,]+/);
+
+/** What the server of the repetition sets itself, beside the length. */
+const ofFraming: ReadonlySet<string> = new Set(["trailer", "date"]);

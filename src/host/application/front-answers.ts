@@ -6,6 +6,7 @@ import type { Beginning } from "../../core/request-names.ts";
 import type { RequestOutcome } from "../../core/request-outcome.ts";
 import type { CancellationGroup } from "../../runtime/cancellation-group.ts";
 import type { RequestHead } from "../../http/message/head.ts";
+import { HeaderList } from "../../http/message/headers.ts";
 import { errorReply } from "../../http/server/local-reply.ts";
 import type { Exchange, LocalReply } from "../../http/upstream/exchange.ts";
 import { putAsideCause, recordedField, unknownFields, type UnknownCause } from "../../http/message/stead-fields.ts";
@@ -59,7 +60,7 @@ export async function answerBefore(exchange: Exchange, end: CancellationGroup, b
       if (outcome.kind === "answered") return sayUnknown(exchange, end, "executed", answeredReason(outcome));
       if (end.reason !== undefined || exchange.hasResponseStarted) return exchange.abort();
       const { status, reason, fields, body } = outcome;
-      await exchange.respond({ status, reason, headers: [...fields, recordedField], body });
+      await exchange.respond({ status, reason, headers: [...new HeaderList([...fields]), recordedField], body });
     }
   }
 }

@@ -263,7 +263,7 @@ export class Front {
 
   async #forwardKeyed(exchange: Exchange, state: Open, named: NamedRequest): Promise<void> {
     const refusal = await this.#keyed.prepare(exchange, named);
-    if (exchange.clientGone.aborted) return;
+    if (exchange.isClientGone) return;
     if (refusal !== undefined) return exchange.respond(refusal);
     if (this.#state.kind !== "open" || this.#state.term !== state.term) return refuse(exchange, whyNotReady(state));
     const isCareful = !state.term.isReady || this.suspects.isWatching;
@@ -274,9 +274,9 @@ export class Front {
   async #isTurnOf(exchange: Exchange, { end }: Open): Promise<boolean> {
     if (this.handover.isOpen) return true;
     await this.handover.whenOpen();
-    if (this.#state.kind === "open" && end.reason === undefined && !exchange.clientGone.aborted) return true;
+    if (this.#state.kind === "open" && end.reason === undefined && !exchange.isClientGone) return true;
     this.handover.decline();
-    if (!exchange.clientGone.aborted) await refuse(exchange, "this host is stepping down");
+    if (!exchange.isClientGone) await refuse(exchange, "this host is stepping down");
     return false;
   }
 

@@ -164,6 +164,10 @@ export class ServerExchange implements Exchange, AttemptClient, BodySink {
     return this.#abort.signal;
   }
 
+  get isClientGone(): boolean {
+    return this.#isGone;
+  }
+
   /** True if reading from the client must pause. */
   get mustPause(): boolean {
     if (this.#reader.isDone || this.isResponseDone) return false;

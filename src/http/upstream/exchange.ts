@@ -128,8 +128,9 @@ export interface Exchange {
   readonly isSecure: boolean;
   /** The client's `X-Request-Id`, or a random one; always the same for one exchange. */
   readonly requestId: string;
-  /** Aborted when the client's connection is gone. */
+  /** Aborted when the client's connection is gone; made when it is asked for. */
   readonly clientGone: AbortSignal;
+  readonly isClientGone: boolean;
   /** A part of a response has gone to the client: only the end of its connection can follow, no other response. */
   readonly hasResponseStarted: boolean;
   /** Bytes of the request's body that have arrived. */

@@ -47,8 +47,9 @@ function storedDeflate(plain: Buffer): Buffer {
 function bytesOf({ outcome, fingerprint }: NamedOutcome): number {
   const head = runBytes + 6 + 2 + 1 + (fingerprint === undefined ? 0 : fingerprintBytes);
   if (outcome.kind === "answered") return head + 6 + hashBytes;
+  // Of a name's length 2, of a value's 4.
   let fieldBytes = 0;
-  for (const [field, value] of outcome.fields) fieldBytes += 2 + field.length + 4 + value.length;
+  for (const text of outcome.fields) fieldBytes += text.length + 3;
   return head + 2 + outcome.reason.length + 2 + fieldBytes + 4 + outcome.body.byteLength;
 }
 
@@ -66,8 +67,10 @@ function writeOutcome(plain: Buffer, from: number, { name, outcome, fingerprint 
   }
   at = plain.writeUInt16BE(outcome.reason.length, at);
   at += plain.write(outcome.reason, at, "latin1");
-  at = plain.writeUInt16BE(outcome.fields.length, at);
-  for (const [field, value] of outcome.fields) {
+  const { fields } = outcome;
+  at = plain.writeUInt16BE(fields.length / 2, at);
+  for (let i = 0; i < fields.length; i += 2) {
+    const [field, value] = [fields[i] as string, fields[i + 1] as string];
     at = plain.writeUInt16BE(field.length, at);
     at += plain.write(field, at, "latin1");
     at = plain.writeUInt32BE(value.length, at);
@@ -109,7 +112,8 @@ function* readOutcomes(plain: Buffer): Generator<NamedOutcome> {
       return { kind: "answered", status, bodyBytes: readNumber(6), sha256: take(hashBytes).toString("hex") };
     if (tag !== wholeTag) throw new MalformedBytes(`an outcome of kind ${tag}`, "0 or 1");
     const reason = readText(2);
-    const fields = Array.from({ length: readNumber(2) }, () => [readText(2), readText(4)] as const);
+    const fields: string[] = [];
+    for (let left = readNumber(2); left > 0; left--) fields.push(readText(2), readText(4));
     return { kind: "whole", status, reason, fields, body: Buffer.from(take(readNumber(4))) };
   };
   while (at < plain.length) {

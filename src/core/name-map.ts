@@ -1,0 +1,38 @@
+/**
+ * A map by names of requests. Two steps, run and count, in place of one text made of both: a text would be made and
+ * hashed anew at each of the several looks that each request costs, and a count is found ten times as fast.
+ */
+import type { RequestName } from "./request-names.ts";
+
+export class NameMap<T> {
+  readonly #runs = new Map<string, Map<number, T>>();
+  #size = 0;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  get({ run, count }: RequestName): T | undefined {
+    return this.#runs.get(run)?.get(count);
+  }
+
+  set({ run, count }: RequestName, value: T): void {
+    let counts = this.#runs.get(run);
+    if (counts === undefined) this.#runs.set(run, (counts = new Map()));
+    const before = counts.size;
+    counts.set(count, value);
+    this.#size += counts.size - before;
+  }
+
+  delete({ run, count }: RequestName): void {
+    const counts = this.#runs.get(run);
+    if (counts?.delete(count) !== true) return;
+    this.#size -= 1;
+    if (counts.size === 0) this.#runs.delete(run);
+  }
+
+  /** Run by run; of each the order in which they were set. An entry that is reached may be deleted. */
+  *values(): Generator<T> {
+    for (const counts of this.#runs.values()) yield* counts.values();
+  }
+}
