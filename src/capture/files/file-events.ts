@@ -6,7 +6,8 @@
  *
  * A folder is watched by its inode: after a rename its events still come under the number that it got. A folder that
  * appeared at a new name is watched again before it is listed, which gives its number the new name; what was told under
- * the old name until then is covered by that listing.
+ * the old name until then is covered by that listing. The queue has one order for all folders: the rename is heard
+ * before everything that is told under a name that is not the folder's any more, so that such news can say so.
  */
 import { nameOfBytes } from "../../core/database-name.ts";
 import { Inotify, type InotifyEvent, inotifyEvents } from "../../runtime/inotify.ts";
@@ -29,12 +30,16 @@ const { modify, attributes, closeWrite, movedFrom, movedTo, create, ignored, unm
 const isPlain = /^[\x00-\x5b\x5d-\x7f]*$/;
 
 /** What the kernel tells; the simulation has its own. */
+export type OnFileNews = (path: string, news: FileNews, isPlaceCertain: boolean) => void;
+
 export type KernelEvents = Pick<Inotify, "watch" | "unwatch" | "read" | "close">;
 
 export class FileEvents {
   readonly #inotify: KernelEvents;
   readonly #folders = new Map<number, string>();
   readonly #numbers = new Map<string, number>();
+  /** Those whose folder has moved away: it is not known where it is until it is watched again. */
+  readonly #astray = new Set<number>();
 
   private constructor(inotify: KernelEvents) {
     this.#inotify = inotify;
@@ -65,6 +70,7 @@ export class FileEvents {
     if (before !== undefined && before !== folder) this.#numbers.delete(before);
     this.#folders.set(number, folder);
     this.#numbers.set(folder, number);
+    this.#astray.delete(number);
     return true;
   }
 
@@ -74,6 +80,7 @@ export class FileEvents {
       if (name !== folder && !name.startsWith(`${folder}/`)) continue;
       this.#numbers.delete(name);
       this.#folders.delete(number);
+      this.#astray.delete(number);
       this.#inotify.unwatch(number);
     }
   }
@@ -81,16 +88,20 @@ export class FileEvents {
   forgetAll(): void {
     for (const number of this.#folders.keys()) this.#inotify.unwatch(number);
     this.#folders.clear();
+    this.#astray.clear();
     this.#numbers.clear();
   }
 
-  /** Visits what happened since the last call; true: events were lost, and anything may have happened. Sync. */
-  hear(onNews: (path: string, news: FileNews) => void): boolean {
+  /**
+   * Visits what happened since the last call; true: events were lost, and anything may have happened. Sync. Where a
+   * place is not certain, it is the one that the path's folder had before a rename.
+   */
+  hear(onNews: OnFileNews): boolean {
     this.#onNews = onNews;
     return this.#inotify.read(this.#sort);
   }
 
-  #onNews: (path: string, news: FileNews) => void = () => undefined;
+  #onNews: OnFileNews = () => undefined;
 
   /** One function for all calls, so that a look without events allocates nothing. */
   readonly #sort = ({ folder: number, mask, entry }: InotifyEvent): void => {
@@ -98,15 +109,24 @@ export class FileEvents {
     if (folder === undefined) return;
     if ((mask & (ignored | unmounted)) !== 0) {
       this.#folders.delete(number);
+      this.#astray.delete(number);
       if (this.#numbers.get(folder) === number) this.#numbers.delete(folder);
-      if (folder !== "") this.#onNews(folder, "gone");
+      // This says nothing of what is at its name by now.
+      if (folder !== "") this.#onNews(folder, "gone", false);
       return;
     }
     // Of the folder itself: its own folder tells that too.
     if (entry === "") return;
     const name = isPlain.test(entry) ? entry : nameOfBytes(Buffer.from(entry, "latin1"));
-    this.#onNews(folder === "" ? name : `${folder}/${name}`, newsOf(mask));
+    const path = folder === "" ? name : `${folder}/${name}`;
+    if ((mask & movedFrom) !== 0 && this.#numbers.has(path)) this.#noteAstray(path);
+    this.#onNews(path, newsOf(mask), !this.#astray.has(number));
   };
+
+  #noteAstray(folder: string): void {
+    for (const [name, number] of this.#numbers)
+      if (name === folder || name.startsWith(`${folder}/`)) this.#astray.add(number);
+  }
 
   close(): void {
     this.#inotify.close();

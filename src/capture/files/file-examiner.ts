@@ -112,7 +112,8 @@ export class FileExaminer {
       const looked: Looked[] = [];
       for (const [path, each] of told) {
         try {
-          looked.push({ path, told: each, found: this.#look(path) });
+          const found = this.#isSurelyGone(path, each) ? undefined : this.#look(path);
+          looked.push({ path, told: each, found });
         } catch (error) {
           this.#noteUnreadable(path, each, error);
         }
@@ -156,7 +157,9 @@ export class FileExaminer {
     if (!this.watch(folder)) return false;
     // A file may have come and gone before: nothing tells of it.
     this.#hasLost = true;
-    const found = { isWritten: !isMoved, isNew: true, removal: 0, isMovedAway: false };
+    const found: PendingPath = {
+      ...{ isWritten: !isMoved, isNew: true, removal: 0, isMovedAway: false, presence: "unknown" },
+    };
     const present = new Set<string>();
     for (const name of namesIn(this.#pathOf(folder), fs)) {
       const entry = folder === "" ? name : `${folder}/${name}`;
@@ -173,15 +176,17 @@ export class FileExaminer {
   /** The same, and the folder itself is examined. */
   enterAlso(folder: string): void {
     this.enter(folder);
-    this.#entered.set(folder, { isWritten: true, isNew: false, removal: 0, isMovedAway: false });
+    const told = { isWritten: true, isNew: false, removal: 0, isMovedAway: false };
+    this.#entered.set(folder, { ...told, presence: "unknown" });
   }
 
   /** Adds what folders had that were entered since. */
   #withEntered(told: Map<string, PendingPath>): Map<string, PendingPath> {
     for (const [path, entered] of this.#entered) {
       const known = told.get(path);
-      const both = { isWritten: entered.isWritten || known?.isWritten === true, isNew: entered.isNew };
-      told.set(path, known === undefined ? entered : { ...known, ...both });
+      const isWritten = entered.isWritten || known?.isWritten === true;
+      const { isNew, presence } = entered;
+      told.set(path, known === undefined ? entered : { ...known, isWritten, isNew, presence });
     }
     this.#entered.clear();
     return told;
@@ -189,6 +194,20 @@ export class FileExaminer {
 
   #pathOf(path: string): FilePath {
     return path === "" ? this.#parts.root : pathOf(this.#parts.root, path);
+  }
+
+  /** True if it need not be looked at: nothing is there, and neither the tree nor the draft has anything there. */
+  #isSurelyGone(path: string, { presence }: PendingPath): boolean {
+    return presence === "surely-gone" && !this.#isDoubtful && !this.#isKnown(path);
+  }
+
+  #isKnown(path: string): boolean {
+    const { tree } = this.#parts;
+    return (
+      this.draft.get(path) !== undefined ||
+      tree.get(path) !== undefined ||
+      tree.below(path)[Symbol.iterator]().next().done !== true
+    );
   }
 
   /** Undefined also for what is there and no file of the service. */
@@ -215,8 +234,7 @@ export class FileExaminer {
     uncovered.clear(path);
     if (told.removal === 0) return this.#vanished(path, told);
     if (told.removal > removalsUpTo) this.#noteLost(told);
-    const isKnown = tree.get(path) !== undefined || tree.below(path)[Symbol.iterator]().next().done !== true;
-    if (!isKnown && this.draft.get(path) === undefined) return;
+    if (!this.#isKnown(path)) return;
     this.#moved.add(path, tree, this.stamps, isWritten);
     if (told.removal > removalsUpTo) {
       this.#deferred.set(path, told);

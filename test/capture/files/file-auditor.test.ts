@@ -63,8 +63,14 @@ function make(entries: Readonly<Record<string, FileEntry>>, read: readonly strin
   };
 }
 
-const gone = (removal: number): PendingPath => ({ isWritten: false, isNew: false, removal, isMovedAway: false });
-const written: PendingPath = { isWritten: true, isNew: false, removal: 0, isMovedAway: false };
+const gone = (removal: number): PendingPath => ({
+  isWritten: false,
+  isNew: false,
+  removal,
+  isMovedAway: false,
+  presence: "unknown",
+});
+const written: PendingPath = { isWritten: true, isNew: false, removal: 0, isMovedAway: false, presence: "unknown" };
 const appeared: PendingPath = { ...written, isNew: true };
 
 test("what differs from the tree is examined, and nothing else", () => {

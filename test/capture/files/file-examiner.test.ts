@@ -19,13 +19,14 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type FilesBatch, type FilesBegin, FileCapture } from "../../../src/capture/files/file-capture.ts";
-import { FileEvents, type FileNews } from "../../../src/capture/files/file-events.ts";
+import { FileEvents, type OnFileNews } from "../../../src/capture/files/file-events.ts";
 import { PieceMemory } from "../../../src/capture/files/piece-memory.ts";
 import type { PutFile } from "../../../src/core/files/file-change.ts";
 import { filePieceBytes } from "../../../src/core/files/file-entry.ts";
 import { fileMatcher } from "../../../src/core/files/file-pattern.ts";
 import { FileTree } from "../../../src/core/files/file-tree.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
+import { type FileSystem, systemFiles } from "../../../src/runtime/file-system.ts";
 import { sha256 } from "../../../src/runtime/sha256.ts";
 
 setDefaultTimeout(60_000);
@@ -101,7 +102,7 @@ async function losing(): Promise<{ readonly events: FileEvents; lose(): void }> 
   if (typeof events === "string") throw new Error(events);
   const hear = events.hear.bind(events);
   let isLost = false;
-  events.hear = (onNews: (path: string, news: FileNews) => void) => {
+  events.hear = (onNews: OnFileNews) => {
     if (!isLost) return hear(onNews);
     isLost = false;
     hear(() => undefined);
@@ -299,5 +300,26 @@ describe("a folder that the kernel does not watch", () => {
     events.watch = () => false;
     capture = await open({ ...journaled(new FileTree(sha256)), events });
     expect(capture.uncaptured()[0]?.reason).toContain("the data folder: a folder that the kernel does not watch");
+  });
+});
+
+describe("a name that nothing is at any more", () => {
+  test("is not looked for where the kernel has told that, and the journal has nothing there", async () => {
+    const asked: string[] = [];
+    const lstatSync = ((path: string, options: { bigint: true; throwIfNoEntry: false }) => {
+      asked.push(path.slice(root.length + 1));
+      return systemFiles.lstatSync(path, options);
+    }) as FileSystem["lstatSync"];
+    capture.close();
+    capture = await open({ kind: "bootstrap" }, { fs: { ...systemFiles, lstatSync } });
+    asked.length = 0;
+    write("up/.draft", "two");
+    renameSync(at("up/.draft"), at("up/second"));
+    renameSync(at("up/first"), at("up/moved"));
+    expect(kinds(await flush())).toEqual(["remove up/first", "put-file up/moved", "put-file up/second"]);
+    expect(asked.includes("up/.draft")).toBe(false);
+    expect(asked.toSorted().filter((path, index, all) => all.indexOf(path) === index)).toEqual([
+      ...["up/first", "up/moved", "up/second"],
+    ]);
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import type { FileNews } from "../../../src/capture/files/file-events.ts";
+import type { FileNews, OnFileNews } from "../../../src/capture/files/file-events.ts";
 import { type PendingPath, PendingPaths } from "../../../src/capture/files/pending-paths.ts";
 import { fileMatcher } from "../../../src/core/files/file-pattern.ts";
 import { allRules } from "../../../src/core/rules.ts";
@@ -8,11 +8,11 @@ const matcher = fileMatcher({ files: ["uploads/**"], except: [], databases: ["*.
 
 /** The kernel's queue. */
 class Queue {
-  readonly told: (readonly [path: string, news: FileNews])[] = [];
+  readonly told: (readonly [path: string, news: FileNews, isAstray?: "astray"])[] = [];
   isOverflown = false;
 
-  hear(onNews: (path: string, news: FileNews) => void): boolean {
-    for (const [path, news] of this.told.splice(0)) onNews(path, news);
+  hear(onNews: OnFileNews): boolean {
+    for (const [path, news, isAstray] of this.told.splice(0)) onNews(path, news, isAstray === undefined);
     const wasOverflown = this.isOverflown;
     this.isOverflown = false;
     return wasOverflown;
@@ -24,7 +24,7 @@ function make(): { queue: Queue; pending: PendingPaths } {
   return { queue, pending: new PendingPaths(queue, matcher, allRules) };
 }
 
-const written: PendingPath = { isWritten: true, isNew: false, removal: 0, isMovedAway: false };
+const written: PendingPath = { isWritten: true, isNew: false, removal: 0, isMovedAway: false, presence: "unknown" };
 
 describe("pending paths", () => {
   test("are those of the service, with what was told of each until now", () => {
@@ -34,7 +34,7 @@ describe("pending paths", () => {
     pending.hear();
     expect([...pending.take()]).toEqual([
       ["uploads/a", written],
-      ["uploads/b", { isWritten: true, isNew: true, removal: 1, isMovedAway: false }],
+      ["uploads/b", { isWritten: true, isNew: true, removal: 1, isMovedAway: false, presence: "unknown" }],
     ]);
     expect(pending.isAny).toBe(false);
   });
@@ -45,11 +45,41 @@ describe("pending paths", () => {
     pending.hear();
     expect(pending.removals).toBe(2);
     expect([...pending.take()]).toEqual([
-      ["uploads/a", { isWritten: false, isNew: false, removal: 1, isMovedAway: true }],
-      ["uploads/b", { isWritten: false, isNew: true, removal: 2, isMovedAway: false }],
+      ["uploads/a", { isWritten: false, isNew: false, removal: 1, isMovedAway: true, presence: "surely-gone" }],
+      ["uploads/b", { isWritten: false, isNew: true, removal: 2, isMovedAway: false, presence: "moved-here" }],
     ]);
     expect(pending.countRemoval()).toBe(3);
     expect(pending.removals).toBe(3);
+  });
+
+  test("are surely gone if a removal was told last, in a folder whose name is certain, and nothing was moved there", () => {
+    const { queue, pending } = make();
+    const news: Readonly<Record<string, readonly FileNews[]>> = {
+      draft: ["appeared", "written", "moved-away"],
+      again: ["gone", "appeared"],
+      written: ["gone", "written"],
+      // As the second name of two that are exchanged.
+      exchanged: ["appeared", "moved-here", "moved-away"],
+    };
+    for (const [name, each] of Object.entries(news)) for (const one of each) queue.told.push([`uploads/${name}`, one]);
+    queue.told.push(["uploads/old/astray", "gone", "astray"], ["uploads/later", "gone"], ["uploads/doubted", "gone"]);
+    pending.hear();
+    pending.noteNew("uploads/later", true);
+    pending.note("uploads/doubted");
+    const told = pending.take();
+    expect(
+      Object.fromEntries([...told].map(([path, { presence }]) => [path.slice("uploads/".length), presence])),
+    ).toEqual({
+      ...{ draft: "surely-gone", again: "unknown", written: "unknown", exchanged: "moved-here" },
+      ...{ "old/astray": "unknown", later: "unknown", doubted: "unknown" },
+    });
+    // Given back, it is as it was, unless something is told of it since.
+    const draft = told.get("uploads/draft") ?? written;
+    pending.giveBack("uploads/draft", draft);
+    expect(pending.take().get("uploads/draft")?.presence).toBe("surely-gone");
+    pending.note("uploads/draft");
+    pending.giveBack("uploads/draft", draft);
+    expect(pending.take().get("uploads/draft")?.presence).toBe("unknown");
   });
 
   test("say once that events were lost", () => {
@@ -68,7 +98,7 @@ describe("pending paths", () => {
     const { queue, pending } = make();
     queue.told.push(["uploads/b", "gone"], ["uploads/a", "moved-away"]);
     expect(pending.noteVanished("uploads/a", written)).toEqual({
-      ...{ isWritten: true, isNew: false, removal: 2, isMovedAway: true },
+      ...{ isWritten: true, isNew: false, removal: 2, isMovedAway: true, presence: "surely-gone" },
     });
     expect(pending.removals).toBe(2);
   });
@@ -84,10 +114,28 @@ describe("pending paths", () => {
   test("that are given back keep what was told since, and the later removal", () => {
     const { pending } = make();
     pending.noteGone("uploads/a");
-    pending.giveBack("uploads/a", { isWritten: true, isNew: true, removal: 0, isMovedAway: true });
-    expect(pending.take().get("uploads/a")).toEqual({ isWritten: true, isNew: true, removal: 1, isMovedAway: false });
+    pending.giveBack("uploads/a", { isWritten: true, isNew: true, removal: 0, isMovedAway: true, presence: "unknown" });
+    expect(pending.take().get("uploads/a")).toEqual({
+      isWritten: true,
+      isNew: true,
+      removal: 1,
+      isMovedAway: false,
+      presence: "unknown",
+    });
     pending.note("uploads/a");
-    pending.giveBack("uploads/a", { isWritten: false, isNew: false, removal: 1, isMovedAway: true });
-    expect(pending.take().get("uploads/a")).toEqual({ isWritten: true, isNew: false, removal: 1, isMovedAway: true });
+    pending.giveBack("uploads/a", {
+      isWritten: false,
+      isNew: false,
+      removal: 1,
+      isMovedAway: true,
+      presence: "unknown",
+    });
+    expect(pending.take().get("uploads/a")).toEqual({
+      isWritten: true,
+      isNew: false,
+      removal: 1,
+      isMovedAway: true,
+      presence: "unknown",
+    });
   });
 });
