@@ -1,8 +1,13 @@
 /**
- * A map by names of requests. Two steps, run and count, in place of one text made of both: a text would be made and
- * hashed anew at each of the several looks that each request costs, and a count is found ten times as fast.
+ * A map by names of requests. Two steps, run and count, in place of one text made of both, which each of the several
+ * look-ups that a request costs would make and hash again.
  */
-import type { RequestName } from "./request-names.ts";
+
+/** As `RequestName` (request-names.ts). */
+interface Name {
+  readonly run: string;
+  readonly count: number;
+}
 
 export class NameMap<T> {
   readonly #runs = new Map<string, Map<number, T>>();
@@ -12,11 +17,11 @@ export class NameMap<T> {
     return this.#size;
   }
 
-  get({ run, count }: RequestName): T | undefined {
+  get({ run, count }: Name): T | undefined {
     return this.#runs.get(run)?.get(count);
   }
 
-  set({ run, count }: RequestName, value: T): void {
+  set({ run, count }: Name, value: T): void {
     let counts = this.#runs.get(run);
     if (counts === undefined) this.#runs.set(run, (counts = new Map()));
     const before = counts.size;
@@ -24,7 +29,7 @@ export class NameMap<T> {
     this.#size += counts.size - before;
   }
 
-  delete({ run, count }: RequestName): void {
+  delete({ run, count }: Name): void {
     const counts = this.#runs.get(run);
     if (counts?.delete(count) !== true) return;
     this.#size -= 1;

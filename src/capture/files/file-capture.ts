@@ -10,8 +10,9 @@
  * visible. The opposite order needs care: an application that commits the deletion of a row and then removes the file
  * would, between the two, leave a row without its file. So a removal counts in a flush only if it was told before the
  * cut (`begin`), or if no database has moved since the cut when everything until then is heard: cut and look then show
- * one instant. Otherwise it waits for the next flush: until then there is a file too many, never one too few. What was
- * told of it keeps the journal ahead, so that this flush comes.
+ * one instant. Otherwise it waits for the next flush: until then there is a file too many, never one too few. The
+ * journal is ahead from when it is heard until that flush takes it, also while this one is still being made
+ * (`mayDefer`): an answer that arrives then must not leave with a flush that lacks the removal.
  *
  * That does not help where a content was removed before it was read: a row of the cut may refer to it. The databases
  * are then read once more (`settle` answers "again"), up to a cut that has the row's deletion, which came before the
@@ -25,6 +26,7 @@
  * through a mapping (not told: found when the file is closed after writing, or by the next comparison).
  *
  * Attacked in test/capture/files/file-capture.test.ts: "a removal waits for the row". Attacked in
+ * test/capture/files/file-capture.test.ts: "an answer to a removal that this flush leaves out". Attacked in
  * test/capture/files/file-capture.test.ts: "a folder that appeared with files".
  */
 import type { FileChange } from "../../core/files/file-change.ts";
@@ -161,7 +163,8 @@ export class FileCapture {
   /** True if something changed that no flush has. Sync. */
   isAhead(): boolean {
     this.#pending.hear();
-    return this.#pending.isAny || this.#examiner.hasEntered || this.#uncovered.isHolding;
+    const { hasEntered, mayDefer } = this.#examiner;
+    return this.#pending.isAny || hasEntered || mayDefer || this.#uncovered.isHolding;
   }
 
   /** Files, links and folders, and bytes of all files. */

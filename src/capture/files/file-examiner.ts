@@ -67,6 +67,7 @@ export class FileExaminer {
   /** Cannot be read now. */
   readonly #retried = new Map<string, PendingPath>();
   #hasLost = false;
+  #mayDefer = false;
   /** Entries of folders that are entered in this look. */
   readonly #entered = new Map<string, PendingPath>();
   /** Events were lost: that none tells of a write means nothing. */
@@ -84,6 +85,11 @@ export class FileExaminer {
   /** True if removals wait for a later cut. */
   get isDeferring(): boolean {
     return this.#deferred.size > 0;
+  }
+
+  /** True from when a removal is examined that may be later than the cut, until the flush is taken. */
+  get mayDefer(): boolean {
+    return this.#mayDefer;
   }
 
   /** True if one of them is a rename, whose other name is in the draft. */
@@ -106,10 +112,13 @@ export class FileExaminer {
       for (const [path, told] of waiting) pending.giveBack(path, told);
       waiting.clear();
     }
+    this.#mayDefer = false;
     const budget = new EventLoopBudget();
     // What is told from here on is for the next look: under an application that never rests this one would not end.
     for (let told = this.#withEntered(pending.take()); told.size > 0; told = this.#withEntered(new Map())) {
       const looked: Looked[] = [];
+      // Before the first turn of anything else, which may ask whether something is ahead.
+      for (const [path, { removal }] of told) this.#mayDefer ||= removal > removalsUpTo && this.#isKnown(path);
       for (const [path, each] of told) {
         try {
           const found = this.#isSurelyGone(path, each) ? undefined : this.#look(path);
@@ -134,6 +143,7 @@ export class FileExaminer {
     const { pending, contents } = this.#parts;
     for (const [path, told] of this.#deferred) pending.giveBack(path, told);
     this.#deferred.clear();
+    this.#mayDefer = false;
     this.#moved.clear();
     contents.begin();
     return this.draft.take();

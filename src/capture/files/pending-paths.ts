@@ -21,10 +21,10 @@ export interface PendingPath {
 }
 
 /**
- * What the kernel told of a path last. `surely-gone`: it was removed, and neither was anything moved there before (two
- * names that are exchanged end with a removal at one of them) nor is the folder's name in doubt (file-events.ts). That a path
- * is absent is asked for under the folder's lock, which an application that creates files holds most of the time:
- * 0.2 ms each, where one that is there takes a microsecond.
+ * What the kernel told of a path last. `surely-gone`: it was removed, nothing was moved there before (of two names that
+ * are exchanged, one ends with a removal), and its folder's name is certain (file-events.ts). To ask whether a path is
+ * absent takes the folder's lock, which an application that creates files holds most of the time: 0.2 ms each, where a
+ * path that is there takes a microsecond.
  */
 export type Presence = "unknown" | "moved-here" | "surely-gone";
 

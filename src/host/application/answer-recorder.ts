@@ -39,7 +39,7 @@ class OutcomeRecorder implements AnswerRecorder {
   constructor(head: ResponseHead, limits: OutcomeLimits, onOutcome: (outcome: RequestOutcome) => void) {
     const { status, reason, headers } = head;
     // Copied now: the head's own bytes are gone once it has been written.
-    const fields = endToEndFields(headers);
+    const fields = fieldsOfAnswer(headers);
     this.#head = { status, reason: reason.slice(0, reasonCharactersMax), fields };
     this.#bodyBytesMax = limits.bodyBytesMax;
     this.#onOutcome = onOutcome;
@@ -73,7 +73,7 @@ class OutcomeRecorder implements AnswerRecorder {
 const empty = Buffer.alloc(0);
 
 /** `name, value, …` of what describes the answer, not its connection or framing. */
-function endToEndFields(headers: HeaderList): string[] {
+function fieldsOfAnswer(headers: HeaderList): string[] {
   const { flat } = headers;
   const nominated = headers.mayHave(connectionSet) ? nominatedIn(headers) : [];
   const kept: string[] = [];

@@ -398,6 +398,33 @@ describe("files beside the databases", () => {
     await expectWhole();
   });
 
+  test("an answer to a removal that this flush leaves out finds the journal ahead, whenever it arrives", async () => {
+    capture = await open({ kind: "bootstrap" }, { inlineBytesMax: 0 });
+    const found: boolean[] = [];
+    capture.storeIn(() => {
+      found.push(capture.isAhead());
+      return Promise.resolve("key");
+    });
+    capture.begin();
+    // After the cut: the row's deletion, the file's, and a file whose content takes a while to be stored.
+    rmSync(at("uploads/first"));
+    write("uploads/b", "two");
+    expect(await capture.settle(() => true)).toBe("settled");
+    expect([...found, capture.isAhead()]).toEqual([true, true]);
+    expect(kinds(capture.take())).toEqual(["put-file uploads/b"]);
+    expect(kinds(await flush())).toEqual(["remove uploads/first"]);
+    expect(capture.isAhead()).toBe(false);
+  });
+
+  test("a removal of what the journal never had makes nothing wait", async () => {
+    capture.begin();
+    write("uploads/draft", "two");
+    renameSync(at("uploads/draft"), at("uploads/b"));
+    expect(await capture.settle(() => true)).toBe("settled");
+    expect(capture.isAhead()).toBe(false);
+    expect(kinds(capture.take())).toEqual(["put-file uploads/b"]);
+  });
+
   test("a file that was written before the cut is in the flush, however the databases move", async () => {
     capture.begin();
     write("uploads/new", "the row follows");
