@@ -43,6 +43,11 @@ export class Fifo<T> {
     this.#from = 0;
   }
 
+  /** From the newest to the oldest. */
+  *fromLast(): Generator<T> {
+    for (let at = this.#items.length - 1; at >= this.#from; at--) yield this.#items[at] as T;
+  }
+
   *[Symbol.iterator](): Generator<T> {
     for (let at = this.#from; at < this.#items.length; at++) yield this.#items[at] as T;
   }

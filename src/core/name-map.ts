@@ -37,7 +37,7 @@ export class NameMap<T> {
   }
 
   /** Run by run; of each the order in which they were set. An entry that is reached may be deleted. */
-  *values(): Generator<T> {
-    for (const counts of this.#runs.values()) yield* counts.values();
+  forEach(visit: (value: T) => void): void {
+    for (const counts of this.#runs.values()) for (const value of counts.values()) visit(value);
   }
 }

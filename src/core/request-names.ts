@@ -207,8 +207,9 @@ export class RequestNames {
    */
   beginTerm(): void {
     if (this.#rules.has("replay-outcome-durable")) for (const known of this.#pendings) this.#settle(known);
-    for (const known of this.#known.values())
-      if (known.isOwn && known.pending === undefined) this.#known.delete(known.name);
+    this.#known.forEach(({ name, isOwn, pending }) => {
+      if (isOwn && pending === undefined) this.#known.delete(name);
+    });
     this.#unwritten = [];
     this.#isUnwrittenComplete = true;
     this.#unwrittenOutcomes = [];
@@ -316,20 +317,17 @@ export class RequestNames {
 
   /** For the record of a checkpoint. No flush is in progress. */
   table(): NamesTable {
-    const names = [...this.#known.values()].map(({ name }) => name);
+    const names: RequestName[] = [];
+    if (this.#rules.has("replay-named-carried")) this.#known.forEach(({ name }) => names.push(name));
     const outcomes: NamedOutcome[] = [];
     let bytes = 0;
-    for (const { name, outcome, fingerprint } of [...this.#withOutcome].reverse()) {
+    for (const { name, outcome, fingerprint } of this.#withOutcome.fromLast()) {
       if (outcome === undefined) continue;
       bytes += outcomeBytes(outcome);
       if (bytes > tableOutcomeBytesMax) break;
       outcomes.push({ name, outcome, fingerprint });
     }
-    const completeAfter = this.#completeAfter;
-    return {
-      ...{ completeAfter, names: this.#rules.has("replay-named-carried") ? names : [] },
-      ...{ outcomes: outcomes.reverse(), isKeyed: this.#isKeyed },
-    };
+    return { completeAfter: this.#completeAfter, names, outcomes: outcomes.reverse(), isKeyed: this.#isKeyed };
   }
 
   /**
