@@ -11,6 +11,8 @@ interface Name {
 
 export class NameMap<T> {
   readonly #runs = new Map<string, Map<number, T>>();
+  /** The run that was asked for last: mostly all names are of one gateway. */
+  #last: { readonly run: string; readonly counts: Map<number, T> } | undefined;
   #size = 0;
 
   get size(): number {
@@ -18,11 +20,11 @@ export class NameMap<T> {
   }
 
   get({ run, count }: Name): T | undefined {
-    return this.#runs.get(run)?.get(count);
+    return this.#countsOf(run)?.get(count);
   }
 
   set({ run, count }: Name, value: T): void {
-    let counts = this.#runs.get(run);
+    let counts = this.#countsOf(run);
     if (counts === undefined) this.#runs.set(run, (counts = new Map()));
     const before = counts.size;
     counts.set(count, value);
@@ -30,10 +32,19 @@ export class NameMap<T> {
   }
 
   delete({ run, count }: Name): void {
-    const counts = this.#runs.get(run);
+    const counts = this.#countsOf(run);
     if (counts?.delete(count) !== true) return;
     this.#size -= 1;
-    if (counts.size === 0) this.#runs.delete(run);
+    if (counts.size > 0) return;
+    this.#runs.delete(run);
+    this.#last = undefined;
+  }
+
+  #countsOf(run: string): Map<number, T> | undefined {
+    if (this.#last?.run === run) return this.#last.counts;
+    const counts = this.#runs.get(run);
+    if (counts !== undefined) this.#last = { run, counts };
+    return counts;
   }
 
   /** Run by run; of each the order in which they were set. An entry that is reached may be deleted. */

@@ -6,8 +6,8 @@ export type RequestOutcome =
       readonly kind: "whole";
       readonly status: number;
       readonly reason: string;
-      /** `name, value, name, value, …`, without those of the connection and of the framing. */
-      readonly fields: readonly string[];
+      /** All lines as received, each `Name: value` and CR LF: what a repetition gets of them is decided then. */
+      readonly fields: string;
       readonly body: Uint8Array;
     }
   /** The answer is too long to be kept: only that it was given is known, and what it was. */
@@ -16,12 +16,9 @@ export type RequestOutcome =
 /** What one outcome costs in memory and, before compression, in the log. */
 export function outcomeBytes(outcome: RequestOutcome): number {
   if (outcome.kind === "answered") return fixedBytes;
-  let bytes = fixedBytes + outcome.reason.length + outcome.body.byteLength;
-  for (const text of outcome.fields) bytes += text.length + textBytes;
-  return bytes;
+  return fixedBytes + outcome.reason.length + outcome.fields.length + outcome.body.byteLength;
 }
 const fixedBytes = 64;
-const textBytes = 2;
 
 /** Bounds of the outcomes that a host keeps. */
 export interface OutcomeLimits {

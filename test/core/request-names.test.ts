@@ -97,7 +97,7 @@ describe("outcomes of requests", () => {
     kind: "whole",
     status: 201,
     reason: "Created",
-    fields: ["Content-Type", "text/plain"],
+    fields: "Content-Type: text/plain\r\n",
     body: Buffer.from(text),
   });
   const noted = (count: number, text: string) => ({ name: nameOf(named(count)), outcome: outcomeOf(text) });

@@ -6,15 +6,6 @@ import { createHash, type Hash } from "node:crypto";
 import type { OutcomeLimits, RequestOutcome } from "../../core/request-outcome.ts";
 import type { ResponseHead } from "../../http/message/head.ts";
 import type { HeaderList } from "../../http/message/headers.ts";
-import {
-  CONNECTION,
-  CONTENT_LENGTH,
-  fieldSet,
-  isHopByHop,
-  knownField,
-  OTHER,
-  STEAD,
-} from "../../http/message/known-fields.ts";
 import type { AnswerRecorder } from "../../http/upstream/exchange.ts";
 import type { Handover } from "./handover.ts";
 
@@ -39,27 +30,29 @@ class OutcomeRecorder implements AnswerRecorder {
   constructor(head: ResponseHead, limits: OutcomeLimits, onOutcome: (outcome: RequestOutcome) => void) {
     const { status, reason, headers } = head;
     // Copied now: the head's own bytes are gone once it has been written.
-    const fields = fieldsOfAnswer(headers);
-    this.#head = { status, reason: reason.slice(0, reasonCharactersMax), fields };
+    this.#head = { status, reason: reason.slice(0, reasonCharactersMax), fields: headers.lines };
     this.#bodyBytesMax = limits.bodyBytesMax;
     this.#onOutcome = onOutcome;
   }
 
   onBody(bytes: Buffer, from: number, to: number): void {
-    const part = bytes.subarray(from, to);
-    this.#bytes += part.length;
+    this.#bytes += to - from;
     if (this.#hash === undefined && this.#bytes > this.#bodyBytesMax) this.#keepHashOnly();
-    if (this.#hash !== undefined) this.#hash.update(part);
-    else this.#parts.push(Buffer.from(part));
+    if (this.#hash !== undefined) this.#hash.update(bytes.subarray(from, to));
+    else {
+      const part = Buffer.allocUnsafe(to - from);
+      bytes.copy(part, 0, from, to);
+      this.#parts.push(part);
+    }
   }
 
   onComplete(trailers: HeaderList | undefined): void {
     if (trailers !== undefined && trailers.count > 0) this.#keepHashOnly();
-    const { status } = this.#head;
-    const [first = empty] = this.#parts;
+    const { status, reason, fields } = this.#head;
+    const body = this.#parts.length > 1 ? Buffer.concat(this.#parts) : (this.#parts[0] ?? empty);
     this.#onOutcome(
       this.#hash === undefined
-        ? { kind: "whole", ...this.#head, body: this.#parts.length > 1 ? Buffer.concat(this.#parts) : first }
+        ? { kind: "whole", status, reason, fields, body }
         : { kind: "answered", status, bodyBytes: this.#bytes, sha256: this.#hash.digest("hex") },
     );
   }
@@ -71,31 +64,3 @@ class OutcomeRecorder implements AnswerRecorder {
 }
 
 const empty = Buffer.alloc(0);
-
-/** `name, value, …` of what describes the answer, not its connection or framing. */
-function fieldsOfAnswer(headers: HeaderList): string[] {
-  const { flat } = headers;
-  const nominated = headers.mayHave(connectionSet) ? nominatedIn(headers) : [];
-  const kept: string[] = [];
-  for (let i = 0; i < flat.length; i += 2) {
-    const name = flat[i] as string;
-    const field = knownField(name);
-    const isDropped =
-      field === OTHER
-        ? ofFraming.has(name.toLowerCase())
-        : field === STEAD || field === CONTENT_LENGTH || isHopByHop(field);
-    if (!isDropped && !nominated.includes(name.toLowerCase())) kept.push(name, flat[i + 1] as string);
-  }
-  return kept;
-}
-
-const connectionSet = fieldSet(CONNECTION);
-const nominatedIn = (headers: HeaderList): string[] =>
-  headers
-    .getAll("connection")
-    .join(",")
-    .toLowerCase()
-    .split(/[\s,]+/);
-
-/** What the server of the repetition sets itself, beside the length. */
-const ofFraming: ReadonlySet<string> = new Set(["trailer", "date"]);

@@ -6,10 +6,16 @@ import type { Beginning } from "../../core/request-names.ts";
 import type { RequestOutcome } from "../../core/request-outcome.ts";
 import type { CancellationGroup } from "../../runtime/cancellation-group.ts";
 import type { RequestHead } from "../../http/message/head.ts";
-import { HeaderList } from "../../http/message/headers.ts";
+import { HeaderList, splitLines } from "../../http/message/headers.ts";
 import { errorReply } from "../../http/server/local-reply.ts";
 import type { Exchange, LocalReply } from "../../http/upstream/exchange.ts";
-import { putAsideCause, recordedField, unknownFields, type UnknownCause } from "../../http/message/stead-fields.ts";
+import {
+  putAsideCause,
+  recordedField,
+  unknownFields,
+  type UnknownCause,
+  withoutSteadFields,
+} from "../../http/message/stead-fields.ts";
 
 const text: [string, string] = ["Content-Type", "text/plain; charset=utf-8"];
 
@@ -60,10 +66,27 @@ export async function answerBefore(exchange: Exchange, end: CancellationGroup, b
       if (outcome.kind === "answered") return sayUnknown(exchange, end, "executed", answeredReason(outcome));
       if (end.reason !== undefined || exchange.hasResponseStarted) return exchange.abort();
       const { status, reason, fields, body } = outcome;
-      await exchange.respond({ status, reason, headers: [...new HeaderList([...fields]), recordedField], body });
+      await exchange.respond({ status, reason, headers: [...fieldsToRepeat(fields), recordedField], body });
     }
   }
 }
+
+/** Of an answer as the application gave it, without what this server sets itself or what was about that connection. */
+function fieldsToRepeat(lines: string): HeaderList {
+  const headers = new HeaderList(splitLines(lines));
+  const nominated = headers
+    .getAll("connection")
+    .join(",")
+    .toLowerCase()
+    .split(/[\s,]+/);
+  const dropped = new Set([...ofConnection, ...nominated]);
+  return withoutSteadFields(headers.without((name) => dropped.has(name)));
+}
+
+const ofConnection: readonly string[] = [
+  ...["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"],
+  ...["content-length", "date"],
+];
 
 const inUseReason = "the first request with this Idempotency-Key is being executed; send it again later";
 const otherRequestReason =

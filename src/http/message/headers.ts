@@ -53,6 +53,15 @@ export class HeaderList {
     return (this.#flat ??= this.#splitSource());
   }
 
+  /** All fields as lines, each ending with CR LF. */
+  get lines(): string {
+    const { source } = this;
+    if (source !== undefined) return this.#sourceLines(source);
+    let lines = "";
+    for (const [name, value] of this) lines += `${name}: ${value}\r\n`;
+    return lines;
+  }
+
   /** Number of fields. */
   get count(): number {
     return this.flat.length / 2;
@@ -134,10 +143,12 @@ export class HeaderList {
 
   #splitSource(): string[] {
     const { source } = this;
-    if (source === undefined) return [];
-    const { bytes, fieldsStart, fieldsEnd } = source;
+    return source === undefined ? [] : splitLines(this.#sourceLines(source));
+  }
+
+  #sourceLines({ bytes, fieldsStart, fieldsEnd }: HeadSource): string {
     if (bytes.length < fieldsEnd) throw new Error("the fields of a response cannot be read after it has left");
-    return splitLines(bytes.toString("latin1", fieldsStart, fieldsEnd) + this.added);
+    return bytes.toString("latin1", fieldsStart, fieldsEnd) + this.added;
   }
 }
 

@@ -5,8 +5,10 @@
  *
  *     run 8 bytes, count u48, status u16, kind u8 (bit 7: with a fingerprint), fingerprint 16 bytes if so
  *     kind 0 (whole): length of reason u16, reason, number of fields u16, for each: length u16, name, length u32, value,
- *                     length of body u32, body
+ *                     length of body u32, body; it is read, and not written any more
  *     kind 1 (answered): length of the body u48, its SHA-256 32 bytes
+ *     kind 2 (whole): length of reason u16, reason, length of the fields' lines u32, these lines, length of body u32,
+ *                     body
  *
  * It is optional, and no promise rests on it: for a reader that skips it the names are in doubt, as the section
  * `requests` has them, and their repetitions are answered as unknown.
@@ -24,7 +26,7 @@ const inflatedBytesMax = 64 * 1024 * 1024;
 const deflatedFrom = 8 * 1024;
 const runBytes = 8;
 const hashBytes = 32;
-const [wholeTag, answeredTag, printedFlag] = [0, 1, 0x80];
+const [splitTag, answeredTag, wholeTag, printedFlag] = [0, 1, 2, 0x80];
 const fingerprintBytes = 16;
 
 /** `isKeyed`: as in `FlushNames`. */
@@ -47,10 +49,7 @@ function storedDeflate(plain: Buffer): Buffer {
 function bytesOf({ outcome, fingerprint }: NamedOutcome): number {
   const head = runBytes + 6 + 2 + 1 + (fingerprint === undefined ? 0 : fingerprintBytes);
   if (outcome.kind === "answered") return head + 6 + hashBytes;
-  // Of a name's length 2, of a value's 4.
-  let fieldBytes = 0;
-  for (const text of outcome.fields) fieldBytes += text.length + 3;
-  return head + 2 + outcome.reason.length + 2 + fieldBytes + 4 + outcome.body.byteLength;
+  return head + 2 + outcome.reason.length + 4 + outcome.fields.length + 4 + outcome.body.byteLength;
 }
 
 /** One after the other, because this runs for each answer: returns the place behind it. */
@@ -67,15 +66,8 @@ function writeOutcome(plain: Buffer, from: number, { name, outcome, fingerprint 
   }
   at = plain.writeUInt16BE(outcome.reason.length, at);
   at += plain.write(outcome.reason, at, "latin1");
-  const { fields } = outcome;
-  at = plain.writeUInt16BE(fields.length / 2, at);
-  for (let i = 0; i < fields.length; i += 2) {
-    const [field, value] = [fields[i] as string, fields[i + 1] as string];
-    at = plain.writeUInt16BE(field.length, at);
-    at += plain.write(field, at, "latin1");
-    at = plain.writeUInt32BE(value.length, at);
-    at += plain.write(value, at, "latin1");
-  }
+  at = plain.writeUInt32BE(outcome.fields.length, at);
+  at += plain.write(outcome.fields, at, "latin1");
   at = plain.writeUInt32BE(outcome.body.byteLength, at);
   plain.set(outcome.body, at);
   return at + outcome.body.byteLength;
@@ -110,10 +102,11 @@ function* readOutcomes(plain: Buffer): Generator<NamedOutcome> {
   const readOutcome = (status: number, tag: number): RequestOutcome => {
     if (tag === answeredTag)
       return { kind: "answered", status, bodyBytes: readNumber(6), sha256: take(hashBytes).toString("hex") };
-    if (tag !== wholeTag) throw new MalformedBytes(`an outcome of kind ${tag}`, "0 or 1");
+    if (tag !== wholeTag && tag !== splitTag) throw new MalformedBytes(`an outcome of kind ${tag}`, "0, 1 or 2");
     const reason = readText(2);
-    const fields: string[] = [];
-    for (let left = readNumber(2); left > 0; left--) fields.push(readText(2), readText(4));
+    let fields = tag === wholeTag ? readText(4) : "";
+    if (tag === splitTag)
+      for (let left = readNumber(2); left > 0; left--) fields += `${readText(2)}: ${readText(4)}\r\n`;
     return { kind: "whole", status, reason, fields, body: Buffer.from(take(readNumber(4))) };
   };
   while (at < plain.length) {

@@ -31,7 +31,7 @@ const hashed = (text: string): unknown => ({
 
 test("an answer as long as is allowed is kept whole", () => {
   expect(kept(["ab", "cd"])).toEqual({
-    ...{ kind: "whole", status: 200, reason: "OK", fields: ["X-A", "1"], body: Buffer.from("abcd") },
+    ...{ kind: "whole", status: 200, reason: "OK", fields: "X-A: 1\r\n", body: Buffer.from("abcd") },
   });
 });
 

@@ -5,7 +5,7 @@ import { Handover } from "../../../src/host/application/handover.ts";
 import { ManualClock } from "../../support/http/manual-clock.ts";
 
 const named = (count: number): NamedRequest => ({ run: "00112233445566aa", count, after: 0, isAgain: false });
-const outcome: RequestOutcome = { kind: "whole", status: 201, reason: "Created", fields: [], body: Buffer.from("ok") };
+const outcome: RequestOutcome = { kind: "whole", status: 201, reason: "Created", fields: "", body: Buffer.from("ok") };
 
 const setUp = () => {
   const clock = new ManualClock();

@@ -605,7 +605,7 @@ describe("names of requests", () => {
     for (const count of [1, 2]) requestNames.begin(named(count), 1);
     const collecting = Promise.withResolvers<void>();
     source.collecting = collecting.promise;
-    const outcome = { kind: "whole", status: 201, reason: "Created", fields: [], body: Buffer.from("ok") } as const;
+    const outcome = { kind: "whole", status: 201, reason: "Created", fields: "", body: Buffer.from("ok") } as const;
     requestNames.answered(named(1), outcome);
     source.commit();
     store.isHolding = true;
@@ -629,7 +629,7 @@ describe("names of requests", () => {
   test("are in the log in whatever format records are, from the first one on that is a client's key", async () => {
     const requestNames = new RequestNames();
     const { journal, source, store } = await setUp({ handover: new Handover(requestNames, systemClock), format: 1 });
-    const answer = { kind: "whole", status: 201, reason: "", fields: [], body: Buffer.alloc(0) } as const;
+    const answer = { kind: "whole", status: 201, reason: "", fields: "", body: Buffer.alloc(0) } as const;
     for (const name of [named(1), { ...named(2), isKeyed: true, fingerprint: "0".repeat(32) }, named(3)]) {
       requestNames.begin(name, 1);
       requestNames.answered(name, answer);
@@ -652,7 +652,7 @@ describe("names of requests", () => {
       const requestNames = new RequestNames();
       const { journal, source, store } = await setUp({ handover: new Handover(requestNames, systemClock) });
       requestNames.begin(named(1), 1);
-      requestNames.answered(named(1), { kind: "whole", status: 201, reason: "", fields: [], body: Buffer.alloc(0) });
+      requestNames.answered(named(1), { kind: "whole", status: 201, reason: "", fields: "", body: Buffer.alloc(0) });
       const unsettled = { isSettled: isDatabase };
       source.unsettled = [unsettled];
       source.left = isDatabase ? ["b.db"] : [];
