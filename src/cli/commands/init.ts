@@ -18,7 +18,7 @@ import { type FittingFiles, fittingFiles } from "../../core/files/coverage.ts";
 import { type FolderSurvey, surveyFolder } from "../../host/machine/folder-survey.ts";
 import { fittingPatterns } from "./fitting-patterns.ts";
 import { hostParty, type Party } from "../../control/channel/transcript.ts";
-import { machineFiles, makeCertificates } from "./ca.ts";
+import { type MachineFiles, machineFiles, makeCertificates } from "./ca.ts";
 import { clearTextWarning, tokenOf } from "./gateway-connection.ts";
 import { type ConfiguredMachine, readConfiguredMachine, replaceText, withService } from "./init-add.ts";
 import { addressDefault, type InitFlags, initParameters } from "./init-flags.ts";
@@ -232,13 +232,19 @@ function planOf(flags: Flags, { cwd, folder, target, joined, machine }: PlanInpu
       hostId: joined?.hostId ?? flags.host ?? "a",
       ports: machine?.ports,
       gatewayId: joined?.gatewayId ?? flags.id,
-      tls: flags.tls ? machineFiles(machine === undefined ? undefined : `${service}-host`) : undefined,
+      tls: flags.tls ? certificateFiles(flags, service) : undefined,
       vault: isUrl ? vault : inFile(vault),
       ...{ command: flags.command, address: flags.address, database: system?.database },
       peers: flags.peers ?? joined?.peers,
       ...{ hosts: joined?.hosts, cluster: joined?.cluster ?? machine?.cluster },
     },
   };
+}
+
+/** Undefined: the command makes no process that would need a certificate. */
+function certificateFiles({ add, role }: Flags, service: string): MachineFiles | undefined {
+  if (!add) return machineFiles();
+  return role === "gateway" ? undefined : machineFiles(`${service}-host`);
 }
 
 /** Of a further service: "data" and "vault" are the first one's. */

@@ -72,7 +72,9 @@ test("each further one has ports that no file of the folder names", async () => 
 
 test("a gateway's file gets the service alone, and a host's machine the host alone", async () => {
   await init("--role", "gateway", "--service", "notes", "--address", "10.0.0.1");
-  expect(await add("memos", "--role", "gateway", "--match-host", "memos.example")).toMatchObject({ code: 0, err: "" });
+  const run = await add("memos", "--role", "gateway", "--match-host", "memos.example", "--tls");
+  expect(run).toMatchObject({ code: 0, err: "" });
+  expect(readdirSync(folder).filter((name) => name.endsWith(".pem"))).toEqual([]);
   expect(written("stead.toml").services.map(({ name }) => name)).toEqual(["notes", "memos"]);
   expect(readdirSync(folder).filter((name) => name.endsWith(".toml"))).toEqual(["stead.toml"]);
   rmSync(join(folder, "stead.toml"));
