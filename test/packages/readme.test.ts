@@ -81,10 +81,12 @@ async function ask(method: "POST" | "GET", path: string, { text = "", host = "10
   const body = text === "" ? "" : `, body: ${JSON.stringify(JSON.stringify({ text }))}`;
   const call = `fetch("http://10.0.0.1:8000${path}", { method: "${method}", headers: { host: "${host}" }${body} })`;
   const { out, err } = await one.inNetwork(
-    ...[process.execPath, "-e", `const r = await ${call}; console.log(JSON.stringify([r.status, await r.json()]));`],
+    ...[process.execPath, "-e", `const r = await ${call}; console.log(JSON.stringify([r.status, await r.text()]));`],
   );
   if (out === "") throw new Error(`the client got no answer: ${err}`);
-  const [status, found] = JSON.parse(out) as [number, Answer["body"]];
+  const [status, content] = JSON.parse(out) as [number, string];
+  if (!content.startsWith("{")) throw new Error(`the client was answered ${status}: ${content}`);
+  const found = JSON.parse(content) as Answer["body"];
   return { status, body: found };
 }
 
@@ -157,8 +159,9 @@ test.skipIf(missing !== undefined)(
     const memo = await ask("POST", "/notes", { text: "a memo", host });
     expect([memo.status, memo.body.id]).toEqual([201, 1]);
     await run(one, "systemctl kill --signal=KILL stead-host@memos");
-    expect(await ask("POST", "/notes", { text: "held", host })).toMatchObject({ status: 201, body: { id: 2 } });
+    // Not at once: what is in flight at the kill may be in doubt, which is not this test's matter.
     await until(({ primary }) => primary === "b", "memos");
+    expect(await ask("POST", "/notes", { text: "another", host })).toMatchObject({ status: 201, body: { id: 2 } });
     expect((await ask("GET", "/notes/1", { host })).body.text).toBe("a memo");
     const after = await until(() => true);
     expect([after.primary, after.epoch]).toEqual([before.primary, before.epoch]);
