@@ -10,7 +10,10 @@ import type { TarEntry } from "./tar.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 export const unitNames = [
-  ...["stead-gateway.service", "stead-host.service", "stead-host@.service", "stead-vault.service"],
+  "stead-gateway.service",
+  "stead-host.service",
+  "stead-host@.service",
+  "stead-vault.service",
 ] as const;
 const documents = ["README.md", "docs/OPERATIONS.md", "docs/SECURITY.md"];
 const executablePath = "/usr/bin/stead";

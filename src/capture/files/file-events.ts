@@ -29,9 +29,9 @@ const { modify, attributes, closeWrite, movedFrom, movedTo, create, ignored, unm
 // biome-ignore lint/suspicious/noControlCharactersInRegex: it is about bytes.
 const isPlain = /^[\x00-\x5b\x5d-\x7f]*$/;
 
-/** What the kernel tells; the simulation has its own. */
 export type OnFileNews = (path: string, news: FileNews, isPlaceCertain: boolean) => void;
 
+/** What the kernel tells; the simulation has its own. */
 export type KernelEvents = Pick<Inotify, "watch" | "unwatch" | "read" | "close">;
 
 export class FileEvents {

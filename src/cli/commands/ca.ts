@@ -2,7 +2,7 @@
  * `stead ca create` and `stead ca issue`: the authority of a cluster's certificates, and a certificate for each process
  * (src/control/tls/). The key of the authority is needed only here: keep it off the servers.
  */
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { buildCommand, buildRouteMap } from "@stricli/core";
 import { clusterNameDefault } from "../../control/channel/keyring.ts";
@@ -17,6 +17,7 @@ import {
 import { identifierAccepted, isIdentifier } from "../../core/identifier.ts";
 import { systemClock } from "../../runtime/clock.ts";
 import { messageOf, OperatorError } from "../../runtime/operator-error.ts";
+import { replaceFile } from "../../runtime/replace-file.ts";
 import type { CliContext } from "../output/context.ts";
 import { jsonFlag } from "./gateway-connection.ts";
 
@@ -253,14 +254,6 @@ const firstCertificate = (pem: string): string =>
 function writeIssued({ cert, key }: Issued, certPath: string, keyPath: string): void {
   replaceFile(keyPath, key, 0o600);
   replaceFile(certPath, cert, 0o644);
-}
-
-/** At once: no process reads half of it. */
-function replaceFile(path: string, text: string, mode: number): void {
-  const draft = `${path}.new`;
-  writeFileSync(draft, text, { mode });
-  chmodSync(draft, mode);
-  renameSync(draft, path);
 }
 
 function write(path: string, act: () => void): void {

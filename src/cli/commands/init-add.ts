@@ -3,7 +3,7 @@
  * stead.toml, SERVICE.toml, with ports that no file in the folder names; its [[service]] goes behind what the gateway's
  * stead.toml has, every byte of which stays. A running gateway reads that file again by itself.
  */
-import { chmodSync, chownSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { clusterNameDefault } from "../../control/channel/keyring.ts";
 import { loadConfig, parseConfig } from "../../config/load.ts";
@@ -70,16 +70,6 @@ export function withService({ path, text }: ConfiguredMachine, part: string): st
     found: `with this service, ${path} would be refused; nothing was written:\n${formatProblems(result.problems)}`,
     advice: "choose another --service, or name the requests that are the service's with --match-host or --match-path",
   });
-}
-
-/** At once, with its owner and mode: no process reads half of it. */
-export function replaceText(path: string, text: string): void {
-  const draft = `${path}.new`;
-  const { mode, uid, gid } = statSync(path);
-  writeFileSync(draft, text, { mode: 0o600, flush: true });
-  chownSync(draft, uid, gid);
-  chmodSync(draft, mode & 0o777);
-  renameSync(draft, path);
 }
 
 function read(path: string): Config {

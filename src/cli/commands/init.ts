@@ -12,6 +12,7 @@ import { parseConfig } from "../../config/load.ts";
 import { configJsonSchemaText, configSchemaFile } from "../../config/json-schema.ts";
 import { formatProblems } from "../../config/problems.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
+import { replaceFile } from "../../runtime/replace-file.ts";
 import { defaultConfigFile } from "./config.ts";
 import type { CliContext } from "../output/context.ts";
 import { type FittingFiles, fittingFiles } from "../../core/files/coverage.ts";
@@ -20,7 +21,7 @@ import { fittingPatterns } from "./fitting-patterns.ts";
 import { hostParty, type Party } from "../../control/channel/transcript.ts";
 import { type MachineFiles, machineFiles, makeCertificates } from "./ca.ts";
 import { clearTextWarning, tokenOf } from "./gateway-connection.ts";
-import { type ConfiguredMachine, readConfiguredMachine, replaceText, withService } from "./init-add.ts";
+import { type ConfiguredMachine, readConfiguredMachine, withService } from "./init-add.ts";
 import { addressDefault, type InitFlags, initParameters } from "./init-flags.ts";
 import { type Joined, joinCluster, registerHost } from "./init-join.ts";
 import { type Account, findAccount, giveFiles, systemFolder, systemPlaces } from "./init-system.ts";
@@ -139,7 +140,10 @@ function giveAll(flags: Flags, { target, cwd, texts: { own }, plan }: Giving, ac
       {
         ...{ folder: target, state: resolve(cwd, flags.state) },
         open: [...(own === undefined ? [] : [own.path]), join(target, configSchemaFile)],
-        secret: [secretFile, ...(tls === undefined ? [] : [tls.key])].map((name) => resolve(target, name)),
+        // The secret of a machine that has been configured before is left as it is.
+        secret: [...(flags.add ? [] : [secretFile]), ...(tls === undefined ? [] : [tls.key])].map((name) =>
+          resolve(target, name),
+        ),
         vault: flags.createVault ? plan.vaultPlace : undefined,
       },
       account,
@@ -276,7 +280,7 @@ async function writeFiles(flags: Flags, { target, texts: { own, gateway }, plan 
     if (!hasSecret)
       writeFileSync(secretPath, `${randomBytes(secretBytes).toString("base64url")}\n`, { mode: 0o600, flag: "wx" });
     if (own !== undefined) writeFileSync(own.path, own.text, { flag: "wx" });
-    if (gateway !== undefined) replaceText(gateway.path, gateway.text);
+    if (gateway !== undefined) replaceFile(gateway.path, gateway.text);
     // Not of this operator's making, and that of this version.
     writeFileSync(join(target, configSchemaFile), configJsonSchemaText());
   });

@@ -3,17 +3,7 @@
  * (rotation.ts): the new secret beside the former one, every process reads the file, the former one goes.
  */
 import { randomBytes } from "node:crypto";
-import {
-  chmodSync,
-  chownSync,
-  closeSync,
-  fsyncSync,
-  openSync,
-  realpathSync,
-  renameSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { realpathSync } from "node:fs";
 import { resolve } from "node:path";
 import { buildCommand, buildRouteMap } from "@stricli/core";
 import { type FormerSecret, formatSecrets, readSecrets, type Secrets } from "../../config/secret.ts";
@@ -24,6 +14,7 @@ import { Keyring } from "../../control/channel/keyring.ts";
 import { operator } from "../../control/channel/transcript.ts";
 import { systemClock } from "../../runtime/clock.ts";
 import { messageOf, OperatorError } from "../../runtime/operator-error.ts";
+import { replaceFile } from "../../runtime/replace-file.ts";
 import type { CliContext } from "../output/context.ts";
 import { exitCodes } from "../output/exit-codes.ts";
 import { formatTable } from "../output/table.ts";
@@ -194,7 +185,7 @@ function open(context: CliContext, flags: RotateFlags): Rotation {
     tlsOf(tls === undefined ? undefined : { name, acceptBearer: false, tls }),
   );
   const put = (next: Secrets): void => {
-    replaceFile(file, formatSecrets(next));
+    replaceSecret(file, formatSecrets(next));
     secrets = next;
     use();
   };
@@ -251,22 +242,9 @@ function readFile(path: string): Secrets {
   throw new OperatorError("configuration", read.said);
 }
 
-/** At once and durably, with the mode and the owner that the file had. */
-function replaceFile(path: string, text: string): void {
-  const draft = `${path}.new`;
+function replaceSecret(path: string, text: string): void {
   try {
-    const { mode, uid, gid } = statSync(path);
-    const file = openSync(draft, "w", 0o600);
-    try {
-      writeFileSync(file, text);
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
-    }
-    const made = statSync(draft);
-    if (made.uid !== uid || made.gid !== gid) chownSync(draft, uid, gid);
-    chmodSync(draft, mode & 0o777);
-    renameSync(draft, path);
+    replaceFile(path, text);
   } catch (error) {
     throw new OperatorError(
       "resource",

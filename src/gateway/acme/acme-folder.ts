@@ -6,27 +6,20 @@
  * power failure. Everything is readable for this user alone.
  */
 import { hash, X509Certificate } from "node:crypto";
-import {
-  chmodSync,
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from "node:fs";
-import { dirname, join } from "node:path";
+import { chmodSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import * as v from "valibot";
 import type { AcmeConfig } from "../../config/acme-config.ts";
 import type { CertificateLifetime } from "../../core/certificate-renewal.ts";
 import type { Certificate } from "../../http/server/server-tls.ts";
 import { messageOf, OperatorError } from "../../runtime/operator-error.ts";
+import { replaceFile } from "../../runtime/replace-file.ts";
 import { challengeFolder, challengePath } from "../route/challenge-files.ts";
 import { placeholderCertificate, placeholderName } from "../route/self-signed.ts";
 import { AccountKey } from "./account-key.ts";
 import type { ChallengeAnswer } from "./acme-client.ts";
+
+const privateMode = 0o600;
 
 /** The folder, or a file in it, cannot be used. */
 export class AcmeFolderError extends OperatorError {
@@ -74,7 +67,7 @@ export class AcmeFolder {
       const known = readIfThere(path);
       if (known !== undefined) chmodSync(path, 0o600);
       const text = known ?? AccountKey.generate();
-      if (known === undefined) writePrivate(path, text);
+      if (known === undefined) replaceFile(path, text, privateMode);
       return new AccountKey(text);
     });
   }
@@ -98,7 +91,7 @@ export class AcmeFolder {
   }
 
   put({ cert, key }: Certificate): void {
-    this.#guard(this.#certificatePath, () => writePrivate(this.#certificatePath, `${cert}${key}`));
+    this.#guard(this.#certificatePath, () => replaceFile(this.#certificatePath, `${cert}${key}`, privateMode));
   }
 
   /** Of attempts for the same names by the same authority. */
@@ -113,13 +106,13 @@ export class AcmeFolder {
 
   keepAttempt(attempt: KeptAttempt): void {
     const text = JSON.stringify({ of: this.#subject, ...attempt });
-    this.#guard(this.#attemptPath, () => writePrivate(this.#attemptPath, text));
+    this.#guard(this.#attemptPath, () => replaceFile(this.#attemptPath, text, privateMode));
   }
 
   /** Of this gateway's order, or of another gateway's. */
   putAnswer(answer: ChallengeAnswer): void {
     const path = challengePath(this.#config.folder, answer.kind, keyOf(answer));
-    if (path !== undefined) this.#guard(path, () => writePrivate(path, answer.keyAuthorization));
+    if (path !== undefined) this.#guard(path, () => replaceFile(path, answer.keyAuthorization, privateMode));
   }
 
   removeAnswer(answer: Pick<ChallengeAnswer, "kind" | "domain" | "token">): void {
@@ -154,25 +147,5 @@ function readIfThere(path: string): string | undefined {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw error;
-  }
-}
-
-/** The whole new text or the old one, whatever happens meanwhile. */
-function writePrivate(path: string, text: string): void {
-  const temporary = `${path}.new`;
-  rmSync(temporary, { force: true });
-  const file = openSync(temporary, "wx", 0o600);
-  try {
-    writeSync(file, text);
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
-  renameSync(temporary, path);
-  const folder = openSync(dirname(path), "r");
-  try {
-    fsyncSync(folder);
-  } finally {
-    closeSync(folder);
   }
 }

@@ -11,7 +11,7 @@
  *                     body
  *
  * It is optional, and no promise rests on it: for a reader that skips it the names are in doubt, as the section
- * `requests` has them, and their repetitions are answered as unknown.
+ * `requests` has them, and their repetitions are answered as unknown. So it is for a version before kind 2.
  */
 import { deflateRawSync, inflateRawSync } from "node:zlib";
 import type { Section } from "../../core/flush.ts";
