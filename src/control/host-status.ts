@@ -1,5 +1,6 @@
 /** A host's status: the same object in `GET /v1/status` and in each line of the status stream. */
 import * as v from "valibot";
+import { oldestRecordFormat, type ReportedFormat } from "../core/record-format.ts";
 import { baseUrlSchema } from "./addresses.ts";
 import { programSchema } from "./program-status.ts";
 import { restoreTestSchema } from "./restore-test.ts";
@@ -222,6 +223,13 @@ export const hostStatusSchema = v.object({
   warnings: v.array(v.string()),
 });
 export type HostStatus = v.InferOutput<typeof hostStatusSchema>;
+
+/** The record formats of a host. undefined: it has not been heard. */
+export function reportedFormat(status: HostStatus | undefined): ReportedFormat | undefined {
+  if (status === undefined) return undefined;
+  const { reads, writes } = status.recordFormat ?? { reads: oldestRecordFormat, writes: null };
+  return { reads, writes: writes ?? undefined };
+}
 
 /** Default values of the fields that a host may leave out. */
 export const untold = {

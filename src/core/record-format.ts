@@ -2,9 +2,11 @@
  * The format of a primary's records: the newest that every host of the service can read, as far as the gateways know.
  *
  * How this is known: a host's status has the newest format that it reads; an earlier version has none, and reads format
- * 1. A gateway takes the lowest value of all registered hosts of the service (1 for a host that it has never heard),
- * and sends it with each promote order and each probe. A primary writes the lowest of the gateways' recent values;
- * without any it writes format 1. While hosts are upgraded one by one, the last of them thus decides.
+ * 1. A gateway takes the lowest value of all registered hosts of the service, and sends it with each promote order and
+ * each probe. A host that it has never heard, since one of them was added or started a moment ago, leaves that as it
+ * is: it counts as what the primary writes now, and as 1 without a primary. A primary writes the lowest of the
+ * gateways' recent values; without any it writes format 1. While hosts are upgraded one by one, the last of them thus
+ * decides.
  *
  * Safety does not depend on it. A host that meets an unknown format refuses the record before it reads anything in it
  * (record-codec.ts), and so stays before it; a claim needs the end of the log (R1), so that host never claims, and
@@ -16,8 +18,11 @@
  *   1; the next checkpoint comes after the last record of format 2, and the host starts there. Claims cannot block it:
  *   a claim always has format 1 (log-writer.ts).
  * - A host that returns to an earlier version counts with its last value until it reports again; then as above.
- * - A host that is gone for good but still registered counts with its last value; a gateway that has started since has
- *   never heard it, and says 1 until it is removed from the registry. Format 1 loses only what sections carry.
+ * - A host that is added with an earlier version: until it is heard the primary may write format 2, as it did before.
+ *   The log had such records already, so the host waits for a checkpoint in any case.
+ * - A host that is gone for good but still registered counts with its last value. To a gateway that has started since
+ *   it leaves the format as it is; after a failover without any other gateway that is 1, until the host is removed from
+ *   the registry. Format 1 loses only what optional sections carry.
  * - Gateways that know different hosts: the lowest value counts. A gateway of an earlier version sends none, and does
  *   not count.
  * - A gateway that is gone: its value is forgotten after a while, whether it was 1 or 2.
@@ -34,18 +39,30 @@ import type { Rules } from "./rules.ts";
 export type RecordFormat = 1 | 2;
 export const newestRecordFormat: RecordFormat = 2;
 
-/** The format of a host that reports none: its version has only one format. */
 export const oldestRecordFormat: RecordFormat = 1;
 
 /** Several of the longest intervals between two probes. */
 export const toldFormatMsMax = 180_000;
 const gatewaysMax = 64;
 
-/** Returns the newest format that all of them read. undefined: a host that reports none. */
-export const commonFormat = (hosts: Iterable<number | undefined>): number => {
-  const formats = [...hosts].map((reads) => reads ?? oldestRecordFormat);
-  return formats.length === 0 ? oldestRecordFormat : Math.min(...formats);
-};
+/** What a host reports. An earlier version reports none, and has only format 1. */
+export interface ReportedFormat {
+  readonly reads: number;
+  /** undefined unless it is primary. */
+  readonly writes: number | undefined;
+}
+
+/** Returns the newest format that all of them read. undefined: a registered host that has not been heard yet. */
+export function commonFormat(hosts: readonly (ReportedFormat | undefined)[]): number {
+  const heard = hosts.filter((host) => host !== undefined);
+  const reads = heard.map((host) => host.reads);
+  if (heard.length === hosts.length) return lowestOf(reads);
+  const written = lowestOf(heard.flatMap(({ writes }) => writes ?? []));
+  return lowestOf([...reads, written]);
+}
+
+const lowestOf = (formats: readonly number[]): number =>
+  formats.length === 0 ? oldestRecordFormat : Math.min(...formats);
 
 /** The values that gateways sent to this host, and the resulting format of the records that it writes. */
 export class ToldFormats {
@@ -68,8 +85,6 @@ export class ToldFormats {
   toWrite(nowMs: number): RecordFormat {
     if (!this.#rules.has("common-format")) return newestRecordFormat;
     const fresh = [...this.#words.values()].filter(({ atMs }) => nowMs - atMs < toldFormatMsMax);
-    return commonFormat(fresh.map(({ format }) => format)) >= newestRecordFormat
-      ? newestRecordFormat
-      : oldestRecordFormat;
+    return lowestOf(fresh.map(({ format }) => format)) >= newestRecordFormat ? newestRecordFormat : oldestRecordFormat;
   }
 }

@@ -2,16 +2,27 @@ import { describe, expect, test } from "bun:test";
 import { commonFormat, ToldFormats, toldFormatMsMax } from "../../src/core/record-format.ts";
 import { allRules } from "../../src/core/rules.ts";
 
+const secondary = (reads: number) => ({ reads, writes: undefined });
+const primary = (format: number) => ({ reads: format, writes: format });
+
 describe("the format that a gateway tells", () => {
   test("is the least that its hosts told", () => {
-    expect(commonFormat([2, 2])).toBe(2);
-    expect(commonFormat([2, 1, 3])).toBe(1);
-    expect(commonFormat([3, 4])).toBe(3);
+    expect(commonFormat([secondary(2), secondary(2)])).toBe(2);
+    expect(commonFormat([secondary(2), secondary(1), primary(3)])).toBe(1);
+    expect(commonFormat([secondary(3), secondary(4)])).toBe(3);
+    expect(commonFormat([primary(2), { reads: 1, writes: undefined }])).toBe(1);
   });
 
-  test("is 1 when a host did not tell, or there is none", () => {
-    expect(commonFormat([2, undefined])).toBe(1);
+  test("is 1 without hosts, and without a primary while one has not been heard", () => {
+    expect(commonFormat([secondary(2), undefined])).toBe(1);
+    expect(commonFormat([undefined])).toBe(1);
     expect(commonFormat([])).toBe(1);
+  });
+
+  test("stays what the primary writes while a host that was added has not been heard, neither less nor more", () => {
+    expect(commonFormat([primary(2), secondary(2), undefined])).toBe(2);
+    expect(commonFormat([{ reads: 2, writes: 1 }, undefined])).toBe(1);
+    expect(commonFormat([primary(2), secondary(1), undefined])).toBe(1);
   });
 });
 

@@ -3,7 +3,11 @@
  * everything reads both.
  */
 import { afterEach, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import { recordFormatField } from "../../src/control/host-api.ts";
 import { demoApplication } from "../../harness/applications.ts";
 import { type Bench, never, openBench, runStead } from "./harness.ts";
 
@@ -47,6 +51,35 @@ test("a new cluster writes format 2 when its gateway has heard all hosts; a fail
   expect(listed.stdout).toMatch(/epoch epoch \d+ host \S+ .* lease \d+ ms$/m);
   expect((await runStead(["vault", "verify", ...opened])).code).toBe(0);
   expect((await runStead(["vault", "restore", ...opened, "--to", join(bench.folder, "restored")])).code).toBe(0);
+});
+
+test("a host that was added and does not answer yet leaves the format as it is", async () => {
+  const cluster = await bench.cluster({ hosts: 1, gateways: 1, application: demoApplication("notes", bench.folder) });
+  const [gateway] = cluster.gateways;
+  if (gateway === undefined) throw new Error("no gateway");
+  await Promise.all([...cluster.hosts, gateway].map((member) => cluster.start(member)));
+  const first = await cluster.whenWhole(withinMs, never);
+  await until(async () => (await cluster.statusOf(first))?.recordFormat?.writes === 2);
+  const told: unknown[] = [];
+  const silent = createServer(({ headers, socket }) => {
+    // The command that adds it asks too, and tells nothing.
+    if (recordFormatField in headers) told.push(headers[recordFormatField]);
+    socket.destroy();
+  });
+  try {
+    await once(silent.listen(0, "127.0.0.1"), "listening");
+    const { port } = silent.address() as AddressInfo;
+    const added = await runStead(
+      ["hosts", "add", "later", `http://127.0.0.1:${port}`, ...["--gateway", gateway.adminUrl]],
+      { env: { STEAD_SECRET: cluster.secret }, cwd: bench.folder },
+    );
+    expect(added).toMatchObject({ code: 0 });
+    await until(() => told.length >= 3);
+  } finally {
+    silent.close();
+  }
+  expect([...new Set(told)]).toEqual(["2"]);
+  expect((await cluster.statusOf(first))?.recordFormat?.writes).toBe(2);
 });
 
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {

@@ -48,7 +48,7 @@ import { SuspectEvents } from "./suspect-events.ts";
 import { RemovedHosts } from "./removed-hosts.ts";
 import type { OwnShortage } from "../route/own-shortage.ts";
 import type { HeardOfHost } from "../../http/upstream/upstream.ts";
-import type { HostStatus } from "../../control/host-status.ts";
+import { reportedFormat, type HostStatus } from "../../control/host-status.ts";
 import type { ServiceRoute } from "../route/service-route.ts";
 import type { Traffic } from "../route/traffic.ts";
 import type { FailoverSettings } from "../../core/failover/settings.ts";
@@ -379,7 +379,7 @@ export class ServiceRuntime {
 
   /** Of all registered hosts, heard or not. */
   #commonFormat(): number {
-    return commonFormat([...this.#state.hosts.keys()].map((id) => this.monitorOf(id)?.status?.recordFormat?.reads));
+    return commonFormat([...this.#state.hosts.keys()].map((id) => reportedFormat(this.monitorOf(id)?.status)));
   }
 
   /** Combines the knowledge of all hosts: the future primary continues the count. */
