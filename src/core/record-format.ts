@@ -4,9 +4,9 @@
  * How this is known: a host's status has the newest format that it reads; an earlier version has none, and reads format
  * 1. A gateway takes the lowest value of all registered hosts of the service, and sends it with each promote order and
  * each probe. A host that it has never heard, since one of them was added or started a moment ago, leaves that as it
- * is: it counts as what the primary writes now, and as 1 without a primary. A primary writes the lowest of the
- * gateways' recent values; without any it writes format 1. While hosts are upgraded one by one, the last of them thus
- * decides.
+ * is: it counts as what the primary writes now, and where no primary says so the gateway sends no value. A primary
+ * writes the lowest of the gateways' recent values; without any it writes format 1. While hosts are upgraded one by
+ * one, the last of them thus decides.
  *
  * Safety does not depend on it. A host that meets an unknown format refuses the record before it reads anything in it
  * (record-codec.ts), and so stays before it; a claim needs the end of the log (R1), so that host never claims, and
@@ -21,8 +21,8 @@
  * - A host that is added with an earlier version: until it is heard the primary may write format 2, as it did before.
  *   The log had such records already, so the host waits for a checkpoint in any case.
  * - A host that is gone for good but still registered counts with its last value. To a gateway that has started since
- *   it leaves the format as it is; after a failover without any other gateway that is 1, until the host is removed from
- *   the registry. Format 1 loses only what optional sections carry.
+ *   it leaves the format as it is; that is 1 where a failover finds no recent value of any gateway, until the host is
+ *   removed from the registry. Format 1 loses only what optional sections carry.
  * - Gateways that know different hosts: the lowest value counts. A gateway of an earlier version sends none, and does
  *   not count.
  * - A gateway that is gone: its value is forgotten after a while, whether it was 1 or 2.
@@ -52,13 +52,16 @@ export interface ReportedFormat {
   readonly writes: number | undefined;
 }
 
-/** Returns the newest format that all of them read. undefined: a registered host that has not been heard yet. */
-export function commonFormat(hosts: readonly (ReportedFormat | undefined)[]): number {
+/**
+ * Returns the newest format that all of them read. `hosts`: undefined for a registered host that has not been heard
+ * yet. Returns undefined if it is not known, since that may be any format and no primary tells what it writes.
+ */
+export function commonFormat(hosts: readonly (ReportedFormat | undefined)[]): number | undefined {
   const heard = hosts.filter((host) => host !== undefined);
   const reads = heard.map((host) => host.reads);
+  const written = heard.flatMap(({ writes }) => writes ?? []);
   if (heard.length === hosts.length) return lowestOf(reads);
-  const written = lowestOf(heard.flatMap(({ writes }) => writes ?? []));
-  return lowestOf([...reads, written]);
+  return written.length === 0 ? undefined : lowestOf([...reads, ...written]);
 }
 
 const lowestOf = (formats: readonly number[]): number =>

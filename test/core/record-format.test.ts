@@ -13,9 +13,12 @@ describe("the format that a gateway tells", () => {
     expect(commonFormat([primary(2), { reads: 1, writes: undefined }])).toBe(1);
   });
 
-  test("is 1 without hosts, and without a primary while one has not been heard", () => {
-    expect(commonFormat([secondary(2), undefined])).toBe(1);
-    expect(commonFormat([undefined])).toBe(1);
+  test("is none without a primary while a host has not been heard", () => {
+    expect(commonFormat([secondary(2), undefined])).toBeUndefined();
+    expect(commonFormat([undefined])).toBeUndefined();
+  });
+
+  test("is 1 without hosts", () => {
     expect(commonFormat([])).toBe(1);
   });
 

@@ -82,6 +82,36 @@ test("a host that was added and does not answer yet leaves the format as it is",
   expect((await cluster.statusOf(first))?.recordFormat?.writes).toBe(2);
 });
 
+test("a gateway that is started again while a host is down leaves the format as it is", async () => {
+  const cluster = await bench.cluster({ hosts: 2, gateways: 1, application: demoApplication("notes", bench.folder) });
+  const [gateway] = cluster.gateways;
+  if (gateway === undefined) throw new Error("no gateway");
+  await Promise.all([...cluster.hosts, gateway].map((member) => cluster.start(member)));
+  const first = await cluster.whenWhole(withinMs, never);
+  await until(async () => (await cluster.statusOf(first))?.recordFormat?.writes === 2);
+  const [other] = cluster.hosts.filter(({ id }) => id !== first.id);
+  for (const member of [other, gateway]) {
+    member?.process?.signal("SIGKILL");
+    await member?.process?.ended;
+  }
+  await cluster.start(gateway);
+  const write = (): Promise<boolean> =>
+    fetch(`${gateway.url}/notes`, { method: "POST", body: JSON.stringify({ text: "again" }) }).then(
+      ({ status }) => status === 201,
+      () => false, // It does not listen yet.
+    );
+  await until(write);
+  if (other !== undefined) await cluster.start(other);
+  await cluster.whenWhole(withinMs, never);
+  expect(await write()).toBe(true);
+  const records = (await runStead(["vault", "ls", join(bench.folder, "vault"), "--records"])).stdout
+    .split("\n")
+    .filter((line) => / commit epoch /.test(line));
+  const formats = records.map((line) => line.includes(" format 2 "));
+  expect(formats.slice(formats.indexOf(true))).not.toContain(false);
+  expect(formats.filter(Boolean).length).toBeGreaterThanOrEqual(2);
+});
+
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 10));
 }

@@ -28,7 +28,7 @@ export interface MonitorOptions {
   readonly clock: Clock;
   readonly probe: ProbeTimes;
   /** The value sent to the host with each probe (src/core/record-format.ts). */
-  readonly recordFormat: () => number;
+  readonly recordFormat: () => number | undefined;
   /** A probe could not be made, because this machine lacks descriptors, ports or memory: no evidence about the host. */
   onShortage(why: string): void;
   /** The host began to refuse this gateway's secret. */

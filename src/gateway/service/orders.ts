@@ -15,7 +15,7 @@ type DemoteOrder = Extract<FailoverEffect, { kind: "demote" }>;
 /** What the hosts of the service reported, for the future primary. */
 interface PromoteKnowledge {
   readonly suspects: readonly KnownSuspect[];
-  readonly recordFormat: number;
+  readonly recordFormat: number | undefined;
 }
 
 export class Orders {
@@ -48,7 +48,7 @@ export class Orders {
       gatewaysSeeingDown: [...order.gatewaysSeeingDown],
       basedOn: order.basedOn ?? null,
       suspects: [...suspects],
-      recordFormat,
+      recordFormat: recordFormat ?? null,
     };
     this.#run(call, client, (target, signal) =>
       target.promote(

@@ -378,7 +378,7 @@ export class ServiceRuntime {
   }
 
   /** Of all registered hosts, heard or not. */
-  #commonFormat(): number {
+  #commonFormat(): number | undefined {
     return commonFormat([...this.#state.hosts.keys()].map((id) => reportedFormat(this.monitorOf(id)?.status)));
   }
 
