@@ -17,22 +17,38 @@ function isBelow(path: string, others: ReadonlySet<string>): boolean {
 
 export class FlushDraft {
   readonly #changes = new Map<string, FileChange>();
+  /** Paths that it puts, by their folders. */
+  readonly #put = new Map<string, Set<string>>();
 
   get(path: string): FileChange | undefined {
     return this.#changes.get(path);
   }
 
+  /** Returns the paths directly below a folder that it puts. */
+  putBelow(folder: string): Iterable<string> {
+    return this.#put.get(folder) ?? [];
+  }
+
   /** Returns the change that it replaces. */
   set(change: FileChange): FileChange | undefined {
-    const before = this.#changes.get(change.path);
+    const before = this.delete(change.path);
     this.#changes.set(change.path, change);
+    if (change.kind === "remove") return before;
+    const folder = folderOfPath(change.path);
+    const beside = this.#put.get(folder);
+    if (beside === undefined) this.#put.set(folder, new Set([change.path]));
+    else beside.add(change.path);
     return before;
   }
 
   /** The path is as the tree has it. Returns the change that is not made after all. */
   delete(path: string): FileChange | undefined {
     const before = this.#changes.get(path);
+    if (before === undefined) return undefined;
     this.#changes.delete(path);
+    const folder = folderOfPath(path);
+    const beside = this.#put.get(folder);
+    if (beside?.delete(path) === true && beside.size === 0) this.#put.delete(folder);
     return before;
   }
 
@@ -44,10 +60,10 @@ export class FlushDraft {
     if (hasBelow || before?.kind === "put-folder")
       for (const [each, change] of this.#changes)
         if (each.startsWith(`${path}/`)) {
-          this.#changes.delete(each);
+          this.delete(each);
           dropped.push(change);
         }
-    if (hasBelow || tree.get(path) !== undefined) this.#changes.set(path, { kind: "remove", path });
+    if (hasBelow || tree.get(path) !== undefined) this.set({ kind: "remove", path });
     return dropped;
   }
 
@@ -55,6 +71,7 @@ export class FlushDraft {
   take(): FileChange[] {
     const changes = [...this.#changes.values()];
     this.#changes.clear();
+    this.#put.clear();
     changes.sort((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind) || (a.path < b.path ? -1 : 1));
     const removed = new Set(changes.flatMap(({ kind, path }) => (kind === "remove" ? [path] : [])));
     return changes.filter(({ kind, path }) => kind !== "remove" || !isBelow(path, removed));

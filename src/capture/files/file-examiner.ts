@@ -118,7 +118,7 @@ export class FileExaminer {
     for (let told = this.#withEntered(pending.take()); told.size > 0; told = this.#withEntered(new Map())) {
       const looked: Looked[] = [];
       // Before the first turn of anything else, which may ask whether something is ahead.
-      for (const [path, { removal }] of told) this.#mayDefer ||= removal > removalsUpTo && this.#isKnown(path);
+      for (const [path, each] of told) this.#mayDefer ||= this.#mayBeDeferred(path, each, removalsUpTo);
       for (const [path, each] of told) {
         try {
           const found = this.#isSurelyGone(path, each) ? undefined : this.#look(path);
@@ -162,7 +162,7 @@ export class FileExaminer {
    * under another name unless the kernel tells otherwise. False: it is not watched.
    */
   enter(folder: string, isMoved = false): boolean {
-    const { fs, matcher, tree, pending } = this.#parts;
+    const { fs, matcher, tree } = this.#parts;
     // Before it is listed: what appears after the listing is told.
     if (!this.watch(folder)) return false;
     // A file may have come and gone before: nothing tells of it.
@@ -177,10 +177,16 @@ export class FileExaminer {
       present.add(entry);
       this.#entered.set(entry, found);
     }
-    for (const known of tree.below(folder))
-      if (!present.has(known))
-        this.#entered.set(known, { ...found, isWritten: false, isNew: false, removal: pending.countRemoval() });
+    for (const known of [...tree.below(folder), ...this.draft.putBelow(folder)])
+      if (!present.has(known)) this.#enterGone(known);
     return true;
+  }
+
+  /** Known to the tree, or to the draft alone, and not in its folder: no event of its removal may follow. */
+  #enterGone(path: string): void {
+    const removal = this.#parts.pending.countRemoval();
+    const told = { isWritten: false, isNew: false, removal, isMovedAway: false };
+    this.#entered.set(path, { ...told, presence: "unknown" });
   }
 
   /** The same, and the folder itself is examined. */
@@ -211,13 +217,18 @@ export class FileExaminer {
     return presence === "surely-gone" && !this.#isDoubtful && !this.#isKnown(path);
   }
 
+  /** True if its removal, or one below it that the look at a folder finds, may be later than the cut. */
+  #mayBeDeferred(path: string, { removal, isNew }: PendingPath, removalsUpTo: number): boolean {
+    return (removal > removalsUpTo && this.#isKnown(path)) || (isNew && this.#hasBelow(path));
+  }
+
   #isKnown(path: string): boolean {
-    const { tree } = this.#parts;
-    return (
-      this.draft.get(path) !== undefined ||
-      tree.get(path) !== undefined ||
-      tree.below(path)[Symbol.iterator]().next().done !== true
-    );
+    return this.draft.get(path) !== undefined || this.#parts.tree.get(path) !== undefined || this.#hasBelow(path);
+  }
+
+  #hasBelow(path: string): boolean {
+    for (const paths of [this.#parts.tree.below(path), this.draft.putBelow(path)]) for (const _ of paths) return true;
+    return false;
   }
 
   /** Undefined also for what is there and no file of the service. */

@@ -93,6 +93,15 @@ async function expectWhole(): Promise<void> {
   expect(known.checksum).toEqual(found.checksum);
 }
 
+/** Fills the kernel's queue: nothing is told from here until it is read. */
+function overflow(): void {
+  const max = Number(readFileSync("/proc/sys/fs/inotify/max_queued_events", "utf8"));
+  // Two files in turn, so that no two events in a row are the same.
+  const fds = ["uploads/x", "uploads/y"].map((path) => openSync(at(path), "w"));
+  for (let count = 0; count < max + 100; count++) writeSync(fds[count % 2] as number, "z");
+  for (const fd of fds) closeSync(fd);
+}
+
 /** Both at once, by renameat2(2). */
 async function exchange(one: string, other: string): Promise<void> {
   const [workingFolder, flag] = [-100, 2];
@@ -451,23 +460,55 @@ describe("files beside the databases", () => {
   });
 
   test("an overflow of the queue leads to a comparison, not to a gap", async () => {
-    const { max } = { max: Number(await Bun.file("/proc/sys/fs/inotify/max_queued_events").text()) };
     mkdirSync(at("uploads/many"));
     write("uploads/many/gone", "gone");
     await flush();
-    // Two files in turn, so that no two events in a row are the same.
-    const fds = ["uploads/x", "uploads/y"].map((path) => openSync(at(path), "w"));
-    for (let count = 0; count < max + 100; count++) writeSync(fds[count % 2] as number, "z");
+    overflow();
     rmSync(at("uploads/many/gone"));
     mkdirSync(at("uploads/late"));
     write("uploads/late/file", "after the overflow");
     renameSync(at("uploads/first"), at("uploads/last"));
-    for (const fd of fds) closeSync(fd);
     expect(capture.isAhead()).toBe(true);
     await flush();
     await expectWhole();
     write("uploads/late/file", "watched");
     expect(kinds(await flush())).toEqual(["put-file uploads/late/file"]);
+  });
+
+  test("a removal that only a comparison finds keeps the journal ahead from when the comparison begins", async () => {
+    capture = await open({ kind: "bootstrap" }, { inlineBytesMax: 0 });
+    const found: boolean[] = [];
+    capture.storeIn(() => {
+      found.push(capture.isAhead());
+      return Promise.resolve("key");
+    });
+    // It is in the data folder itself, so its content is stored before anything below is listed.
+    write(".migrate", "one");
+    capture.begin();
+    overflow();
+    rmSync(at("uploads/first"));
+    expect(await capture.settle(() => true)).toBe("again");
+    expect(found.length).toBeGreaterThan(0);
+    expect([...new Set([...found, capture.isAhead()])]).toEqual([true]);
+    await flush();
+    await flush();
+    await expectWhole();
+  });
+
+  test("of a file that only the flush being made has, a comparison finds the removal too", async () => {
+    capture.begin();
+    write("uploads/a", "drafted");
+    write("uploads/short", "lived");
+    rmSync(at("uploads/short"));
+    expect(await capture.settle(() => true)).toBe("again");
+    capture.begin();
+    overflow();
+    rmSync(at("uploads/a"));
+    expect(await capture.settle(() => true)).toBe("again");
+    expect(capture.isAhead()).toBe(true);
+    await flush();
+    await flush();
+    await expectWhole();
   });
 
   test("a file over the bound is left out with a warning, or holds responses and ends the term after the patience", async () => {

@@ -67,4 +67,18 @@ describe("the draft of a flush", () => {
     for (const path of ["f/g/a", "f/g", "f", "fa"]) draft.remove(path, tree);
     expect(shown(draft.take())).toEqual(["remove f", "remove fa"]);
   });
+
+  test("knows what it puts directly below a folder, until it does not put it or was taken", () => {
+    const draft = new FlushDraft();
+    for (const change of [folder("f"), put("f/a"), put("f/g/b"), link("f/l"), put("a")]) draft.set(change);
+    expect([...draft.putBelow("")].sort()).toEqual(["a", "f"]);
+    expect([...draft.putBelow("f")].sort()).toEqual(["f/a", "f/l"]);
+    draft.delete("f/l");
+    draft.remove("f/a", treeOf(put("f/a")));
+    expect([...draft.putBelow("f")]).toEqual([]);
+    draft.remove("f", treeOf());
+    expect([...draft.putBelow("f/g"), ...draft.putBelow("f")]).toEqual([]);
+    draft.take();
+    expect([...draft.putBelow("")]).toEqual([]);
+  });
 });
