@@ -20,11 +20,12 @@
 import { mkdtemp, open, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type FilePath, pathOf } from "../../capture/data-path.ts";
+import { snapshotOfFiles } from "../../capture/files/files-snapshot.ts";
 import { epochJumpMax } from "../../core/failover/proof.ts";
 import { leaseMsMin } from "../../core/host/lease.ts";
 import type { S3Settings } from "../../core/s3-place.ts";
 import { allRules } from "../../core/rules.ts";
-import { type PointInTime, restoreMoment } from "../../host/secondary/point-in-time.ts";
+import { type PointInTime, restoreState } from "../../host/secondary/point-in-time.ts";
 import { openVault } from "../../remote/open-vault.ts";
 import { systemClock } from "../../runtime/clock.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
@@ -37,6 +38,7 @@ import {
   startOf,
   writeCheckpoint,
 } from "../../vault/checkpoint/checkpoint.ts";
+import { PieceReader } from "../../vault/checkpoint/piece-reader.ts";
 import { ForeignVaultError, NotAVaultError } from "../../vault/errors.ts";
 import { exclusionPrefix } from "../../vault/keys.ts";
 import { type Log, readRecord } from "../../vault/log/log.ts";
@@ -135,7 +137,7 @@ export async function promoteCopy(command: PromoteCopyCommand): Promise<Promoted
   });
 }
 
-/** Restores the copy's newest state, and writes it as the first checkpoint of the vault. */
+/** Restores the copy's newest state, databases and files, and writes it as the first checkpoint of the vault. */
 async function fill(copy: Opened, vault: Opened, epoch: number, command: PromoteCopyCommand): Promise<PointInTime> {
   const { signal, onWarning, onProgress } = command;
   const checkpoints = await listCheckpoints(vault.store);
@@ -147,15 +149,17 @@ async function fill(copy: Opened, vault: Opened, epoch: number, command: Promote
   const scratch = await mkdtemp(join(command.in, "stead-promote-copy-"));
   try {
     const folder = join(scratch, "databases");
-    const restored = await restoreMoment({
+    const { restored, tree } = await restoreState({
       ...{ store: copy.store, log: copy.log, moment: { kind: "newest" }, folder, signal, onWarning },
       ...(onProgress === undefined ? {} : { onProgress }),
     });
     if (checkpoints.length > 0) return restored;
     const { wallTimeMs } = restored;
     const databases = await Promise.all(restored.databases.map((database) => readable(folder, database)));
+    const pieces = new PieceReader(copy);
+    const files = tree === undefined ? undefined : snapshotOfFiles(folder, tree, (wanted) => pieces.read(wanted));
     await writeCheckpoint({
-      ...{ store: vault.store, position: 0, hash: genesisHash, epoch, wallTimeMs, databases, signal },
+      ...{ store: vault.store, position: 0, hash: genesisHash, epoch, wallTimeMs, databases, files, signal },
     });
     return restored;
   } finally {

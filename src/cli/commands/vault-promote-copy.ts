@@ -57,7 +57,7 @@ export const vaultPromoteCopyCommand = buildCommand<Flags, [copy: string], CliCo
         parse: String,
         optional: true,
         placeholder: "folder",
-        brief: "Where there is room for the databases meanwhile (default: the folder for temporary files)",
+        brief: "Where there is room for databases and files meanwhile (default: the folder for temporary files)",
       },
       yes: { kind: "boolean", default: false, withNegated: false, brief: "Really do it" },
       ...jsonFlag,
@@ -107,9 +107,10 @@ function describeTail({ position, epoch, host, wallTimeMs }: CopyTail): string {
 }
 
 function describe(url: string, { restored, vaultId, epoch }: PromotedCopy): string {
-  const { position, databases } = restored;
+  const { position, databases, files } = restored;
+  const beside = files === null ? "" : `, ${files.count} files, links and folders`;
   return [
-    `state        position ${position} of the copy, ${databases.length} databases`,
+    `state        position ${position} of the copy, ${databases.length} databases${beside}`,
     `vault        ${url}, identity ${vaultId}, begins with epoch ${epoch}`,
     "next         name another place in [[host.vault_copy]], and start hosts and gateways",
   ].join("\n");

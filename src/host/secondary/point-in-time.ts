@@ -12,6 +12,7 @@
 import { readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { pathOf } from "../../capture/data-path.ts";
+import type { FileTree } from "../../core/files/file-tree.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
 import { type LogRest, readRest } from "../../vault/log/log-rest.ts";
 import type { Position } from "../../vault/record.ts";
@@ -73,7 +74,17 @@ export class FolderInUseError extends OperatorError {
  * Throws MomentError, FolderInUseError, LittleRoomError, EmptyVaultError, UnappliableFlushError, the vault's and the
  * file system's errors, and the signal's reason.
  */
-export async function restoreMoment(options: PointInTimeOptions): Promise<PointInTime> {
+export const restoreMoment = async (options: PointInTimeOptions): Promise<PointInTime> =>
+  (await restoreState(options)).restored;
+
+export interface RestoredState {
+  readonly restored: PointInTime;
+  /** The files beside the databases, with where the vault has their contents; undefined: there are none. */
+  readonly tree: FileTree | undefined;
+}
+
+/** The same, with the tree of the files. */
+export async function restoreState(options: PointInTimeOptions): Promise<RestoredState> {
   const { folder, disk = systemDiskSpace } = options;
   const device = await disk.device(folder);
   const isMountPoint = device !== undefined && device !== (await disk.device(dirname(folder)));
@@ -108,7 +119,7 @@ async function refuseFullFolder(folder: string, system: string | undefined): Pro
   if (names.some((name) => name !== system)) throw new FolderInUseError(folder);
 }
 
-async function restoreInto(root: string, options: PointInTimeOptions): Promise<PointInTime> {
+async function restoreInto(root: string, options: PointInTimeOptions): Promise<RestoredState> {
   const { replica, checkpoint, start, wallTimeMs, reason } = await openStateAt(root, options);
   try {
     const databases: RestoredDatabase[] = [];
@@ -121,13 +132,14 @@ async function restoreInto(root: string, options: PointInTimeOptions): Promise<P
     }
     const { position, epoch } = start;
     const rest = reason === undefined ? undefined : await readRest(options.log, position, options.signal);
-    return {
+    const restored = {
       ...{ position, epoch, wallTimeMs },
       checkpoint: checkpoint.position,
       databases,
       files: filesIn(replica),
       leftOut: rest === undefined || reason === undefined ? null : { ...rest, reason },
     };
+    return { restored, tree: restored.files === null ? undefined : replica.files };
   } finally {
     await replica.close();
   }
