@@ -189,6 +189,7 @@ export function resolveHost(file: string, host: HostContent, secret: string, clu
       askedMs: host.checkpoint.asked,
       keepMin: host.checkpoint.keep,
       windowMs: host.checkpoint.window,
+      history: host.checkpoint.history ?? [],
     },
     limits: resolveLimits(hostLimits, host.limits),
   };

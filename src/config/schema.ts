@@ -25,6 +25,7 @@ import {
 import { acme } from "./acme-schema.ts";
 import { fileEntries } from "./files-schema.ts";
 import { plannedDrill, probe } from "./drill-schema.ts";
+import { history } from "./history-rule.ts";
 import { gatewayLimits, hostLimits, limitEntries } from "./limits.ts";
 import { notify } from "./notify-schema.ts";
 import { restoreTest } from "./restore-test.ts";
@@ -370,6 +371,7 @@ const host = table("host", {
       // With less, a checkpoint would delete records that secondaries have not read yet: they would never stop
       // restoring.
       window: v.optional(duration({ min: 10 * second, max: 3650 * 24 * hour }), "1h"),
+      history: v.optional(history()),
     }),
     {},
   ),

@@ -5,6 +5,7 @@
  * The keys of the file and their defaults are in schema.ts and in docs/OPERATIONS.md. Every value that the program
  * needs is present: a missing one has become its default, or a reported problem.
  */
+import type { HistoryRule } from "../core/checkpoint-history.ts";
 import type { OutcomeLimits } from "../core/request-outcome.ts";
 import type { DrillKind } from "../core/failover/drill.ts";
 import type { DueTime } from "../core/due-time.ts";
@@ -294,6 +295,8 @@ export interface CheckpointConfig {
   readonly keepMin: number;
   /** How far back point-in-time restore reaches. */
   readonly windowMs: number;
+  /** Checkpoints that stay beyond it; none: no rule. */
+  readonly history: readonly HistoryRule[];
 }
 
 export interface HostConfig {

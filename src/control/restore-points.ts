@@ -29,9 +29,11 @@ export const restorePointsSchema = v.object({
   damaged: v.array(count),
   /** The first moment that can be restored; null: there is no checkpoint. */
   earliest: v.nullable(moment),
+  /** Kept beyond that, each restored by its position or exact time alone, newest first; a host may not tell. */
+  older: v.optional(v.array(moment), []),
   /** The end of the log as this host knows it, and when it saw it by its own wall clock; null: not in this run. */
   latest: v.nullable(moment),
-  /** What retention keeps at least: so many checkpoints, and every moment of so long. */
+  /** What retention keeps at least: so many checkpoints, and every moment of so long; `older` besides. */
   keep: v.object({ checkpoints: count, windowMs: v.pipe(v.number(), v.minValue(0)) }),
 });
 export type RestorePoints = v.InferOutput<typeof restorePointsSchema>;

@@ -3,9 +3,11 @@
  *
  * Needed are the newest `checkpointsMin` announced checkpoints, every point in time of the last `windowMs` (and so the
  * last checkpoint before the window, from which its first moment is reached), and the log after the oldest of those
- * checkpoints. Wall-clock times come from different hosts and may go backwards: they can only cause more to be kept,
- * and `checkpointsMin` holds without them.
+ * checkpoints. Of older checkpoints those stay that the rules of `history` keep, without the log. Wall-clock times come
+ * from different hosts and may go backwards: they can only cause more to be kept, and `checkpointsMin` holds without
+ * them.
  */
+import { type HistoryRule, thinOut } from "./checkpoint-history.ts";
 import type { Rules } from "./rules.ts";
 
 export interface RetentionPolicy {
@@ -13,6 +15,8 @@ export interface RetentionPolicy {
   readonly checkpointsMin: number;
   /** Point-in-time restore reaches back this far; 0: no further than the checkpoints that are kept anyway. */
   readonly windowMs: number;
+  /** Default: none. */
+  readonly history?: readonly HistoryRule[] | undefined;
 }
 
 export interface RetentionCheckpoint {
@@ -36,12 +40,12 @@ export interface RetentionInput {
 export interface RetentionPlan {
   /** Records at positions up to this one may be removed, except `epoch` records; 0: none. */
   readonly boundary: number;
-  /** Checkpoints that stay, ascending; the oldest of them is at the boundary. */
+  /** Checkpoints that stay, ascending; without rules of a history, the oldest of them is at the boundary. */
   readonly kept: readonly number[];
   /** Manifests that may be removed, ascending. */
   readonly removed: readonly number[];
   /**
-   * Chunks written up to this position may be removed if no kept checkpoint refers to them: the oldest kept checkpoint.
+   * Chunks written up to this position may be removed if no kept checkpoint refers to them: that at the boundary.
    * A record after it may refer to a chunk of files that was written after it, and otherwise only to those that this
    * checkpoint has (checkpoint/retention.ts).
    */
@@ -63,8 +67,9 @@ export function planRetention(input: RetentionInput): RetentionPlan {
     firstForWindow(announced, input.nowMs - windowMs),
     Math.max(0, announced.length - checkpointsMin),
   );
-  const kept = announced.slice(first).map(({ position }) => position);
-  const oldest = kept[0] ?? newest.position;
+  const older = thinOut(announced.slice(0, first), input.policy.history ?? [], input.nowMs);
+  const kept = [...older, ...announced.slice(first)].map(({ position }) => position);
+  const oldest = announced[first]?.position ?? newest.position;
   const boundary = input.rules.has("R6-checkpoint-before-delete") ? oldest : input.logPosition;
   const stays = new Set(kept);
   const removed = input.checkpoints

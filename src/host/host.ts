@@ -2,6 +2,7 @@
  * The host as its control API sees it: judges orders and reports its status. Its life (src/core/host/life.ts) decides
  * what it does; the driver (driver.ts) performs that, and is the only way in which the state changes.
  */
+import { retentionPolicy } from "../config/retention-policy.ts";
 import type { HostDrillDone, HostDrillRequest } from "../control/drill-api.ts";
 import type { HostStatus } from "../control/host-status.ts";
 import type { DemoteEvent, DemoteRequest, PromoteEvent, PromoteRequest } from "../control/host-api.ts";
@@ -91,7 +92,7 @@ export class Host implements Controlled {
     });
     this.restorePoints = new RestorePointReader({
       ...{ store: this.#ports.store, vaultLog: this.#ports.vaultLog, clock },
-      policy: () => ({ checkpointsMin: config.checkpoint.keepMin, windowMs: config.checkpoint.windowMs }),
+      policy: () => retentionPolicy(config.checkpoint),
       newest: () => {
         const ageMs = this.#logStatus.lastRecordAgeMs;
         return ageMs === undefined
@@ -121,7 +122,7 @@ export class Host implements Controlled {
     this.#vaultCopies = new VaultCopies({
       ...{ ports: ports.vaultCopies, clock, log, vaultLog: this.#ports.vaultLog, keys: ports.keys, warnings, onChange },
       configured: () => config.vaultCopies ?? [],
-      policy: () => ({ checkpointsMin: config.checkpoint.keepMin, windowMs: config.checkpoint.windowMs }),
+      policy: () => retentionPolicy(config.checkpoint),
       written: () => (this.#driver.state.kind === "primary" ? this.#driver.term?.written : undefined),
     });
   }

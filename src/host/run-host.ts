@@ -22,6 +22,7 @@ import { type LogFormat, type Logger, systemLog } from "../runtime/log.ts";
 import { systemRandom } from "../runtime/random.ts";
 import { chunkNamesOf } from "../vault/store/chunk-names.ts";
 import type { Store } from "../vault/store/store.ts";
+import { retentionPolicy } from "../config/retention-policy.ts";
 import { collectGarbage } from "../vault/checkpoint/retention.ts";
 import type { Log } from "../vault/log/log.ts";
 import { openLog } from "../vault/log/open-log.ts";
@@ -253,13 +254,12 @@ const portOfApplication = ({ application }: HostConfig): Promise<number> =>
 
 function cleaner({ config, clock, store, vaultLog, log }: CleanerParts): HostPorts["clean"] {
   return async (newest, logPosition, noEpochAfter) => {
-    const { keepMin: checkpointsMin, windowMs } = config.checkpoint;
     const { records, checkpoints, chunks } = await collectGarbage({
       store,
       log: vaultLog,
       newest,
       logPosition,
-      policy: { checkpointsMin, windowMs },
+      policy: retentionPolicy(config.checkpoint),
       nowMs: clock.wallTime(),
       rules: allRules,
       noEpochAfter,

@@ -166,8 +166,21 @@ describe("an accepted configuration", () => {
         restoreBudgetMs: 10_000,
         keepMin: 2,
         windowMs: 3_600_000,
+        history: [],
       },
     });
+  });
+
+  test("older checkpoints stay by rules", () => {
+    const text = (rules: string): string =>
+      changed(hostText, "[host.application]", `[host.checkpoint]\nhistory = "${rules}"\n[host.application]`);
+    expect(accepted(text("7d hourly")).host?.checkpoint.history).toEqual([{ everyMs: 3_600_000, forMs: 604_800_000 }]);
+    expect(refused(text("100d hourly"))).toMatchObject([
+      {
+        key: "host.checkpoint.history",
+        advice: "keep at most 1000 checkpoints: these rules would keep 2400",
+      },
+    ]);
   });
 
   test("each part may stand in a file of its own", () => {

@@ -42,6 +42,21 @@ describe("what retention keeps", () => {
     expect(plan(five, 1, 1e9)).toMatchObject({ boundary: 0, removed: [] });
   });
 
+  test("is also what rules keep of older checkpoints, without the log after them", () => {
+    const history = [{ everyMs: 200, forMs: 1000 }];
+    const policy = { checkpointsMin: 1, windowMs: 0, history };
+    expect(plan(five, 1, 0, 400, { policy })).toEqual({
+      boundary: 40,
+      kept: [0, 20, 40],
+      removed: [10, 30],
+      chunksUpTo: 40,
+    });
+    expect(plan(five, 1, 0, 1200, { policy })).toMatchObject({ kept: [20, 40], removed: [0, 10, 30] });
+    // One that no announced checkpoint names is none of them.
+    const unnamed = [at(0, 0, false), ...five.slice(1)];
+    expect(plan(unnamed, 1, 0, 400, { policy })).toMatchObject({ kept: [10, 20, 40], removed: [0, 30] });
+  });
+
   test("is more, never less, when the wall clock goes backwards", () => {
     expect(plan([at(0, 0), at(10, 990), at(20, 5), at(30, 6)], 1, 100)).toMatchObject({ kept: [0, 10, 20, 30] });
   });

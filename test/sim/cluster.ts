@@ -409,6 +409,7 @@ export class Cluster {
         askedMs: 10_000,
         keepMin: options.keepMin,
         windowMs: options.windowMs,
+        history: [],
       },
       limits: {
         connectionsMax: 100,

@@ -256,6 +256,7 @@ command = ${quotedList(values.command ?? ["bun", "app.ts"])}
 #asked = "10s"
 #keep = 2
 #window = "1h"
+# Beyond the window, the first checkpoint of each hour and day: history = "7d hourly, 90d daily".
 
 [host.limits]
 ${limitLines(hostLimits)}`;

@@ -5,7 +5,9 @@
 import { tmpdir } from "node:os";
 import { resolve } from "node:path";
 import { buildCommand, buildRouteMap } from "@stricli/core";
+import { historyAccepted, objectionTo, parseHistory } from "../../config/history-rule.ts";
 import { durationAccepted, parseDuration } from "../../config/units.ts";
+import type { HistoryRule } from "../../core/checkpoint-history.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
 import type { CliContext } from "../output/context.ts";
 import { folderParameter, fromFlag, vaultArgument, vaultFlags, type VaultFlags } from "./vault-argument.ts";
@@ -127,6 +129,7 @@ const lsCommand = buildCommand<VaultFlags & { readonly records: boolean }, [fold
 interface GcFlags extends VaultFlags {
   readonly keep: number | undefined;
   readonly window: number | undefined;
+  readonly history: readonly HistoryRule[] | undefined;
   readonly delete: boolean;
 }
 
@@ -159,6 +162,14 @@ const gcCommand = buildCommand<GcFlags, [folder?: string], CliContext>({
         placeholder: "time",
         brief: "How far back point-in-time restore reaches (default: host.checkpoint.window; required with a folder)",
       },
+      history: {
+        kind: "parsed",
+        parse: historyRules,
+        optional: true,
+        placeholder: "rules",
+        brief:
+          'Checkpoints to keep beyond it, as "7d hourly, 90d daily" (default: host.checkpoint.history; with a folder: none)',
+      },
       delete: { kind: "boolean", default: false, withNegated: false, brief: "Really remove" },
     },
     positional: folderParameter,
@@ -174,8 +185,8 @@ const gcCommand = buildCommand<GcFlags, [folder?: string], CliContext>({
         advice: "set what to keep, for example --keep 2 --window 1h",
       });
     }
-    const { vaultGc } = await import("./vault.ts");
-    const policy = { checkpointsMin, windowMs };
+    const { vaultGc } = await import("./vault-gc.ts");
+    const policy = { checkpointsMin, windowMs, history: flags.history ?? checkpoint?.history };
     const { exitCode } = await vaultGc({
       url,
       s3,
@@ -197,6 +208,16 @@ function checkpointCount(text: string): number {
   if (!/^\d{1,5}$/.test(text) || value < 1)
     throw new Error(`expected a whole number from 1 to 99999, found ${JSON.stringify(text)}`);
   return value;
+}
+
+function historyRules(text: string): readonly HistoryRule[] {
+  const rules = parseHistory(text);
+  const objection = rules === undefined ? undefined : objectionTo(rules);
+  if (rules === undefined || objection !== undefined)
+    throw new Error(
+      `expected ${historyAccepted}, found ${JSON.stringify(text)}${objection === undefined ? "" : `: ${objection}`}`,
+    );
+  return rules;
 }
 
 function duration(text: string): number {

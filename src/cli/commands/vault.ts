@@ -6,9 +6,6 @@
  * Plain functions with an output sink; vault-commands.ts wires the command line. Vault errors are thrown, with advice.
  */
 import type { S3Settings } from "../../core/s3-place.ts";
-import type { RetentionPolicy } from "../../core/retention.ts";
-import { allRules } from "../../core/rules.ts";
-import { newestAnnounced } from "../../vault/checkpoint/newest-announced.ts";
 import { databaseBytes, listCheckpoints, readManifest } from "../../vault/checkpoint/checkpoint-manifest.ts";
 import { pageProof } from "../../host/secondary/page-proof.ts";
 import { type PointInTime, type PointInTimeOptions, restoreMoment } from "../../host/secondary/point-in-time.ts";
@@ -18,7 +15,6 @@ import { chunkPrefix } from "../../vault/keys.ts";
 import { decodeOf, type Log } from "../../vault/log/log.ts";
 import { openLog } from "../../vault/log/open-log.ts";
 import type { LogRecord, RecordBody } from "../../vault/record.ts";
-import { type Collected, collectGarbage } from "../../vault/checkpoint/retention.ts";
 import { keyed } from "../../vault/store/keyed-store.ts";
 import { keysOf, type OpenedKeyring, readKeyring, sealAgain, withNextKey } from "../../vault/store/keyring.ts";
 import type { Store } from "../../vault/store/store.ts";
@@ -111,7 +107,8 @@ function printReport(report: VaultReport, out: (line: string) => void): void {
   for (const { position, whole, databases, bytes, files, wallTimeMs } of report.checkpoints) {
     const what = `${counted(databases, "database")}, ${bytes} bytes${besides(files)}`;
     const made = wallTimeMs === undefined ? "" : `, ${time(wallTimeMs)}`;
-    out(`checkpoint   ${position}: ${whole ? "whole" : "DAMAGED"}, ${what}${made}`);
+    const kept = alone(position, report.boundary);
+    out(`checkpoint   ${position}: ${whole ? "whole" : "DAMAGED"}, ${what}${made}${kept}`);
   }
   out(`chunks       ${report.chunks}, of which left over ${report.leftOverChunks}`);
   out(
@@ -134,11 +131,11 @@ export async function vaultLs(command: LsCommand): Promise<{ exitCode: ExitCode 
     const identity = await readIdentity(store);
     const vaultLog = openLog(store, identity ?? unknownIdentity, { keys });
     const positions = await vaultLog.positions();
+    const boundary = await vaultLog.boundary();
     const checkpoints = await Promise.all(
-      (await listCheckpoints(store)).map((position) => describeCheckpoint(store, position)),
+      (await listCheckpoints(store)).map((position) => describeCheckpoint(store, position, boundary)),
     );
     const chunks = (await store.list(chunkPrefix)).length;
-    const boundary = await vaultLog.boundary();
     const log = { records: positions.length, first: positions[0] ?? 0, last: positions.at(-1) ?? 0, boundary };
     const records = command.records === true ? await describeRecords(vaultLog, positions, command.signal) : undefined;
     if (command.json === true) {
@@ -156,55 +153,6 @@ export async function vaultLs(command: LsCommand): Promise<{ exitCode: ExitCode 
     command.out(`chunks       ${chunks}`);
   });
   return { exitCode: exitCodes.ok };
-}
-
-export interface GcCommand extends VaultCommand {
-  readonly policy: RetentionPolicy;
-  /** Wall-clock time. */
-  readonly nowMs: number;
-  /** Default true: only list what would be removed. */
-  readonly dryRun?: boolean;
-}
-
-/** Returns `refused` if nothing may be removed because there is no announced checkpoint. */
-export async function vaultGc(command: GcCommand): Promise<{ exitCode: ExitCode; collected: Collected | undefined }> {
-  const dryRun = command.dryRun ?? true;
-  const collected = await withVault(command, async ({ store, keys }) => {
-    const identity = await readIdentity(store);
-    const log = openLog(store, identity ?? unknownIdentity, { keys });
-    const announced = await newestAnnounced(store, log);
-    if (announced === undefined) return undefined;
-    const { policy, nowMs, signal } = command;
-    return collectGarbage({
-      store,
-      log,
-      newest: announced.manifest,
-      logPosition: announced.logPosition,
-      policy,
-      nowMs,
-      rules: allRules,
-      dryRun,
-      signal,
-    });
-  });
-  if (command.json === true) command.out(JSON.stringify({ dryRun, collected: collected ?? null }));
-  else printCollected(collected, dryRun, command.out);
-  return { exitCode: collected === undefined ? exitCodes.refused : exitCodes.ok, collected };
-}
-
-function printCollected(collected: Collected | undefined, dryRun: boolean, out: (line: string) => void): void {
-  if (collected === undefined) {
-    out("nothing is removed: the log announces no checkpoint, so everything is needed");
-    return;
-  }
-  const { plan, records, checkpoints, chunks, recordsKept } = collected;
-  out(
-    `kept         checkpoints ${plan.kept.join(", ")} and the journal after position ${plan.boundary}; ${recordsKept} claims before it`,
-  );
-  out(
-    `${dryRun ? "would go    " : "removed     "} ${records.length} records, ${checkpoints.length} checkpoints, ${chunks.length} chunks`,
-  );
-  if (dryRun) out("Nothing was removed: this was a dry run.");
 }
 
 /** Takes the service name from the vault; `service` refuses another service's vault. */
@@ -303,7 +251,11 @@ const counted = (count: number, what: string): string => `${count} ${what}${coun
 const besides = (files: { readonly count: number; readonly bytes: number } | undefined): string =>
   files === undefined ? "" : `, ${counted(files.count, "file")} of ${files.bytes} bytes`;
 
-async function describeCheckpoint(store: Store, position: number): Promise<{ position: number; summary: string }> {
+async function describeCheckpoint(
+  store: Store,
+  position: number,
+  boundary: number,
+): Promise<{ position: number; summary: string }> {
   try {
     const manifest = await readManifest(store, position);
     if (manifest === undefined) return { position, summary: "removed just now" };
@@ -312,13 +264,17 @@ async function describeCheckpoint(store: Store, position: number): Promise<{ pos
       .join(", ");
     return {
       position,
-      summary: `epoch ${manifest.epoch}, ${time(manifest.wallTimeMs)}, ${names === "" ? "no database" : names}${besides(manifest.files)}`,
+      summary: `epoch ${manifest.epoch}, ${time(manifest.wallTimeMs)}, ${names === "" ? "no database" : names}${besides(manifest.files)}${alone(position, boundary)}`,
     };
   } catch (error) {
     if (isVaultError(error)) return { position, summary: `UNREADABLE: ${error.message}` };
     throw error;
   }
 }
+
+/** Below the boundary a checkpoint is kept by host.checkpoint.history. */
+const alone = (position: number, boundary: number): string =>
+  position < boundary ? "; this moment alone: the log after it is gone" : "";
 
 async function describeRecords(
   log: Log,
@@ -368,7 +324,7 @@ function detail(body: RecordBody): string {
 }
 
 /** Of a folder without one: its log is looked for where the first version had it. */
-const unknownIdentity = { service: "", log: "objects" } as const;
+export const unknownIdentity = { service: "", log: "objects" } as const;
 
 const callMsMax = 60_000;
 
@@ -395,7 +351,7 @@ const callSecrets = ({ secret, secrets = [] }: Pick<VaultCommand, "secret" | "se
 ];
 
 /** Throws KeyringError if the vault has keys that the secrets do not open. */
-async function withVault<T>(
+export async function withVault<T>(
   { url, s3, secrets = [], secret }: Pick<VaultCommand, "url" | "s3" | "secret" | "secrets">,
   use: (vault: OpenedVault) => Promise<T>,
 ): Promise<T> {

@@ -39,6 +39,7 @@ export function RestorePointList({ service, found, nowMs }: RestorePointsProps) 
       <h3>Restore points</h3>
       <Reach points={points} nowMs={nowMs} />
       <TimeLine service={service} points={points} />
+      <Older points={points} nowMs={nowMs} />
       {points.damaged.length === 0 ? null : (
         <p class="reason">
           The manifest of {points.damaged.length === 1 ? "a checkpoint" : "checkpoints"} is damaged (position{" "}
@@ -70,6 +71,20 @@ function Reach({ points: { earliest, latest, keep }, nowMs }: PointsProps) {
         </>
       )}
       . Kept are {keep.checkpoints} checkpoints and every moment of the last {inUnits(keep.windowMs)} at least.
+    </p>
+  );
+}
+
+/** Checkpoints beyond the window, which are single moments. */
+function Older({ points: { older }, nowMs }: PointsProps) {
+  const [newest, oldest] = [older[0], older.at(-1)];
+  if (newest === undefined || oldest === undefined) return null;
+  const to = older.length === 1 ? "" : ` to ${instant(newest.wallTimeMs)}`;
+  return (
+    <p>
+      Before that, {counted(older.length)} can be restored by position or exact time, from{" "}
+      <strong>{instant(oldest.wallTimeMs)}</strong> (position {oldest.position}, {ago(oldest.wallTimeMs, nowMs)}){to}:{" "}
+      <code>stead vault ls</code> has each.
     </p>
   );
 }

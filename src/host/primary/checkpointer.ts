@@ -23,6 +23,7 @@
 import { CaptureError } from "../../capture/capture-error.ts";
 import { WrittenMeanwhileError } from "../../capture/written-meanwhile.ts";
 import { checkpointDue, type CheckpointThresholds, replayBytesPerMsDefault } from "../../core/host/checkpoint-due.ts";
+import type { HistoryRule } from "../../core/checkpoint-history.ts";
 import type { FileTree } from "../../core/files/file-tree.ts";
 import type { HostState } from "../../core/host/life.ts";
 import type { Rules } from "../../core/rules.ts";
@@ -54,6 +55,8 @@ export interface CheckpointerOptions {
   readonly epoch: number;
   readonly epochPosition: number;
   readonly thresholds: CheckpointThresholds;
+  /** Which older checkpoints the next one names, so that they are kept; default: none. */
+  readonly history?: (() => readonly HistoryRule[]) | undefined;
   /** Newest announced checkpoint at the time of the claim: its chunks may be reused. */
   readonly base: CheckpointManifest | undefined;
   /** What the log has after the newest checkpoint at the beginning of the term. */
@@ -244,6 +247,7 @@ export class Checkpointer {
         databases,
         files: this.#filesOf(snapshot),
         baseFiles: this.#baseFiles,
+        history: this.#options.history?.(),
         ...base,
         pace,
         onProgress: (bytes, totalBytes) => {

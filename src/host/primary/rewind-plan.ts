@@ -97,7 +97,7 @@ async function checkpointBefore({ store, log, moment }: PlanOptions): Promise<Ch
     });
     if (manifest !== undefined && isReached(moment, manifest)) return manifest;
   }
-  throw await tooEarly(store, moment, positions[0] ?? 0);
+  throw await tooEarly(store, moment, boundary, "journal");
 }
 
 async function findState({ log, moment, signal }: PlanOptions, checkpoint: CheckpointManifest): Promise<StateFound> {

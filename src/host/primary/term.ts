@@ -112,6 +112,7 @@ export class Term {
       epoch: writer.epoch,
       epochPosition: writer.claimPosition,
       thresholds: config.checkpoint,
+      history: () => config.checkpoint.history,
       canBegin: () => this.#source?.longLogs?.canAllStartOver ?? true,
       base: options.base,
       since: options.sinceCheckpoint,

@@ -3,7 +3,8 @@
  *
  * It says what `stead vault restore` would find (point-in-time.ts): each checkpoint at or above the
  * retention boundary has a manifest and the log after it, announced or not, and every moment after the first of them
- * is reached from one. Below the boundary the log is gone, and a manifest that is still there leads nowhere.
+ * is reached from one. Below the boundary the log is gone, and a manifest that is still there is one moment, if rules
+ * keep it (core/checkpoint-history.ts): the newest checkpoint names those.
  *
  * A manifest never changes, and may be large: each is read once, one after the other, and only its figures are kept.
  * Calls within a few seconds, or beside each other, get the same answer, so that watching costs little.
@@ -12,7 +13,12 @@ import type { CheckpointPoint, RestorePoints } from "../../control/restore-point
 import { withNulls } from "../../control/nulls.ts";
 import type { RetentionPolicy } from "../../core/retention.ts";
 import type { Clock } from "../../runtime/clock.ts";
-import { databaseBytes, listCheckpoints, readManifest } from "../../vault/checkpoint/checkpoint-manifest.ts";
+import {
+  databaseBytes,
+  type HistoryPoint,
+  listCheckpoints,
+  readManifest,
+} from "../../vault/checkpoint/checkpoint-manifest.ts";
 import { DamagedManifestError, UnknownFormatError } from "../../vault/errors.ts";
 import type { Log } from "../../vault/log/log.ts";
 import type { Position } from "../../vault/record.ts";
@@ -33,7 +39,9 @@ export interface RestorePointReaderOptions {
 }
 
 /** What a checkpoint's manifest says. */
-type Found = { readonly kind: "whole"; readonly point: CheckpointPoint } | { readonly kind: "damaged" };
+type Found =
+  | { readonly kind: "whole"; readonly point: CheckpointPoint; readonly history: readonly HistoryPoint[] }
+  | { readonly kind: "damaged" };
 
 export class RestorePointReader {
   readonly #options: RestorePointReaderOptions;
@@ -55,7 +63,8 @@ export class RestorePointReader {
     const { store, vaultLog, clock, newest: lastSeen } = this.#options;
     const { checkpointsMin: checkpoints, windowMs } = this.#options.policy();
     const boundary = await vaultLog.boundary();
-    const positions = (await listCheckpoints(store)).filter((position) => position >= boundary);
+    const all = await listCheckpoints(store);
+    const positions = all.filter((position) => position >= boundary);
     for (const position of this.#known.keys()) if (!positions.includes(position)) this.#known.delete(position);
     const newest = positions.slice(-checkpointsListed).reverse();
     const found: { position: Position; found: Found }[] = [];
@@ -70,6 +79,7 @@ export class RestorePointReader {
       checkpoints: points,
       damaged: found.flatMap((each) => (each.found.kind === "damaged" ? [each.position] : [])),
       earliest: await this.#earliest(positions, points),
+      older: olderThan(boundary, new Set(all), found),
       latest:
         seen === undefined
           ? undefined
@@ -99,17 +109,29 @@ export class RestorePointReader {
   }
 }
 
+/** What the newest whole checkpoint names below the boundary, as far as it is there; newest first. */
+function olderThan(boundary: Position, present: ReadonlySet<Position>, found: readonly { readonly found: Found }[]) {
+  const newest = found.map((each) => each.found).find((each) => each.kind === "whole");
+  return (newest?.history ?? [])
+    .filter(({ position }) => position < boundary && present.has(position))
+    .map(momentOf)
+    .reverse();
+}
+
 async function readPoint(store: Store, position: Position): Promise<Found | undefined> {
   try {
     const manifest = await readManifest(store, position);
     if (manifest === undefined) return undefined;
-    const { databases, wallTimeMs } = manifest;
+    const { databases, wallTimeMs, history = [] } = manifest;
     const bytes = databases.reduce((sum, database) => sum + databaseBytes(database), 0);
-    return { kind: "whole", point: { position, wallTimeMs, databases: databases.length, bytes } };
+    return { kind: "whole", point: { position, wallTimeMs, databases: databases.length, bytes }, history };
   } catch (error) {
     if (error instanceof DamagedManifestError || error instanceof UnknownFormatError) return { kind: "damaged" };
     throw error;
   }
 }
 
-const momentOf = ({ position, wallTimeMs }: CheckpointPoint) => ({ position, wallTimeMs });
+const momentOf = ({ position, wallTimeMs }: Pick<CheckpointPoint, "position" | "wallTimeMs">) => ({
+  position,
+  wallTimeMs,
+});

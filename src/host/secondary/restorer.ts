@@ -21,7 +21,7 @@ import { type CheckpointManifest, listCheckpoints, readManifest, startOf } from 
 import { readTree } from "../../vault/checkpoint/checkpoint-files.ts";
 import { type Log, readEpochRecord } from "../../vault/log/log.ts";
 import { LogReader } from "../../vault/log/log-reader.ts";
-import type { LogRecord } from "../../vault/record.ts";
+import type { LogRecord, Position } from "../../vault/record.ts";
 import type { Store } from "../../vault/store/store.ts";
 import { isVaultError } from "../../vault/errors.ts";
 import { isTransient } from "../../vault/store/retry.ts";
@@ -193,8 +193,11 @@ async function loadNewest<Target extends RestoreTarget>(
   const positions = await listCheckpoints(options.store);
   if (positions.length === 0) throw new EmptyVaultError();
   let failure: unknown;
+  let boundary: Position | undefined;
   for (const position of positions.toReversed()) {
     options.signal.throwIfAborted();
+    // Older ones are kept without the log after them: a host cannot follow from there.
+    if (failure !== undefined && position < (boundary ??= await options.log.boundary())) break;
     const target = await options.openTarget();
     try {
       const checkpoint = await readManifest(options.store, position);

@@ -2,8 +2,11 @@
  * Opens the state of a service at a moment in the past: its databases and files in a folder, from the vault alone.
  *
  * It loads the newest whole checkpoint at or before the moment, then the journal up to it, each flush proven by its
- * primary's checksum. What becomes of the state is up to the caller: `stead vault restore` gives the folder away
- * (point-in-time.ts), a rewind makes it the state of the service again (primary/prepared-rewind.ts).
+ * primary's checksum. Of a checkpoint below the retention boundary the journal is gone: it is one moment, by its
+ * position or its exact time, and a moment between two of these is refused.
+ *
+ * What becomes of the state is up to the caller: `stead vault restore` gives the folder away (point-in-time.ts), a
+ * rewind makes it the state of the service again (primary/prepared-rewind.ts).
  */
 import { mkdir, rm } from "node:fs/promises";
 import { dirname } from "node:path";
@@ -16,7 +19,7 @@ import { OperatorError } from "../../runtime/operator-error.ts";
 import { type CheckpointManifest, listCheckpoints, readManifest, startOf } from "../../vault/checkpoint/checkpoint.ts";
 import { PieceReader } from "../../vault/checkpoint/piece-reader.ts";
 import { readTree } from "../../vault/checkpoint/checkpoint-files.ts";
-import { CorruptRecordError, DamagedChunkError, DamagedManifestError } from "../../vault/errors.ts";
+import { CorruptRecordError, DamagedChunkError, DamagedManifestError, UnknownFormatError } from "../../vault/errors.ts";
 import { FlushAssembler } from "../../vault/log/flush-assembler.ts";
 import type { Log } from "../../vault/log/log.ts";
 import { LogReader, type LogStart } from "../../vault/log/log-reader.ts";
@@ -67,7 +70,7 @@ export interface StateAt {
 export class MomentError extends OperatorError {
   constructor(moment: string, accepted: string) {
     const advice =
-      "`stead vault ls --records` shows positions and times; host.checkpoint.keep and host.checkpoint.window decide how far back it goes";
+      "`stead vault ls --records` shows positions and times; host.checkpoint.keep, window and history decide how far back it goes";
     super("usage", { found: `the vault does not have the state at ${moment}`, accepted, advice });
   }
 }
@@ -92,9 +95,9 @@ export const spoolFolderOf = (root: string): string => `${root}.spool`;
  */
 export async function openStateAt(root: string, options: StateAtOptions): Promise<StateAt> {
   const room = new Room(dirname(root), options.disk ?? systemDiskSpace);
-  const { checkpoint, replica } = await loadCheckpoint(root, room, options);
+  const { checkpoint, replica, isAlone } = await loadCheckpoint(root, room, options);
   try {
-    const { last, reason } = await applyJournal({ replica, checkpoint, room }, options);
+    const { last, reason } = isAlone ? nothingApplied : await applyJournal({ replica, checkpoint, room }, options);
     await replica.sync();
     const { position, epoch, hash, wallTimeMs } = last ?? checkpoint;
     return { replica, checkpoint, wallTimeMs, start: { position, epoch, hash }, reason };
@@ -117,14 +120,17 @@ async function loadCheckpoint(
   root: string,
   room: Room,
   options: StateAtOptions,
-): Promise<{ checkpoint: CheckpointManifest; replica: ReplicaWithFiles }> {
+): Promise<{ checkpoint: CheckpointManifest; replica: ReplicaWithFiles; isAlone: boolean }> {
   const { store, log, moment, signal, onWarning } = options;
+  const boundary = await log.boundary();
   const positions = await listCheckpoints(store);
   if (positions.length === 0) throw new EmptyVaultError();
   let damage: Error | undefined;
   for (const position of positions.toReversed()) {
     signal?.throwIfAborted();
     if (moment.kind === "position" && position > moment.position) continue;
+    // Nothing else below the boundary can be restored: it need not be loaded to find that out.
+    if (position < boundary && !(await isMomentOf(store, position, moment))) continue;
     const spoolFolder = spoolFolderOf(root);
     await mkdir(spoolFolder, { recursive: true });
     const pieces = new PieceReader({ store, log });
@@ -141,7 +147,7 @@ async function loadCheckpoint(
         const tree = await readTree(store, checkpoint);
         if (tree !== undefined) await replica.loadFiles(tree, loading.onBytes, signal);
         if (damage !== undefined) onWarning(`the checkpoint at position ${position} is used instead`);
-        return { checkpoint, replica };
+        return { checkpoint, replica, isAlone: position < boundary };
       }
     } catch (error) {
       await replica.close();
@@ -157,7 +163,21 @@ async function loadCheckpoint(
     await replica.close();
     await rm(root, { recursive: true, force: true });
   }
-  throw damage ?? (await tooEarly(store, moment, positions[0] ?? 0));
+  throw damage ?? (await tooEarly(store, moment, boundary, "checkpoints"));
+}
+
+/** True if the checkpoint is the moment itself: nothing of the journal is needed. */
+const isExactly = (moment: Moment, at: { readonly position: Position; readonly wallTimeMs: number }): boolean =>
+  moment.kind === "position"
+    ? at.position === moment.position
+    : moment.kind === "time" && at.wallTimeMs === moment.wallTimeMs;
+
+async function isMomentOf(store: Store, position: Position, moment: Moment): Promise<boolean> {
+  if (moment.kind === "position") return position === moment.position;
+  if (moment.kind !== "time") return false;
+  // A damaged one is reported when it is loaded.
+  const manifest = await readManifest(store, position).catch(onlyDamaged);
+  return manifest !== undefined && isExactly(moment, manifest);
 }
 
 /** Checks for the space of a database's growth before it is written. */
@@ -216,6 +236,8 @@ interface Applied {
   readonly reason: string | undefined;
 }
 
+const nothingApplied: Applied = { last: undefined, reason: undefined };
+
 /** Applies whole flushes until the moment is passed. */
 async function applyJournal(
   {
@@ -258,12 +280,38 @@ async function applyJournal(
   return { last, reason: undefined };
 }
 
-export async function tooEarly(store: Store, moment: Moment, oldest: Position): Promise<MomentError> {
-  const manifest = await readManifest(store, oldest);
-  const since = manifest === undefined ? "" : ` (${new Date(manifest.wallTimeMs).toISOString()})`;
+/** `boundary`: of the log. `reach`: a moment may be a state that the journal leads to, or any checkpoint too. */
+export async function tooEarly(
+  store: Store,
+  moment: Moment,
+  boundary: Position,
+  reach: "journal" | "checkpoints",
+): Promise<MomentError> {
   const found =
     moment.kind === "time"
       ? new Date(moment.wallTimeMs).toISOString()
       : `position ${moment.kind === "position" ? moment.position : 0}`;
-  return new MomentError(found, `from position ${oldest}${since} on`);
+  const manifests: CheckpointManifest[] = [];
+  for (const position of await listCheckpoints(store)) {
+    const manifest = await readManifest(store, position).catch(onlyDamaged);
+    if (manifest !== undefined) manifests.push(manifest);
+    if (position >= boundary && manifest !== undefined) break;
+  }
+  const first = manifests.find(({ position }) => position >= boundary);
+  const alone = manifests.filter(({ position }) => position < boundary && reach === "checkpoints");
+  // The nearest ones on both sides.
+  const near = [alone.findLast((each) => isReached(moment, each)), alone.find((each) => !isReached(moment, each))];
+  const kept = near.filter((each) => each !== undefined).map(describePoint);
+  const accepted = first === undefined ? [] : [`from ${describePoint(first)} on`];
+  if (kept.length > 0)
+    accepted.push(`exactly ${kept.join(" or ")}, where a checkpoint is kept without the log after it`);
+  return new MomentError(found, accepted.length === 0 ? "nothing: no checkpoint is whole" : accepted.join("; "));
+}
+
+const describePoint = ({ position, wallTimeMs }: CheckpointManifest): string =>
+  `position ${position} (${new Date(wallTimeMs).toISOString()})`;
+
+function onlyDamaged(error: unknown): undefined {
+  if (error instanceof DamagedManifestError || error instanceof UnknownFormatError) return undefined;
+  throw error;
 }

@@ -4,6 +4,7 @@
  * Two lines: one JSON object, and `sha256 <hex>` of the first line (with its line feed). It is written last, after all
  * chunks were written and read back, so an existing manifest is complete. `previous` links it to the newest whole
  * checkpoint that existed when it was made; the links from an announced one lead to those that retention counts.
+ * `history` names those that rules keep after the ones between are gone, so that they are still known to be announced.
  */
 import { isDatabaseName } from "../../core/database-name.ts";
 import { createHash } from "node:crypto";
@@ -30,7 +31,9 @@ export interface CheckpointManifest {
   readonly epochPosition: Position;
   /** Wall-clock time at which the state was taken, milliseconds since 1970. */
   readonly wallTimeMs: number;
-  readonly previous: { readonly position: Position; readonly manifestHash: string } | null;
+  readonly previous: CheckpointLink | null;
+  /** Older ones that rules keep (core/checkpoint-history.ts), ascending; undefined: none. */
+  readonly history?: readonly HistoryPoint[] | undefined;
   /**
    * Reused chunks are read back in the order of their names, a few per checkpoint: up to this one, "" at the end of a
    * round.
@@ -41,6 +44,15 @@ export interface CheckpointManifest {
   readonly files?: ManifestFiles | undefined;
   /** SHA-256 of the manifest itself, hex, as announced by the `checkpoint` record. */
   readonly manifestHash: string;
+}
+
+export interface CheckpointLink {
+  readonly position: Position;
+  readonly manifestHash: string;
+}
+
+export interface HistoryPoint extends CheckpointLink {
+  readonly wallTimeMs: number;
 }
 
 export interface ManifestDatabase {
@@ -90,7 +102,8 @@ export function encodeManifest(manifest: Omit<CheckpointManifest, "manifestHash"
       ? {}
       : { files: { ...manifest.files, checksum: Buffer.from(manifest.files.checksum).toString("hex") } };
   const version = versionOf(manifest.files);
-  const line = `${JSON.stringify({ format, version, position, hash, epoch, epochPosition, wallTimeMs, previous, scrubbedTo, databases, ...files })}\n`;
+  const history = manifest.history === undefined ? {} : { history: manifest.history };
+  const line = `${JSON.stringify({ format, version, position, hash, epoch, epochPosition, wallTimeMs, previous, scrubbedTo, databases, ...files, ...history })}\n`;
   const manifestHash = sha256(line);
   return { bytes: Buffer.from(`${line}sha256 ${manifestHash}\n`), manifestHash };
 }
@@ -117,6 +130,9 @@ export function decodeManifest(position: Position, bytes: Uint8Array): Checkpoin
     throw damaged("impossible files", "checksum, count, bytes and chunks of the files");
   const previous = readPrevious(value["previous"]);
   const databases = readDatabases(value["databases"]);
+  const history = value["history"] === undefined ? undefined : readHistory(value["history"]);
+  if (value["history"] !== undefined && history === undefined)
+    throw damaged("an impossible history", "position, manifestHash and wallTimeMs of older checkpoints");
   const { hash, epoch, epochPosition, wallTimeMs, scrubbedTo } = value;
   const isWhole =
     typeof hash === "string" &&
@@ -131,7 +147,7 @@ export function decodeManifest(position: Position, bytes: Uint8Array): Checkpoin
   if (databases === undefined)
     throw damaged("an impossible database", "name, page size, page count, checksum and chunks that agree");
   const whole = { position, hash, epoch, epochPosition, wallTimeMs, previous, scrubbedTo, databases, manifestHash };
-  return files === undefined ? whole : { ...whole, files };
+  return { ...whole, ...(files === undefined ? {} : { files }), ...(history === undefined ? {} : { history }) };
 }
 
 /** Returns undefined if there is none. Throws StoreError, DamagedManifestError, UnknownFormatError. */
@@ -163,7 +179,17 @@ export async function newestCheckpoint(store: Store): Promise<CheckpointManifest
   }
 }
 
-function readPrevious(value: unknown): CheckpointManifest["previous"] | undefined {
+function readHistory(value: unknown): HistoryPoint[] | undefined {
+  if (!Array.isArray(value)) return undefined;
+  const points = value.flatMap((each: unknown) => {
+    const link = readPrevious(each);
+    const { wallTimeMs }: Partial<Record<string, unknown>> = { ...(each as object) };
+    return link === undefined || link === null || typeof wallTimeMs !== "number" ? [] : [{ ...link, wallTimeMs }];
+  });
+  return points.length === value.length ? points : undefined;
+}
+
+function readPrevious(value: unknown): CheckpointLink | null | undefined {
   if (value === null) return null;
   if (typeof value !== "object" || value === undefined || !("position" in value) || !("manifestHash" in value))
     return undefined;

@@ -13,6 +13,7 @@
  * it. Every reused chunk must therefore exist, a few of them are read back each time in rotation, and a missing or
  * damaged one is written again: its content is at hand.
  */
+import { type HistoryRule, thinOut } from "../../core/checkpoint-history.ts";
 import type { DatabaseChecksum } from "../../core/delta.ts";
 import type { FileTree } from "../../core/files/file-tree.ts";
 import { zstdCompression, type Compression } from "./chunk-codec.ts";
@@ -74,6 +75,8 @@ export interface WriteCheckpointOptions {
   readonly baseFiles?: FileTree | undefined;
   /** The newest checkpoint, if the caller has it: saves reading it. It is not used if the vault has a newer one. */
   readonly base?: CheckpointManifest | undefined;
+  /** Which older checkpoints it names, so that they are kept; default: none. */
+  readonly history?: readonly HistoryRule[] | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly compression?: Compression;
   /** Chunks in progress at a time. */
@@ -155,6 +158,7 @@ export async function writeCheckpoint(options: WriteCheckpointOptions): Promise<
     scrubbedTo: reuse.scrubbedTo,
     databases,
     ...(files === undefined ? {} : { files: files.files }),
+    ...historyAfter(previous, options),
   });
   const chunksWritten = written + (files?.chunksWritten ?? 0);
   return { manifest, chunksWritten, chunksReused: pieces.length - written, tree: files?.tree };
@@ -175,6 +179,17 @@ export async function readChunk(
   if (found === undefined || key === undefined)
     throw new RangeError(`checkpoint ${manifest.position} has no chunk ${index} of database ${database}`);
   return readChunkOf(store, key, database, chunkLength(found, index));
+}
+
+/** What the new checkpoint names of older ones. */
+function historyAfter(
+  previous: CheckpointManifest | undefined,
+  { history: rules = [], wallTimeMs }: WriteCheckpointOptions,
+): Pick<CheckpointManifest, "history"> {
+  if (previous === undefined || rules.length === 0) return {};
+  const { position, manifestHash, wallTimeMs: previousMs, history = [] } = previous;
+  const kept = thinOut([...history, { position, manifestHash, wallTimeMs: previousMs }], rules, wallTimeMs);
+  return kept.length === 0 ? {} : { history: kept };
 }
 
 const unpaced: ChunkPace = { run: (work) => work() };

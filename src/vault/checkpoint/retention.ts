@@ -15,10 +15,12 @@
  *   chunks that N refers to, and to chunks written for positions > N. Neither is in the plan, and since keys carry the
  *   position, no later chunk ever gets a key that is in the plan. (With the epoch in the keys instead, a late deletion
  *   could meet a chunk that the same primary has written again since.)
- * - Chunks of files (core/files) are also referred to by records of the log. Let B be the oldest kept checkpoint. A
- *   primary refers only to chunks that its tree has at that moment, or that it wrote for the same flush, under a
- *   position that was not written yet. By induction over the records after B each of them refers to a chunk of B's
- *   tree, which is kept, or to one under a position > B. Therefore only chunks up to B are in the plan.
+ * - A checkpoint of the history (core/checkpoint-history.ts) is kept with the chunks that it refers to, like any other.
+ *   A rule that begins to hold while a plan without it is carried out may lose one of them, which verify then names.
+ * - Chunks of files (core/files) are also referred to by records of the log. Let B be the kept checkpoint at the
+ *   boundary. A primary refers only to chunks that its tree has at that moment, or that it wrote for the same flush,
+ *   under a position that was not written yet. By induction over the records after B each of them refers to a chunk of
+ *   B's tree, which is kept, or to one under a position > B. Therefore only chunks up to B are in the plan.
  * - Records up to N are not needed by N or anything after it, whenever they are removed. A claim that lands in the hole
  *   finds the boundary (log-writer.ts).
  * - A fenced primary may still write a manifest at a position < N, with chunks that were removed meanwhile. It is not
@@ -28,7 +30,7 @@
  */
 import { planRetention, type RetentionPlan, type RetentionPolicy } from "../../core/retention.ts";
 import type { Rules } from "../../core/rules.ts";
-import { type CheckpointManifest, listCheckpoints, readManifest } from "./checkpoint-manifest.ts";
+import { type CheckpointLink, type CheckpointManifest, listCheckpoints, readManifest } from "./checkpoint-manifest.ts";
 import { readTreePart } from "./checkpoint-files.ts";
 import { DamagedChunkError, DamagedManifestError, UnknownFormatError } from "../errors.ts";
 import { checkpointKey, chunkPrefix, parseChunkKey } from "../keys.ts";
@@ -95,7 +97,10 @@ export async function collectGarbage(options: CollectOptions): Promise<Collected
   return collected;
 }
 
-/** Returns the newest announced checkpoint and those it links back to, as far as they still exist and are whole. */
+/**
+ * Returns the newest announced checkpoint, those it links back to, and those of its history, as far as they still exist
+ * and are whole.
+ */
 export async function announcedChain(
   store: Store,
   newest: CheckpointManifest,
@@ -105,13 +110,21 @@ export async function announcedChain(
     chain.set(manifest.position, manifest);
     const link: CheckpointManifest["previous"] = manifest.previous;
     if (link === null || link.position >= manifest.position) break;
-    const found: CheckpointManifest | undefined = await readManifest(store, link.position).catch((error: unknown) => {
-      if (error instanceof DamagedManifestError || error instanceof UnknownFormatError) return undefined;
-      throw error;
-    });
-    manifest = found?.manifestHash === link.manifestHash ? found : undefined;
+    manifest = await readLinked(store, link);
+  }
+  for (const link of newest.history ?? []) {
+    const found = chain.has(link.position) ? undefined : await readLinked(store, link);
+    if (found !== undefined) chain.set(found.position, found);
   }
   return chain;
+}
+
+async function readLinked(store: Store, link: CheckpointLink): Promise<CheckpointManifest | undefined> {
+  const found = await readManifest(store, link.position).catch((error: unknown) => {
+    if (error instanceof DamagedManifestError || error instanceof UnknownFormatError) return undefined;
+    throw error;
+  });
+  return found?.manifestHash === link.manifestHash ? found : undefined;
 }
 
 async function describeCheckpoints(

@@ -6,7 +6,7 @@ import { addRestorePoints } from "../../../src/gateway/admin/restore-points.ts";
 import type { ServiceRuntime } from "../../../src/gateway/service/service.ts";
 
 const points: RestorePoints = {
-  ...{ total: 0, checkpoints: [], damaged: [], earliest: null, latest: null },
+  ...{ total: 0, checkpoints: [], damaged: [], earliest: null, older: [], latest: null },
   keep: { checkpoints: 3, windowMs: 1 },
 };
 const away = { kind: "refused", message: "connection refused" } as const;

@@ -6,7 +6,7 @@ import { RestorePointList, type RestorePointsFound } from "../../../src/gateway/
 const nowMs = Date.parse("2026-03-08T12:00:00Z");
 const hourMs = 3_600_000;
 const answer = (change: Partial<RestorePointsAnswer> = {}): RestorePointsAnswer => ({
-  ...{ service: "notes", host: "b", total: 2, damaged: [] },
+  ...{ service: "notes", host: "b", total: 2, damaged: [], older: [] },
   checkpoints: [
     { position: 900, wallTimeMs: nowMs - hourMs, databases: 2, bytes: 3 * 2 ** 20 },
     { position: 400, wallTimeMs: nowMs - 4 * hourMs, databases: 1, bytes: 2 ** 20 },
@@ -29,6 +29,17 @@ test("says from which moment to which a restore goes, and what is kept", () => {
   );
   expect(told({ latest: null })).toContain("4 h ago) on. Kept are");
   expect(told({ checkpoints: [], total: 0, earliest: null })).toContain("The vault has no checkpoint");
+});
+
+test("checkpoints that are kept beyond that are single moments", () => {
+  expect(told()).not.toContain("Before that");
+  const older = [1, 2, 30].map((days) => ({ position: 300 - days * 10, wallTimeMs: nowMs - days * 24 * hourMs }));
+  expect(told({ older })).toContain(
+    "Before that, 3 checkpoints can be restored by position or exact time, from 2026-02-06 12:00:00 UTC (position 0, 30 d ago) to 2026-03-07 12:00:00 UTC",
+  );
+  expect(told({ older: older.slice(0, 1) })).toContain(
+    "1 checkpoint can be restored by position or exact time, from 2026-03-07",
+  );
 });
 
 test("checkpoints stand on the time line where they were made, and the line says it in words", () => {

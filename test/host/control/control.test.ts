@@ -54,7 +54,7 @@ const rewindPlan: RewindPlan = {
   keptForMs: 60_000,
 };
 const restorePoints: RestorePoints = {
-  ...{ total: 2, damaged: [7] },
+  ...{ total: 2, damaged: [7], older: [{ position: 3, wallTimeMs: 500 }] },
   checkpoints: [{ position: 9, wallTimeMs: 2_000, databases: 1, bytes: 4_096 }],
   earliest: { position: 9, wallTimeMs: 2_000 },
   ...{ latest: null, keep: { checkpoints: 3, windowMs: 1_000 } },

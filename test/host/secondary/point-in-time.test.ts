@@ -19,7 +19,7 @@ import { LittleRoomError, type Moment, MomentError } from "../../../src/host/sec
 import { systemClock } from "../../../src/runtime/clock.ts";
 import { writeCheckpoint } from "../../../src/vault/checkpoint/checkpoint.ts";
 import { DamagedChunkError } from "../../../src/vault/errors.ts";
-import { chunkPrefix } from "../../../src/vault/keys.ts";
+import { checkpointKey, chunkPrefix } from "../../../src/vault/keys.ts";
 import { LogWriter } from "../../../src/vault/log/log-writer.ts";
 import { MemoryStore } from "../../../src/vault/store/memory-store.ts";
 import { canMount, withMount } from "../../e2e/mounts.ts";
@@ -70,7 +70,7 @@ const checkpoint = (position: number, hash: string) =>
   });
 
 /** Commits at the next full second; gives the whole database as it is then. */
-async function commit(fill: number, parts = 1): Promise<{ position: number; content: string }> {
+async function commit(fill: number, parts = 1): Promise<{ position: number; hash: string; content: string }> {
   wallTimeMs += 1_000;
   const delta = pages.change({ 1: fill, 2: fill });
   for (let part = 1; part <= parts; part++)
@@ -80,7 +80,7 @@ async function commit(fill: number, parts = 1): Promise<{ position: number; cont
       parts,
       databases: part === parts ? [delta] : [{ ...delta, pages: [] }],
     });
-  return { position: writer.position, content: Buffer.concat(pages.contents).toString("hex") };
+  return { position: writer.position, hash: writer.hash, content: Buffer.concat(pages.contents).toString("hex") };
 }
 
 const into = (name: string) => join(root, name);
@@ -97,6 +97,37 @@ test("every position gives the databases as they were then, whichever checkpoint
     expect({ position: restored.position, content: contentOf(`at-${position}`) }).toEqual({ position, content });
     expect(restored.checkpoint).toBe(position >= (states[1]?.position ?? 0) ? (states[1]?.position ?? 0) : 0);
   }
+});
+
+test("a checkpoint below the boundary is one moment; one between two of them is refused, and both are named", async () => {
+  const first = await commit(2); // at 2 s
+  await checkpoint(first.position, first.hash);
+  await commit(3);
+  const second = await commit(4); // at 4 s
+  await checkpoint(second.position, second.hash);
+  await commit(5);
+  const third = await commit(6); // at 6 s
+  await checkpoint(third.position, third.hash);
+  await logIn(store).removeUpTo(third.position);
+  expect(await restore({ kind: "position", position: first.position }, "exact")).toMatchObject({
+    ...{ position: first.position, epoch: 1, wallTimeMs: 2_000, checkpoint: first.position },
+  });
+  expect(contentOf("exact")).toBe(first.content);
+  expect(await restore({ kind: "time", wallTimeMs: 4_000 }, "time")).toMatchObject({ position: second.position });
+  expect(contentOf("time")).toBe(second.content);
+  for (const moment of [
+    { kind: "time", wallTimeMs: 3_000 },
+    { kind: "position", position: first.position + 1 },
+  ] as const) {
+    const error = await failureOf(restore(moment));
+    expect(error).toBeInstanceOf(MomentError);
+    expect((error as MomentError).message).toContain(
+      `from position ${third.position} (1970-01-01T00:00:06.000Z) on; exactly position ${first.position} (1970-01-01T00:00:02.000Z) or position ${second.position} (1970-01-01T00:00:04.000Z), where a checkpoint is kept without the log after it`,
+    );
+  }
+  // The newest one is damaged: none of the others leads to the end of the log.
+  store.overwrite(checkpointKey(third.position), Buffer.from("not a manifest"));
+  expect(await failureOf(restore({ kind: "newest" }))).toMatchObject({ kind: "damaged-manifest" });
 });
 
 test("a time gives the last state that is not later, and no moment the newest", async () => {

@@ -1,3 +1,4 @@
+import type { HistoryRule } from "../../../src/core/checkpoint-history.ts";
 import { beforeEach, expect, test } from "bun:test";
 import { readEveryMs, RestorePointReader } from "../../../src/host/secondary/restore-points.ts";
 import { writeCheckpoint } from "../../../src/vault/checkpoint/checkpoint.ts";
@@ -43,17 +44,31 @@ function readerOf() {
   return { reader, reads };
 }
 
-const checkpoint = (position: number, wallTimeMs: number) =>
+const checkpoint = (position: number, wallTimeMs: number, history: readonly HistoryRule[] = []) =>
   writeCheckpoint({
+    history,
     ...{ store, position, hash: zeros, epoch: position === 0 ? 0 : 1, epochPosition: 0, wallTimeMs },
     databases: [new Pages("a.db").snapshot(), new Pages("b.db").snapshot()],
   });
 
 test("an empty vault has no restore point", async () => {
   expect(await readerOf().reader.read()).toEqual({
-    ...{ total: 0, checkpoints: [], damaged: [], earliest: null, latest: null },
+    ...{ total: 0, checkpoints: [], damaged: [], earliest: null, older: [], latest: null },
     keep: { checkpoints: 2, windowMs: 5_000 },
   });
+});
+
+test("tells those below the boundary that the newest checkpoint names, as far as they are there", async () => {
+  const history = [{ everyMs: 10, forMs: 1_000 }];
+  for (let at = 0; at < 6; at++) await checkpoint(at * 10, 1_000 + at * 10, history);
+  await store.delete(checkpointKey(10));
+  boundary = 30;
+  const { older, total, earliest } = await readerOf().reader.read();
+  expect(older).toEqual([
+    { position: 20, wallTimeMs: 1_020 },
+    { position: 0, wallTimeMs: 1_000 },
+  ]);
+  expect([total, earliest]).toEqual([3, { position: 30, wallTimeMs: 1_030 }]);
 });
 
 test("tells the newest checkpoints with size, and the first and last moment", async () => {

@@ -162,6 +162,17 @@ describe("a restore", () => {
     expect(warnings.join("\n")).toContain("restored from the older checkpoint at position 0");
   });
 
+  test("takes none from below the boundary, whose log is gone: it says what is wrong with the newest", async () => {
+    const [vault, { options, warnings }] = [new Vault(), await place()];
+    await vault.bootstrap();
+    await vault.commit({ 2: 2 });
+    const newest = await vault.checkpoint();
+    await logIn(vault.memory).removeUpTo(newest);
+    vault.memory.overwrite(checkpointKey(newest), new Uint8Array([1, 2, 3]));
+    await expect(restore(options(vault.memory))).rejects.toMatchObject({ kind: "damaged-manifest" });
+    expect(warnings.join("\n")).not.toContain("position 0");
+  });
+
   test("does not go back to an older checkpoint because the vault does not answer, or because it was stopped", async () => {
     const [vault, { options, warnings }] = [new Vault(), await place()];
     await vault.bootstrap();

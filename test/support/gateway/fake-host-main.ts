@@ -99,6 +99,7 @@ function restorePoints(): RestorePoints {
   return {
     ...{ total: 9, checkpoints, damaged: [] },
     earliest: { position: 12, wallTimeMs: nowMs - 7 * dayMs },
+    older: [],
     latest: { position: 7_042, wallTimeMs: nowMs },
     keep: { checkpoints: 3, windowMs: 7 * dayMs },
   };

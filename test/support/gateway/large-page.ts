@@ -218,6 +218,9 @@ const largeRestorePoints: RestorePointsAnswer = {
     ...{ position: 900_000 - index * 5_000, wallTimeMs: firstAtMs - index * hourMs, databases: 1_000, bytes: 2 ** 40 },
   })),
   earliest: { position: 65_000, wallTimeMs: firstAtMs - 167 * hourMs },
+  older: Array.from({ length: 1_000 }, (_, index) => ({
+    ...{ position: 64_000 - index * 64, wallTimeMs: firstAtMs - (168 + index) * hourMs },
+  })),
   ...{
     latest: { position: 904_211, wallTimeMs: firstAtMs + 900_000 },
     keep: { checkpoints: 3, windowMs: 167 * hourMs },

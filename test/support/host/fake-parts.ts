@@ -145,6 +145,7 @@ export function configOf(root: string, changes: Partial<HostConfig>): HostConfig
       askedMs: 10_000,
       keepMin: 2,
       windowMs: 0,
+      history: [],
     },
     ...changes,
   };

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import type { HistoryRule } from "../../../src/core/checkpoint-history.ts";
 import type { RetentionPolicy } from "../../../src/core/retention.ts";
 import { allRules, withoutRule } from "../../../src/core/rules.ts";
 import {
@@ -49,7 +50,7 @@ class Primary {
     await this.writer.append({ kind: "commit", part: 1, parts: 1, databases: [database] });
   }
 
-  async checkpoint(wallTimeMs: number): Promise<CheckpointManifest> {
+  async checkpoint(wallTimeMs: number, history: readonly HistoryRule[] = []): Promise<CheckpointManifest> {
     const { position, hash, epoch } = this.writer;
     const written = await writeCheckpoint({
       store: this.store,
@@ -57,6 +58,7 @@ class Primary {
       hash,
       epoch,
       wallTimeMs,
+      history,
       databases: [this.database],
       compression: noCompression,
     });
@@ -149,6 +151,43 @@ describe("clean-up", () => {
     expect((await store.list("chunks/")).map((key) => Number(key.split("/")[1]))).toEqual([0, 0, 18]);
     expect(await store.get(oldChunk)).toBeDefined();
     expect(Buffer.from((await rebuild(store, primary.newest)).database).equals(primary.database.bytes)).toBe(true);
+  });
+
+  test("keeps older checkpoints by rules, each whole, over many terms; the log goes as without them", async () => {
+    const [store, hourMs] = [new MemoryStore(), 3_600_000];
+    const history = [
+      { everyMs: 2 * hourMs, forMs: 6 * hourMs },
+      { everyMs: 8 * hourMs, forMs: 16 * hourMs },
+    ];
+    const policy = { checkpointsMin: 1, windowMs: hourMs, history };
+    const contents = new Map<number, Buffer>();
+    let primary = await bootstrap(store);
+    contents.set(0, Buffer.from(primary.database.bytes));
+    for (let hour = 1; hour <= 32; hour += 1) {
+      if (hour % 10 === 0) primary = await takeOver(store, `host-${hour}`, hour);
+      await primary.write(1 + hour, hour);
+      await primary.announce(await primary.checkpoint(hour * hourMs, history));
+      contents.set(primary.newest.position, Buffer.from(primary.database.bytes));
+      if (hour < 32) await primary.collect(policy, hour * hourMs);
+    }
+    const nowMs = 32 * hourMs;
+    const without = await primary.collect({ checkpointsMin: 1, windowMs: hourMs }, nowMs, { dryRun: true });
+    const { plan } = await primary.collect(policy, nowMs);
+    expect(plan.boundary).toBe(without.plan.boundary);
+    const listed = await listCheckpoints(store);
+    expect(listed).toEqual([...plan.kept]);
+    const hours: number[] = [];
+    for (const position of listed) {
+      const manifest = await readManifest(store, position);
+      if (manifest === undefined) throw new Error("a manifest is missing");
+      expect(contents.get(position)?.equals(await restore(store, manifest, "app.db"))).toBe(true);
+      if (position < plan.boundary) hours.push(manifest.wallTimeMs / hourMs);
+    }
+    // The first of each eight within sixteen, of each two within six; the window has the rest.
+    expect(hours).toEqual([16, 24, 26, 28, 30]);
+    // Without the rules they go.
+    await primary.collect({ checkpointsMin: 1, windowMs: hourMs }, nowMs);
+    expect(await listCheckpoints(store)).toEqual([...without.plan.kept]);
   });
 
   test("only reports what it would do in a dry run", async () => {
@@ -253,7 +292,7 @@ describe("clean-up", () => {
  */
 describe("clean-up in random histories, with deletions that come late and primaries that come back", () => {
   for (let seed = 1; seed <= 12; seed += 1) {
-    test(`seed ${seed}: the newest checkpoint, and every one that is promised, restores to exactly the present state`, async () => {
+    test(`seed ${seed}: the newest checkpoint, and every one that is promised, restores to exactly its state`, async () => {
       const random = seededRandom(seed);
       const pick = (below: number): number => Math.floor(random.fraction() * below);
       const store = new MemoryStore();
@@ -271,17 +310,25 @@ describe("clean-up in random histories, with deletions that come late and primar
           else late.push(key);
         },
       };
-      const policy = { checkpointsMin: 1 + pick(3), windowMs: pick(2) * 300 };
+      const history = seed % 3 === 0 ? [] : [{ everyMs: 100 * (seed % 3), forMs: 900 }];
+      const policy = { checkpointsMin: 1 + pick(3), windowMs: pick(2) * 300, history };
+      const contents = new Map<number, Buffer>();
+      const write = async (writing: Primary): Promise<CheckpointManifest | undefined> => {
+        const manifest = await writing.checkpoint(now, history).catch(onlyExists);
+        if (manifest !== undefined) contents.set(manifest.position, Buffer.from(writing.database.bytes));
+        return manifest;
+      };
       const promised = new Map<number, CheckpointManifest>();
       let now = 0;
       let primary = await bootstrap(delaying);
+      contents.set(0, Buffer.from(primary.database.bytes));
       const zombies: Primary[] = [];
       for (let step = 0; step < 60; step += 1) {
         now += pick(50);
         const action = pick(10);
         if (action < 4) await primary.write(1 + pick(pages), step * 50 + seed);
         else if (action < 6) {
-          const manifest = await primary.checkpoint(now).catch(onlyExists);
+          const manifest = await write(primary);
           if (manifest !== undefined && pick(4) > 0) await primary.announce(manifest);
         } else if (action === 6) {
           const { plan } = await primary.collect(policy, now);
@@ -294,7 +341,7 @@ describe("clean-up in random histories, with deletions that come late and primar
           primary = await takeOver(delaying, `h${step}`, seed * 1000 + step);
         } else if (action === 8 && zombies.length > 0) {
           const zombie = zombies[pick(zombies.length)] as Primary;
-          if (pick(2) === 0) await zombie.checkpoint(now).catch(onlyExists);
+          if (pick(2) === 0) await write(zombie);
           else {
             // The policy's promise now, as the primary sees it: the zombie, which knows less, must remove none of it.
             keepOnly(promised, (await primary.collect(policy, now, { dryRun: true })).plan.kept);
@@ -303,7 +350,12 @@ describe("clean-up in random histories, with deletions that come late and primar
         } else for (const key of late.splice(0, pick(late.length + 1))) await store.delete(key);
         if (action < 4) continue; // A commit removes nothing.
         const newest = (await newestCheckpoint(store)) as CheckpointManifest;
+        const boundary = await logIn(store).boundary();
         for (const manifest of [newest, ...promised.values()]) {
+          if (manifest.position < boundary) {
+            expect(contents.get(manifest.position)?.equals(await restore(store, manifest, "app.db"))).toBe(true);
+            continue;
+          }
           const rebuilt = await rebuild(store, manifest);
           expect(rebuilt.position).toBe(primary.writer.position);
           expect(Buffer.from(rebuilt.database).equals(primary.database.bytes)).toBe(true);

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { vaultGc, vaultLs, vaultVerify } from "../../../src/cli/commands/vault.ts";
+import { vaultGc } from "../../../src/cli/commands/vault-gc.ts";
+import { vaultLs, vaultVerify } from "../../../src/cli/commands/vault.ts";
 import type { DatabaseDelta } from "../../../src/core/delta.ts";
 import { allRules } from "../../../src/core/rules.ts";
 import { pageProof } from "../../../src/host/secondary/page-proof.ts";
@@ -251,6 +252,27 @@ describe("verifying a vault", () => {
     expect(lines.find((line) => line.startsWith("record       3 "))).toContain("UNREADABLE");
     expect(lines.find((line) => line.startsWith("record       1 "))).toContain("epoch epoch 1 host a");
     expect(lines.filter((line) => line.startsWith("checkpoint"))).toHaveLength(3);
+  });
+
+  test("of a checkpoint that rules keep finds it whole, and the list says that it is one moment", async () => {
+    const policy = { checkpointsMin: 1, windowMs: 0, history: [{ everyMs: 1, forMs: 1e12 }] };
+    const { collected } = await vaultGc({
+      ...{ url: vault.folder, policy, nowMs: 9000, dryRun: false, out: () => undefined },
+    });
+    const kept = collected?.plan.kept ?? [];
+    expect([kept.length > 1, kept.at(-1), collected?.plan.boundary]).toEqual([true, 7, 7]);
+    const report = await verify(vault.store);
+    expect(report.findings).toEqual([]);
+    expect(report.checkpoints.map(({ position, whole }) => ({ position, whole }))).toEqual(
+      kept.map((position) => ({ position, whole: true })),
+    );
+    expect(report).toMatchObject({ restorable: { checkpoint: 7, upTo: 9 }, leftOverChunks: 0 });
+    const lines: string[] = [];
+    await vaultLs({ url: vault.folder, out: (line) => void lines.push(line) });
+    const alone = lines.filter((line) => line.includes("this moment alone: the log after it is gone"));
+    expect(alone.map((line) => line.split(":")[0])).toEqual(
+      kept.slice(0, -1).map((position) => `checkpoint   ${position}`),
+    );
   });
 
   test("is followed by clean-up that removes nothing unless told to, and nothing at all without an announced checkpoint", async () => {
