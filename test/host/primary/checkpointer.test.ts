@@ -95,6 +95,25 @@ async function records(store: FaultyStore): Promise<LogRecord[]> {
 }
 
 describe("a checkpointer", () => {
+  test("names older checkpoints by the rules that are in force when it makes one", async () => {
+    let rules: { everyMs: number; forMs: number }[] = [];
+    const { store, checkpointer, source, done } = await setUp({ history: () => rules });
+    const make = async (count: number): Promise<CheckpointManifest | undefined> => {
+      source.commit();
+      // Each in a millisecond of its own.
+      await systemClock.sleep(2);
+      await checkpointer.now("a test");
+      return readManifest(store, done[count - 1]?.position ?? 0);
+    };
+    expect((await make(1))?.history).toBeUndefined();
+    rules = [{ everyMs: 1, forMs: 60_000 }];
+    expect((await make(2))?.history?.map(({ position }) => position)).toEqual([done[0]?.position ?? 0]);
+    expect((await make(3))?.history?.map(({ position }) => position)).toContain(done[1]?.position ?? 0);
+    rules = [];
+    expect((await make(4))?.history).toBeUndefined();
+    await checkpointer.close();
+  });
+
   test("makes none before its primary serves, however much the application writes while it starts", async () => {
     const { store, source, journal } = await setUp();
     const checkpointer = new Checkpointer({
