@@ -59,6 +59,7 @@ function visited({ status = clusterStatus(), answers = {} }: { status?: ClusterS
       checkpoints: [{ position: 9, wallTimeMs: 2_000, databases: 1, bytes: 4_096 }],
       earliest: { position: 1, wallTimeMs: 1_000 },
       latest: { position: 11, wallTimeMs: 3_000 },
+      older: [{ position: 0, wallTimeMs: 500 }],
       keep: { checkpoints: 3, windowMs: 1_000 },
     },
     "GET /v1/samples/notes": {
