@@ -23,6 +23,7 @@ import { systemRandom } from "../runtime/random.ts";
 import { chunkNamesOf } from "../vault/store/chunk-names.ts";
 import type { Store } from "../vault/store/store.ts";
 import { retentionPolicy } from "../config/retention-policy.ts";
+import { HistoryChunks } from "../vault/checkpoint/history-chunks.ts";
 import { collectGarbage } from "../vault/checkpoint/retention.ts";
 import type { Log } from "../vault/log/log.ts";
 import { openLog } from "../vault/log/open-log.ts";
@@ -253,6 +254,7 @@ const portOfApplication = ({ application }: HostConfig): Promise<number> =>
   application.port === undefined ? freePort("applications") : Promise.resolve(application.port);
 
 function cleaner({ config, clock, store, vaultLog, log }: CleanerParts): HostPorts["clean"] {
+  const history = new HistoryChunks();
   return async (newest, logPosition, noEpochAfter) => {
     const { records, checkpoints, chunks } = await collectGarbage({
       store,
@@ -262,6 +264,7 @@ function cleaner({ config, clock, store, vaultLog, log }: CleanerParts): HostPor
       policy: retentionPolicy(config.checkpoint),
       nowMs: clock.wallTime(),
       rules: allRules,
+      history,
       noEpochAfter,
     });
     if (records.length > 0)

@@ -132,9 +132,10 @@ export async function vaultLs(command: LsCommand): Promise<{ exitCode: ExitCode 
     const vaultLog = openLog(store, identity ?? unknownIdentity, { keys });
     const positions = await vaultLog.positions();
     const boundary = await vaultLog.boundary();
-    const checkpoints = await Promise.all(
-      (await listCheckpoints(store)).map((position) => describeCheckpoint(store, position, boundary)),
-    );
+    const checkpoints: Awaited<ReturnType<typeof describeCheckpoint>>[] = [];
+    // One after the other: with a history there are many, and a manifest may be large.
+    for (const position of await listCheckpoints(store))
+      checkpoints.push(await describeCheckpoint(store, position, boundary));
     const chunks = (await store.list(chunkPrefix)).length;
     const log = { records: positions.length, first: positions[0] ?? 0, last: positions.at(-1) ?? 0, boundary };
     const records = command.records === true ? await describeRecords(vaultLog, positions, command.signal) : undefined;

@@ -16,10 +16,16 @@ import { fileUserOf } from "../../core/files/file-owner.ts";
 import type { FileMatcher } from "../../core/files/file-pattern.ts";
 import { allRules } from "../../core/rules.ts";
 import { OperatorError } from "../../runtime/operator-error.ts";
-import { type CheckpointManifest, listCheckpoints, readManifest, startOf } from "../../vault/checkpoint/checkpoint.ts";
+import {
+  type CheckpointManifest,
+  listCheckpoints,
+  readManifest,
+  readWholeManifest,
+  startOf,
+} from "../../vault/checkpoint/checkpoint-manifest.ts";
 import { PieceReader } from "../../vault/checkpoint/piece-reader.ts";
 import { readTree } from "../../vault/checkpoint/checkpoint-files.ts";
-import { CorruptRecordError, DamagedChunkError, DamagedManifestError, UnknownFormatError } from "../../vault/errors.ts";
+import { CorruptRecordError, DamagedChunkError, DamagedManifestError } from "../../vault/errors.ts";
 import { FlushAssembler } from "../../vault/log/flush-assembler.ts";
 import type { Log } from "../../vault/log/log.ts";
 import { LogReader, type LogStart } from "../../vault/log/log-reader.ts";
@@ -167,7 +173,7 @@ async function loadCheckpoint(
 }
 
 /** True if the checkpoint is the moment itself: nothing of the journal is needed. */
-const isExactly = (moment: Moment, at: { readonly position: Position; readonly wallTimeMs: number }): boolean =>
+const isExactly = (moment: Moment, at: Point): boolean =>
   moment.kind === "position"
     ? at.position === moment.position
     : moment.kind === "time" && at.wallTimeMs === moment.wallTimeMs;
@@ -176,7 +182,7 @@ async function isMomentOf(store: Store, position: Position, moment: Moment): Pro
   if (moment.kind === "position") return position === moment.position;
   if (moment.kind !== "time") return false;
   // A damaged one is reported when it is loaded.
-  const manifest = await readManifest(store, position).catch(onlyDamaged);
+  const manifest = await readWholeManifest(store, position);
   return manifest !== undefined && isExactly(moment, manifest);
 }
 
@@ -217,7 +223,12 @@ class Room {
 const contentBytes = ({ body }: LogRecord): number =>
   body.kind === "commit" ? body.databases.reduce((sum, { pages, pageSize }) => sum + pages.length * pageSize, 0) : 0;
 
-export function isReached(moment: Moment, at: { readonly position: Position; readonly wallTimeMs: number }): boolean {
+interface Point {
+  readonly position: Position;
+  readonly wallTimeMs: number;
+}
+
+export function isReached(moment: Moment, at: Point): boolean {
   switch (moment.kind) {
     case "newest":
     case "last-whole":
@@ -291,14 +302,19 @@ export async function tooEarly(
     moment.kind === "time"
       ? new Date(moment.wallTimeMs).toISOString()
       : `position ${moment.kind === "position" ? moment.position : 0}`;
-  const manifests: CheckpointManifest[] = [];
-  for (const position of await listCheckpoints(store)) {
-    const manifest = await readManifest(store, position).catch(onlyDamaged);
-    if (manifest !== undefined) manifests.push(manifest);
-    if (position >= boundary && manifest !== undefined) break;
+  const alone: Point[] = [];
+  let first: Point | undefined;
+  for (const each of await listCheckpoints(store)) {
+    if (each < boundary && reach === "journal") continue;
+    const manifest = await readWholeManifest(store, each);
+    if (manifest === undefined) continue;
+    const { position, wallTimeMs } = manifest;
+    if (position >= boundary) {
+      first = { position, wallTimeMs };
+      break;
+    }
+    alone.push({ position, wallTimeMs });
   }
-  const first = manifests.find(({ position }) => position >= boundary);
-  const alone = manifests.filter(({ position }) => position < boundary && reach === "checkpoints");
   // The nearest ones on both sides.
   const near = [alone.findLast((each) => isReached(moment, each)), alone.find((each) => !isReached(moment, each))];
   const kept = near.filter((each) => each !== undefined).map(describePoint);
@@ -308,10 +324,5 @@ export async function tooEarly(
   return new MomentError(found, accepted.length === 0 ? "nothing: no checkpoint is whole" : accepted.join("; "));
 }
 
-const describePoint = ({ position, wallTimeMs }: CheckpointManifest): string =>
+const describePoint = ({ position, wallTimeMs }: Point): string =>
   `position ${position} (${new Date(wallTimeMs).toISOString()})`;
-
-function onlyDamaged(error: unknown): undefined {
-  if (error instanceof DamagedManifestError || error instanceof UnknownFormatError) return undefined;
-  throw error;
-}

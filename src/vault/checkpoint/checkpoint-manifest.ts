@@ -160,6 +160,13 @@ export async function readManifest(store: Store, position: Position): Promise<Ch
   return bytes === undefined ? undefined : decodeManifest(position, bytes);
 }
 
+/** The same; undefined also if it is damaged, or of a format that this version does not know. Throws StoreError. */
+export const readWholeManifest = (store: Store, position: Position): Promise<CheckpointManifest | undefined> =>
+  readManifest(store, position).catch((error: unknown) => {
+    if (error instanceof DamagedManifestError || error instanceof UnknownFormatError) return undefined;
+    throw error;
+  });
+
 /** Returns the positions of all checkpoints that have a manifest, ascending; reads and verifies nothing. */
 export async function listCheckpoints(store: Store): Promise<Position[]> {
   const keys = await store.list(checkpointPrefix);

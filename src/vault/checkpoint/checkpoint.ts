@@ -27,13 +27,13 @@ import {
   encodeManifest,
   listCheckpoints,
   type ManifestDatabase,
-  readManifest,
+  readWholeManifest,
 } from "./checkpoint-manifest.ts";
 import { inParallel } from "../../runtime/in-parallel.ts";
 import { sha256 } from "../../runtime/sha256.ts";
 import { NameableChunks, Reuse } from "./reuse.ts";
 import { readChunkOf, writeChunkOf } from "./stored-chunk.ts";
-import { CheckpointExistsError, DamagedManifestError, UnknownFormatError } from "../errors.ts";
+import { CheckpointExistsError, DamagedManifestError } from "../errors.ts";
 import { checkpointKey } from "../keys.ts";
 import { checkpointConcurrency, chunkBytes, manifestBytesMax } from "../limits.ts";
 import type { Position } from "../record.ts";
@@ -210,10 +210,7 @@ async function chooseBase(
   if (newest >= options.position) throw new CheckpointExistsError(options.position, newest);
   if (options.base?.position === newest) return { base: options.base, previous: options.base };
   for (const position of positions.reverse()) {
-    const manifest = await readManifest(options.store, position).catch((error: unknown) => {
-      if (error instanceof DamagedManifestError || error instanceof UnknownFormatError) return undefined;
-      throw error;
-    });
+    const manifest = await readWholeManifest(options.store, position);
     if (manifest !== undefined) return { base: position === newest ? manifest : undefined, previous: manifest };
   }
   return { base: undefined, previous: undefined };

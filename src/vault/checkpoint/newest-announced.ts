@@ -5,8 +5,8 @@
  * is therefore found by reading the log from the checkpoint's own position on. Position 0 needs no announcement.
  */
 import { allRules } from "../../core/rules.ts";
-import { type CheckpointManifest, listCheckpoints, readManifest, startOf } from "./checkpoint-manifest.ts";
-import { DamagedManifestError, LeftBehindError, UnknownFormatError } from "../errors.ts";
+import { type CheckpointManifest, listCheckpoints, readWholeManifest, startOf } from "./checkpoint-manifest.ts";
+import { LeftBehindError } from "../errors.ts";
 import type { Log } from "../log/log.ts";
 import { LogReader } from "../log/log-reader.ts";
 import type { Position } from "../record.ts";
@@ -24,7 +24,7 @@ export interface Announced {
  */
 export async function newestAnnounced(store: Store, log: Log): Promise<Announced | undefined> {
   for (const position of (await listCheckpoints(store)).reverse()) {
-    const manifest = await readManifest(store, position).catch(onlyDamaged);
+    const manifest = await readWholeManifest(store, position);
     if (manifest === undefined) continue;
     const found = await lookForAnnouncement(log, manifest);
     if (found !== undefined) return found;
@@ -50,9 +50,4 @@ async function lookForAnnouncement(log: Log, manifest: CheckpointManifest): Prom
     throw error;
   }
   return announced ? { manifest, logPosition: reader.position } : undefined;
-}
-
-function onlyDamaged(error: unknown): undefined {
-  if (error instanceof DamagedManifestError || error instanceof UnknownFormatError) return undefined;
-  throw error;
 }

@@ -30,9 +30,14 @@
  */
 import { planRetention, type RetentionPlan, type RetentionPolicy } from "../../core/retention.ts";
 import type { Rules } from "../../core/rules.ts";
-import { type CheckpointLink, type CheckpointManifest, listCheckpoints, readManifest } from "./checkpoint-manifest.ts";
-import { readTreePart } from "./checkpoint-files.ts";
-import { DamagedChunkError, DamagedManifestError, UnknownFormatError } from "../errors.ts";
+import {
+  type CheckpointManifest,
+  type HistoryPoint,
+  listCheckpoints,
+  readWholeManifest,
+} from "./checkpoint-manifest.ts";
+import { HistoryChunks, piecesIn, piecesOfPart } from "./history-chunks.ts";
+import { DamagedChunkError } from "../errors.ts";
 import { checkpointKey, chunkPrefix, parseChunkKey } from "../keys.ts";
 import type { Log } from "../log/log.ts";
 import type { Position } from "../record.ts";
@@ -50,6 +55,8 @@ export interface CollectOptions {
   /** Wall-clock time. */
   readonly nowMs: number;
   readonly rules: Rules;
+  /** What former clean-ups of this process have read of older checkpoints; default: nothing. */
+  readonly history?: HistoryChunks | undefined;
   /** As in `RemoveOptions`. */
   readonly noEpochAfter?: Position;
   /** Only list what would be removed. */
@@ -74,14 +81,16 @@ export interface Collected {
 export async function collectGarbage(options: CollectOptions): Promise<Collected> {
   const { store, log, dryRun, signal } = options;
   const chunks = await listChunks(store);
-  const chain = await announcedChain(store, options.newest);
-  const plan = planRetention({ ...options, checkpoints: await describeCheckpoints(store, chain) });
+  const chain = await announcedChain(store, options.newest, await log.boundary());
+  const older = await olderCheckpoints(options, chain);
+  const plan = planRetention({ ...options, checkpoints: await describeCheckpoints(store, chain, older) });
   const kept = plan.kept.map((position) => chain.get(position)).filter((manifest) => manifest !== undefined);
   const referenced = new Set(kept.flatMap(({ databases }) => databases.flatMap((database) => database.chunks)));
   const present = new Set(chunks);
   assertNewestIsWhole(options.newest, present);
   const trees = options.rules.has("files-chunks-of-checkpoints") ? kept : [];
   for (const key of await chunksOfTrees(store, options.newest, trees, present)) referenced.add(key);
+  for (const position of plan.kept) for (const key of older.get(position)?.keys ?? []) referenced.add(key);
   const { names: records, kept: recordsKept } = await log.removeUpTo(plan.boundary, options);
   const collected: Collected = {
     plan,
@@ -98,43 +107,54 @@ export async function collectGarbage(options: CollectOptions): Promise<Collected
 }
 
 /**
- * Returns the newest announced checkpoint, those it links back to, and those of its history, as far as they still exist
+ * Returns the newest announced checkpoint and those it links back to down to the boundary, as far as they still exist
  * and are whole.
  */
-export async function announcedChain(
+async function announcedChain(
   store: Store,
   newest: CheckpointManifest,
+  boundary: Position,
 ): Promise<Map<Position, CheckpointManifest>> {
   const chain = new Map<Position, CheckpointManifest>();
   for (let manifest: CheckpointManifest | undefined = newest; manifest !== undefined; ) {
     chain.set(manifest.position, manifest);
     const link: CheckpointManifest["previous"] = manifest.previous;
-    if (link === null || link.position >= manifest.position) break;
-    manifest = await readLinked(store, link);
-  }
-  for (const link of newest.history ?? []) {
-    const found = chain.has(link.position) ? undefined : await readLinked(store, link);
-    if (found !== undefined) chain.set(found.position, found);
+    if (link === null || link.position >= manifest.position || link.position < boundary) break;
+    const found: CheckpointManifest | undefined = await readWholeManifest(store, link.position);
+    manifest = found?.manifestHash === link.manifestHash ? found : undefined;
   }
   return chain;
 }
 
-async function readLinked(store: Store, link: CheckpointLink): Promise<CheckpointManifest | undefined> {
-  const found = await readManifest(store, link.position).catch((error: unknown) => {
-    if (error instanceof DamagedManifestError || error instanceof UnknownFormatError) return undefined;
-    throw error;
-  });
-  return found?.manifestHash === link.manifestHash ? found : undefined;
+/** A checkpoint of the history, with the chunks that it needs. */
+interface OlderCheckpoint extends HistoryPoint {
+  readonly keys: readonly string[];
+}
+
+/** Returns those that the newest checkpoint names besides, as far as they still exist and are whole. */
+async function olderCheckpoints(
+  { store, newest, policy, history = new HistoryChunks() }: CollectOptions,
+  chain: ReadonlyMap<Position, CheckpointManifest>,
+): Promise<Map<Position, OlderCheckpoint>> {
+  // Without rules none of them stays.
+  const named = policy.history === undefined || policy.history.length === 0 ? [] : (newest.history ?? []);
+  await history.keepOnly(named);
+  const older = new Map<Position, OlderCheckpoint>();
+  for (const point of named) {
+    const keys = chain.has(point.position) ? undefined : await history.of(store, point);
+    if (keys !== undefined) older.set(point.position, { ...point, keys });
+  }
+  return older;
 }
 
 async function describeCheckpoints(
   store: Store,
-  chain: ReadonlyMap<Position, CheckpointManifest>,
+  ...announced: readonly ReadonlyMap<Position, { readonly wallTimeMs: number }>[]
 ): Promise<{ position: Position; wallTimeMs: number; announced: boolean }[]> {
   const positions = await listCheckpoints(store);
   return positions.map((position) => {
-    const manifest = chain.get(position);
-    return { position, wallTimeMs: manifest?.wallTimeMs ?? 0, announced: manifest !== undefined };
+    const found = announced.map((each) => each.get(position)).find((each) => each !== undefined);
+    return { position, wallTimeMs: found?.wallTimeMs ?? 0, announced: found !== undefined };
   });
 }
 
@@ -165,30 +185,13 @@ async function chunksOfTrees(
     for (const key of manifest.files?.chunks ?? []) {
       if (needed.has(key)) continue;
       needed.add(key);
-      for (const piece of await piecesIn(store, key, manifest === newest)) {
+      for (const piece of await (manifest === newest ? piecesOfPart : piecesIn)(store, key)) {
         if (manifest === newest && !present.has(piece.key))
           throw new DamagedChunkError(piece.key, "nothing", "a chunk", piece.path);
         needed.add(piece.key);
       }
     }
   return needed;
-}
-
-async function piecesIn(
-  store: Store,
-  key: string,
-  isNewest: boolean,
-): Promise<{ readonly path: string; readonly key: string }[]> {
-  try {
-    return (await readTreePart(store, key)).flatMap(([path, entry]) =>
-      entry.kind === "file"
-        ? entry.pieces.flatMap(({ place }) => (place.kind === "chunk" ? [{ path, key: place.key }] : []))
-        : [],
-    );
-  } catch (error) {
-    if (isNewest || !(error instanceof DamagedChunkError || error instanceof UnknownFormatError)) throw error;
-    return [];
-  }
 }
 
 export const listChunks = async (store: Store): Promise<string[]> =>
