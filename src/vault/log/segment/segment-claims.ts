@@ -59,8 +59,11 @@ export class LogTakenError extends StoreError {
 export class Claims {
   readonly #options: ClaimsOptions;
   #open: OpenClaim | undefined;
-  /** Claims of this process: none of them is waited for. */
-  readonly #own = new Set<number>();
+  /**
+   * Contents of the claims that this process has put, by number. A put that failed may have come to nothing, and the
+   * number may be another host's: a claim is this process's if it has this content.
+   */
+  readonly #own = new Map<number, Uint8Array>();
   /** When claims without a seal were seen first. */
   readonly #unsealed = new Map<number, number>();
   /** The claim by which this process took the whole log: from then on every other process's claim ends that. */
@@ -80,9 +83,10 @@ export class Claims {
     return this.#sole !== undefined;
   }
 
-  /** True if this process has made the claim. */
-  isOwn(number: number): boolean {
-    return this.#own.has(number);
+  /** True if this process has made the claim. Throws StoreError. */
+  async isOwn(number: number): Promise<boolean> {
+    const content = this.#own.get(number);
+    return content !== undefined && isSame(await this.#options.store.get(claimKey(number)), content);
   }
 
   /**
@@ -93,7 +97,8 @@ export class Claims {
     for (let at = number; ; at += 1) {
       const content = await this.#options.store.get(claimKey(at));
       if (content === undefined) return;
-      if (!this.#own.has(at) && (this.#sole !== undefined || isSoleClaim(content))) throw new LogTakenError(at);
+      const isOwn = isSame(this.#own.get(at), content);
+      if (!isOwn && (this.#sole !== undefined || isSoleClaim(content))) throw new LogTakenError(at);
     }
   }
 
@@ -117,11 +122,12 @@ export class Claims {
     if (isOver || (claim?.seal !== undefined && !isSame(claim.seal.epoch, epoch))) claim = this.#open = undefined;
     if (claim === undefined) {
       const newest = (await terms.claimed()).at(-1) ?? 0;
-      if (newest > chain.top && !this.#own.has(newest) && this.isPatientWith(newest)) return undefined;
+      // Its own is not waited for.
+      if (newest > chain.top && !(await this.isOwn(newest)) && this.isPatientWith(newest)) return undefined;
       if (newest > chain.top && this.#options.rules.has("segment-no-gap")) await this.#keepClaim(newest);
       claim = { number: newest + 1, content: Buffer.concat([mark, random.bytes(randomBytes)]), seal: undefined };
       this.#open = claim;
-      this.#own.add(claim.number);
+      this.#own.set(claim.number, claim.content);
     }
     const outcome = await store.putIfAbsent(claimKey(claim.number), claim.content);
     if (outcome.kind === "created") return claim;

@@ -286,7 +286,7 @@ export class SegmentWriter {
     for (let isAgain = this.#claims.mayBeSealed; ; ) {
       const chain = await terms.settled();
       if ((await this.#lastIn(chain)) >= position) {
-        this.#adopt(chain);
+        await this.#adopt(chain);
         return { kind: "exists" };
       }
       if (this.#claims.hasAll) await this.#assertNotTaken();
@@ -313,9 +313,9 @@ export class SegmentWriter {
   }
 
   /** Another host's claim has ended this process's, and kept its `epoch` record. */
-  #adopt({ terms, settled, top }: Chain): void {
+  async #adopt({ terms, settled, top }: Chain): Promise<void> {
     const last = terms.at(-1);
-    if (last !== undefined && last.number !== this.#owned?.term && this.#claims.isOwn(last.number))
+    if (last !== undefined && last.number !== this.#owned?.term && (await this.#claims.isOwn(last.number)))
       this.#takeTerm(last.number, settled, top + 1);
   }
 

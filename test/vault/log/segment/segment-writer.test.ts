@@ -8,6 +8,7 @@ import {
 } from "../../../../src/vault/log/segment/segment-entry.ts";
 import { claimKey, sealKey, segmentPrefix } from "../../../../src/vault/log/segment/segment-key.ts";
 import type { Log } from "../../../../src/vault/log/log.ts";
+import type { LogWriter } from "../../../../src/vault/log/log-writer.ts";
 import { StoreError } from "../../../../src/vault/store/store.ts";
 import { FencedError } from "../../../../src/vault/errors.ts";
 import { commit, failureOf, makeHost, readerOf, readToEnd } from "../../../support/vault/log-fixture.ts";
@@ -114,6 +115,34 @@ describe("a slow claimant", () => {
     const writer = await led;
     expect(await failureOf(writer.append(commit(5)))).toBeInstanceOf(FencedError);
     expect(await contentsOf(vault.open())).toEqual(["1 a1 epoch", "2 b2 epoch", "3 c3 epoch"]);
+  });
+
+  test("whose put of a claim fails while another host takes its number does not own that term", async () => {
+    const vault = new SteppedVault();
+    const old = await makeHost("a", vault.open()).lead();
+    await old.append(commit(1));
+    let quick: LogWriter | undefined;
+    const written: string[] = [];
+    const away = makeHost(
+      "b",
+      vault.open(async (call) => {
+        if (/^(create|write) /.test(call)) written.push(call);
+        if (quick !== undefined || !call.startsWith("put claims/")) return;
+        quick = await makeHost("c", vault.open(undefined, 3)).lead();
+        await quick.append(commit(2));
+        throw new StoreError("ambiguous", "no answer", "wait");
+      }, 2),
+    );
+    await readToEnd(away.reader);
+    expect((await away.claim()).kind).toBe("beaten");
+    await readToEnd(away.reader);
+    // Before its claim it puts the last record again, which must not go to a segment of the other's term.
+    const claimed = away.claim();
+    await quick?.append(commit(3));
+    await claimed;
+    expect(written).toEqual([]);
+    const found = await contentsOf(vault.open());
+    expect(found.slice(0, 5)).toEqual(["1 a1 epoch", "2 a1 1", "3 c2 epoch", "4 c2 2", "5 c2 3"]);
   });
 
   test("whose claim others overtook long ago claims again, and does not report the log as too short", async () => {
@@ -394,6 +423,25 @@ test("look-ups at the same time find each record at its own position", async () 
   const whole = vault.open();
   for (const [index, position] of [7, 3, 5, 2, 6, 4].entries())
     expect(Buffer.from(found[index] ?? []).equals((await whole.get(position)) ?? new Uint8Array())).toBe(true);
+});
+
+test("retention reads a segment once, and none behind the boundary", async () => {
+  const vault = new SteppedVault();
+  let reads: string[] = [];
+  const log = vault.open((call) => void (call.startsWith("read segments/") && reads.push(call)));
+  const writer = await makeHost("a", log).lead();
+  for (let fill = 1; fill <= 40; fill += 1) await writer.append(commit(fill));
+  const segments = await vault.keysOf(segmentPrefix);
+  expect(segments.length).toBeGreaterThan(3);
+  reads = [];
+  const { names, kept } = await log.removeUpTo(20);
+  const left = await vault.keysOf(segmentPrefix);
+  const removed = segments.filter((key) => !left.includes(key));
+  // The claim stays, and what lies in the segment of the boundary.
+  expect([names.length + kept, removed.length > 1]).toEqual([20, true]);
+  // Those that went, and the one of the boundary; each has less than the reading goes ahead.
+  expect([...new Set(reads)]).toEqual(segments.slice(0, removed.length + 1).map((key) => `read ${key}`));
+  for (const key of removed) expect(reads.filter((call) => call === `read ${key}`).length).toBeLessThanOrEqual(2);
 });
 
 test("a segment that retention removes while it is read is gone, and not damaged", async () => {
