@@ -8,7 +8,7 @@
  * two. `--seconds N` of a turn (3; 0: costs are not measured), `--turns N` (3), `--clients N` (4), `--files N` (100000;
  * 0: not measured), `--json`.
  */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -133,6 +133,8 @@ async function measure(
   { url, pids }: Measured,
   ask: (client: FilesClient, nth: number) => Promise<number>,
 ): Promise<Turn> {
+  // Otherwise what the turn before has written goes to the disk while this one waits for it.
+  spawnSync("sync");
   const client = new FilesClient(url);
   const used = (): number => pids.reduce((sum, pid) => sum + processorMs(pid), 0);
   const [usedBefore, own] = [used(), process.cpuUsage()];

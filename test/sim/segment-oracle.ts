@@ -155,6 +155,10 @@ class WatchedLog implements Log {
     return this.#log.keys;
   }
 
+  get reusableBytesMax(): number {
+    return this.#log.reusableBytesMax;
+  }
+
   async put(position: number, bytes: Uint8Array): Promise<PutOutcome> {
     const outcome = await this.#log.put(position, bytes);
     if (outcome.kind === "created") this.#onSeen(position, bytes);

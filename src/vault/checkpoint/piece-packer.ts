@@ -7,7 +7,7 @@ import type { PiecePlace } from "../../core/files/file-entry.ts";
 import { chunkBytes } from "../limits.ts";
 
 /** Larger pieces have a chunk of their own. */
-export const packedBytesMax = 64 * 1024;
+export const packedBytesMax = 128 * 1024;
 
 type OnPlaced = (place: PiecePlace) => void;
 

@@ -38,6 +38,7 @@ import type { LogReader } from "./log-reader.ts";
 import { programVersion } from "../../runtime/program-version.ts";
 import { encodedBeforePages, encodeRecord, type RecordLayout } from "./record-codec.ts";
 import type { LogRecord, Position, RecordBody, RecordHeader } from "../record.ts";
+import { RecordMemory } from "./record-memory.ts";
 import { retryUntilAnswered, type RetryPorts } from "../store/retry.ts";
 import type { StagedPut, StoreError } from "../store/store.ts";
 
@@ -113,6 +114,7 @@ export class LogWriter {
   /** The record in progress, or the last one: the next one follows it. */
   #tip: Pick<LogRecord, "hash"> & { readonly position: Position };
   #prepared: EncodedRecord | undefined;
+  readonly #memory: RecordMemory;
 
   private constructor(setup: WriterSetup) {
     this.#options = setup.options;
@@ -123,6 +125,7 @@ export class LogWriter {
     this.#hash = setup.claim.hash;
     this.#startedAtMs = setup.startedAtMs;
     this.#tip = { position: this.#position, hash: this.#hash };
+    this.#memory = new RecordMemory(setup.options.reader.log.reusableBytesMax);
   }
 
   /**
@@ -204,7 +207,8 @@ export class LogWriter {
     this.#assertNextPart(body);
     this.#state = { kind: "busy" };
     try {
-      const encoded = this.#takePrepared(body, sections) ?? this.#encode(body, layoutOf(this.format, sections));
+      const encoded =
+        this.#takePrepared(body, sections) ?? this.#encode(body, layoutOf(this.format, sections), this.#memory);
       this.#tip = { position: encoded.record.header.position, hash: encoded.record.hash };
       const { outcome, record } = await put(this.#options, encoded, signal);
       const startedAtMs = this.#assertMine(outcome, record.header.position);
@@ -252,11 +256,12 @@ export class LogWriter {
       : undefined;
   }
 
-  #encode(body: RecordBody, layout: RecordLayout): EncodedRecord {
+  /** `memory`: only while no put is in flight that has its bytes there. */
+  #encode(body: RecordBody, layout: RecordLayout, memory?: RecordMemory): EncodedRecord {
     return encode(
       this.#options,
       headerAfter(this.#options, this.#nonce, this.#tip.position, this.#tip.hash, this.epoch),
-      { body, layout },
+      { body, layout, memory },
     );
   }
 
@@ -298,6 +303,7 @@ async function putLastAgain(options: ClaimOptions): Promise<ClaimOutcome | undef
 interface Content {
   readonly body: RecordBody;
   readonly layout: RecordLayout;
+  readonly memory?: RecordMemory | undefined;
 }
 
 interface EncodedRecord {
@@ -305,9 +311,9 @@ interface EncodedRecord {
   readonly bytes: Uint8Array;
 }
 
-function encode(options: ClaimOptions, header: RecordHeader, { body, layout }: Content): EncodedRecord {
+function encode(options: ClaimOptions, header: RecordHeader, { body, layout, memory }: Content): EncodedRecord {
   const { serviceTag, keys } = options.reader.log;
-  const { bytes, hash } = encodeRecord(serviceTag, header, body, layout, keys?.forRecords);
+  const { bytes, hash } = encodeRecord(serviceTag, header, body, layout, keys?.forRecords, memory);
   const steadVersion = layout.format === 1 ? undefined : programVersion;
   return { record: { header, body, format: layout.format, steadVersion, hash }, bytes };
 }

@@ -43,6 +43,12 @@ export interface Log {
   /** With which records are authenticated; undefined: the vault has none. */
   readonly keys?: VaultKeys | undefined;
 
+  /**
+   * Up to this size, a put that has ended, however, uses its bytes no more, so that others may be written where they
+   * are; 0: it may use them later.
+   */
+  readonly reusableBytesMax: number;
+
   /** Returns the name of the record at a position, for errors and findings. */
   nameOf(position: Position): string;
 

@@ -66,6 +66,7 @@ import {
 import type { LogRecord, Position, RecordBody, RecordHeader } from "../record.ts";
 import { saltBytes } from "../store/vault-cipher.ts";
 import { type NumberedKey, logNumbers, type UseKey, type VaultKeys } from "../store/vault-keys.ts";
+import type { RecordMemory } from "./record-memory.ts";
 import { readSections, sectionsLength, writeSections } from "./section-codec.ts";
 
 const magic = 0x474c5453;
@@ -73,6 +74,8 @@ export const recordHeaderBytes = 224;
 const hashedHeaderBytes = 192;
 /** Under which a payload is encrypted. */
 const nameBytes = 160;
+
+const freshMemory = { take: (length: number): Buffer => Buffer.allocUnsafeSlow(length) };
 
 const noHost = Buffer.alloc(hostIdBytesMax);
 
@@ -108,8 +111,8 @@ const payloadBytes = (bodyBytes: number, layout: RecordLayout): number =>
 
 /**
  * Encodes a record. `serviceTag` comes from `serviceTagOf`. Pages that are laid out for exactly this record stay where
- * they are, and what comes before them is written into their room. Throws RangeError for a value that cannot be stored
- * (too long, out of range): a programming error of the caller.
+ * they are, and what comes before them is written into their room; others go to `memory`, or to memory of their own.
+ * Throws RangeError for a value that cannot be stored (too long, out of range): a programming error of the caller.
  */
 export function encodeRecord(
   serviceTag: Uint8Array,
@@ -117,6 +120,7 @@ export function encodeRecord(
   body: RecordBody,
   layout: RecordLayout = { format: 1 },
   key?: NumberedKey,
+  memory: Pick<RecordMemory, "take"> = freshMemory,
 ): { readonly bytes: Uint8Array; readonly hash: string } {
   const bodyBytes = payloadLength(body);
   const payload = payloadBytes(bodyBytes, layout);
@@ -127,8 +131,7 @@ export function encodeRecord(
     );
   // Encrypted bytes would be written over the pages.
   const laidOut = key?.cipher === undefined ? laidOutFor(body, layout, total) : undefined;
-  const bytes =
-    laidOut === undefined ? Buffer.allocUnsafeSlow(total) : Buffer.from(laidOut.buffer, laidOut.byteOffset, total);
+  const bytes = laidOut === undefined ? memory.take(total) : Buffer.from(laidOut.buffer, laidOut.byteOffset, total);
   const writer = new ByteWriter(bytes, recordHeaderBytes);
   const writeBody = (): void => {
     if (laidOut !== undefined && body.kind === "commit") writeBeforePages(writer, body);

@@ -17,6 +17,8 @@ import { serviceTagOf } from "./record-codec.ts";
 
 export class ServedLog implements Log {
   readonly serviceTag: Uint8Array;
+  /** A request with them may still be on its way. */
+  readonly reusableBytesMax = 0;
   readonly keys: VaultKeys | undefined;
   readonly #log: LogService;
 

@@ -16,6 +16,8 @@ import { serviceTagOf } from "./record-codec.ts";
 
 export class StoreLog implements Log {
   readonly serviceTag: Uint8Array;
+  /** The store may have them in a request that is still on its way. */
+  readonly reusableBytesMax = 0;
   readonly keys: VaultKeys | undefined;
   readonly #store: Store;
   readonly #boundary: Boundary;

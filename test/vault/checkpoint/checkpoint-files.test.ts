@@ -121,7 +121,7 @@ describe("files of a checkpoint", () => {
   test("a chunk that the one before does not name is not named, although it is there: clean-up may be removing it", async () => {
     const store = new MemoryStore();
     await write(store, 2, new MemoryFiles());
-    const content = new Uint8Array(100_000).fill(7);
+    const content = new Uint8Array(200_000).fill(7);
     // Equal contents of two flushes.
     const keys: string[] = [];
     for (const position of [3, 4]) keys.push(await putFileChunk({ store, position, ...ports }, content));
@@ -137,8 +137,8 @@ describe("files of a checkpoint", () => {
     expect(await keysOfPieces((await write(store, 9, other)).tree)).toEqual(new Set([first]));
     expect([one.reads, other.reads]).toEqual([0, 0]);
     // A later flush has it again: no plan for a checkpoint that is there has this chunk.
-    const third = await putFileChunk({ store, position: 10, ...ports }, new Uint8Array(100_000).fill(8));
-    other.putIn("uploads/new", new Uint8Array(100_000).fill(8), third);
+    const third = await putFileChunk({ store, position: 10, ...ports }, new Uint8Array(200_000).fill(8));
+    other.putIn("uploads/new", new Uint8Array(200_000).fill(8), third);
     expect(await keysOfPieces((await write(store, 11, other)).tree)).toEqual(new Set([first, third]));
     // If the one before is damaged it names nothing.
     store.overwrite(checkpointKey(11), new Uint8Array([1, 2, 3]));

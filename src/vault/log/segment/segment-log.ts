@@ -44,6 +44,8 @@
  * - Two claims in a row, and the first dies before its seal: no record of it counts, and the second does not name it.
  * - The first is slow, and seals after the second has looked: it sees the second's claim, and does not count.
  * - A claimant that was overtaken claims again much later: its open claim is below the top, so it takes a new number.
+ * - The put of a claim fails and comes to nothing, and another host takes that number: a claim is this process's by its
+ *   content, not because it has tried the number.
  * - The seal of an attempt that failed was seen before the next attempt began: that one says `exists`, so that the
  *   lease counts from the first (R5), and every failure of a claim is ambiguous.
  * - A sync fails: the pages may be gone although the next sync succeeds, so that file is never written again; the
@@ -54,9 +56,9 @@
  *   end of the log after it was created.
  *
  * Attacked in test/vault/log/segment/segment-writer.test.ts: "two claimants in a row, and the first dies at any of its
- * calls", "that seals after the next one has sealed does not lead", "whose claim others overtook long ago claims
- * again", "a claim whose seal was put by an attempt that failed", "whose sync fails continues in a new segment", "of
- * which a part was written is not in the log".
+ * calls", "that seals after the next one has sealed does not lead", "whose put of a claim fails while another host
+ * takes its number", "whose claim others overtook long ago claims again", "a claim whose seal was put by an attempt
+ * that failed", "whose sync fails continues in a new segment", "of which a part was written is not in the log".
  */
 import type { StagedBytes } from "../../../core/delta.ts";
 import { allRules, type Rules } from "../../../core/rules.ts";
@@ -88,9 +90,17 @@ export interface SegmentLogOptions {
   readonly keys?: VaultKeys | undefined;
 }
 
+interface PositionsWanted {
+  readonly after?: Position;
+  readonly upTo?: Position;
+  readonly readable?: ReadonlySet<string>;
+}
+
 export class SegmentLog implements Log {
   readonly serviceTag: Uint8Array;
   readonly keys: VaultKeys | undefined;
+  /** An append ends when its write has; a larger record is an object, as `StoreLog` has it. */
+  readonly reusableBytesMax: number;
   readonly #store: Store;
   readonly #boundary: Boundary;
   readonly #terms: Terms;
@@ -103,6 +113,7 @@ export class SegmentLog implements Log {
     const { sizes = usualSizes, rules = allRules } = options;
     this.#rules = rules;
     this.keys = options.keys;
+    this.reusableBytesMax = sizes.recordMost;
     this.serviceTag = serviceTagOf(service);
     this.#store = store;
     this.#boundary = new Boundary(store);
@@ -145,21 +156,29 @@ export class SegmentLog implements Log {
     return this.#read(term, position);
   }
 
-  async positions(after: Position = 0): Promise<Position[]> {
+  positions(after: Position = 0): Promise<Position[]> {
+    return this.#positions({ after });
+  }
+
+  /** `readable`: keys of segments that are known to have all their records: they are not read. */
+  async #positions({ after = 0, upTo = Infinity, readable }: PositionsWanted): Promise<Position[]> {
     const chain = await this.#terms.settled();
     const end = await this.#lastIn(chain);
     const found: Position[] = [];
     for (const term of chain.terms) {
-      const last = term.end ?? end;
+      const last = Math.min(term.end ?? end, upTo);
       if (last <= after) continue;
       const present = new Set([term.start]);
       for (const span of await this.#records.spans(term)) {
-        await span.view.extend(Math.min(span.last, last));
-        addRange(present, span.name.first, Math.min(span.view.last, span.last, last));
+        if (span.name.first > last) break;
+        const isReadable = readable?.has(segmentKey(span.name)) === true;
+        if (!isReadable) await span.view.extend(Math.min(span.last, last));
+        addRange(present, span.name.first, Math.min(isReadable ? Infinity : span.view.last, span.last, last));
         const carried = term.carried?.position;
         if (carried !== undefined && carried >= span.name.first && carried <= span.last) present.add(carried);
       }
-      found.push(...[...present].filter((position) => position > after).sort((a, b) => a - b));
+      const asked = [...present].filter((position) => position > after && position <= upTo);
+      for (const position of asked.sort((a, b) => a - b)) found.push(position);
     }
     return found;
   }
@@ -178,8 +197,9 @@ export class SegmentLog implements Log {
 
   async removeUpTo(boundary: Position, { dryRun = false, signal }: RemoveOptions = {}): Promise<Removed> {
     signal?.throwIfAborted();
-    const before = (await this.positions()).filter((position) => position <= boundary);
     const removable = await this.#removableUpTo(boundary, signal);
+    const readable = new Set(removable.map(({ name }) => segmentKey(name)));
+    const before = await this.#positions({ upTo: boundary, readable });
     const gone = new Set<Position>();
     for (const { name, last } of removable) addRange(gone, name.first, last);
     const removed = before.filter((position) => gone.has(position));

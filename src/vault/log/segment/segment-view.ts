@@ -84,14 +84,14 @@ export class SegmentView {
     if (header?.position === position) {
       const content = await window.read(offset + entryHeaderBytes, header.contentBytes);
       const next = offset + entryBytes(header.contentBytes);
-      if (isWhole(header, content)) return { entry: { header, content: content.slice() }, next };
+      if (isWhole(header, content)) return { entry: { header, content }, next };
     }
     const next = await this.#nextEntry(window, offset, position);
     return next === undefined ? undefined : { entry: await this.#damaged(window, offset, next), next };
   }
 
   async #damaged(window: Window, offset: number, end: number): Promise<Entry> {
-    return { header: undefined, content: (await window.read(offset, end - offset)).slice() };
+    return { header: undefined, content: await window.read(offset, end - offset) };
   }
 
   /** Returns the offset of the entry of the position after a damaged one; undefined: there is none. */
