@@ -54,6 +54,8 @@ export interface ClusterOptions {
   readonly lookEveryMs?: number;
   /** The program that runs the members; this program by default. */
   readonly program?: readonly [string, ...string[]];
+  /** Holds the applications' data, in a folder for each host; default: each in the folder of its host. */
+  readonly dataFolder?: string | undefined;
   /** Where the vault has its log; default: as `stead vault create` decides. */
   readonly log?: LogKind;
   /** Hosts reach the vault over a vault server, which is one more member; its log is in segments. */
@@ -200,18 +202,16 @@ export class Cluster {
             : places === undefined
               ? {}
               : { vault: places.vaultOf(place.id) };
+      const data = options.dataFolder === undefined ? undefined : join(options.dataFolder, place.id);
       const config = hostConfigText({
-        place,
-        service,
-        application,
-        bootstrap: index === 0,
+        ...{ place, data, service, application, bootstrap: index === 0 },
         extra: `${bucket === undefined ? "" : bucketTable(bucket)}${options.hostExtra ?? ""}`,
         isTls: options.isTls,
         keys: options.hostKeys,
         ...vault,
       });
       const member = makeMember(folder, place.id, "host", config);
-      mkdirSync(join(member.folder, "data"));
+      mkdirSync(data ?? join(member.folder, "data"));
       return {
         ...member,
         role: "host",

@@ -38,6 +38,8 @@ export interface HostConfigParts {
   readonly keys?: string | undefined;
   /** Path of the vault as this host sees it. */
   readonly vault?: string;
+  /** Path of the application's data. */
+  readonly data?: string | undefined;
   readonly isTls?: boolean | undefined;
 }
 
@@ -49,6 +51,7 @@ export function hostConfigText({
   extra,
   keys = "",
   vault = "../vault",
+  data = "data",
   isTls,
 }: HostConfigParts): string {
   return `${clusterTable(isTls)}
@@ -57,7 +60,7 @@ id = ${quoted(place.id)}
 service = ${quoted(service)}
 control = ${quoted(addressAt(place.controlPort, place.address))}
 listen = ${quoted(addressAt(place.dataPort, place.address))}
-data = "data"
+data = ${quoted(data)}
 databases = [${quoted(application.database)}]
 vault = ${quoted(vault)}
 bootstrap = ${bootstrap}

@@ -1,7 +1,7 @@
 /**
  * `bun run bench:files`: what files that fail over cost. In turns, by as many clients, with the same application:
  * uploads of 100 KB, and commits without a file, sent to the bare application, to a host without `files`, and to one
- * with it; uploads also to the application behind the floor (files-bench/floor.ts), which passes bytes on and syncs
+ * with it; uploads also to the application behind the floor (floor-bench/floor.ts), which passes bytes on and syncs
  * them, and does nothing else. For each also the processor time of one upload, of the client and of everything behind
  * it, which a busy machine changes less than rates; in the first seconds much of it compiles the host's code. Then,
  * with many files in the folder: how long the first start and a failover take, and a failover of a service that has
@@ -108,7 +108,7 @@ async function startBare(name: string): Promise<Measured & { readonly port: numb
 async function startFloor(): Promise<Measured> {
   const application = await startBare("behind-floor");
   const port = await freePort("applications");
-  const script = join(import.meta.dirname, "files-bench/floor.ts");
+  const script = join(import.meta.dirname, "floor-bench/floor.ts");
   const args = [script, String(port), String(application.port), join(folder, "floor-journal")];
   const child = spawn(process.execPath, args, { stdio: ["ignore", "ignore", "inherit"] });
   bare.push(child);

@@ -45,7 +45,7 @@ export const layers: Readonly<Record<string, readonly string[]>> = {
     "harness",
   ],
   // src/main.ts, which only wires, and src/index.ts, which only exports.
-  "": ["cli", "embed"],
+  "": ["runtime", "cli", "embed"],
 };
 
 /**

@@ -8,7 +8,7 @@ declare const STEAD_MAIN: string | undefined;
 const packagedMain = typeof STEAD_MAIN === "string" ? STEAD_MAIN : undefined;
 
 /** True inside the binary that `bun build --compile` made: its modules are in a virtual file system. */
-const isCompiled = import.meta.url.includes("/$bunfs/") || import.meta.url.includes("/~BUN/");
+export const isCompiled = import.meta.url.includes("/$bunfs/") || import.meta.url.includes("/~BUN/");
 
 /** Returns program and leading arguments; a subcommand follows. */
 export function selfCommand(): readonly [string, ...string[]] {

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -23,10 +23,12 @@ afterEach(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-function start(...args: string[]) {
+const start = (...args: string[]) => startWith({}, ...args);
+
+function startWith(env: Readonly<Record<string, string>>, ...args: string[]) {
   const child = spawn(process.execPath, [main, ...args], {
     cwd: folder,
-    env: { ...process.env, STEAD_SECRET: "0123456789abcdef" },
+    env: { ...process.env, STEAD_SECRET: "0123456789abcdef", ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
   children.push(child);
@@ -64,6 +66,22 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
     expect((await ended).code).toBe(0);
   }, 30_000);
 }
+
+test("a gateway keeps memory that it frees for a second, or as long as its operator says", async () => {
+  for (const [env, kept] of [
+    [{}, "1000"],
+    [{ MIMALLOC_PURGE_DELAY: "5" }, "5"],
+  ] as const) {
+    const { child, says } = startWith(env, "gateway", gatewayFile("127.0.0.1:0"));
+    await says("serving on 127.0.0.1:");
+    // Of the process that was started: it has replaced itself, and was not replaced by a child.
+    const variables = readFileSync(`/proc/${child.pid ?? 0}/environ`, "utf8").split("\0");
+    expect(variables.filter((each) => each.startsWith("MIMALLOC_PURGE_DELAY="))).toEqual([
+      `MIMALLOC_PURGE_DELAY=${kept}`,
+    ]);
+    child.kill("SIGTERM");
+  }
+}, 30_000);
 
 test("a port in use is exit code 7, with the address and what to do", async () => {
   const server = createServer();

@@ -1,8 +1,8 @@
 /**
- * The floor of `bench:files`: no host can cost less on this runtime and machine. Our own sockets pass bytes on unread,
- * and before an answer is passed on, what clients have sent until then is written to one preallocated file and synced,
- * once for all that wait. Nothing is parsed, hashed, or read from the application's folder. Arguments: port,
- * the application's port, the file.
+ * The floor of `bench:gate` and `bench:files`: no host can cost less on this runtime and machine. Our own sockets pass
+ * bytes on unread, and before an answer is passed on, what clients have sent until then is written to one preallocated
+ * file and synced, once for all that wait. Nothing is parsed, hashed, or read from the application's folder. Arguments:
+ * port, the application's port, the file.
  */
 import { fdatasync, openSync, write, writeSync } from "node:fs";
 import { promisify } from "node:util";
