@@ -18,7 +18,11 @@ import type { Chain, LogTerm, Terms } from "./terms.ts";
 const soleMark = Buffer.from("sole:");
 const randomBytes = 16;
 
-/** How long a claim may stay without a seal before another claim ends it. A claimant needs some milliseconds. */
+/**
+ * How long a claim may stay without a seal before another claim ends it. A claimant needs some milliseconds. It is as
+ * much more for each claim that was ended in a row before: where a seal takes longer than this, claimants would end
+ * each other's claims without end.
+ */
 const unsealedMsMax = 1_000;
 
 export interface ClaimsOptions {
@@ -102,12 +106,12 @@ export class Claims {
     }
   }
 
-  /** True if a claim without a seal, first seen by this call or an earlier one, may still get it. */
-  isPatientWith(number: number): boolean {
+  /** True if a claim without a seal, first seen now or by an earlier call, may still get it. `top`: of the chain. */
+  isPatientWith(number: number, top: number): boolean {
     const now = this.#options.clock.now();
     const since = this.#unsealed.get(number) ?? now;
     this.#unsealed.set(number, since);
-    return now - since < unsealedMsMax;
+    return now - since < unsealedMsMax * Math.max(1, number - top);
   }
 
   /**
@@ -123,7 +127,7 @@ export class Claims {
     if (claim === undefined) {
       const newest = (await terms.claimed()).at(-1) ?? 0;
       // Its own is not waited for.
-      if (newest > chain.top && !(await this.isOwn(newest)) && this.isPatientWith(newest)) return undefined;
+      if (newest > chain.top && !(await this.isOwn(newest)) && this.isPatientWith(newest, chain.top)) return undefined;
       if (newest > chain.top && this.#options.rules.has("segment-no-gap")) await this.#keepClaim(newest);
       claim = { number: newest + 1, content: Buffer.concat([mark, random.bytes(randomBytes)]), seal: undefined };
       this.#open = claim;

@@ -21,7 +21,8 @@
  *
  * A claim whose position is taken comes to nothing: its seal says so, and ends what was undecided; the term before
  * continues, and looks for the claim after that. A claim whose host died before its seal is ended in the same way after
- * a second, by the owner of the term before or by the next claimant. Hence terms are numbered apart from epochs.
+ * a second, and one more for each that was ended in a row before it, by the owner of the term before or by the next
+ * claimant. Hence terms are numbered apart from epochs.
  *
  * Claims have no gap: a claimant makes the newest claim before its own durable, since a writer looks for the next
  * number only, and a power failure could take that one alone.

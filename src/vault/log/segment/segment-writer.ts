@@ -256,7 +256,7 @@ export class SegmentWriter {
       await files.mark(markKey(owned.term), position).catch(() => undefined);
       return this.#done(owned, "exists");
     }
-    if (this.#claims.isPatientWith(owned.rival))
+    if (this.#claims.isPatientWith(owned.rival, chain.top))
       throw new StoreError("ambiguous", "another host is taking over", "It is decided within a second.");
     await this.#claims.voidUnsealed(chain);
     return undefined;
